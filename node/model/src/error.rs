@@ -1,0 +1,50 @@
+//! The errors DynamoDB's clients see. How one becomes an HTTP answer is the api package's business.
+
+use crate::Item;
+use serde::{Deserialize, Serialize};
+
+/// An error of the DynamoDB API: which exception, and the text its clients read.
+///
+/// Serializable, because a storage node answers its router with one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[error("{kind:?}: {message}")]
+pub struct ServiceError {
+    pub kind: ErrorKind,
+    pub message: String,
+    /// The item a failed condition met, when `ReturnValuesOnConditionCheckFailure` asked for it.
+    pub item: Option<Item>,
+}
+
+/// The exception's name; variants are only ever added at the end (the order is on the wire).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ErrorKind {
+    ValidationException,
+    ConditionalCheckFailedException,
+    ResourceNotFoundException,
+    ResourceInUseException,
+    LimitExceededException,
+    ItemCollectionSizeLimitExceededException,
+    ProvisionedThroughputExceededException,
+    RequestLimitExceeded,
+    ThrottlingException,
+    InternalServerError,
+    SerializationException,
+    UnknownOperationException,
+    AccessDeniedException,
+    UnrecognizedClientException,
+    InvalidSignatureException,
+    MissingAuthenticationTokenException,
+    IncompleteSignatureException,
+    RequestEntityTooLarge,
+    ServiceUnavailable,
+}
+
+impl ServiceError {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), item: None }
+    }
+
+    pub fn validation(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::ValidationException, message)
+    }
+}

@@ -1,0 +1,17 @@
+//! What a DynamoDB item, key and table are: values, numbers, encodings, sizes, limits, errors. No I/O.
+//!
+//! Everything here is pure; HTTP, JSON requests, storage and replication are above it.
+
+pub mod descriptor;
+pub mod error;
+mod hex_bytes;
+pub mod ids;
+pub mod node;
+pub mod number;
+pub mod table;
+pub mod time;
+pub mod value;
+
+pub use error::{ErrorKind, ServiceError};
+pub use table::{KeySchema, TableDefinition};
+pub use value::{AttributeValue, Item};

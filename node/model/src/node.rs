@@ -1,0 +1,92 @@
+//! What a storage node reports of itself and what it can be ordered to do: the JSON between
+//! storage nodes, routers and the operator.
+
+use crate::{
+    descriptor::PartitionDescriptor,
+    ids::{NodeId, PartitionId, ReplicaId, TableId},
+    table::TableDefinition,
+};
+use serde::{Deserialize, Serialize};
+
+/// The answer of `GET /v1/node`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeReport {
+    pub node_id: NodeId,
+    pub region: String,
+    pub account: String,
+    pub group: String,
+    pub zone: String,
+    /// Version of the program.
+    pub version: String,
+    pub replicas: Vec<ReplicaReport>,
+    /// Bytes free and in all on the volume.
+    pub disk_free_bytes: u64,
+    pub disk_total_bytes: u64,
+    /// Set while the node refuses writes because its disk is nearly full.
+    #[serde(default)]
+    pub disk_full: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicaReport {
+    pub replica_id: ReplicaId,
+    pub descriptor: PartitionDescriptor,
+    pub definition: TableDefinition,
+    pub state: ReplicaState,
+    /// The replica this one believes leads.
+    pub leader: Option<ReplicaId>,
+    pub term: u64,
+    pub applied_index: u64,
+    /// True when it has applied all that the leader had committed when it last heard from it.
+    pub caught_up: bool,
+    pub item_count: u64,
+    pub size_bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "role", content = "reason")]
+pub enum ReplicaState {
+    Leader,
+    Follower,
+    Candidate,
+    Learner,
+    /// Does not vote and serves nothing; waits to be replaced. The reason names the file and the damage.
+    Damaged(String),
+}
+
+/// The body of `POST /v1/orders`: what the operator (or `cairn dev`'s catalog) may order.
+/// Every order is idempotent. The answer is [`OrderOutcome`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "order")]
+pub enum Order {
+    /// Initialise the partition with its full first membership, on the one node recorded for it. Done already: fine.
+    #[serde(rename_all = "camelCase")]
+    Bootstrap { descriptor: PartitionDescriptor, definition: TableDefinition },
+    /// Replace the table's definition, to the leader; `schemaVersion` must be one above the present one
+    /// (equal definitions: fine already).
+    #[serde(rename_all = "camelCase")]
+    UpdateDefinition { partition_id: PartitionId, definition: TableDefinition },
+    /// To the leader: take `replace` out, add a new replica on the node at `address` and make it a voter once it has caught up.
+    #[serde(rename_all = "camelCase")]
+    ReplaceReplica { partition_id: PartitionId, replace: ReplicaId, node_id: NodeId, zone: String, address: String },
+    /// Drop the partition's data on this node, for good. The table id must match.
+    #[serde(rename_all = "camelCase")]
+    DropPartition { partition_id: PartitionId, table_id: TableId },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "outcome")]
+pub enum OrderOutcome {
+    Done,
+    /// Under way: ask again.
+    #[serde(rename_all = "camelCase")]
+    InProgress { message: String },
+    /// Not the leader: ask the node at `leader` (host and port), if known.
+    #[serde(rename_all = "camelCase")]
+    NotLeader { leader: Option<String> },
+    /// Can't be done; the message says why and what to do.
+    #[serde(rename_all = "camelCase")]
+    Refused { message: String },
+}

@@ -1,0 +1,125 @@
+//! What a router asks of a partition and what it is answered: one write, a few gets, or one page of a range.
+
+use bytes::Bytes;
+use cairn_expression::{Condition, Projection, Update};
+use cairn_model::{Item, codec::EncodedItem, ids::RequestId, key::EncodedKey};
+use serde::{Deserialize, Serialize};
+use std::ops::Bound;
+
+/// One write of one item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WriteRequest {
+    pub request_id: RequestId,
+    pub key: EncodedKey,
+    pub action: WriteAction,
+    pub condition: Option<Condition>,
+    pub return_values: ReturnValues,
+    /// `ReturnValuesOnConditionCheckFailure: ALL_OLD`.
+    pub return_item_on_condition_failure: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum WriteAction {
+    /// The whole item, its size and keys checked already.
+    Put(EncodedItem),
+    Update { key_attributes: Item, update: Update },
+    Delete,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReturnValues {
+    None,
+    AllOld,
+    UpdatedOld,
+    AllNew,
+    UpdatedNew,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WriteOutcome {
+    /// What `ReturnValues` asked for; none where there is nothing to return.
+    pub attributes: Option<EncodedItem>,
+    /// Item sizes in DynamoDB's bytes (SEMANTICS: item size), 0 where there was or is no item.
+    pub size_before: u32,
+    pub size_after: u32,
+}
+
+/// A few items by their keys, each read on its own (read-committed).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GetRequest {
+    pub keys: Vec<EncodedKey>,
+    pub projection: Option<Projection>,
+    pub consistent: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GetOutcome {
+    /// In the order of the keys: the item (projected) and its whole size in bytes.
+    pub items: Vec<Option<(EncodedItem, u32)>>,
+}
+
+/// One page of a Query or a Scan, in key order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RangeRequest {
+    pub lower: Bound<Bytes>,
+    pub upper: Bound<Bytes>,
+    pub forward: bool,
+    /// Items to evaluate at most, before the filter.
+    pub limit: Option<u32>,
+    /// Bytes of items to read at most, before filter and projection: the page ends with the item that reaches it.
+    pub page_bytes: u32,
+    pub filter: Option<Condition>,
+    pub projection: Option<Projection>,
+    /// `Select: COUNT`: no items come back.
+    pub count_only: bool,
+    pub consistent: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RangeOutcome {
+    pub items: Vec<EncodedItem>,
+    pub count: u32,
+    pub scanned_count: u32,
+    /// Item sizes of all that was evaluated.
+    pub bytes_read: u64,
+    /// The key attributes of the last item evaluated, where the page ended before the range did.
+    pub last_evaluated_key: Option<Item>,
+}
+
+/// What travels from router to storage node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum PartitionRequest {
+    Write(WriteRequest),
+    Get(GetRequest),
+    Range(RangeRequest),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum PartitionOutcome {
+    Write(WriteOutcome),
+    Get(GetOutcome),
+    Range(RangeOutcome),
+}
+
+/// Why a partition did not serve a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+pub enum PartitionError {
+    /// The request was evaluated, and this is its answer. (A failed condition, an item grown too large.)
+    #[error(transparent)]
+    Service(#[from] cairn_model::ServiceError),
+    /// Nothing was done. Ask the leader, where it is known.
+    #[error("this replica does not lead the partition")]
+    NotLeader { leader: Option<cairn_model::descriptor::Member> },
+    /// Nothing was done: the request was made under another epoch of the descriptor.
+    #[error("the request was made under another epoch of the partition's descriptor")]
+    EpochMismatch { epoch: u64 },
+    /// Nothing was done: this node holds no such partition.
+    #[error("this node holds no such partition")]
+    UnknownPartition,
+    /// Nothing was done: too much is queued, or the disk is nearly full.
+    #[error("the node is overloaded: {reason}")]
+    Overloaded { reason: String },
+    /// It may or may not have been done; asking again under the same request id tells.
+    #[error("the outcome is not known: {reason}")]
+    Unknown { reason: String },
+}
