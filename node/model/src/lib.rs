@@ -5,6 +5,7 @@
 pub mod descriptor;
 pub mod error;
 mod hex_bytes;
+pub mod identity;
 pub mod ids;
 pub mod node;
 pub mod number;
