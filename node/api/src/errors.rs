@@ -1,0 +1,49 @@
+//! DynamoDB's texts for the states a table can be in; the catalogs answer with them too.
+
+use cairn_model::{ErrorKind, ServiceError};
+
+/// A data operation on a table that is not there, or not yet, or no more.
+pub fn resource_not_found() -> ServiceError {
+    ServiceError::new(ErrorKind::ResourceNotFoundException, "Requested resource not found")
+}
+
+/// DescribeTable, UpdateTable, DeleteTable of a table that is not there.
+pub fn table_not_found(name: &str) -> ServiceError {
+    ServiceError::new(
+        ErrorKind::ResourceNotFoundException,
+        format!("Requested resource not found: Table: {name} not found"),
+    )
+}
+
+/// CreateTable of a name that is taken.
+pub fn table_exists(name: &str) -> ServiceError {
+    ServiceError::new(ErrorKind::ResourceInUseException, format!("Table already exists: {name}"))
+}
+
+/// DeleteTable or UpdateTable of a table that is being created, changed or deleted.
+pub fn table_in_use(name: &str) -> ServiceError {
+    ServiceError::new(
+        ErrorKind::ResourceInUseException,
+        format!("Attempt to change a resource which is still in use: Table is being changed: {name}"),
+    )
+}
+
+/// DeleteTable of a protected table.
+pub fn deletion_protected(arn: &str) -> ServiceError {
+    ServiceError::validation(format!(
+        "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first: {arn}"
+    ))
+}
+
+/// Too much is queued; the client asks again.
+pub fn overloaded() -> ServiceError {
+    ServiceError::new(ErrorKind::ThrottlingException, "Rate exceeded")
+}
+
+/// Something that is not the client's doing.
+pub fn internal() -> ServiceError {
+    ServiceError::new(
+        ErrorKind::InternalServerError,
+        "The request processing has failed because of an unknown error, exception or failure.",
+    )
+}

@@ -1,0 +1,32 @@
+//! What this package asks of whoever carries requests to the partitions' replicas.
+
+use crate::catalog::TableView;
+use async_trait::async_trait;
+use cairn_model::{ServiceError, key::EncodedKey};
+use cairn_replication::operation::{PartitionOutcome, PartitionRequest};
+
+/// Where in a table's keys a request goes: an encoded key, or the lower bound of a range; inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoutingKey<'a>(pub &'a [u8]);
+
+impl<'a> From<&'a EncodedKey> for RoutingKey<'a> {
+    fn from(key: &'a EncodedKey) -> Self {
+        Self(&key.0)
+    }
+}
+
+/// Finds the partition that holds a key and, in it, the replica that can answer; asks again, under the same request
+/// id, where that is safe.
+///
+/// The outcome is of the request's own kind. Where everything is overloaded the error is
+/// `ThrottlingException` (batches answer it with unprocessed keys and items); where it can't be known whether a write
+/// was done, `InternalServerError`; where nobody could be asked, `ServiceUnavailable`.
+#[async_trait]
+pub trait Partitions: Send + Sync {
+    async fn request(
+        &self,
+        table: &TableView,
+        key: RoutingKey<'_>,
+        request: PartitionRequest,
+    ) -> Result<PartitionOutcome, ServiceError>;
+}
