@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-pub fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
     if !serializer.is_human_readable() {
         return bytes.serialize(serializer);
     }
     serializer.collect_str(&format_args!("{:x}", Hex(bytes)))
 }
 
-pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
     if !deserializer.is_human_readable() {
         return Bytes::deserialize(deserializer);
     }

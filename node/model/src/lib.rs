@@ -2,13 +2,18 @@
 //!
 //! Everything here is pure; HTTP, JSON requests, storage and replication are above it.
 
+pub mod codec;
 pub mod descriptor;
 pub mod error;
 mod hex_bytes;
 pub mod identity;
 pub mod ids;
+pub mod json;
+pub mod key;
+pub mod limits;
 pub mod node;
 pub mod number;
+pub mod size;
 pub mod table;
 pub mod time;
 pub mod value;

@@ -1,0 +1,1 @@
+//! DynamoDB's limits, each with its source.
