@@ -1,1 +1,25 @@
-//! .
+//! The kinds of the group `cairn.dev`: Rust types, the rules on them, and the YAML generated from both.
+//!
+//! Reconciling them is the operator's, serving them the server's.
+
+pub mod condition;
+pub mod name;
+mod rules;
+pub mod schema;
+pub mod storage_group;
+pub mod table;
+
+pub use name::{resource_name, short_hash};
+pub use storage_group::{StorageGroup, StorageGroupSpec, StorageGroupStatus};
+pub use table::{Table, TableResourceStatus, TableSpec};
+
+/// The group of every kind here.
+pub const GROUP: &str = "cairn.dev";
+/// The name of the group that a namespace's first table brings into being.
+pub const DEFAULT_STORAGE_GROUP: &str = "default";
+/// A table's data is moved to its group's `status.pendingDrops` before it goes.
+pub const TABLE_FINALIZER: &str = "cairn.dev/table";
+/// On a Table: the id of a table whose data the nodes hold under this name, to be taken over.
+pub const ADOPT_ANNOTATION: &str = "cairn.dev/adopt";
+/// On a Secret: `true` makes it an access key of its namespace.
+pub const CREDENTIALS_LABEL: &str = "cairn.dev/credentials";

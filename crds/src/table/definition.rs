@@ -1,0 +1,274 @@
+//! Between a Table and what the nodes keep of it: the table's definition.
+
+use super::{AttributeDefinition, KeySchemaElement, KeyType, ProvisionedThroughput, Table, TableSpec};
+use cairn_model::{
+    ids::TableId,
+    table::{self, BillingMode, KeyAttribute, KeySchema, TableDefinition},
+};
+
+/// Why a Table says nothing that a node could keep.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DefinitionError {
+    #[error("spec.keySchema must be one HASH element and at most one RANGE element behind it")]
+    KeySchema,
+    #[error("spec.keySchema names {attribute:?}, which spec.attributeDefinitions does not define")]
+    AttributeUndefined { attribute: String },
+    #[error("spec.attributeDefinitions defines {attribute:?}, which no key uses")]
+    AttributeUnused { attribute: String },
+    #[error(
+        "spec.provisionedThroughput must be given, with units of at least 1, if and only if spec.billingMode is PROVISIONED"
+    )]
+    Throughput,
+    #[error("{name:?} is no table's name: it must have 3 to 255 characters of a-zA-Z0-9_.-")]
+    Name { name: String },
+    #[error("the table has no {field} yet")]
+    Missing { field: &'static str },
+    #[error("{field} {value:?} can't be read")]
+    Invalid { field: &'static str, value: String },
+}
+
+/// What is given to a table when it is made and is not in its spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Birth {
+    pub table_id: TableId,
+    pub schema_version: u64,
+    pub creation_time_ms: u64,
+}
+
+impl TableSpec {
+    /// The table's keys with their types.
+    pub fn keys(&self) -> Result<KeySchema, DefinitionError> {
+        let (partition, sort) = match self.key_schema.as_slice() {
+            [hash] if hash.key_type == KeyType::Hash => (hash, None),
+            [hash, range]
+                if hash.key_type == KeyType::Hash
+                    && range.key_type == KeyType::Range
+                    && hash.attribute_name != range.attribute_name =>
+            {
+                (hash, Some(range))
+            }
+            _ => return Err(DefinitionError::KeySchema),
+        };
+        Ok(KeySchema {
+            partition: self.key_attribute(partition)?,
+            sort: sort.map(|range| self.key_attribute(range)).transpose()?,
+        })
+    }
+
+    fn key_attribute(&self, element: &KeySchemaElement) -> Result<KeyAttribute, DefinitionError> {
+        self.attribute_definitions
+            .iter()
+            .find(|d| d.attribute_name == element.attribute_name)
+            .map(|d| KeyAttribute { name: d.attribute_name.clone(), scalar_type: d.attribute_type })
+            .ok_or_else(|| DefinitionError::AttributeUndefined { attribute: element.attribute_name.clone() })
+    }
+
+    /// The definition this spec asks for, under the name and account given.
+    ///
+    /// Checks again what the CEL rules say, for an API server may have been asked to skip them (a CRD replaced by hand).
+    pub fn definition(
+        &self,
+        account: &str,
+        table_name: &str,
+        birth: Birth,
+    ) -> Result<TableDefinition, DefinitionError> {
+        let named = (3..=255).contains(&table_name.len())
+            && table_name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+        if !named {
+            return Err(DefinitionError::Name { name: table_name.to_owned() });
+        }
+        let key_schema = self.keys()?;
+        if let Some(unused) = self.attribute_definitions.iter().find(|d| !self.is_key(&d.attribute_name)) {
+            return Err(DefinitionError::AttributeUnused { attribute: unused.attribute_name.clone() });
+        }
+        let provisioned_throughput = match (self.billing_mode, self.provisioned_throughput) {
+            (BillingMode::Provisioned, Some(throughput)) => Some(throughput.units()?),
+            (BillingMode::PayPerRequest, None) => None,
+            _ => return Err(DefinitionError::Throughput),
+        };
+        Ok(TableDefinition {
+            account: account.to_owned(),
+            table_name: table_name.to_owned(),
+            table_id: birth.table_id,
+            schema_version: birth.schema_version,
+            key_schema,
+            billing_mode: self.billing_mode,
+            provisioned_throughput,
+            table_class: self.table_class,
+            deletion_protection_enabled: self.deletion_protection_enabled.unwrap_or_default(),
+            creation_time_ms: birth.creation_time_ms,
+        })
+    }
+
+    fn is_key(&self, attribute: &str) -> bool {
+        let indexes = self.global_secondary_indexes.iter().flatten().map(|index| &index.key_schema);
+        let local = self.local_secondary_indexes.iter().flatten().map(|index| &index.key_schema);
+        std::iter::once(&self.key_schema)
+            .chain(indexes)
+            .chain(local)
+            .flatten()
+            .any(|element| element.attribute_name == attribute)
+    }
+
+    /// The spec of a table that the API creates.
+    pub fn from_definition(definition: &TableDefinition) -> Self {
+        let keys = std::iter::once((&definition.key_schema.partition, KeyType::Hash))
+            .chain(definition.key_schema.sort.iter().map(|sort| (sort, KeyType::Range)));
+        Self {
+            table_name: Some(definition.table_name.clone()),
+            attribute_definitions: keys
+                .clone()
+                .map(|(key, _)| AttributeDefinition {
+                    attribute_name: key.name.clone(),
+                    attribute_type: key.scalar_type,
+                })
+                .collect(),
+            key_schema: keys
+                .map(|(key, key_type)| KeySchemaElement { attribute_name: key.name.clone(), key_type })
+                .collect(),
+            billing_mode: definition.billing_mode,
+            provisioned_throughput: definition.provisioned_throughput.map(ProvisionedThroughput::from),
+            on_demand_throughput: None,
+            table_class: definition.table_class,
+            deletion_protection_enabled: definition.deletion_protection_enabled.then_some(true),
+            storage_group: crate::DEFAULT_STORAGE_GROUP.to_owned(),
+            tags: None,
+            global_secondary_indexes: None,
+            local_secondary_indexes: None,
+            stream_specification: None,
+            time_to_live: None,
+            continuous_backups: None,
+            restore_from: None,
+            sse_specification: None,
+            table_replicas: None,
+            contributor_insights: None,
+            resource_policy: None,
+            deletion_policy: None,
+        }
+    }
+
+    /// Takes over what `UpdateTable` can change, and leaves the rest as it was written.
+    pub fn update_from_definition(&mut self, definition: &TableDefinition) {
+        self.billing_mode = definition.billing_mode;
+        self.provisioned_throughput = definition.provisioned_throughput.map(ProvisionedThroughput::from);
+        self.table_class = definition.table_class;
+        if definition.deletion_protection_enabled != self.deletion_protection_enabled.unwrap_or_default() {
+            self.deletion_protection_enabled = Some(definition.deletion_protection_enabled);
+        }
+    }
+}
+
+impl Table {
+    /// The definition of a table that has been given its id: what its nodes keep, or will once they have caught up.
+    pub fn definition(&self) -> Result<TableDefinition, DefinitionError> {
+        let status = self.status.as_ref().ok_or(DefinitionError::Missing { field: "status" })?;
+        let table_id = status.table_id.as_ref().ok_or(DefinitionError::Missing { field: "status.tableId" })?;
+        let created =
+            status.creation_date_time.as_ref().ok_or(DefinitionError::Missing { field: "status.creationDateTime" })?;
+        let birth = Birth {
+            table_id: table_id
+                .parse()
+                .map_err(|_| DefinitionError::Invalid { field: "status.tableId", value: table_id.clone() })?,
+            schema_version: status.schema_version.and_then(|version| u64::try_from(version).ok()).unwrap_or(1),
+            creation_time_ms: u64::try_from(created.0.as_millisecond()).unwrap_or_default(),
+        };
+        self.spec.definition(&self.account(), &self.table_name(), birth)
+    }
+}
+
+impl ProvisionedThroughput {
+    fn units(self) -> Result<table::ProvisionedThroughput, DefinitionError> {
+        let units =
+            |value: i64| u64::try_from(value).ok().filter(|units| *units >= 1).ok_or(DefinitionError::Throughput);
+        Ok(table::ProvisionedThroughput {
+            read_capacity_units: units(self.read_capacity_units)?,
+            write_capacity_units: units(self.write_capacity_units)?,
+        })
+    }
+}
+
+impl From<table::ProvisionedThroughput> for ProvisionedThroughput {
+    fn from(throughput: table::ProvisionedThroughput) -> Self {
+        Self {
+            read_capacity_units: i64::try_from(throughput.read_capacity_units).unwrap_or(i64::MAX),
+            write_capacity_units: i64::try_from(throughput.write_capacity_units).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+/// The name that DynamoDB's clients know the table by beyond its account.
+pub fn table_arn(region: &str, account: &str, table_name: &str) -> String {
+    format!("arn:aws:dynamodb:{region}:{account}:table/{table_name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cairn_model::table::ScalarType;
+
+    fn definition() -> TableDefinition {
+        TableDefinition {
+            account: "game".into(),
+            table_name: "Scores".into(),
+            table_id: TableId([7; 16]),
+            schema_version: 3,
+            key_schema: KeySchema {
+                partition: KeyAttribute { name: "Player".into(), scalar_type: ScalarType::S },
+                sort: Some(KeyAttribute { name: "At".into(), scalar_type: ScalarType::N }),
+            },
+            billing_mode: BillingMode::Provisioned,
+            provisioned_throughput: Some(table::ProvisionedThroughput {
+                read_capacity_units: 5,
+                write_capacity_units: 6,
+            }),
+            table_class: None,
+            deletion_protection_enabled: true,
+            creation_time_ms: 1_000,
+        }
+    }
+
+    fn birth() -> Birth {
+        Birth { table_id: TableId([7; 16]), schema_version: 3, creation_time_ms: 1_000 }
+    }
+
+    #[test]
+    fn a_definition_survives_the_way_through_a_spec() {
+        let definition = definition();
+        let spec = TableSpec::from_definition(&definition);
+        assert_eq!(spec.definition("game", "Scores", birth()).unwrap(), definition);
+    }
+
+    #[test]
+    fn a_spec_that_the_rules_would_refuse_is_refused_here_too() {
+        let good = TableSpec::from_definition(&definition());
+        let mut unused = good.clone();
+        unused.key_schema.pop();
+        let mut undefined = good.clone();
+        undefined.attribute_definitions.pop();
+        let mut swapped = good.clone();
+        swapped.key_schema.reverse();
+        let mut unpaid = good.clone();
+        unpaid.provisioned_throughput = None;
+        for (spec, error) in [
+            (unused, DefinitionError::AttributeUnused { attribute: "At".into() }),
+            (undefined, DefinitionError::AttributeUndefined { attribute: "At".into() }),
+            (swapped, DefinitionError::KeySchema),
+            (unpaid, DefinitionError::Throughput),
+        ] {
+            assert_eq!(spec.definition("game", "Scores", birth()).unwrap_err(), error);
+        }
+        assert!(matches!(good.definition("game", "no", birth()), Err(DefinitionError::Name { .. })));
+    }
+
+    #[test]
+    fn an_update_leaves_what_the_api_can_not_change() {
+        let mut spec = TableSpec::from_definition(&definition());
+        spec.storage_group = "analytics".into();
+        let mut changed = definition();
+        changed.billing_mode = BillingMode::PayPerRequest;
+        changed.provisioned_throughput = None;
+        spec.update_from_definition(&changed);
+        assert_eq!(spec.storage_group, "analytics");
+        assert_eq!(spec.definition("game", "Scores", birth()).unwrap(), changed);
+    }
+}

@@ -1,0 +1,201 @@
+//! Fields of a Table whose features are not there yet: kept in the schema, so that they are not pruned, and refused by name.
+
+use super::{KeySchemaElement, ProvisionedThroughput, TableSpec};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GlobalSecondaryIndex {
+    #[schemars(length(min = 3, max = 255), regex(pattern = r"^[a-zA-Z0-9_.-]+$"))]
+    pub index_name: String,
+    #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "atomic"))]
+    pub key_schema: Vec<KeySchemaElement>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub projection: Option<Projection>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioned_throughput: Option<ProvisionedThroughput>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LocalSecondaryIndex {
+    #[schemars(length(min = 3, max = 255), regex(pattern = r"^[a-zA-Z0-9_.-]+$"))]
+    pub index_name: String,
+    #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "atomic"))]
+    pub key_schema: Vec<KeySchemaElement>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub projection: Option<Projection>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Projection {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("enum" = ["ALL", "KEYS_ONLY", "INCLUDE"]))]
+    pub projection_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20), inner(length(min = 1, max = 255)))]
+    pub non_key_attributes: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamSpecification {
+    pub stream_enabled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("enum" = ["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES"]))]
+    pub stream_view_type: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TimeToLive {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub attribute_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContinuousBackups {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point_in_time_recovery_enabled: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 35))]
+    pub recovery_period_in_days: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreFrom {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 255))]
+    pub table: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 36))]
+    pub table_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub backup: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SseSpecification {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "kmsMasterKeyID")]
+    #[schemars(length(max = 2048))]
+    pub kms_master_key_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("enum" = ["AES256", "KMS"]))]
+    pub sse_type: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TableReplica {
+    #[schemars(length(min = 1, max = 63))]
+    pub region_name: String,
+}
+
+impl TableSpec {
+    /// The fields that ask for a feature this version does not have, in the order of the schema. One that is empty or switched off
+    /// asks for nothing.
+    pub fn features_missing(&self) -> Vec<&'static str> {
+        fn some<T>(list: Option<&Vec<T>>) -> bool {
+            list.is_some_and(|list| !list.is_empty())
+        }
+        let asked = [
+            ("spec.onDemandThroughput", self.on_demand_throughput.is_some_and(|t| has_a_maximum(&t))),
+            ("spec.globalSecondaryIndexes", some(self.global_secondary_indexes.as_ref())),
+            ("spec.localSecondaryIndexes", some(self.local_secondary_indexes.as_ref())),
+            ("spec.streamSpecification", self.stream_specification.as_ref().is_some_and(|s| s.stream_enabled)),
+            ("spec.timeToLive", self.time_to_live.as_ref().is_some_and(|t| t.enabled != Some(false))),
+            (
+                "spec.continuousBackups",
+                self.continuous_backups.as_ref().is_some_and(|b| b.point_in_time_recovery_enabled == Some(true)),
+            ),
+            ("spec.restoreFrom", self.restore_from.is_some()),
+            ("spec.sseSpecification", self.sse_specification.as_ref().is_some_and(|s| s.enabled != Some(false))),
+            ("spec.tableReplicas", some(self.table_replicas.as_ref())),
+            ("spec.contributorInsights", self.contributor_insights.as_deref() == Some("ENABLE")),
+            ("spec.resourcePolicy", self.resource_policy.as_deref().is_some_and(|p| !p.is_empty())),
+            ("spec.deletionPolicy", self.deletion_policy.as_deref() == Some("Delete")),
+        ];
+        asked.into_iter().filter(|(_, asked)| *asked).map(|(field, _)| field).collect()
+    }
+}
+
+/// The API reference has -1 stand for "no maximum".
+fn has_a_maximum(throughput: &super::OnDemandThroughput) -> bool {
+    [throughput.max_read_request_units, throughput.max_write_request_units]
+        .into_iter()
+        .flatten()
+        .any(|units| units != -1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(more: &str) -> TableSpec {
+        serde_yaml_ng::from_str(&format!(
+            "attributeDefinitions: [{{attributeName: Id, attributeType: S}}]
+keySchema: [{{attributeName: Id, keyType: HASH}}]
+billingMode: PAY_PER_REQUEST
+{more}"
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn every_field_of_a_missing_feature_is_named() {
+        for (more, field) in [
+            ("onDemandThroughput: {maxReadRequestUnits: 10}", "spec.onDemandThroughput"),
+            (
+                "globalSecondaryIndexes: [{indexName: idx, keySchema: [{attributeName: Id, keyType: HASH}]}]",
+                "spec.globalSecondaryIndexes",
+            ),
+            (
+                "localSecondaryIndexes: [{indexName: idx, keySchema: [{attributeName: Id, keyType: HASH}]}]",
+                "spec.localSecondaryIndexes",
+            ),
+            ("streamSpecification: {streamEnabled: true, streamViewType: NEW_IMAGE}", "spec.streamSpecification"),
+            ("timeToLive: {enabled: true, attributeName: expires}", "spec.timeToLive"),
+            ("continuousBackups: {pointInTimeRecoveryEnabled: true}", "spec.continuousBackups"),
+            ("restoreFrom: {table: users, latest: true}", "spec.restoreFrom"),
+            ("sseSpecification: {enabled: true}", "spec.sseSpecification"),
+            ("tableReplicas: [{regionName: west}]", "spec.tableReplicas"),
+            ("contributorInsights: ENABLE", "spec.contributorInsights"),
+            ("resourcePolicy: '{}'", "spec.resourcePolicy"),
+            ("deletionPolicy: Delete", "spec.deletionPolicy"),
+        ] {
+            assert_eq!(spec(more).features_missing(), [field], "{more}");
+        }
+    }
+
+    #[test]
+    fn a_feature_that_is_switched_off_is_not_asked_for() {
+        for more in [
+            "globalSecondaryIndexes: []",
+            "streamSpecification: {streamEnabled: false}",
+            "timeToLive: {enabled: false}",
+            "continuousBackups: {pointInTimeRecoveryEnabled: false}",
+            "sseSpecification: {enabled: false}",
+            "contributorInsights: DISABLE",
+            "deletionPolicy: Retain",
+            "onDemandThroughput: {maxReadRequestUnits: -1}",
+        ] {
+            assert!(spec(more).features_missing().is_empty(), "{more}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The kind `Table`: a DynamoDB table, in the names and shapes of the DynamoDB API and of the AWS controller for Kubernetes.
+
+pub mod definition;
+pub mod feature;
+pub mod placement;
+mod rules;
+
+pub use placement::{Placement, PlacementMember};
+pub(crate) use rules::ROOT as ROOT_RULES;
+
+use crate::rules::json;
+use cairn_model::table::{BillingMode, ScalarType, TableClass, TableStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, ResourceExt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A table of the account that is its namespace.
+#[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[kube(
+    group = "cairn.dev",
+    version = "v1alpha1",
+    kind = "Table",
+    plural = "tables",
+    shortname = "ctbl",
+    category = "cairn",
+    namespaced,
+    status = "TableResourceStatus",
+    derive = "PartialEq",
+    doc = "A DynamoDB table of the account that is its namespace.",
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.tableStatus"),
+    printcolumn(name = "Billing", type_ = "string", json_path = ".spec.billingMode"),
+    printcolumn(name = "Items", type_ = "integer", json_path = ".status.itemCount"),
+    printcolumn(name = "Size", type_ = "integer", json_path = ".status.tableSizeBytes"),
+    printcolumn(name = "Zones", type_ = "string", json_path = ".status.zonesReady"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = json(rules::SPEC)))]
+pub struct TableSpec {
+    /// The table's name; the resource's name where it is left out. It never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 255), regex(pattern = r"^[a-zA-Z0-9_.-]+$"))]
+    pub table_name: Option<String>,
+
+    /// The attributes of the keys of the table and of its indexes, and no others.
+    #[schemars(length(min = 1, max = 47), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["attributeName"]))]
+    pub attribute_definitions: Vec<AttributeDefinition>,
+
+    /// The partition key (HASH) and, behind it, the sort key (RANGE) if there is one. They never change.
+    #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = json(rules::KEY_SCHEMA)))]
+    pub key_schema: Vec<KeySchemaElement>,
+
+    #[serde(default = "provisioned")]
+    #[schemars(with = "String", extend("enum" = ["PROVISIONED", "PAY_PER_REQUEST"]))]
+    pub billing_mode: BillingMode,
+
+    /// Needed with PROVISIONED, refused with PAY_PER_REQUEST.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioned_throughput: Option<ProvisionedThroughput>,
+
+    /// The most that an on-demand table is charged for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_demand_throughput: Option<OnDemandThroughput>,
+
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("enum" = ["STANDARD", "STANDARD_INFREQUENT_ACCESS"]))]
+    pub table_class: Option<TableClass>,
+
+    /// While true, the table can't be deleted, nor the namespace that holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_protection_enabled: Option<bool>,
+
+    /// The StorageGroup that holds the table's data. It never changes.
+    #[serde(default = "default_storage_group")]
+    #[schemars(length(min = 1, max = 36), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub storage_group: String,
+
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 50), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["key"]))]
+    pub tags: Option<Vec<Tag>>,
+
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["indexName"]))]
+    pub global_secondary_indexes: Option<Vec<feature::GlobalSecondaryIndex>>,
+
+    /// They never change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["indexName"]))]
+    pub local_secondary_indexes: Option<Vec<feature::LocalSecondaryIndex>>,
+
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_specification: Option<feature::StreamSpecification>,
+
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_to_live: Option<feature::TimeToLive>,
+
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continuous_backups: Option<feature::ContinuousBackups>,
+
+    /// Where the table's first data comes from. It never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_from: Option<feature::RestoreFrom>,
+
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "sseSpecification")]
+    pub sse_specification: Option<feature::SseSpecification>,
+
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["regionName"]))]
+    pub table_replicas: Option<Vec<feature::TableReplica>>,
+
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("enum" = ["ENABLE", "DISABLE"]))]
+    pub contributor_insights: Option<String>,
+
+    /// A policy document, as JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 20480))]
+    pub resource_policy: Option<String>,
+
+    /// What becomes of the table's objects in the archive's bucket when it is deleted; `Retain` where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("enum" = ["Retain", "Delete"]))]
+    pub deletion_policy: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttributeDefinition {
+    #[schemars(length(min = 1, max = 255))]
+    pub attribute_name: String,
+    #[schemars(with = "String", extend("enum" = ["S", "N", "B"]))]
+    pub attribute_type: ScalarType,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeySchemaElement {
+    #[schemars(length(min = 1, max = 255))]
+    pub attribute_name: String,
+    pub key_type: KeyType,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum KeyType {
+    Hash,
+    Range,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProvisionedThroughput {
+    #[schemars(range(min = 1, max = 1_000_000_000_000_i64))]
+    pub read_capacity_units: i64,
+    #[schemars(range(min = 1, max = 1_000_000_000_000_i64))]
+    pub write_capacity_units: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OnDemandThroughput {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_read_request_units: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_write_request_units: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct Tag {
+    #[schemars(length(min = 1, max = 128))]
+    pub key: String,
+    #[schemars(length(max = 256))]
+    pub value: String,
+}
+
+/// What became of the table. Written by the operator alone.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TableResourceStatus {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("enum" = ["CREATING", "ACTIVE", "UPDATING", "DELETING"]))]
+    pub table_status: Option<TableStatus>,
+    /// Given once, with the placements.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 36))]
+    pub table_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub table_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub table_arn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub creation_date_time: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item_count: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table_size_bytes: Option<i64>,
+    /// The version of the table's definition that its partitions have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_version: Option<i64>,
+    /// In how many of its zones every partition has a replica that is up to date, as `2/3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub zones_ready: Option<String>,
+    /// The partitions as they are first made: written once, before any node is asked, and frozen from then on. Where the
+    /// partitions lie now is what the nodes report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "atomic"))]
+    pub placements: Option<Vec<Placement>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}
+
+impl Table {
+    /// The table's name: `spec.tableName`, or the resource's.
+    pub fn table_name(&self) -> String {
+        self.spec.table_name.clone().unwrap_or_else(|| self.name_any())
+    }
+
+    /// The account that has the table: its namespace.
+    pub fn account(&self) -> String {
+        self.namespace().unwrap_or_default()
+    }
+}
+
+fn provisioned() -> BillingMode {
+    BillingMode::Provisioned
+}
+
+fn default_storage_group() -> String {
+    crate::DEFAULT_STORAGE_GROUP.to_owned()
+}
