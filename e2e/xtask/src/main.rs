@@ -1,1 +1,61 @@
-fn main() {}
+//! The project's tasks: `cargo xtask demo`, `test`, `image`, `cluster`. Each does all of the set-up it needs and cleans up after itself.
+
+mod chart;
+mod cluster;
+mod demo;
+mod image;
+mod process;
+mod python;
+mod report;
+mod schemas;
+mod test;
+mod workspace;
+
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask TASK
+
+  demo                    a cluster, Cairn on it, and a tour of what it does; ends by itself
+  test [--only PART,…]    everything: fmt, clippy, crds, deny, unit, chart, e2e, bench
+  image                   the container image localhost/cairn:dev, as target/cairn-image.tar
+  cluster up|down|env [NAME]
+                          a cluster of three zones to try things on, with the image loaded if there is one";
+
+fn main() -> ExitCode {
+    process::watch_signals();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// True when everything passed.
+fn run(arguments: &[&str]) -> Result<bool> {
+    match arguments {
+        ["demo"] => demo::run().map(|()| true),
+        ["test"] => test::run(&[]),
+        ["test", "--only", parts] => test::run(&parts.split(',').collect::<Vec<_>>()),
+        ["image"] => {
+            let archive = image::build()?;
+            println!("{} as {}", image::REFERENCE, archive.display());
+            Ok(true)
+        }
+        ["cluster", "up", rest @ ..] => cluster::stay_up(name(rest)?).map(|()| true),
+        ["cluster", command @ ("down" | "env"), rest @ ..] => cluster::script(&[command, name(rest)?]).map(|()| true),
+        _ => bail!("{USAGE}"),
+    }
+}
+
+fn name<'a>(rest: &[&'a str]) -> Result<&'a str> {
+    match rest {
+        [] => Ok("east"),
+        [name] => Ok(name),
+        _ => bail!("{USAGE}"),
+    }
+}

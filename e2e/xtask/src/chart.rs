@@ -1,0 +1,160 @@
+//! The chart's check: linted, rendered and held against the API's schemas, over every combination of its main values.
+
+use crate::{cluster, process, report::Report, schemas, workspace};
+use anyhow::{Result, bail};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Mutex,
+    thread,
+};
+
+const KUBERNETES: [&str; 2] = ["--kube-version", "1.30.0"];
+const REQUIRED: &str = "region=east,image.repository=registry.example/cairn";
+
+/// Each main value, as it is by default (nothing for an empty list) and as it may be.
+const MAIN_VALUES: [[&str; 2]; 7] = [
+    ["crds.install=true", "crds.install=false"],
+    ["admissionPolicies.enabled=true", "admissionPolicies.enabled=false"],
+    ["serviceMonitor.enabled=false", "serviceMonitor.enabled=true"],
+    ["networkPolicy.enabled=false", "networkPolicy.enabled=true"],
+    ["", "watchNamespaces={game,shop,cairn-system}"],
+    ["api.writes=own", "api.writes=none"],
+    ["", "imagePullSecrets={registry}"],
+];
+
+/// Other values, each on its own.
+const OTHER_VALUES: [&str; 7] = [
+    "image.tag=v1",
+    "image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    "router.replicas=1",
+    "operator.replicas=2,operator.nodeSelector.pool=db,operator.podAnnotations.team=data,operator.priorityClassName=high",
+    "router.tolerations[0].key=db,router.tolerations[0].operator=Exists,router.priorityClassName=high",
+    "service.type=LoadBalancer,service.port=80,service.annotations.internal=yes",
+    "uninstall.force=true",
+];
+
+/// What the values' schema has to refuse, and a word of the refusal.
+const REFUSED: [(&str, &str); 7] = [
+    ("image.repository=cairn", "region"),
+    ("region=East,image.repository=cairn", "region"),
+    ("region=east", "repository"),
+    ("region=east,image.repository=cairn,api.writes=some", "writes"),
+    ("region=east,image.repository=cairn,router.replica=3", "replica"),
+    ("region=east,image.repository=cairn,watchNamespaces={A}", "watchNamespaces"),
+    ("region=east,image.repository=cairn,image.digest=latest", "digest"),
+];
+
+pub(crate) fn check(report: &mut Report) -> Result<()> {
+    let helm = cluster::tool("helm")?;
+    let kubeconform = cluster::tool("kubeconform")?;
+    let folder = workspace::target().join("chart");
+    let _ = fs::remove_dir_all(&folder);
+    let location = schemas::write(&cluster::tool("openapi.json").or_else(|_| openapi())?, &folder.join("schemas"))?;
+    let rendered = folder.join("rendered");
+    fs::create_dir_all(&rendered)?;
+
+    let combinations = combinations();
+    let failures = render_all(&helm, &combinations, &rendered)?;
+    report.pass((combinations.len() - failures.len()) as u64);
+    match failures.as_slice() {
+        [] => {}
+        [first] => report.fail(first),
+        [first, rest @ ..] => report.fail(&format!("{first}\nand {} combinations more", rest.len())),
+    }
+    println!("{} combinations of values linted and rendered", combinations.len());
+
+    // ServiceMonitor and PodMonitor belong to the Prometheus operator, whose schemas Kubernetes does not have.
+    process::run(
+        Command::new(&kubeconform)
+            .args([
+                "-strict",
+                "-summary",
+                "-exit-on-error",
+                "-skip",
+                "ServiceMonitor,PodMonitor",
+                "-schema-location",
+                &location,
+            ])
+            .arg(&rendered),
+    )?;
+    report.pass(1);
+    for (values, word) in REFUSED {
+        match template(&helm, values) {
+            Err(error) if format!("{error:#}").contains(word) => report.pass(1),
+            Err(error) => report.fail(&format!("the refusal of {values} does not name {word}: {error:#}")),
+            Ok(_) => report.fail(&format!("{values} is not refused")),
+        }
+    }
+    let text = template(&helm, REQUIRED)?;
+    for kind in ["tables.cairn.dev", "storagegroups.cairn.dev"] {
+        if !text.contains(&format!("name: {kind}")) {
+            bail!("the chart does not install {kind}");
+        }
+    }
+    report.pass(1);
+    Ok(())
+}
+
+/// `build-tools` calls it `openapi` and keeps it as `openapi.json`.
+fn openapi() -> Result<PathBuf> {
+    cluster::tool("openapi")?;
+    cluster::tool("openapi.json")
+}
+
+fn combinations() -> Vec<String> {
+    let main = (0..1_u32 << MAIN_VALUES.len()).map(|bits| {
+        let chosen = MAIN_VALUES.iter().enumerate().map(|(index, values)| values[(bits >> index & 1) as usize]);
+        std::iter::once(REQUIRED).chain(chosen.filter(|value| !value.is_empty())).collect::<Vec<_>>().join(",")
+    });
+    main.chain(OTHER_VALUES.iter().map(|values| format!("{REQUIRED},{values}"))).collect()
+}
+
+/// Lints and renders each combination into a file of its own, on all cores; gives what failed.
+fn render_all(helm: &Path, combinations: &[String], folder: &Path) -> Result<Vec<String>> {
+    let failures = Mutex::new(Vec::new());
+    let next = Mutex::new(combinations.iter().enumerate());
+    let work = || {
+        loop {
+            let Some((index, values)) = next.lock().ok().and_then(|mut next| next.next()) else { return };
+            let outcome = lint(helm, values).and_then(|()| template(helm, values)).and_then(|text| {
+                fs::write(folder.join(format!("{index}.yaml")), text)?;
+                Ok(())
+            });
+            if let Err(error) = outcome
+                && let Ok(mut failures) = failures.lock()
+            {
+                failures.push(format!("{values}: {error:#}"));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    Ok(failures.into_inner().unwrap_or_default())
+}
+
+fn chart() -> PathBuf {
+    workspace::root().join("charts/cairn")
+}
+
+fn lint(helm: &Path, values: &str) -> Result<()> {
+    process::output(
+        Command::new(helm).args(["lint", "--strict", "--quiet"]).args(KUBERNETES).args(["--set", values]).arg(chart()),
+    )?;
+    Ok(())
+}
+
+fn template(helm: &Path, values: &str) -> Result<String> {
+    process::output(
+        Command::new(helm)
+            .args(["template", "cairn"])
+            .arg(chart())
+            .args(["--namespace", "cairn-system"])
+            .args(KUBERNETES)
+            .args(["--set", values]),
+    )
+}

@@ -1,0 +1,126 @@
+//! Clusters: those that `e2e/cluster` makes, and one of the user's that `KUBECONFIG` points to.
+
+use crate::{
+    image,
+    process::{self, Undo},
+    workspace,
+};
+use anyhow::{Context, Result};
+use std::{env, ffi::OsStr, path::PathBuf, process::Command};
+
+/// A cluster that is up, and how to run commands against it.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    /// Name of one made by `e2e/cluster`; none for one of the user's.
+    name: Option<String>,
+    /// Whether it is made of this machine's processes, so that its Services can be reached directly.
+    native: bool,
+    kubeconfig: PathBuf,
+    /// The image that its pods run.
+    pub(crate) image: String,
+    _undo: Option<Undo>,
+}
+
+/// Why no cluster can be made on this machine, if so.
+pub(crate) fn obstacle() -> Option<String> {
+    process::output(command().arg("kind")).err().map(|error| {
+        let text = format!("{error:#}");
+        text.lines().find_map(|line| line.strip_prefix("cluster: ")).unwrap_or(&text).to_owned()
+    })
+}
+
+pub(crate) fn script(arguments: &[&str]) -> Result<()> {
+    process::run(command().args(arguments))
+}
+
+/// For `cargo xtask cluster up`: it stays until it is taken down.
+pub(crate) fn stay_up(name: &str) -> Result<()> {
+    script(&["up", name])?;
+    let archive = image::archive();
+    if archive.is_file() {
+        process::run(command().args(["load", name]).arg(archive))?;
+    }
+    script(&["env", name])
+}
+
+fn command() -> Command {
+    Command::new(workspace::root().join("e2e/cluster/cluster"))
+}
+
+fn tools() -> PathBuf {
+    env::var_os("CAIRN_TOOLS")
+        .map_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache/cairn/bin"), PathBuf::from)
+}
+
+/// One of the tools that `e2e/cluster/build-tools` builds, built if need be.
+pub(crate) fn tool(name: &str) -> Result<PathBuf> {
+    let path = tools().join(name);
+    if !path.exists() {
+        process::run(Command::new(workspace::root().join("e2e/cluster/build-tools")).arg(name))?;
+    }
+    Ok(path)
+}
+
+impl Cluster {
+    /// The cluster that `KUBECONFIG` points to, if `CAIRN_E2E_IMAGE` names an image it can pull; no test touches one otherwise.
+    pub(crate) fn of_user() -> Option<Self> {
+        let kubeconfig = env::var_os("KUBECONFIG").filter(|path| !path.is_empty())?;
+        let image = env::var("CAIRN_E2E_IMAGE").ok()?;
+        Some(Self { name: None, native: false, kubeconfig: kubeconfig.into(), image, _undo: None })
+    }
+
+    /// Makes one of three zones with the image in it; it goes when this is dropped.
+    pub(crate) fn create(name: &str) -> Result<Self> {
+        let archive = image::build()?;
+        let flavour = process::output(command().arg("kind"))?;
+        let owned = name.to_owned();
+        let undo = Undo::new(move || process::attempt(command().args(["down", &owned])));
+        script(&["up", name]).context("failed to make a cluster")?;
+        process::output(command().args(["load", name]).arg(archive))?;
+        let environment = process::output(command().args(["env", name]))?;
+        let kubeconfig = environment
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix("KUBECONFIG="))
+            .context("failed to learn the cluster's kubeconfig")?;
+        Ok(Self {
+            name: Some(name.to_owned()),
+            native: flavour.trim() == "native",
+            kubeconfig: kubeconfig.into(),
+            image: image::REFERENCE.to_owned(),
+            _undo: Some(undo),
+        })
+    }
+
+    /// A command that sees the cluster as kubectl's current one, from where its Services can be reached if that is anywhere.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = match &self.name {
+            Some(name) if self.native => {
+                let mut command = command();
+                command.args(["run", name]).arg(program);
+                command
+            }
+            _ => Command::new(program),
+        };
+        let path = env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(tools()).chain(env::split_paths(&path));
+        command.env("KUBECONFIG", &self.kubeconfig).env("CAIRN_E2E_IMAGE", &self.image);
+        if let Ok(path) = env::join_paths(folders) {
+            command.env("PATH", path);
+        }
+        if let Some(name) = &self.name {
+            command.env("CAIRN_E2E_CLUSTER", name).env("CAIRN_E2E_DIRECT", if self.native { "1" } else { "" });
+        }
+        command
+    }
+
+    /// Kills kubelet and containers of a node, counted from 1, or starts them.
+    pub(crate) fn node(&self, number: usize, action: &str) -> Result<()> {
+        let name = self.name.as_deref().context("the nodes of this cluster are not ours to kill")?;
+        script(&["node", name, &number.to_string(), action])
+    }
+
+    /// Whether Service addresses can be used by commands of [`Self::command`].
+    pub(crate) fn is_direct(&self) -> bool {
+        self.native
+    }
+}

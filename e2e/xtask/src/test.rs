@@ -1,0 +1,164 @@
+//! `cargo xtask test`: every check there is, part by part.
+
+use crate::{
+    chart,
+    cluster::{self, Cluster},
+    process, python,
+    report::Report,
+    workspace,
+};
+use anyhow::{Result, bail};
+use std::process::Command;
+
+type Part = (&'static str, fn(&mut Report) -> Result<()>);
+
+const PARTS: [Part; 8] = [
+    ("fmt", fmt),
+    ("clippy", clippy),
+    ("crds", crds),
+    ("deny", deny),
+    ("unit", unit),
+    ("chart", chart::check),
+    ("e2e", e2e),
+    ("bench", bench),
+];
+
+/// Runs all parts, or those named; true when nothing failed.
+pub(crate) fn run(only: &[&str]) -> Result<bool> {
+    if let Some(unknown) = only.iter().find(|name| !PARTS.iter().any(|(part, _)| part == *name)) {
+        let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+        bail!("there is no part {unknown}: {}", names.join(", "));
+    }
+    let mut report = Report::default();
+    for (name, part) in PARTS {
+        if only.is_empty() || only.contains(&name) {
+            report.part(name, part);
+        }
+    }
+    Ok(report.end())
+}
+
+/// One command that passes or fails as a whole.
+fn single(report: &mut Report, command: &mut Command) -> Result<()> {
+    process::run(command)?;
+    report.pass(1);
+    Ok(())
+}
+
+fn fmt(report: &mut Report) -> Result<()> {
+    single(report, workspace::cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy(report: &mut Report) -> Result<()> {
+    single(
+        report,
+        workspace::cargo().args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    )
+}
+
+fn crds(report: &mut Report) -> Result<()> {
+    single(
+        report,
+        workspace::cargo().args(["run", "--locked", "--quiet", "-p", "cairn-crds", "--bin", "crdgen", "--", "--check"]),
+    )
+}
+
+fn deny(report: &mut Report) -> Result<()> {
+    if !process::exists("cargo-deny") {
+        report.skip("deny", "cargo-deny is not installed (cargo install --locked cargo-deny)");
+        return Ok(());
+    }
+    single(report, workspace::cargo().args(["deny", "--workspace", "check", "bans", "licenses", "sources"]))?;
+    // The advisories are a database on the network.
+    if process::output(workspace::cargo().args(["deny", "fetch", "db"])).is_err() {
+        report.skip("deny: advisories", "the database of advisories can't be reached");
+        return Ok(());
+    }
+    single(report, workspace::cargo().args(["deny", "--workspace", "check", "advisories"]))
+}
+
+fn unit(report: &mut Report) -> Result<()> {
+    let status =
+        process::stream(workspace::cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]), |line| {
+            report.count(line)
+        })?;
+    if !status.success() {
+        bail!("cargo test failed ({status})");
+    }
+    Ok(())
+}
+
+fn e2e(report: &mut Report) -> Result<()> {
+    let cluster = match Cluster::of_user() {
+        Some(cluster) => cluster,
+        None => {
+            if let Some(obstacle) = cluster::obstacle() {
+                report.skip("e2e", &obstacle);
+                return Ok(());
+            }
+            Cluster::create("test")?
+        }
+    };
+    process::run(&mut workspace::release_build())?;
+    let programs = python::environment()?;
+    let status = process::stream(
+        cluster
+            .command(workspace::release("cairn-e2e"))
+            .arg("run")
+            .current_dir(workspace::root())
+            .env("CAIRN_E2E_PYTHON", programs)
+            .env("CAIRN_E2E_CHART", workspace::root().join("charts/cairn"))
+            .env("CAIRN_E2E_SCRIPT", workspace::root().join("e2e/cluster/cluster"))
+            .env("CAIRN_E2E_LOGS", workspace::target().join("e2e")),
+        |line| report.count(line),
+    )?;
+    if !status.success() {
+        bail!("the e2e suite failed ({status})");
+    }
+    Ok(())
+}
+
+fn bench(report: &mut Report) -> Result<()> {
+    process::run(&mut workspace::release_build())?;
+    let rival = dynoxide();
+    let mut command = Command::new(workspace::release("cairn-e2e"));
+    command
+        .arg("bench")
+        .current_dir(workspace::root())
+        .env("CAIRN_E2E_CAIRN", workspace::release("cairn"))
+        .env("CAIRN_E2E_RESULTS", workspace::target().join("bench"));
+    match &rival {
+        Ok(path) => drop(command.env("CAIRN_E2E_DYNOXIDE", path)),
+        Err(error) => report.skip("bench: durable PutItem beside dynoxide", &format!("{error:#}")),
+    }
+    let status = process::stream(&mut command, |line| report.count(line))?;
+    if !status.success() {
+        bail!("the benchmarks failed ({status})");
+    }
+    Ok(())
+}
+
+/// The other implementation that writes are measured beside, from crates.io.
+fn dynoxide() -> Result<std::path::PathBuf> {
+    const VERSION: &str = "3.2.0";
+    let folder = workspace::target().join("tools").join(format!("dynoxide-{VERSION}"));
+    let program = folder.join("bin/dynoxide");
+    if !program.is_file() {
+        println!("building dynoxide {VERSION}, once");
+        let target = workspace::target().join("tools/build");
+        let mut install = workspace::cargo();
+        install.args(["install", "--locked", "--quiet", "--version", VERSION]);
+        install.args(["--no-default-features", "--features", "native-sqlite,http-server,cli", "--root"]).arg(&folder);
+        process::run(install.arg("--target-dir").arg(target).arg("dynoxide-rs"))?;
+    }
+    Ok(program)
+}
