@@ -24,7 +24,9 @@ pub struct Identity {
 
 /// The text is not an identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an identity: it must read cairn://REGION/NAMESPACE/GROUP/ROLE with role storage, router or operator")]
+#[error(
+    "{0:?} is not an identity: it must read cairn://REGION/NAMESPACE/GROUP/ROLE with role storage, router or operator"
+)]
 pub struct InvalidIdentity(String);
 
 impl fmt::Display for Identity {
@@ -72,9 +74,15 @@ mod tests {
 
     #[test]
     fn anything_else_is_no_identity() {
-        for text in ["", "cairn://", "cairn://east/game/default", "cairn://east/game/default/root", "cairn:///g/d/storage",
-            "cairn://east/game/default/storage/more", "https://east/game/default/storage"]
-        {
+        for text in [
+            "",
+            "cairn://",
+            "cairn://east/game/default",
+            "cairn://east/game/default/root",
+            "cairn:///g/d/storage",
+            "cairn://east/game/default/storage/more",
+            "https://east/game/default/storage",
+        ] {
             assert!(text.parse::<Identity>().is_err(), "{text}");
         }
     }

@@ -1,69 +1,26 @@
-//! DynamoDB JSON.
+//! DynamoDB JSON: read from requests without an intermediate tree, written from values and straight from stored bytes.
 
-use crate::{AttributeValue, Item, ServiceError, codec::{CodecError, EncodedItem}};
-use serde::{Deserialize, Deserializer};
+mod members;
+mod read;
+mod write;
 
-/// An item as a request carries it. Deserializing fails for what is not of DynamoDB JSON's shape (a
-/// SerializationException); a value that DynamoDB's validation refuses is remembered until [`JsonItem::into_item`].
-#[derive(Clone, Debug, Default)]
-pub struct JsonItem {
-    item: Item,
-    problem: Option<ServiceError>,
+pub use read::{JsonItem, JsonValue};
+pub use write::{write_encoded_item, write_item, write_string, write_value};
+
+use crate::{ErrorKind, ServiceError};
+
+/// What DynamoDB answers to a body that can't be read: a SerializationException, with a message where the JSON is
+/// well-formed but of the wrong shape.
+pub fn serialization_error(error: &serde_json::Error) -> ServiceError {
+    let message = if error.is_data() {
+        let text = error.to_string();
+        let end = text.rfind(" at line ").unwrap_or(text.len());
+        text[..end].to_owned()
+    } else {
+        String::new()
+    };
+    ServiceError::new(ErrorKind::SerializationException, message)
 }
 
-impl JsonItem {
-    pub fn into_item(self) -> Result<Item, ServiceError> {
-        match self.problem {
-            Some(problem) => Err(problem),
-            None => Ok(self.item),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for JsonItem {
-    fn deserialize<D: Deserializer<'de>>(_deserializer: D) -> Result<Self, D::Error> {
-        todo!()
-    }
-}
-
-/// One value as a request carries it; see [`JsonItem`].
-#[derive(Clone, Debug)]
-pub struct JsonValue {
-    value: AttributeValue,
-    problem: Option<ServiceError>,
-}
-
-impl JsonValue {
-    pub fn into_value(self) -> Result<AttributeValue, ServiceError> {
-        match self.problem {
-            Some(problem) => Err(problem),
-            None => Ok(self.value),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for JsonValue {
-    fn deserialize<D: Deserializer<'de>>(_deserializer: D) -> Result<Self, D::Error> {
-        todo!()
-    }
-}
-
-/// Appends an item as DynamoDB JSON.
-pub fn write_item(_item: &Item, _out: &mut Vec<u8>) {
-    todo!()
-}
-
-/// Appends a value as DynamoDB JSON.
-pub fn write_value(_value: &AttributeValue, _out: &mut Vec<u8>) {
-    todo!()
-}
-
-/// Appends a stored item as DynamoDB JSON, straight from its bytes. On an error `out` ends anywhere.
-pub fn write_encoded_item(_item: &EncodedItem, _out: &mut Vec<u8>) -> Result<(), CodecError> {
-    todo!()
-}
-
-/// Appends a JSON string with its quotes.
-pub fn write_string(_text: &str, _out: &mut Vec<u8>) {
-    todo!()
-}
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,41 @@
-//! The bytes an item is found under.
+//! The bytes an item is found under. Format version 1, frozen: keys carry no version of their own, the data folder does.
+//!
+//! ```text
+//! key       = hash component [component]     partition key, and sort key where the table has one
+//! hash      = u64         XXH3-64, seed 0, of the partition key's component; big-endian
+//! component = 10 number   N
+//!           | 20 string   S, its UTF-8 bytes
+//!           | 30 string   B
+//! string    = its bytes, each 00 as 00 ff, then 00 01
+//! number    = 01                             0
+//!           | 02 exponent pair… 00           above 0
+//!           | 00 ~exponent ~pair… ff         below 0, every byte of the positive form inverted
+//! exponent  = one byte: the power of ten of the first digit, plus 130
+//! pair      = one byte: two decimal digits, from the first on, as 1 to 100; an odd last digit counts ten times;
+//!             trailing zeros are left out
+//! ```
+//!
+//! Bytes in ascending order are keys in ascending order: numbers by value, strings and binaries by unsigned bytes. No
+//! component is the beginning of another, so what follows one can't disturb the order.
 
-use crate::{AttributeValue, Item, KeySchema, ServiceError, codec::CodecError};
+mod number;
+
+use crate::{
+    AttributeValue, Item, KeySchema, ServiceError,
+    codec::{CodecError, Reader},
+    limits::{PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX},
+    size,
+    table::{KeyAttribute, ScalarType},
+};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
+use xxhash_rust::xxh3::xxh3_64;
+
+const TAG_N: u8 = 0x10;
+const TAG_S: u8 = 0x20;
+const TAG_B: u8 = 0x30;
+const HASH_BYTES: usize = 8;
 
 /// The key of one item: hash, partition key, sort key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,32 +59,243 @@ pub type KeyBounds = (Bound<Bytes>, Bound<Bytes>);
 
 impl EncodedKey {
     /// The key of a whole item (PutItem): other attributes may be there too.
-    pub fn new(_schema: &KeySchema, _item: &Item) -> Result<Self, ServiceError> {
-        todo!()
+    pub fn new(schema: &KeySchema, item: &Item) -> Result<Self, ServiceError> {
+        Self::build(schema, item, |attribute, found| match found {
+            None => {
+                format!("One or more parameter values were invalid: Missing the key {} in the item", attribute.name)
+            }
+            Some(value) => format!(
+                "One or more parameter values were invalid: Type mismatch for key {} expected: {} actual: {}",
+                attribute.name,
+                attribute.scalar_type.name(),
+                value.type_name()
+            ),
+        })
     }
 
     /// The key from a `Key` parameter (GetItem, UpdateItem, DeleteItem, batches): just the key attributes.
-    pub fn from_key(_schema: &KeySchema, _key: &Item) -> Result<Self, ServiceError> {
-        todo!()
+    pub fn from_key(schema: &KeySchema, key: &Item) -> Result<Self, ServiceError> {
+        const MISMATCH: &str = "The provided key element does not match the schema";
+        if key.len() != 1 + usize::from(schema.sort.is_some()) {
+            return Err(ServiceError::validation(MISMATCH));
+        }
+        Self::build(schema, key, |_, _| MISMATCH.to_owned())
     }
 
     /// The key attributes again.
-    pub fn decode(&self, _schema: &KeySchema) -> Result<Item, CodecError> {
-        todo!()
+    pub fn decode(&self, schema: &KeySchema) -> Result<Item, CodecError> {
+        let mut reader = Reader::new(&self.0);
+        reader.slice(HASH_BYTES)?;
+        let mut item = Item::new();
+        for attribute in std::iter::once(&schema.partition).chain(&schema.sort) {
+            item.insert(attribute.name.clone(), read_component(&mut reader)?);
+        }
+        reader.finish()?;
+        Ok(item)
+    }
+
+    fn build(
+        schema: &KeySchema,
+        item: &Item,
+        mismatch: impl Fn(&KeyAttribute, Option<&AttributeValue>) -> String,
+    ) -> Result<Self, ServiceError> {
+        let find = |attribute: &KeyAttribute, too_long: fn(usize) -> Option<&'static str>| {
+            let found = item.get(&attribute.name);
+            match found.filter(|value| attribute.scalar_type.is_type_of(value)) {
+                None => Err(ServiceError::validation(mismatch(attribute, found))),
+                Some(value) => check_value(&attribute.name, value, too_long).map(|()| value),
+            }
+        };
+        let partition = find(&schema.partition, partition_key_too_long)?;
+        let sort = schema.sort.as_ref().map(|attribute| find(attribute, sort_key_too_long)).transpose()?;
+
+        let mut out = Vec::with_capacity(HASH_BYTES + 2 * 4 + size::item_size(item).min(256));
+        write_partition(partition, &mut out)?;
+        sort.map_or(Ok(()), |value| write_component(value, &mut out))?;
+        Ok(Self(out.into()))
     }
 }
 
 /// The bytes with which every key of this partition key value begins.
-pub fn partition_prefix(_partition: &AttributeValue) -> Result<Bytes, ServiceError> {
-    todo!()
+pub fn partition_prefix(partition: &AttributeValue) -> Result<Bytes, ServiceError> {
+    let mut out = Vec::with_capacity(HASH_BYTES + 4 + size::value_size(partition));
+    write_partition(partition, &mut out)?;
+    Ok(out.into())
 }
 
 /// The keys of one partition key value that a sort condition allows; all of them without one.
-pub fn sort_bounds(_partition: &AttributeValue, _sort: Option<&SortCondition>) -> Result<KeyBounds, ServiceError> {
-    todo!()
+pub fn sort_bounds(partition: &AttributeValue, sort: Option<&SortCondition>) -> Result<KeyBounds, ServiceError> {
+    let prefix = partition_prefix(partition)?;
+    let key = |value: &AttributeValue| -> Result<Bytes, ServiceError> {
+        let mut out = prefix.to_vec();
+        write_component(value, &mut out)?;
+        Ok(out.into())
+    };
+    let start = || Bound::Included(prefix.clone());
+    let end = || after_prefix(&prefix);
+    Ok(match sort {
+        None => (start(), end()),
+        Some(SortCondition::Equal(value)) => {
+            let key = key(value)?;
+            (Bound::Included(key.clone()), Bound::Included(key))
+        }
+        Some(SortCondition::Less(value)) => (start(), Bound::Excluded(key(value)?)),
+        Some(SortCondition::LessOrEqual(value)) => (start(), Bound::Included(key(value)?)),
+        Some(SortCondition::Greater(value)) => (Bound::Excluded(key(value)?), end()),
+        Some(SortCondition::GreaterOrEqual(value)) => (Bound::Included(key(value)?), end()),
+        Some(SortCondition::Between(low, high)) => (Bound::Included(key(low)?), Bound::Included(key(high)?)),
+        Some(SortCondition::BeginsWith(value)) => {
+            let (tag, bytes) = match value {
+                AttributeValue::S(text) => (TAG_S, text.as_bytes()),
+                AttributeValue::B(bytes) => (TAG_B, bytes.as_ref()),
+                other => return Err(not_a_key(other)),
+            };
+            let mut out = prefix.to_vec();
+            out.push(tag);
+            write_escaped(bytes, &mut out);
+            let upper = after_prefix(&out);
+            (Bound::Included(out.into()), upper)
+        }
+    })
 }
 
-/// The keys of one of a Scan's `total` segments.
-pub fn segment_bounds(_segment: u32, _total: u32) -> KeyBounds {
-    todo!()
+/// The keys of one of a Scan's `total` segments, counted from 0: equal shares of the hashes.
+pub fn segment_bounds(segment: u32, total: u32) -> KeyBounds {
+    let total = total.max(1);
+    let segment = segment.min(total - 1);
+    let edge = |segment: u32| {
+        let hash = (u128::from(segment) << 64).div_ceil(u128::from(total));
+        u64::try_from(hash).ok().map(|hash| Bytes::copy_from_slice(&hash.to_be_bytes()))
+    };
+    let lower = if segment == 0 { None } else { edge(segment) };
+    (lower.map_or(Bound::Unbounded, Bound::Included), edge(segment + 1).map_or(Bound::Unbounded, Bound::Excluded))
 }
+
+/// Just above all that begins with `prefix`.
+fn after_prefix(prefix: &[u8]) -> Bound<Bytes> {
+    let Some(last) = prefix.iter().rposition(|&byte| byte != 0xff) else { return Bound::Unbounded };
+    let mut out = prefix[..=last].to_vec();
+    out[last] += 1;
+    Bound::Excluded(out.into())
+}
+
+fn partition_key_too_long(bytes: usize) -> Option<&'static str> {
+    (bytes > PARTITION_KEY_BYTES_MAX).then_some("Size of hashkey has exceeded the maximum size limit of2048 bytes")
+}
+
+fn sort_key_too_long(bytes: usize) -> Option<&'static str> {
+    (bytes > SORT_KEY_BYTES_MAX)
+        .then_some("Aggregated size of all range keys has exceeded the size limit of 1024 bytes")
+}
+
+fn check_value(
+    name: &str,
+    value: &AttributeValue,
+    too_long: fn(usize) -> Option<&'static str>,
+) -> Result<(), ServiceError> {
+    let empty = match value {
+        AttributeValue::S(text) if text.is_empty() => Some("string"),
+        AttributeValue::B(bytes) if bytes.is_empty() => Some("binary"),
+        _ => None,
+    };
+    if let Some(kind) = empty {
+        return Err(ServiceError::validation(format!(
+            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an \
+             empty {kind} value. Key: {name}"
+        )));
+    }
+    match too_long(size::value_size(value)) {
+        Some(problem) => Err(ServiceError::validation(format!("One or more parameter values were invalid: {problem}"))),
+        None => Ok(()),
+    }
+}
+
+fn not_a_key(value: &AttributeValue) -> ServiceError {
+    ServiceError::validation(format!(
+        "One or more parameter values were invalid: A key attribute can't be of type {}",
+        value.type_name()
+    ))
+}
+
+fn write_partition(partition: &AttributeValue, out: &mut Vec<u8>) -> Result<(), ServiceError> {
+    out.extend_from_slice(&[0; HASH_BYTES]);
+    write_component(partition, out)?;
+    let hash = xxh3_64(&out[HASH_BYTES..]);
+    out[..HASH_BYTES].copy_from_slice(&hash.to_be_bytes());
+    Ok(())
+}
+
+fn write_component(value: &AttributeValue, out: &mut Vec<u8>) -> Result<(), ServiceError> {
+    match value {
+        AttributeValue::S(text) => write_string(TAG_S, text.as_bytes(), out),
+        AttributeValue::B(bytes) => write_string(TAG_B, bytes, out),
+        AttributeValue::N(value) => {
+            out.push(TAG_N);
+            number::write(value, out);
+        }
+        other => return Err(not_a_key(other)),
+    }
+    Ok(())
+}
+
+fn write_string(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(tag);
+    write_escaped(bytes, out);
+    out.extend_from_slice(&[0, 1]);
+}
+
+fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
+    for (at, part) in bytes.split(|&byte| byte == 0).enumerate() {
+        if at > 0 {
+            out.extend_from_slice(&[0, 0xff]);
+        }
+        out.extend_from_slice(part);
+    }
+}
+
+fn read_component(reader: &mut Reader<'_>) -> Result<AttributeValue, CodecError> {
+    match reader.byte()? {
+        TAG_N => number::read(reader).map(AttributeValue::N),
+        TAG_S => String::from_utf8(read_string(reader)?)
+            .map(AttributeValue::S)
+            .map_err(|_| CodecError::Damaged("a key's string that is not UTF-8")),
+        TAG_B => Ok(AttributeValue::B(read_string(reader)?.into())),
+        _ => Err(CodecError::Damaged("an unknown type of key")),
+    }
+}
+
+fn read_string(reader: &mut Reader<'_>) -> Result<Vec<u8>, CodecError> {
+    let mut out = Vec::new();
+    loop {
+        match reader.byte()? {
+            0 => match reader.byte()? {
+                0xff => out.push(0),
+                1 => return Ok(out),
+                _ => return Err(CodecError::Damaged("an unknown escape in a key")),
+            },
+            byte => out.push(byte),
+        }
+    }
+}
+
+impl ScalarType {
+    /// DynamoDB's name of the type.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::S => "S",
+            Self::N => "N",
+            Self::B => "B",
+        }
+    }
+
+    /// Whether the value is of this type.
+    pub fn is_type_of(self, value: &AttributeValue) -> bool {
+        matches!(
+            (self, value),
+            (Self::S, AttributeValue::S(_)) | (Self::N, AttributeValue::N(_)) | (Self::B, AttributeValue::B(_))
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

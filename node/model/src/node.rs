@@ -82,11 +82,17 @@ pub enum OrderOutcome {
     Done,
     /// Under way: ask again.
     #[serde(rename_all = "camelCase")]
-    InProgress { message: String },
+    InProgress {
+        message: String,
+    },
     /// Not the leader: ask the node at `leader` (host and port), if known.
     #[serde(rename_all = "camelCase")]
-    NotLeader { leader: Option<String> },
+    NotLeader {
+        leader: Option<String>,
+    },
     /// Can't be done; the message says why and what to do.
     #[serde(rename_all = "camelCase")]
-    Refused { message: String },
+    Refused {
+        message: String,
+    },
 }

@@ -25,3 +25,30 @@ pub enum AttributeValue {
     Ns(Vec<Number>),
     Bs(Vec<Bytes>),
 }
+
+impl AttributeValue {
+    /// DynamoDB's name of the type: the key of its JSON form.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::S(_) => "S",
+            Self::N(_) => "N",
+            Self::B(_) => "B",
+            Self::Bool(_) => "BOOL",
+            Self::Null => "NULL",
+            Self::M(_) => "M",
+            Self::L(_) => "L",
+            Self::Ss(_) => "SS",
+            Self::Ns(_) => "NS",
+            Self::Bs(_) => "BS",
+        }
+    }
+
+    /// How many lists and maps lie within each other: 0 for a value that is neither.
+    pub fn nesting_depth(&self) -> usize {
+        match self {
+            Self::M(map) => 1 + map.values().map(Self::nesting_depth).max().unwrap_or(0),
+            Self::L(list) => 1 + list.iter().map(Self::nesting_depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+}
