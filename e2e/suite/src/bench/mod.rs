@@ -1,0 +1,145 @@
+//! Benchmarks of `cairn dev`: side by side with others, in interleaved rounds, compared by medians.
+//!
+//! Requests are signed before the clock starts and sent over and over, so that what is measured is the server.
+
+mod drive;
+pub(crate) mod floor;
+mod servers;
+
+use crate::sigv4::{self, Signer};
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use servers::Server;
+use std::{env, fs, path::PathBuf, time::Duration};
+
+const CONNECTIONS: usize = 64;
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_secs(3);
+const ITEMS: usize = 1_000;
+const TABLE: &str = "bench";
+
+const GET_SHARE_MIN: f64 = 0.30;
+const PUT_SHARE_MIN: f64 = 1.00;
+
+pub(super) const ACCESS_KEY: &str = "AKIABENCH000EXAMPLE1";
+pub(super) const SECRET_KEY: &str = "bench";
+pub(super) const REGION: &str = "us-east-1";
+
+/// True when every share is reached.
+pub(crate) async fn run() -> Result<bool> {
+    let cairn = Server::cairn().await?;
+    prepare(&cairn).await?;
+    let floor = Server::floor().await?;
+    let get = compare("GetItem", [&cairn, &floor], &gets(), GET_SHARE_MIN).await?;
+    drop(floor);
+    let mut held = vec![get];
+    if env::var_os("CAIRN_E2E_DYNOXIDE").is_some() {
+        let dynoxide = Server::dynoxide().await?;
+        prepare(&dynoxide).await?;
+        held.push(compare("durable PutItem", [&cairn, &dynoxide], &puts(), PUT_SHARE_MIN).await?);
+    }
+    let failed = held.iter().filter(|held| !**held).count();
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!("\ntest result: {verdict}. {} passed; {failed} failed; 0 ignored", held.len() - failed);
+    Ok(failed == 0)
+}
+
+fn item(number: usize) -> Value {
+    json!({"Id": {"S": format!("item-{number:06}")}, "Name": {"S": "Ada Lovelace"}, "Score": {"N": "1815.1210"},
+        "Tags": {"SS": ["analytical", "engine"]}, "Payload": {"S": "x".repeat(200)}})
+}
+
+fn gets() -> Vec<(&'static str, Value)> {
+    (0..ITEMS)
+        .map(|number| {
+            (
+                "GetItem",
+                json!({"TableName": TABLE, "Key": {"Id": {"S": format!("item-{number:06}")}}, "ConsistentRead": true}),
+            )
+        })
+        .collect()
+}
+
+fn puts() -> Vec<(&'static str, Value)> {
+    (0..ITEMS).map(|number| ("PutItem", json!({"TableName": TABLE, "Item": item(number)}))).collect()
+}
+
+async fn prepare(server: &Server) -> Result<()> {
+    let client = server.client();
+    let patience = Duration::from_secs(10);
+    let table = json!({"TableName": TABLE, "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "Id", "AttributeType": "S"}], "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}]});
+    client.insist("CreateTable", &table, patience).await?.ok()?;
+    for _ in 0..200 {
+        let description = client.call("DescribeTable", &json!({"TableName": TABLE})).await?.ok()?;
+        if description["Table"]["TableStatus"] == "ACTIVE" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for (operation, body) in puts() {
+        client.insist(operation, &body, patience).await?.ok()?;
+    }
+    Ok(())
+}
+
+/// Ours against the other: prints and records the medians; true when ours reaches its share of the other's.
+async fn compare(what: &str, servers: [&Server; 2], requests: &[(&str, Value)], share_min: f64) -> Result<bool> {
+    println!("\n{what}, {CONNECTIONS} connections, {ROUNDS} interleaved rounds of {} s", ROUND.as_secs());
+    let mut rates: [Vec<f64>; 2] = Default::default();
+    for round in 0..=ROUNDS {
+        for (server, rates) in servers.iter().zip(&mut rates) {
+            let signed = sign(&server.authority, requests)?;
+            let rate = drive::requests_per_second(&server.authority, signed, CONNECTIONS, ROUND).await?;
+            // The first round warms up.
+            if round > 0 {
+                println!("  round {round}: {:<24} {rate:>9.0} requests/s", server.name);
+                rates.push(rate);
+            }
+        }
+    }
+    let [ours, other] = rates.each_ref().map(|rates| median(rates));
+    let share = ours / other;
+    let held = share >= share_min;
+    let word = if held { "ok" } else { "FAILED" };
+    println!(
+        "test {what}: {} is {:.0} % of {}, at least {:.0} % wanted ... {word}",
+        servers[0].name,
+        share * 100.0,
+        servers[1].name,
+        share_min * 100.0
+    );
+    let record = json!({"what": what, "connections": CONNECTIONS, "roundSeconds": ROUND.as_secs(), "share": share, "shareMin": share_min,
+        "requestsPerSecond": {servers[0].name.clone(): rates[0], servers[1].name.clone(): rates[1]}, "medians": [ours, other]});
+    if let Some(folder) = env::var_os("CAIRN_E2E_RESULTS").map(PathBuf::from) {
+        fs::create_dir_all(&folder)?;
+        let file = folder.join(format!("{}.json", what.to_lowercase().replace(' ', "-")));
+        fs::write(&file, serde_json::to_vec_pretty(&record)?)
+            .with_context(|| format!("failed to write {}", file.display()))?;
+    }
+    Ok(held)
+}
+
+fn median(rates: &[f64]) -> f64 {
+    let mut rates = rates.to_vec();
+    rates.sort_by(f64::total_cmp);
+    rates.get(rates.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The requests as they go over the wire.
+fn sign(authority: &str, requests: &[(&str, Value)]) -> Result<Vec<Vec<u8>>> {
+    let signer = Signer { access_key: ACCESS_KEY.into(), secret_key: SECRET_KEY.into(), region: REGION.into() };
+    let time = sigv4::now();
+    requests
+        .iter()
+        .map(|(operation, body)| {
+            let body = serde_json::to_vec(body)?;
+            let mut head = format!("POST / HTTP/1.1\r\nhost: {authority}\r\ncontent-length: {}\r\n", body.len());
+            for (name, value) in signer.headers(authority, operation, &body, &time) {
+                head.push_str(&format!("{name}: {value}\r\n"));
+            }
+            head.push_str("\r\n");
+            Ok([head.into_bytes(), body].concat())
+        })
+        .collect()
+}

@@ -1,0 +1,95 @@
+//! The servers that are measured, each a process of its own.
+
+use super::{ACCESS_KEY, REGION, SECRET_KEY};
+use crate::{client::Dynamo, sigv4::Signer};
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use std::{
+    env, fs,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+use tokio::{net::TcpStream, time::sleep};
+
+/// One under way; it ends, and its data goes, when this is dropped.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) name: String,
+    pub(super) authority: String,
+    child: Child,
+    data: Option<PathBuf>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(data) = &self.data {
+            let _ = fs::remove_dir_all(data);
+        }
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+impl Server {
+    /// `cairn dev`, which verifies signatures and keeps its tables beside the results: on a disk, not in memory.
+    pub(super) async fn cairn() -> Result<Self> {
+        let program = env::var_os("CAIRN_E2E_CAIRN").context("CAIRN_E2E_CAIRN is not set")?;
+        let results = PathBuf::from(env::var_os("CAIRN_E2E_RESULTS").context("CAIRN_E2E_RESULTS is not set")?);
+        let data = results.join(format!("data-{}", std::process::id()));
+        fs::create_dir_all(&data)?;
+        let keys = data.join("keys.json");
+        let key = json!({"accessKeyId": ACCESS_KEY, "secretAccessKey": SECRET_KEY, "account": "local"});
+        fs::write(&keys, json!({"version": 1, "keys": [key]}).to_string())?;
+        let authority = format!("127.0.0.1:{}", free_port()?);
+        let mut command = Command::new(program);
+        command.args(["dev", "--listen", &authority, "--region", REGION, "--data"]).arg(data.join("tables"));
+        command.arg("--credentials").arg(keys).env("RUST_LOG", "warn");
+        Self::start("cairn dev", authority, command, Some(data)).await
+    }
+
+    pub(super) async fn floor() -> Result<Self> {
+        let authority = format!("127.0.0.1:{}", free_port()?);
+        let mut command = Command::new(env::current_exe()?);
+        command.args(["floor", &authority]);
+        Self::start("bare hyper", authority, command, None).await
+    }
+
+    /// dynoxide on SQLite in memory.
+    pub(super) async fn dynoxide() -> Result<Self> {
+        let program = env::var_os("CAIRN_E2E_DYNOXIDE").context("CAIRN_E2E_DYNOXIDE is not set")?;
+        let port = free_port()?;
+        let mut command = Command::new(program);
+        command.args(["--port", &port.to_string(), "--log", "quiet"]);
+        Self::start("dynoxide in memory", format!("127.0.0.1:{port}"), command, None).await
+    }
+
+    async fn start(name: &str, authority: String, mut command: Command, data: Option<PathBuf>) -> Result<Self> {
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .with_context(|| format!("failed to start {name}"))?;
+        let mut server = Self { name: name.to_owned(), authority, child, data };
+        for _ in 0..200 {
+            if TcpStream::connect(&server.authority).await.is_ok() {
+                return Ok(server);
+            }
+            if let Some(status) = server.child.try_wait()? {
+                bail!("{name} ended before it listened ({status})");
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        bail!("{name} does not listen");
+    }
+
+    pub(super) fn client(&self) -> Dynamo {
+        let signer = Signer { access_key: ACCESS_KEY.into(), secret_key: SECRET_KEY.into(), region: REGION.into() };
+        Dynamo::new(&self.authority, signer)
+    }
+}

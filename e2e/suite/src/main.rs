@@ -1,0 +1,39 @@
+//! The end-to-end suite and the benchmarks. `cargo xtask test` runs both; see there for what they need around them.
+//!
+//! `cairn-e2e run [--only WORD]` runs the scenarios against the cluster that `KUBECONFIG` points to, in order: they share
+//! one installation. `cairn-e2e bench` measures `cairn dev`. `cairn-e2e floor ADDRESS` serves as the benchmarks' floor.
+
+mod bench;
+mod client;
+mod harness;
+mod kube;
+mod load;
+mod scenarios;
+mod sigv4;
+
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// True when nothing failed.
+fn run(arguments: &[&str]) -> Result<bool> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match arguments {
+        ["run"] => runtime.block_on(harness::run(&scenarios::ALL, None)),
+        ["run", "--only", word] => runtime.block_on(harness::run(&scenarios::ALL, Some(word))),
+        ["bench"] => runtime.block_on(bench::run()),
+        ["floor", address] => runtime.block_on(bench::floor::serve(address)).map(|()| true),
+        _ => bail!("usage: cairn-e2e run [--only WORD] | bench | floor ADDRESS"),
+    }
+}

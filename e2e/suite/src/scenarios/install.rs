@@ -1,0 +1,89 @@
+//! The chart: installing it, changing what may not change, and uninstalling it.
+
+use super::tables;
+use crate::{
+    harness::{NAMESPACE, REGION, Verdict, World},
+    kube::{self, RELEASE_NAMESPACE, output},
+};
+use anyhow::{Context, Result, bail, ensure};
+use std::{env, process::Command, time::Duration};
+
+/// `helm COMMAND cairn charts/cairn …` with the values of the suite.
+pub(super) fn helm(command: &str, more: &[&str]) -> Result<String> {
+    let chart = env::var("CAIRN_E2E_CHART").context("CAIRN_E2E_CHART is not set")?;
+    let image = env::var("CAIRN_E2E_IMAGE").context("CAIRN_E2E_IMAGE is not set")?;
+    let (repository, tag) = image.rsplit_once(':').context("the image needs a tag")?;
+    let values = format!("region={REGION},image.repository={repository},image.tag={tag},groupDefaults.volume.size=1Gi");
+    output(
+        Command::new("helm")
+            .args([command, "cairn", &chart, "--namespace", RELEASE_NAMESPACE, "--set", &values, "--timeout", "180s"])
+            .args(more),
+    )
+}
+
+pub(crate) async fn the_chart_installs_and_tells_what_to_do_next(world: &mut World) -> Result<Verdict> {
+    let notes = helm("install", &["--create-namespace", "--wait"])?;
+    ensure!(
+        notes.contains("kubectl apply") && notes.contains("aws dynamodb"),
+        "the notes don't tell what to do: {notes}"
+    );
+    let account = format!(
+        "apiVersion: v1
+kind: Namespace
+metadata: {{name: {NAMESPACE}}}
+---
+{}",
+        super::clients::access_key("leaderboard-service", crate::harness::ACCESS_KEY, crate::harness::SECRET_KEY)
+    );
+    kube::apply(&account)?;
+    world.manifests.push(account);
+    Ok(Verdict::Passed(String::new()))
+}
+
+pub(crate) async fn the_region_can_not_change(_: &mut World) -> Result<Verdict> {
+    match helm("upgrade", &["--set", "region=west"]) {
+        Ok(_) => bail!("helm changed the region"),
+        Err(error) => {
+            let text = format!("{error:#}");
+            ensure!(text.contains(r#"region is "east""#), "the refusal does not say why: {text}");
+        }
+    }
+    Ok(Verdict::Passed(String::new()))
+}
+
+fn uninstall() -> Result<String> {
+    output(Command::new("helm").args([
+        "uninstall",
+        "cairn",
+        "--namespace",
+        RELEASE_NAMESPACE,
+        "--timeout",
+        "60s",
+        "--wait",
+    ]))
+}
+
+pub(crate) async fn uninstalling_is_refused_while_there_are_tables(_: &mut World) -> Result<Verdict> {
+    if uninstall().is_ok() {
+        bail!("helm uninstalled the chart although there are tables");
+    }
+    let log = kube::kubectl(&["logs", "-n", RELEASE_NAMESPACE, "job/cairn-uninstall-check"])?;
+    ensure!(log.contains(&format!("{NAMESPACE}/{}", tables::MAIN)), "the check's log does not name the tables: {log}");
+    // A refused uninstallation leaves the release marked so; an upgrade is what brings it back.
+    let deployments = kube::items(&["deployments", "-n", RELEASE_NAMESPACE])?;
+    ensure!(deployments.len() == 2, "the release lost parts: {} deployments left", deployments.len());
+    helm("upgrade", &["--wait"])?;
+    Ok(Verdict::Passed(String::new()))
+}
+
+pub(crate) async fn uninstalling_without_tables_leaves_nothing_but_the_definitions(_: &mut World) -> Result<Verdict> {
+    kube::kubectl(&["delete", "tables", "--all", "-n", NAMESPACE, "--timeout=60s"])?;
+    uninstall()?;
+    kube::wait("the release's pods are gone", Duration::from_secs(60), || {
+        Ok(kube::items(&["pods", "-n", RELEASE_NAMESPACE, "-l", "app.kubernetes.io/instance=cairn"])?.is_empty())
+    })?;
+    kube::get(&["customresourcedefinition", "tables.cairn.dev"])?;
+    kube::kubectl(&["delete", "namespace", NAMESPACE, RELEASE_NAMESPACE, "--timeout=90s"])?;
+    kube::kubectl(&["delete", "customresourcedefinition", "tables.cairn.dev", "storagegroups.cairn.dev"])?;
+    Ok(Verdict::Passed(String::new()))
+}

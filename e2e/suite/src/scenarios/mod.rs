@@ -1,0 +1,45 @@
+//! The scenarios, in the order in which they run on one installation.
+
+mod clients;
+mod faults;
+mod install;
+mod memory;
+mod protection;
+mod tables;
+mod wipe;
+
+use crate::harness::Scenario;
+
+macro_rules! scenario {
+    ($module:ident :: $name:ident) => {
+        Scenario { name: stringify!($name), run: |world| Box::pin($module::$name(world)), essential: false }
+    };
+    ($module:ident :: $name:ident, essential) => {
+        Scenario { essential: true, ..scenario!($module::$name) }
+    };
+}
+
+pub(crate) const ALL: [Scenario; 22] = [
+    scenario!(install::the_chart_installs_and_tells_what_to_do_next, essential),
+    scenario!(tables::a_table_comes_up_with_a_replica_in_each_zone, essential),
+    scenario!(tables::a_table_is_active_within_two_seconds_once_its_group_stands),
+    scenario!(tables::a_table_is_described_the_same_whoever_made_it),
+    scenario!(tables::an_invalid_table_is_refused_by_a_rule_that_names_the_field),
+    scenario!(tables::a_feature_that_is_not_there_yet_is_refused_by_a_condition),
+    scenario!(tables::one_broken_table_stops_nobody_else),
+    scenario!(clients::the_aws_cli_works_unmodified),
+    scenario!(clients::boto3_works_unmodified),
+    scenario!(clients::a_wrong_signature_is_refused),
+    scenario!(clients::an_access_key_follows_its_secret),
+    scenario!(protection::a_protected_table_is_not_deleted),
+    scenario!(protection::a_namespace_with_a_protected_table_is_not_deleted),
+    scenario!(protection::the_definitions_are_not_deleted),
+    scenario!(install::the_region_can_not_change),
+    scenario!(install::uninstalling_is_refused_while_there_are_tables),
+    scenario!(memory::idle_pods_stay_under_64_mib),
+    scenario!(faults::killing_the_leaders_zone_loses_nothing),
+    scenario!(faults::killing_all_storage_pods_twice_loses_nothing),
+    scenario!(faults::reads_and_writes_go_on_without_the_operator_and_the_api_server),
+    scenario!(wipe::data_survives_an_emptied_etcd),
+    scenario!(install::uninstalling_without_tables_leaves_nothing_but_the_definitions),
+];
