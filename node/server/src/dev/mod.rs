@@ -1,0 +1,116 @@
+//! The role `dev`: router and storage node in one process with one zone, its tables in a folder.
+
+mod tables;
+
+use crate::{admin, environment::SystemEnvironment, node::OpenFolder, router::fleet, shutdown};
+use anyhow::Context;
+use bytes::Bytes;
+use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Credentials};
+use cairn_engine::Owner;
+use cairn_model::descriptor::Member;
+use cairn_replication::Transport;
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc};
+use tables::{ACCOUNT, LocalTables};
+use tokio::net::TcpListener;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where clients connect. Anything but a loopback address needs --credentials.
+    #[arg(long, env = "CAIRN_LISTEN", default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+    /// The folder of the tables; made if it is not there.
+    #[arg(long, env = "CAIRN_DATA", default_value = "cairn-data")]
+    data: PathBuf,
+    /// The region's name in signatures and ARNs.
+    #[arg(long, env = "CAIRN_REGION", default_value = "us-east-1")]
+    region: String,
+    /// Access keys to verify signatures against:
+    /// {"version": 1, "keys": [{"accessKeyId": "…", "secretAccessKey": "…", "account": "local"}]}.
+    /// Without it, any credentials are accepted.
+    #[arg(long, env = "CAIRN_CREDENTIALS")]
+    credentials: Option<PathBuf>,
+    /// Health, readiness and metrics; not served where it is not given.
+    #[arg(long, env = "CAIRN_ADMIN")]
+    admin: Option<SocketAddr>,
+}
+
+/// There is nobody to send to.
+#[derive(Debug)]
+struct NoPeers;
+
+impl Transport for NoPeers {
+    fn send(&self, _to: &Member, _frame: Bytes) {}
+}
+
+#[derive(Debug)]
+struct Keys(HashMap<String, Arc<AccessKey>>);
+
+impl Credentials for Keys {
+    fn access_key(&self, id: &str) -> Option<Arc<AccessKey>> {
+        self.0.get(id).cloned()
+    }
+}
+
+/// Runs until a signal ends it.
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let authentication = match &arguments.credentials {
+        Some(file) => {
+            let json = std::fs::read(file).with_context(|| format!("failed to read {}", file.display()))?;
+            let keys = fleet::parse_credentials(&json).with_context(|| format!("in {}", file.display()))?;
+            if let Some((id, _)) = keys.iter().find(|(_, key)| key.account != ACCOUNT) {
+                anyhow::bail!("in {}: the access key {id} must have the account {ACCOUNT:?}", file.display());
+            }
+            Authentication::Verify(Arc::new(Keys(keys)))
+        }
+        None => {
+            anyhow::ensure!(
+                arguments.listen.ip().is_loopback(),
+                "{} is not a loopback address, and without --credentials anyone who reaches it could read and write: \
+                 give --credentials FILE or listen on 127.0.0.1",
+                arguments.listen
+            );
+            Authentication::AcceptAny { account: ACCOUNT.to_owned() }
+        }
+    };
+    let listener =
+        TcpListener::bind(arguments.listen).await.with_context(|| format!("failed to listen on {}", arguments.listen))?;
+    let listen = listener.local_addr()?;
+    let registry = prometheus::Registry::new();
+    let owner = Owner { region: arguments.region.clone(), account: ACCOUNT.to_owned(), group: "dev".to_owned() };
+    let folder = OpenFolder::open(arguments.data.clone(), owner, None).await?;
+    let node = folder.start(Arc::new(NoPeers), &registry)?;
+    let tables = LocalTables::new(node.clone(), arguments.region.clone());
+    let backends = Backends {
+        catalog: tables.clone(),
+        partitions: tables,
+        authentication,
+        environment: Arc::new(SystemEnvironment),
+    };
+    let api = Arc::new(Api::new(ApiConfig::new(arguments.region.clone()), backends, &registry)?);
+    if let Some(address) = arguments.admin {
+        let admin = TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}"))?;
+        tokio::spawn(admin::serve(admin, registry, Arc::new(|| None)));
+    }
+    welcome(&arguments, listen);
+    cairn_api::serve(listener, api, shutdown::requested()).await?;
+    node.stop().await;
+    Ok(())
+}
+
+#[allow(clippy::print_stdout)] // this is what the user is told
+fn welcome(arguments: &Arguments, listen: SocketAddr) {
+    let keys = if arguments.credentials.is_some() {
+        "  export AWS_ACCESS_KEY_ID=…  AWS_SECRET_ACCESS_KEY=…       # one of the credentials file's"
+    } else {
+        "  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any    # any credentials are accepted"
+    };
+    println!(
+        "Cairn serves DynamoDB's API on http://{listen}, with its tables in {}.\n\
+         Point the AWS CLI or an SDK at it:\n\n\
+         \x20 export AWS_ENDPOINT_URL=http://{listen} AWS_REGION={}\n{keys}\n\
+         \x20 aws dynamodb list-tables\n\n\
+         Every write is on the disk before it is answered. Stop with Ctrl-C.",
+        arguments.data.display(),
+        arguments.region
+    );
+}

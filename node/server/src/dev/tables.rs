@@ -1,0 +1,260 @@
+//! The tables of `cairn dev`: what the one node holds is what there is.
+
+use crate::{environment, node::Node};
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use bytes::Bytes;
+use cairn_api::{Catalog, NewTable, Partitions, RoutingKey, TableUpdate, TableView, errors};
+use cairn_model::{
+    ErrorKind, ServiceError, TableDefinition,
+    descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
+    ids::{PartitionId, ReplicaId, TableId},
+    node::{Order, OrderOutcome, ReplicaReport, ReplicaState},
+    table::{BillingMode, TableStatus},
+};
+use cairn_replication::operation::{PartitionError, PartitionOutcome, PartitionRequest};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::Mutex;
+
+/// The one account of `cairn dev`.
+pub const ACCOUNT: &str = "local";
+/// The one zone.
+const ZONE: &str = "local";
+/// How long an order is pursued.
+const ORDER_DEADLINE: Duration = Duration::from_secs(10);
+const ORDER_PAUSE: Duration = Duration::from_millis(5);
+/// How long a request waits for the partition to lead itself, which takes a moment after a start.
+const LEADER_DEADLINE: Duration = Duration::from_secs(5);
+/// How often item counts are taken over.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Catalog and partitions of one node.
+#[derive(Debug)]
+pub struct LocalTables {
+    node: Arc<Node>,
+    region: String,
+    current: ArcSwap<Tables>,
+    /// One change of the catalog at a time.
+    changes: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    by_name: BTreeMap<String, Arc<TableView>>,
+    partitions: HashMap<TableId, (PartitionId, u64)>,
+}
+
+impl LocalTables {
+    pub fn new(node: Arc<Node>, region: String) -> Arc<Self> {
+        let tables = Arc::new(Self { node, region, current: ArcSwap::default(), changes: Mutex::default() });
+        tables.refresh();
+        let weak = Arc::downgrade(&tables);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(REFRESH_INTERVAL).await;
+                let Some(tables) = weak.upgrade() else { return };
+                // Not while a change is under way: it takes over what it changed itself.
+                if let Ok(_alone) = tables.changes.try_lock() {
+                    tables.refresh();
+                }
+            }
+        });
+        tables
+    }
+
+    fn refresh(&self) {
+        let mut tables = Tables::default();
+        for replica in self.node.host().replicas() {
+            let id = replica.definition.table_id;
+            tables.partitions.insert(id, (replica.descriptor.partition_id, replica.descriptor.epoch));
+            let view = self.view(&replica);
+            tables.by_name.insert(view.definition.table_name.clone(), Arc::new(view));
+        }
+        self.current.store(Arc::new(tables));
+    }
+
+    fn view(&self, replica: &ReplicaReport) -> TableView {
+        TableView {
+            definition: replica.definition.clone(),
+            status: TableStatus::Active,
+            item_count: replica.item_count,
+            size_bytes: replica.size_bytes,
+            arn: format!("arn:aws:dynamodb:{}:{ACCOUNT}:table/{}", self.region, replica.definition.table_name),
+        }
+    }
+
+    fn existing(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
+        self.table(ACCOUNT, name).ok_or_else(|| errors::table_not_found(name))
+    }
+
+    fn partition(&self, table: TableId) -> Option<(PartitionId, u64)> {
+        self.current.load().partitions.get(&table).copied()
+    }
+
+    async fn order(&self, order: Order) -> Result<(), ServiceError> {
+        let failed = |message: String| ServiceError::new(ErrorKind::InternalServerError, message);
+        let done = tokio::time::timeout(ORDER_DEADLINE, async {
+            loop {
+                match self.node.host().order(order.clone()).await {
+                    OrderOutcome::Done => return Ok(()),
+                    OrderOutcome::Refused { message } => return Err(failed(message)),
+                    OrderOutcome::InProgress { .. } | OrderOutcome::NotLeader { .. } => {
+                        tokio::time::sleep(ORDER_PAUSE).await;
+                    }
+                }
+            }
+        })
+        .await;
+        done.unwrap_or_else(|_| Err(failed(format!("the node did not carry out the change within {ORDER_DEADLINE:?}"))))
+    }
+
+    async fn leads(&self, partition: PartitionId) -> Result<(), ServiceError> {
+        let leads = || {
+            let replicas = self.node.host().replicas();
+            replicas.iter().any(|r| r.descriptor.partition_id == partition && r.state == ReplicaState::Leader)
+        };
+        let led = tokio::time::timeout(LEADER_DEADLINE, async {
+            while !leads() {
+                tokio::time::sleep(ORDER_PAUSE).await;
+            }
+        });
+        led.await.map_err(|_| ServiceError::new(ErrorKind::InternalServerError, "the table's partition did not start"))
+    }
+}
+
+#[async_trait]
+impl Catalog for LocalTables {
+    fn table(&self, account: &str, name: &str) -> Option<Arc<TableView>> {
+        if account != ACCOUNT {
+            return None;
+        }
+        self.current.load().by_name.get(name).cloned()
+    }
+
+    fn list_tables(&self, account: &str) -> Vec<String> {
+        if account != ACCOUNT {
+            return Vec::new();
+        }
+        self.current.load().by_name.keys().cloned().collect()
+    }
+
+    async fn create_table(&self, _account: &str, table: NewTable) -> Result<Arc<TableView>, ServiceError> {
+        let _alone = self.changes.lock().await;
+        let name = table.table_name;
+        if self.table(ACCOUNT, &name).is_some() {
+            return Err(errors::table_exists(&name));
+        }
+        let table_id = TableId(uuid::Uuid::new_v4().into_bytes());
+        let partition_id = PartitionId(uuid::Uuid::new_v4().into_bytes());
+        let definition = TableDefinition {
+            account: ACCOUNT.to_owned(),
+            table_name: name.clone(),
+            table_id,
+            schema_version: 1,
+            key_schema: table.key_schema,
+            billing_mode: table.billing_mode,
+            provisioned_throughput: table.provisioned_throughput,
+            table_class: table.table_class,
+            deletion_protection_enabled: table.deletion_protection_enabled,
+            creation_time_ms: environment::wall_ms(),
+        };
+        let descriptor = PartitionDescriptor {
+            partition_id,
+            table_id,
+            range: KeyRange { start: Bytes::new(), end: Bytes::new() },
+            epoch: 1,
+            members: vec![Member {
+                replica_id: ReplicaId(1),
+                node_id: self.node.id(),
+                zone: ZONE.to_owned(),
+                address: String::new(),
+                role: MemberRole::Voter,
+            }],
+            next_replica_id: 2,
+            parents: Vec::new(),
+        };
+        self.order(Order::Bootstrap { descriptor, definition }).await?;
+        self.leads(partition_id).await?;
+        self.refresh();
+        let created = self.existing(&name)?;
+        Ok(Arc::new(TableView { status: TableStatus::Creating, ..(*created).clone() }))
+    }
+
+    async fn update_table(&self, _account: &str, name: &str, update: TableUpdate) -> Result<Arc<TableView>, ServiceError> {
+        let _alone = self.changes.lock().await;
+        let table = self.existing(name)?;
+        let (partition_id, _) =
+            self.partition(table.definition.table_id).ok_or_else(|| errors::table_not_found(name))?;
+        let mut definition = table.definition.clone();
+        definition.schema_version += 1;
+        if let Some(mode) = update.billing_mode {
+            definition.billing_mode = mode;
+        }
+        if let Some(throughput) = update.provisioned_throughput {
+            definition.provisioned_throughput = Some(throughput);
+        }
+        if definition.billing_mode == BillingMode::PayPerRequest {
+            definition.provisioned_throughput = None;
+        }
+        if let Some(class) = update.table_class {
+            definition.table_class = Some(class);
+        }
+        if let Some(protected) = update.deletion_protection_enabled {
+            definition.deletion_protection_enabled = protected;
+        }
+        self.order(Order::UpdateDefinition { partition_id, definition }).await?;
+        self.refresh();
+        let updated = self.existing(name)?;
+        Ok(Arc::new(TableView { status: TableStatus::Updating, ..(*updated).clone() }))
+    }
+
+    async fn delete_table(&self, _account: &str, name: &str) -> Result<Arc<TableView>, ServiceError> {
+        let _alone = self.changes.lock().await;
+        let table = self.existing(name)?;
+        let table_id = table.definition.table_id;
+        let (partition_id, _) = self.partition(table_id).ok_or_else(|| errors::table_not_found(name))?;
+        self.order(Order::DropPartition { partition_id, table_id }).await?;
+        self.refresh();
+        Ok(Arc::new(TableView { status: TableStatus::Deleting, ..(*table).clone() }))
+    }
+}
+
+#[async_trait]
+impl Partitions for LocalTables {
+    async fn request(
+        &self,
+        table: &TableView,
+        _key: RoutingKey<'_>,
+        request: PartitionRequest,
+    ) -> Result<PartitionOutcome, ServiceError> {
+        let name = &table.definition.table_name;
+        if let PartitionRequest::Write(_) = request
+            && self.node.disk().full()
+        {
+            return Err(ServiceError::new(ErrorKind::ThrottlingException, crate::node::DISK_FULL));
+        }
+        let (partition, epoch) =
+            self.partition(table.definition.table_id).ok_or_else(|| errors::table_not_found(name))?;
+        let mut patience = LEADER_DEADLINE;
+        loop {
+            // The request is kept for another try only until the partition leads, in the moment after a start.
+            match self.node.host().request(partition, epoch, request.clone()).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(PartitionError::Service(error)) => return Err(error),
+                Err(PartitionError::NotLeader { .. }) if !patience.is_zero() => {
+                    patience = patience.saturating_sub(ORDER_PAUSE);
+                    tokio::time::sleep(ORDER_PAUSE).await;
+                }
+                Err(PartitionError::UnknownPartition) => return Err(errors::table_not_found(name)),
+                Err(PartitionError::Overloaded { reason }) => {
+                    return Err(ServiceError::new(ErrorKind::ThrottlingException, reason));
+                }
+                Err(error) => return Err(ServiceError::new(ErrorKind::InternalServerError, error.to_string())),
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The room on a node's volume, and the refusal of writes before it runs out.
+
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+/// Writes are refused below this share of the volume …
+const FREE_FRACTION_MIN: u64 = 20; // a twentieth
+/// … but never while this much is free: compaction and the log need no more to go on.
+const FREE_BYTES_ENOUGH: u64 = 4 << 30;
+/// … and always below this.
+const FREE_BYTES_MIN: u64 = 256 << 20;
+
+/// Looks at the volume now and then; everyone else reads what it saw.
+#[derive(Debug)]
+pub struct Disk {
+    path: PathBuf,
+    free_bytes: AtomicU64,
+    total_bytes: AtomicU64,
+    full: AtomicBool,
+}
+
+impl Disk {
+    pub fn new(path: PathBuf) -> Self {
+        let disk =
+            Self { path, free_bytes: AtomicU64::new(0), total_bytes: AtomicU64::new(0), full: AtomicBool::new(false) };
+        disk.look();
+        disk
+    }
+
+    /// Measures the volume; a call to the file system, for a thread that may wait.
+    pub fn look(&self) {
+        let measured = match rustix::fs::statvfs(&self.path) {
+            Ok(measured) => measured,
+            Err(error) => {
+                tracing::warn!(path = %self.path.display(), %error, "failed to measure the volume");
+                return;
+            }
+        };
+        let free = measured.f_bavail * measured.f_frsize;
+        let total = measured.f_blocks * measured.f_frsize;
+        self.free_bytes.store(free, Ordering::Relaxed);
+        self.total_bytes.store(total, Ordering::Relaxed);
+        let full = is_full(free, total);
+        if full != self.full.swap(full, Ordering::Relaxed) {
+            if full {
+                tracing::error!(free_bytes = free, total_bytes = total, "the volume is nearly full: writes are refused; grow it");
+            } else {
+                tracing::info!(free_bytes = free, "the volume has room again: writes are taken");
+            }
+        }
+    }
+
+    pub fn free_bytes(&self) -> u64 {
+        self.free_bytes.load(Ordering::Relaxed)
+    }
+
+    pub fn total_bytes(&self) -> u64 {
+        self.total_bytes.load(Ordering::Relaxed)
+    }
+
+    /// True while writes must be refused.
+    pub fn full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+}
+
+fn is_full(free: u64, total: u64) -> bool {
+    free < FREE_BYTES_MIN.min(total / 4) || (free < total / FREE_FRACTION_MIN && free < FREE_BYTES_ENOUGH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn writes_are_refused_before_the_volume_is_full() {
+        assert!(is_full(GIB / 5, 10 * GIB));
+        assert!(is_full(4 * GIB - 1, 100 * GIB));
+        assert!(!is_full(GIB, 10 * GIB));
+    }
+
+    #[test]
+    fn a_large_volume_is_not_full_while_gigabytes_are_free() {
+        assert!(!is_full(40 * GIB, 10_000 * GIB));
+    }
+
+    #[test]
+    fn a_small_volume_can_be_used_for_the_most_part() {
+        assert!(!is_full(GIB / 10, GIB / 4));
+    }
+}

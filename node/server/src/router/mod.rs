@@ -1,0 +1,108 @@
+//! The role `router`: the stateless front door that all clients talk to.
+
+mod catalog;
+pub mod fleet;
+pub mod nodes;
+pub mod partitions;
+pub mod routes;
+mod tables;
+mod watch;
+
+use crate::{admin, environment::SystemEnvironment, internal::client::NodeClient, shutdown, tls::Tls};
+use anyhow::Context;
+use cairn_api::{Api, ApiConfig, Authentication, Backends};
+use cairn_model::identity::Role;
+use catalog::{ApiWrites, KubernetesCatalog};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use tokio::net::TcpListener;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where clients connect.
+    #[arg(long, env = "CAIRN_LISTEN", default_value = "0.0.0.0:8000")]
+    listen: SocketAddr,
+    /// Health, readiness and metrics.
+    #[arg(long, env = "CAIRN_ADMIN", default_value = "0.0.0.0:8080")]
+    admin: SocketAddr,
+    /// The region's name, which signatures and certificates carry.
+    #[arg(long, env = "CAIRN_REGION")]
+    region: String,
+    /// The router's own zone: eventually consistent reads go there first.
+    #[arg(long, env = "CAIRN_ZONE")]
+    zone: Option<String>,
+    /// Folder with tls.crt, tls.key and ca.crt.
+    #[arg(long, env = "CAIRN_TLS_DIR")]
+    tls_dir: PathBuf,
+    /// Folder where the fleet's Secret is mounted.
+    #[arg(long, env = "CAIRN_FLEET_DIR")]
+    fleet_dir: PathBuf,
+    /// The fleet's Secret, in the release's namespace; watched while the API server answers.
+    #[arg(long, env = "CAIRN_FLEET_SECRET")]
+    fleet_secret: String,
+    /// Folder for the map of the fleet.
+    #[arg(long, env = "CAIRN_STATE_DIR")]
+    state_dir: PathBuf,
+    #[arg(long, env = "CAIRN_RELEASE_NAMESPACE")]
+    release_namespace: String,
+    /// Namespaces whose tables are served; all where none is named.
+    #[arg(long, env = "CAIRN_WATCH_NAMESPACES", value_delimiter = ',')]
+    watch_namespaces: Vec<String>,
+    /// Which tables CreateTable, UpdateTable and DeleteTable may touch.
+    #[arg(long, env = "CAIRN_API_WRITES", value_enum, default_value = "own")]
+    api_writes: ApiWrites,
+}
+
+/// Runs until a signal ends it.
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let registry = prometheus::Registry::new();
+    let tls = Tls::from_dir(&arguments.tls_dir)?;
+    let own = tls.own_identity()?;
+    anyhow::ensure!(
+        own.role == Role::Router && own.region == arguments.region && own.namespace == arguments.release_namespace,
+        "the certificate in {} is {own}'s, not that of a router of region {} in {}",
+        arguments.tls_dir.display(),
+        arguments.region,
+        arguments.release_namespace
+    );
+    let fleet = Arc::new(fleet::Fleet::default());
+    if let Err(error) = fleet.update_from_dir(&arguments.fleet_dir) {
+        tracing::info!(%error, "no fleet yet; waiting for the operator");
+    }
+    std::fs::create_dir_all(&arguments.state_dir)
+        .with_context(|| format!("failed to make the folder {}", arguments.state_dir.display()))?;
+    let client = NodeClient::new(tls, arguments.region.clone());
+    let nodes = nodes::Nodes::new(client.clone(), fleet.clone(), &arguments.state_dir);
+    tokio::spawn(nodes.clone().run());
+
+    let kubernetes = kube::Client::try_default().await.context("failed to find out how to reach the API server")?;
+    let namespaces: Vec<String> = arguments.watch_namespaces.into_iter().filter(|name| !name.is_empty()).collect();
+    let tables = tables::Tables::new(arguments.region.clone(), nodes.clone(), namespaces.clone());
+    if namespaces.is_empty() {
+        tokio::spawn(watch::tables(kubernetes.clone(), None, tables.clone()));
+    }
+    for namespace in namespaces {
+        tokio::spawn(watch::tables(kubernetes.clone(), Some(namespace), tables.clone()));
+    }
+    let source = watch::FleetSource {
+        namespace: arguments.release_namespace,
+        secret: arguments.fleet_secret,
+        dir: arguments.fleet_dir,
+    };
+    tokio::spawn(watch::fleet(kubernetes.clone(), source, fleet.clone()));
+
+    let backends = Backends {
+        catalog: Arc::new(KubernetesCatalog::new(kubernetes, tables, arguments.api_writes)),
+        partitions: Arc::new(partitions::RemotePartitions::new(client, nodes, arguments.zone)),
+        authentication: Authentication::Verify(fleet),
+        environment: Arc::new(SystemEnvironment::default()),
+    };
+    let api = Arc::new(Api::new(ApiConfig::new(arguments.region), backends, &registry)?);
+    let listener =
+        TcpListener::bind(arguments.listen).await.with_context(|| format!("failed to listen on {}", arguments.listen))?;
+    let admin =
+        TcpListener::bind(arguments.admin).await.with_context(|| format!("failed to listen on {}", arguments.admin))?;
+    tokio::spawn(admin::serve(admin, registry, Arc::new(|| None)));
+    tracing::info!(listen = %arguments.listen, "serving");
+    cairn_api::serve(listener, api, shutdown::requested()).await?;
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! Carries requests to the replica that can answer: the leader, or for an eventually consistent read the one in the
+//! router's own zone. Asks again where that is safe, always under the same request id.
+
+use super::{nodes::Nodes, routes::Route};
+use crate::internal::client::{CallError, NodeClient};
+use async_trait::async_trait;
+use cairn_api::{Partitions, RoutingKey, TableView};
+use cairn_model::{ErrorKind, ServiceError, descriptor::Member, ids::PartitionId};
+use cairn_replication::{
+    operation::{PartitionError, PartitionOutcome, PartitionRequest},
+    wire::{self, PartitionCall},
+};
+use std::{sync::Arc, time::Duration};
+
+/// For one request in all, its repetitions included; then the SDK is told and decides.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+/// For one node's answer: an item, and a page.
+const ITEM_DEADLINE: Duration = Duration::from_millis(1500);
+const PAGE_DEADLINE: Duration = Duration::from_secs(5);
+/// Between two tries when no replica knew a leader; an election takes a second or two.
+const ELECTION_PAUSE: Duration = Duration::from_millis(50);
+/// How long a request waits for news of the fleet.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The fleet's partitions, as the nodes report them.
+#[derive(Debug)]
+pub struct RemotePartitions {
+    client: Arc<NodeClient>,
+    nodes: Arc<Nodes>,
+    zone: Option<String>,
+}
+
+impl RemotePartitions {
+    pub fn new(client: Arc<NodeClient>, nodes: Arc<Nodes>, zone: Option<String>) -> Self {
+        Self { client, nodes, zone }
+    }
+
+    async fn attempt(&self, route: &Route, member: &Member, call: &PartitionCall) -> Result<PartitionOutcome, Failure> {
+        let body = wire::encode_call(call).map_err(|error| Failure::Unreached(error.to_string()))?;
+        let deadline = match call.request {
+            PartitionRequest::Range(_) => PAGE_DEADLINE,
+            PartitionRequest::Get(_) | PartitionRequest::Write(_) => ITEM_DEADLINE,
+        };
+        let answer = self.client.post(&route.group, &member.address, "/v1/partition", body, deadline).await?;
+        match wire::decode_answer(answer) {
+            Ok(outcome) => Ok(outcome?),
+            Err(error) => Err(Failure::Silent(error.to_string())),
+        }
+    }
+
+    /// The replicas to try, best first.
+    fn order<'a>(&self, route: &'a Route, request: &PartitionRequest) -> Vec<&'a Member> {
+        let mut members: Vec<&Member> = route.descriptor.members.iter().collect();
+        if needs_leader(request) {
+            let leader = self.nodes.leader_hint(route.descriptor.partition_id).or(route.leader);
+            members.sort_by_key(|member| (self.nodes.is_suspect(&member.address), Some(member.replica_id) != leader));
+        } else {
+            members.sort_by_key(|member| (self.nodes.is_suspect(&member.address), Some(&member.zone) != self.zone.as_ref()));
+        }
+        members
+    }
+}
+
+/// Why one try gave no outcome.
+#[derive(Debug)]
+enum Failure {
+    Partition(PartitionError),
+    /// Nothing left this process, or the node would not take it: nothing was done.
+    Unreached(String),
+    /// It may have been done.
+    Silent(String),
+}
+
+impl From<PartitionError> for Failure {
+    fn from(error: PartitionError) -> Self {
+        Self::Partition(error)
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::NotSent { .. } | CallError::Refused { .. } => Self::Unreached(error.to_string()),
+            CallError::NoAnswer { .. } => Self::Silent(error.to_string()),
+        }
+    }
+}
+
+#[async_trait]
+impl Partitions for RemotePartitions {
+    async fn request(
+        &self,
+        table: &TableView,
+        key: RoutingKey<'_>,
+        request: PartitionRequest,
+    ) -> Result<PartitionOutcome, ServiceError> {
+        let mut call = PartitionCall { partition: PartitionId([0; 16]), epoch: 0, request };
+        let mut perhaps_done = false;
+        let mut last = "no storage node holds the table's partition, or none is known yet".to_owned();
+        let tried = tokio::time::timeout(REQUEST_DEADLINE, async {
+            loop {
+                let Some(route) = self.nodes.routes().find(table.definition.table_id, key.0) else {
+                    self.nodes.refresh(REFRESH_PATIENCE).await;
+                    tokio::time::sleep(ELECTION_PAUSE).await;
+                    continue;
+                };
+                (call.partition, call.epoch) = (route.descriptor.partition_id, route.descriptor.epoch);
+                if let Some(outcome) = self.round(&route, &call, &mut perhaps_done, &mut last).await {
+                    return outcome;
+                }
+                tokio::time::sleep(ELECTION_PAUSE).await;
+            }
+        })
+        .await;
+        match tried {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                tracing::warn!(table = table.definition.table_name, account = table.definition.account, reason = last,
+                    perhaps_done, "gave up on a request");
+                // Both are retried by the SDKs; only the first says that the write may have been done.
+                let (kind, message) = if perhaps_done && matches!(call.request, PartitionRequest::Write(_)) {
+                    (ErrorKind::InternalServerError, "The request could not be completed; whether the write was done is not known.")
+                } else {
+                    (ErrorKind::ServiceUnavailable, "The table's partition can't be reached at present.")
+                };
+                Err(ServiceError::new(kind, message))
+            }
+        }
+    }
+}
+
+impl RemotePartitions {
+    /// Tries the partition's replicas, each once at most; none when it is worth another round.
+    async fn round(
+        &self,
+        route: &Route,
+        call: &PartitionCall,
+        perhaps_done: &mut bool,
+        last: &mut String,
+    ) -> Option<Result<PartitionOutcome, ServiceError>> {
+        let (partition, request) = (call.partition, &call.request);
+        let mut members = self.order(route, request);
+        let mut next = 0;
+        while next < members.len() {
+            let member = members[next];
+            next += 1;
+            match self.attempt(route, member, call).await {
+                Ok(outcome) => {
+                    if needs_leader(request) && route.leader != Some(member.replica_id) {
+                        self.nodes.learn_leader(partition, member.replica_id);
+                    }
+                    return Some(Ok(outcome));
+                }
+                Err(Failure::Partition(PartitionError::Service(error))) => return Some(Err(error)),
+                Err(Failure::Partition(PartitionError::Overloaded { reason })) => {
+                    return Some(Err(ServiceError::new(ErrorKind::ThrottlingException, reason)));
+                }
+                Err(Failure::Partition(PartitionError::NotLeader { leader })) => {
+                    *last = format!("the replica at {} does not lead", member.address);
+                    match leader {
+                        // What the replica knows is newer than what we knew: it goes first among those left.
+                        Some(leader) => {
+                            self.nodes.learn_leader(partition, leader.replica_id);
+                            if let Some(at) = members[next..].iter().position(|m| m.replica_id == leader.replica_id) {
+                                members.swap(next, next + at);
+                            }
+                        }
+                        None => self.nodes.forget_leader(partition),
+                    }
+                }
+                Err(Failure::Partition(error @ (PartitionError::EpochMismatch { .. } | PartitionError::UnknownPartition))) => {
+                    *last = format!("{}: {error}", member.address);
+                    self.nodes.forget_leader(partition);
+                    self.nodes.refresh(REFRESH_PATIENCE).await;
+                    return None;
+                }
+                Err(Failure::Partition(PartitionError::Unknown { reason })) => {
+                    *perhaps_done = true;
+                    *last = reason;
+                }
+                Err(Failure::Unreached(reason)) => {
+                    *last = reason;
+                    self.nodes.suspect(&member.address);
+                    self.nodes.forget_leader(partition);
+                }
+                Err(Failure::Silent(reason)) => {
+                    *perhaps_done = true;
+                    *last = reason;
+                    self.nodes.suspect(&member.address);
+                    self.nodes.forget_leader(partition);
+                }
+            }
+        }
+        None
+    }
+}
+
+fn needs_leader(request: &PartitionRequest) -> bool {
+    match request {
+        PartitionRequest::Write(_) => true,
+        PartitionRequest::Get(get) => get.consistent,
+        PartitionRequest::Range(range) => range.consistent,
+    }
+}

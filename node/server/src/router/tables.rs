@@ -1,0 +1,198 @@
+//! The Tables of the cluster as the router knows them: from the API server while it answers, and otherwise as they were
+//! last, or as the storage nodes report them.
+
+use super::nodes::Nodes;
+use cairn_api::TableView;
+use cairn_crds::{Table, table::definition::{Birth, table_arn}};
+use cairn_model::{ServiceError, TableDefinition, ids::TableId, table::TableStatus};
+use kube::ResourceExt;
+use parking_lot::RwLock;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// Every account's tables.
+#[derive(Debug)]
+pub struct Tables {
+    region: String,
+    nodes: Arc<Nodes>,
+    resources: RwLock<Resources>,
+    /// The namespaces that are watched; none for all.
+    watched: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Resources {
+    /// The watches that have told of all their Tables: by namespace, or one without.
+    listed: BTreeSet<Option<String>>,
+    /// By namespace and resource name.
+    all: HashMap<(String, String), Arc<Table>>,
+    /// The table that has each name of each account.
+    by_account: HashMap<String, BTreeMap<String, Entry>>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    view: Arc<TableView>,
+    resource: Arc<Table>,
+}
+
+impl Tables {
+    pub fn new(region: String, nodes: Arc<Nodes>, watched: Vec<String>) -> Arc<Self> {
+        Arc::new(Self { region, nodes, resources: RwLock::default(), watched })
+    }
+
+    /// Takes over one Table as it is now.
+    pub fn put(&self, table: Table) {
+        let Some(namespace) = table.namespace() else { return };
+        let (account, key) = (namespace.clone(), (namespace, table.name_any()));
+        let mut resources = self.resources.write();
+        resources.all.insert(key, Arc::new(table));
+        self.index(&mut resources, &account);
+    }
+
+    pub fn remove(&self, table: &Table) {
+        let Some(namespace) = table.namespace() else { return };
+        let mut resources = self.resources.write();
+        resources.all.remove(&(namespace.clone(), table.name_any()));
+        self.index(&mut resources, &namespace);
+    }
+
+    /// Takes over all Tables of a namespace, or of all namespaces, at once.
+    pub fn replace(&self, namespace: Option<&str>, tables: Vec<Table>) {
+        let mut resources = self.resources.write();
+        resources.all.retain(|(of, _), _| namespace.is_some_and(|namespace| namespace != of));
+        for table in tables {
+            if let Some(namespace) = table.namespace() {
+                resources.all.insert((namespace, table.name_any()), Arc::new(table));
+            }
+        }
+        let accounts: BTreeSet<String> =
+            resources.all.keys().map(|(of, _)| of.clone()).chain(resources.by_account.keys().cloned()).collect();
+        accounts.iter().for_each(|account| self.index(&mut resources, account));
+        resources.listed.insert(namespace.map(str::to_owned));
+    }
+
+    /// The resource that has the table's name.
+    pub fn resource(&self, account: &str, name: &str) -> Option<Arc<Table>> {
+        self.resources.read().by_account.get(account)?.get(name).map(|entry| entry.resource.clone())
+    }
+
+    pub fn view(&self, account: &str, name: &str) -> Option<Arc<TableView>> {
+        {
+            let resources = self.resources.read();
+            if let Some(entry) = resources.by_account.get(account).and_then(|tables| tables.get(name)) {
+                return Some(entry.view.clone());
+            }
+            if self.listed(&resources) {
+                return None;
+            }
+        }
+        let routes = self.nodes.routes();
+        let known =
+            routes.tables().find(|known| known.definition.account == account && known.definition.table_name == name)?;
+        Some(Arc::new(TableView {
+            arn: table_arn(&self.region, account, name),
+            definition: known.definition.clone(),
+            status: TableStatus::Active,
+            item_count: known.item_count,
+            size_bytes: known.size_bytes,
+        }))
+    }
+
+    pub fn names(&self, account: &str) -> Vec<String> {
+        {
+            let resources = self.resources.read();
+            if self.listed(&resources) {
+                let tables = resources.by_account.get(account);
+                return tables.map(|tables| tables.keys().cloned().collect()).unwrap_or_default();
+            }
+        }
+        let mut names: Vec<String> = self
+            .nodes
+            .routes()
+            .tables()
+            .filter(|known| known.definition.account == account)
+            .map(|known| known.definition.table_name.clone())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The table as its resource describes it.
+    pub fn describe(&self, table: &Table) -> Result<TableView, ServiceError> {
+        let definition = definition(table).map_err(ServiceError::validation)?;
+        let status = table.status.as_ref();
+        let counted = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
+        Ok(TableView {
+            arn: table_arn(&self.region, &definition.account, &definition.table_name),
+            status: match status.and_then(|status| status.table_status) {
+                _ if table.metadata.deletion_timestamp.is_some() => TableStatus::Deleting,
+                Some(status) => status,
+                None => TableStatus::Creating,
+            },
+            item_count: counted(status.and_then(|status| status.item_count)),
+            size_bytes: counted(status.and_then(|status| status.table_size_bytes)),
+            definition,
+        })
+    }
+
+    /// Whether the API server has told of every Table there is.
+    fn listed(&self, resources: &Resources) -> bool {
+        if self.watched.is_empty() {
+            return resources.listed.contains(&None);
+        }
+        resources.listed.len() == self.watched.len()
+    }
+
+    fn index(&self, resources: &mut Resources, account: &str) {
+        let mut tables: BTreeMap<String, Entry> = BTreeMap::new();
+        for resource in resources.all.iter().filter(|((of, _), _)| of == account).map(|(_, resource)| resource) {
+            let view = match self.describe(resource) {
+                Ok(view) => Arc::new(view),
+                Err(error) => {
+                    tracing::debug!(%account, name = resource.name_any(), %error, "a Table that says no table");
+                    continue;
+                }
+            };
+            let name = view.definition.table_name.clone();
+            let entry = Entry { view, resource: resource.clone() };
+            match tables.entry(name) {
+                std::collections::btree_map::Entry::Vacant(vacant) => {
+                    vacant.insert(entry);
+                }
+                std::collections::btree_map::Entry::Occupied(mut occupied) => {
+                    if claim(&entry.resource) < claim(&occupied.get().resource) {
+                        occupied.insert(entry);
+                    }
+                }
+            }
+        }
+        if tables.is_empty() {
+            resources.by_account.remove(account);
+        } else {
+            resources.by_account.insert(account.to_owned(), tables);
+        }
+    }
+}
+
+/// Of the resources that claim one name, the smallest claim has it: one that was given an id, then the first made.
+fn claim(table: &Table) -> (bool, Option<i64>, String) {
+    let named = table.status.as_ref().is_some_and(|status| status.table_id.is_some());
+    let created = table.metadata.creation_timestamp.as_ref().map(|time| time.0.as_millisecond());
+    (!named, created, table.name_any())
+}
+
+/// What the resource asks for; before it was given an id and a time, under those it will be given.
+fn definition(table: &Table) -> Result<TableDefinition, String> {
+    let given = table.status.as_ref().is_some_and(|status| status.table_id.is_some() && status.creation_date_time.is_some());
+    if given {
+        return table.definition().map_err(|error| error.to_string());
+    }
+    let uid = table.uid().ok_or("the Table has no uid")?;
+    let table_id: TableId = uid.parse().map_err(|_| format!("the Table's uid {uid:?} is no id"))?;
+    let created = table.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_millisecond());
+    let birth = Birth { table_id, schema_version: 1, creation_time_ms: u64::try_from(created).unwrap_or_default() };
+    table.spec.definition(&table.account(), &table.table_name(), birth).map_err(|error| error.to_string())
+}

@@ -1,0 +1,154 @@
+//! The role `storage`: a storage node of a group, in a pod with a volume.
+
+use crate::{
+    admin::{self, Readiness},
+    internal::{
+        client::{GroupName, NodeClient},
+        server::{self, Callers},
+        transport::PeerTransport,
+    },
+    node::{DISK_FULL, Node, OpenFolder},
+    shutdown,
+    tls::Tls,
+};
+use anyhow::Context;
+use cairn_engine::Owner;
+use cairn_model::{
+    identity::Role,
+    node::{NodeReport, ReplicaState},
+};
+use cairn_replication::{
+    Host,
+    operation::{PartitionError, PartitionRequest},
+    wire::{PartitionAnswer, PartitionCall},
+};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use tokio::net::TcpListener;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The volume's folder.
+    #[arg(long, env = "CAIRN_DATA")]
+    data: PathBuf,
+    #[arg(long, env = "CAIRN_REGION")]
+    region: String,
+    /// The account: the namespace of the group.
+    #[arg(long, env = "CAIRN_ACCOUNT")]
+    account: String,
+    /// The storage group this node belongs to.
+    #[arg(long, env = "CAIRN_GROUP")]
+    group: String,
+    #[arg(long, env = "CAIRN_ZONE")]
+    zone: String,
+    /// Host and port under which the other nodes and the routers reach this one.
+    #[arg(long, env = "CAIRN_ADVERTISE")]
+    advertise: String,
+    /// Where other nodes, routers and the operator connect.
+    #[arg(long, env = "CAIRN_LISTEN", default_value = "0.0.0.0:7400")]
+    listen: SocketAddr,
+    /// Health, readiness and metrics.
+    #[arg(long, env = "CAIRN_ADMIN", default_value = "0.0.0.0:8080")]
+    admin: SocketAddr,
+    /// Folder with tls.crt, tls.key and ca.crt.
+    #[arg(long, env = "CAIRN_TLS_DIR")]
+    tls_dir: PathBuf,
+    /// The namespace of the routers and the operator, whose calls are answered.
+    #[arg(long, env = "CAIRN_RELEASE_NAMESPACE")]
+    release_namespace: String,
+    /// Memory to plan with, in bytes: the container's limit.
+    #[arg(long, env = "CAIRN_MEMORY_LIMIT")]
+    memory_limit: Option<u64>,
+}
+
+/// What the internal port stands on.
+#[derive(Debug)]
+pub struct StorageNode {
+    node: Arc<Node>,
+    owner: Owner,
+    zone: String,
+}
+
+impl StorageNode {
+    pub fn host(&self) -> &Host {
+        self.node.host()
+    }
+
+    /// Serves a router's request, unless it would fill a disk that is nearly full.
+    pub async fn request(&self, call: PartitionCall) -> PartitionAnswer {
+        if let PartitionRequest::Write(_) = call.request
+            && self.node.disk().full()
+        {
+            return Err(PartitionError::Overloaded { reason: DISK_FULL.to_owned() });
+        }
+        self.host().request(call.partition, call.epoch, call.request).await
+    }
+
+    pub fn report(&self) -> NodeReport {
+        let disk = self.node.disk();
+        NodeReport {
+            node_id: self.node.id(),
+            region: self.owner.region.clone(),
+            account: self.owner.account.clone(),
+            group: self.owner.group.clone(),
+            zone: self.zone.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            replicas: self.host().replicas(),
+            disk_free_bytes: disk.free_bytes(),
+            disk_total_bytes: disk.total_bytes(),
+            disk_full: disk.full(),
+        }
+    }
+
+    /// Why a rollout should not go on to the next node yet: a replica that has not caught up, or can't.
+    fn not_ready(&self) -> Option<String> {
+        self.host().replicas().iter().find(|replica| !replica.caught_up).map(|replica| {
+            let table = &replica.definition.table_name;
+            match &replica.state {
+                ReplicaState::Damaged(reason) => format!("the replica of table {table} is damaged: {reason}"),
+                _ => format!("the replica of table {table} has not caught up"),
+            }
+        })
+    }
+}
+
+/// Runs until a signal ends it.
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let registry = prometheus::Registry::new();
+    let tls = Tls::from_dir(&arguments.tls_dir)?;
+    let own = tls.own_identity()?;
+    anyhow::ensure!(
+        own.role == Role::Storage
+            && own.region == arguments.region
+            && own.namespace == arguments.account
+            && own.group == arguments.group,
+        "the certificate in {} is {own}'s, not that of a storage node of region {}, namespace {}, group {}",
+        arguments.tls_dir.display(),
+        arguments.region,
+        arguments.account,
+        arguments.group
+    );
+    let owner =
+        Owner { region: arguments.region.clone(), account: arguments.account.clone(), group: arguments.group.clone() };
+    let folder = OpenFolder::open(arguments.data, owner.clone(), arguments.memory_limit).await?;
+    let client = NodeClient::new(tls.clone(), arguments.region);
+    let group = GroupName { account: arguments.account, group: arguments.group };
+    let transport = PeerTransport::new(folder.node_id(), group, client);
+    let node = folder.start(transport, &registry)?;
+    let storage = Arc::new(StorageNode { node: node.clone(), owner, zone: arguments.zone });
+
+    let listener =
+        TcpListener::bind(arguments.listen).await.with_context(|| format!("failed to listen on {}", arguments.listen))?;
+    let admin =
+        TcpListener::bind(arguments.admin).await.with_context(|| format!("failed to listen on {}", arguments.admin))?;
+    let readiness: Readiness = {
+        let storage = storage.clone();
+        Arc::new(move || storage.not_ready())
+    };
+    tokio::spawn(admin::serve(admin, registry, readiness));
+    let callers = Callers { own, release_namespace: arguments.release_namespace };
+    tokio::spawn(server::serve(listener, tls, callers, storage));
+    tracing::info!(node = %node.id(), listen = %arguments.listen, advertise = arguments.advertise, "serving");
+    shutdown::requested().await;
+    node.stop().await;
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! Mutual TLS between Cairn's own programs: certificates from a mounted folder, read again when they change, and the
+//! identity of whoever is at the other end. Who may do what is for the caller to decide.
+
+use arc_swap::ArcSwap;
+use cairn_model::identity::{INTERNAL_NAME, Identity};
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+    server::WebPkiClientVerifier,
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+use x509_parser::{extensions::GeneralName, prelude::FromDer};
+
+/// How often the folder is looked at. A kubelet takes about a minute to renew a mounted Secret.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(20);
+/// A handshake that takes longer is given up.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("failed to read {}: {source}", path.display())]
+    Read { path: PathBuf, source: rustls::pki_types::pem::Error },
+    #[error("{} holds no certificate", path.display())]
+    Empty { path: PathBuf },
+    #[error("failed to set up TLS from the files in {}: {source}", dir.display())]
+    Configure { dir: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(#[from] std::io::Error),
+    #[error("the TLS handshake took longer than {HANDSHAKE_TIMEOUT:?}")]
+    HandshakeTimeout,
+    #[error("the peer's certificate carries no identity of Cairn's: {0}")]
+    NoIdentity(String),
+}
+
+/// The certificate, key and CA of this program, always the newest that were readable.
+pub struct Tls {
+    dir: PathBuf,
+    current: ArcSwap<Configs>,
+}
+
+struct Configs {
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+    certificate: Vec<CertificateDer<'static>>,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl Tls {
+    /// Reads `tls.crt`, `tls.key` and `ca.crt` of the folder and keeps looking for newer ones for as long as it is used.
+    pub fn from_dir(dir: &Path) -> Result<Arc<Self>, TlsError> {
+        let tls = Arc::new(Self { dir: dir.to_owned(), current: ArcSwap::from_pointee(load(dir)?) });
+        let weak = Arc::downgrade(&tls);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RELOAD_INTERVAL).await;
+                let Some(tls) = weak.upgrade() else { return };
+                tls.reload();
+            }
+        });
+        Ok(tls)
+    }
+
+    fn reload(&self) {
+        match load(&self.dir) {
+            Ok(configs) if configs.certificate != self.current.load().certificate => {
+                self.current.store(Arc::new(configs));
+                tracing::info!(dir = %self.dir.display(), "took over new certificates");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "failed to read the certificates again; the old ones stay in use"),
+        }
+    }
+
+    /// The identity in this program's own certificate.
+    pub fn own_identity(&self) -> Result<Identity, TlsError> {
+        identity_of(self.current.load().certificate.first())
+    }
+
+    /// Answers a handshake; the peer has shown a certificate of the same CA.
+    pub async fn accept(&self, stream: TcpStream) -> Result<(server::TlsStream<TcpStream>, Identity), TlsError> {
+        let acceptor = TlsAcceptor::from(self.current.load().server.clone());
+        let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream))
+            .await
+            .map_err(|_| TlsError::HandshakeTimeout)??;
+        let identity = identity_of(stream.get_ref().1.peer_certificates().and_then(<[_]>::first))?;
+        Ok((stream, identity))
+    }
+
+    /// Makes a handshake; the peer has shown a certificate of the same CA.
+    pub async fn connect(&self, stream: TcpStream) -> Result<(client::TlsStream<TcpStream>, Identity), TlsError> {
+        let connector = TlsConnector::from(self.current.load().client.clone());
+        let name = ServerName::try_from(INTERNAL_NAME).map_err(|error| TlsError::NoIdentity(error.to_string()))?;
+        let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, connector.connect(name, stream))
+            .await
+            .map_err(|_| TlsError::HandshakeTimeout)??;
+        let identity = identity_of(stream.get_ref().1.peer_certificates().and_then(<[_]>::first))?;
+        Ok((stream, identity))
+    }
+}
+
+fn load(dir: &Path) -> Result<Configs, TlsError> {
+    let certificate = certificates(&dir.join("tls.crt"))?;
+    let key_path = dir.join("tls.key");
+    let key =
+        PrivateKeyDer::from_pem_file(&key_path).map_err(|source| TlsError::Read { path: key_path, source })?;
+    let mut roots = RootCertStore::empty();
+    let configure = |source: Box<dyn std::error::Error + Send + Sync>| TlsError::Configure { dir: dir.to_owned(), source };
+    for ca in certificates(&dir.join("ca.crt"))? {
+        roots.add(ca).map_err(|error| configure(error.into()))?;
+    }
+    let roots = Arc::new(roots);
+    let verifier = WebPkiClientVerifier::builder(roots.clone()).build().map_err(|error| configure(error.into()))?;
+    let mut server = ServerConfig::builder()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(certificate.clone(), key.clone_key())
+        .map_err(|error| configure(error.into()))?;
+    server.alpn_protocols = vec![b"h2".to_vec()];
+    let mut client = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(certificate.clone(), key)
+        .map_err(|error| configure(error.into()))?;
+    client.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Configs { server: Arc::new(server), client: Arc::new(client), certificate })
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read = |source| TlsError::Read { path: path.to_owned(), source };
+    let certificates: Vec<_> =
+        CertificateDer::pem_file_iter(path).map_err(read)?.collect::<Result<_, _>>().map_err(read)?;
+    if certificates.is_empty() {
+        return Err(TlsError::Empty { path: path.to_owned() });
+    }
+    Ok(certificates)
+}
+
+fn identity_of(certificate: Option<&CertificateDer<'_>>) -> Result<Identity, TlsError> {
+    let none = |why: &str| TlsError::NoIdentity(why.to_owned());
+    let certificate = certificate.ok_or_else(|| none("it showed no certificate"))?;
+    let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate)
+        .map_err(|error| TlsError::NoIdentity(error.to_string()))?;
+    let names = parsed
+        .subject_alternative_name()
+        .map_err(|error| TlsError::NoIdentity(error.to_string()))?
+        .ok_or_else(|| none("it has no alternative names"))?;
+    let mut uris = names.value.general_names.iter().filter_map(|name| match name {
+        GeneralName::URI(uri) => Some(*uri),
+        _ => None,
+    });
+    match (uris.next(), uris.next()) {
+        (Some(uri), None) => uri.parse().map_err(|error: cairn_model::identity::InvalidIdentity| none(&error.to_string())),
+        _ => Err(none("it must have exactly one URI among its alternative names")),
+    }
+}

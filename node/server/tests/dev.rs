@@ -1,0 +1,84 @@
+//! `cairn dev` as its users meet it: what it refuses to start with, and that a folder comes back as it was left.
+
+mod support;
+
+use serde_json::json;
+use std::{path::Path, process::Command};
+use support::{Caller, Dev};
+
+/// Runs `cairn dev` where it must refuse to start, and gives back what it said.
+fn refused(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_cairn")).arg("dev").args(arguments).output().unwrap();
+    assert!(!output.status.success(), "it should not have started");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn refused_folder(folder: &Path) -> String {
+    refused(&["--listen", "127.0.0.1:0", "--data", folder.to_str().unwrap()])
+}
+
+#[tokio::test]
+async fn a_table_and_its_items_are_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    caller.create_table("users").await;
+    let item = json!({"Id": {"S": "ada"}, "Tags": {"SS": ["a", "b"]}, "Score": {"N": "12345678901234567890123456789012345678"}});
+    caller.ok("PutItem", json!({"TableName": "users", "Item": item})).await;
+    let described = caller.ok("DescribeTable", json!({"TableName": "users"})).await;
+    dev.kill();
+
+    let dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    let got = caller.ok("GetItem", json!({"TableName": "users", "Key": {"Id": {"S": "ada"}}})).await;
+    assert_eq!(got["Item"], item);
+    let again = caller.ok("DescribeTable", json!({"TableName": "users"})).await;
+    for field in ["TableId", "TableArn", "KeySchema", "CreationDateTime", "BillingModeSummary"] {
+        assert_eq!(again["Table"][field], described["Table"][field], "{field}");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_table_stays_deleted_and_its_name_can_be_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    caller.create_table("users").await;
+    caller.ok("PutItem", json!({"TableName": "users", "Item": {"Id": {"S": "ada"}}})).await;
+    caller.ok("DeleteTable", json!({"TableName": "users"})).await;
+    dev.kill();
+
+    let dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    assert_eq!(caller.ok("ListTables", json!({})).await["TableNames"], json!([]));
+    caller.create_table("users").await;
+    let got = caller.ok("GetItem", json!({"TableName": "users", "Key": {"Id": {"S": "ada"}}, "ConsistentRead": true})).await;
+    assert_eq!(got, json!({}));
+}
+
+#[tokio::test]
+async fn a_folder_that_another_process_uses_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = Dev::start(folder.path());
+    let said = refused_folder(folder.path());
+    assert!(said.contains(folder.path().to_str().unwrap()), "{said}");
+    assert!(said.contains("in use"), "{said}");
+}
+
+#[tokio::test]
+async fn a_corrupt_folder_is_refused_by_name_and_left_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Dev::start(folder.path()));
+    let file = folder.path().join("cairn.json");
+    std::fs::write(&file, b"not what it was").unwrap();
+    let said = refused_folder(folder.path());
+    assert!(said.contains("cairn.json"), "{said}");
+    assert_eq!(std::fs::read(&file).unwrap(), b"not what it was");
+}
+
+#[test]
+fn an_open_port_without_credentials_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = refused(&["--listen", "0.0.0.0:0", "--data", folder.path().to_str().unwrap()]);
+    assert!(said.contains("--credentials"), "{said}");
+}

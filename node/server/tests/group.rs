@@ -1,0 +1,109 @@
+//! Three storage nodes as processes, over real TLS and real disks: writes go on when one dies, and nobody else gets in.
+
+mod support;
+
+use cairn_api::TableView;
+use cairn_model::{AttributeValue, Item, codec::EncodedItem, ids::RequestId, key::EncodedKey, node::ReplicaState};
+use cairn_replication::operation::{
+    GetRequest, PartitionOutcome, PartitionRequest, ReturnValues, WriteAction, WriteRequest,
+};
+use cairn_server::internal::client::CallError;
+use std::time::Duration;
+use support::group::{Group, group_name};
+
+fn item(id: u64, value: u64) -> Item {
+    Item::from([
+        ("Id".to_owned(), AttributeValue::S(id.to_string())),
+        ("Value".to_owned(), AttributeValue::S(value.to_string())),
+    ])
+}
+
+async fn put(group: &Group, table: &TableView, id: u64, value: u64) {
+    let item = item(id, value);
+    let key = EncodedKey::new(&table.definition.key_schema, &item).unwrap();
+    let write = WriteRequest {
+        request_id: RequestId(*uuid::Uuid::new_v4().as_bytes()),
+        key: key.clone(),
+        action: WriteAction::Put(EncodedItem::encode(&item)),
+        condition: None,
+        return_values: ReturnValues::None,
+        return_item_on_condition_failure: false,
+    };
+    group.request(table, &key.0, PartitionRequest::Write(write)).await.unwrap();
+}
+
+async fn value(group: &Group, table: &TableView, id: u64) -> Option<Item> {
+    let key = EncodedKey::new(&table.definition.key_schema, &item(id, 0)).unwrap();
+    let get = GetRequest { keys: vec![key.clone()], projection: None, consistent: true };
+    match group.request(table, &key.0, PartitionRequest::Get(get)).await.unwrap() {
+        PartitionOutcome::Get(outcome) => outcome.items[0].as_ref().map(|(item, _)| item.decode().unwrap()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_and_reads_go_on_when_the_leader_dies_and_nothing_acknowledged_is_missing() {
+    let mut group = Group::start().await;
+    let table = group.create_table().await;
+    for id in 0..50 {
+        put(&group, &table, id, 1).await;
+    }
+    let leader = group.leader().await;
+    group.kill_node(leader);
+    let survived = tokio::time::timeout(Duration::from_secs(5), async {
+        put(&group, &table, 50, 1).await;
+        value(&group, &table, 0).await
+    });
+    assert_eq!(survived.await.expect("no write within 5 s of the leader's death"), Some(item(0, 1)));
+    for id in 0..=50 {
+        assert_eq!(value(&group, &table, id).await, Some(item(id, 1)), "item {id}");
+    }
+    // The dead one comes back and catches up.
+    group.start_node(leader);
+    for _ in 0..100 {
+        let report = group.report(leader).await;
+        if report.replicas.iter().all(|replica| replica.caught_up && replica.item_count == 51) && !report.replicas.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the node that came back did not catch up: {:?}", group.report(leader).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_killed_at_once_lose_nothing() {
+    let mut group = Group::start().await;
+    let table = group.create_table().await;
+    for round in 1..=2 {
+        for id in 0..30 {
+            put(&group, &table, id, round).await;
+        }
+        (0..3).for_each(|node| group.kill_node(node));
+        (0..3).for_each(|node| group.start_node(node));
+        for id in 0..30 {
+            assert_eq!(value(&group, &table, id).await, Some(item(id, round)), "item {id} after round {round}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_repeated_changes_nothing() {
+    let group = Group::start().await;
+    let table = group.create_table().await;
+    put(&group, &table, 1, 1).await;
+    group.create_table().await;
+    assert_eq!(value(&group, &table, 1).await, Some(item(1, 1)));
+    let report = group.report(group.leader().await).await;
+    assert_eq!(report.replicas.len(), 1);
+    assert_eq!(report.replicas[0].state, ReplicaState::Leader);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_of_another_group_is_turned_away() {
+    let group = Group::start().await;
+    let stranger = group.stranger();
+    for path in ["/v1/raft", "/v1/partition", "/v1/orders"] {
+        let refused = stranger.post(&group_name(), &group.address(0), path, bytes::Bytes::new(), Duration::from_secs(2)).await;
+        assert!(matches!(&refused, Err(CallError::Refused { status, .. }) if status.as_u16() == 403), "{path}: {refused:?}");
+    }
+}

@@ -1,0 +1,221 @@
+//! Three storage nodes as processes on loopback with certificates of their own, and the way to them that a router has.
+
+use bytes::Bytes;
+use cairn_api::{Partitions, RoutingKey, TableView};
+use cairn_model::{
+    ServiceError, TableDefinition,
+    descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
+    identity::INTERNAL_NAME,
+    ids::{PartitionId, ReplicaId, TableId},
+    node::{NodeReport, Order, OrderOutcome},
+    table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableStatus},
+};
+use cairn_replication::operation::{PartitionOutcome, PartitionRequest};
+use cairn_server::{
+    internal::client::{GroupName, NodeClient},
+    router::{fleet::Fleet, nodes::Nodes, partitions::RemotePartitions},
+    tls::Tls,
+};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use serde_json::json;
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command},
+    sync::Arc,
+    time::Duration,
+};
+use tempfile::TempDir;
+
+pub const ACCOUNT: &str = "game";
+const GROUP: &str = "default";
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// A group of three nodes, an operator's client and a router's.
+pub struct Group {
+    folder: TempDir,
+    ports: Vec<u16>,
+    nodes: Vec<Option<Child>>,
+    pub operator: Arc<NodeClient>,
+    pub router: RemotePartitions,
+}
+
+impl Group {
+    pub async fn start() -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let issuer = issuer();
+        for (name, uri) in [
+            ("storage", "cairn://east/game/default/storage"),
+            ("stranger", "cairn://east/shop/default/storage"),
+            ("router", "cairn://east/cairn-system/-/router"),
+            ("operator", "cairn://east/cairn-system/-/operator"),
+        ] {
+            write_certificate(&folder.path().join(name), &issuer, uri);
+        }
+        // Held until all three are known, so that they differ.
+        let listeners: Vec<_> = (0..3).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        drop(listeners);
+        let operator = client(&folder.path().join("operator"));
+        let fleet = Arc::new(Fleet::default());
+        let nodes: Vec<_> = ports.iter().map(|port| json!({"address": format!("127.0.0.1:{port}"), "zone": "z"})).collect();
+        let groups = json!({"version": 1, "groups": [{"account": ACCOUNT, "group": GROUP, "nodes": nodes}]});
+        fleet.update(br#"{"version": 1}"#, groups.to_string().as_bytes()).unwrap();
+        let as_router = client(&folder.path().join("router"));
+        let map = Nodes::new(as_router.clone(), fleet, folder.path());
+        tokio::spawn(map.clone().run());
+        let router = RemotePartitions::new(as_router, map, None);
+        let mut group = Self { folder, ports, nodes: vec![None, None, None], operator, router };
+        (0..3).for_each(|node| group.start_node(node));
+        for node in 0..3 {
+            group.report(node).await;
+        }
+        group
+    }
+
+    pub fn address(&self, node: usize) -> String {
+        format!("127.0.0.1:{}", self.ports[node])
+    }
+
+    pub fn start_node(&mut self, node: usize) {
+        let folder = self.folder.path();
+        let child = Command::new(env!("CARGO_BIN_EXE_cairn"))
+            .args(["storage", "--region", "east", "--account", ACCOUNT, "--group", GROUP])
+            .args(["--zone", &format!("zone-{node}"), "--release-namespace", "cairn-system"])
+            .args(["--advertise", &self.address(node), "--listen", &self.address(node), "--admin", "127.0.0.1:0"])
+            .arg("--data")
+            .arg(folder.join(format!("data-{node}")))
+            .arg("--tls-dir")
+            .arg(folder.join("storage"))
+            .env("CAIRN_LOG", "warn")
+            .spawn()
+            .unwrap();
+        self.nodes[node] = Some(child);
+    }
+
+    pub fn kill_node(&mut self, node: usize) {
+        let mut child = self.nodes[node].take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// A client that shows the certificate of another group's storage node.
+    pub fn stranger(&self) -> Arc<NodeClient> {
+        client(&self.folder.path().join("stranger"))
+    }
+
+    /// The node's own report, waited for while it starts.
+    pub async fn report(&self, node: usize) -> NodeReport {
+        for _ in 0..100 {
+            if let Ok(body) = self.operator.get(&group_name(), &self.address(node), "/v1/node", DEADLINE).await {
+                return serde_json::from_slice(&body).unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("node {node} does not report");
+    }
+
+    /// Which of the nodes leads, once one does.
+    pub async fn leader(&self) -> usize {
+        for _ in 0..100 {
+            for (node, child) in self.nodes.iter().enumerate() {
+                if child.is_none() {
+                    continue;
+                }
+                let report = self.report(node).await;
+                if report.replicas.iter().any(|r| r.state == cairn_model::node::ReplicaState::Leader) {
+                    return node;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("nobody leads");
+    }
+
+    /// Bootstraps a table with the partition key `Id` of type S on all three nodes, at the first.
+    pub async fn create_table(&self) -> TableView {
+        let table_id = TableId([7; 16]);
+        let mut members = Vec::new();
+        for node in 0..3 {
+            members.push(Member {
+                replica_id: ReplicaId(node as u64 + 1),
+                node_id: self.report(node).await.node_id,
+                zone: format!("zone-{node}"),
+                address: self.address(node),
+                role: MemberRole::Voter,
+            });
+        }
+        let descriptor = PartitionDescriptor {
+            partition_id: PartitionId([8; 16]),
+            table_id,
+            range: KeyRange::default(),
+            epoch: 1,
+            members,
+            next_replica_id: 4,
+            parents: Vec::new(),
+        };
+        let definition = definition(table_id);
+        let outcome = self.order(0, &Order::Bootstrap { descriptor, definition: definition.clone() }).await;
+        assert!(matches!(outcome, OrderOutcome::Done | OrderOutcome::InProgress { .. }), "{outcome:?}");
+        TableView { definition, status: TableStatus::Active, item_count: 0, size_bytes: 0, arn: String::new() }
+    }
+
+    pub async fn order(&self, node: usize, order: &Order) -> OrderOutcome {
+        let body = Bytes::from(serde_json::to_vec(order).unwrap());
+        let answer = self.operator.post(&group_name(), &self.address(node), "/v1/orders", body, DEADLINE).await.unwrap();
+        serde_json::from_slice(&answer).unwrap()
+    }
+
+    pub async fn request(&self, table: &TableView, key: &[u8], request: PartitionRequest) -> Result<PartitionOutcome, ServiceError> {
+        self.router.request(table, RoutingKey(key), request).await
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        for child in self.nodes.iter_mut().flatten() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+pub fn group_name() -> GroupName {
+    GroupName { account: ACCOUNT.to_owned(), group: GROUP.to_owned() }
+}
+
+fn definition(table_id: TableId) -> TableDefinition {
+    TableDefinition {
+        account: ACCOUNT.to_owned(),
+        table_name: "counters".to_owned(),
+        table_id,
+        schema_version: 1,
+        key_schema: KeySchema { partition: KeyAttribute { name: "Id".to_owned(), scalar_type: ScalarType::S }, sort: None },
+        billing_mode: BillingMode::PayPerRequest,
+        provisioned_throughput: None,
+        table_class: None,
+        deletion_protection_enabled: false,
+        creation_time_ms: 0,
+    }
+}
+
+fn client(tls_dir: &Path) -> Arc<NodeClient> {
+    NodeClient::new(Tls::from_dir(tls_dir).unwrap(), "east".to_owned())
+}
+
+fn issuer() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn write_certificate(dir: &PathBuf, issuer: &CertifiedIssuer<'_, KeyPair>, uri: &str) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![INTERNAL_NAME.to_owned()]).unwrap();
+    params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
+    let certificate = params.signed_by(&key, issuer).unwrap();
+    std::fs::create_dir_all(dir).unwrap();
+    std::fs::write(dir.join("tls.crt"), certificate.pem()).unwrap();
+    std::fs::write(dir.join("tls.key"), key.serialize_pem()).unwrap();
+    std::fs::write(dir.join("ca.crt"), issuer.pem()).unwrap();
+}
