@@ -9,13 +9,23 @@
 RUN=/run/cairn-e2e
 PACKAGES=(containerd runc containernetworking-plugins iptables conntrack busybox-static openssl jq iproute2 procps gcc libc6-dev)
 
-mkdir -p "$STATE" "$RUN"
-exec 9>"$STATE/.lock"
-flock 9
-grep -qx "$NAME" "$STATE/names" 2>/dev/null || echo "$NAME" >>"$STATE/names"
-INDEX=$(grep -nx "$NAME" "$STATE/names" | cut -d: -f1) # its networks and ports derive from it
-exec 9>&-
-((INDEX < 40)) || die "too many names in $STATE/names"
+# A small number that no other cluster has: its networks and ports derive from it.
+claim_index() {
+  mkdir -p "$DIR"
+  exec 9>"$STATE/.lock"
+  flock 9
+  if [[ ! -f $DIR/index ]]; then
+    INDEX=1
+    while grep -qsx "$INDEX" "$STATE"/*/index; do INDEX=$((INDEX + 1)); done
+    ((INDEX < 40)) || die "too many clusters in $STATE"
+    echo "$INDEX" >"$DIR/index"
+  fi
+  exec 9>&-
+}
+
+[[ $COMMAND == up ]] && claim_index
+mkdir -p "$RUN"
+INDEX=$(cat "$DIR/index" 2>/dev/null) || { [[ $COMMAND == down ]] && exit 0; die "there is no cluster $NAME"; }
 BRIDGE=cairn$INDEX NET=172.29.$INDEX PODS=10.$((100 + INDEX)) SERVICES=10.$((160 + INDEX)).0 API_PORT=$((16540 + INDEX))
 ETCD_CLIENT=$((24790 + INDEX)) ETCD_PEER=$((24890 + INDEX))
 
@@ -378,7 +388,6 @@ cluster_run() { # COMMAND…
 
 cluster_down() {
   local file namespace pids
-  [[ -d $DIR ]] || ip link show "$BRIDGE" >/dev/null 2>&1 || return 0
   for file in "$DIR"/n*/containerd.toml; do
     [[ -f $file ]] || continue
     file=$(basename "$(dirname "$file")")
@@ -391,6 +400,7 @@ cluster_down() {
   ip link del "$BRIDGE" 2>/dev/null || true
   awk -v a="$DIR/" -v b="$RUN/$NAME-" 'index($2, a) == 1 || index($2, b) == 1 {print $2}' /proc/mounts | sort -r | xargs -r umount -l
   rm -rf "$DIR" "$RUN/$NAME"-n*
+  [[ $COMMAND != up ]] || claim_index
   # The pods' own network namespaces carry no cluster's name: with no cluster left, none of ours is in use.
   pgrep -f "containerd-shim.*$RUN/" >/dev/null || for namespace in $(ip netns list | awk '/^cni-/ {print $1}'); do
     [[ -n $(ip netns pids "$namespace" 2>/dev/null) ]] || ip netns del "$namespace" 2>/dev/null || true

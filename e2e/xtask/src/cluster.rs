@@ -6,7 +6,7 @@ use crate::{
     workspace,
 };
 use anyhow::{Context, Result};
-use std::{env, ffi::OsStr, path::PathBuf, process::Command};
+use std::{env, ffi::OsStr, fs::File, path::PathBuf, process::Command};
 
 /// A cluster that is up, and how to run commands against it.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub(crate) struct Cluster {
     /// The image that its pods run.
     pub(crate) image: String,
     _undo: Option<Undo>,
+    _lock: Option<File>,
 }
 
 /// Why no cluster can be made on this machine, if so.
@@ -61,20 +62,33 @@ pub(crate) fn tool(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Two runs on one machine, of whatever checkouts, take turns.
+fn lock(name: &str) -> Result<File> {
+    let path = env::temp_dir().join(format!("cairn-e2e-{name}.lock"));
+    let file = File::create(&path).with_context(|| format!("failed to create {}", path.display()))?;
+    if file.try_lock().is_err() {
+        println!("another run on this machine uses the cluster {name}: waiting for it");
+        file.lock()?;
+    }
+    Ok(file)
+}
+
 impl Cluster {
     /// The cluster that `KUBECONFIG` points to, if `CAIRN_E2E_IMAGE` names an image it can pull; no test touches one otherwise.
     pub(crate) fn of_user() -> Option<Self> {
         let kubeconfig = env::var_os("KUBECONFIG").filter(|path| !path.is_empty())?;
         let image = env::var("CAIRN_E2E_IMAGE").ok()?;
-        Some(Self { name: None, native: false, kubeconfig: kubeconfig.into(), image, _undo: None })
+        Some(Self { name: None, native: false, kubeconfig: kubeconfig.into(), image, _undo: None, _lock: None })
     }
 
     /// Makes one of three zones with the image in it; it goes when this is dropped.
     pub(crate) fn create(name: &str) -> Result<Self> {
         let archive = image::build()?;
+        let lock = lock(name)?;
         let flavour = process::output(command().arg("kind"))?;
         let owned = name.to_owned();
         let undo = Undo::new(move || process::attempt(command().args(["down", &owned])));
+        script(&["down", name])?; // what an ended run left behind
         script(&["up", name]).context("failed to make a cluster")?;
         process::output(command().args(["load", name]).arg(archive))?;
         let environment = process::output(command().args(["env", name]))?;
@@ -88,6 +102,7 @@ impl Cluster {
             kubeconfig: kubeconfig.into(),
             image: image::REFERENCE.to_owned(),
             _undo: Some(undo),
+            _lock: Some(lock),
         })
     }
 
