@@ -1,19 +1,116 @@
 //! `ExpressionAttributeNames` and `ExpressionAttributeValues`.
 
-use cairn_model::{Item, ServiceError};
+use cairn_model::{
+    AttributeValue, Item, ServiceError,
+    limits::{PLACEHOLDER_BYTES_MAX, SUBSTITUTION_BYTES_MAX},
+    size,
+};
 use std::collections::BTreeMap;
 
 /// The substitutions of one request, and which of them its expressions used.
 #[derive(Clone, Debug, Default)]
-pub struct Placeholders {}
+pub struct Placeholders {
+    names: BTreeMap<String, Substitution<String>>,
+    values: BTreeMap<String, Substitution<AttributeValue>>,
+}
+
+#[derive(Clone, Debug)]
+struct Substitution<T> {
+    stands_for: T,
+    used: bool,
+}
 
 impl Placeholders {
-    pub fn new(_names: Option<BTreeMap<String, String>>, _values: Option<Item>) -> Result<Self, ServiceError> {
-        todo!()
+    /// Checks the placeholders' own syntax. None is a parameter that was left out.
+    pub fn new(names: Option<BTreeMap<String, String>>, values: Option<Item>) -> Result<Self, ServiceError> {
+        let mut bytes = 0;
+        if let Some(names) = &names {
+            check_keys("ExpressionAttributeNames", '#', names.keys())?;
+            if let Some((key, _)) = names.iter().find(|(_, name)| name.is_empty()) {
+                return Err(ServiceError::validation(format!(
+                    "ExpressionAttributeNames contains invalid value: Empty attribute name for key {key}"
+                )));
+            }
+            bytes += names.iter().map(|(key, name)| key.len() + name.len()).sum::<usize>();
+        }
+        if let Some(values) = &values {
+            check_keys("ExpressionAttributeValues", ':', values.keys())?;
+            bytes += size::item_size(values);
+        }
+        if bytes > SUBSTITUTION_BYTES_MAX {
+            return Err(ServiceError::validation(
+                "ExpressionAttributeNames and ExpressionAttributeValues have exceeded the maximum allowed size",
+            ));
+        }
+        let names = names.unwrap_or_default().into_iter().map(unused).collect();
+        let values = values.unwrap_or_default().into_iter().map(unused).collect();
+        Ok(Self { names, values })
     }
 
-    /// Fails where one was not used.
+    /// Fails where one was not used; to be called once every expression is parsed.
     pub fn finish(self) -> Result<(), ServiceError> {
-        todo!()
+        check_used("ExpressionAttributeNames", &self.names)?;
+        check_used("ExpressionAttributeValues", &self.values)
     }
+
+    pub(crate) fn name(&mut self, placeholder: &str) -> Result<String, String> {
+        resolve(&mut self.names, placeholder).ok_or_else(|| {
+            format!(
+                "An expression attribute name used in the document path is not defined; attribute name: {placeholder}"
+            )
+        })
+    }
+
+    pub(crate) fn value(&mut self, placeholder: &str) -> Result<AttributeValue, String> {
+        resolve(&mut self.values, placeholder).ok_or_else(|| {
+            format!("An expression attribute value used in expression is not defined; attribute value: {placeholder}")
+        })
+    }
+}
+
+fn unused<T>((key, stands_for): (String, T)) -> (String, Substitution<T>) {
+    (key, Substitution { stands_for, used: false })
+}
+
+fn resolve<T: Clone>(substitutions: &mut BTreeMap<String, Substitution<T>>, placeholder: &str) -> Option<T> {
+    let substitution = substitutions.get_mut(placeholder)?;
+    substitution.used = true;
+    Some(substitution.stands_for.clone())
+}
+
+fn check_keys<'a>(
+    parameter: &str,
+    mark: char,
+    mut keys: impl ExactSizeIterator<Item = &'a String>,
+) -> Result<(), ServiceError> {
+    if keys.len() == 0 {
+        return Err(ServiceError::validation(format!("{parameter} must not be empty")));
+    }
+    keys.try_for_each(|key| {
+        let name = key.strip_prefix(mark).unwrap_or_default();
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            return Err(ServiceError::validation(format!(
+                "{parameter} contains invalid key: Syntax error; key: \"{key}\""
+            )));
+        }
+        if key.len() > PLACEHOLDER_BYTES_MAX {
+            return Err(ServiceError::validation(format!(
+                "{parameter} contains invalid key: The key has exceeded the maximum allowed size of \
+                 {PLACEHOLDER_BYTES_MAX} bytes; key: \"{key}\""
+            )));
+        }
+        Ok(())
+    })
+}
+
+fn check_used<T>(parameter: &str, substitutions: &BTreeMap<String, Substitution<T>>) -> Result<(), ServiceError> {
+    let unused: Vec<_> =
+        substitutions.iter().filter(|(_, substitution)| !substitution.used).map(|(key, _)| key.as_str()).collect();
+    if unused.is_empty() {
+        return Ok(());
+    }
+    Err(ServiceError::validation(format!(
+        "Value provided in {parameter} unused in expressions: keys: {{{}}}",
+        unused.join(", ")
+    )))
 }

@@ -1,31 +1,96 @@
 //! Update expressions.
 
-use crate::Placeholders;
-use cairn_model::{Item, ServiceError};
+mod apply;
+mod parse;
+
+use crate::{Path, path::project};
+use cairn_model::{AttributeValue, Item, KeySchema, ServiceError};
 use serde::{Deserialize, Serialize};
 
-/// An update with its names and values in place.
+/// An update with its names and values in place: no path lies within another's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Update {}
+pub struct Update {
+    actions: Vec<Action>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Action {
+    Set(Path, Value),
+    Remove(Path),
+    /// Adds a number to a number, or members to a set, or (only from the legacy parameters) elements to a list.
+    Add(Path, AttributeValue),
+    /// Takes members out of a set.
+    Delete(Path, AttributeValue),
+}
+
+/// What SET computes a value from; all of it as the item was before the update.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Value {
+    Literal(AttributeValue),
+    Path(Path),
+    IfNotExists(Path, Box<Value>),
+    ListAppend(Box<Value>, Box<Value>),
+    Plus(Box<Value>, Box<Value>),
+    Minus(Box<Value>, Box<Value>),
+}
 
 /// The paths an update wrote, for `UPDATED_OLD` and `UPDATED_NEW`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TouchedPaths {}
+pub struct TouchedPaths {
+    /// In ascending order.
+    before: Vec<Path>,
+    /// In ascending order: an element set past a list's end lies elsewhere than its path said.
+    after: Vec<Path>,
+}
 
 impl Update {
-    pub fn parse(_text: &str, _placeholders: &mut Placeholders) -> Result<Self, ServiceError> {
-        todo!()
+    /// An update from actions whose paths are top-level attributes, each once.
+    pub(crate) fn of(actions: Vec<Action>) -> Self {
+        Self { actions }
     }
 
-    /// Changes the item; on an error it may be half changed.
-    pub fn apply(&self, _item: &mut Item) -> Result<TouchedPaths, ServiceError> {
-        todo!()
+    pub fn actions(&self) -> &[Action] {
+        &self.actions
+    }
+
+    /// The paths written to.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> + Clone {
+        self.actions.iter().map(Action::path)
+    }
+
+    /// DynamoDB's error where the update writes to a key attribute.
+    pub fn check_keys(&self, schema: &KeySchema) -> Result<(), ServiceError> {
+        let is_key = |name: &str| std::iter::once(&schema.partition).chain(&schema.sort).any(|key| key.name == name);
+        match self.paths().find(|path| is_key(path.name())) {
+            Some(path) => Err(ServiceError::validation(format!(
+                "One or more parameter values were invalid: Cannot update attribute {}. This attribute is part of the key",
+                path.name()
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Action {
+    /// The path written to.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Set(path, _) | Self::Remove(path) | Self::Add(path, _) | Self::Delete(path, _) => path,
+        }
     }
 }
 
 impl TouchedPaths {
-    /// What lies at the paths in an item.
-    pub fn project(&self, _item: &Item) -> Item {
-        todo!()
+    /// What lay at the paths in the item as it was.
+    pub fn project_old(&self, item: &Item) -> Item {
+        project(&self.before, item)
+    }
+
+    /// What lies at the paths in the item as the update left it.
+    pub fn project_new(&self, item: &Item) -> Item {
+        project(&self.after, item)
     }
 }
+
+#[cfg(test)]
+mod tests;

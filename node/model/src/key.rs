@@ -82,6 +82,11 @@ impl EncodedKey {
         Self::build(schema, key, |_, _| MISMATCH.to_owned())
     }
 
+    /// Whether a partition key's value is neither empty nor too long.
+    pub fn check_partition(attribute: &KeyAttribute, value: &AttributeValue) -> Result<(), ServiceError> {
+        check_value(&attribute.name, value, partition_key_too_long)
+    }
+
     /// The key attributes again.
     pub fn decode(&self, schema: &KeySchema) -> Result<Item, CodecError> {
         let mut reader = Reader::new(&self.0);
