@@ -22,7 +22,10 @@ pub struct WriteRequest {
 pub enum WriteAction {
     /// The whole item, its size and keys checked already.
     Put(EncodedItem),
-    Update { key_attributes: Item, update: Update },
+    Update {
+        key_attributes: Item,
+        update: Update,
+    },
     Delete,
 }
 

@@ -1,0 +1,180 @@
+//! What a committed entry does to a replica's state, or that it is void: the same on every replica.
+
+use crate::{
+    entry::{Entry, EntryBody, EntryError, EntryHeader},
+    membership::{self, MemberChange},
+    raft_types::LogEntry,
+};
+use cairn_engine::{Applied, ApplyBatch, ItemWrite, Outcome};
+use cairn_model::{descriptor::PartitionDescriptor, table::TableDefinition};
+use std::sync::Arc;
+
+/// What entries change besides items.
+#[derive(Clone, Debug)]
+pub(crate) struct ReplicatedState {
+    pub(crate) descriptor: Arc<PartitionDescriptor>,
+    pub(crate) definition: Arc<TableDefinition>,
+    pub(crate) applied: Applied,
+}
+
+/// What an entry came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Applies {
+    /// The entry a leader's term begins with.
+    Empty,
+    Void,
+    Valid,
+    /// Valid, and Raft must be told.
+    Members(MemberChange),
+}
+
+impl ReplicatedState {
+    /// Applies one entry to this state and adds its effects to the batch.
+    pub(crate) fn apply(&mut self, entry: &LogEntry, batch: &mut ApplyBatch) -> Result<Applies, EntryError> {
+        if entry.term != self.applied.term {
+            self.applied.sequence = 0;
+        }
+        self.applied.index = entry.index;
+        self.applied.term = entry.term;
+        if entry.payload.is_empty() {
+            return Ok(Applies::Empty);
+        }
+        let Entry { header, body } = Entry::decode(entry.payload.clone())?;
+        self.applied.entry_time = self.applied.entry_time.max(header.entry_time);
+        if !self.is_current(&header, entry.term) {
+            return Ok(Applies::Void);
+        }
+        let applies = match body {
+            EntryBody::Writes(writes) => {
+                for write in writes {
+                    self.applied.size_bytes = self.applied.size_bytes.saturating_add_signed(write.size_change);
+                    self.applied.item_count = self.applied.item_count.saturating_add_signed(write.count_change.into());
+                    batch.items.push(ItemWrite { key: write.key, value: write.version });
+                    batch.outcomes.push(Outcome {
+                        request_id: write.request_id,
+                        entry_time: header.entry_time,
+                        value: write.outcome,
+                    });
+                }
+                Applies::Valid
+            }
+            EntryBody::Descriptor(descriptor) => {
+                let Some(change) = membership::change_between(&self.descriptor, &descriptor) else {
+                    return Ok(Applies::Void);
+                };
+                self.descriptor = Arc::new(descriptor.clone());
+                batch.descriptor = Some(descriptor);
+                Applies::Members(change)
+            }
+            EntryBody::Definition(definition) => {
+                if definition.schema_version != self.definition.schema_version + 1
+                    || definition.table_id != self.definition.table_id
+                {
+                    return Ok(Applies::Void);
+                }
+                self.definition = Arc::new(definition.clone());
+                batch.definition = Some(definition);
+                Applies::Valid
+            }
+        };
+        self.applied.sequence = header.sequence;
+        Ok(applies)
+    }
+
+    /// Whether the entry was evaluated on just this state: its term, epoch and schema, and all of the proposer's entries
+    /// before it. A void entry leaves the sequence where it was, so that those evaluated on top of it are void too.
+    fn is_current(&self, header: &EntryHeader, term: u64) -> bool {
+        header.term == term
+            && header.epoch == self.descriptor.epoch
+            && header.schema_version == self.definition.schema_version
+            && header.sequence == self.applied.sequence + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{entry::EntryWrite, testing};
+    use bytes::Bytes;
+    use cairn_model::{ids::RequestId, key::EncodedKey, time::Timestamp};
+
+    fn state() -> ReplicatedState {
+        ReplicatedState {
+            descriptor: Arc::new(testing::descriptor(1)),
+            definition: Arc::new(testing::definition()),
+            applied: Applied { index: 10, term: 2, sequence: 4, ..Applied::default() },
+        }
+    }
+
+    fn header(term: u64, sequence: u64) -> EntryHeader {
+        EntryHeader { term, epoch: 1, schema_version: 1, sequence, entry_time: Timestamp(50) }
+    }
+
+    fn writes(index: u64, term: u64, header: EntryHeader) -> LogEntry {
+        let write = EntryWrite {
+            request_id: RequestId([1; 16]),
+            key: EncodedKey(Bytes::from_static(b"key")),
+            version: Some(Bytes::from_static(b"version")),
+            version_time: Timestamp(50),
+            size_change: 20,
+            count_change: 1,
+            outcome: Bytes::from_static(b"outcome"),
+        };
+        log_entry(index, term, &Entry { header, body: EntryBody::Writes(vec![write]) })
+    }
+
+    fn log_entry(index: u64, term: u64, entry: &Entry) -> LogEntry {
+        LogEntry { index, term, kind: 0, payload: entry.encode().unwrap().into() }
+    }
+
+    #[test]
+    fn an_entry_evaluated_on_the_state_it_meets_applies() {
+        let (mut state, mut batch) = (state(), ApplyBatch::default());
+        assert_eq!(state.apply(&writes(11, 2, header(2, 5)), &mut batch), Ok(Applies::Valid));
+        assert_eq!((batch.items.len(), batch.outcomes.len()), (1, 1));
+        let expected =
+            Applied { index: 11, term: 2, sequence: 5, entry_time: Timestamp(50), item_count: 1, size_bytes: 20 };
+        assert_eq!(state.applied, expected);
+    }
+
+    /// "An entry carries the term, the descriptor's epoch, the schema's version and the proposer's sequence under which it
+    /// was evaluated. If any differs when it is applied, or the sequence has a gap, it is void."
+    #[test]
+    fn an_entry_is_void_if_term_epoch_schema_or_sequence_differ() {
+        let good = header(2, 5);
+        let others = [
+            EntryHeader { term: 1, ..good },
+            EntryHeader { epoch: 2, ..good },
+            EntryHeader { schema_version: 2, ..good },
+            EntryHeader { sequence: 6, ..good },
+            EntryHeader { sequence: 4, ..good },
+        ];
+        for other in others {
+            let (mut state, mut batch) = (state(), ApplyBatch::default());
+            assert_eq!(state.apply(&writes(11, 2, other), &mut batch), Ok(Applies::Void), "{other:?}");
+            assert!(batch.items.is_empty() && batch.outcomes.is_empty());
+            assert_eq!(state.applied.index, 11, "the log goes on over it");
+            assert_eq!(state.applied.sequence, 4, "what was evaluated on top of it is void too");
+        }
+    }
+
+    #[test]
+    fn a_new_term_counts_its_sequence_from_one() {
+        let (mut state, mut batch) = (state(), ApplyBatch::default());
+        let empty = LogEntry { index: 11, term: 3, kind: 0, payload: Bytes::new() };
+        assert_eq!(state.apply(&empty, &mut batch), Ok(Applies::Empty));
+        assert_eq!(state.apply(&writes(12, 3, header(3, 5)), &mut batch), Ok(Applies::Void));
+        assert_eq!(state.apply(&writes(13, 3, header(3, 1)), &mut batch), Ok(Applies::Valid));
+    }
+
+    #[test]
+    fn a_changed_definition_voids_what_was_evaluated_under_the_old_one() {
+        let (mut state, mut batch) = (state(), ApplyBatch::default());
+        let mut definition = testing::definition();
+        definition.schema_version = 2;
+        let change = Entry { header: header(2, 5), body: EntryBody::Definition(definition) };
+        assert_eq!(state.apply(&log_entry(11, 2, &change), &mut batch), Ok(Applies::Valid));
+        assert_eq!(state.apply(&writes(12, 2, header(2, 6)), &mut batch), Ok(Applies::Void));
+        assert!(batch.definition.is_some() && batch.items.is_empty());
+    }
+}

@@ -1,0 +1,77 @@
+//! The limits and rhythms of a node's partitions.
+
+use crate::metrics::Metrics;
+use cairn_model::ids::NodeId;
+
+/// How [`crate::core::Core`] works: every queue has its limit here.
+#[derive(Clone, Debug)]
+pub struct CoreConfig {
+    pub node_id: NodeId,
+    /// Of all the randomness: the jitter of elections.
+    pub seed: u64,
+    /// Ticks between two heartbeats of a leader.
+    pub heartbeat_ticks: u32,
+    /// Ticks without a leader before a replica may campaign; it waits up to twice as many.
+    pub election_ticks: u32,
+    /// A request that has not been answered by then is answered with `Unknown`.
+    pub request_timeout_ms: u64,
+    /// Requests of one partition that wait for their evaluation.
+    pub waiting_requests_max: usize,
+    /// Writes and bytes of effects in one entry; one write alone may be larger.
+    pub entry_writes_max: usize,
+    pub entry_bytes_max: usize,
+    /// Entries and bytes of one partition under way between proposal and apply.
+    pub entries_in_flight_max: usize,
+    pub bytes_in_flight_max: usize,
+    /// How often a write is evaluated anew because its entry was void.
+    pub evaluations_max: u32,
+    /// Bytes of entries in one message to a follower.
+    pub append_bytes_max: usize,
+    /// Messages of entries to one follower that wait for its answer.
+    pub appends_in_flight_max: usize,
+    /// Applied entries that stay in the log for followers that are behind; past that they get a snapshot.
+    pub log_entries_kept: u64,
+    /// The engine is persisted when this many bytes have been applied since it was last, or this much time has passed.
+    pub persist_bytes: u64,
+    pub persist_interval_ms: u64,
+    /// Snapshots this node sends, and those it takes in, at one time.
+    pub snapshots_out_max: usize,
+    pub snapshots_in_max: usize,
+    /// Chunks of one snapshot that wait for their acknowledgement.
+    pub snapshot_chunks_in_flight_max: usize,
+    /// A snapshot that makes no progress for this long is given up.
+    pub snapshot_timeout_ms: u64,
+    /// A leader stamps only while its clock is this close to those of a quorum.
+    pub clock_offset_max_ms: u64,
+    pub metrics: Option<Metrics>,
+}
+
+impl CoreConfig {
+    /// The limits of production, for a tick of 100 ms.
+    pub fn new(node_id: NodeId, seed: u64) -> Self {
+        Self {
+            node_id,
+            seed,
+            heartbeat_ticks: 2,
+            election_ticks: 10,
+            request_timeout_ms: 5_000,
+            waiting_requests_max: 4_096,
+            entry_writes_max: 256,
+            entry_bytes_max: 1 << 20,
+            entries_in_flight_max: 64,
+            bytes_in_flight_max: 16 << 20,
+            evaluations_max: 5,
+            append_bytes_max: 1 << 20,
+            appends_in_flight_max: 64,
+            log_entries_kept: 4_096,
+            persist_bytes: 32 << 20,
+            persist_interval_ms: 10_000,
+            snapshots_out_max: 4,
+            snapshots_in_max: 4,
+            snapshot_chunks_in_flight_max: 8,
+            snapshot_timeout_ms: 10_000,
+            clock_offset_max_ms: 500,
+            metrics: None,
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What goes into the machine and what comes out.
+
+use crate::operation::{PartitionError, PartitionOutcome, PartitionRequest};
+use bytes::Bytes;
+use cairn_engine::LogMark;
+use cairn_model::{
+    descriptor::{Member, PartitionDescriptor},
+    ids::{NodeId, PartitionId},
+    node::{Order, OrderOutcome},
+    table::TableDefinition,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// One thing that happened. Tokens are the driver's own; each comes back once, with its answer.
+#[derive(Debug)]
+pub enum Input {
+    /// A tick's time has passed.
+    Tick,
+    Frame {
+        from: NodeId,
+        bytes: Bytes,
+    },
+    /// Reads are evaluated by the machine itself; a driver that has threads for that asks for a `ReadBarrier` instead.
+    Request {
+        token: u64,
+        partition: PartitionId,
+        epoch: u64,
+        request: PartitionRequest,
+    },
+    /// Answered when all that was acknowledged before is applied here, and this replica led when it was asked.
+    ReadBarrier {
+        token: u64,
+        partition: PartitionId,
+        epoch: u64,
+    },
+    Order {
+        token: u64,
+        order: Order,
+    },
+    /// The engine was persisted, after `Output::Persist` asked for it.
+    Persisted,
+    /// The process is about to stop: give all leadership away.
+    HandOver,
+}
+
+/// One thing to do.
+#[derive(Debug)]
+pub enum Output {
+    /// To be sent; may be lost, duplicated and overtaken.
+    Frame {
+        to: Member,
+        bytes: Bytes,
+    },
+    Answer {
+        token: u64,
+        result: Result<PartitionOutcome, PartitionError>,
+    },
+    ReadReady {
+        token: u64,
+        result: Result<ReadPoint, PartitionError>,
+    },
+    OrderAnswer {
+        token: u64,
+        outcome: OrderOutcome,
+    },
+    /// Call `Engine::persist` with these marks, on whatever thread, and step `Input::Persisted` when it is done. Asked for
+    /// once at a time.
+    Persist {
+        marks: BTreeMap<u64, LogMark>,
+    },
+}
+
+/// From where a read may be served. It holds as long as the partition's record still names the same storage id
+/// after the read.
+#[derive(Clone, Debug)]
+pub struct ReadPoint {
+    pub storage_id: u64,
+    pub descriptor: Arc<PartitionDescriptor>,
+    pub definition: Arc<TableDefinition>,
+}
+
+/// The process must end: what is in memory and what is on disk may differ.
+#[derive(Debug, thiserror::Error)]
+pub enum FatalError {
+    #[error("failed to write the log")]
+    Log(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("failed to write or read the items")]
+    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("failed to keep the rules of replication: {0}")]
+    Broken(String),
+}

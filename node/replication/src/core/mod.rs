@@ -1,0 +1,357 @@
+//! All the partitions of a node as one step machine: inputs go in, a flush makes them durable and gives outputs.
+
+mod create;
+mod flush;
+mod frames;
+mod io;
+mod orders;
+mod snapshots;
+mod views;
+
+pub use crate::clock::Now;
+pub use io::{FatalError, Input, Output, ReadPoint};
+pub use views::{ReplicaView, Views};
+
+use crate::{
+    agreement::ClockTable,
+    config::CoreConfig,
+    log::LogStore,
+    operation::{PartitionError, PartitionOutcome, PartitionRequest},
+    read::{self, ReadPlace},
+    reads::{PendingRead, ReadKind},
+    replica::Replica,
+};
+use arc_swap::ArcSwap;
+use cairn_engine::{Engine, EngineError, Pressure, ReplicaRecord, Store};
+use cairn_model::{
+    descriptor::PartitionDescriptor,
+    ids::{PartitionId, ReplicaId},
+    node::{ReplicaReport, ReplicaState},
+    table::TableDefinition,
+};
+use rand::{SeedableRng, rngs::StdRng};
+use snapshots::{Incoming, Outgoing};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+/// Ticks between two messages that carry an introduction even to those who have answered: they may know this replica
+/// no more.
+const INTRODUCTION_TICKS: u64 = 20;
+
+/// All replicas of a node. It reads no clock, starts no thread and sends nothing by itself.
+pub struct Core<S: Store, L: LogStore> {
+    config: CoreConfig,
+    engine: Arc<Engine<S>>,
+    log: Arc<L>,
+    slots: BTreeMap<PartitionId, Slot<L>>,
+    /// Those with something to do at the next flush.
+    dirty: BTreeSet<PartitionId>,
+    outputs: Vec<Output>,
+    clocks: ClockTable,
+    random: StdRng,
+    ticks: u64,
+    outgoing: Vec<Outgoing>,
+    incoming: BTreeMap<PartitionId, Incoming>,
+    /// Snapshots that did not arrive, to be reported to Raft at the next flush.
+    failed_snapshots: Vec<(PartitionId, ReplicaId)>,
+    persisting: bool,
+    persisted_boot_ms: u64,
+    applied_bytes: u64,
+    pressure: Pressure,
+    views: Arc<Views>,
+    logger: slog::Logger,
+    fatal: Option<FatalError>,
+}
+
+/// What this node holds of a partition.
+enum Slot<L: LogStore> {
+    Live(Box<Replica<L>>),
+    Stopped(Stopped),
+}
+
+/// A replica that neither votes nor serves, and says why.
+struct Stopped {
+    record: ReplicaRecord,
+    reason: String,
+}
+
+impl<S: Store, L: LogStore> Core<S, L> {
+    /// Takes up all replicas that the engine has. One whose log or data is damaged, or does not fit the other, stays
+    /// stopped.
+    pub fn open(config: CoreConfig, engine: Arc<Engine<S>>, log: L, now: Now) -> Result<Self, FatalError> {
+        let mut core = Self {
+            clocks: ClockTable::new(config.clock_offset_max_ms),
+            random: StdRng::seed_from_u64(config.seed),
+            config,
+            engine,
+            log: Arc::new(log),
+            slots: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            outputs: Vec::new(),
+            ticks: 0,
+            outgoing: Vec::new(),
+            incoming: BTreeMap::new(),
+            failed_snapshots: Vec::new(),
+            persisting: false,
+            persisted_boot_ms: now.boot_ms,
+            applied_bytes: 0,
+            pressure: Pressure::Low,
+            views: Arc::new(ArcSwap::default()),
+            logger: crate::raft_logger::logger(),
+            fatal: None,
+        };
+        core.open_replicas()?;
+        core.publish_views();
+        Ok(core)
+    }
+
+    /// What is known of the replicas on this node without asking: for reads beside the machine.
+    pub fn views(&self) -> Arc<Views> {
+        self.views.clone()
+    }
+
+    pub fn replicas(&self) -> Vec<ReplicaReport> {
+        let report = |slot: &Slot<L>| match slot {
+            Slot::Live(replica) => replica.report(),
+            Slot::Stopped(stopped) => stopped.report(),
+        };
+        self.slots.values().map(report).collect()
+    }
+
+    /// Whether a replica here leads others.
+    pub fn leads_with_others(&self) -> bool {
+        self.slots.values().any(|slot| match slot {
+            Slot::Live(replica) => replica.is_leader() && !replica.reads_alone(),
+            Slot::Stopped(_) => false,
+        })
+    }
+
+    /// Takes one input in. What it leads to comes out of the next [`Self::flush`].
+    pub fn step(&mut self, input: Input, now: Now) {
+        if self.fatal.is_some() {
+            return;
+        }
+        let done = match input {
+            Input::Tick => self.tick(now),
+            Input::Frame { from, bytes } => self.receive(from, bytes, now),
+            Input::Request { token, partition, epoch, request } => {
+                self.request(token, partition, epoch, request, now);
+                Ok(())
+            }
+            Input::ReadBarrier { token, partition, epoch } => {
+                self.read(token, partition, epoch, ReadKind::Barrier, now);
+                Ok(())
+            }
+            Input::Order { token, order } => self.order(token, order, now),
+            Input::HandOver => {
+                self.hand_over();
+                Ok(())
+            }
+            Input::Persisted => self.persisted(),
+        };
+        self.fatal = done.err();
+    }
+
+    fn tick(&mut self, now: Now) -> Result<(), FatalError> {
+        self.ticks += 1;
+        self.pressure = self.engine.pressure();
+        let mut answers = Vec::new();
+        let mut expired_reads = Vec::new();
+        for (id, slot) in &mut self.slots {
+            let Slot::Live(replica) = slot else { continue };
+            if self.ticks.is_multiple_of(INTRODUCTION_TICKS) {
+                replica.heard.clear();
+            }
+            replica.tick(&mut self.random);
+            replica.proposer.expire(now.boot_ms, &mut answers);
+            expired_reads.extend(replica.reads.take_expired(now.boot_ms));
+            self.dirty.insert(*id);
+        }
+        self.answer_all(answers);
+        let error = PartitionError::Overloaded { reason: "the read was not served in time".into() };
+        expired_reads.into_iter().for_each(|read| self.refuse_read(read, error.clone()));
+        self.tend_members(now)?;
+        self.tick_snapshots(now)
+    }
+
+    fn request(&mut self, token: u64, partition: PartitionId, epoch: u64, request: PartitionRequest, now: Now) {
+        match request {
+            PartitionRequest::Write(write) => {
+                let deadline_ms = now.boot_ms + self.config.request_timeout_ms;
+                let pressure = self.pressure;
+                let refused = match self.serving(partition, epoch) {
+                    Err(error) => Some(error),
+                    Ok(replica) if !replica.is_leader() => Some(replica.not_leader()),
+                    Ok(_) if pressure == Pressure::High => {
+                        Some(PartitionError::Overloaded { reason: "the disk can't keep up with the writes".into() })
+                    }
+                    Ok(replica) => match replica.proposer.enqueue(token, write, deadline_ms) {
+                        Some((_, Err(error))) => Some(error),
+                        _ => None,
+                    },
+                };
+                match refused {
+                    Some(error) => self.outputs.push(Output::Answer { token, result: Err(error) }),
+                    None => {
+                        self.dirty.insert(partition);
+                    }
+                }
+            }
+            PartitionRequest::Get(ref get) if get.consistent => {
+                self.read(token, partition, epoch, ReadKind::Request(request), now);
+            }
+            PartitionRequest::Range(ref range) if range.consistent => {
+                self.read(token, partition, epoch, ReadKind::Request(request), now);
+            }
+            _ => {
+                let result = match self.serving(partition, epoch) {
+                    Err(error) => Err(error),
+                    Ok(replica) => {
+                        let point = read_point(replica);
+                        serve_read(&self.engine, &point, &request)
+                    }
+                };
+                self.outputs.push(Output::Answer { token, result });
+            }
+        }
+    }
+
+    fn read(&mut self, token: u64, partition: PartitionId, epoch: u64, kind: ReadKind, now: Now) {
+        let deadline_ms = now.boot_ms + self.config.request_timeout_ms;
+        let reads_max = self.config.waiting_requests_max;
+        let error = match self.serving(partition, epoch) {
+            Err(error) => error,
+            Ok(replica) if !replica.is_leader() => replica.not_leader(),
+            Ok(replica) if replica.reads.len() >= reads_max => {
+                PartitionError::Overloaded { reason: "too many reads of the partition wait".into() }
+            }
+            Ok(replica) => {
+                replica.reads.push(token, kind, deadline_ms);
+                self.dirty.insert(partition);
+                return;
+            }
+        };
+        self.outputs.push(match kind {
+            ReadKind::Barrier => Output::ReadReady { token, result: Err(error) },
+            ReadKind::Request(_) => Output::Answer { token, result: Err(error) },
+        });
+    }
+
+    /// The replica that may serve a request made under this epoch.
+    fn serving(&mut self, partition: PartitionId, epoch: u64) -> Result<&mut Replica<L>, PartitionError> {
+        match self.slots.get_mut(&partition) {
+            Some(Slot::Live(replica)) if replica.has_data() => {
+                let known = replica.descriptor().epoch;
+                if known == epoch { Ok(replica) } else { Err(PartitionError::EpochMismatch { epoch: known }) }
+            }
+            Some(Slot::Live(_)) => Err(PartitionError::UnknownPartition),
+            Some(Slot::Stopped(_)) => Err(PartitionError::NotLeader { leader: None }),
+            None => Err(PartitionError::UnknownPartition),
+        }
+    }
+
+    fn answer_all(&mut self, answers: Vec<(u64, Result<PartitionOutcome, PartitionError>)>) {
+        self.outputs.extend(answers.into_iter().map(|(token, result)| Output::Answer { token, result }));
+    }
+
+    fn refuse_read(&mut self, read: PendingRead, error: PartitionError) {
+        self.outputs.push(match read.kind {
+            ReadKind::Barrier => Output::ReadReady { token: read.token, result: Err(error) },
+            ReadKind::Request(_) => Output::Answer { token: read.token, result: Err(error) },
+        });
+    }
+
+    /// Stops a replica, for good if `durably`: its data or log can't be trusted.
+    fn stop(&mut self, partition: PartitionId, reason: String, durably: bool) -> Result<(), FatalError> {
+        tracing::error!(%partition, %reason, "stopped a replica");
+        if durably {
+            self.engine.mark_damaged(partition, &reason).map_err(engine_fatal)?;
+        }
+        let Some(record) = self.engine.replica(partition) else { return Ok(()) };
+        let previous = self.slots.insert(partition, Slot::Stopped(Stopped { record, reason }));
+        if let Some(Slot::Live(mut replica)) = previous {
+            self.release(&mut replica);
+        }
+        self.publish_views();
+        Ok(())
+    }
+
+    /// Answers whoever still waits for a replica that goes away.
+    fn release(&mut self, replica: &mut Replica<L>) {
+        let error = PartitionError::NotLeader { leader: None };
+        let mut answers = Vec::new();
+        replica.proposer.abandon(&error, &mut answers);
+        self.answer_all(answers);
+        for read in replica.reads.take_all() {
+            self.refuse_read(read, error.clone());
+        }
+        for (_, token) in std::mem::take(&mut replica.orders) {
+            self.outputs.push(orders::superseded(token));
+        }
+    }
+}
+
+impl Stopped {
+    fn report(&self) -> ReplicaReport {
+        ReplicaReport {
+            replica_id: self.record.replica_id,
+            descriptor: PartitionDescriptor::clone(&self.record.descriptor),
+            definition: TableDefinition::clone(&self.record.definition),
+            state: ReplicaState::Damaged(self.reason.clone()),
+            leader: None,
+            term: 0,
+            applied_index: self.record.applied.index,
+            caught_up: false,
+            item_count: self.record.applied.item_count,
+            size_bytes: self.record.applied.size_bytes,
+        }
+    }
+}
+
+fn read_point<L: LogStore>(replica: &Replica<L>) -> ReadPoint {
+    ReadPoint {
+        storage_id: replica.storage_id,
+        descriptor: replica.state.descriptor.clone(),
+        definition: replica.state.definition.clone(),
+    }
+}
+
+/// Serves a read from what is applied.
+pub(crate) fn serve_read<S: Store>(
+    engine: &Engine<S>,
+    point: &ReadPoint,
+    request: &PartitionRequest,
+) -> Result<PartitionOutcome, PartitionError> {
+    let place = ReadPlace {
+        storage_id: point.storage_id,
+        schema: &point.definition.key_schema,
+        range: &point.descriptor.range,
+    };
+    let result = read::read(engine, place, request);
+    // What was read may have been on its way out already, if the storage id died meanwhile.
+    if engine.applied(point.storage_id).is_none() {
+        return Err(PartitionError::NotLeader { leader: None });
+    }
+    result.map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "failed to serve a read");
+        let error =
+            cairn_model::ServiceError::new(cairn_model::ErrorKind::InternalServerError, "Internal server error");
+        PartitionError::Service(error)
+    })
+}
+
+fn engine_fatal(error: EngineError) -> FatalError {
+    FatalError::Engine(Box::new(error))
+}
+
+impl<S: Store, L: LogStore> fmt::Debug for Core<S, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("node_id", &self.config.node_id)
+            .field("partitions", &self.slots.len())
+            .finish_non_exhaustive()
+    }
+}

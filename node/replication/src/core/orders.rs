@@ -1,0 +1,241 @@
+//! Orders of the operator, and what leaders do for their members by themselves.
+
+use super::{Core, FatalError, Output, Slot, flush::proposer_fatal};
+use crate::{
+    agreement::Agreement, clock::Now, entry::EntryBody, log::LogStore, membership, membership::Replacement,
+    replica::Replica,
+};
+use cairn_engine::Store;
+use cairn_model::{
+    descriptor::{Member, MemberRole, PartitionDescriptor},
+    ids::{PartitionId, ReplicaId, TableId},
+    node::{Order, OrderOutcome},
+    table::TableDefinition,
+};
+
+pub(super) fn superseded(token: u64) -> Output {
+    let message = "the partition's leader or members changed meanwhile: order it again".into();
+    Output::OrderAnswer { token, outcome: OrderOutcome::InProgress { message } }
+}
+
+fn refused(message: impl Into<String>) -> OrderOutcome {
+    OrderOutcome::Refused { message: message.into() }
+}
+
+fn in_progress(message: impl Into<String>) -> OrderOutcome {
+    OrderOutcome::InProgress { message: message.into() }
+}
+
+impl<S: Store, L: LogStore> Core<S, L> {
+    pub(super) fn order(&mut self, token: u64, order: Order, now: Now) -> Result<(), FatalError> {
+        let outcome = match order {
+            Order::Bootstrap { descriptor, definition } => Some(self.order_bootstrap(descriptor, definition)?),
+            Order::UpdateDefinition { partition_id, definition } => {
+                self.order_definition(token, partition_id, definition, now)?
+            }
+            Order::ReplaceReplica { partition_id, replace, node_id, zone, address } => {
+                let place = Member { replica_id: ReplicaId(0), node_id, zone, address, role: MemberRole::Learner };
+                Some(self.order_replacement(partition_id, replace, place, now)?)
+            }
+            Order::DropPartition { partition_id, table_id } => Some(self.order_drop(partition_id, table_id)?),
+        };
+        self.outputs.extend(outcome.map(|outcome| Output::OrderAnswer { token, outcome }));
+        Ok(())
+    }
+
+    fn order_bootstrap(
+        &mut self,
+        descriptor: PartitionDescriptor,
+        definition: TableDefinition,
+    ) -> Result<OrderOutcome, FatalError> {
+        let partition = descriptor.partition_id;
+        if self.slots.contains_key(&partition) {
+            return Ok(OrderOutcome::Done);
+        }
+        if let Some(flaw) = membership::flaw_of_first(&descriptor) {
+            return Ok(refused(format!("the descriptor can't be a partition's first: {flaw}")));
+        }
+        if definition.table_id != descriptor.table_id {
+            return Ok(refused("the definition is of another table than the descriptor"));
+        }
+        let own = self.config.node_id;
+        let Some(member) = membership::voters(&descriptor).find(|member| member.node_id == own) else {
+            return Ok(refused(format!("node {own} is no voter in the descriptor")));
+        };
+        if let Some(used) = self.engine.tombstone(partition).map_err(super::engine_fatal)? {
+            return Ok(refused(format!("replica {} of the partition was dropped from node {own} before", used.0)));
+        }
+        let replica = member.replica_id;
+        tracing::info!(%partition, table = definition.table_name, "initialised a partition");
+        self.bootstrap(replica, descriptor, definition)?;
+        Ok(OrderOutcome::Done)
+    }
+
+    fn order_definition(
+        &mut self,
+        token: u64,
+        partition: PartitionId,
+        definition: TableDefinition,
+        now: Now,
+    ) -> Result<Option<OrderOutcome>, FatalError> {
+        let engine = self.engine.clone();
+        let replica = match self.leader_of(partition) {
+            Ok(replica) => replica,
+            Err(outcome) => return Ok(Some(outcome)),
+        };
+        let present = &replica.state.definition;
+        if **present == definition {
+            return Ok(Some(OrderOutcome::Done));
+        }
+        if definition.table_id != present.table_id {
+            return Ok(Some(refused("the definition is of another table")));
+        }
+        if definition.schema_version != present.schema_version + 1 {
+            return Ok(Some(refused(format!(
+                "the definition's version is {}, but the present one is {}",
+                definition.schema_version, present.schema_version
+            ))));
+        }
+        let body = EntryBody::Definition(definition);
+        match replica.propose_change(&engine, now, body).map_err(proposer_fatal)? {
+            Some(index) => {
+                replica.orders.push((index, token));
+                self.dirty.insert(partition);
+                Ok(None)
+            }
+            None => Ok(Some(in_progress("another change of the partition is under way"))),
+        }
+    }
+
+    fn order_replacement(
+        &mut self,
+        partition: PartitionId,
+        replace: ReplicaId,
+        place: Member,
+        now: Now,
+    ) -> Result<OrderOutcome, FatalError> {
+        let engine = self.engine.clone();
+        let replica = match self.leader_of(partition) {
+            Ok(replica) => replica,
+            Err(outcome) => return Ok(outcome),
+        };
+        let descriptor = match membership::next_step(replica.descriptor(), replace, place) {
+            Replacement::Done => return Ok(OrderOutcome::Done),
+            Replacement::Refused(message) => return Ok(refused(message)),
+            Replacement::CatchingUp(learner) => {
+                return Ok(in_progress(format!("replica {} is catching up", learner.0)));
+            }
+            Replacement::Change(descriptor) => descriptor,
+        };
+        self.dirty.insert(partition);
+        let Some(Slot::Live(replica)) = self.slots.get_mut(&partition) else { return Ok(in_progress("")) };
+        if replace == replica.replica_id {
+            return Ok(match replica.best_successor(|_| true) {
+                Some(successor) => {
+                    replica.raft.transfer_leader(successor.0);
+                    in_progress("the replica leads, and hands its leadership over first")
+                }
+                None => in_progress("the replica leads, and no other can be reached to take over"),
+            });
+        }
+        if membership::find(&descriptor, replace).is_none()
+            && membership::find(replica.descriptor(), replace).is_some()
+            && !has_quorum_without(replica, &descriptor)
+        {
+            return Ok(in_progress("without the replica there would be no quorum of those that can be reached"));
+        }
+        let step = format!("epoch {} of the members is under way", descriptor.epoch);
+        let body = EntryBody::Descriptor(descriptor);
+        Ok(match replica.propose_change(&engine, now, body).map_err(proposer_fatal)? {
+            Some(_) => in_progress(step),
+            None => in_progress("another change of the partition is under way"),
+        })
+    }
+
+    fn order_drop(&mut self, partition: PartitionId, table: TableId) -> Result<OrderOutcome, FatalError> {
+        let held = match self.slots.get(&partition) {
+            None => return Ok(OrderOutcome::Done),
+            Some(Slot::Live(replica)) => replica.state.definition.table_id,
+            Some(Slot::Stopped(stopped)) => stopped.record.definition.table_id,
+        };
+        if held != table {
+            return Ok(refused(format!("the partition belongs to table {held}, not to {table}")));
+        }
+        tracing::info!(%partition, "dropped a partition by order");
+        self.remove(partition)?;
+        Ok(OrderOutcome::Done)
+    }
+
+    /// The partition's replica here if it leads, else who should be asked.
+    fn leader_of(&mut self, partition: PartitionId) -> Result<&mut Replica<L>, OrderOutcome> {
+        match self.slots.get_mut(&partition) {
+            Some(Slot::Live(replica)) => {
+                if replica.is_leader() {
+                    return Ok(replica);
+                }
+                Err(OrderOutcome::NotLeader { leader: replica.leader().map(|leader| leader.address) })
+            }
+            Some(Slot::Stopped(stopped)) => {
+                let only_one = membership::voters(&stopped.record.descriptor).count() == 1;
+                Err(if only_one {
+                    refused(format!("the partition's only replica is damaged: {}", stopped.reason))
+                } else {
+                    OrderOutcome::NotLeader { leader: None }
+                })
+            }
+            None => Err(OrderOutcome::NotLeader { leader: None }),
+        }
+    }
+
+    /// What leaders do on each tick: make learners that have caught up voters, and give their leadership away where their
+    /// clock has left the quorum's.
+    pub(super) fn tend_members(&mut self, now: Now) -> Result<(), FatalError> {
+        let engine = self.engine.clone();
+        for (id, slot) in &mut self.slots {
+            let Slot::Live(replica) = slot else { continue };
+            if !replica.evaluates() {
+                continue;
+            }
+            if replica.agreement(self.config.node_id, &self.clocks, now) == Agreement::Disagrees {
+                let voters = membership::voter_nodes(replica.descriptor());
+                if let Some(node) = self.clocks.successor(self.config.node_id, &voters, now) {
+                    if let Some(successor) = replica.best_successor(|member| member.node_id == node) {
+                        tracing::warn!(partition = %id, successor = successor.0, "the clock disagrees with a quorum's: leadership goes to a replica whose does not");
+                        replica.raft.transfer_leader(successor.0);
+                    }
+                }
+                continue;
+            }
+            let promoted =
+                replica.learner_to_promote().and_then(|learner| membership::promoted(replica.descriptor(), learner));
+            if let Some(descriptor) = promoted {
+                replica.propose_change(&engine, now, EntryBody::Descriptor(descriptor)).map_err(proposer_fatal)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives all leadership away, before the process stops: others need not wait until they miss this node.
+    pub(super) fn hand_over(&mut self) {
+        for (id, slot) in &mut self.slots {
+            let Slot::Live(replica) = slot else { continue };
+            if replica.is_leader()
+                && let Some(successor) = replica.best_successor(|_| true)
+            {
+                replica.raft.transfer_leader(successor.0);
+                self.dirty.insert(*id);
+            }
+        }
+    }
+}
+
+/// Whether enough voters of the new descriptor were heard of lately to commit anything.
+fn has_quorum_without<L: LogStore>(replica: &Replica<L>, descriptor: &PartitionDescriptor) -> bool {
+    let reachable = membership::voters(descriptor)
+        .filter(|member| {
+            let progress = replica.raft.raft.prs().get(member.replica_id.0);
+            member.replica_id == replica.replica_id || progress.is_some_and(|progress| progress.recent_active)
+        })
+        .count();
+    reachable > membership::voters(descriptor).count() / 2
+}

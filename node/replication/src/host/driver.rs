@@ -1,0 +1,230 @@
+//! The thread that runs the machine: it takes what has come, steps it all in, and flushes once.
+
+use super::{OnFatal, Transport, persister::Persister};
+use crate::{
+    clock::Clock,
+    core::{Core, FatalError, Input, Output, ReadPoint},
+    log::LogStore,
+    operation::{PartitionError, PartitionOutcome, PartitionRequest},
+};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use cairn_engine::Store;
+use cairn_model::{
+    ids::{NodeId, PartitionId},
+    node::{Order, OrderOutcome, ReplicaReport},
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+/// Commands taken in before a flush: enough for a good group, few enough that it ends.
+const COMMANDS_A_FLUSH: usize = 1_024;
+
+type RequestAnswer = oneshot::Sender<Result<PartitionOutcome, PartitionError>>;
+type ReadAnswer = oneshot::Sender<Result<ReadPoint, PartitionError>>;
+
+pub(super) enum Command {
+    Request { partition: PartitionId, epoch: u64, request: Box<PartitionRequest>, answer: RequestAnswer },
+    ReadBarrier { partition: PartitionId, epoch: u64, answer: ReadAnswer },
+    Order { order: Order, answer: oneshot::Sender<OrderOutcome> },
+    Frame { from: NodeId, frame: Bytes },
+    Persisted,
+    HandOver { done: oneshot::Sender<()> },
+    Stop { done: oneshot::Sender<()> },
+}
+
+enum Waiter {
+    Request(RequestAnswer),
+    Read(ReadAnswer),
+    Order(oneshot::Sender<OrderOutcome>),
+}
+
+pub(super) struct Driver<S: Store, L: LogStore> {
+    core: Core<S, L>,
+    queue: Receiver<Command>,
+    clock: Arc<dyn Clock>,
+    transport: Arc<dyn Transport>,
+    tick_ms: u64,
+    next_tick_ms: u64,
+    persister: Persister,
+    reports: Arc<ArcSwap<Vec<ReplicaReport>>>,
+    waiters: HashMap<u64, Waiter>,
+    next_token: u64,
+    /// Who waits for leadership to be taken over, and until when.
+    handing_over: Vec<(u64, oneshot::Sender<()>)>,
+    stopping: Option<oneshot::Sender<()>>,
+}
+
+impl<S: Store, L: LogStore> Driver<S, L> {
+    pub(super) fn new(
+        core: Core<S, L>,
+        queue: Receiver<Command>,
+        clock: Arc<dyn Clock>,
+        transport: Arc<dyn Transport>,
+        tick: Duration,
+        persister: Persister,
+        reports: Arc<ArcSwap<Vec<ReplicaReport>>>,
+    ) -> Self {
+        let tick_ms = (tick.as_millis() as u64).max(1);
+        let next_tick_ms = clock.now().boot_ms + tick_ms;
+        Self {
+            core,
+            queue,
+            clock,
+            transport,
+            tick_ms,
+            next_tick_ms,
+            persister,
+            reports,
+            waiters: HashMap::new(),
+            next_token: 0,
+            handing_over: Vec::new(),
+            stopping: None,
+        }
+    }
+
+    pub(super) fn start(self, on_fatal: Arc<OnFatal>) -> std::io::Result<()> {
+        let run = move || {
+            // The raft library panics where its state can't be right; going on without this thread would be no better.
+            let panicked = PanicGuard(on_fatal.clone());
+            if let Err(error) = self.run() {
+                on_fatal(&error);
+            }
+            drop(panicked);
+        };
+        std::thread::Builder::new().name("cairn-partitions".into()).spawn(run).map(drop)
+    }
+
+    fn run(mut self) -> Result<(), FatalError> {
+        loop {
+            let wait_ms = self.next_tick_ms.saturating_sub(self.clock.now().boot_ms);
+            match self.queue.recv_timeout(Duration::from_millis(wait_ms)) {
+                Ok(command) => {
+                    self.take(command);
+                    for _ in 1..COMMANDS_A_FLUSH {
+                        let Ok(command) = self.queue.try_recv() else { break };
+                        self.take(command);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+            let now = self.clock.now();
+            let ticked = now.boot_ms >= self.next_tick_ms;
+            if ticked {
+                // A thread that stood still does not make up for the ticks it missed.
+                self.next_tick_ms = now.boot_ms + self.tick_ms;
+                self.core.step(Input::Tick, now);
+            }
+            self.flush()?;
+            if ticked {
+                self.reports.store(Arc::new(self.core.replicas()));
+                self.end_hand_over();
+            }
+            if let Some(done) = self.stopping.take() {
+                self.persister.finish();
+                let _ = done.send(());
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(&mut self, command: Command) {
+        let now = self.clock.now();
+        let input = match command {
+            Command::Request { partition, epoch, request, answer } => {
+                let token = self.wait(Waiter::Request(answer));
+                Input::Request { token, partition, epoch, request: *request }
+            }
+            Command::ReadBarrier { partition, epoch, answer } => {
+                Input::ReadBarrier { token: self.wait(Waiter::Read(answer)), partition, epoch }
+            }
+            Command::Order { order, answer } => Input::Order { token: self.wait(Waiter::Order(answer)), order },
+            Command::Frame { from, frame } => Input::Frame { from, bytes: frame },
+            Command::Persisted => Input::Persisted,
+            Command::HandOver { done } => {
+                // One election timeout: after that Raft gives it up as well.
+                self.handing_over.push((now.boot_ms + 10 * self.tick_ms, done));
+                Input::HandOver
+            }
+            Command::Stop { done } => {
+                self.stopping = Some(done);
+                return;
+            }
+        };
+        self.core.step(input, now);
+    }
+
+    fn wait(&mut self, waiter: Waiter) -> u64 {
+        self.next_token += 1;
+        self.waiters.insert(self.next_token, waiter);
+        self.next_token
+    }
+
+    fn flush(&mut self) -> Result<(), FatalError> {
+        let Self { core, transport, persister, waiters, .. } = self;
+        let mut ordered = false;
+        core.flush(self.clock.now(), &mut |output| match output {
+            Output::Frame { to, bytes } => transport.send(&to, bytes),
+            // Whoever asked may be gone: then nobody hears the answer.
+            Output::Answer { token, result } => {
+                if let Some(Waiter::Request(answer)) = waiters.remove(&token) {
+                    let _ = answer.send(result);
+                }
+            }
+            Output::ReadReady { token, result } => {
+                if let Some(Waiter::Read(answer)) = waiters.remove(&token) {
+                    let _ = answer.send(result);
+                }
+            }
+            Output::OrderAnswer { token, outcome } => {
+                ordered = true;
+                if let Some(Waiter::Order(answer)) = waiters.remove(&token) {
+                    let _ = answer.send(outcome);
+                }
+            }
+            Output::Persist { marks } => persister.persist(marks),
+        })?;
+        if ordered {
+            self.reports.store(Arc::new(self.core.replicas()));
+        }
+        Ok(())
+    }
+
+    fn end_hand_over(&mut self) {
+        if self.handing_over.is_empty() {
+            return;
+        }
+        let now_ms = self.clock.now().boot_ms;
+        let leads = self.core.leads_with_others();
+        for (until_ms, done) in std::mem::take(&mut self.handing_over) {
+            if leads && now_ms < until_ms {
+                self.handing_over.push((until_ms, done));
+            } else {
+                let _ = done.send(());
+            }
+        }
+    }
+}
+
+/// Ends the process if the driver's thread panics.
+struct PanicGuard(Arc<OnFatal>);
+
+#[derive(Debug, thiserror::Error)]
+#[error("the thread that drives the partitions panicked")]
+struct Panicked;
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.0)(&Panicked);
+        }
+    }
+}

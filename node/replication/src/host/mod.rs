@@ -1,0 +1,232 @@
+//! The machine's driver on a real node: one thread runs it, the others bring requests and take answers.
+
+mod driver;
+mod persister;
+
+use crate::{
+    clock::Clock,
+    config::CoreConfig,
+    core::{Core, FatalError, ReadPoint, Views, serve_read},
+    log::LogStore,
+    operation::{PartitionError, PartitionOutcome, PartitionRequest},
+};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use cairn_engine::{Engine, FjallStore, Store};
+use cairn_model::{
+    descriptor::Member,
+    ids::{NodeId, PartitionId},
+    node::{Order, OrderOutcome, ReplicaReport},
+};
+use driver::{Command, Driver};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{SyncSender, TrySendError},
+    },
+    time::Duration,
+};
+use tokio::sync::oneshot;
+
+/// Commands that wait for the driver. Requests may take half of it: frames and orders always find a place before them.
+const QUEUE_MAX: usize = 16_384;
+const REQUESTS_MAX: usize = QUEUE_MAX / 2;
+
+/// Carries frames to other nodes.
+pub trait Transport: Send + Sync + fmt::Debug {
+    /// Must not block; may drop the frame.
+    fn send(&self, to: &Member, frame: Bytes);
+}
+
+/// Called once, when the process must end: it knows no more what is on its disk. It should not return.
+pub type OnFatal = Box<dyn Fn(&(dyn std::error::Error + 'static)) + Send + Sync>;
+
+pub struct HostConfig {
+    pub core: CoreConfig,
+    /// The length of a tick; elections and heartbeats are counted in ticks.
+    pub tick: Duration,
+    pub on_fatal: OnFatal,
+}
+
+impl fmt::Debug for HostConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostConfig").field("core", &self.core).field("tick", &self.tick).finish_non_exhaustive()
+    }
+}
+
+/// Why a host did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("failed to take up the replicas")]
+    Core(#[from] FatalError),
+    #[error("failed to start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// All partitions of this node, to be asked from anywhere.
+pub struct Host<S = FjallStore> {
+    engine: Arc<Engine<S>>,
+    commands: SyncSender<Command>,
+    requests: Arc<AtomicUsize>,
+    views: Arc<Views>,
+    reports: Arc<ArcSwap<Vec<ReplicaReport>>>,
+}
+
+impl<S: Store> Host<S> {
+    /// Takes up the node's replicas and drives them from now on.
+    pub fn start<L: LogStore>(
+        config: HostConfig,
+        engine: Arc<Engine<S>>,
+        log: L,
+        clock: Arc<dyn Clock>,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, StartError> {
+        let core = Core::open(config.core, engine.clone(), log, clock.now())?;
+        let (commands, queue) = std::sync::mpsc::sync_channel(QUEUE_MAX);
+        let host = Self {
+            engine: engine.clone(),
+            commands: commands.clone(),
+            requests: Arc::default(),
+            views: core.views(),
+            reports: Arc::new(ArcSwap::from_pointee(core.replicas())),
+        };
+        let on_fatal = Arc::new(config.on_fatal);
+        let persister = persister::start(engine, commands, on_fatal.clone()).map_err(StartError::Thread)?;
+        Driver::new(core, queue, clock, transport, config.tick, persister, host.reports.clone())
+            .start(on_fatal)
+            .map_err(StartError::Thread)?;
+        Ok(host)
+    }
+
+    /// Asks a partition, under the epoch of the descriptor that the asker knows.
+    pub async fn request(
+        &self,
+        partition: PartitionId,
+        epoch: u64,
+        request: PartitionRequest,
+    ) -> Result<PartitionOutcome, PartitionError> {
+        let consistent = match &request {
+            PartitionRequest::Write(_) => {
+                let request = Box::new(request);
+                return self.ask(|answer| Command::Request { partition, epoch, request, answer }).await?;
+            }
+            PartitionRequest::Get(get) => get.consistent,
+            PartitionRequest::Range(range) => range.consistent,
+        };
+        let point = match self.point_beside(partition, epoch, consistent)? {
+            Some(point) => point,
+            None => self.ask(|answer| Command::ReadBarrier { partition, epoch, answer }).await??,
+        };
+        let engine = self.engine.clone();
+        let read = tokio::task::spawn_blocking(move || serve_read(&engine, &point, &request));
+        read.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a read did not end");
+            Err(PartitionError::NotLeader { leader: None })
+        })
+    }
+
+    /// From where to read at once, if the machine need not be asked.
+    fn point_beside(
+        &self,
+        partition: PartitionId,
+        epoch: u64,
+        consistent: bool,
+    ) -> Result<Option<ReadPoint>, PartitionError> {
+        let views = self.views.load();
+        let view = views.get(&partition).ok_or(PartitionError::UnknownPartition)?;
+        let known = view.point.descriptor.epoch;
+        if known != epoch {
+            return Err(PartitionError::EpochMismatch { epoch: known });
+        }
+        Ok((!consistent || view.reads_alone).then(|| view.point.clone()))
+    }
+
+    /// Sends a command and waits for its answer.
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, PartitionError> {
+        let overloaded = |reason: &str| PartitionError::Overloaded { reason: reason.into() };
+        let place = Place::take(&self.requests).ok_or_else(|| overloaded("too many requests wait"))?;
+        let (sender, receiver) = oneshot::channel();
+        match self.commands.try_send(command(sender)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(overloaded("too many requests wait")),
+            Err(TrySendError::Disconnected(_)) => return Err(overloaded("the node is stopping")),
+        }
+        let answer = receiver.await;
+        drop(place);
+        answer.map_err(|_| PartitionError::Unknown { reason: "the node stopped meanwhile".into() })
+    }
+
+    pub async fn order(&self, order: Order) -> OrderOutcome {
+        match self.ask(|answer| Command::Order { order, answer }).await {
+            Ok(outcome) => outcome,
+            Err(error) => OrderOutcome::InProgress { message: error.to_string() },
+        }
+    }
+
+    /// Takes in a frame that another node's transport sent; drops it if too much waits.
+    pub fn deliver(&self, from: NodeId, frame: Bytes) {
+        let _ = self.commands.try_send(Command::Frame { from, frame });
+    }
+
+    /// The replicas on this node, as of the last tick.
+    pub fn replicas(&self) -> Vec<ReplicaReport> {
+        Vec::clone(&self.reports.load())
+    }
+
+    /// The replica believed to lead a partition of which this node holds one.
+    pub fn leader(&self, partition: PartitionId) -> Option<Member> {
+        self.views.load().get(&partition).and_then(|view| view.leader.clone())
+    }
+
+    /// Gives all leadership away and waits a moment for it to be taken.
+    pub async fn hand_over(&self) {
+        let (done, handed_over) = oneshot::channel();
+        if self.commands.try_send(Command::HandOver { done }).is_ok() {
+            let _ = handed_over.await;
+        }
+    }
+
+    /// Makes everything durable and stops the driver; requests are answered no more.
+    pub async fn stop(&self) {
+        let (done, stopped) = oneshot::channel();
+        if self.commands.try_send(Command::Stop { done }).is_ok() {
+            let _ = stopped.await;
+        }
+    }
+}
+
+/// One of the places for requests in the queue.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(requests: &Arc<AtomicUsize>) -> Option<Self> {
+        let place = Self(requests.clone());
+        (requests.fetch_add(1, Ordering::Relaxed) < REQUESTS_MAX).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<S> Clone for Host<S> {
+    fn clone(&self) -> Self {
+        Self {
+            engine: self.engine.clone(),
+            commands: self.commands.clone(),
+            requests: self.requests.clone(),
+            views: self.views.clone(),
+            reports: self.reports.clone(),
+        }
+    }
+}
+
+impl<S> fmt::Debug for Host<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("replicas", &self.views.load().len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,503 @@
+//! The one place where a partition's writes are evaluated: in order, on the items as of every earlier write.
+//!
+//! A write is evaluated on the overlay over the engine and becomes part of an entry; its answer waits until that entry is
+//! applied. A write that changes nothing has no entry: its answer waits for what it was read from, and for proof that this
+//! replica led when it was evaluated. When an entry turns out to be void, or a proposal fails, the overlay is worth
+//! nothing: nothing is evaluated until all that is under way is applied, and then the waiters are evaluated anew.
+//!
+//! Which replica may propose, and when, is [`crate::replica`]'s to know.
+
+use crate::{
+    entry::{Entry, EntryBody, EntryHeader, EntryWrite},
+    evaluate::{self, Evaluation},
+    operation::{PartitionError, PartitionOutcome, WriteOutcome, WriteRequest},
+    overlay::Overlay,
+    read, wire,
+};
+use bytes::Bytes;
+use cairn_engine::{Applied, Engine, EngineError, Store};
+use cairn_model::{
+    ErrorKind, ServiceError, codec::StoredVersion, descriptor::KeyRange, ids::RequestId, time::Timestamp,
+};
+use std::collections::{HashMap, VecDeque};
+
+pub(crate) type Answer = (u64, Result<PartitionOutcome, PartitionError>);
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) waiting_max: usize,
+    pub(crate) entry_writes_max: usize,
+    pub(crate) entry_bytes_max: usize,
+    pub(crate) entries_in_flight_max: usize,
+    pub(crate) bytes_in_flight_max: usize,
+    pub(crate) evaluations_max: u32,
+}
+
+/// Who waits for an answer, and until when by the boot-time clock.
+#[derive(Clone, Copy, Debug)]
+struct Waiter {
+    token: u64,
+    deadline_ms: u64,
+}
+
+#[derive(Debug)]
+struct WaitingWrite {
+    waiters: Vec<Waiter>,
+    request: WriteRequest,
+    evaluations: u32,
+}
+
+/// An entry under way between its proposal and its apply.
+#[derive(Debug)]
+struct InFlight {
+    index: u64,
+    bytes: usize,
+    writes: Vec<(WaitingWrite, WriteOutcome)>,
+}
+
+/// An answer without an effect.
+#[derive(Debug)]
+struct HeldAnswer {
+    write: WaitingWrite,
+    result: Result<WriteOutcome, ServiceError>,
+    /// Applied when what it was read from is, and the entry that proves leadership.
+    needs_index: u64,
+    proof: Proof,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// Evaluated in this round; the round's last entry or a read index will prove it.
+    Wanted,
+    /// By a read index of this number or a later one.
+    ReadIndex(u64),
+    Given,
+}
+
+/// Under what a round evaluates.
+pub(crate) struct Round<'a, S> {
+    pub(crate) engine: &'a Engine<S>,
+    pub(crate) storage_id: u64,
+    pub(crate) range: &'a KeyRange,
+    pub(crate) term: u64,
+    pub(crate) epoch: u64,
+    pub(crate) schema_version: u64,
+    pub(crate) wall_ms: u64,
+    /// The log index that the next proposal gets.
+    pub(crate) next_index: u64,
+}
+
+/// Appends an entry to the log: true if it took it.
+pub(crate) type Propose<'a> = &'a mut dyn FnMut(Vec<u8>) -> bool;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProposerError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Entry(#[from] crate::entry::EntryError),
+    #[error(transparent)]
+    Wire(#[from] wire::WireError),
+}
+
+#[derive(Debug)]
+pub(crate) struct Proposer {
+    limits: Limits,
+    waiting: VecDeque<WaitingWrite>,
+    in_flight: VecDeque<InFlight>,
+    bytes_in_flight: usize,
+    ids_in_flight: HashMap<RequestId, u64>,
+    held: Vec<HeldAnswer>,
+    overlay: Overlay,
+    /// Of the last entry proposed in this term.
+    sequence: u64,
+    /// Of the last entry proposed or applied.
+    last_time: Timestamp,
+    /// Set while nothing is evaluated until everything in flight is applied.
+    draining: bool,
+    /// To be evaluated anew after that, in their order.
+    retries: Vec<WaitingWrite>,
+}
+
+impl Proposer {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            waiting: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            bytes_in_flight: 0,
+            ids_in_flight: HashMap::new(),
+            held: Vec::new(),
+            overlay: Overlay::default(),
+            sequence: 0,
+            last_time: Timestamp::default(),
+            draining: false,
+            retries: Vec::new(),
+        }
+    }
+
+    /// Begins to lead: the first entry of the term is applied.
+    pub(crate) fn lead(&mut self, applied: &Applied) {
+        debug_assert!(self.in_flight.is_empty() && self.overlay.is_empty());
+        self.sequence = applied.sequence;
+        self.last_time = applied.entry_time;
+        self.draining = false;
+    }
+
+    /// Takes a write in; gives the answer if there is no room.
+    pub(crate) fn enqueue(&mut self, token: u64, request: WriteRequest, deadline_ms: u64) -> Option<Answer> {
+        if self.waiting.len() + self.held.len() + self.retries.len() >= self.limits.waiting_max {
+            let reason = "too many writes of the partition wait".into();
+            return Some((token, Err(PartitionError::Overloaded { reason })));
+        }
+        self.waiting.push_back(WaitingWrite { waiters: vec![Waiter { token, deadline_ms }], request, evaluations: 0 });
+        None
+    }
+
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn has_room(&self) -> bool {
+        self.in_flight.len() < self.limits.entries_in_flight_max
+            && self.bytes_in_flight < self.limits.bytes_in_flight_max
+    }
+
+    /// Whether a round would evaluate anything.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.draining && !self.waiting.is_empty() && self.has_room()
+    }
+
+    /// Evaluates what waits, as far as there is room, and proposes it.
+    pub(crate) fn round<S: Store>(
+        &mut self,
+        mut round: Round<'_, S>,
+        propose: Propose<'_>,
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), ProposerError> {
+        let mut entry = OpenEntry::default();
+        while self.is_ready() {
+            let Some(write) = self.waiting.pop_front() else { break };
+            let Some(write) = self.answer_retry(&round, &mut entry, write, answers)? else { continue };
+            if !read::contains(round.range, &write.request.key) {
+                answer_all(&write, Err(PartitionError::EpochMismatch { epoch: round.epoch }), answers);
+                continue;
+            }
+            self.evaluate(&round, &mut entry, write)?;
+            if entry.bytes >= self.limits.entry_bytes_max || entry.writes.len() >= self.limits.entry_writes_max {
+                self.close(&mut round, &mut entry, propose)?;
+            }
+        }
+        self.close(&mut round, &mut entry, propose)
+    }
+
+    /// A request id that is under way gets the answer of the attempt under way; one that is done gets its outcome.
+    fn answer_retry<S: Store>(
+        &mut self,
+        round: &Round<'_, S>,
+        entry: &mut OpenEntry,
+        mut write: WaitingWrite,
+        answers: &mut Vec<Answer>,
+    ) -> Result<Option<WaitingWrite>, ProposerError> {
+        let request_id = write.request.request_id;
+        if let Some(&index) = self.ids_in_flight.get(&request_id) {
+            let under_way = if index == round.next_index {
+                entry.writes.iter_mut().map(|(first, _, _)| first).find(|first| first.request.request_id == request_id)
+            } else {
+                let entry = self.in_flight.iter_mut().find(|entry| entry.index == index);
+                entry.and_then(|entry| {
+                    entry.writes.iter_mut().map(|(first, _)| first).find(|first| first.request.request_id == request_id)
+                })
+            };
+            if let Some(first) = under_way {
+                first.waiters.append(&mut write.waiters);
+                return Ok(None);
+            }
+        }
+        if let Some(outcome) = round.engine.outcome(round.storage_id, &request_id)? {
+            let outcome: WriteOutcome = wire::decode(&outcome)?;
+            answer_all(&write, Ok(PartitionOutcome::Write(outcome)), answers);
+            return Ok(None);
+        }
+        Ok(Some(write))
+    }
+
+    fn evaluate<S: Store>(
+        &mut self,
+        round: &Round<'_, S>,
+        entry: &mut OpenEntry,
+        mut write: WaitingWrite,
+    ) -> Result<(), ProposerError> {
+        let key = &write.request.key;
+        let (current, read_from) = match self.overlay.get(key) {
+            Some(item) => (Ok(item.version.clone()), item.index),
+            None => (round.engine.get(round.storage_id, key), 0),
+        };
+        let current = match current {
+            Err(error) if error.is_fatal() => return Err(error.into()),
+            Err(error) => Err(internal(&error)),
+            Ok(bytes) => bytes.map(StoredVersion::parse).transpose().map_err(ServiceError::from),
+        };
+        write.evaluations += 1;
+        let (current, evaluation) = match current {
+            Ok(current) => {
+                let evaluation = evaluate::evaluate(&write.request, current.as_ref());
+                (current, evaluation)
+            }
+            Err(error) => (None, Evaluation::Answer(Err(error))),
+        };
+        match evaluation {
+            Evaluation::Answer(result) => {
+                self.held.push(HeldAnswer { write, result, needs_index: read_from, proof: Proof::Wanted });
+            }
+            Evaluation::Effect(effect) => {
+                let replaced = current.as_ref().map_or(Timestamp(0), |version| version.version_time);
+                self.last_time = self.last_time.max(replaced).next(round.wall_ms);
+                let version_time = self.last_time;
+                let size_change = effect.size_change();
+                let count_change = i8::from(effect.item.is_some()) - i8::from(current.is_some());
+                let version =
+                    effect.item.map(|item| StoredVersion { version_time, origin: Bytes::new(), item }.encode());
+                self.overlay.put(key.clone(), version.clone(), round.next_index);
+                self.ids_in_flight.insert(write.request.request_id, round.next_index);
+                let effect_of_write = EntryWrite {
+                    request_id: write.request.request_id,
+                    key: key.clone(),
+                    version,
+                    version_time,
+                    size_change,
+                    count_change,
+                    outcome: wire::encode(&effect.outcome)?,
+                };
+                entry.bytes += effect_of_write.encoded_bytes();
+                entry.writes.push((write, effect.outcome, effect_of_write));
+            }
+        }
+        Ok(())
+    }
+
+    /// Proposes the open entry and begins the next.
+    fn close<S>(
+        &mut self,
+        round: &mut Round<'_, S>,
+        entry: &mut OpenEntry,
+        propose: Propose<'_>,
+    ) -> Result<(), ProposerError> {
+        if entry.writes.is_empty() {
+            return Ok(());
+        }
+        let entry = std::mem::take(entry);
+        let mut writes = Vec::with_capacity(entry.writes.len());
+        let mut effects = Vec::with_capacity(entry.writes.len());
+        for (write, outcome, effect) in entry.writes {
+            writes.push((write, outcome));
+            effects.push(effect);
+        }
+        let header = EntryHeader {
+            term: round.term,
+            epoch: round.epoch,
+            schema_version: round.schema_version,
+            sequence: self.sequence + 1,
+            entry_time: self.last_time,
+        };
+        let payload = Entry { header, body: EntryBody::Writes(effects) }.encode()?;
+        let (index, bytes) = (round.next_index, payload.len());
+        if !propose(payload) {
+            self.discard(writes.into_iter().map(|(write, _)| write), 0);
+            return Ok(());
+        }
+        self.sequence += 1;
+        self.bytes_in_flight += bytes;
+        self.in_flight.push_back(InFlight { index, bytes, writes });
+        round.next_index += 1;
+        for held in self.held.iter_mut().filter(|held| held.proof == Proof::Wanted) {
+            held.proof = Proof::Given;
+            held.needs_index = index;
+        }
+        Ok(())
+    }
+
+    /// What to write for a change that is not a write of items; none while something else must come first.
+    pub(crate) fn change(&mut self, round: &Round<'_, impl Store>, body: EntryBody) -> Option<Entry> {
+        if self.draining {
+            return None;
+        }
+        self.last_time = self.last_time.next(round.wall_ms);
+        let header = EntryHeader {
+            term: round.term,
+            epoch: round.epoch,
+            schema_version: round.schema_version,
+            sequence: self.sequence + 1,
+            entry_time: self.last_time,
+        };
+        Some(Entry { header, body })
+    }
+
+    /// A change was proposed at `index`, or failed to be. Nothing is evaluated until it is applied: it would be void.
+    pub(crate) fn change_proposed(&mut self, proposed: Option<u64>) {
+        self.draining = true;
+        if let Some(index) = proposed {
+            self.sequence += 1;
+            self.in_flight.push_back(InFlight { index, bytes: 0, writes: Vec::new() });
+        }
+    }
+
+    /// Whether an answer without effect waits for a read index; `number` names the one that is asked for now.
+    pub(crate) fn wants_read_index(&mut self, number: u64) -> bool {
+        let mut wanted = false;
+        for held in self.held.iter_mut().filter(|held| held.proof == Proof::Wanted) {
+            held.proof = Proof::ReadIndex(number);
+            wanted = true;
+        }
+        wanted
+    }
+
+    /// The read index of this number came back: this replica led when it was asked for.
+    pub(crate) fn proved(&mut self, number: u64) {
+        for held in &mut self.held {
+            if matches!(held.proof, Proof::ReadIndex(asked) if asked <= number) {
+                held.proof = Proof::Given;
+            }
+        }
+    }
+
+    /// The entry at `index`, of this replica's own term, was applied, or was void.
+    pub(crate) fn applied(&mut self, index: u64, valid: bool, answers: &mut Vec<Answer>) {
+        if self.in_flight.front().is_none_or(|entry| entry.index != index) {
+            return;
+        }
+        let Some(entry) = self.in_flight.pop_front() else { return };
+        self.bytes_in_flight -= entry.bytes;
+        for (write, _) in &entry.writes {
+            if self.ids_in_flight.get(&write.request.request_id) == Some(&index) {
+                self.ids_in_flight.remove(&write.request.request_id);
+            }
+            self.overlay.applied(&write.request.key, index);
+        }
+        if valid {
+            for (write, outcome) in entry.writes {
+                answer_all(&write, Ok(PartitionOutcome::Write(outcome)), answers);
+            }
+        } else {
+            self.discard(entry.writes.into_iter().map(|(write, _)| write), index);
+        }
+    }
+
+    /// After entries were applied: gives the answers that waited for it, and ends a drain.
+    pub(crate) fn settle(&mut self, applied: &Applied, answers: &mut Vec<Answer>) {
+        if self.held.iter().any(|held| held.proof == Proof::Given && held.needs_index <= applied.index) {
+            let (ready, held): (Vec<_>, Vec<_>) = std::mem::take(&mut self.held)
+                .into_iter()
+                .partition(|held| held.proof == Proof::Given && held.needs_index <= applied.index);
+            self.held = held;
+            for held in ready {
+                let result = held.result.map(PartitionOutcome::Write).map_err(PartitionError::Service);
+                answer_all(&held.write, result, answers);
+            }
+        }
+        if self.draining && self.in_flight.is_empty() {
+            self.draining = false;
+            self.sequence = applied.sequence;
+            self.last_time = self.last_time.max(applied.entry_time);
+            for write in std::mem::take(&mut self.retries).into_iter().rev() {
+                if write.waiters.is_empty() {
+                    continue;
+                }
+                if write.evaluations >= self.limits.evaluations_max {
+                    let reason = format!("the write was evaluated {} times in vain", write.evaluations);
+                    answer_all(&write, Err(PartitionError::Overloaded { reason }), answers);
+                } else {
+                    self.waiting.push_front(write);
+                }
+            }
+        }
+    }
+
+    /// The overlay is worth nothing: what was evaluated on it from the entry at `index` on is evaluated anew, after all
+    /// in flight is applied.
+    fn discard(&mut self, writes: impl Iterator<Item = WaitingWrite>, index: u64) {
+        self.draining = true;
+        self.overlay.clear();
+        self.retries.extend(writes);
+        let (lost, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.held)
+            .into_iter()
+            .partition(|held| held.proof == Proof::Wanted || (index > 0 && held.needs_index >= index));
+        self.held = kept;
+        self.retries.extend(lost.into_iter().map(|held| held.write));
+        let in_flight = &self.in_flight;
+        self.ids_in_flight.retain(|_, index| in_flight.iter().any(|entry| entry.index == *index));
+    }
+
+    /// Leads no more. What is in flight may still be committed by another leader; the rest was not done.
+    pub(crate) fn abandon(&mut self, not_leader: &PartitionError, answers: &mut Vec<Answer>) {
+        let unknown = PartitionError::Unknown { reason: "the partition's leader changed".into() };
+        for entry in self.in_flight.drain(..) {
+            entry.writes.iter().for_each(|(write, _)| answer_all(write, Err(unknown.clone()), answers));
+        }
+        let undone = self.held.drain(..).map(|held| held.write);
+        for write in self.retries.drain(..).chain(undone).chain(self.waiting.drain(..)) {
+            answer_all(&write, Err(not_leader.clone()), answers);
+        }
+        self.bytes_in_flight = 0;
+        self.ids_in_flight.clear();
+        self.overlay.clear();
+        self.draining = false;
+    }
+
+    /// What waits for its evaluation is turned away; what is under way goes on.
+    pub(crate) fn refuse_waiting(&mut self, error: &PartitionError, answers: &mut Vec<Answer>) {
+        self.waiting.drain(..).for_each(|write| answer_all(&write, Err(error.clone()), answers));
+    }
+
+    /// Answers whoever has waited too long.
+    pub(crate) fn expire(&mut self, boot_ms: u64, answers: &mut Vec<Answer>) {
+        let undone = PartitionError::Overloaded { reason: "the write was not evaluated in time".into() };
+        let unknown = PartitionError::Unknown { reason: "the write was not committed in time".into() };
+        for write in self.waiting.iter_mut().chain(&mut self.retries) {
+            expire_waiters(write, boot_ms, &undone, answers);
+        }
+        self.waiting.retain(|write| !write.waiters.is_empty());
+        for held in &mut self.held {
+            expire_waiters(&mut held.write, boot_ms, &undone, answers);
+        }
+        self.held.retain(|held| !held.write.waiters.is_empty());
+        for (write, _) in self.in_flight.iter_mut().flat_map(|entry| &mut entry.writes) {
+            expire_waiters(write, boot_ms, &unknown, answers);
+        }
+    }
+}
+
+/// An entry that still takes writes.
+#[derive(Debug, Default)]
+struct OpenEntry {
+    writes: Vec<(WaitingWrite, WriteOutcome, EntryWrite)>,
+    bytes: usize,
+}
+
+/// One item that can't be read fails the requests for it, not the partition.
+fn internal(error: &EngineError) -> ServiceError {
+    tracing::error!(error = %error, "failed to read an item");
+    ServiceError::new(ErrorKind::InternalServerError, "Internal server error")
+}
+
+fn answer_all(write: &WaitingWrite, result: Result<PartitionOutcome, PartitionError>, answers: &mut Vec<Answer>) {
+    answers.extend(write.waiters.iter().map(|waiter| (waiter.token, result.clone())));
+}
+
+fn expire_waiters(write: &mut WaitingWrite, boot_ms: u64, error: &PartitionError, answers: &mut Vec<Answer>) {
+    write.waiters.retain(|waiter| {
+        let expired = waiter.deadline_ms <= boot_ms;
+        if expired {
+            answers.push((waiter.token, Err(error.clone())));
+        }
+        !expired
+    });
+}
