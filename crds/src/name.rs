@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn the_hashes_are_frozen() {
-        assert_eq!(short_hash("zone-a"), "cfb0f8b4");
-        assert_eq!(resource_name("Music"), "music-0");
+        assert_eq!(short_hash("zone-a"), "0e1561c8");
+        assert_eq!(resource_name("Music"), "music-808ef7b8afd03290");
     }
 }

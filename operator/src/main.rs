@@ -1,1 +1,22 @@
-fn main() {}
+//! The program `cairn-operator`.
+
+use cairn_operator::{config::Config, run};
+use clap::Parser;
+use std::process::ExitCode;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let config = Config::parse();
+    tracing_subscriber::registry()
+        .with(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
+        .with(tracing_subscriber::fmt::layer().json().flatten_event(true))
+        .init();
+    match run::run(config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = %cairn_operator::error::chain(&error), "the operator ends");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! The kind `StorageGroup`: the storage nodes that hold an account's tables, in their zones.
 
+#![allow(clippy::duplicated_attributes, reason = "each printer column has a type and a path of its own")]
+
 mod rules;
 pub(crate) use rules::ROOT as ROOT_RULES;
 

@@ -1,5 +1,7 @@
 //! The kind `Table`: a DynamoDB table, in the names and shapes of the DynamoDB API and of the AWS controller for Kubernetes.
 
+#![allow(clippy::duplicated_attributes, reason = "each printer column has a type and a path of its own")]
+
 pub mod definition;
 pub mod feature;
 pub mod placement;

@@ -112,7 +112,7 @@ fn hex(bytes: &Bytes) -> String {
 }
 
 fn unhex(field: &'static str, text: &str) -> Result<Bytes, DefinitionError> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return Err(invalid(field, text.to_owned()));
     }
     (0..text.len())

@@ -1,0 +1,186 @@
+//! Every CEL rule of a Table, with manifests it lets through and manifests it refuses.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use support::{errors, schema};
+
+const KEYS: &str =
+    "attributeDefinitions: [{attributeName: Id, attributeType: S}], keySchema: [{attributeName: Id, keyType: HASH}]";
+const TWO_KEYS: &str = "attributeDefinitions: [{attributeName: Id, attributeType: S}, {attributeName: At, attributeType: N}], keySchema: [{attributeName: Id, keyType: HASH}, {attributeName: At, keyType: RANGE}]";
+const ON_DEMAND: &str = "billingMode: PAY_PER_REQUEST";
+
+fn table(spec: &str) -> String {
+    named("users", spec, "")
+}
+
+fn named(name: &str, spec: &str, status: &str) -> String {
+    format!("{{metadata: {{name: {name}}}, spec: {{{spec}}}{status}}}")
+}
+
+fn good() -> String {
+    table(&format!("{KEYS}, {ON_DEMAND}"))
+}
+
+fn accepts(manifest: &str) {
+    assert_eq!(errors(&schema("tables"), manifest, None), [""; 0], "{manifest}");
+}
+
+fn refuses(manifest: &str, told: &str) {
+    let errors = errors(&schema("tables"), manifest, None);
+    assert!(errors.iter().any(|error| error.contains(told)), "{manifest}: {errors:?}");
+}
+
+fn accepts_change(older: &str, manifest: &str) {
+    assert_eq!(errors(&schema("tables"), manifest, Some(older)), [""; 0], "{manifest}");
+}
+
+fn refuses_change(older: &str, manifest: &str, told: &str) {
+    let errors = errors(&schema("tables"), manifest, Some(older));
+    assert!(errors.iter().any(|error| error.contains(told)), "{manifest}: {errors:?}");
+}
+
+#[test]
+fn a_table_with_one_key_or_two_is_accepted() {
+    accepts(&good());
+    accepts(&table(&format!("{TWO_KEYS}, {ON_DEMAND}")));
+}
+
+#[test]
+fn the_hash_key_comes_first_and_the_range_key_behind_it() {
+    let keys = |keys: &str| {
+        table(&format!(
+            "attributeDefinitions: [{{attributeName: Id, attributeType: S}}, {{attributeName: At, attributeType: N}}], keySchema: [{keys}], {ON_DEMAND}"
+        ))
+    };
+    let told = "one HASH element";
+    refuses(&keys("{attributeName: Id, keyType: RANGE}"), told);
+    refuses(&keys("{attributeName: Id, keyType: RANGE}, {attributeName: At, keyType: HASH}"), told);
+    refuses(&keys("{attributeName: Id, keyType: HASH}, {attributeName: At, keyType: HASH}"), told);
+    refuses(&keys("{attributeName: Id, keyType: HASH}, {attributeName: Id, keyType: RANGE}"), "the same name");
+}
+
+#[test]
+fn every_key_is_defined_and_every_definition_is_a_key() {
+    refuses(
+        &table(&format!(
+            "attributeDefinitions: [{{attributeName: Id, attributeType: S}}], keySchema: [{{attributeName: Other, keyType: HASH}}], {ON_DEMAND}"
+        )),
+        "not defined in AttributeDefinitions",
+    );
+    refuses(
+        &table(&format!(
+            "attributeDefinitions: [{{attributeName: Id, attributeType: S}}, {{attributeName: X, attributeType: S}}], keySchema: [{{attributeName: Id, keyType: HASH}}], {ON_DEMAND}"
+        )),
+        "not used in the KeySchema",
+    );
+}
+
+#[test]
+fn the_keys_of_indexes_are_defined_too() {
+    let with = |field: &str, index_key: &str| {
+        table(&format!(
+            "{TWO_KEYS}, {ON_DEMAND}, {field}: [{{indexName: idx, keySchema: [{{attributeName: {index_key}, keyType: HASH}}]}}]"
+        ))
+    };
+    for field in ["globalSecondaryIndexes", "localSecondaryIndexes"] {
+        accepts(&with(field, "At"));
+        refuses(&with(field, "Missing"), field);
+    }
+}
+
+#[test]
+fn a_definition_that_only_an_index_uses_is_used() {
+    accepts(&table(&format!(
+        "attributeDefinitions: [{{attributeName: Id, attributeType: S}}, {{attributeName: X, attributeType: S}}], keySchema: [{{attributeName: Id, keyType: HASH}}], {ON_DEMAND}, globalSecondaryIndexes: [{{indexName: idx, keySchema: [{{attributeName: X, keyType: HASH}}]}}]"
+    )));
+}
+
+#[test]
+fn throughput_is_given_when_provisioned_and_only_then() {
+    let throughput = "provisionedThroughput: {readCapacityUnits: 1, writeCapacityUnits: 1}";
+    accepts(&table(&format!("{KEYS}, {throughput}")));
+    accepts(&table(&format!("{KEYS}, billingMode: PROVISIONED, {throughput}")));
+    refuses(&table(KEYS), "must be specified when billingMode is PROVISIONED");
+    refuses(
+        &table(&format!("{KEYS}, {ON_DEMAND}, {throughput}")),
+        "can be specified when BillingMode is PAY_PER_REQUEST",
+    );
+}
+
+#[test]
+fn a_short_resource_name_needs_a_table_name() {
+    refuses(&named("ab", &format!("{KEYS}, {ON_DEMAND}"), ""), "at least 3 characters");
+    accepts(&named("ab", &format!("{KEYS}, {ON_DEMAND}, tableName: abc"), ""));
+}
+
+#[test]
+fn a_tables_name_never_changes() {
+    let renamed = table(&format!("{KEYS}, {ON_DEMAND}, tableName: others"));
+    refuses_change(&good(), &renamed, "name can't change");
+    refuses_change(&renamed, &good(), "name can't change");
+    accepts_change(&good(), &table(&format!("{KEYS}, {ON_DEMAND}, tableName: users")));
+}
+
+#[test]
+fn keys_never_change() {
+    refuses_change(&good(), &table(&format!("{TWO_KEYS}, {ON_DEMAND}")), "keySchema can't change");
+    let number = "attributeDefinitions: [{attributeName: Id, attributeType: N}], keySchema: [{attributeName: Id, keyType: HASH}]";
+    refuses_change(&good(), &table(&format!("{number}, {ON_DEMAND}")), "type of a key attribute can't change");
+}
+
+#[test]
+fn local_indexes_never_change() {
+    let index = |name: &str| {
+        table(&format!(
+            "{TWO_KEYS}, {ON_DEMAND}, localSecondaryIndexes: [{{indexName: {name}, keySchema: [{{attributeName: Id, keyType: HASH}}, {{attributeName: At, keyType: RANGE}}]}}]"
+        ))
+    };
+    let without = table(&format!("{TWO_KEYS}, {ON_DEMAND}"));
+    for (older, newer) in [(index("one"), index("two")), (index("one"), without.clone()), (without, index("one"))] {
+        refuses_change(&older, &newer, "localSecondaryIndexes can't change");
+    }
+    accepts_change(&index("one"), &index("one"));
+}
+
+#[test]
+fn where_data_came_from_and_where_it_lies_never_changes() {
+    refuses_change(
+        &good(),
+        &table(&format!("{KEYS}, {ON_DEMAND}, restoreFrom: {{table: other, latest: true}}")),
+        "restoreFrom",
+    );
+    refuses_change(&good(), &table(&format!("{KEYS}, {ON_DEMAND}, storageGroup: analytics")), "storageGroup");
+    accepts_change(&good(), &table(&format!("{KEYS}, {ON_DEMAND}, storageGroup: default")));
+}
+
+#[test]
+fn billing_and_protection_may_change() {
+    accepts_change(
+        &good(),
+        &table(&format!(
+            "{KEYS}, provisionedThroughput: {{readCapacityUnits: 1, writeCapacityUnits: 1}}, deletionProtectionEnabled: true"
+        )),
+    );
+}
+
+#[test]
+fn placements_and_the_tables_id_are_frozen_once_set() {
+    let spec = format!("{KEYS}, {ON_DEMAND}");
+    let placed = |node: &str| {
+        named(
+            "users",
+            &spec,
+            &format!(
+                ", status: {{tableId: t, placements: [{{partitionId: p, epoch: 1, bootstrapNode: {node}, members: [{{replicaId: 1, nodeId: {node}, zone: z, address: a}}]}}]}}"
+            ),
+        )
+    };
+    accepts_change(&good(), &placed("a"));
+    accepts_change(&placed("a"), &placed("a"));
+    refuses_change(&placed("a"), &placed("b"), "status.placements is written once");
+    refuses_change(&placed("a"), &good(), "status.placements is written once");
+    let other_id = placed("a").replace("tableId: t", "tableId: u");
+    refuses_change(&placed("a"), &other_id, "status.tableId is written once");
+}

@@ -1,0 +1,138 @@
+//! What every reconcile has at hand: the API server, the nodes, the configuration, and what is known of the namespace.
+
+use crate::{
+    FIELD_MANAGER, config::Config, error::Result, error::While, metrics::Metrics, node_client::Reports, pki::Authority,
+    rolling::Rolling,
+};
+use cairn_crds::{StorageGroup, StorageGroupSpec, Table};
+use jiff::Timestamp;
+use k8s_openapi::NamespaceResourceScope;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+    core::DeserializeGuard,
+    runtime::{
+        events::{Event, EventType, Recorder},
+        reflector::{ObjectRef, Store},
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    fmt::Debug,
+    sync::{Arc, PoisonError, RwLock},
+};
+use tokio::sync::Notify;
+
+/// A Table as it was read, or why it could not be.
+pub type GuardedTable = DeserializeGuard<Table>;
+/// A StorageGroup as it was read, or why it could not be.
+pub type GuardedGroup = DeserializeGuard<StorageGroup>;
+
+/// What all namespaces share.
+pub struct Shared {
+    pub client: Client,
+    pub config: Config,
+    pub group_defaults: StorageGroupSpec,
+    pub reports: Reports,
+    pub recorder: Recorder,
+    pub metrics: Metrics,
+    pub authority: RwLock<Arc<Authority>>,
+    pub rolling: Rolling,
+    /// Rung when a group or an access key changed, so that the routers' Secret is looked at.
+    pub fleet_changed: Notify,
+}
+
+impl Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+/// The shared context with the objects of one watch: of one namespace, or of all.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub shared: Arc<Shared>,
+    pub tables: Store<GuardedTable>,
+    pub groups: Store<GuardedGroup>,
+}
+
+impl std::ops::Deref for Context {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+impl Shared {
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    pub fn authority(&self) -> Arc<Authority> {
+        Arc::clone(&self.authority.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn api<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Applies an object that the operator built: all its fields are the operator's.
+    pub async fn apply<K>(&self, object: &K) -> Result<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Serialize + DeserializeOwned + Debug,
+        K::DynamicType: Default,
+    {
+        let namespace = object.namespace().unwrap_or_default();
+        let name = object.name_any();
+        self.api::<K>(&namespace)
+            .patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(object))
+            .await
+            .while_doing(|| format!("apply {} {namespace}/{name}", K::kind(&K::DynamicType::default())))
+    }
+
+    /// Tells people who look at the object. Failing to is no reason to stop.
+    pub async fn event<K>(&self, object: &K, type_: EventType, reason: &str, note: impl Into<String>)
+    where
+        K: Resource,
+        K::DynamicType: Default,
+    {
+        let mut note: String = note.into();
+        // The API server refuses a longer one.
+        while note.len() > 1000 {
+            note.pop();
+        }
+        let event = Event {
+            type_,
+            reason: reason.to_owned(),
+            note: Some(note),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&K::DynamicType::default())).await {
+            tracing::warn!(error = %crate::error::chain(&error), reason, "failed to publish an event");
+        }
+    }
+}
+
+impl Context {
+    /// The tables of a namespace that could be read.
+    pub fn tables_in(&self, namespace: &str) -> Vec<Table> {
+        self.tables
+            .state()
+            .into_iter()
+            .filter_map(|table| table.0.as_ref().ok().cloned())
+            .filter(|table| table.namespace().as_deref() == Some(namespace))
+            .collect()
+    }
+
+    /// A group as it was last seen; none where it is not there or could not be read.
+    pub fn group(&self, namespace: &str, name: &str) -> Option<StorageGroup> {
+        let group = self.groups.get(&ObjectRef::new(name).within(namespace))?;
+        group.0.as_ref().ok().cloned()
+    }
+}

@@ -1,0 +1,113 @@
+//! The data of deleted tables: ordered dropped from every node until every node has said that it is.
+
+use super::members::ExpectedNode;
+use crate::node_client::Reports;
+use cairn_crds::storage_group::PendingDrop;
+use cairn_model::{
+    ids::{NodeId, PartitionId, TableId},
+    node::{NodeReport, Order, OrderOutcome},
+};
+use std::sync::Arc;
+
+/// Gives the orders that are due; answers with the drops that are not done on every node.
+pub async fn order(
+    drops: &[PendingDrop],
+    nodes: &[ExpectedNode],
+    answers: &[Option<Arc<NodeReport>>],
+    reports: &Reports,
+) -> Vec<PendingDrop> {
+    let mut left = Vec::new();
+    for drop in drops {
+        let mut still = left_after_identities(drop, answers);
+        if let (Ok(partition_id), Ok(table_id)) = (drop.partition_id.parse(), drop.table_id.parse()) {
+            for (node, report) in nodes.iter().zip(answers) {
+                let Some(report) = report else { continue };
+                if is_due(&still, partition_id, table_id, report) && done(node, partition_id, table_id, reports).await {
+                    still.nodes.retain(|id| *id != report.node_id.to_string());
+                } else if holds(report, partition_id, table_id) && !still.nodes.contains(&report.node_id.to_string()) {
+                    still.nodes.push(report.node_id.to_string());
+                }
+            }
+        }
+        if !still.nodes.is_empty() {
+            left.push(still);
+        }
+    }
+    left
+}
+
+/// Without the nodes that are no more: a volume that was emptied, or whose place another has, holds nothing. That is known
+/// only when every node of the group has answered.
+fn left_after_identities(drop: &PendingDrop, answers: &[Option<Arc<NodeReport>>]) -> PendingDrop {
+    let ids: Option<Vec<NodeId>> = answers.iter().map(|report| report.as_ref().map(|report| report.node_id)).collect();
+    let mut still = drop.clone();
+    if let Some(ids) = ids {
+        still.nodes.retain(|node| ids.iter().any(|id| id.to_string() == *node));
+    }
+    still
+}
+
+/// A node that moved in since (a replaced replica) is asked too.
+fn is_due(drop: &PendingDrop, partition_id: PartitionId, table_id: TableId, report: &NodeReport) -> bool {
+    drop.nodes.contains(&report.node_id.to_string()) || holds(report, partition_id, table_id)
+}
+
+fn holds(report: &NodeReport, partition_id: PartitionId, table_id: TableId) -> bool {
+    report
+        .replicas
+        .iter()
+        .any(|replica| replica.descriptor.partition_id == partition_id && replica.descriptor.table_id == table_id)
+}
+
+async fn done(node: &ExpectedNode, partition_id: PartitionId, table_id: TableId, reports: &Reports) -> bool {
+    match reports.order(&node.target, &Order::DropPartition { partition_id, table_id }).await {
+        Ok(OrderOutcome::Done) => true,
+        Ok(outcome) => {
+            tracing::info!(node = node.pod_name, partition = %partition_id, ?outcome, "a partition is not dropped yet");
+            false
+        }
+        Err(error) => {
+            let error = crate::error::chain(&error);
+            tracing::warn!(node = node.pod_name, partition = %partition_id, error, "failed to order a drop");
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(id: u8) -> Option<Arc<NodeReport>> {
+        Some(Arc::new(NodeReport {
+            node_id: NodeId([id; 16]),
+            region: "east".into(),
+            account: "game".into(),
+            group: "default".into(),
+            zone: "a".into(),
+            version: "0".into(),
+            replicas: Vec::new(),
+            disk_free_bytes: 0,
+            disk_total_bytes: 0,
+            disk_full: false,
+        }))
+    }
+
+    fn drop_on(ids: &[u8]) -> PendingDrop {
+        PendingDrop {
+            partition_id: PartitionId([9; 16]).to_string(),
+            table_id: TableId([8; 16]).to_string(),
+            nodes: ids.iter().map(|id| NodeId([*id; 16]).to_string()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_no_more_is_not_waited_for() {
+        assert_eq!(left_after_identities(&drop_on(&[1, 2]), &[report(1), report(3)]), drop_on(&[1]));
+    }
+
+    #[test]
+    fn a_node_that_does_not_answer_is_waited_for() {
+        assert_eq!(left_after_identities(&drop_on(&[1, 2]), &[report(1), None]), drop_on(&[1, 2]));
+    }
+}

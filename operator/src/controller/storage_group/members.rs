@@ -1,0 +1,96 @@
+//! The nodes a group should have, and what is known of each.
+
+use crate::{build::names, config::Config, node_client::Target};
+use cairn_crds::{StorageGroup, storage_group::StorageNodeStatus};
+use cairn_model::{
+    identity::{Identity, Role},
+    node::NodeReport,
+};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use std::sync::Arc;
+
+/// A node that a group should have: the pod it runs in and where it is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectedNode {
+    pub pod_name: String,
+    pub zone: String,
+    pub target: Target,
+}
+
+/// The nodes of a group in these zones, zone by zone.
+pub fn expected(group: &StorageGroup, zones: &[String], config: &Config) -> Vec<ExpectedNode> {
+    let (namespace, name) = (group.namespace().unwrap_or_default(), group.name_any());
+    let identity = Identity {
+        region: config.region.clone(),
+        namespace: namespace.clone(),
+        group: name.clone(),
+        role: Role::Storage,
+    };
+    let mut nodes = Vec::new();
+    for zone in zones {
+        for ordinal in 0..group.spec.nodes_per_zone {
+            let pod_name = format!("{}-{ordinal}", names::stateful_set(&name, zone));
+            let address = names::address(&namespace, &name, &pod_name, &config.cluster_domain);
+            let target = Target { address, identity: identity.clone() };
+            nodes.push(ExpectedNode { pod_name, zone: zone.clone(), target });
+        }
+    }
+    nodes
+}
+
+/// The nodes of a group in the zones recorded for it; none before any are.
+pub fn recorded(group: &StorageGroup, config: &Config) -> Vec<ExpectedNode> {
+    let zones = group.status.as_ref().map(|status| status.zones.as_slice()).unwrap_or_default();
+    expected(group, zones, config)
+}
+
+/// Whether the pod is Ready: that is, caught up in every partition it holds.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+}
+
+/// What the status says of each node. One that does not answer keeps the identity it had.
+pub fn statuses(
+    nodes: &[ExpectedNode],
+    reports: &[Option<Arc<NodeReport>>],
+    pods: &[Pod],
+    before: &[StorageNodeStatus],
+) -> Vec<StorageNodeStatus> {
+    nodes
+        .iter()
+        .zip(reports)
+        .map(|(node, report)| {
+            let known = before.iter().find(|known| known.address == node.target.address);
+            StorageNodeStatus {
+                node_id: report
+                    .as_ref()
+                    .map(|report| report.node_id.to_string())
+                    .or_else(|| known.and_then(|known| known.node_id.clone())),
+                zone: node.zone.clone(),
+                address: node.target.address.clone(),
+                ready: pods.iter().any(|pod| pod.name_any() == node.pod_name && is_ready(pod)),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::fixture;
+
+    #[test]
+    fn a_node_is_reached_by_its_pods_name() {
+        let mut group = StorageGroup::new("default", fixture::spec());
+        group.metadata.namespace = Some("game".into());
+        group.spec.nodes_per_zone = 2;
+        let nodes = expected(&group, &["zone-a".to_owned(), "zone-b".to_owned()], &fixture::config());
+        assert_eq!(nodes.len(), 4);
+        let set = names::stateful_set("default", "zone-a");
+        assert_eq!(nodes[1].target.address, format!("{set}-1.cairn-default.game.svc.cluster.local:7400"));
+        assert_eq!(nodes[1].target.identity.to_string(), "cairn://east/game/default/storage");
+    }
+}

@@ -1,0 +1,130 @@
+//! A table's end: its partitions go to its group's `status.pendingDrops`, and the Table goes at once. Waits for no node.
+
+use crate::{
+    context::Context,
+    error::{Result, While},
+};
+use cairn_crds::{StorageGroup, TABLE_FINALIZER, Table, storage_group::PendingDrop};
+use kube::{
+    ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+    runtime::{controller::Action, events::EventType},
+};
+use serde_json::json;
+
+/// Puts the finalizer on, before anything is placed.
+pub async fn guard(ctx: &Context, table: Table) -> Result<Table> {
+    if table.finalizers().iter().any(|finalizer| finalizer == TABLE_FINALIZER) {
+        return Ok(table);
+    }
+    let mut finalizers = table.finalizers().to_vec();
+    finalizers.push(TABLE_FINALIZER.to_owned());
+    patch_finalizers(ctx, &table, &finalizers).await
+}
+
+/// Moves what is left to do to the group, and lets the table go.
+pub async fn finalize(ctx: &Context, table: &Table) -> Result<Action> {
+    if !table.finalizers().iter().any(|finalizer| finalizer == TABLE_FINALIZER) {
+        return Ok(Action::await_change());
+    }
+    let namespace = table.namespace().unwrap_or_default();
+    let api = ctx.api::<StorageGroup>(&namespace);
+    match api.get_opt(&table.spec.storage_group).await.while_doing(|| "read the table's group".to_owned())? {
+        Some(mut group) => {
+            let drops = drops(table, &group);
+            let status = group.status.get_or_insert_default();
+            let new: Vec<_> = drops
+                .into_iter()
+                .filter(|drop| !status.pending_drops.iter().any(|known| known.partition_id == drop.partition_id))
+                .collect();
+            if !new.is_empty() {
+                status.pending_drops.extend(new);
+                let name = group.name_any();
+                let replaced = api.replace_status(&name, &PostParams::default(), &group).await.map(drop);
+                match replaced.while_doing(|| format!("leave the table's data to the group {namespace}/{name}")) {
+                    Err(error) if error.is_not_found() => {}
+                    outcome => outcome?,
+                }
+            }
+        }
+        None => {
+            let note = "its group is gone: data on volumes that remain is not dropped";
+            ctx.event(table, EventType::Warning, "StorageGroupGone", note).await;
+        }
+    }
+    let left: Vec<_> = table.finalizers().iter().filter(|finalizer| *finalizer != TABLE_FINALIZER).cloned().collect();
+    match patch_finalizers(ctx, table, &left).await {
+        Ok(_) => tracing::info!(namespace, table = table.name_any(), "a table is deleted"),
+        Err(error) if error.is_not_found() => {}
+        Err(error) => return Err(error),
+    }
+    Ok(Action::await_change())
+}
+
+/// Every partition of the table on every node of the group: a replica may have moved since the partition was placed.
+fn drops(table: &Table, group: &StorageGroup) -> Vec<PendingDrop> {
+    let Some(status) = &table.status else { return Vec::new() };
+    let Some(table_id) = &status.table_id else { return Vec::new() };
+    let nodes = group.status.iter().flat_map(|status| &status.nodes).filter_map(|node| node.node_id.clone());
+    let nodes: Vec<_> = nodes.collect();
+    status
+        .placements
+        .iter()
+        .flatten()
+        .map(|placement| {
+            let mut nodes = nodes.clone();
+            nodes.extend(placement.members.iter().map(|member| member.node_id.clone()));
+            nodes.sort();
+            nodes.dedup();
+            PendingDrop { partition_id: placement.partition_id.clone(), table_id: table_id.clone(), nodes }
+        })
+        .collect()
+}
+
+async fn patch_finalizers(ctx: &Context, table: &Table, finalizers: &[String]) -> Result<Table> {
+    let namespace = table.namespace().unwrap_or_default();
+    let name = table.name_any();
+    let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": table.resource_version()}});
+    let patched = ctx.api::<Table>(&namespace).patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+    patched.while_doing(|| format!("write the finalizers of the table {namespace}/{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::table::{adoption, fixture};
+    use cairn_crds::{StorageGroupStatus, TableResourceStatus, storage_group::StorageNodeStatus};
+    use cairn_model::ids::NodeId;
+    use std::sync::Arc;
+
+    #[test]
+    fn every_node_of_the_group_is_told_to_drop_a_deleted_tables_data() {
+        let answers: Vec<_> = fixture::reports_of_one_table(3).into_iter().map(Some).collect::<Vec<Option<Arc<_>>>>();
+        let held = adoption::held("game", "users", &answers, &[]).remove(0);
+        let mut table = fixture::table("users");
+        table.status = Some(TableResourceStatus {
+            table_id: Some(fixture::table_id().to_string()),
+            placements: Some(adoption::placements(&held)),
+            ..TableResourceStatus::default()
+        });
+        let mut group = StorageGroup::new("default", crate::build::fixture::spec());
+        group.status = Some(StorageGroupStatus {
+            nodes: vec![StorageNodeStatus {
+                node_id: Some(NodeId([9; 16]).to_string()),
+                zone: "zone-a".into(),
+                address: "elsewhere:7400".into(),
+                ready: true,
+            }],
+            ..StorageGroupStatus::default()
+        });
+        let drops = drops(&table, &group);
+        assert_eq!(drops.len(), 1);
+        assert_eq!(drops[0].nodes, [1, 2, 3, 9].map(|id| NodeId([id; 16]).to_string()));
+    }
+
+    #[test]
+    fn a_table_that_was_never_placed_leaves_nothing() {
+        let group = StorageGroup::new("default", crate::build::fixture::spec());
+        assert!(drops(&fixture::table("users"), &group).is_empty());
+    }
+}

@@ -1,0 +1,101 @@
+//! Nodes and their reports for the tests.
+
+use crate::{
+    build::fixture::{config, spec},
+    controller::storage_group::members::{self, ExpectedNode},
+};
+use cairn_crds::{StorageGroup, Table, TableSpec};
+use cairn_model::{
+    descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
+    ids::{NodeId, PartitionId, ReplicaId, TableId},
+    node::{NodeReport, ReplicaReport, ReplicaState},
+    table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableDefinition},
+};
+use std::sync::Arc;
+
+pub(crate) fn table_id() -> TableId {
+    TableId([7; 16])
+}
+
+pub(crate) fn zones() -> Vec<String> {
+    ["zone-a", "zone-b", "zone-c"].map(str::to_owned).to_vec()
+}
+
+pub(crate) fn nodes() -> Vec<ExpectedNode> {
+    let mut group = StorageGroup::new("default", spec());
+    group.metadata.namespace = Some("game".into());
+    members::expected(&group, &zones(), &config())
+}
+
+pub(crate) fn definition() -> TableDefinition {
+    TableDefinition {
+        account: "game".into(),
+        table_name: "users".into(),
+        table_id: table_id(),
+        schema_version: 1,
+        key_schema: KeySchema {
+            partition: KeyAttribute { name: "UserId".into(), scalar_type: ScalarType::S },
+            sort: None,
+        },
+        billing_mode: BillingMode::PayPerRequest,
+        provisioned_throughput: None,
+        table_class: None,
+        deletion_protection_enabled: false,
+        creation_time_ms: 1_000,
+    }
+}
+
+pub(crate) fn table(name: &str) -> Table {
+    let mut spec = TableSpec::from_definition(&definition());
+    spec.table_name = None;
+    let mut table = Table::new(name, spec);
+    table.metadata.namespace = Some("game".into());
+    table
+}
+
+/// What so many nodes say that hold one replica each of the table `users`; the first of them leads.
+pub(crate) fn reports_of_one_table(count: u8) -> Vec<Arc<NodeReport>> {
+    let nodes = nodes();
+    let members = nodes.iter().take(count.into()).zip(1..).map(|(node, n): (_, u8)| Member {
+        replica_id: ReplicaId(n.into()),
+        node_id: NodeId([n; 16]),
+        zone: node.zone.clone(),
+        address: node.target.address.clone(),
+        role: MemberRole::Voter,
+    });
+    let descriptor = PartitionDescriptor {
+        partition_id: PartitionId([5; 16]),
+        table_id: table_id(),
+        range: KeyRange::default(),
+        epoch: 1,
+        members: members.collect(),
+        next_replica_id: u64::from(count) + 1,
+        parents: Vec::new(),
+    };
+    let report = |member: &Member| {
+        Arc::new(NodeReport {
+            node_id: member.node_id,
+            region: "east".into(),
+            account: "game".into(),
+            group: "default".into(),
+            zone: member.zone.clone(),
+            version: "0".into(),
+            replicas: vec![ReplicaReport {
+                replica_id: member.replica_id,
+                descriptor: descriptor.clone(),
+                definition: definition(),
+                state: if member.replica_id.0 == 1 { ReplicaState::Leader } else { ReplicaState::Follower },
+                leader: Some(ReplicaId(1)),
+                term: 1,
+                applied_index: 1,
+                caught_up: true,
+                item_count: 5,
+                size_bytes: 500,
+            }],
+            disk_free_bytes: 1,
+            disk_total_bytes: 2,
+            disk_full: false,
+        })
+    };
+    descriptor.members.iter().map(report).collect()
+}

@@ -1,0 +1,114 @@
+//! A table that may be made: its spec can be kept by nodes, and its name is its own.
+
+use crate::controller::Refusal;
+use cairn_crds::{
+    Table,
+    table::definition::{Birth, DefinitionError},
+};
+use cairn_model::{ids::TableId, table::TableDefinition};
+use kube::ResourceExt;
+
+/// A table whose spec this version can serve, under a name that is its own.
+#[derive(Clone, Debug)]
+pub struct ValidatedTable {
+    pub account: String,
+    pub table_name: String,
+    pub table: Table,
+}
+
+impl ValidatedTable {
+    /// The definition that the spec asks for.
+    pub fn definition(&self, birth: Birth) -> Result<TableDefinition, DefinitionError> {
+        self.table.spec.definition(&self.account, &self.table_name, birth)
+    }
+}
+
+/// Checks a table among those of its namespace.
+pub fn validate(table: &Table, in_namespace: &[Table]) -> Result<ValidatedTable, Refusal> {
+    let features = table.spec.features_missing();
+    if !features.is_empty() {
+        let verb = if features.len() == 1 { "is" } else { "are" };
+        return Err(Refusal::new(
+            "FeatureMissing",
+            format!("{} {verb} not supported by this version of Cairn: remove it from the Table", features.join(", ")),
+        ));
+    }
+    let validated = ValidatedTable { account: table.account(), table_name: table.table_name(), table: table.clone() };
+    let birth = Birth { table_id: TableId([0; 16]), schema_version: 1, creation_time_ms: 0 };
+    if let Err(error) = validated.definition(birth) {
+        return Err(Refusal::new("InvalidSpec", error.to_string()));
+    }
+    if let Some(other) = holder_of_name(table, in_namespace) {
+        return Err(Refusal::new(
+            "NameTaken",
+            format!(
+                "the table {} is declared by the Table resource {other} already: delete one of them, or give this one another spec.tableName",
+                table.table_name()
+            ),
+        ));
+    }
+    Ok(validated)
+}
+
+/// The resource that has the table's name, if it is another: one that has data already, else the first to claim it.
+fn holder_of_name(table: &Table, in_namespace: &[Table]) -> Option<String> {
+    let rank = |table: &Table| {
+        let has_data = table.status.as_ref().is_some_and(|status| status.table_id.is_some());
+        (!has_data, table.creation_timestamp().map(|time| time.0), table.name_any())
+    };
+    in_namespace
+        .iter()
+        .filter(|other| other.name_any() != table.name_any() && other.table_name() == table.table_name())
+        .filter(|other| rank(other) < rank(table))
+        .map(ResourceExt::name_any)
+        .next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::table::fixture::table;
+    use cairn_crds::TableResourceStatus;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    fn created_at(name: &str, second: i64) -> Table {
+        let mut table = table(name);
+        table.spec.table_name = Some("Users".into());
+        table.metadata.creation_timestamp = Some(Time(jiff::Timestamp::from_second(second).unwrap()));
+        table
+    }
+
+    #[test]
+    fn the_first_resource_to_claim_a_name_has_it() {
+        let all = [created_at("b", 1), created_at("a", 2)];
+        assert!(validate(&all[0], &all).is_ok());
+        let refusal = validate(&all[1], &all).unwrap_err();
+        assert_eq!(refusal.reason, "NameTaken");
+        assert!(refusal.message.contains("resource b"), "{refusal:?}");
+    }
+
+    #[test]
+    fn a_resource_that_has_data_keeps_its_name() {
+        let mut late = created_at("a", 2);
+        late.status = Some(TableResourceStatus { table_id: Some("x".into()), ..TableResourceStatus::default() });
+        let all = [created_at("b", 1), late];
+        assert!(validate(&all[1], &all).is_ok());
+        assert_eq!(validate(&all[0], &all).unwrap_err().reason, "NameTaken");
+    }
+
+    #[test]
+    fn a_field_of_a_missing_feature_is_named() {
+        let mut table = table("users");
+        table.spec.time_to_live = Some(serde_json::from_str(r#"{"enabled": true, "attributeName": "x"}"#).unwrap());
+        let refusal = validate(&table, &[]).unwrap_err();
+        assert_eq!(refusal.reason, "FeatureMissing");
+        assert!(refusal.message.contains("spec.timeToLive"), "{refusal:?}");
+    }
+
+    #[test]
+    fn a_spec_that_got_past_the_rules_is_refused() {
+        let mut table = table("users");
+        table.spec.attribute_definitions.clear();
+        assert_eq!(validate(&table, &[]).unwrap_err().reason, "InvalidSpec");
+    }
+}

@@ -1,0 +1,56 @@
+//! What the operator counts, in Prometheus' words.
+
+use crate::error::Result;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    reconciles: IntCounterVec,
+    reconcile_seconds: HistogramVec,
+    leading: IntGauge,
+    certificate_expiry: IntGaugeVec,
+}
+
+impl Metrics {
+    pub fn new() -> Result<Self> {
+        let registry = Registry::new();
+        let reconciles = IntCounterVec::new(
+            Opts::new("cairn_operator_reconciles_total", "Reconciles, by kind and outcome."),
+            &["kind", "outcome"],
+        )?;
+        let reconcile_seconds = HistogramVec::new(
+            HistogramOpts::new("cairn_operator_reconcile_seconds", "How long reconciles took."),
+            &["kind"],
+        )?;
+        let leading = IntGauge::new("cairn_operator_leading", "1 while this operator holds the lease.")?;
+        let certificate_expiry = IntGaugeVec::new(
+            Opts::new("cairn_operator_certificate_expiry_timestamp_seconds", "When a certificate ends, by its Secret."),
+            &["namespace", "secret"],
+        )?;
+        registry.register(Box::new(reconciles.clone()))?;
+        registry.register(Box::new(reconcile_seconds.clone()))?;
+        registry.register(Box::new(leading.clone()))?;
+        registry.register(Box::new(certificate_expiry.clone()))?;
+        Ok(Self { registry, reconciles, reconcile_seconds, leading, certificate_expiry })
+    }
+
+    pub fn reconciled(&self, kind: &str, is_ok: bool, took: Duration) {
+        self.reconciles.with_label_values(&[kind, if is_ok { "ok" } else { "error" }]).inc();
+        self.reconcile_seconds.with_label_values(&[kind]).observe(took.as_secs_f64());
+    }
+
+    pub fn set_leading(&self, leading: bool) {
+        self.leading.set(i64::from(leading));
+    }
+
+    pub fn certificate_ends(&self, namespace: &str, secret: &str, at_seconds: i64) {
+        self.certificate_expiry.with_label_values(&[namespace, secret]).set(at_seconds);
+    }
+
+    /// The metrics in the text format.
+    pub fn text(&self) -> Result<String> {
+        Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+}

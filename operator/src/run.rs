@@ -1,0 +1,242 @@
+//! The operator from start to end: what runs, and what ends it.
+
+use crate::{
+    admin,
+    config::Config,
+    context::{Context, GuardedGroup, GuardedTable, Shared},
+    controller::{
+        certificates,
+        fleet::{self, Watched},
+        storage_group, table,
+    },
+    error::{Result, While},
+    leader::Contender,
+    metrics::Metrics,
+    node_client::{NodeClient, Nodes, Reports, tls},
+    rolling::Rolling,
+};
+use cairn_crds::{CREDENTIALS_LABEL, StorageGroup, Table};
+use futures::{StreamExt, future::BoxFuture};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{Pod, Secret},
+    },
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    runtime::{
+        Controller, WatchStreamExt, controller,
+        events::{Recorder, Reporter},
+        reflector::{self, ObjectRef},
+        watcher,
+    },
+};
+use std::sync::{Arc, RwLock};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+};
+
+/// How many objects of one kind are reconciled at once.
+const CONCURRENCY: u16 = 16;
+
+/// Runs until a signal, or until the lease is lost.
+pub async fn run(config: Config) -> Result<()> {
+    // The process has one provider of cryptography; a second call only says that it is there.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let group_defaults = config.read_group_defaults()?;
+    let metrics = Metrics::new()?;
+    let client = Client::try_default().await.while_doing(|| "configure the API server's client".to_owned())?;
+    let admin = tokio::spawn(admin::serve(config.listen, metrics.clone()));
+
+    let identity = format!("{}_{}", config.identity, uuid::Uuid::new_v4());
+    let contender = Contender::new(client.clone(), &config.release_namespace, config.lease(), identity);
+    let end = shutdown();
+    tokio::pin!(end);
+    tokio::select! {
+        () = contender.acquire() => {}
+        () = &mut end => return Ok(()),
+        admin = admin => return admin.unwrap_or(Ok(())),
+    }
+    tracing::info!(lease = config.lease(), "this operator leads");
+    metrics.set_leading(true);
+
+    let lead = async {
+        let (shared, own) = share(client, config, group_defaults, metrics).await?;
+        lead(shared, own).await;
+        Ok(())
+    };
+    tokio::select! {
+        outcome = lead => outcome,
+        error = contender.hold() => Err(error),
+        () = &mut end => contender.release().await,
+    }
+}
+
+struct Own {
+    nodes: Arc<NodeClient>,
+    certificate: crate::pki::IssuedCertificate,
+}
+
+async fn share(
+    client: Client,
+    config: Config,
+    group_defaults: cairn_crds::StorageGroupSpec,
+    metrics: Metrics,
+) -> Result<(Arc<Shared>, Own)> {
+    let now = jiff::Timestamp::now();
+    let authority = certificates::authority(&client, &config, now).await?;
+    let certificate = certificates::own_certificate(&authority, &config, now)?;
+    let nodes = Arc::new(NodeClient::default());
+    nodes.set_tls(tls::client_config(&certificate)?);
+    let shared = Shared::new(client, config, group_defaults, metrics, authority, Arc::clone(&nodes) as Arc<dyn Nodes>);
+    Ok((Arc::new(shared), Own { nodes, certificate }))
+}
+
+impl Shared {
+    /// The context of an operator that asks nodes in the way given.
+    pub fn new(
+        client: Client,
+        config: Config,
+        group_defaults: cairn_crds::StorageGroupSpec,
+        metrics: Metrics,
+        authority: crate::pki::Authority,
+        nodes: Arc<dyn Nodes>,
+    ) -> Self {
+        let reporter =
+            Reporter { controller: "cairn.dev/operator".to_owned(), instance: Some(config.identity.clone()) };
+        Self {
+            recorder: Recorder::new(client.clone(), reporter),
+            client,
+            config,
+            group_defaults,
+            reports: Reports::new(nodes),
+            metrics,
+            authority: RwLock::new(Arc::new(authority)),
+            rolling: Rolling::default(),
+            fleet_changed: Notify::new(),
+        }
+    }
+}
+
+async fn lead(shared: Arc<Shared>, own: Own) {
+    let certificates = certificates::run(Arc::clone(&shared), own.nodes, own.certificate);
+    futures::future::join(certificates, control(shared)).await;
+}
+
+/// Runs all controllers but the release's certificates, over every namespace that is watched.
+pub async fn control(shared: Arc<Shared>) {
+    let mut running: Vec<BoxFuture<'static, ()>> = Vec::new();
+    let mut watched = Vec::new();
+    for scope in scopes(&shared.config) {
+        let scope = Scope { client: shared.client.clone(), namespace: scope };
+        watched.push(start(&shared, &scope, &mut running));
+    }
+    running.push(Box::pin(fleet::run(shared, watched)));
+    futures::future::join_all(running).await;
+}
+
+/// The namespaces that are watched, each on its own; or none, for all of them at once.
+fn scopes(config: &Config) -> Vec<Option<String>> {
+    let named: Vec<_> = config.watch_namespaces.iter().filter(|name| !name.is_empty()).cloned().map(Some).collect();
+    if named.is_empty() { vec![None] } else { named }
+}
+
+/// What one watch reaches.
+struct Scope {
+    client: Client,
+    namespace: Option<String>,
+}
+
+impl Scope {
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+
+    /// A kind whose objects that can't be read stop nobody else.
+    fn guarded<K>(&self) -> Api<kube::core::DeserializeGuard<K>>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        self.api()
+    }
+}
+
+fn start(shared: &Arc<Shared>, scope: &Scope, running: &mut Vec<BoxFuture<'static, ()>>) -> Watched {
+    let any = watcher::Config::default;
+    let settings = || controller::Config::default().concurrency(CONCURRENCY);
+    let tables = Controller::<GuardedTable>::new(scope.guarded::<Table>(), any());
+    let groups = Controller::<GuardedGroup>::new(scope.guarded::<StorageGroup>(), any());
+    let context = Arc::new(Context { shared: Arc::clone(shared), tables: tables.store(), groups: groups.store() });
+
+    let known = tables.store();
+    let tables =
+        tables.with_config(settings()).watches(scope.guarded::<StorageGroup>(), any(), move |group: GuardedGroup| {
+            let (namespace, name) = (group.namespace(), group.name_any());
+            let of_group = known.state().into_iter().filter(move |table| {
+                let spec = table.0.as_ref().ok().map(|table| &table.spec);
+                table.namespace() == namespace && spec.is_some_and(|spec| spec.storage_group == name)
+            });
+            of_group.map(|table| ObjectRef::from_obj(table.as_ref())).collect::<Vec<_>>()
+        });
+    let label = crate::build::names::GROUP_LABEL;
+    let groups = groups
+        .with_config(settings())
+        .owns(scope.api::<StatefulSet>(), any().labels(label))
+        .watches(scope.api::<Pod>(), any().labels(label), move |pod: Pod| {
+            let group = pod.labels().get(label).cloned()?;
+            Some(ObjectRef::<GuardedGroup>::new(&group).within(&pod.namespace().unwrap_or_default()))
+        })
+        .watches(scope.guarded::<Table>(), any(), move |table: GuardedTable| {
+            let group = table.0.as_ref().ok()?.spec.storage_group.clone();
+            Some(ObjectRef::<GuardedGroup>::new(&group).within(&table.namespace().unwrap_or_default()))
+        });
+    let watched = Watched { groups: groups.store(), secrets: watch_secrets(shared, scope, running) };
+
+    running.push(Box::pin(tables.run(table::reconcile, table::on_error, Arc::clone(&context)).for_each(|_| async {})));
+    running
+        .push(Box::pin(groups.run(storage_group::reconcile, storage_group::on_error, context).for_each(|_| async {})));
+    watched
+}
+
+/// Watches the Secrets that are access keys, and rings when one changes.
+fn watch_secrets(
+    shared: &Arc<Shared>,
+    scope: &Scope,
+    running: &mut Vec<BoxFuture<'static, ()>>,
+) -> reflector::Store<Secret> {
+    let (store, writer) = reflector::store();
+    let labelled = watcher::Config::default().labels(&format!("{CREDENTIALS_LABEL}=true"));
+    let events = reflector::reflector(writer, watcher(scope.api::<Secret>(), labelled).default_backoff());
+    let shared = Arc::clone(shared);
+    running.push(Box::pin(events.for_each(move |event| {
+        if let Err(error) = event {
+            tracing::warn!(error = %crate::error::chain(&error), "the watch of access keys broke off");
+        }
+        shared.fleet_changed.notify_one();
+        futures::future::ready(())
+    })));
+    store
+}
+
+async fn shutdown() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::warn!("signals can't be listened for");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("told to stop");
+}
