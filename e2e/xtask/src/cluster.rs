@@ -48,9 +48,13 @@ fn command() -> Command {
     Command::new(workspace::root().join("e2e/cluster/cluster"))
 }
 
+/// What is built once for all checkouts of a user.
+pub(crate) fn cache() -> PathBuf {
+    PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache/cairn")
+}
+
 fn tools() -> PathBuf {
-    env::var_os("CAIRN_TOOLS")
-        .map_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache/cairn/bin"), PathBuf::from)
+    env::var_os("CAIRN_TOOLS").map_or_else(|| cache().join("bin"), PathBuf::from)
 }
 
 /// One of the tools that `e2e/cluster/build-tools` builds, built if need be.

@@ -2,6 +2,7 @@
 
 mod chart;
 mod cluster;
+mod crates;
 mod demo;
 mod image;
 mod process;

@@ -3,7 +3,7 @@
 use crate::{
     chart,
     cluster::{self, Cluster},
-    process, python,
+    crates, process, python,
     report::Report,
     workspace,
 };
@@ -73,17 +73,25 @@ fn crds(report: &mut Report) -> Result<()> {
 }
 
 fn deny(report: &mut Report) -> Result<()> {
-    if !process::exists("cargo-deny") {
-        report.skip("deny", "cargo-deny is not installed (cargo install --locked cargo-deny)");
-        return Ok(());
-    }
-    single(report, workspace::cargo().args(["deny", "--workspace", "check", "bans", "licenses", "sources"]))?;
+    let program = match crates::CARGO_DENY.path() {
+        Ok(program) => program,
+        Err(error) => {
+            report.skip("deny", &format!("cargo-deny can't be built: {error:#}"));
+            return Ok(());
+        }
+    };
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.current_dir(workspace::root()).args(arguments);
+        command
+    };
+    single(report, &mut command(&["--workspace", "check", "bans", "licenses", "sources"]))?;
     // The advisories are a database on the network.
-    if process::output(workspace::cargo().args(["deny", "fetch", "db"])).is_err() {
+    if process::output(&mut command(&["fetch", "db"])).is_err() {
         report.skip("deny: advisories", "the database of advisories can't be reached");
         return Ok(());
     }
-    single(report, workspace::cargo().args(["deny", "--workspace", "check", "advisories"]))
+    single(report, &mut command(&["--workspace", "check", "advisories"]))
 }
 
 fn unit(report: &mut Report) -> Result<()> {
@@ -129,7 +137,7 @@ fn e2e(report: &mut Report) -> Result<()> {
 
 fn bench(report: &mut Report) -> Result<()> {
     process::run(&mut workspace::release_build())?;
-    let rival = dynoxide();
+    let rival = crates::DYNOXIDE.path();
     let mut command = Command::new(workspace::release("cairn-e2e"));
     command
         .arg("bench")
@@ -145,20 +153,4 @@ fn bench(report: &mut Report) -> Result<()> {
         bail!("the benchmarks failed ({status})");
     }
     Ok(())
-}
-
-/// The other implementation that writes are measured beside, from crates.io.
-fn dynoxide() -> Result<std::path::PathBuf> {
-    const VERSION: &str = "3.2.0";
-    let folder = workspace::target().join("tools").join(format!("dynoxide-{VERSION}"));
-    let program = folder.join("bin/dynoxide");
-    if !program.is_file() {
-        println!("building dynoxide {VERSION}, once");
-        let target = workspace::target().join("tools/build");
-        let mut install = workspace::cargo();
-        install.args(["install", "--locked", "--quiet", "--version", VERSION]);
-        install.args(["--no-default-features", "--features", "native-sqlite,http-server,cli", "--root"]).arg(&folder);
-        process::run(install.arg("--target-dir").arg(target).arg("dynoxide-rs"))?;
-    }
-    Ok(program)
 }
