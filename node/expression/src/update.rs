@@ -59,7 +59,7 @@ impl Update {
     }
 
     /// DynamoDB's error where the update writes to a key attribute.
-    pub fn check_keys(&self, schema: &KeySchema) -> Result<(), ServiceError> {
+    pub fn check_key_untouched(&self, schema: &KeySchema) -> Result<(), ServiceError> {
         let is_key = |name: &str| std::iter::once(&schema.partition).chain(&schema.sort).any(|key| key.name == name);
         match self.paths().find(|path| is_key(path.name())) {
             Some(path) => Err(ServiceError::validation(format!(

@@ -2,6 +2,8 @@
 //!
 //! Everything here is pure; HTTP, JSON requests, storage and replication are above it.
 
+#[cfg(test)]
+mod arbitrary;
 pub mod codec;
 pub mod descriptor;
 pub mod error;

@@ -105,16 +105,15 @@ fn check_set(operator: &str, value: &AttributeValue, faults: &mut Faults) {
 /// One operand, or two with a sign between them.
 fn sum(parser: &mut Parser<'_>) -> Result<Value, Syntax> {
     let left = operand(parser)?;
-    let (sign, join): (&str, fn(Box<Value>, Box<Value>) -> Value) = match parser.peek() {
-        Some(TokenKind::Plus) => ("+", Value::Plus),
-        Some(TokenKind::Minus) => ("-", Value::Minus),
-        _ => return Ok(left),
-    };
-    parser.expect(if sign == "+" { TokenKind::Plus } else { TokenKind::Minus })?;
+    let plus = parser.take(TokenKind::Plus);
+    if !plus && !parser.take(TokenKind::Minus) {
+        return Ok(left);
+    }
     parser.operator()?;
     let right = operand(parser)?;
-    check_types(sign, "N", [&left, &right], &mut parser.faults);
-    Ok(join(Box::new(left), Box::new(right)))
+    check_types(if plus { "+" } else { "-" }, "N", [&left, &right], &mut parser.faults);
+    let (left, right) = (Box::new(left), Box::new(right));
+    Ok(if plus { Value::Plus(left, right) } else { Value::Minus(left, right) })
 }
 
 fn operand(parser: &mut Parser<'_>) -> Result<Value, Syntax> {

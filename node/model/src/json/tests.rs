@@ -1,1 +1,156 @@
+use super::*;
+use crate::{AttributeValue, Item, arbitrary::any_item, codec::EncodedItem};
+use proptest::prelude::*;
 
+fn read(json: &str) -> Result<Item, ServiceError> {
+    serde_json::from_str::<JsonItem>(json).map_err(|error| serialization_error(&error))?.into_item()
+}
+
+/// The message for one value.
+fn refused(value: &str) -> String {
+    let error = read(&format!("{{\"a\":{value}}}")).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::ValidationException, "{error}");
+    error.message
+}
+
+fn unreadable(json: &str) -> String {
+    let error = read(json).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::SerializationException, "{error}");
+    error.message
+}
+
+#[test]
+fn values_are_refused_in_dynamodbs_words() {
+    let invalid = "One or more parameter values were invalid:";
+    for (value, message) in [
+        ("{}", "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes".to_owned()),
+        ("null", "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes".to_owned()),
+        (
+            r#"{"S":"a","N":"1"}"#,
+            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported \
+             datatypes"
+                .to_owned(),
+        ),
+        (r#"{"N":"b"}"#, "The parameter cannot be converted to a numeric value: b".to_owned()),
+        (r#"{"NULL":false}"#, format!("{invalid} Null attribute value types must have the value of true")),
+        (r#"{"SS":[]}"#, format!("{invalid} An string set  may not be empty")),
+        (r#"{"NS":[]}"#, format!("{invalid} An number set  may not be empty")),
+        (r#"{"BS":[]}"#, format!("{invalid} Binary sets should not be empty")),
+        (
+            r#"{"SS":["b","a","b","C"]}"#,
+            format!("{invalid} Input collection [\"a\", \"b\", \"b\", \"C\"] contains duplicates."),
+        ),
+        (r#"{"NS":["1","1.0"]}"#, format!("{invalid} Input collection contains duplicates.")),
+        (
+            r#"{"BS":["AA==","AA=="]}"#,
+            format!("{invalid} Input collection [\"AA==\",\"AA==\"]of type BS contains duplicates."),
+        ),
+        (r#"{"M":{"":{"S":"a"}}}"#, "Empty attribute name".to_owned()),
+    ] {
+        assert_eq!(refused(value), message, "{value}");
+        assert_eq!(refused(&format!("{{\"L\":[{value}]}}")), message, "{value} in a list");
+    }
+}
+
+#[test]
+fn a_wrong_shape_is_a_serialization_exception() {
+    for (json, message) in [
+        (r#"{"a":{"S":1}}"#, "NUMBER_VALUE cannot be converted to String"),
+        (r#"{"a":{"S":1.5}}"#, "DECIMAL_VALUE cannot be converted to String"),
+        (r#"{"a":{"N":true}}"#, "TRUE_VALUE cannot be converted to String"),
+        (r#"{"a":{"S":[]}}"#, "Unrecognized collection type class java.lang.String"),
+        (r#"{"a":{"S":{}}}"#, "Start of structure or map found where not expected"),
+        (r#"{"a":{"BOOL":"maybe"}}"#, "Unexpected token received from parser"),
+        (r#"{"a":{"BOOL":1}}"#, "NUMBER_VALUE cannot be converted to Boolean"),
+        (r#"{"a":{"B":1}}"#, "only base-64-encoded strings are convertible to bytes"),
+        (r#"{"a":{"B":"YQ"}}"#, "Base64 encoded length is expected a multiple of 4 bytes but found: 2"),
+        (r#"{"a":{"B":"YR=="}}"#, "Invalid last non-pad Base64 character dectected"),
+        (r#"{"a":{"SS":"b"}}"#, "Unexpected field type"),
+        (r#"{"a":{"SS":{}}}"#, "Start of structure or map found where not expected"),
+        (r#"{"a":{"L":{}}}"#, "Start of structure or map found where not expected"),
+        (r#"{"a":{"L":["b"]}}"#, "Unexpected value type in payload"),
+        (r#"{"a":{"M":1}}"#, "Unexpected field type"),
+        (r#"{"a":1}"#, "Unexpected value type in payload"),
+        (r#"{"a":[]}"#, "Unrecognized collection type class com.amazonaws.dynamodb.v20120810.AttributeValue"),
+        (
+            "[]",
+            "Unrecognized collection type java.util.Map<java.lang.String, \
+             com.amazonaws.dynamodb.v20120810.AttributeValue>",
+        ),
+        (r#"{"a":{"S":"b"}"#, ""),
+        ("{", ""),
+    ] {
+        assert_eq!(unreadable(json), message, "{json}");
+    }
+}
+
+#[test]
+fn a_wrong_shape_goes_before_a_wrong_value() {
+    assert_eq!(unreadable(r#"{"a":{"N":"b"},"c":{"S":1}}"#), "NUMBER_VALUE cannot be converted to String");
+}
+
+#[test]
+fn strings_that_read_as_booleans_do() {
+    let item = read(r#"{"a":{"BOOL":"Yes"},"b":{"BOOL":"F"},"c":{"NULL":"true"},"d":{"S":null,"N":"1"}}"#).unwrap();
+    assert_eq!(item["a"], AttributeValue::Bool(true));
+    assert_eq!(item["b"], AttributeValue::Bool(false));
+    assert_eq!(item["c"], AttributeValue::Null);
+    assert_eq!(item["d"].type_name(), "N");
+}
+
+#[test]
+fn sets_come_sorted() {
+    let item = read(r#"{"a":{"NS":["10","9","-1"]},"b":{"SS":["b","a"]},"c":{"BS":["/w==","AA=="]}}"#).unwrap();
+    let mut out = Vec::new();
+    write_item(&item, &mut out);
+    let expected = r#"{"a":{"NS":["-1","9","10"]},"b":{"SS":["a","b"]},"c":{"BS":["AA==","/w=="]}}"#;
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+}
+
+#[test]
+fn nesting_is_bounded_at_32_levels_however_deep_the_body_goes() {
+    let nested = |depth: usize| format!("{{\"a\":{}{{\"S\":\"b\"}}{}}}", "{\"L\":[".repeat(depth), "]}".repeat(depth));
+    assert!(read(&nested(31)).is_ok());
+    for depth in [32, 33, 60, 20_000] {
+        assert_eq!(
+            read(&nested(depth)).unwrap_err().message,
+            "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported \
+             limit",
+            "{depth}"
+        );
+    }
+}
+
+#[test]
+fn control_characters_are_escaped() {
+    let mut out = Vec::new();
+    write_string("a\"b\\c\n\r\t\u{1}\u{7f}é😀", &mut out);
+    assert_eq!(out, "\"a\\\"b\\\\c\\n\\r\\t\\u0001\u{7f}é😀\"".as_bytes());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn items_come_back_and_stored_bytes_give_the_same_json(item in any_item()) {
+        let (mut from_item, mut from_bytes) = (Vec::new(), Vec::new());
+        write_item(&item, &mut from_item);
+        write_encoded_item(&EncodedItem::encode(&item), &mut from_bytes).unwrap();
+        prop_assert_eq!(&from_item, &from_bytes);
+        let read: JsonItem = serde_json::from_slice(&from_item).unwrap();
+        prop_assert_eq!(read.into_item().unwrap(), item);
+    }
+
+    #[test]
+    fn strings_are_what_serde_json_reads(text in "\\PC{0,20}|[\\x00-\\x7f]{0,20}") {
+        let mut out = Vec::new();
+        write_string(&text, &mut out);
+        prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(json in r#"(\{|\}|\[|\]|:|,|"(S|N|B|BOOL|NULL|M|L|SS|NS|BS|a)"|"[01]"|1|true|null){0,30}"#) {
+        let _ = read(&json);
+        let _ = serde_json::from_str::<JsonValue>(&json).map(JsonValue::into_value);
+    }
+}

@@ -106,17 +106,26 @@ fn encoded_value(value: ValueReader<'_>, out: &mut Vec<u8>, depth: usize) -> Res
         }
         ValueReader::Ss(reader) => {
             return member(b"SS", out, |out| {
-                encoded_array(reader, out, |reader, out| Ok(write_string(reader.text()?, out)))
+                encoded_array(reader, out, |reader, out| {
+                    write_string(reader.text()?, out);
+                    Ok(())
+                })
             });
         }
         ValueReader::Ns(reader) => {
             return member(b"NS", out, |out| {
-                encoded_array(reader, out, |reader, out| Ok(write_number(&reader.number()?, out)))
+                encoded_array(reader, out, |reader, out| {
+                    write_number(&reader.number()?, out);
+                    Ok(())
+                })
             });
         }
         ValueReader::Bs(reader) => {
             return member(b"BS", out, |out| {
-                encoded_array(reader, out, |reader, out| Ok(write_binary(reader.string()?, out)))
+                encoded_array(reader, out, |reader, out| {
+                    write_binary(reader.string()?, out);
+                    Ok(())
+                })
             });
         }
     }
