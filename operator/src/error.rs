@@ -32,6 +32,10 @@ pub enum Error {
     Metric(#[from] prometheus::Error),
     #[error("the lease {lease} went to another operator")]
     LeaseLost { lease: String },
+    #[error(
+        "there are still tables: {summary}; delete them first, or upgrade with uninstall.force=true to leave them behind"
+    )]
+    TablesRemain { summary: String },
     #[error("the object has no {field}")]
     Incomplete { field: &'static str },
 }

@@ -14,6 +14,7 @@ pub mod node_client;
 pub mod pki;
 pub mod rolling;
 pub mod run;
+pub mod uninstall;
 
 pub use error::{Error, Result};
 
