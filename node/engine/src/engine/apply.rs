@@ -1,0 +1,104 @@
+//! Applying entries: one atomic batch for a run of them.
+
+use super::{Engine, Live};
+use crate::{Applied, Changes, EngineError, Store, layout, outcome, record::AppliedState};
+use bytes::Bytes;
+use cairn_model::{TableDefinition, descriptor::PartitionDescriptor, ids::RequestId, key::EncodedKey, time::Timestamp};
+use parking_lot::Mutex;
+
+/// The effects of a run of entries, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct ApplyBatch {
+    /// Of several for one key the last counts.
+    pub items: Vec<ItemWrite>,
+    pub outcomes: Vec<Outcome>,
+    /// The descriptor as of the last entry, if one changed it.
+    pub descriptor: Option<PartitionDescriptor>,
+    /// The definition as of the last entry, if one changed it.
+    pub definition: Option<TableDefinition>,
+    /// As of the last entry.
+    pub applied: Applied,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemWrite {
+    pub key: EncodedKey,
+    /// The encoded [`cairn_model::codec::StoredVersion`]; none to delete.
+    pub value: Option<Bytes>,
+}
+
+/// What a request came to, for its retries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub request_id: RequestId,
+    /// Of the entry that carries it.
+    pub entry_time: Timestamp,
+    pub value: Bytes,
+}
+
+impl<S: Store> Engine<S> {
+    /// Applies a run of entries atomically: after a crash all of it is there, with `applied`, or none. Not fsynced: the
+    /// log is, and what is lost here is applied again from it.
+    pub fn apply(&self, storage_id: u64, batch: ApplyBatch) -> Result<(), EngineError> {
+        let (partition_id, live) = self.live_storage(storage_id)?;
+        if batch.descriptor.is_none() && batch.definition.is_none() {
+            return self.apply_to(storage_id, &live, &batch, Changes::default());
+        }
+        let _node = self.node.lock();
+        let Some(mut record) = self.directory.read().records.get(&partition_id).map(|(record, _)| record.clone()) else {
+            return Err(EngineError::UnknownStorage { storage_id });
+        };
+        if let Some(descriptor) = &batch.descriptor {
+            record.descriptor = descriptor.clone();
+        }
+        if let Some(definition) = &batch.definition {
+            record.definition = definition.clone();
+        }
+        let mut changes = Changes::default();
+        changes.put(layout::record(partition_id), record.encode()?);
+        self.apply_to(storage_id, &live, &batch, changes)?;
+        if let Some((known, _)) = self.directory.write().records.get_mut(&partition_id) {
+            *known = record;
+        }
+        Ok(())
+    }
+
+    fn apply_to(
+        &self,
+        storage_id: u64,
+        live: &Mutex<Live>,
+        batch: &ApplyBatch,
+        mut changes: Changes,
+    ) -> Result<(), EngineError> {
+        let mut live = live.lock();
+        if live.dropped {
+            return Err(EngineError::UnknownStorage { storage_id });
+        }
+        let applied = live.state.applied.index;
+        if batch.applied.index <= applied {
+            return Err(EngineError::AppliedAlready { storage_id, index: batch.applied.index, applied });
+        }
+        for write in &batch.items {
+            let key = layout::item(storage_id, &write.key.0);
+            match &write.value {
+                Some(value) => changes.put(key, value.clone()),
+                None => changes.delete(key),
+            }
+        }
+        let state = AppliedState {
+            applied: batch.applied,
+            outcomes: outcome::apply(
+                &self.store,
+                storage_id,
+                live.state.outcomes,
+                &batch.outcomes,
+                batch.applied.entry_time,
+                &mut changes,
+            )?,
+        };
+        changes.put(layout::applied(storage_id), state.encode());
+        self.store.commit(changes)?;
+        live.state = state;
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! Snapshots: read from one replica, loaded beside another, installed in its place.
+
+use super::Engine;
+use crate::{
+    Changes, EngineError, ReplicaRecord, SnapshotReader, SnapshotWriter, Store, StoreSnapshot, layout,
+    record::{AppliedState, StoredRecord},
+};
+use cairn_model::ids::{PartitionId, ReplicaId};
+
+impl<S: Store> Engine<S> {
+    /// The replica's data as of now, to send to another node.
+    pub fn snapshot(&self, storage_id: u64) -> Result<SnapshotReader, EngineError> {
+        let (partition_id, _) = self.live_storage(storage_id)?;
+        let snapshot = self.store.snapshot();
+        let missing = || EngineError::UnknownStorage { storage_id };
+        let record = StoredRecord::decode(&snapshot.get(&layout::record(partition_id))?.ok_or_else(missing)?)?;
+        let state = AppliedState::decode(&snapshot.get(&layout::applied(storage_id))?.ok_or_else(missing)?)?;
+        if record.storage_id != storage_id {
+            return Err(missing());
+        }
+        let (lower, upper) = layout::replicated(storage_id);
+        SnapshotReader::new(record, state, snapshot.range(lower, upper, true))
+    }
+
+    /// Begins to load a snapshot under a new storage id.
+    pub fn begin_load(&self) -> Result<SnapshotWriter, EngineError> {
+        let storage_id = self.allocate_loading(&mut self.node.lock())?;
+        Ok(SnapshotWriter::new(storage_id))
+    }
+
+    /// Loads the next chunk. After an error the load can only be abandoned.
+    pub fn load(&self, writer: &mut SnapshotWriter, chunk: &[u8]) -> Result<(), EngineError> {
+        let mut changes = Changes::default();
+        for (key, value) in writer.take_chunk(chunk)? {
+            changes.put(layout::transplanted(writer.storage_id, &key), value);
+        }
+        if !changes.is_empty() {
+            self.store.commit(changes)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a complete snapshot in place, durably and in one step: the partition's record switches to the new data and to
+    /// the log `log_id` (which must be durable already and begin after the snapshot's applied index), and what was there
+    /// before is dead. Under a replica id that was damaged here, it stays damaged: only another replica id may vote again.
+    pub fn install(
+        &self,
+        writer: SnapshotWriter,
+        partition_id: PartitionId,
+        replica_id: ReplicaId,
+        log_id: u64,
+    ) -> Result<ReplicaRecord, EngineError> {
+        let failed = |reason: &str| EngineError::Snapshot { reason: reason.into() };
+        let storage_id = writer.storage_id;
+        let Some((sent, state)) = writer.header.filter(|_| writer.complete) else {
+            return Err(failed("it is not complete"));
+        };
+        if sent.partition_id != partition_id {
+            return Err(failed("it is of another partition"));
+        }
+        let mut node = self.node.lock();
+        self.check_new(partition_id, replica_id)?;
+        let present = self.replica(partition_id);
+        let mut changes = Changes::default();
+        let mut damaged = None;
+        if let Some(present) = &present {
+            if present.replica_id > replica_id {
+                return Err(EngineError::ReplicaExists { partition_id, replica_id: present.replica_id });
+            }
+            if present.replica_id == replica_id {
+                if present.applied.index >= state.applied.index && present.damaged.is_none() {
+                    return Err(failed("it is older than what is there"));
+                }
+                damaged = present.damaged.clone();
+            } else {
+                self.bury(&mut changes, partition_id, present.replica_id)?;
+            }
+            changes.put(layout::dead(present.storage_id), Vec::new());
+        }
+        let record = StoredRecord { replica_id, storage_id, log_id, damaged, ..sent };
+        changes.delete(layout::loading(storage_id));
+        changes.put(layout::record(partition_id), record.encode()?);
+        changes.put(layout::applied(storage_id), state.encode());
+        self.store.commit(changes)?;
+        self.store.persist()?;
+        let mut directory = self.directory.write();
+        directory.remove(partition_id);
+        directory.insert(record.clone(), state);
+        if let Some(present) = present {
+            node.dead.insert(present.storage_id, None);
+        }
+        Ok(record.with_applied(state.applied))
+    }
+
+    /// Gives up a load; what it wrote is reclaimed later.
+    pub fn abandon(&self, writer: SnapshotWriter) -> Result<(), EngineError> {
+        let mut node = self.node.lock();
+        let mut changes = Changes::default();
+        changes.delete(layout::loading(writer.storage_id));
+        changes.put(layout::dead(writer.storage_id), Vec::new());
+        self.store.commit(changes)?;
+        node.dead.insert(writer.storage_id, None);
+        Ok(())
+    }
+}

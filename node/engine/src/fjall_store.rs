@@ -1,0 +1,170 @@
+//! The store on disk: one fjall database with one keyspace, and the marker in a file beside it.
+
+use crate::{Changes, FolderError, Pressure, Store, StoreError, StoreRange, StoreSnapshot, file};
+use bytes::Bytes;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use std::{
+    fmt,
+    ops::Bound,
+    path::{Path, PathBuf},
+};
+
+const KEYSPACE: &str = "data";
+/// Runs of the first level before new writes are turned away; fjall slows its writers a little above this.
+const FIRST_LEVEL_RUNS_MAX: usize = 20;
+/// Sealed memtables that wait to be flushed before new writes are turned away.
+const SEALED_MEMTABLES_MAX: usize = 3;
+/// fjall's own minimum.
+const JOURNAL_BYTES_MIN: u64 = 64 << 20;
+const CACHED_FILES_MAX: usize = 256;
+
+/// How much memory the store may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FjallOptions {
+    /// Bytes of the block cache.
+    pub cache_bytes: u64,
+    /// Bytes of the memtable that takes writes; as many again wait to be flushed.
+    pub memtable_bytes: u64,
+}
+
+impl Default for FjallOptions {
+    fn default() -> Self {
+        Self { cache_bytes: 16 << 20, memtable_bytes: 8 << 20 }
+    }
+}
+
+impl FjallOptions {
+    /// The shares of a process that may use `bytes` in all: a quarter for the cache, a sixteenth for a memtable.
+    pub fn for_memory(bytes: u64) -> Self {
+        Self {
+            cache_bytes: (bytes / 4).clamp(8 << 20, 8 << 30),
+            memtable_bytes: (bytes / 16).clamp(4 << 20, 64 << 20),
+        }
+    }
+}
+
+/// A [`Store`] in a folder.
+pub struct FjallStore {
+    database: Database,
+    keyspace: Keyspace,
+    marker: PathBuf,
+}
+
+impl FjallStore {
+    /// Opens the database in `items`, or makes it; the marker lies at `marker`.
+    pub fn open(items: &Path, marker: &Path, options: FjallOptions) -> Result<Self, FolderError> {
+        let refused = |error: fjall::Error| match error {
+            fjall::Error::Locked => FolderError::InUse { path: items.to_owned() },
+            error => FolderError::Store {
+                path: items.to_owned(),
+                advice: "nothing was changed; look at the disk, put a copy of the folder back, or give this node an empty \
+                         folder and let it be rebuilt from its peers",
+                source: error.into(),
+            },
+        };
+        let database = Database::builder(items)
+            .cache_size(options.cache_bytes)
+            .max_journaling_size(JOURNAL_BYTES_MIN.max(options.memtable_bytes * 8))
+            .max_cached_files(Some(CACHED_FILES_MAX))
+            // What is not persisted is in the log: there is no need to hand each commit to the kernel.
+            .manual_journal_persist(true)
+            .worker_threads(2)
+            .open()
+            .map_err(refused)?;
+        let keyspace = database
+            .keyspace(KEYSPACE, || {
+                KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes).manual_journal_persist(true)
+            })
+            .map_err(refused)?;
+        Ok(Self { database, keyspace, marker: marker.to_owned() })
+    }
+}
+
+impl fmt::Debug for FjallStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FjallStore").field("path", &self.keyspace.path()).finish_non_exhaustive()
+    }
+}
+
+fn read_failed(action: &'static str) -> impl Fn(fjall::Error) -> StoreError {
+    move |error| StoreError::Read { action, source: error.into() }
+}
+
+impl Store for FjallStore {
+    type Snapshot = FjallSnapshot;
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.keyspace.get(key).map_err(read_failed("read a value"))?.map(Bytes::from))
+    }
+
+    fn snapshot(&self) -> FjallSnapshot {
+        FjallSnapshot { snapshot: std::sync::Arc::new(self.database.snapshot()), keyspace: self.keyspace.clone() }
+    }
+
+    fn commit(&self, changes: Changes) -> Result<(), StoreError> {
+        let mut batch = self.database.batch();
+        for (key, value) in changes.writes {
+            match value {
+                Some(value) => batch.insert(&self.keyspace, key, value),
+                None => batch.remove(&self.keyspace, key),
+            }
+        }
+        batch.commit().map_err(|error| StoreError::Write { action: "commit to the store", source: error.into() })
+    }
+
+    fn persist(&self) -> Result<(), StoreError> {
+        self.database
+            .persist(PersistMode::SyncAll)
+            .map_err(|error| StoreError::Write { action: "make the store durable", source: error.into() })
+    }
+
+    fn read_marker(&self) -> Result<Option<Bytes>, StoreError> {
+        match std::fs::read(&self.marker) {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::Read { action: "read the marker", source: error.into() }),
+        }
+    }
+
+    fn write_marker(&self, marker: &[u8]) -> Result<(), StoreError> {
+        file::replace(&self.marker, marker)
+            .map_err(|error| StoreError::Write { action: "write the marker", source: error.into() })
+    }
+
+    fn pressure(&self) -> Pressure {
+        let behind = self.keyspace.l0_table_count() >= FIRST_LEVEL_RUNS_MAX
+            || self.keyspace.sealed_memtable_count() >= SEALED_MEMTABLES_MAX;
+        if behind { Pressure::High } else { Pressure::Low }
+    }
+}
+
+/// A state of the database; fjall keeps the versions it needs for as long as it is held.
+#[derive(Clone)]
+pub struct FjallSnapshot {
+    snapshot: std::sync::Arc<fjall::Snapshot>,
+    keyspace: Keyspace,
+}
+
+impl fmt::Debug for FjallSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FjallSnapshot").finish_non_exhaustive()
+    }
+}
+
+impl StoreSnapshot for FjallSnapshot {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.snapshot.get(&self.keyspace, key).map_err(read_failed("read a value"))?.map(Bytes::from))
+    }
+
+    fn range(&self, lower: Bound<Bytes>, upper: Bound<Bytes>, forward: bool) -> StoreRange {
+        if !crate::layout::is_range(&lower, &upper) {
+            return Box::new(std::iter::empty());
+        }
+        let pairs = self.snapshot.range(&self.keyspace, (lower, upper));
+        let pair = |guard: fjall::Guard| {
+            let (key, value) = guard.into_inner().map_err(read_failed("read a range"))?;
+            Ok((Bytes::from(key), Bytes::from(value)))
+        };
+        if forward { Box::new(pairs.map(pair)) } else { Box::new(pairs.rev().map(pair)) }
+    }
+}

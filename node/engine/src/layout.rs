@@ -1,0 +1,158 @@
+//! The keys of the one keyspace that holds everything, byte by byte.
+//!
+//! ```text
+//! offset  size  what
+//! 0       8     storage id, big-endian; 0 is the node's own records
+//! 8       1     index
+//! 9       …     the rest of the key
+//!
+//! storage id  index       rest                          value
+//! 0           0x01        -                             counters          (record.rs)
+//! 0           0x02        partition id, 16 bytes        replica record    (record.rs)
+//! 0           0x03        partition id, 16 bytes        tombstone         (record.rs)
+//! 0           0x04        storage id, 8 bytes           empty: a dead storage id, whose data is still to be reclaimed
+//! 0           0x05        storage id, 8 bytes           empty: a snapshot is loading under this storage id
+//! ≥ 1         0x00        encoded key                   an item           (cairn_model::codec::StoredVersion)
+//! ≥ 1         0x01..0x7F  reserved for local indexes
+//! ≥ 1         0x80..0xEF  reserved
+//! ≥ 1         0xF0        request id, 16 bytes          outcome           (outcome.rs)
+//! ≥ 1         0xF1        position, 8 bytes BE          outcome's place   (outcome.rs)
+//! ≥ 1         0xFF        -                             applied state     (record.rs)
+//! ```
+//!
+//! One keyspace, not one for each kind: a fjall keyspace flushes on its own, so after its recovery has cut a damaged
+//! journal, two keyspaces can hold different prefixes of the same commits (an applied index ahead of its items). One
+//! keyspace always holds one prefix.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use cairn_model::ids::{PartitionId, RequestId};
+use std::ops::Bound;
+
+const NODE: u64 = 0;
+const COUNTERS: u8 = 0x01;
+const RECORD: u8 = 0x02;
+const TOMBSTONE: u8 = 0x03;
+const DEAD: u8 = 0x04;
+const LOADING: u8 = 0x05;
+
+const BASE_TABLE: u8 = 0x00;
+const OUTCOME: u8 = 0xF0;
+const OUTCOME_PLACE: u8 = 0xF1;
+const APPLIED: u8 = 0xFF;
+
+/// Bytes before the rest of a key.
+pub(crate) const HEADER_BYTES: usize = 9;
+
+fn key(storage_id: u64, index: u8, rest: &[u8]) -> Bytes {
+    let mut key = BytesMut::with_capacity(HEADER_BYTES + rest.len());
+    key.put_u64(storage_id);
+    key.put_u8(index);
+    key.put_slice(rest);
+    key.freeze()
+}
+
+pub(crate) fn counters() -> Bytes {
+    key(NODE, COUNTERS, &[])
+}
+
+pub(crate) fn record(partition_id: PartitionId) -> Bytes {
+    key(NODE, RECORD, &partition_id.0)
+}
+
+pub(crate) fn records() -> (Bound<Bytes>, Bound<Bytes>) {
+    whole_index(NODE, RECORD)
+}
+
+pub(crate) fn tombstone(partition_id: PartitionId) -> Bytes {
+    key(NODE, TOMBSTONE, &partition_id.0)
+}
+
+pub(crate) fn dead(storage_id: u64) -> Bytes {
+    key(NODE, DEAD, &storage_id.to_be_bytes())
+}
+
+pub(crate) fn all_dead() -> (Bound<Bytes>, Bound<Bytes>) {
+    whole_index(NODE, DEAD)
+}
+
+pub(crate) fn loading(storage_id: u64) -> Bytes {
+    key(NODE, LOADING, &storage_id.to_be_bytes())
+}
+
+pub(crate) fn all_loading() -> (Bound<Bytes>, Bound<Bytes>) {
+    whole_index(NODE, LOADING)
+}
+
+pub(crate) fn item(storage_id: u64, encoded_key: &[u8]) -> Bytes {
+    key(storage_id, BASE_TABLE, encoded_key)
+}
+
+/// Bounds of encoded keys as bounds of stored ones.
+pub(crate) fn items(storage_id: u64, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> (Bound<Bytes>, Bound<Bytes>) {
+    let whole = whole_index(storage_id, BASE_TABLE);
+    let lower = match lower {
+        Bound::Included(bound) => Bound::Included(item(storage_id, bound)),
+        Bound::Excluded(bound) => Bound::Excluded(item(storage_id, bound)),
+        Bound::Unbounded => whole.0,
+    };
+    let upper = match upper {
+        Bound::Included(bound) => Bound::Included(item(storage_id, bound)),
+        Bound::Excluded(bound) => Bound::Excluded(item(storage_id, bound)),
+        Bound::Unbounded => whole.1,
+    };
+    (lower, upper)
+}
+
+pub(crate) fn outcome(storage_id: u64, request_id: &RequestId) -> Bytes {
+    key(storage_id, OUTCOME, &request_id.0)
+}
+
+pub(crate) fn outcome_place(storage_id: u64, position: u64) -> Bytes {
+    key(storage_id, OUTCOME_PLACE, &position.to_be_bytes())
+}
+
+pub(crate) fn applied(storage_id: u64) -> Bytes {
+    key(storage_id, APPLIED, &[])
+}
+
+/// Everything under a storage id.
+pub(crate) fn storage(storage_id: u64) -> (Bound<Bytes>, Bound<Bytes>) {
+    (Bound::Included(key(storage_id, 0, &[])), Bound::Excluded(key(storage_id + 1, 0, &[])))
+}
+
+/// Everything under a storage id but its applied state: what a snapshot carries.
+pub(crate) fn replicated(storage_id: u64) -> (Bound<Bytes>, Bound<Bytes>) {
+    (Bound::Included(key(storage_id, 0, &[])), Bound::Excluded(applied(storage_id)))
+}
+
+/// A key of another node's storage id, from its index onwards, under this storage id.
+pub(crate) fn transplanted(storage_id: u64, from_index: &[u8]) -> Bytes {
+    let mut key = BytesMut::with_capacity(8 + from_index.len());
+    key.put_u64(storage_id);
+    key.put_slice(from_index);
+    key.freeze()
+}
+
+/// Whether a key, from its index onwards, may come with a snapshot.
+pub(crate) fn is_replicated(from_index: &[u8]) -> bool {
+    match from_index {
+        [BASE_TABLE, rest @ ..] => !rest.is_empty(),
+        [OUTCOME, rest @ ..] => rest.len() == 16,
+        [OUTCOME_PLACE, rest @ ..] => rest.len() == 8,
+        _ => false,
+    }
+}
+
+fn whole_index(storage_id: u64, index: u8) -> (Bound<Bytes>, Bound<Bytes>) {
+    (Bound::Included(key(storage_id, index, &[])), Bound::Excluded(key(storage_id, index + 1, &[])))
+}
+
+/// False for bounds between which nothing can lie, at which ordered maps would panic.
+pub(crate) fn is_range(lower: &Bound<Bytes>, upper: &Bound<Bytes>) -> bool {
+    match (lower, upper) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,
+        (Bound::Included(lower), Bound::Included(upper)) => lower <= upper,
+        (Bound::Excluded(lower), Bound::Excluded(upper)) => lower < upper,
+        (Bound::Included(lower), Bound::Excluded(upper)) | (Bound::Excluded(lower), Bound::Included(upper)) => lower <= upper,
+    }
+}
