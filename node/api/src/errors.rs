@@ -20,11 +20,19 @@ pub fn table_exists(name: &str) -> ServiceError {
     ServiceError::new(ErrorKind::ResourceInUseException, format!("Table already exists: {name}"))
 }
 
-/// DeleteTable or UpdateTable of a table that is being created, changed or deleted.
+/// DeleteTable or UpdateTable of a table that is being changed or deleted.
 pub fn table_in_use(name: &str) -> ServiceError {
     ServiceError::new(
         ErrorKind::ResourceInUseException,
         format!("Attempt to change a resource which is still in use: Table is being changed: {name}"),
+    )
+}
+
+/// DeleteTable or UpdateTable of a table that is being created.
+pub fn table_being_created(name: &str) -> ServiceError {
+    ServiceError::new(
+        ErrorKind::ResourceInUseException,
+        format!("Attempt to change a resource which is still in use: Table is being created: {name}"),
     )
 }
 
@@ -38,6 +46,17 @@ pub fn deletion_protected(arn: &str) -> ServiceError {
 /// Too much is queued; the client asks again.
 pub fn overloaded() -> ServiceError {
     ServiceError::new(ErrorKind::ThrottlingException, "Rate exceeded")
+}
+
+/// Whether an error says that nothing was done because there was too much to do, or nobody to do it.
+pub(crate) fn is_overload(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ThrottlingException
+            | ErrorKind::ProvisionedThroughputExceededException
+            | ErrorKind::RequestLimitExceeded
+            | ErrorKind::ServiceUnavailable
+    )
 }
 
 /// Something that is not the client's doing.

@@ -1,8 +1,32 @@
-//! The service: configuration, what it stands on, and its connections.
+//! The service: from an HTTP request to an operation and back.
 
-use crate::{Authentication, Catalog, Environment, Partitions};
-use std::{future::Future, io, sync::Arc, time::Duration};
-use tokio::net::TcpListener;
+use crate::{
+    Authentication, Catalog, Environment, Partitions,
+    errors,
+    http::{
+        body::{self, BodyBudget, BodyError},
+        reply::{Reply, ReplyStyle, plain},
+    },
+    input::shape::serialization,
+    metrics::Metrics,
+    operations::{self, Call},
+    request_id::RequestIds,
+    sigv4::{SignedParts, Verifier},
+};
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use cairn_model::{ErrorKind, ServiceError};
+use hyper::{
+    HeaderMap, Method, Request, StatusCode,
+    body::Body,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HOST},
+    http::request::Parts,
+};
+use std::{sync::Arc, time::Duration};
+
+const TARGET_PREFIX: &str = "DynamoDB_20120810.";
+/// What DynamoDB says where it is not spoken to in JSON, at `/`, with POST.
+const NOT_FOUND: &[u8] = b"<UnknownOperationException/>\n";
 
 /// What an operator of the service can choose. [`ApiConfig::new`] has the defaults.
 #[derive(Clone, Debug)]
@@ -10,9 +34,9 @@ pub struct ApiConfig {
     /// The region that signatures must name.
     pub region: String,
     pub connections_max: usize,
-    /// Bytes of request bodies held at once, those of small requests aside.
+    /// Bytes of request bodies held at once, those of small requests aside; at least one of 16 MB is always taken.
     pub body_bytes_max: usize,
-    /// From a request's first byte to the end of its headers; an idle connection is closed after it too.
+    /// From a request's first byte to the end of its head; an idle connection is closed after it too.
     pub header_timeout: Duration,
     /// For the whole body.
     pub body_timeout: Duration,
@@ -48,6 +72,9 @@ pub struct Backends {
 pub struct Api {
     config: ApiConfig,
     backends: Backends,
+    verifier: Verifier,
+    bodies: BodyBudget,
+    metrics: Metrics,
 }
 
 impl Api {
@@ -55,15 +82,128 @@ impl Api {
     pub fn new(
         config: ApiConfig,
         backends: Backends,
-        _registry: &prometheus::Registry,
+        registry: &prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
-        Ok(Self { config, backends })
+        Ok(Self {
+            verifier: Verifier::new(config.region.clone(), backends.authentication.clone()),
+            bodies: BodyBudget::new(config.body_bytes_max),
+            metrics: Metrics::new(registry)?,
+            config,
+            backends,
+        })
+    }
+
+    pub(crate) fn config(&self) -> &ApiConfig {
+        &self.config
+    }
+
+    pub(crate) async fn answer<B>(&self, request: Request<B>) -> Reply
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let environment = self.backends.environment.as_ref();
+        let request_id = environment.unique_id();
+        let (parts, body) = request.into_parts();
+        if parts.method == Method::GET {
+            let health = format!("healthy: {} ", host(&parts.headers));
+            return plain(StatusCode::OK, None, health.into_bytes(), &request_id);
+        }
+        let content_type = reply_content_type(&parts.headers, body.is_end_stream());
+        let (Some(content_type), true) = (content_type, parts.method == Method::POST && parts.uri.path() == "/") else {
+            return plain(StatusCode::NOT_FOUND, None, NOT_FOUND.to_vec(), &request_id);
+        };
+        let style = ReplyStyle::of(&parts.headers, content_type, request_id);
+        let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+        let Some(index) = target.and_then(|target| target.strip_prefix(TARGET_PREFIX)).and_then(operations::find) else {
+            return style.failure(&ServiceError::new(ErrorKind::UnknownOperationException, "")).await;
+        };
+        let started = environment.monotonic();
+        let result = self.run(index, &parts, body).await;
+        let took = environment.monotonic().saturating_sub(started);
+        self.metrics.record(index, took, result.as_ref().err().map(|error| error.kind));
+        match result {
+            Ok(content) => style.success(content).await,
+            Err(error) => {
+                if error.kind == ErrorKind::InternalServerError {
+                    tracing::warn!(operation = operations::OPERATIONS[index].name, %error, "failed to serve a request");
+                }
+                style.failure(&error).await
+            }
+        }
+    }
+
+    async fn run<B>(&self, index: usize, parts: &Parts, body: B) -> Result<Vec<u8>, ServiceError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let signed = SignedParts { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
+        let claim = self.verifier.claim(signed, self.backends.environment.wall_ms())?;
+        let sent = body::read(body, &self.bodies, self.config.body_timeout).await.map_err(body_error)?;
+        if claim.is_signed() {
+            self.verifier.verify(&claim, signed, &digest::digest(&digest::SHA256, &sent.bytes))?;
+        }
+        let unpacked = match content_coding(&parts.headers)? {
+            Coding::Identity => None,
+            Coding::Gzip => Some(body::gunzip(sent.bytes.clone(), &self.bodies).await.map_err(body_error)?),
+        };
+        let content = unpacked.as_ref().map_or(&sent.bytes, |unpacked| &unpacked.bytes);
+        if content.is_empty() {
+            return Err(serialization(""));
+        }
+        let operation = &operations::OPERATIONS[index];
+        let call = Call {
+            catalog: self.backends.catalog.as_ref(),
+            partitions: self.backends.partitions.as_ref(),
+            host: host(&parts.headers),
+            account: claim.account(),
+            body: content,
+            request_ids: RequestIds {
+                environment: self.backends.environment.as_ref(),
+                account: claim.account(),
+                operation: operation.name,
+                invocation_id: parts.headers.get("amz-sdk-invocation-id").map(|value| value.as_bytes()),
+                body: &sent.bytes,
+            },
+        };
+        (operation.run)(&call).await
     }
 }
 
-/// Serves HTTP/1.1 on the listener until `shutdown` resolves; then lets requests under way end and returns.
-pub async fn serve(listener: TcpListener, api: Arc<Api>, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
-    let _ = (listener, &api.config, &api.backends);
-    shutdown.await;
-    Ok(())
+fn host(headers: &HeaderMap) -> &str {
+    headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or("localhost")
+}
+
+/// The type of the answer, which is that of the request; none for one that DynamoDB doesn't speak.
+fn reply_content_type(headers: &HeaderMap, empty: bool) -> Option<&'static str> {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return empty.then_some("application/json");
+    };
+    let essence = value.to_str().ok()?.split(';').next().unwrap_or_default().trim();
+    ["application/x-amz-json-1.0", "application/json"].into_iter().find(|known| essence.eq_ignore_ascii_case(known))
+}
+
+enum Coding {
+    Identity,
+    Gzip,
+}
+
+fn content_coding(headers: &HeaderMap) -> Result<Coding, ServiceError> {
+    match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
+        None => Ok(Coding::Identity),
+        Some(coding) if coding.eq_ignore_ascii_case(b"identity") || coding.is_empty() => Ok(Coding::Identity),
+        Some(coding) if coding.eq_ignore_ascii_case(b"gzip") => Ok(Coding::Gzip),
+        Some(_) => Err(serialization("")),
+    }
+}
+
+fn body_error(error: BodyError) -> ServiceError {
+    match error {
+        BodyError::TooLarge => ServiceError::new(
+            ErrorKind::RequestEntityTooLarge,
+            "Request size exceeded the maximum allowed size of 16 MB",
+        ),
+        BodyError::Interrupted => serialization("The request's body did not arrive"),
+        BodyError::BadEncoding => serialization(""),
+        BodyError::Overloaded => errors::overloaded(),
+    }
 }

@@ -1,0 +1,196 @@
+//! Answers: headers, checksum, errors in DynamoDB's two shapes.
+
+use super::body;
+use bytes::Bytes;
+use cairn_model::{ErrorKind, ServiceError, json};
+use http_body_util::Full;
+use hyper::{
+    HeaderMap, Response, StatusCode,
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
+};
+
+pub(crate) type Reply = Response<Full<Bytes>>;
+
+/// Answers below this many bytes are not packed: it would not make them smaller by much.
+const GZIP_BYTES_MIN: usize = 1_024;
+const CRC32: HeaderName = HeaderName::from_static("x-amz-crc32");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+
+/// How the caller wants to be answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReplyStyle {
+    pub(crate) content_type: &'static str,
+    pub(crate) gzip: bool,
+    pub(crate) request_id: [u8; 16],
+}
+
+impl ReplyStyle {
+    pub(crate) fn of(headers: &HeaderMap, content_type: &'static str, request_id: [u8; 16]) -> Self {
+        Self { content_type, gzip: accepts_gzip(headers), request_id }
+    }
+
+    /// The answer of an operation.
+    pub(crate) async fn success(self, content: Vec<u8>) -> Reply {
+        self.json(StatusCode::OK, content).await
+    }
+
+    pub(crate) async fn failure(self, error: &ServiceError) -> Reply {
+        self.json(status(error.kind), error_body(error)).await
+    }
+
+    async fn json(self, status: StatusCode, content: Vec<u8>) -> Reply {
+        if !self.gzip || content.len() < GZIP_BYTES_MIN {
+            return plain(status, Some(self.content_type), content, &self.request_id);
+        }
+        match body::gzip(content).await {
+            Ok(packed) => {
+                let mut reply = plain(status, Some(self.content_type), packed, &self.request_id);
+                reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                reply
+            }
+            Err(error) => {
+                tracing::error!(%error, "failed to pack an answer");
+                plain(StatusCode::INTERNAL_SERVER_ERROR, None, Vec::new(), &self.request_id)
+            }
+        }
+    }
+}
+
+/// An answer of any content.
+pub(crate) fn plain(
+    status: StatusCode,
+    content_type: Option<&'static str>,
+    content: Vec<u8>,
+    request_id: &[u8; 16],
+) -> Reply {
+    let checksum = crc32fast::hash(&content);
+    let mut reply = Response::new(Full::new(Bytes::from(content)));
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    if let Some(content_type) = content_type {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    headers.insert(CRC32, HeaderValue::from(checksum));
+    if let Ok(id) = HeaderValue::from_bytes(&request_id_text(request_id)) {
+        headers.insert(REQUEST_ID, id);
+    }
+    reply
+}
+
+/// DynamoDB's ids are 52 of A–Z and 0–9: ours are the sixteen bytes, twice.
+fn request_id_text(id: &[u8; 16]) -> [u8; 52] {
+    const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
+    let mut text = [0; 52];
+    for half in text.chunks_exact_mut(26) {
+        let mut bits = u128::from_be_bytes(*id);
+        for digit in half {
+            *digit = DIGITS[(bits & 31) as usize];
+            bits >>= 5;
+        }
+    }
+    text
+}
+
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let names = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    names.flat_map(|value| value.split(',')).any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        named && !parts.any(|weight| matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+    })
+}
+
+/// The errors of the front end, those of validation, and those of the service proper each have their own prefix.
+fn type_prefix(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::ValidationException => "com.amazon.coral.validate#",
+        ErrorKind::SerializationException
+        | ErrorKind::UnknownOperationException
+        | ErrorKind::AccessDeniedException
+        | ErrorKind::UnrecognizedClientException
+        | ErrorKind::InvalidSignatureException
+        | ErrorKind::MissingAuthenticationTokenException
+        | ErrorKind::IncompleteSignatureException
+        | ErrorKind::ThrottlingException
+        | ErrorKind::ServiceUnavailable
+        | ErrorKind::RequestEntityTooLarge => "com.amazon.coral.service#",
+        _ => "com.amazonaws.dynamodb.v20120810#",
+    }
+}
+
+/// The exception's name, as clients and metrics see it.
+pub(crate) fn type_name(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::ValidationException => "ValidationException",
+        ErrorKind::ConditionalCheckFailedException => "ConditionalCheckFailedException",
+        ErrorKind::ResourceNotFoundException => "ResourceNotFoundException",
+        ErrorKind::ResourceInUseException => "ResourceInUseException",
+        ErrorKind::LimitExceededException => "LimitExceededException",
+        ErrorKind::ItemCollectionSizeLimitExceededException => "ItemCollectionSizeLimitExceededException",
+        ErrorKind::ProvisionedThroughputExceededException => "ProvisionedThroughputExceededException",
+        ErrorKind::RequestLimitExceeded => "RequestLimitExceeded",
+        ErrorKind::ThrottlingException => "ThrottlingException",
+        ErrorKind::InternalServerError => "InternalServerError",
+        ErrorKind::SerializationException => "SerializationException",
+        ErrorKind::UnknownOperationException => "UnknownOperationException",
+        ErrorKind::AccessDeniedException => "AccessDeniedException",
+        ErrorKind::UnrecognizedClientException => "UnrecognizedClientException",
+        ErrorKind::InvalidSignatureException => "InvalidSignatureException",
+        ErrorKind::MissingAuthenticationTokenException => "MissingAuthenticationTokenException",
+        ErrorKind::IncompleteSignatureException => "IncompleteSignatureException",
+        ErrorKind::RequestEntityTooLarge => "RequestEntityTooLarge",
+        ErrorKind::ServiceUnavailable => "ServiceUnavailable",
+    }
+}
+
+fn status(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorKind::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::RequestEntityTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+fn error_body(error: &ServiceError) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128 + error.message.len());
+    out.extend_from_slice(b"{\"__type\":\"");
+    out.extend_from_slice(type_prefix(error.kind).as_bytes());
+    out.extend_from_slice(type_name(error.kind).as_bytes());
+    out.push(b'"');
+    if !error.message.is_empty() {
+        // The one error whose field begins with a capital.
+        let field: &[u8] = match error.kind {
+            ErrorKind::SerializationException | ErrorKind::AccessDeniedException => b",\"Message\":",
+            _ => b",\"message\":",
+        };
+        out.extend_from_slice(field);
+        json::write_string(&error.message, &mut out);
+    }
+    if let Some(item) = &error.item {
+        out.extend_from_slice(b",\"Item\":");
+        json::write_item(item, &mut out);
+    }
+    out.push(b'}');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_of_zero_refuses_gzip() {
+        let headers = |value: &'static str| HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))]);
+        assert!(accepts_gzip(&headers("deflate, gzip;q=0.5")));
+        assert!(!accepts_gzip(&headers("identity")));
+        assert!(!accepts_gzip(&headers("gzip;q=0")));
+    }
+
+    #[test]
+    fn a_request_id_is_fifty_two_letters_and_digits() {
+        let text = request_id_text(&[0xA7; 16]);
+        assert!(text.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()));
+        assert_ne!(text, request_id_text(&[0xA6; 16]));
+    }
+}

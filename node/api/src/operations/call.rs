@@ -1,0 +1,70 @@
+//! One call of an operation: who asks, with what, and what the operation may use.
+
+use crate::{Catalog, Partitions, RoutingKey, TableView, errors, request_id::RequestIds};
+use cairn_model::{ServiceError, key::EncodedKey, table::TableStatus};
+use cairn_replication::operation::{
+    GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, WriteOutcome, WriteRequest,
+};
+use std::{ops::Bound, sync::Arc};
+
+/// A call whose signature has been verified.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) catalog: &'a dyn Catalog,
+    pub(crate) partitions: &'a dyn Partitions,
+    /// The name the client knows the service by.
+    pub(crate) host: &'a str,
+    pub(crate) account: &'a str,
+    pub(crate) body: &'a [u8],
+    pub(crate) request_ids: RequestIds<'a>,
+}
+
+impl Call<'_> {
+    /// A table whose items can be read and written.
+    pub(crate) fn open_table(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
+        self.catalog
+            .table(self.account, name)
+            .filter(|table| matches!(table.status, TableStatus::Active | TableStatus::Updating))
+            .ok_or_else(errors::resource_not_found)
+    }
+
+    /// A table in whatever state.
+    pub(crate) fn any_table(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
+        self.catalog.table(self.account, name).ok_or_else(|| errors::table_not_found(name))
+    }
+
+    /// The items at these keys, of one partition.
+    pub(crate) async fn get(&self, table: &TableView, request: GetRequest) -> Result<GetOutcome, ServiceError> {
+        let count = request.keys.len();
+        let first = request.keys.first().cloned().ok_or_else(errors::internal)?;
+        match self.partitions.request(table, RoutingKey::from(&first), PartitionRequest::Get(request)).await? {
+            PartitionOutcome::Get(outcome) if outcome.items.len() == count => Ok(outcome),
+            _ => Err(mismatch()),
+        }
+    }
+
+    pub(crate) async fn write(&self, table: &TableView, request: WriteRequest) -> Result<WriteOutcome, ServiceError> {
+        let key = EncodedKey(request.key.0.clone());
+        match self.partitions.request(table, RoutingKey::from(&key), PartitionRequest::Write(request)).await? {
+            PartitionOutcome::Write(outcome) => Ok(outcome),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// One page, from where the reading begins.
+    pub(crate) async fn range(&self, table: &TableView, request: RangeRequest) -> Result<RangeOutcome, ServiceError> {
+        let start = match if request.forward { &request.lower } else { &request.upper } {
+            Bound::Included(key) | Bound::Excluded(key) => key.clone(),
+            Bound::Unbounded => bytes::Bytes::new(),
+        };
+        match self.partitions.request(table, RoutingKey(&start), PartitionRequest::Range(request)).await? {
+            PartitionOutcome::Range(outcome) => Ok(outcome),
+            _ => Err(mismatch()),
+        }
+    }
+}
+
+fn mismatch() -> ServiceError {
+    tracing::error!("a partition answered another request than it was asked");
+    errors::internal()
+}

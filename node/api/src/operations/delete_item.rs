@@ -1,0 +1,116 @@
+//! DeleteItem.
+
+use super::{
+    Call,
+    item_write::{self, ConditionParameters, Expected, Options},
+};
+use crate::{
+    input::{
+        self, Input,
+        shape::{ATTRIBUTES, EXPECTED, NAMES, Shape},
+    },
+    validation::{
+        constraints::{Constraints, table_name_not_empty},
+        enveloped,
+        parameters::{Mixture, Names, Values, placeholders},
+    },
+};
+use cairn_expression::Condition;
+use cairn_model::{Item, ServiceError, json::JsonItem, key::EncodedKey};
+use cairn_replication::operation::{WriteAction, WriteRequest};
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DeleteItemInput {
+    table_name: Option<String>,
+    key: Option<JsonItem>,
+    expected: Option<Expected>,
+    conditional_operator: Option<String>,
+    return_values: Option<String>,
+    return_consumed_capacity: Option<String>,
+    return_item_collection_metrics: Option<String>,
+    condition_expression: Option<String>,
+    expression_attribute_names: Option<Names>,
+    expression_attribute_values: Option<Values>,
+    return_values_on_condition_check_failure: Option<String>,
+}
+
+impl Input for DeleteItemInput {
+    const FIELDS: &'static [(&'static str, Shape)] = &[
+        ("ReturnConsumedCapacity", Shape::Text),
+        ("TableName", Shape::Text),
+        ("ReturnValues", Shape::Text),
+        ("ReturnItemCollectionMetrics", Shape::Text),
+        ("Key", ATTRIBUTES),
+        ("ConditionalOperator", Shape::Text),
+        ("Expected", EXPECTED),
+        ("ConditionExpression", Shape::Text),
+        ("ExpressionAttributeValues", ATTRIBUTES),
+        ("ExpressionAttributeNames", NAMES),
+        ("ReturnValuesOnConditionCheckFailure", Shape::Text),
+    ];
+}
+
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
+    let input: DeleteItemInput = input::parse(call.body)?;
+    let options = Options {
+        return_values: input.return_values,
+        return_consumed_capacity: input.return_consumed_capacity,
+        return_item_collection_metrics: input.return_item_collection_metrics,
+        return_values_on_condition_check_failure: input.return_values_on_condition_check_failure,
+    };
+    let mut condition = ConditionParameters {
+        expression: input.condition_expression,
+        expected: input.expected,
+        conditional_operator: input.conditional_operator,
+        names: input.expression_attribute_names,
+        values: input.expression_attribute_values,
+    };
+    table_name_not_empty(input.table_name.as_deref())?;
+    let mut constraints = Constraints::default();
+    constraints.item_table_name(input.table_name.as_deref());
+    constraints.required("key", input.key.is_some());
+    options.constrain(&mut constraints);
+    condition.constrain(&mut constraints);
+    if input.key.is_some()
+        && let Err(error) = item_write::only_old_values(options.return_values())
+    {
+        constraints.add(error.message);
+    }
+    constraints.finish()?;
+
+    let (key, condition) = checked(input.key.unwrap_or_default(), &mut condition).map_err(enveloped)?;
+    let table = call.open_table(&input.table_name.unwrap_or_default())?;
+    let request = WriteRequest {
+        request_id: call.request_ids.write(0),
+        key: EncodedKey::from_key(&table.definition.key_schema, &key)?,
+        action: WriteAction::Delete,
+        condition,
+        return_values: options.return_values(),
+        return_item_on_condition_failure: options.item_on_condition_failure(),
+    };
+    item_write::finish(call, &table, request, &options).await
+}
+
+/// What DynamoDB reports in its envelope, in its order.
+fn checked(
+    key: JsonItem,
+    condition: &mut ConditionParameters,
+) -> Result<(Item, Option<Condition>), ServiceError> {
+    let mixture = Mixture {
+        legacy: &[
+            ("Expected", condition.expected.is_some()),
+            ("ConditionalOperator", condition.conditional_operator.is_some()),
+        ],
+        expressions: &[("ConditionExpression", condition.expression.is_some())],
+        with_values: &[],
+    };
+    mixture.check(condition.names.is_some(), condition.values.is_some())?;
+    condition.check_operator()?;
+    let key = key.into_item()?;
+    let mut placeholders = placeholders(condition.names.take(), condition.values.take())?;
+    let parsed = condition.condition(&mut placeholders)?;
+    placeholders.finish()?;
+    Ok((key, parsed))
+}

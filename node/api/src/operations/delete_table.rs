@@ -1,0 +1,22 @@
+//! DeleteTable.
+
+use super::{Call, describe_table::parse_table_name, table_description};
+use crate::errors;
+use cairn_model::{ServiceError, table::TableStatus};
+
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
+    let name = parse_table_name(call)?;
+    let table = call.any_table(&name)?;
+    if table.definition.deletion_protection_enabled {
+        return Err(errors::deletion_protected(&table.arn));
+    }
+    match table.status {
+        TableStatus::Creating => return Err(errors::table_being_created(&name)),
+        TableStatus::Updating => return Err(errors::table_in_use(&name)),
+        // Deleting it once more changes nothing.
+        TableStatus::Deleting => return Ok(table_description::answer("TableDescription", &table)),
+        TableStatus::Active => {}
+    }
+    let table = call.catalog.delete_table(call.account, &name).await?;
+    Ok(table_description::answer("TableDescription", &table))
+}

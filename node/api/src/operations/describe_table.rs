@@ -1,0 +1,35 @@
+//! DescribeTable.
+
+use super::{Call, table_description};
+use crate::{
+    input::{self, Input, shape::Shape},
+    validation::constraints::{Constraints, table_name},
+};
+use cairn_model::ServiceError;
+use serde::Deserialize;
+
+/// The input of the operations that take a table's name and nothing else.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TableNameInput {
+    table_name: Option<String>,
+}
+
+impl Input for TableNameInput {
+    const FIELDS: &'static [(&'static str, Shape)] = &[("TableName", Shape::Text)];
+}
+
+/// Reads and checks the name.
+pub(super) fn parse_table_name(call: &Call<'_>) -> Result<String, ServiceError> {
+    let input: TableNameInput = input::parse(call.body)?;
+    let name = table_name(input.table_name)?;
+    let mut constraints = Constraints::default();
+    constraints.name_pattern("tableName", &name);
+    constraints.finish()?;
+    Ok(name)
+}
+
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
+    let name = parse_table_name(call)?;
+    Ok(table_description::answer("Table", &*call.any_table(&name)?))
+}

@@ -1,0 +1,68 @@
+//! The operations: one file each, and the table in which they are found.
+//!
+//! Each reads its input, checks it in DynamoDB's order and words, asks the catalog or the partitions, and writes
+//! its answer.
+
+mod batch_get_item;
+mod batch_write_item;
+mod call;
+mod create_table;
+mod delete_item;
+mod delete_table;
+mod describe_endpoints;
+mod describe_limits;
+mod describe_table;
+mod get_item;
+mod item_write;
+mod legacy;
+mod list_tables;
+mod page;
+mod put_item;
+mod query;
+mod scan;
+mod table_description;
+mod update_item;
+mod update_table;
+
+pub(crate) use call::Call;
+
+use cairn_model::ServiceError;
+use futures::future::BoxFuture;
+
+type Run = for<'a> fn(&'a Call<'a>) -> BoxFuture<'a, Result<Vec<u8>, ServiceError>>;
+
+/// One operation of the API.
+pub(crate) struct Operation {
+    pub(crate) name: &'static str,
+    pub(crate) run: Run,
+}
+
+macro_rules! operations {
+    ($($name:literal => $module:ident,)*) => {
+        pub(crate) const OPERATIONS: &[Operation] =
+            &[$(Operation { name: $name, run: |call| Box::pin($module::run(call)) },)*];
+    };
+}
+
+operations! {
+    "GetItem" => get_item,
+    "PutItem" => put_item,
+    "UpdateItem" => update_item,
+    "DeleteItem" => delete_item,
+    "Query" => query,
+    "Scan" => scan,
+    "BatchGetItem" => batch_get_item,
+    "BatchWriteItem" => batch_write_item,
+    "CreateTable" => create_table,
+    "DescribeTable" => describe_table,
+    "ListTables" => list_tables,
+    "DeleteTable" => delete_table,
+    "UpdateTable" => update_table,
+    "DescribeEndpoints" => describe_endpoints,
+    "DescribeLimits" => describe_limits,
+}
+
+/// The operation's place in [`OPERATIONS`].
+pub(crate) fn find(name: &str) -> Option<usize> {
+    OPERATIONS.iter().position(|operation| operation.name == name)
+}

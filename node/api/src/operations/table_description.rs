@@ -1,0 +1,89 @@
+//! `TableDescription`: the same for a table however it was made.
+
+use crate::{TableView, output::Object};
+use cairn_model::table::{BillingMode, KeyAttribute, ProvisionedThroughput, ScalarType, TableClass, TableStatus};
+
+/// Writes the answer of an operation that returns nothing but a table's description, in the field `name`.
+pub(super) fn answer(name: &str, table: &TableView) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1_024);
+    let mut answer = Object::begin(&mut out);
+    write(table, answer.field(name));
+    answer.end();
+    out
+}
+
+fn write(table: &TableView, out: &mut Vec<u8>) {
+    let definition = &table.definition;
+    let keys = || {
+        let sort = definition.key_schema.sort.as_ref().map(|key| (key, "RANGE"));
+        std::iter::once((&definition.key_schema.partition, "HASH")).chain(sort)
+    };
+    let mut description = Object::begin(out);
+    let mut attributes: Vec<&KeyAttribute> = keys().map(|(key, _)| key).collect();
+    attributes.sort_by(|one, other| one.name.cmp(&other.name));
+    description.list("AttributeDefinitions", attributes, |attribute, out| {
+        let mut definition = Object::begin(out);
+        definition.text("AttributeName", &attribute.name);
+        definition.text("AttributeType", scalar_type(attribute.scalar_type));
+        definition.end();
+    });
+    description.text("TableName", &definition.table_name);
+    description.list("KeySchema", keys(), |(key, key_type), out| {
+        let mut element = Object::begin(out);
+        element.text("AttributeName", &key.name);
+        element.text("KeyType", key_type);
+        element.end();
+    });
+    description.text("TableStatus", status(table.status));
+    let millis = definition.creation_time_ms;
+    description.literal("CreationDateTime", format_args!("{}.{:03}", millis / 1_000, millis % 1_000));
+    let throughput = definition
+        .provisioned_throughput
+        .unwrap_or(ProvisionedThroughput { read_capacity_units: 0, write_capacity_units: 0 });
+    let mut provisioned = description.object("ProvisionedThroughput");
+    provisioned.literal("NumberOfDecreasesToday", 0);
+    provisioned.literal("ReadCapacityUnits", throughput.read_capacity_units);
+    provisioned.literal("WriteCapacityUnits", throughput.write_capacity_units);
+    provisioned.end();
+    description.literal("TableSizeBytes", table.size_bytes);
+    description.literal("ItemCount", table.item_count);
+    description.text("TableArn", &table.arn);
+    description.text("TableId", &definition.table_id.to_string());
+    // DynamoDB leaves it out of a table that was provisioned from the start.
+    if definition.billing_mode == BillingMode::PayPerRequest {
+        let mut summary = description.object("BillingModeSummary");
+        summary.text("BillingMode", "PAY_PER_REQUEST");
+        summary.end();
+    }
+    if let Some(class) = definition.table_class {
+        let mut summary = description.object("TableClassSummary");
+        summary.text("TableClass", table_class(class));
+        summary.end();
+    }
+    description.literal("DeletionProtectionEnabled", definition.deletion_protection_enabled);
+    description.end();
+}
+
+fn scalar_type(scalar_type: ScalarType) -> &'static str {
+    match scalar_type {
+        ScalarType::S => "S",
+        ScalarType::N => "N",
+        ScalarType::B => "B",
+    }
+}
+
+fn table_class(class: TableClass) -> &'static str {
+    match class {
+        TableClass::Standard => "STANDARD",
+        TableClass::StandardInfrequentAccess => "STANDARD_INFREQUENT_ACCESS",
+    }
+}
+
+fn status(status: TableStatus) -> &'static str {
+    match status {
+        TableStatus::Creating => "CREATING",
+        TableStatus::Active => "ACTIVE",
+        TableStatus::Updating => "UPDATING",
+        TableStatus::Deleting => "DELETING",
+    }
+}

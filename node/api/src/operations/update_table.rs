@@ -1,0 +1,143 @@
+//! UpdateTable: billing mode, throughput, deletion protection, table class.
+
+use super::{
+    Call,
+    create_table::{constrain_table_class, parse_table_class},
+    table_description,
+};
+use crate::{
+    TableUpdate, TableView, errors,
+    input::{self, Input, fields::Flag, shape::Shape},
+    validation::{
+        constraints::{Constraints, table_name},
+        throughput::{self, THROUGHPUT, ThroughputInput},
+        unsupported::{Unsupported, refuse},
+    },
+};
+use cairn_model::{
+    ServiceError,
+    table::{BillingMode, TableStatus},
+};
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UpdateTableInput {
+    table_name: Option<String>,
+    billing_mode: Option<String>,
+    provisioned_throughput: Option<ThroughputInput>,
+    table_class: Option<String>,
+    deletion_protection_enabled: Option<Flag>,
+    attribute_definitions: Option<Unsupported>,
+    global_secondary_index_updates: Option<Unsupported>,
+    stream_specification: Option<Unsupported>,
+    #[serde(rename = "SSESpecification")]
+    sse_specification: Option<Unsupported>,
+    replica_updates: Option<Unsupported>,
+    multi_region_consistency: Option<Unsupported>,
+    global_table_witness_updates: Option<Unsupported>,
+    on_demand_throughput: Option<Unsupported>,
+    warm_throughput: Option<Unsupported>,
+    global_table_settings_replication_mode: Option<Unsupported>,
+    disassociation_protection_enabled: Option<Unsupported>,
+    vector_index_updates: Option<Unsupported>,
+}
+
+impl Input for UpdateTableInput {
+    const FIELDS: &'static [(&'static str, Shape)] = &[
+        ("TableName", Shape::Text),
+        ("ProvisionedThroughput", THROUGHPUT),
+        ("BillingMode", Shape::Text),
+        ("TableClass", Shape::Text),
+        ("DeletionProtectionEnabled", Shape::Flag),
+    ];
+}
+
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
+    let mut input: UpdateTableInput = input::parse(call.body)?;
+    let name = table_name(input.table_name.take())?;
+    input.constrain(&name)?;
+    input.refuse_unsupported()?;
+    let update = TableUpdate {
+        billing_mode: input.billing_mode.as_deref().map(throughput::billing_mode),
+        provisioned_throughput: input.provisioned_throughput.map(|units| units.checked()).transpose()?,
+        table_class: input.table_class.as_deref().map(parse_table_class),
+        deletion_protection_enabled: input.deletion_protection_enabled.map(|flag| flag.0),
+    };
+    if update == TableUpdate::default() {
+        return Err(ServiceError::validation(
+            "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or \
+             SSESpecification or ReplicaUpdates is required",
+        ));
+    }
+    if update.billing_mode == Some(BillingMode::Provisioned) && update.provisioned_throughput.is_none() {
+        return Err(ServiceError::validation(
+            "One or more parameter values were invalid: ProvisionedThroughput must be specified when BillingMode is \
+             PROVISIONED",
+        ));
+    }
+    let table = call.any_table(&name)?;
+    check_change(&table, &update)?;
+    match table.status {
+        TableStatus::Creating => return Err(errors::table_being_created(&name)),
+        TableStatus::Updating | TableStatus::Deleting => return Err(errors::table_in_use(&name)),
+        TableStatus::Active => {}
+    }
+    let table = call.catalog.update_table(call.account, &name, update).await?;
+    Ok(table_description::answer("TableDescription", &table))
+}
+
+impl UpdateTableInput {
+    fn constrain(&self, name: &str) -> Result<(), ServiceError> {
+        let mut constraints = Constraints::default();
+        constraints.name_pattern("tableName", name);
+        if let Some(units) = &self.provisioned_throughput {
+            units.constrain(&mut constraints);
+        }
+        throughput::constrain_billing_mode(self.billing_mode.as_deref(), &mut constraints);
+        constrain_table_class(self.table_class.as_deref(), &mut constraints);
+        constraints.finish()
+    }
+
+    fn refuse_unsupported(&self) -> Result<(), ServiceError> {
+        refuse([
+            ("AttributeDefinitions", &self.attribute_definitions),
+            ("GlobalSecondaryIndexUpdates", &self.global_secondary_index_updates),
+            ("StreamSpecification", &self.stream_specification),
+            ("SSESpecification", &self.sse_specification),
+            ("ReplicaUpdates", &self.replica_updates),
+            ("MultiRegionConsistency", &self.multi_region_consistency),
+            ("GlobalTableWitnessUpdates", &self.global_table_witness_updates),
+            ("OnDemandThroughput", &self.on_demand_throughput),
+            ("WarmThroughput", &self.warm_throughput),
+            ("GlobalTableSettingsReplicationMode", &self.global_table_settings_replication_mode),
+            ("DisassociationProtectionEnabled", &self.disassociation_protection_enabled),
+            ("VectorIndexUpdates", &self.vector_index_updates),
+        ])
+    }
+}
+
+/// The throughput, against what the table is and will be.
+fn check_change(table: &TableView, update: &TableUpdate) -> Result<(), ServiceError> {
+    let definition = &table.definition;
+    let billing_mode = update.billing_mode.unwrap_or(definition.billing_mode);
+    let Some(requested) = update.provisioned_throughput else { return Ok(()) };
+    if billing_mode == BillingMode::PayPerRequest {
+        return Err(throughput::units_on_demand());
+    }
+    match definition.provisioned_throughput {
+        Some(current) if current == requested && definition.billing_mode == BillingMode::Provisioned => {
+            Err(ServiceError::validation(format!(
+                "The provisioned throughput for the table will not change. The requested value equals the current \
+                 value. Current ReadCapacityUnits provisioned for the table: {}. Requested ReadCapacityUnits: {}. \
+                 Current WriteCapacityUnits provisioned for the table: {}. Requested WriteCapacityUnits: {}. Refer \
+                 to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits.",
+                current.read_capacity_units,
+                requested.read_capacity_units,
+                current.write_capacity_units,
+                requested.write_capacity_units
+            )))
+        }
+        _ => Ok(()),
+    }
+}

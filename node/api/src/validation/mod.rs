@@ -1,0 +1,24 @@
+//! DynamoDB's checks of a request's parameters, shared by the operations; each module says it in DynamoDB's words.
+
+pub(crate) mod constraints;
+pub(crate) mod key_paths;
+pub(crate) mod parameters;
+pub(crate) mod select;
+pub(crate) mod throughput;
+pub(crate) mod unsupported;
+
+use cairn_model::{ErrorKind, ServiceError};
+
+/// The form in which the single-item writes report most of what they find.
+///
+/// Not in it: what is refused while values are still being read, and the syntax of placeholders' names.
+pub(crate) fn enveloped(mut error: ServiceError) -> ServiceError {
+    let bare = error.kind != ErrorKind::ValidationException
+        || error.message.starts_with("Supplied AttributeValue")
+        || error.message.contains(" contains invalid key: ")
+        || error.message.starts_with("1 validation error");
+    if !bare {
+        error.message.insert_str(0, "1 validation error detected: ");
+    }
+    error
+}

@@ -1,0 +1,198 @@
+//! HTTP and the JSON protocol.
+
+use crate::client::{SIGNER, Service};
+use bytes::Bytes;
+use cairn_api::{ApiConfig, Authentication};
+use http_body_util::Full;
+use hyper::{Request, StatusCode};
+use serde_json::json;
+use std::{io::Read, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+fn post(headers: &[(&str, &str)], body: &str) -> Request<Full<Bytes>> {
+    let mut request = Request::post("/").header("host", "east");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Full::new(body.to_owned().into())).unwrap()
+}
+
+const JSON: (&str, &str) = ("content-type", "application/x-amz-json-1.0");
+
+#[tokio::test]
+async fn answers_carry_their_checksum_and_an_id() {
+    let service = Service::start().await;
+    let answer = service.call("ListTables", "{}").await;
+    assert_eq!(answer.bytes, r#"{"TableNames":[]}"#);
+    assert_eq!(answer.headers["x-amz-crc32"], crc32fast::hash(&answer.bytes).to_string().as_str());
+    assert_eq!(answer.headers["x-amzn-requestid"].len(), 52);
+    assert_eq!(answer.headers["content-type"], "application/x-amz-json-1.0");
+}
+
+#[tokio::test]
+async fn get_says_healthy_without_a_signature() {
+    let service = Service::start().await;
+    let request = Request::get("/").header("host", "db.example").body(Full::default()).unwrap();
+    let answer = service.send(request).await;
+    assert_eq!((answer.status, answer.bytes), (StatusCode::OK, Bytes::from("healthy: db.example ")));
+}
+
+#[tokio::test]
+async fn other_methods_and_content_types_are_not_found() {
+    let service = Service::start().await;
+    let put = Request::put("/").header("host", "east").body(Full::default()).unwrap();
+    for request in [put, post(&[("content-type", "text/plain")], "{}"), post(&[], "{}")] {
+        let answer = service.send(request).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        assert_eq!(answer.bytes, "<UnknownOperationException/>\n");
+    }
+}
+
+#[tokio::test]
+async fn unknown_operations_are_unknown_with_or_without_a_signature() {
+    let service = Service::start().await;
+    for target in ["TransactWriteItems", "CreateBackup", "getitem", ""] {
+        let answer = service.call(target, "{}").await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert_eq!(answer.json(), json!({"__type": "com.amazon.coral.service#UnknownOperationException"}));
+    }
+    let streams = post(&[JSON, ("x-amz-target", "DynamoDBStreams_20120810.ListStreams")], "{}");
+    assert_eq!(service.send(streams).await.error().0, "UnknownOperationException");
+}
+
+#[tokio::test]
+async fn a_request_without_a_signature_is_refused() {
+    let service = Service::start().await;
+    let answer = service.send(post(&[JSON, ("x-amz-target", "DynamoDB_20120810.ListTables")], "{}")).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        answer.json(),
+        json!({
+            "__type": "com.amazon.coral.service#MissingAuthenticationTokenException",
+            "message": "Request is missing Authentication Token"
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_was_changed_on_the_way_is_refused() {
+    let service = Service::start().await;
+    let headers = [
+        ("content-type".to_owned(), JSON.1.to_owned()),
+        ("host".to_owned(), "east".to_owned()),
+        ("x-amz-date".to_owned(), SIGNER.date.to_owned()),
+        ("x-amz-target".to_owned(), "DynamoDB_20120810.ListTables".to_owned()),
+    ];
+    let authorization = SIGNER.authorization(&headers, b"{}");
+    let mut pairs: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    pairs.retain(|(name, _)| *name != "host");
+    pairs.push(("authorization", &authorization));
+    assert_eq!(service.send(post(&pairs, "{}")).await.status, StatusCode::OK);
+    assert_eq!(service.send(post(&pairs, "{ }")).await.error().0, "InvalidSignatureException");
+}
+
+#[tokio::test]
+async fn any_credentials_are_accepted_where_that_was_asked_for() {
+    let any = Authentication::AcceptAny { account: "local".into() };
+    let service = Service::start_with(ApiConfig::new("local"), any).await;
+    let target = ("x-amz-target", "DynamoDB_20120810.ListTables");
+    let authorization = "AWS4-HMAC-SHA256 Credential=x/20200101/y/dynamodb/aws4_request, SignedHeaders=host, Signature=0";
+    let signed = post(&[JSON, target, ("authorization", authorization), ("x-amz-date", "20200101T000000Z")], "{}");
+    assert_eq!(service.send(signed).await.status, StatusCode::OK);
+    let answer = service.send(post(&[JSON, target], "{}")).await;
+    assert_eq!(answer.error().0, "MissingAuthenticationTokenException");
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_json_object_are_not_serializable() {
+    let service = Service::start().await;
+    for body in ["", "{", "nonsense", "[]", "5", "{\"TableName\":\"\u{1}\"}"] {
+        let answer = service.call("GetItem", body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+        let json = answer.json();
+        assert_eq!(json["__type"], "com.amazon.coral.service#SerializationException", "{body}");
+        assert!(json.get("message").is_none());
+    }
+}
+
+#[tokio::test]
+async fn more_than_sixteen_megabytes_are_too_large() {
+    let service = Service::start().await;
+    let answer = service.call("ListTables", vec![b' '; (16 << 20) + 1]).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn gzip_is_understood_and_spoken() {
+    let service = Service::with_users().await;
+    let mut packed = Vec::new();
+    let item = json!({"Id": {"S": "a"}, "Game": {"N": "1"}, "V": {"S": "x".repeat(10_000)}});
+    let body = json!({"TableName": "users", "Item": item}).to_string();
+    flate2::read::GzEncoder::new(body.as_bytes(), flate2::Compression::fast()).read_to_end(&mut packed).unwrap();
+    let answer = service.call_with("PutItem", packed.into(), &[("content-encoding", "gzip")]).await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.bytes);
+    let get = json!({"TableName": "users", "Key": {"Id": {"S": "a"}, "Game": {"N": "1"}}}).to_string();
+    let answer = service.call_with("GetItem", get.into(), &[("accept-encoding", "gzip, deflate")]).await;
+    assert_eq!(answer.headers["content-encoding"], "gzip");
+    assert_eq!(answer.headers["x-amz-crc32"], crc32fast::hash(&answer.bytes).to_string().as_str());
+    let mut content = String::new();
+    flate2::read::GzDecoder::new(&answer.bytes[..]).read_to_string(&mut content).unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&content).unwrap(), json!({"Item": item}));
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_or_stops_speaking_is_closed() {
+    let config = ApiConfig {
+        header_timeout: Duration::from_millis(100),
+        body_timeout: Duration::from_millis(100),
+        ..ApiConfig::new("local")
+    };
+    let service = Service::start_with(config, Authentication::AcceptAny { account: "local".into() }).await;
+    let unfinished = "POST / HTTP/1.1\r\nhost: east\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\
+         x-amz-target: DynamoDB_20120810.ListTables\r\nx-amz-date: 20200101T000000Z\r\nauthorization: \
+         AWS4-HMAC-SHA256 Credential=x/20200101/y/dynamodb/aws4_request, SignedHeaders=host, Signature=0\r\n\r\n{";
+    for said in ["", "POST / HTTP/1.1\r\nhost:", unfinished] {
+        let mut stream = TcpStream::connect(service.address).await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+        closed.unwrap_or_else(|_| panic!("still open after {said:?}")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn connections_above_the_limit_wait_for_a_place() {
+    let config = ApiConfig { connections_max: 1, ..ApiConfig::new("east") };
+    let service = Service::start_with(config, Authentication::AcceptAny { account: "local".into() }).await;
+    let ask = b"GET / HTTP/1.1\r\nhost: east\r\n\r\n";
+    let mut first = TcpStream::connect(service.address).await.unwrap();
+    first.write_all(ask).await.unwrap();
+    let mut byte = [0; 1];
+    first.read_exact(&mut byte).await.unwrap();
+    let mut second = TcpStream::connect(service.address).await.unwrap();
+    second.write_all(ask).await.unwrap();
+    let waiting = tokio::time::timeout(Duration::from_millis(100), second.read_exact(&mut byte)).await;
+    assert!(waiting.is_err());
+    drop(first);
+    tokio::time::timeout(Duration::from_secs(10), second.read_exact(&mut byte)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn requests_and_errors_are_counted_by_operation() {
+    let service = Service::start().await;
+    service.ok("ListTables", json!({})).await;
+    service.error("GetItem", json!({})).await;
+    let families = service.registry.gather();
+    let value = |name: &str, label: &str| {
+        let family = families.iter().find(|family| family.name() == name).unwrap();
+        let metric = family.get_metric().iter().find(|metric| {
+            metric.get_label().iter().any(|pair| pair.value() == label)
+        });
+        metric.unwrap().get_counter().value()
+    };
+    assert_eq!(value("cairn_api_requests_total", "ListTables"), 1.0);
+    assert_eq!(value("cairn_api_errors_total", "ValidationException"), 1.0);
+}
