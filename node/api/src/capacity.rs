@@ -65,7 +65,9 @@ impl CapacityReport {
         answer: &mut Object<'_>,
     ) {
         if self != Self::None {
-            write_list(answer.field("ConsumedCapacity"), tables, |(name, units), out| self.write_table(name, units, out));
+            write_list(answer.field("ConsumedCapacity"), tables, |(name, units), out| {
+                self.write_table(name, units, out)
+            });
         }
     }
 

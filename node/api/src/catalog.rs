@@ -58,8 +58,12 @@ pub trait Catalog: Send + Sync {
     async fn create_table(&self, account: &str, table: NewTable) -> Result<Arc<TableView>, ServiceError>;
 
     /// The table as it is after the call, UPDATING or ACTIVE again.
-    async fn update_table(&self, account: &str, name: &str, update: TableUpdate)
-    -> Result<Arc<TableView>, ServiceError>;
+    async fn update_table(
+        &self,
+        account: &str,
+        name: &str,
+        update: TableUpdate,
+    ) -> Result<Arc<TableView>, ServiceError>;
 
     /// The table as it was, with the status DELETING.
     async fn delete_table(&self, account: &str, name: &str) -> Result<Arc<TableView>, ServiceError>;

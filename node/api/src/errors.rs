@@ -1,6 +1,6 @@
 //! DynamoDB's texts for the states a table can be in; the catalogs answer with them too.
 
-use cairn_model::{ErrorKind, ServiceError};
+use cairn_model::{ErrorKind, ServiceError, limits};
 
 /// A data operation on a table that is not there, or not yet, or no more.
 pub fn resource_not_found() -> ServiceError {
@@ -36,11 +36,22 @@ pub fn table_being_created(name: &str) -> ServiceError {
     )
 }
 
+/// CreateTable in an account that has as many as an account can have.
+pub fn too_many_tables() -> ServiceError {
+    ServiceError::new(
+        ErrorKind::LimitExceededException,
+        format!(
+            "Subscriber limit exceeded: There is a limit of {} tables per subscriber",
+            limits::TABLES_PER_ACCOUNT_MAX
+        ),
+    )
+}
+
 /// DeleteTable of a protected table.
-pub fn deletion_protected(arn: &str) -> ServiceError {
-    ServiceError::validation(format!(
-        "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first: {arn}"
-    ))
+pub fn deletion_protected() -> ServiceError {
+    ServiceError::validation(
+        "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.",
+    )
 }
 
 /// Too much is queued; the client asks again.

@@ -1,8 +1,7 @@
 //! The service: from an HTTP request to an operation and back.
 
 use crate::{
-    Authentication, Catalog, Environment, Partitions,
-    errors,
+    Authentication, Catalog, Environment, Partitions, errors,
     http::{
         body::{self, BodyBudget, BodyError},
         reply::{Reply, ReplyStyle, plain},
@@ -42,6 +41,8 @@ pub struct ApiConfig {
     pub body_timeout: Duration,
     /// For a client that doesn't read its answer.
     pub write_timeout: Duration,
+    /// For an operation, once its request is read; what it did is not known then.
+    pub operation_timeout: Duration,
 }
 
 impl ApiConfig {
@@ -53,6 +54,7 @@ impl ApiConfig {
             header_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
+            operation_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -114,7 +116,8 @@ impl Api {
         };
         let style = ReplyStyle::of(&parts.headers, content_type, request_id);
         let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
-        let Some(index) = target.and_then(|target| target.strip_prefix(TARGET_PREFIX)).and_then(operations::find) else {
+        let Some(index) = target.and_then(|target| target.strip_prefix(TARGET_PREFIX)).and_then(operations::find)
+        else {
             return style.failure(&ServiceError::new(ErrorKind::UnknownOperationException, "")).await;
         };
         let started = environment.monotonic();
@@ -165,7 +168,8 @@ impl Api {
                 body: &sent.bytes,
             },
         };
-        (operation.run)(&call).await
+        let running = tokio::time::timeout(self.config.operation_timeout, (operation.run)(&call));
+        running.await.unwrap_or_else(|_| Err(errors::internal()))
     }
 }
 

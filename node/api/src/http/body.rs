@@ -102,8 +102,7 @@ where
 pub(crate) async fn gunzip(packed: Bytes, budget: &BodyBudget) -> Result<HeldBody, BodyError> {
     let permit = budget.0.clone().try_acquire_many_owned((BODY_BYTES_MAX / BUDGET_UNIT_BYTES) as u32);
     let permit = permit.map_err(|_| BodyError::Overloaded)?;
-    let bytes =
-        tokio::task::spawn_blocking(move || unpack(&packed)).await.unwrap_or(Err(BodyError::BadEncoding))?;
+    let bytes = tokio::task::spawn_blocking(move || unpack(&packed)).await.unwrap_or(Err(BodyError::BadEncoding))?;
     Ok(HeldBody { bytes, _permit: Some(permit) })
 }
 

@@ -45,11 +45,7 @@ pub async fn serve(listener: TcpListener, api: Arc<Api>, shutdown: impl Future<O
         let api = api.clone();
         let stream = TokioIo::new(TimedStream::new(stream, api.config().write_timeout));
         let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(api.config().header_timeout)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .pipeline_flush(true);
+        builder.timer(TokioTimer::new()).header_read_timeout(api.config().header_timeout).max_buf_size(HEAD_BYTES_MAX);
         let service = service_fn(move |request| {
             let api = api.clone();
             async move { Ok::<_, Infallible>(api.answer(request).await) }

@@ -33,7 +33,11 @@ fn parse_slowly<T: Input>(body: &[u8], error: &serde_json::Error) -> Result<T, S
     }
     let request: Value = serde_json::from_slice(body).map_err(|_| serialization(""))?;
     shape::check(T::FIELDS, &request)?;
-    serde_json::from_value(request).map_err(|error| json::serialization_error(&error))
+    serde_json::from_value(request).map_err(|error| match json::serialization_error(&error) {
+        // A null among a list's elements: what is wrong with it is in serde's words, not DynamoDB's.
+        error if error.message.starts_with("invalid type") => serialization(""),
+        error => error,
+    })
 }
 
 #[cfg(test)]

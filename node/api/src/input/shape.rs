@@ -96,9 +96,7 @@ impl Shape {
             (Self::List(_) | Self::Text | Self::Flag | Self::Integer | Self::Long | Self::Blob, Value::Object(_)) => {
                 Err(serialization("Start of structure or map found where not expected"))
             }
-            (_, Value::Array(_)) => {
-                Err(serialization(&format!("Unrecognized collection type {}", self.class())))
-            }
+            (_, Value::Array(_)) => Err(serialization(&format!("Unrecognized collection type {}", self.class()))),
             (Self::List(_) | Self::Map(..), _) if place == Place::Element => Err(serialization(PARAMETERIZED_TYPE)),
             (Self::Struct(..) | Self::Value, _) if place == Place::Element => {
                 Err(serialization("Unexpected value type in payload"))

@@ -2,8 +2,9 @@
 
 use super::{Call, get_item::projection};
 use crate::{
-    TableView, errors,
+    TableView,
     capacity::{CapacityReport, HalfUnits},
+    errors,
     input::{
         self, Input,
         fields::Flag,
@@ -18,8 +19,9 @@ use crate::{
 };
 use cairn_expression::Projection;
 use cairn_model::{
-    Item, ServiceError, json,
+    Item, ServiceError,
     codec::EncodedItem,
+    json,
     json::JsonItem,
     key::EncodedKey,
     limits::{BATCH_GET_BYTES_MAX, BATCH_GET_KEYS_MAX},
@@ -234,11 +236,8 @@ async fn get_all(
             answers.unprocessed.extend(positions);
             continue;
         }
-        let get = GetRequest {
-            keys: chunk.to_vec(),
-            projection: request.projection.clone(),
-            consistent: request.consistent,
-        };
+        let get =
+            GetRequest { keys: chunk.to_vec(), projection: request.projection.clone(), consistent: request.consistent };
         let outcome = match call.get(table, get).await {
             Ok(outcome) => outcome,
             Err(error) if errors::is_overload(error.kind) => {

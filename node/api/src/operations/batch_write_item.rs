@@ -70,10 +70,7 @@ impl Input for BatchWriteItemInput {
         ("ReturnItemCollectionMetrics", Shape::Text),
         (
             "RequestItems",
-            Shape::Map(
-                "java.util.List<com.amazonaws.dynamodb.v20120810.WriteRequest>",
-                &Shape::List(&WRITE_REQUEST),
-            ),
+            Shape::Map("java.util.List<com.amazonaws.dynamodb.v20120810.WriteRequest>", &Shape::List(&WRITE_REQUEST)),
         ),
     ];
 }
@@ -109,8 +106,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     for (name, writes) in tables {
         prepare(call, &name, writes, &mut prepared)?;
     }
-    let outcomes =
-        join_all(prepared.iter().map(|write| call.write(&write.table, write.request.clone()))).await;
+    let outcomes = join_all(prepared.iter().map(|write| call.write(&write.table, write.request.clone()))).await;
     answer(&prepared, outcomes, report)
 }
 

@@ -102,6 +102,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     if call.catalog.table(call.account, &table.table_name).is_some() {
         return Err(errors::table_exists(&table.table_name));
     }
+    if call.catalog.list_tables(call.account).len() >= limits::TABLES_PER_ACCOUNT_MAX {
+        return Err(errors::too_many_tables());
+    }
     let table = call.catalog.create_table(call.account, table).await?;
     Ok(table_description::answer("TableDescription", &table))
 }
@@ -172,11 +175,9 @@ fn constrain_key_name(path: &str, name: Option<&str>, constraints: &mut Constrai
     constraints.required(path, name.is_some());
     match name.map(str::len) {
         Some(0) => constraints.value("", path, "Member must have length greater than or equal to 1"),
-        Some(length) if length > limits::KEY_NAME_BYTES_MAX => constraints.value(
-            name.unwrap_or_default(),
-            path,
-            "Member must have length less than or equal to 255",
-        ),
+        Some(length) if length > limits::KEY_NAME_BYTES_MAX => {
+            constraints.value(name.unwrap_or_default(), path, "Member must have length less than or equal to 255")
+        }
         _ => {}
     }
 }
@@ -214,9 +215,7 @@ fn key_schema(elements: &[KeySchemaElement], definitions: &[AttributeDefinition]
         )));
     }
     if elements.first().and_then(|element| element.key_type.as_deref()) != Some("HASH") {
-        return Err(ServiceError::validation(
-            "Invalid KeySchema: The first KeySchemaElement is not a HASH key type",
-        ));
+        return Err(ServiceError::validation("Invalid KeySchema: The first KeySchemaElement is not a HASH key type"));
     }
     if let [partition, sort] = keys.as_slice() {
         if partition == sort {

@@ -94,10 +94,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
 }
 
 /// What DynamoDB reports in its envelope, in its order.
-fn checked(
-    key: JsonItem,
-    condition: &mut ConditionParameters,
-) -> Result<(Item, Option<Condition>), ServiceError> {
+fn checked(key: JsonItem, condition: &mut ConditionParameters) -> Result<(Item, Option<Condition>), ServiceError> {
     let mixture = Mixture {
         legacy: &[
             ("Expected", condition.expected.is_some()),

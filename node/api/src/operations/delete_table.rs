@@ -8,7 +8,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let name = parse_table_name(call)?;
     let table = call.any_table(&name)?;
     if table.definition.deletion_protection_enabled {
-        return Err(errors::deletion_protected(&table.arn));
+        return Err(errors::deletion_protected());
     }
     match table.status {
         TableStatus::Creating => return Err(errors::table_being_created(&name)),

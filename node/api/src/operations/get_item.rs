@@ -61,11 +61,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     };
     mixture.check(input.expression_attribute_names.is_some(), false)?;
     let key = input.key.unwrap_or_default().into_item()?;
-    let projection = projection(
-        input.projection_expression.as_deref(),
-        input.attributes_to_get,
-        input.expression_attribute_names,
-    )?;
+    let projection =
+        projection(input.projection_expression.as_deref(), input.attributes_to_get, input.expression_attribute_names)?;
 
     let table_name = input.table_name.unwrap_or_default();
     let table = call.open_table(&table_name)?;

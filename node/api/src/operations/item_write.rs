@@ -85,14 +85,14 @@ impl ConditionParameters {
 
     /// `ConditionalOperator` joins conditions: it needs at least two of them.
     pub(super) fn check_operator(&self) -> Result<(), ServiceError> {
-        check_conditional_operator(self.conditional_operator.as_deref(), self.expected.as_ref().map_or(0, BTreeMap::len))
+        check_conditional_operator(
+            self.conditional_operator.as_deref(),
+            self.expected.as_ref().map_or(0, BTreeMap::len),
+        )
     }
 
     /// The condition, whichever way it was given.
-    pub(super) fn condition(
-        &mut self,
-        placeholders: &mut Placeholders,
-    ) -> Result<Option<Condition>, ServiceError> {
+    pub(super) fn condition(&mut self, placeholders: &mut Placeholders) -> Result<Option<Condition>, ServiceError> {
         if let Some(expression) = &self.expression {
             return Condition::parse(expression, ExpressionKind::Condition, placeholders).map(Some);
         }

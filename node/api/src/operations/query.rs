@@ -116,7 +116,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         return Err(page::no_such_index(index));
     }
     let condition = input.key_condition(&table, placeholders)?;
-    if let Some(key) = filter.as_ref().and_then(|filter| key_paths::key_in_filter(filter, &table.definition.key_schema)) {
+    if let Some(key) = filter.as_ref().and_then(|filter| key_paths::key_in_filter(filter, &table.definition.key_schema))
+    {
         return Err(ServiceError::validation(format!(
             "{parameter} can only contain non-primary key attributes: Primary key attribute: {key}"
         )));

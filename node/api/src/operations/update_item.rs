@@ -94,15 +94,14 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     }
     constraints.finish()?;
 
-    let update =
-        UpdateParameters { expression: input.update_expression, attribute_updates: input.attribute_updates };
+    let update = UpdateParameters { expression: input.update_expression, attribute_updates: input.attribute_updates };
     let (key_attributes, update, condition) =
         checked(input.key.unwrap_or_default(), update, &mut condition).map_err(enveloped)?;
 
     let table = call.open_table(&input.table_name.unwrap_or_default())?;
     let schema = &table.definition.key_schema;
     let key = EncodedKey::from_key(schema, &key_attributes)?;
-    update.check_keys(schema)?;
+    update.check_key_untouched(schema)?;
     let request = WriteRequest {
         request_id: call.request_ids.write(0),
         key,

@@ -109,8 +109,5 @@ impl Authorization {
 }
 
 fn missing_token() -> ServiceError {
-    ServiceError::new(
-        ErrorKind::MissingAuthenticationTokenException,
-        "Request is missing Authentication Token",
-    )
+    ServiceError::new(ErrorKind::MissingAuthenticationTokenException, "Request is missing Authentication Token")
 }

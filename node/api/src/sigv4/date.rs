@@ -74,16 +74,9 @@ fn parse_basic(text: &str) -> Option<Timestamp> {
     }
     let [month, day, hour, minute, second] = [(4, 6), (6, 8), (9, 11), (11, 13), (13, 15)].map(|(a, b)| digits(a..b));
     let narrow = |part: Option<i16>| part.and_then(|value| i8::try_from(value).ok());
-    let datetime = DateTime::new(
-        digits(0..4)?,
-        narrow(month)?,
-        narrow(day)?,
-        narrow(hour)?,
-        narrow(minute)?,
-        narrow(second)?,
-        0,
-    )
-    .ok()?;
+    let datetime =
+        DateTime::new(digits(0..4)?, narrow(month)?, narrow(day)?, narrow(hour)?, narrow(minute)?, narrow(second)?, 0)
+            .ok()?;
     TimeZone::UTC.to_timestamp(datetime).ok()
 }
 

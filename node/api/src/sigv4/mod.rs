@@ -35,7 +35,9 @@ pub(crate) struct Verifier {
 #[derive(Debug)]
 pub(crate) enum Claim {
     /// Any signature will do.
-    Accepted { account: String },
+    Accepted {
+        account: String,
+    },
     Signed(Box<SignedClaim>),
 }
 
@@ -184,10 +186,7 @@ fn incomplete(message: impl Into<String>) -> ServiceError {
 }
 
 fn unrecognized() -> ServiceError {
-    ServiceError::new(
-        ErrorKind::UnrecognizedClientException,
-        "The security token included in the request is invalid.",
-    )
+    ServiceError::new(ErrorKind::UnrecognizedClientException, "The security token included in the request is invalid.")
 }
 
 #[cfg(test)]

@@ -199,7 +199,10 @@ fn a_date_that_is_none_is_refused() {
     for date in ["201", "20150830T123600", "20151330T123600Z", "20150830T 23600Z"] {
         let (kind, message) = refusal(|request| set(request, "x-amz-date", date));
         assert_eq!(kind, ErrorKind::IncompleteSignatureException);
-        assert!(message.starts_with("Date must be in ISO-8601 'basic format'. Got '2015") || date == "201", "{message}");
+        assert!(
+            message.starts_with("Date must be in ISO-8601 'basic format'. Got '2015") || date == "201",
+            "{message}"
+        );
     }
 }
 
@@ -254,8 +257,7 @@ fn another_algorithm_is_unsupported() {
 
 #[test]
 fn any_credentials_still_need_the_headers_shape() {
-    let verifier =
-        Verifier::new("local".into(), Authentication::AcceptAny { account: "local".into() });
+    let verifier = Verifier::new("local".into(), Authentication::AcceptAny { account: "local".into() });
     let mut signed = request(&suite()[1], "anything/20150830/x/y/aws4_request");
     assert_eq!(check(&verifier, &signed, b"whatever", SUITE_MS).unwrap(), "local");
     signed.headers_mut().remove("authorization");

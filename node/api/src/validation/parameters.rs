@@ -61,7 +61,8 @@ fn read_value((key, value): (String, JsonValue)) -> Result<(String, cairn_model:
         Ok(value) => Ok((key, value)),
         Err(mut error) => {
             // What is wrong with the value's form is said with its name, what is wrong with its content is not.
-            let of_form = ["Supplied AttributeValue", "Null attribute value", "may not be empty", "should not be empty"];
+            let of_form =
+                ["Supplied AttributeValue", "Null attribute value", "may not be empty", "should not be empty"];
             if of_form.iter().any(|part| error.message.contains(part)) {
                 error.message =
                     format!("ExpressionAttributeValues contains invalid value: {} for key {key}", error.message);
@@ -91,11 +92,8 @@ mod tests {
 
     #[test]
     fn values_without_an_expression_are_refused_naming_those_they_could_be_in() {
-        let mixture = Mixture {
-            legacy: &[],
-            expressions: &[],
-            with_values: &["FilterExpression", "KeyConditionExpression"],
-        };
+        let mixture =
+            Mixture { legacy: &[], expressions: &[], with_values: &["FilterExpression", "KeyConditionExpression"] };
         assert_eq!(
             mixture.check(false, true).unwrap_err().message,
             "ExpressionAttributeValues can only be specified when using expressions: FilterExpression is null and \

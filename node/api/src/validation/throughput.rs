@@ -11,10 +11,8 @@ use serde::Deserialize;
 /// What DynamoDB takes as units of one table at most.
 const UNITS_MAX: i64 = 1_000_000_000_000;
 
-pub(crate) const THROUGHPUT: Shape = Shape::Struct(
-    "ProvisionedThroughput",
-    &[("WriteCapacityUnits", Shape::Long), ("ReadCapacityUnits", Shape::Long)],
-);
+pub(crate) const THROUGHPUT: Shape =
+    Shape::Struct("ProvisionedThroughput", &[("WriteCapacityUnits", Shape::Long), ("ReadCapacityUnits", Shape::Long)]);
 
 /// `ProvisionedThroughput` as a request has it.
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -122,11 +122,7 @@ async fn batches_that_do_not_fit_are_refused_in_dynamodbs_words() {
         ),
         ("BatchGetItem", gets(vec![key(1), key(1)]), duplicates),
         ("BatchWriteItem", writes(vec![put(1), json!({"DeleteRequest": {"Key": key(1)}})]), duplicates),
-        (
-            "BatchWriteItem",
-            json!({"RequestItems": {}}),
-            "The requestItems parameter is required for BatchWriteItem",
-        ),
+        ("BatchWriteItem", json!({"RequestItems": {}}), "The requestItems parameter is required for BatchWriteItem"),
         (
             "BatchWriteItem",
             writes(vec![json!({})]),

@@ -67,9 +67,8 @@ impl Catalog for MemoryCatalog {
         update: TableUpdate,
     ) -> Result<Arc<TableView>, ServiceError> {
         let mut tables = self.0.lock().unwrap();
-        let table = tables
-            .get_mut(&(account.to_owned(), name.to_owned()))
-            .ok_or_else(|| errors::table_not_found(name))?;
+        let table =
+            tables.get_mut(&(account.to_owned(), name.to_owned())).ok_or_else(|| errors::table_not_found(name))?;
         let mut view = (**table).clone();
         let definition = &mut view.definition;
         definition.billing_mode = update.billing_mode.unwrap_or(definition.billing_mode);
@@ -86,9 +85,8 @@ impl Catalog for MemoryCatalog {
 
     async fn delete_table(&self, account: &str, name: &str) -> Result<Arc<TableView>, ServiceError> {
         let mut tables = self.0.lock().unwrap();
-        let table = tables
-            .remove(&(account.to_owned(), name.to_owned()))
-            .ok_or_else(|| errors::table_not_found(name))?;
+        let table =
+            tables.remove(&(account.to_owned(), name.to_owned())).ok_or_else(|| errors::table_not_found(name))?;
         Ok(Arc::new(TableView { status: TableStatus::Deleting, ..(*table).clone() }))
     }
 }

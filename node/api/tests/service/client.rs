@@ -42,8 +42,7 @@ struct OneKey;
 
 impl Credentials for OneKey {
     fn access_key(&self, id: &str) -> Option<Arc<AccessKey>> {
-        (id == SIGNER.key_id)
-            .then(|| Arc::new(AccessKey { account: "game".into(), secret: SIGNER.secret.into() }))
+        (id == SIGNER.key_id).then(|| Arc::new(AccessKey { account: "game".into(), secret: SIGNER.secret.into() }))
     }
 }
 

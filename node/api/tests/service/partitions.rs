@@ -46,9 +46,7 @@ impl Partitions for MemoryPartitions {
         let id = table.definition.table_id.0;
         match request {
             PartitionRequest::Get(request) => Ok(PartitionOutcome::Get(get(&rows, id, &request))),
-            PartitionRequest::Range(request) => {
-                range(&rows, table, &request).map(PartitionOutcome::Range)
-            }
+            PartitionRequest::Range(request) => range(&rows, table, &request).map(PartitionOutcome::Range),
             PartitionRequest::Write(request) => {
                 self.request_ids.lock().unwrap().push(request.request_id);
                 write(&mut rows, id, request).map(PartitionOutcome::Write)
@@ -75,8 +73,7 @@ fn write(rows: &mut Rows, id: [u8; 16], request: WriteRequest) -> Result<WriteOu
     let before = rows.get(&key).cloned();
     let before_item: Option<Item> = before.as_ref().map(|item| item.decode().unwrap());
     if request.condition.is_some_and(|condition| !condition.evaluate(before_item.as_ref())) {
-        let mut error =
-            ServiceError::new(ErrorKind::ConditionalCheckFailedException, "The conditional request failed");
+        let mut error = ServiceError::new(ErrorKind::ConditionalCheckFailedException, "The conditional request failed");
         error.item = before_item.filter(|_| request.return_item_on_condition_failure);
         return Err(error);
     }

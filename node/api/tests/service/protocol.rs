@@ -99,7 +99,8 @@ async fn any_credentials_are_accepted_where_that_was_asked_for() {
     let any = Authentication::AcceptAny { account: "local".into() };
     let service = Service::start_with(ApiConfig::new("local"), any).await;
     let target = ("x-amz-target", "DynamoDB_20120810.ListTables");
-    let authorization = "AWS4-HMAC-SHA256 Credential=x/20200101/y/dynamodb/aws4_request, SignedHeaders=host, Signature=0";
+    let authorization =
+        "AWS4-HMAC-SHA256 Credential=x/20200101/y/dynamodb/aws4_request, SignedHeaders=host, Signature=0";
     let signed = post(&[JSON, target, ("authorization", authorization), ("x-amz-date", "20200101T000000Z")], "{}");
     assert_eq!(service.send(signed).await.status, StatusCode::OK);
     let answer = service.send(post(&[JSON, target], "{}")).await;
@@ -188,10 +189,9 @@ async fn requests_and_errors_are_counted_by_operation() {
     let families = service.registry.gather();
     let value = |name: &str, label: &str| {
         let family = families.iter().find(|family| family.name() == name).unwrap();
-        let metric = family.get_metric().iter().find(|metric| {
-            metric.get_label().iter().any(|pair| pair.value() == label)
-        });
-        metric.unwrap().get_counter().value()
+        let metric =
+            family.get_metric().iter().find(|metric| metric.get_label().iter().any(|pair| pair.value() == label));
+        metric.unwrap().get_counter().get_value()
     };
     assert_eq!(value("cairn_api_requests_total", "ListTables"), 1.0);
     assert_eq!(value("cairn_api_errors_total", "ValidationException"), 1.0);

@@ -36,10 +36,8 @@ async fn a_query_reads_one_partition_key_in_order() {
     assert!(answer.get("LastEvaluatedKey").is_none());
     let answer = service.ok("Query", with(anna, json!({"ScanIndexForward": false}))).await;
     assert_eq!(games(&answer), ["4", "3", "2", "1", "0"]);
-    let between = query(
-        "Id = :id AND Game BETWEEN :a AND :b",
-        json!({":id": {"S": "ben"}, ":a": {"N": "1"}, ":b": {"N": "3"}}),
-    );
+    let between =
+        query("Id = :id AND Game BETWEEN :a AND :b", json!({":id": {"S": "ben"}, ":a": {"N": "1"}, ":b": {"N": "3"}}));
     assert_eq!(games(&service.ok("Query", between).await), ["1", "2", "3"]);
 }
 
@@ -47,10 +45,8 @@ async fn a_query_reads_one_partition_key_in_order() {
 async fn pages_follow_each_other_in_both_directions() {
     let service = five_games().await;
     for (forward, expected) in [(true, ["0", "1", "2", "3", "4"]), (false, ["4", "3", "2", "1", "0"])] {
-        let mut request = with(
-            query("Id = :id", json!({":id": {"S": "anna"}})),
-            json!({"Limit": 2, "ScanIndexForward": forward}),
-        );
+        let mut request =
+            with(query("Id = :id", json!({":id": {"S": "anna"}})), json!({"Limit": 2, "ScanIndexForward": forward}));
         let mut found = Vec::new();
         loop {
             let answer = service.ok("Query", request.clone()).await;
@@ -172,10 +168,7 @@ async fn parameters_that_do_not_fit_are_refused_in_dynamodbs_words() {
         assert_eq!(service.invalid("Query", with(anna(), more)).await, expected);
     }
     let text = service.invalid("Query", json!({"TableName": "users"})).await;
-    assert_eq!(
-        text,
-        "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."
-    );
+    assert_eq!(text, "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.");
 }
 
 #[tokio::test]
