@@ -11,6 +11,8 @@ mod path;
 mod placeholders;
 mod projection;
 mod reserved;
+#[cfg(test)]
+mod testing;
 mod token;
 mod update;
 

@@ -11,6 +11,10 @@ use cairn_model::{
     limits::{EXPRESSION_BYTES_MAX, EXPRESSION_OPERATORS_MAX, NESTING_DEPTH_MAX},
 };
 
+/// How deep parentheses, calls and NOT may lie within each other: as deep as conditions joined two by two get with 300
+/// operators, and little enough for any thread's stack.
+const DEPTH_MAX: usize = 150;
+
 /// Why a text does not parse.
 pub(crate) enum Syntax {
     /// The token at the cursor does not fit.
@@ -161,8 +165,11 @@ impl<'t> Parser<'t> {
 
     /// Parses something that can hold itself; its depth is bounded, and so is the stack.
     pub(crate) fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T, Syntax>) -> Result<T, Syntax> {
-        if self.depth >= EXPRESSION_OPERATORS_MAX {
-            return Err(too_many(self.depth + 1));
+        if self.depth == DEPTH_MAX {
+            return Err(Syntax::Message(format!(
+                "The expression has exceeded the maximum allowed nesting; nesting levels: {}",
+                DEPTH_MAX + 1
+            )));
         }
         self.depth += 1;
         let parsed = parse(self);

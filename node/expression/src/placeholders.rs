@@ -114,3 +114,60 @@ fn check_used<T>(parameter: &str, substitutions: &BTreeMap<String, Substitution<
         unused.join(", ")
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Condition, ExpressionKind, testing::item};
+
+    fn names(names: &[(&str, &str)]) -> Option<BTreeMap<String, String>> {
+        Some(names.iter().map(|(key, name)| ((*key).to_owned(), (*name).to_owned())).collect())
+    }
+
+    fn refused(names: Option<BTreeMap<String, String>>, values: Option<&str>) -> String {
+        Placeholders::new(names, values.map(item)).unwrap_err().message
+    }
+
+    #[test]
+    fn placeholders_of_a_wrong_form_are_refused_in_dynamodbs_words() {
+        assert_eq!(refused(names(&[]), None), "ExpressionAttributeNames must not be empty");
+        assert_eq!(refused(None, Some("{}")), "ExpressionAttributeValues must not be empty");
+        assert_eq!(
+            refused(names(&[("a", "a")]), None),
+            "ExpressionAttributeNames contains invalid key: Syntax error; key: \"a\""
+        );
+        assert_eq!(
+            refused(None, Some(r#"{":a-b":{"S":"a"}}"#)),
+            "ExpressionAttributeValues contains invalid key: Syntax error; key: \":a-b\""
+        );
+        assert_eq!(
+            refused(names(&[("#a", "")]), None),
+            "ExpressionAttributeNames contains invalid value: Empty attribute name for key #a"
+        );
+    }
+
+    #[test]
+    fn placeholders_are_bounded() {
+        assert!(Placeholders::new(names(&[(&format!("#{}", "a".repeat(254)), "a")]), None).is_ok());
+        assert!(Placeholders::new(names(&[(&format!("#{}", "a".repeat(255)), "a")]), None).is_err());
+        assert!(Placeholders::new(names(&[("#a", &"a".repeat(2 * 1024 * 1024))]), None).is_err());
+    }
+
+    #[test]
+    fn placeholders_that_no_expression_used_are_told() {
+        let all = || {
+            let values = item(r#"{":x":{"S":"a"},":y":{"S":"a"},":z":{"S":"a"}}"#);
+            Placeholders::new(names(&[("#a", "a"), ("#b", "b")]), Some(values)).unwrap()
+        };
+        let mut placeholders = all();
+        Condition::parse("#a = :y AND #b = :y", ExpressionKind::Filter, &mut placeholders).unwrap();
+        assert_eq!(
+            placeholders.finish().unwrap_err().message,
+            "Value provided in ExpressionAttributeValues unused in expressions: keys: {:x, :z}"
+        );
+        assert_eq!(
+            all().finish().unwrap_err().message,
+            "Value provided in ExpressionAttributeNames unused in expressions: keys: {#a, #b}"
+        );
+    }
+}

@@ -1,1 +1,98 @@
+use super::*;
+use crate::testing::{SOUP, placeholders, value};
+use cairn_model::table::ScalarType;
+use proptest::prelude::*;
 
+fn schema() -> KeySchema {
+    let attribute = |name: &str, scalar_type| KeyAttribute { name: name.to_owned(), scalar_type };
+    KeySchema { partition: attribute("a", ScalarType::S), sort: Some(attribute("b", ScalarType::N)) }
+}
+
+fn parsed(text: &str) -> Result<KeyCondition, ServiceError> {
+    KeyCondition::parse(text, &schema(), &mut placeholders())
+}
+
+fn refused(text: &str) -> String {
+    parsed(text).unwrap_err().message
+}
+
+#[test]
+fn the_partition_and_the_sort_key_are_found_in_any_order() {
+    let (partition, five, one) = (value(r#"{"S":"b"}"#), value(r#"{"N":"5"}"#), value(r#"{"N":"1"}"#));
+    for (text, sort) in [
+        ("a = :s", None),
+        (":s = a", None),
+        ("(a = :s) AND (b = :n)", Some(SortCondition::Equal(five.clone()))),
+        ("b < :n AND #a = :s", Some(SortCondition::Less(five.clone()))),
+        ("a = :s AND :n < b", Some(SortCondition::Greater(five.clone()))),
+        ("a = :s AND :n >= b", Some(SortCondition::LessOrEqual(five.clone()))),
+        ("a = :s AND b BETWEEN :one AND :n", Some(SortCondition::Between(one, five))),
+    ] {
+        assert_eq!(parsed(text).unwrap(), KeyCondition { partition: partition.clone(), sort }, "{text}");
+    }
+}
+
+#[test]
+fn a_sort_key_of_strings_can_begin_with_something() {
+    let mut schema = schema();
+    schema.sort = Some(KeyAttribute { name: "c".to_owned(), scalar_type: ScalarType::S });
+    let condition = KeyCondition::parse("a = :s AND begins_with(c, :s)", &schema, &mut placeholders()).unwrap();
+    assert_eq!(condition.sort, Some(SortCondition::BeginsWith(value(r#"{"S":"b"}"#))));
+}
+
+#[test]
+fn what_is_no_key_condition_is_refused_in_dynamodbs_words() {
+    for (text, message) in [
+        ("a = :s OR a = :s", "Invalid operator used in KeyConditionExpression: OR"),
+        ("NOT a = :s", "Invalid operator used in KeyConditionExpression: NOT"),
+        ("a <> :s", "Invalid operator used in KeyConditionExpression: <>"),
+        ("a IN (:s)", "Invalid operator used in KeyConditionExpression: IN"),
+        ("contains(a, :s)", "Invalid operator used in KeyConditionExpression: contains"),
+        ("a = size(b)", "KeyConditionExpressions cannot contain nested operations"),
+        ("a.b = :s", "KeyConditionExpressions cannot have conditions on nested attributes"),
+        ("a = b", "Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition"),
+        (":s = :s", "Invalid condition in KeyConditionExpression: No key attribute specified"),
+        ("a = :s AND a = :s", "KeyConditionExpressions must only contain one condition per key"),
+        (
+            "a = :s AND :n BETWEEN b AND :n",
+            "Invalid condition in KeyConditionExpression: BETWEEN operator must have the key attribute as its first \
+             operand",
+        ),
+        (
+            "a = :s AND b < :bool",
+            "Incorrect operand type for operator or function; operator or function: <, operand type: BOOL",
+        ),
+        ("a = ", "Syntax error; token: \"<EOF>\", near: \"=\""),
+    ] {
+        assert_eq!(refused(text), format!("Invalid KeyConditionExpression: {message}"), "{text}");
+    }
+}
+
+#[test]
+fn conditions_that_do_not_fit_the_table_are_refused_in_dynamodbs_words() {
+    let type_mismatch =
+        "One or more parameter values were invalid: Condition parameter type does not match schema type";
+    for (text, message) in [
+        (
+            "a = :s AND b = :n AND c = :n",
+            "The number of query conditions (3) exceeds the number of key attributes defined in the schema (2)",
+        ),
+        ("b = :n", "Query condition missed key schema element: a"),
+        ("a = :s AND c = :n", "Query condition missed key schema element: b"),
+        ("a > :s", "Query key condition not supported"),
+        ("a = :n", type_mismatch),
+        ("a = :s AND b = :s", type_mismatch),
+    ] {
+        assert_eq!(refused(text), message, "{text}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in SOUP) {
+        let _ = parsed(&text);
+        let _ = parsed(&format!("a = :s AND {text}"));
+    }
+}

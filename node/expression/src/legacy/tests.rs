@@ -1,1 +1,144 @@
+use super::*;
+use crate::testing::{item, value};
+use cairn_model::{
+    Item,
+    table::{KeyAttribute, ScalarType},
+};
 
+fn condition(operator: &str, values: &[&str]) -> BTreeMap<String, LegacyCondition> {
+    let operator = operator.parse().unwrap();
+    let values = values.iter().map(|json| value(json)).collect();
+    BTreeMap::from([("a".to_owned(), LegacyCondition { operator, values })])
+}
+
+fn holds(operator: &str, values: &[&str], json: &str) -> bool {
+    filter(condition(operator, values), ConditionalOperator::And).unwrap().evaluate(Some(&item(json)))
+}
+
+#[test]
+fn comparisons_hold_as_in_dynamodb() {
+    for (operator, values, json, expected) in [
+        ("EQ", &[r#"{"N":"1"}"#][..], r#"{"a":{"N":"1.0"}}"#, true),
+        ("NE", &[r#"{"N":"1"}"#], "{}", true),
+        ("LT", &[r#"{"S":"b"}"#], r#"{"a":{"S":"a"}}"#, true),
+        ("GE", &[r#"{"S":"b"}"#], r#"{"a":{"S":"a"}}"#, false),
+        ("NULL", &[], "{}", true),
+        ("NOT_NULL", &[], "{}", false),
+        ("CONTAINS", &[r#"{"S":"b"}"#], r#"{"a":{"SS":["b"]}}"#, true),
+        ("NOT_CONTAINS", &[r#"{"S":"b"}"#], "{}", true),
+        ("BEGINS_WITH", &[r#"{"S":"b"}"#], r#"{"a":{"S":"bc"}}"#, true),
+        ("IN", &[r#"{"S":"b"}"#, r#"{"S":"c"}"#], r#"{"a":{"S":"c"}}"#, true),
+        ("BETWEEN", &[r#"{"N":"1"}"#, r#"{"N":"3"}"#], r#"{"a":{"N":"3"}}"#, true),
+    ] {
+        assert_eq!(holds(operator, values, json), expected, "{operator} on {json}");
+    }
+    assert_eq!("eq".parse::<ComparisonOperator>(), Err(UnknownOperator));
+}
+
+#[test]
+fn values_that_do_not_fit_the_operator_are_refused_in_dynamodbs_words() {
+    for (operator, values, message) in [
+        ("EQ", &[][..], "Invalid number of argument(s) for the EQ ComparisonOperator"),
+        ("NULL", &[r#"{"N":"1"}"#], "Invalid number of argument(s) for the NULL ComparisonOperator"),
+        ("LT", &[r#"{"BOOL":true}"#], "ComparisonOperator LT is not valid for BOOL AttributeValue type"),
+        ("IN", &[r#"{"N":"1"}"#, r#"{"S":"1"}"#], "AttributeValues inside AttributeValueList must be of same type"),
+    ] {
+        let error = filter(condition(operator, values), ConditionalOperator::And).unwrap_err();
+        assert_eq!(error.message, format!("One or more parameter values were invalid: {message}"));
+    }
+    let error = filter(condition("BETWEEN", &[r#"{"N":"3"}"#, r#"{"N":"1"}"#]), ConditionalOperator::And).unwrap_err();
+    assert_eq!(
+        error.message,
+        "The BETWEEN condition was provided a range where the lower bound is greater than the upper bound"
+    );
+}
+
+#[test]
+fn the_conditional_operator_joins() {
+    let both = BTreeMap::from([
+        ("a".to_owned(), ExpectedValue { exists: Some(false), ..ExpectedValue::default() }),
+        ("b".to_owned(), ExpectedValue { value: Some(value(r#"{"N":"1"}"#)), ..ExpectedValue::default() }),
+    ]);
+    let item = item(r#"{"a":{"S":"x"},"b":{"N":"1"}}"#);
+    assert!(!expected(both.clone(), ConditionalOperator::And).unwrap().evaluate(Some(&item)));
+    assert!(expected(both, ConditionalOperator::Or).unwrap().evaluate(Some(&item)));
+}
+
+#[test]
+fn contradictory_expectations_are_refused_in_dynamodbs_words() {
+    let one = || Some(value(r#"{"N":"1"}"#));
+    let eq = Some(ComparisonOperator::Eq);
+    for (expectation, message) in [
+        (ExpectedValue::default(), "Value must be provided when Exists is null"),
+        (
+            ExpectedValue { exists: Some(true), ..ExpectedValue::default() },
+            "Value must be provided when Exists is true",
+        ),
+        (
+            ExpectedValue { exists: Some(false), value: one(), ..ExpectedValue::default() },
+            "Value cannot be used when Exists is false",
+        ),
+        (
+            ExpectedValue { value: one(), values: Some(vec![]), ..ExpectedValue::default() },
+            "Value and AttributeValueList cannot be used together",
+        ),
+        (
+            ExpectedValue { values: Some(vec![]), ..ExpectedValue::default() },
+            "AttributeValueList can only be used with a ComparisonOperator",
+        ),
+        (
+            ExpectedValue { exists: Some(true), operator: eq, value: one(), ..ExpectedValue::default() },
+            "Exists and ComparisonOperator cannot be used together",
+        ),
+        (
+            ExpectedValue { operator: eq, ..ExpectedValue::default() },
+            "Value or AttributeValueList must be used with ComparisonOperator: EQ",
+        ),
+    ] {
+        let error = expected(BTreeMap::from([("a".to_owned(), expectation)]), ConditionalOperator::And).unwrap_err();
+        assert_eq!(error.message, format!("One or more parameter values were invalid: {message} for Attribute: a"));
+    }
+}
+
+#[test]
+fn updates_put_add_and_delete() {
+    let update = |action, value| AttributeUpdate { action, value };
+    let updates = BTreeMap::from([
+        ("a".to_owned(), update(UpdateAction::Put, Some(value(r#"{"S":"x"}"#)))),
+        ("b".to_owned(), update(UpdateAction::Add, Some(value(r#"{"N":"2"}"#)))),
+        ("c".to_owned(), update(UpdateAction::Delete, None)),
+        ("d".to_owned(), update(UpdateAction::Delete, Some(value(r#"{"SS":["y"]}"#)))),
+        ("e".to_owned(), update(UpdateAction::Add, Some(value(r#"{"L":[{"N":"2"}]}"#)))),
+    ]);
+    let mut changed = item(r#"{"b":{"N":"1"},"c":{"S":"z"},"d":{"SS":["x","y"]},"e":{"L":[{"N":"1"}]}}"#);
+    attribute_updates(updates).unwrap().apply(&mut changed).unwrap();
+    let after = r#"{"a":{"S":"x"},"b":{"N":"3"},"d":{"SS":["x"]},"e":{"L":[{"N":"1"},{"N":"2"}]}}"#;
+    assert_eq!(changed, item(after));
+    let nothing_to_put = BTreeMap::from([("a".to_owned(), AttributeUpdate::default())]);
+    assert_eq!(
+        attribute_updates(nothing_to_put).unwrap_err().message,
+        "One or more parameter values were invalid: Only DELETE action is allowed when no attribute value is specified"
+    );
+}
+
+#[test]
+fn key_conditions_bind_to_the_key() {
+    let schema = KeySchema { partition: KeyAttribute { name: "a".to_owned(), scalar_type: ScalarType::N }, sort: None };
+    let bound = key_conditions(condition("EQ", &[r#"{"N":"1"}"#]), &schema).unwrap();
+    assert_eq!(bound, KeyCondition { partition: value(r#"{"N":"1"}"#), sort: None });
+    assert_eq!(
+        key_conditions(condition("NE", &[r#"{"N":"1"}"#]), &schema).unwrap_err().message,
+        "Attempted conditional constraint is not an indexable operation"
+    );
+}
+
+#[test]
+fn attributes_to_get_are_names_and_not_paths() {
+    let found = attributes_to_get(vec!["a.b".to_owned(), "c".to_owned()]).unwrap();
+    let item: Item = item(r#"{"a.b":{"S":"x"},"a":{"M":{"b":{"S":"y"}}}}"#);
+    assert_eq!(found.project(&item).into_keys().collect::<Vec<_>>(), ["a.b"]);
+    assert_eq!(
+        attributes_to_get(vec!["a".to_owned(), "a".to_owned()]).unwrap_err().message,
+        "One or more parameter values were invalid: Duplicate value in attribute name: a"
+    );
+}
