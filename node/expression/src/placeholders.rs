@@ -2,7 +2,7 @@
 
 use cairn_model::{
     AttributeValue, Item, ServiceError,
-    limits::{PLACEHOLDER_BYTES_MAX, SUBSTITUTION_BYTES_MAX},
+    limits::{ATTRIBUTE_NAME_BYTES_MAX, PLACEHOLDER_BYTES_MAX, SUBSTITUTION_BYTES_MAX},
     size,
 };
 use std::collections::BTreeMap;
@@ -29,6 +29,12 @@ impl Placeholders {
             if let Some((key, _)) = names.iter().find(|(_, name)| name.is_empty()) {
                 return Err(ServiceError::validation(format!(
                     "ExpressionAttributeNames contains invalid value: Empty attribute name for key {key}"
+                )));
+            }
+            if let Some((key, _)) = names.iter().find(|(_, name)| name.len() > ATTRIBUTE_NAME_BYTES_MAX) {
+                return Err(ServiceError::validation(format!(
+                    "ExpressionAttributeNames contains invalid value: An attribute name has exceeded the maximum size of \
+                     {ATTRIBUTE_NAME_BYTES_MAX} bytes for key {key}"
                 )));
             }
             bytes += names.iter().map(|(key, name)| key.len() + name.len()).sum::<usize>();
@@ -150,7 +156,12 @@ mod tests {
     fn placeholders_are_bounded() {
         assert!(Placeholders::new(names(&[(&format!("#{}", "a".repeat(254)), "a")]), None).is_ok());
         assert!(Placeholders::new(names(&[(&format!("#{}", "a".repeat(255)), "a")]), None).is_err());
-        assert!(Placeholders::new(names(&[("#a", &"a".repeat(2 * 1024 * 1024))]), None).is_err());
+        let name = "a".repeat(65_535);
+        assert!(Placeholders::new(names(&[("#a", &name)]), None).is_ok());
+        assert!(Placeholders::new(names(&[("#a", &format!("{name}a"))]), None).is_err());
+        let value = |bytes: usize| format!(r#"{{":x":{{"S":"{}"}}}}"#, "a".repeat(bytes));
+        assert!(Placeholders::new(None, Some(item(&value(2 * 1024 * 1024 - 2)))).is_ok());
+        assert!(Placeholders::new(None, Some(item(&value(2 * 1024 * 1024)))).is_err());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The files under `golden/` hold every released version of the formats, written by another program after the modules'
 //! documentation: each version must be read for ever, and the newest must be written byte for byte.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests may fail like one")]
+
 use bytes::Bytes;
 use cairn_model::{
     AttributeValue, Item, KeySchema,

@@ -1,7 +1,11 @@
 //! Reading items and values from requests.
 
 use super::members::{Blob, ListSeed, Member, MemberSeed, NOT_EXPECTED, Shape, refuse_scalars};
-use crate::{AttributeValue, Item, ServiceError, limits::NESTING_DEPTH_MAX, number::Number};
+use crate::{
+    AttributeValue, Item, ServiceError,
+    limits::{ATTRIBUTE_NAME_BYTES_MAX, NESTING_DEPTH_MAX},
+    number::Number,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -106,6 +110,13 @@ impl<'de> Visitor<'de> for MapSeed<'_> {
         while let Some(name) = access.next_key::<String>()? {
             if name.is_empty() {
                 self.problems.add(|| "Empty attribute name".to_owned());
+            }
+            if name.len() > ATTRIBUTE_NAME_BYTES_MAX {
+                self.problems.add(|| {
+                    format!(
+                        "{INVALID} An attribute name has exceeded the maximum size of {ATTRIBUTE_NAME_BYTES_MAX} bytes"
+                    )
+                });
             }
             let seed = ValueSeed { problems: self.problems, depth: self.depth + 1 };
             item.insert(name, access.next_value_seed(seed)?);

@@ -122,6 +122,13 @@ fn nesting_is_bounded_at_32_levels_however_deep_the_body_goes() {
 }
 
 #[test]
+fn an_attribute_name_has_64_kilobytes_at_most() {
+    let named = |length: usize| format!("{{\"{}\":{{\"S\":\"\"}}}}", "n".repeat(length));
+    assert!(read(&named(65_535)).is_ok());
+    assert_eq!(read(&named(65_536)).unwrap_err().kind, ErrorKind::ValidationException);
+}
+
+#[test]
 fn control_characters_are_escaped() {
     let mut out = Vec::new();
     write_string("a\"b\\c\n\r\t\u{1}\u{7f}é😀", &mut out);
