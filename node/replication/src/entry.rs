@@ -22,17 +22,17 @@
 //!            1  change of the partition's item count, signed
 //!            4  n, n* stored version: of a put; n is 0 for a delete
 //!            4  n, n* outcome: what the client is answered
-//! body of kind 2: the new descriptor; of kind 3: the new definition; both as `wire` encodes values
+//! body of kind 2: the new descriptor, of kind 3: the new definition; in JSON, fields of which are only ever added
 //! ```
 //!
 //! The entry a leader's term begins with has no payload. An entry whose format is not known here stops the replica:
 //! guessing would let it diverge.
 
-use crate::wire::{self, WireError};
 use bytes::{Buf, BufMut, Bytes};
 use cairn_model::{
     descriptor::PartitionDescriptor, ids::RequestId, key::EncodedKey, table::TableDefinition, time::Timestamp,
 };
+use serde::{Serialize, de::DeserializeOwned};
 
 const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 42;
@@ -88,8 +88,8 @@ pub(crate) enum EntryError {
     UnknownKind(u8),
     #[error("failed to read an entry: it is damaged: {0}")]
     Damaged(&'static str),
-    #[error("failed to read what an entry holds")]
-    Body(#[from] WireError),
+    #[error("failed to read or write the descriptor or definition in an entry: {0}")]
+    Json(String),
 }
 
 impl Entry {
@@ -115,8 +115,8 @@ impl Entry {
                 out.put_u32_le(length(writes.len())?);
                 writes.iter().try_for_each(|write| encode_write(&mut out, write))?;
             }
-            EntryBody::Descriptor(descriptor) => out.extend_from_slice(&wire::encode(descriptor)?),
-            EntryBody::Definition(definition) => out.extend_from_slice(&wire::encode(definition)?),
+            EntryBody::Descriptor(descriptor) => out.extend_from_slice(&json(descriptor)?),
+            EntryBody::Definition(definition) => out.extend_from_slice(&json(definition)?),
         }
         Ok(out)
     }
@@ -141,12 +141,20 @@ impl Entry {
         };
         let body = match kind {
             1 => EntryBody::Writes(decode_writes(payload)?),
-            2 => EntryBody::Descriptor(wire::decode(&payload)?),
-            3 => EntryBody::Definition(wire::decode(&payload)?),
+            2 => EntryBody::Descriptor(from_json(&payload)?),
+            3 => EntryBody::Definition(from_json(&payload)?),
             other => return Err(EntryError::UnknownKind(other)),
         };
         Ok(Self { header, body })
     }
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, EntryError> {
+    serde_json::to_vec(value).map_err(|error| EntryError::Json(error.to_string()))
+}
+
+fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EntryError> {
+    serde_json::from_slice(bytes).map_err(|error| EntryError::Json(error.to_string()))
 }
 
 fn length(length: usize) -> Result<u32, EntryError> {

@@ -4,10 +4,8 @@ use crate::operation::{ReturnValues, WriteAction, WriteOutcome, WriteRequest};
 use cairn_model::{
     ErrorKind, Item, ServiceError,
     codec::{EncodedItem, StoredVersion},
+    limits::ITEM_BYTES_MAX,
 };
-
-/// 400 KB, with names (SEMANTICS, "Limits").
-const ITEM_BYTES_MAX: u32 = 400 * 1024;
 
 /// What a write comes to.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +65,7 @@ fn try_evaluate(request: &WriteRequest, current: Option<&EncodedItem>) -> Result
             let touched = update.apply(&mut new)?;
             let encoded = EncodedItem::encode(&new);
             let size_after = encoded.size()?;
-            if size_after > ITEM_BYTES_MAX {
+            if size_after as usize > ITEM_BYTES_MAX {
                 return Err(ServiceError::validation("Item size to update has exceeded the maximum allowed size"));
             }
             let attributes = match request.return_values {
@@ -85,4 +83,93 @@ fn try_evaluate(request: &WriteRequest, current: Option<&EncodedItem>) -> Result
 
 fn not_empty(item: Item) -> Option<EncodedItem> {
     (!item.is_empty()).then(|| EncodedItem::encode(&item))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use bytes::Bytes;
+    use cairn_expression::{Placeholders, Update};
+    use cairn_model::{AttributeValue, time::Timestamp};
+
+    fn stored(item: &Item) -> StoredVersion {
+        StoredVersion { version_time: Timestamp(1), origin: Bytes::new(), item: EncodedItem::encode(item) }
+    }
+
+    fn effect(request: &WriteRequest, current: Option<&StoredVersion>) -> Effect {
+        match evaluate(request, current) {
+            Evaluation::Effect(effect) => effect,
+            Evaluation::Answer(answer) => panic!("no effect: {answer:?}"),
+        }
+    }
+
+    fn error(request: &WriteRequest, current: Option<&StoredVersion>) -> ServiceError {
+        match evaluate(request, current) {
+            Evaluation::Answer(Err(error)) => error,
+            other => panic!("no error: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_put_tells_the_sizes_before_and_after() {
+        let effect = effect(&testing::put(1, "a", 7), Some(&stored(&testing::item("a", 1_000_000_007))));
+        assert_eq!((effect.outcome.size_before, effect.outcome.size_after), (10, 6));
+        assert_eq!(effect.size_change(), -4);
+        assert_eq!(effect.outcome.attributes, None);
+    }
+
+    #[test]
+    fn all_old_is_the_item_before_and_nothing_for_a_new_one() {
+        let request = WriteRequest { return_values: ReturnValues::AllOld, ..testing::put(1, "a", 7) };
+        let before = stored(&testing::item("a", 1));
+        assert_eq!(effect(&request, Some(&before)).outcome.attributes, Some(before.item));
+        assert_eq!(effect(&request, None).outcome.attributes, None);
+    }
+
+    #[test]
+    fn an_update_makes_a_missing_item_with_its_key() {
+        let effect = effect(&testing::add(1, "a", 5), None);
+        assert_eq!(effect.item, Some(EncodedItem::encode(&testing::item("a", 5))));
+        assert_eq!(effect.outcome.attributes, Some(EncodedItem::encode(&testing::number("n", 5))));
+    }
+
+    #[test]
+    fn updated_old_is_what_was_at_the_paths() {
+        let request = WriteRequest { return_values: ReturnValues::UpdatedOld, ..testing::add(1, "a", 5) };
+        let effect = effect(&request, Some(&stored(&testing::item("a", 2))));
+        assert_eq!(effect.outcome.attributes, Some(EncodedItem::encode(&testing::number("n", 2))));
+    }
+
+    #[test]
+    fn deleting_nothing_changes_nothing() {
+        let outcome = WriteOutcome { attributes: None, size_before: 0, size_after: 0 };
+        assert_eq!(evaluate(&testing::delete(1, "a"), None), Evaluation::Answer(Ok(outcome)));
+    }
+
+    #[test]
+    fn a_failed_condition_shows_the_item_only_if_asked() {
+        let (mut request, before) = (testing::put_new(1, "a", 1), stored(&testing::item("a", 2)));
+        let failed = error(&request, Some(&before));
+        assert_eq!(failed.kind, ErrorKind::ConditionalCheckFailedException);
+        assert_eq!(failed.message, "The conditional request failed");
+        assert_eq!(failed.item, None);
+        request.return_item_on_condition_failure = true;
+        assert_eq!(error(&request, Some(&before)).item, Some(testing::item("a", 2)));
+    }
+
+    #[test]
+    fn an_update_may_not_grow_an_item_past_its_limit() {
+        let values = Item::from([(":v".to_owned(), AttributeValue::S("x".repeat(300 * 1024)))]);
+        let mut placeholders = Placeholders::new(None, Some(values)).unwrap();
+        let update = Update::parse("SET v = :v", &mut placeholders).unwrap();
+        let action = WriteAction::Update { key_attributes: testing::key_attributes("a"), update };
+        let request = WriteRequest { action, ..testing::put(1, "a", 1) };
+        let mut item = testing::item("a", 1);
+        item.insert("w".to_owned(), AttributeValue::S("x".repeat(150 * 1024)));
+        assert_eq!(
+            error(&request, Some(&stored(&item))).message,
+            "Item size to update has exceeded the maximum allowed size"
+        );
+    }
 }

@@ -162,10 +162,6 @@ impl Proposer {
         self.in_flight.len()
     }
 
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
-    }
-
     fn has_room(&self) -> bool {
         self.in_flight.len() < self.limits.entries_in_flight_max
             && self.bytes_in_flight < self.limits.bytes_in_flight_max
@@ -501,3 +497,6 @@ fn expire_waiters(write: &mut WaitingWrite, boot_ms: u64, error: &PartitionError
         !expired
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use crate::{
 use cairn_engine::{Engine, ReplicaRecord, Store};
 use cairn_model::{
     descriptor::{Member, MemberRole, PartitionDescriptor},
-    ids::{NodeId, PartitionId, ReplicaId},
+    ids::{NodeId, ReplicaId},
     node::{ReplicaReport, ReplicaState},
     table::TableDefinition,
 };
@@ -37,7 +37,6 @@ const APPLY_BYTES_MAX: u64 = 4 << 20;
 const STRANGERS_MAX: usize = 16;
 
 pub(crate) struct Replica<L: LogStore> {
-    pub(crate) partition: PartitionId,
     pub(crate) replica_id: ReplicaId,
     pub(crate) storage_id: u64,
     pub(crate) state: ReplicatedState,
@@ -98,7 +97,6 @@ impl<L: LogStore> Replica<L> {
     ) -> raft::Result<Self> {
         let raft = RawNode::new(&raft_config(config, record.replica_id, record.applied.index), log, logger)?;
         Ok(Self {
-            partition: record.partition_id,
             replica_id: record.replica_id,
             storage_id: record.storage_id,
             state: ReplicatedState {

@@ -1,0 +1,14 @@
+//! The machine on one to four nodes in one thread: what it does when nothing, or just one thing, goes wrong.
+//! What it does when everything does is the simulation's.
+#![allow(clippy::unwrap_used, clippy::panic, unreachable_pub)]
+
+mod clocks;
+mod cluster;
+mod damage;
+mod leadership;
+mod membership;
+mod orders;
+mod reads;
+mod requests;
+mod snapshots;
+mod writes;

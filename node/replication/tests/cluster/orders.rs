@@ -1,0 +1,79 @@
+use crate::{
+    cluster::Cluster,
+    requests::{PARTITION, TABLE, add, definition, descriptor, item, put},
+};
+use cairn_model::{
+    ids::TableId,
+    node::{Order, OrderOutcome},
+};
+
+fn update(version: u64) -> Order {
+    let mut definition = definition();
+    definition.schema_version = version;
+    definition.deletion_protection_enabled = version.is_multiple_of(2);
+    Order::UpdateDefinition { partition_id: PARTITION, definition }
+}
+
+#[test]
+fn orders_are_idempotent() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    let bootstrap = Order::Bootstrap { descriptor: descriptor(3), definition: definition() };
+    assert_eq!(cluster.order(0, bootstrap), OrderOutcome::Done);
+    assert_eq!(cluster.order(0, update(2)), OrderOutcome::Done);
+    assert_eq!(cluster.order(0, update(2)), OrderOutcome::Done);
+    let drop = Order::DropPartition { partition_id: PARTITION, table_id: TABLE };
+    for node in 0..3 {
+        assert_eq!(cluster.order(node, drop.clone()), OrderOutcome::Done);
+        assert_eq!(cluster.order(node, drop.clone()), OrderOutcome::Done);
+    }
+}
+
+#[test]
+fn a_definition_changes_on_every_replica_and_skips_no_version() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    assert!(matches!(cluster.order(0, update(3)), OrderOutcome::Refused { .. }));
+    assert!(matches!(cluster.order(1, update(2)), OrderOutcome::NotLeader { leader: Some(_) }));
+    assert_eq!(cluster.order(0, update(2)), OrderOutcome::Done);
+    cluster.ticks(3);
+    for node in 0..3 {
+        assert_eq!(cluster.report(node).unwrap().definition.schema_version, 2);
+    }
+}
+
+#[test]
+fn writes_under_way_while_the_definition_changes_are_all_done_once() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    let mut tokens = Vec::new();
+    for n in 0..30 {
+        tokens.push(cluster.send(0, add(n, "a", 1)));
+        if n % 10 == 5 {
+            let token = cluster.token();
+            let order = update(2 + n / 10);
+            cluster.step(0, cairn_replication::core::Input::Order { token, order });
+        }
+        if n % 3 == 0 {
+            cluster.flush(0);
+        }
+    }
+    cluster.ticks(5);
+    assert!(tokens.iter().all(|token| cluster.answers[token].is_ok()));
+    assert_eq!(cluster.get(0, "a"), Some(item("a", 30)));
+}
+
+/// "A node never drops data because a Table is absent; only an explicit order does it": and that names the table.
+#[test]
+fn a_partition_is_dropped_only_for_its_own_table() {
+    let mut cluster = Cluster::with_partition(1, 1);
+    cluster.write(0, put(1, "a", 1));
+    let order = Order::DropPartition { partition_id: PARTITION, table_id: TableId([1; 16]) };
+    assert!(matches!(cluster.order(0, order), OrderOutcome::Refused { .. }));
+    assert_eq!(cluster.get(0, "a"), Some(item("a", 1)));
+    let order = Order::DropPartition { partition_id: PARTITION, table_id: TABLE };
+    assert_eq!(cluster.order(0, order), OrderOutcome::Done);
+    assert!(cluster.report(0).is_none());
+    // Gone for good, across a restart too.
+    cluster.crash(0);
+    cluster.start(0);
+    let again = Order::Bootstrap { descriptor: descriptor(1), definition: definition() };
+    assert!(matches!(cluster.order(0, again), OrderOutcome::Refused { .. }));
+}
