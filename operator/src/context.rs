@@ -21,7 +21,7 @@ use std::{
     fmt::Debug,
     sync::{Arc, PoisonError, RwLock},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 /// A Table as it was read, or why it could not be.
 pub type GuardedTable = DeserializeGuard<Table>;
@@ -38,6 +38,8 @@ pub struct Shared {
     pub metrics: Metrics,
     pub authority: RwLock<Arc<Authority>>,
     pub rolling: Rolling,
+    /// Held while a table is given its id and its placements: two that claim one name must not both find it free.
+    pub placing: Mutex<()>,
     /// Rung when a group or an access key changed, so that the routers' Secret is looked at.
     pub fleet_changed: Notify,
 }

@@ -36,7 +36,7 @@ use kube::{
 use std::sync::{Arc, RwLock};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::Notify,
+    sync::{Mutex, Notify},
 };
 
 /// How many objects of one kind are reconciled at once.
@@ -116,6 +116,7 @@ impl Shared {
             metrics,
             authority: RwLock::new(Arc::new(authority)),
             rolling: Rolling::default(),
+            placing: Mutex::default(),
             fleet_changed: Notify::new(),
         }
     }

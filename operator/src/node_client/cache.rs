@@ -59,15 +59,14 @@ impl Reports {
         report
     }
 
-    /// Gives an order; what was heard of the node before is forgotten.
+    /// Gives an order; what was heard of the group before is forgotten, for an order to one node changes others.
     pub async fn order(&self, target: &Target, order: &Order) -> Result<OrderOutcome, NodeError> {
         let outcome = self.nodes.order(target, order).await;
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).remove(target);
+        self.retain(|other| other.identity != target.identity);
         outcome
     }
 
-    /// Forgets nodes that are no more.
-    pub fn retain(&self, mut is_there: impl FnMut(&Target) -> bool) {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).retain(|target, _| is_there(target));
+    fn retain(&self, mut keeps: impl FnMut(&Target) -> bool) {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).retain(|target, _| keeps(target));
     }
 }

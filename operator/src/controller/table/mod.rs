@@ -34,7 +34,11 @@ use cairn_model::{
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{ResourceExt, api::PostParams, runtime::controller::Action};
+use kube::{
+    ResourceExt,
+    api::{ListParams, PostParams},
+    runtime::controller::Action,
+};
 use observation::{Answers, Observation};
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
@@ -238,6 +242,12 @@ async fn place(
     let known = group.status.clone().unwrap_or_default();
     if !placement::a_zone_has_answered(&known.zones, nodes, answers) {
         return Ok(Placed::Waits(format!("waiting for the storage nodes of {}", group.name_any())));
+    }
+    let _alone = ctx.placing.lock().await;
+    let in_namespace = ctx.api::<Table>(&validated.account).list(&ListParams::default()).await;
+    let in_namespace = in_namespace.while_doing(|| format!("list the tables of {}", validated.account))?;
+    if let Err(refusal) = validate::validate(&validated.table, &in_namespace.items) {
+        return Ok(Placed::Refused(refusal));
     }
     let group = expiry::break_fence(ctx, &validated.account, &group.name_any()).await?;
     if group.metadata.deletion_timestamp.is_some() {

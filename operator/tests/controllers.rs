@@ -1,0 +1,263 @@
+//! The controllers against a real API server; kubelets and storage nodes are played.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use cairn_crds::{ADOPT_ANNOTATION, StorageGroup, Table};
+use cairn_model::node::ReplicaState;
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{PersistentVolumeClaim, Pod, Secret},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
+    storage::v1::StorageClass,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use support::{World, api_server::ApiServer, wait};
+
+/// All scenes on one API server: to start one takes longer than any of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_controllers_on_a_real_api_server() {
+    if let Some(path) = std::env::var_os("CAIRN_TEST_LOG") {
+        let log = std::fs::File::create(path).unwrap();
+        let filter = tracing_subscriber::EnvFilter::new("cairn_operator=debug,kube_runtime=info");
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(log).init();
+    }
+    let Some(server) = ApiServer::start().await else { return };
+    a_first_table_brings_its_group_and_the_next_is_active_within_two_seconds(&server).await;
+    a_definition_follows_the_spec(&server).await;
+    a_deleted_tables_data_is_dropped_everywhere(&server).await;
+    data_under_the_name_waits_for_a_person(&server).await;
+    a_name_and_a_missing_feature_are_refused(&server).await;
+    a_damaged_replica_and_an_emptied_volume_are_replaced(&server).await;
+    a_rollout_takes_one_pod_at_a_time(&server).await;
+    volumes_grow(&server).await;
+    access_keys_reach_the_routers(&server).await;
+    an_empty_group_is_removed_and_a_new_table_brings_it_back(&server).await;
+}
+
+async fn merge<K>(api: &Api<K>, name: &str, patch: Value) -> K
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap()
+}
+
+async fn a_first_table_brings_its_group_and_the_next_is_active_within_two_seconds(server: &ApiServer) {
+    let world = World::new(server, "first").await;
+    world.create_table("users", "").await;
+    let status = wait("all zones to have the table", || async {
+        let status = world.wait_active("users").await.status.unwrap();
+        (status.zones_ready.as_deref() == Some("3/3")).then_some(status)
+    })
+    .await;
+    assert_eq!(status.table_arn.as_deref(), Some("arn:aws:dynamodb:east:first:table/users"));
+    assert_eq!(status.item_count, Some(7));
+    assert_eq!(status.placements.unwrap()[0].members.len(), 3);
+    let group = world.group("default").await;
+    assert_eq!(group.status.unwrap().zones, ["zone-a", "zone-b", "zone-c"]);
+    assert_eq!(world.api::<StatefulSet>().list(&ListParams::default()).await.unwrap().items.len(), 3);
+    assert!(world.api::<PodDisruptionBudget>().get("cairn-default").await.is_ok());
+    assert!(world.api::<NetworkPolicy>().get("cairn-default").await.is_ok());
+    assert!(world.api::<Secret>().get("cairn-default-tls").await.unwrap().data.unwrap().contains_key("tls.crt"));
+
+    #[allow(clippy::disallowed_methods)]
+    let started = Instant::now();
+    world.create_table("scores", "").await;
+    world.wait_active("scores").await;
+    let took = started.elapsed();
+    eprintln!("a table on a standing group was ACTIVE after {took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+async fn a_definition_follows_the_spec(server: &ApiServer) {
+    let world = World::new(server, "update").await;
+    world.create_table("users", "").await;
+    world.wait_active("users").await;
+    let throughput = json!({"readCapacityUnits": 3, "writeCapacityUnits": 4});
+    let spec = json!({"spec": {"billingMode": "PROVISIONED", "provisionedThroughput": throughput}});
+    merge(&world.api::<Table>(), "users", spec).await;
+    wait("the definition to change", || async {
+        let status = world.table("users").await.status.unwrap();
+        (status.schema_version == Some(2) && status.table_status == Some(cairn_model::table::TableStatus::Active))
+            .then_some(())
+    })
+    .await;
+    let leader = world.fleet.with(|nodes| nodes.values().next().unwrap().replicas[0].clone());
+    assert_eq!(leader.definition.provisioned_throughput.unwrap().write_capacity_units, 4);
+}
+
+async fn a_deleted_tables_data_is_dropped_everywhere(server: &ApiServer) {
+    let world = World::new(server, "delete").await;
+    world.create_table("users", "").await;
+    let first = world.wait_active("users").await;
+    world.api::<Table>().delete("users", &DeleteParams::default()).await.unwrap();
+    wait("the table to go", || async { world.api::<Table>().get_opt("users").await.unwrap().is_none().then_some(()) })
+        .await;
+    world.create_table("users", "").await;
+    let second = world.wait_active("users").await;
+    assert_ne!(first.status.unwrap().table_id, second.status.as_ref().unwrap().table_id);
+    wait("the data to be dropped", || async {
+        let left = world.group("default").await.status.unwrap().pending_drops;
+        let held = world.fleet.with(|nodes| nodes.values().map(|node| node.replicas.len()).sum::<usize>());
+        (left.is_empty() && held == 3).then_some(())
+    })
+    .await;
+}
+
+async fn data_under_the_name_waits_for_a_person(server: &ApiServer) {
+    let world = World::new(server, "adopt").await;
+    world.create_table("users", "").await;
+    let id = world.wait_active("users").await.status.unwrap().table_id.unwrap();
+    // As after a restored etcd: the Table is gone without its controller having seen it go.
+    let fleet_before = world.fleet.clone();
+    drop(world);
+    let tables: Api<Table> = Api::namespaced(server.client.clone(), "adopt");
+    merge(&tables, "users", json!({"metadata": {"finalizers": null}})).await;
+    tables.delete("users", &DeleteParams::default()).await.unwrap();
+    let world = World::resume(server, "adopt", fleet_before);
+    world.create_table("users", "").await;
+    let message = world.wait_reason("users", "AdoptionRequired").await;
+    assert!(message.contains(&id), "{message}");
+    assert!(world.table("users").await.status.unwrap().placements.is_none());
+    merge(&tables, "users", json!({"metadata": {"annotations": {ADOPT_ANNOTATION: id}}})).await;
+    let status = world.wait_active("users").await.status.unwrap();
+    assert_eq!((status.table_id, status.item_count), (Some(id), Some(7)));
+}
+
+async fn a_name_and_a_missing_feature_are_refused(server: &ApiServer) {
+    let world = World::new(server, "refuse").await;
+    world.create_table("users", "").await;
+    world.wait_active("users").await;
+    world.create_table("again", ", tableName: users").await;
+    world.create_table("expiring", ", timeToLive: {enabled: true, attributeName: at}").await;
+    assert!(world.wait_reason("again", "NameTaken").await.contains("users"));
+    assert!(world.wait_reason("expiring", "FeatureMissing").await.contains("spec.timeToLive"));
+    world.api::<Table>().delete("users", &DeleteParams::default()).await.unwrap();
+    world.wait_active("again").await;
+}
+
+async fn a_damaged_replica_and_an_emptied_volume_are_replaced(server: &ApiServer) {
+    let world = World::new(server, "repair").await;
+    world.create_table("users", "").await;
+    world.wait_active("users").await;
+    let follower = world.fleet.with(|nodes| {
+        let (address, node) = nodes.iter_mut().find(|(_, n)| n.replicas[0].state != ReplicaState::Leader).unwrap();
+        node.replicas[0].state = ReplicaState::Damaged("torn".into());
+        address.clone()
+    });
+    wait("the damaged replica to be replaced", || async {
+        world.fleet.with(|nodes| nodes[&follower].replicas.iter().any(|r| r.replica_id.0 == 4).then_some(()))
+    })
+    .await;
+    world.fleet.with(|nodes| {
+        let node = nodes.get_mut(&follower).unwrap();
+        node.node_id.0[0] ^= 0xff;
+        node.replicas.clear();
+    });
+    wait("the emptied volume to be filled", || async {
+        world.fleet.with(|nodes| nodes[&follower].replicas.iter().any(|r| r.replica_id.0 == 5).then_some(()))
+    })
+    .await;
+}
+
+async fn a_rollout_takes_one_pod_at_a_time(server: &ApiServer) {
+    let world = World::new(server, "rollout").await;
+    world.create_table("users", "").await;
+    world.wait_active("users").await;
+    let pods = world.api::<Pod>();
+    let before: Vec<_> = pods.list(&ListParams::default()).await.unwrap().iter().map(ResourceExt::uid).collect();
+    let resources = json!({"spec": {"resources": {"limits": {"memory": "2Gi"}}}});
+    merge(&world.api::<StorageGroup>(), "default", resources).await;
+    wait("every pod to be replaced", || async {
+        let now = pods.list(&ListParams::default()).await.unwrap();
+        assert!(now.items.len() >= 2, "two pods were gone at once");
+        let is_new = now.iter().all(|pod| !before.contains(&pod.uid()));
+        (now.items.len() == 3 && is_new).then_some(())
+    })
+    .await;
+}
+
+async fn volumes_grow(server: &ApiServer) {
+    let class = json!({"metadata": {"name": "growing"}, "provisioner": "none", "allowVolumeExpansion": true});
+    let classes: Api<StorageClass> = Api::all(server.client.clone());
+    classes.create(&PostParams::default(), &serde_json::from_value(class).unwrap()).await.unwrap();
+    let defaults = "{volume: {size: 1Gi, storageClassName: growing}}";
+    let world = World::with_defaults(server, "volumes", defaults, &[]).await;
+    world.create_table("users", "").await;
+    world.wait_active("users").await;
+    merge(&world.api::<StorageGroup>(), "default", json!({"spec": {"volume": {"size": "2Gi"}}})).await;
+    wait("claims to grow and their sets to be deleted around the pods", || async {
+        let claims = world.api::<PersistentVolumeClaim>().list(&ListParams::default()).await.unwrap();
+        let is_grown = claims.iter().all(|claim| {
+            let requests = claim.spec.clone().unwrap().resources.unwrap().requests.unwrap();
+            requests["storage"].0 == "2Gi"
+        });
+        // There is no garbage collector here to let the orphans go.
+        let sets = world.api::<StatefulSet>();
+        for set in sets.list(&ListParams::default()).await.unwrap() {
+            if set.metadata.deletion_timestamp.is_some() {
+                merge(&sets, &set.name_any(), json!({"metadata": {"finalizers": null}})).await;
+            }
+        }
+        let sets = sets.list(&ListParams::default()).await.unwrap();
+        let is_new =
+            sets.iter().all(|set| cairn_operator::controller::storage_group::volumes::set_size(set) == Some("2Gi"));
+        (is_grown && is_new && sets.items.len() == 3).then_some(())
+    })
+    .await;
+    assert_eq!(world.api::<Pod>().list(&ListParams::default()).await.unwrap().items.len(), 3);
+}
+
+async fn access_keys_reach_the_routers(server: &ApiServer) {
+    let world = World::new(server, "keys").await;
+    let secret = |name: &str, more: Value| {
+        let mut data = json!({"accessKeyId": "AKIAGAME0000EXAMPLE1", "secretAccessKey": "hidden"});
+        data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let secret =
+            json!({"metadata": {"name": name, "labels": {"cairn.dev/credentials": "true"}}, "stringData": data});
+        serde_json::from_value::<Secret>(secret).unwrap()
+    };
+    let secrets = world.api::<Secret>();
+    let with_policy = secret("limited", json!({"policy": "{}", "accessKeyId": "AKIAGAME0000EXAMPLE2"}));
+    secrets.create(&PostParams::default(), &secret("service", json!({}))).await.unwrap();
+    secrets.create(&PostParams::default(), &with_policy).await.unwrap();
+    world.create_table("users", "").await;
+    wait("the routers' Secret", || async {
+        let fleet = secrets.get_opt("cairn-fleet").await.unwrap()?;
+        let text = |key: &str| String::from_utf8(fleet.data.as_ref().unwrap()[key].0.clone()).unwrap();
+        let (keys, groups) = (text("credentials.json"), text("fleet.json"));
+        assert!(!keys.contains("EXAMPLE2"), "{keys}");
+        (keys.contains(r#""account":"keys""#) && groups.matches(":7400").count() == 3).then_some(())
+    })
+    .await;
+    secrets.delete("service", &DeleteParams::default()).await.unwrap();
+    wait("the key to go", || async {
+        let fleet = secrets.get("cairn-fleet").await.unwrap();
+        let keys = String::from_utf8(fleet.data.unwrap()["credentials.json"].0.clone()).unwrap();
+        (!keys.contains("AKIA")).then_some(())
+    })
+    .await;
+}
+
+async fn an_empty_group_is_removed_and_a_new_table_brings_it_back(server: &ApiServer) {
+    let flags = ["--empty-group-retention-seconds=1"];
+    let world = World::with_defaults(server, "expiry", "{volume: {size: 1Gi}}", &flags).await;
+    world.create_table("users", "").await;
+    world.wait_active("users").await;
+    let first = world.group("default").await.uid();
+    world.api::<Table>().delete("users", &DeleteParams::default()).await.unwrap();
+    wait("the group to go", || async {
+        world.api::<StorageGroup>().get_opt("default").await.unwrap().is_none().then_some(())
+    })
+    .await;
+    world.create_table("users", "").await;
+    world.wait_active("users").await;
+    assert_ne!(world.group("default").await.uid(), first);
+}

@@ -1,0 +1,180 @@
+//! What a bare API server lacks: kubelets that run pods, and storage nodes that answer and take orders.
+
+use cairn_model::{
+    descriptor::{Member, MemberRole},
+    ids::{NodeId, ReplicaId},
+    node::{NodeReport, Order, OrderOutcome, ReplicaReport, ReplicaState},
+};
+use cairn_operator::node_client::{NodeError, Nodes, Target};
+use futures::future::BoxFuture;
+use k8s_openapi::api::{
+    apps::v1::StatefulSet,
+    core::v1::{PersistentVolumeClaim, Pod},
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+/// Storage nodes by address.
+#[derive(Clone, Default)]
+pub(crate) struct Fleet(Arc<Mutex<BTreeMap<String, NodeReport>>>);
+
+impl Fleet {
+    /// Looks at a node, or changes it.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut BTreeMap<String, NodeReport>) -> T) -> T {
+        look(&mut self.0.lock().unwrap())
+    }
+
+    fn come_up(&self, namespace: &str, group: &str, zone: &str, pod: &str) {
+        let address = format!("{pod}.cairn-{group}.{namespace}.svc.cluster.local:7400");
+        self.with(|nodes| {
+            nodes.entry(address).or_insert_with(|| NodeReport {
+                node_id: NodeId(uuid::Uuid::new_v4().into_bytes()),
+                region: "east".into(),
+                account: namespace.into(),
+                group: group.into(),
+                zone: zone.into(),
+                version: "0".into(),
+                replicas: Vec::new(),
+                disk_free_bytes: 1,
+                disk_total_bytes: 2,
+                disk_full: false,
+            });
+        });
+    }
+
+    fn take(&self, target: &Target, order: &Order) -> OrderOutcome {
+        self.with(|nodes| match order {
+            Order::Bootstrap { descriptor, definition } => {
+                for member in &descriptor.members {
+                    let Some(node) = nodes.get_mut(&member.address).filter(|node| node.node_id == member.node_id)
+                    else {
+                        continue;
+                    };
+                    let leads = member.address == target.address;
+                    node.replicas.push(ReplicaReport {
+                        replica_id: member.replica_id,
+                        descriptor: descriptor.clone(),
+                        definition: definition.clone(),
+                        state: if leads { ReplicaState::Leader } else { ReplicaState::Follower },
+                        leader: None,
+                        term: 1,
+                        applied_index: 1,
+                        caught_up: true,
+                        item_count: 7,
+                        size_bytes: 700,
+                    });
+                }
+                OrderOutcome::Done
+            }
+            Order::UpdateDefinition { partition_id, definition } => {
+                for replica in replicas(nodes).filter(|r| r.descriptor.partition_id == *partition_id) {
+                    replica.definition = definition.clone();
+                }
+                OrderOutcome::Done
+            }
+            Order::ReplaceReplica { partition_id, replace, node_id, zone, address } => {
+                let held = replicas(nodes).find(|r| r.descriptor.partition_id == *partition_id).unwrap().clone();
+                let mut descriptor = held.descriptor.clone();
+                descriptor.epoch += 1;
+                descriptor.members.retain(|member| member.replica_id != *replace);
+                let replica_id = ReplicaId(descriptor.next_replica_id);
+                descriptor.next_replica_id += 1;
+                descriptor.members.push(Member {
+                    replica_id,
+                    node_id: *node_id,
+                    zone: zone.clone(),
+                    address: address.clone(),
+                    role: MemberRole::Voter,
+                });
+                for replica in replicas(nodes).filter(|r| r.descriptor.partition_id == *partition_id) {
+                    replica.descriptor = descriptor.clone();
+                }
+                let state = ReplicaState::Follower;
+                let node = nodes.get_mut(address).unwrap();
+                node.replicas.push(ReplicaReport { replica_id, descriptor, state, ..held });
+                OrderOutcome::Done
+            }
+            Order::DropPartition { partition_id, .. } => {
+                let node = nodes.get_mut(&target.address).unwrap();
+                node.replicas.retain(|replica| replica.descriptor.partition_id != *partition_id);
+                OrderOutcome::Done
+            }
+        })
+    }
+}
+
+fn replicas(nodes: &mut BTreeMap<String, NodeReport>) -> impl Iterator<Item = &mut ReplicaReport> {
+    nodes.values_mut().flat_map(|node| &mut node.replicas)
+}
+
+impl Nodes for Fleet {
+    fn report<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<NodeReport, NodeError>> {
+        let report = self.with(|nodes| nodes.get(&target.address).cloned());
+        Box::pin(async move { report.ok_or(NodeError::Timeout(Duration::ZERO)) })
+    }
+
+    fn order<'a>(&'a self, target: &'a Target, order: &'a Order) -> BoxFuture<'a, Result<OrderOutcome, NodeError>> {
+        Box::pin(async move { Ok(self.take(target, order)) })
+    }
+}
+
+/// Runs the pods of a namespace's StatefulSets, as the StatefulSet controller and the kubelets would: each is Ready at once.
+pub(crate) async fn run_pods(client: Client, namespace: String, fleet: Fleet) {
+    let sets: Api<StatefulSet> = Api::namespaced(client.clone(), &namespace);
+    loop {
+        for set in sets.list(&ListParams::default()).await.unwrap() {
+            if set.metadata.deletion_timestamp.is_none() {
+                run_set(&client, &namespace, &set, &fleet).await;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn run_set(client: &Client, namespace: &str, set: &StatefulSet, fleet: &Fleet) {
+    let sets: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
+    let spec = set.spec.clone().unwrap();
+    // A hash of the template, as far as the tests change it.
+    let template = serde_json::to_string(&spec.template).unwrap();
+    let revision = format!("r{}", cairn_crds::short_hash(&template));
+    let status =
+        json!({"status": {"replicas": 1, "observedGeneration": set.metadata.generation, "updateRevision": revision}});
+    let _ = sets.patch_status(&set.name_any(), &PatchParams::default(), &Patch::Merge(&status)).await;
+    for ordinal in 0..spec.replicas.unwrap() {
+        let name = format!("{}-{ordinal}", set.name_any());
+        let claim_name = format!("data-{name}");
+        if claims.get_opt(&claim_name).await.unwrap().is_none() {
+            let template = spec.volume_claim_templates.clone().unwrap().remove(0);
+            let mut claim = template;
+            claim.metadata.name = Some(claim_name.clone());
+            claims.create(&PostParams::default(), &claim).await.unwrap();
+            let bound = json!({"status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}});
+            claims.patch_status(&claim_name, &PatchParams::default(), &Patch::Merge(&bound)).await.unwrap();
+        }
+        if pods.get_opt(&name).await.unwrap().is_some() {
+            continue;
+        }
+        let mut labels = spec.template.metadata.clone().unwrap().labels.unwrap();
+        labels.insert("controller-revision-hash".into(), revision.clone());
+        let pod = json!({
+            "metadata": {"name": name, "labels": labels},
+            "spec": {"containers": [{"name": "storage", "image": "none"}]},
+        });
+        if pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.is_err() {
+            continue;
+        }
+        fleet.come_up(namespace, &labels["cairn.dev/group"], &labels["cairn.dev/zone"], &name);
+        let ready = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+        let _ = pods.patch_status(&name, &PatchParams::default(), &Patch::Merge(&ready)).await;
+    }
+}
