@@ -1,0 +1,185 @@
+//! The operator of the simulation: orders what must be, again and again, until the nodes report that it is.
+
+use crate::node::{address, slot_of, zone};
+use cairn_model::{
+    descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
+    ids::{NodeId, PartitionId, ReplicaId, TableId},
+    node::{Order, OrderOutcome, ReplicaReport, ReplicaState},
+    table::{BillingMode, TableDefinition},
+};
+use rand::{Rng, rngs::StdRng};
+
+pub fn table_id(table: usize) -> TableId {
+    TableId([table as u8 + 1; 16])
+}
+
+pub fn partition_id(table: usize) -> PartitionId {
+    PartitionId([table as u8 + 0x11; 16])
+}
+
+pub fn definition(table: usize) -> TableDefinition {
+    TableDefinition {
+        account: "local".into(),
+        table_name: format!("table-{table}"),
+        table_id: table_id(table),
+        schema_version: 1,
+        key_schema: crate::request::key_schema(),
+        billing_mode: BillingMode::PayPerRequest,
+        provisioned_throughput: None,
+        table_class: None,
+        deletion_protection_enabled: false,
+        creation_time_ms: 1_790_000_000_000,
+    }
+}
+
+/// The first descriptor of a table's partition, with a voter on each of `nodes`.
+pub fn descriptor(table: usize, nodes: &[(usize, NodeId)]) -> PartitionDescriptor {
+    let members: Vec<Member> = nodes
+        .iter()
+        .zip(1..)
+        .map(|(&(slot, node_id), replica)| Member {
+            replica_id: ReplicaId(replica),
+            node_id,
+            zone: zone(slot),
+            address: address(slot),
+            role: MemberRole::Voter,
+        })
+        .collect();
+    PartitionDescriptor {
+        partition_id: partition_id(table),
+        table_id: table_id(table),
+        range: KeyRange::default(),
+        epoch: 1,
+        next_replica_id: members.len() as u64 + 1,
+        members,
+        parents: Vec::new(),
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Aim {
+    Bootstrapped(Box<PartitionDescriptor>),
+    /// A replica on the node `new` at `slot` instead of the one given.
+    Replaced {
+        old: ReplicaId,
+        new: NodeId,
+        slot: usize,
+    },
+    Defined {
+        schema_version: u64,
+    },
+}
+
+/// Something to be brought about.
+#[derive(Clone, Debug)]
+struct Job {
+    table: usize,
+    aim: Aim,
+    /// The node to order it from next.
+    target: usize,
+    done: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Operator {
+    jobs: Vec<Job>,
+}
+
+impl Operator {
+    pub fn bootstrap(&mut self, table: usize, slot: usize, descriptor: PartitionDescriptor) {
+        self.jobs.push(Job { table, aim: Aim::Bootstrapped(Box::new(descriptor)), target: slot, done: false });
+    }
+
+    /// The volume of a node is gone, or a replica is damaged: it needs another in its place.
+    pub fn replace(&mut self, table: usize, old: ReplicaId, new: NodeId, slot: usize) {
+        let known = self
+            .jobs
+            .iter()
+            .any(|job| job.table == table && matches!(job.aim, Aim::Replaced { old: replaced, .. } if replaced == old));
+        if !known {
+            self.jobs.push(Job { table, aim: Aim::Replaced { old, new, slot }, target: 0, done: false });
+        }
+    }
+
+    pub fn change_definition(&mut self, table: usize) {
+        let changes = self.jobs.iter().filter(|job| job.table == table && matches!(job.aim, Aim::Defined { .. }));
+        let schema_version = changes.count() as u64 + 2;
+        self.jobs.push(Job { table, aim: Aim::Defined { schema_version }, target: 0, done: false });
+    }
+
+    /// True when there is nothing left to do but change definitions.
+    pub fn is_steady(&self) -> bool {
+        self.jobs.iter().all(|job| job.done || matches!(job.aim, Aim::Defined { .. }))
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.jobs.iter().all(|job| job.done)
+    }
+
+    pub fn unfinished(&self) -> Vec<String> {
+        self.jobs.iter().filter(|job| !job.done).map(|job| format!("table {}: {:?}", job.table, job.aim)).collect()
+    }
+
+    /// The orders to give now: job, slot and order. `reports` is what the live nodes say.
+    pub fn orders(&mut self, reports: &[ReplicaReport], random: &mut StdRng) -> Vec<(usize, usize, Order)> {
+        let mut orders = Vec::new();
+        for at in 0..self.jobs.len() {
+            let job = &mut self.jobs[at];
+            let of_table = || reports.iter().filter(|report| report.descriptor.table_id == table_id(job.table));
+            if !job.done && !matches!(job.aim, Aim::Bootstrapped(_)) {
+                job.done =
+                    of_table().filter(|report| report.state == ReplicaState::Leader).any(|leader| match &job.aim {
+                        Aim::Replaced { old, new, .. } => is_replaced(&leader.descriptor, *old, *new),
+                        Aim::Defined { schema_version } => leader.definition.schema_version >= *schema_version,
+                        Aim::Bootstrapped(_) => false,
+                    });
+            }
+            if job.done {
+                continue;
+            }
+            let order = match &job.aim {
+                Aim::Bootstrapped(descriptor) => {
+                    Order::Bootstrap { descriptor: descriptor.as_ref().clone(), definition: definition(job.table) }
+                }
+                Aim::Replaced { old, new, slot } => Order::ReplaceReplica {
+                    partition_id: partition_id(job.table),
+                    replace: *old,
+                    node_id: *new,
+                    zone: zone(*slot),
+                    address: address(*slot),
+                },
+                Aim::Defined { schema_version } => Order::UpdateDefinition {
+                    partition_id: partition_id(job.table),
+                    definition: TableDefinition { schema_version: *schema_version, ..definition(job.table) },
+                },
+            };
+            let target = job.target;
+            if !matches!(job.aim, Aim::Bootstrapped(_)) {
+                // Until an answer points to the leader.
+                job.target = random.random_range(0..crate::plan::NODES);
+            }
+            orders.push((at, target, order));
+            if matches!(job.aim, Aim::Bootstrapped(_)) {
+                continue;
+            }
+            // One change of a table at a time, as the real operator does it.
+            break;
+        }
+        orders
+    }
+
+    pub fn receive(&mut self, job: usize, outcome: &OrderOutcome) {
+        let job = &mut self.jobs[job];
+        match outcome {
+            OrderOutcome::Done if matches!(job.aim, Aim::Bootstrapped(_)) => job.done = true,
+            OrderOutcome::NotLeader { leader: Some(leader) } => job.target = slot_of(leader).unwrap_or(job.target),
+            _ => {}
+        }
+    }
+}
+
+fn is_replaced(descriptor: &PartitionDescriptor, old: ReplicaId, new: NodeId) -> bool {
+    let members = &descriptor.members;
+    members.iter().all(|member| member.replica_id != old)
+        && members.iter().any(|member| member.node_id == new && member.role == MemberRole::Voter)
+}
