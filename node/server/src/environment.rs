@@ -1,6 +1,5 @@
 //! The machine's clocks and randomness: the one place of this program that takes them from where they are.
 
-use cairn_replication::{Clock, Now};
 use std::time::Duration;
 
 /// Milliseconds since the Unix epoch, by the wall clock.
@@ -31,11 +30,5 @@ impl cairn_api::Environment for SystemEnvironment {
 
     fn unique_id(&self) -> [u8; 16] {
         uuid::Uuid::new_v4().into_bytes()
-    }
-}
-
-impl Clock for SystemEnvironment {
-    fn now(&self) -> Now {
-        Now { wall_ms: wall_ms(), boot_ms: u64::try_from(boot().as_millis()).unwrap_or(u64::MAX) }
     }
 }

@@ -1,2 +1,128 @@
 //! A storage node's engine, log and driver over its data folder, as the roles `dev` and `storage` both have it.
 
+use crate::{disk::Disk, node_gauges::NodeGauges};
+use anyhow::Context;
+use cairn_engine::{Engine, FjallOptions, FjallStore, Folder, Owner};
+use cairn_model::ids::NodeId;
+use cairn_replication::{CoreConfig, Host, HostConfig, Metrics, SystemClock, Transport, log::{EngineLog, OnDamage}};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+/// What a write is told while the volume is nearly full.
+pub const DISK_FULL: &str = "the storage node's volume is nearly full and takes no writes: grow it or delete data";
+
+/// The length of a tick: a leader that dies is replaced one or two seconds later.
+const TICK: Duration = Duration::from_millis(100);
+const DISK_INTERVAL: Duration = Duration::from_secs(1);
+/// For a peer to take over the leadership of a node that stops.
+const HAND_OVER_DEADLINE: Duration = Duration::from_secs(3);
+/// Where a container's kernel tells the memory it may use.
+const MEMORY_LIMIT_FILE: &str = "/sys/fs/cgroup/memory.max";
+
+/// A data folder that is this node's, opened and checked, before the node takes part in anything.
+pub struct OpenFolder {
+    path: PathBuf,
+    folder: Folder,
+    engine: Arc<Engine<FjallStore>>,
+    log: EngineLog,
+}
+
+impl OpenFolder {
+    /// Opens the folder; refuses it with a message that names the file and says what to do.
+    ///
+    /// A damaged log is refused, or set aside if its replicas can be replaced from peers.
+    pub async fn open(
+        path: PathBuf,
+        owner: Owner,
+        memory_limit: Option<u64>,
+        on_damage: OnDamage,
+    ) -> anyhow::Result<Self> {
+        tokio::task::spawn_blocking(move || Self::open_blocking(path, &owner, memory_limit, on_damage)).await?
+    }
+
+    fn open_blocking(
+        path: PathBuf,
+        owner: &Owner,
+        memory_limit: Option<u64>,
+        on_damage: OnDamage,
+    ) -> anyhow::Result<Self> {
+        let new_id = NodeId(uuid::Uuid::new_v4().into_bytes());
+        let folder = Folder::open(&path, owner, new_id)?;
+        let options = memory_limit.or_else(container_memory).map_or_else(FjallOptions::default, FjallOptions::for_memory);
+        let store = FjallStore::open(&folder.items(), &folder.marker(), options)?;
+        let engine = Engine::open(store)
+            .with_context(|| format!("failed to read the data in {} (nothing was changed)", path.display()))?;
+        let engine = Arc::new(engine);
+        let opened = EngineLog::open(&folder.log(), &engine, on_damage)?;
+        Ok(Self { path, folder, engine, log: opened.log })
+    }
+
+    pub fn node_id(&self) -> NodeId {
+        self.folder.node_id()
+    }
+
+    /// Takes up the replicas and takes part from now on.
+    pub fn start(self, transport: Arc<dyn Transport>, registry: &prometheus::Registry) -> anyhow::Result<Arc<Node>> {
+        let id = self.folder.node_id();
+        let mut core = CoreConfig::new(id, uuid::Uuid::new_v4().as_u64_pair().0);
+        let metrics = Metrics::new()?;
+        metrics.register(registry)?;
+        core.metrics = Some(metrics);
+        let config = HostConfig {
+            core,
+            tick: TICK,
+            on_fatal: Box::new(|error| {
+                tracing::error!(error, "the disk can't be trusted any more; the process ends, and starts from what is durable");
+                std::process::abort();
+            }),
+        };
+        let host = Host::start(config, self.engine, self.log, Arc::new(SystemClock), transport)?;
+        let disk = Arc::new(Disk::new(self.path));
+        registry.register(Box::new(NodeGauges::new(host.clone(), disk.clone())?))?;
+        let node = Arc::new(Node { id, host, disk, _folder: self.folder });
+        let disk = Arc::downgrade(&node.disk);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(DISK_INTERVAL).await;
+                let Some(disk) = disk.upgrade() else { return };
+                if tokio::task::spawn_blocking(move || disk.look()).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(node)
+    }
+}
+
+fn container_memory() -> Option<u64> {
+    std::fs::read_to_string(MEMORY_LIMIT_FILE).ok()?.trim().parse().ok()
+}
+
+/// A running storage node.
+#[derive(Debug)]
+pub struct Node {
+    id: NodeId,
+    host: Host,
+    disk: Arc<Disk>,
+    /// Holds the folder's lock.
+    _folder: Folder,
+}
+
+impl Node {
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// Gives leadership away, makes everything durable, and stops.
+    pub async fn stop(&self) {
+        let _ = tokio::time::timeout(HAND_OVER_DEADLINE, self.host.hand_over()).await;
+        self.host.stop().await;
+    }
+}

@@ -19,6 +19,7 @@ use cairn_model::{
 };
 use cairn_replication::{
     Host,
+    log::OnDamage,
     operation::{PartitionError, PartitionRequest},
     wire::{PartitionAnswer, PartitionCall},
 };
@@ -129,7 +130,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     );
     let owner =
         Owner { region: arguments.region.clone(), account: arguments.account.clone(), group: arguments.group.clone() };
-    let folder = OpenFolder::open(arguments.data, owner.clone(), arguments.memory_limit).await?;
+    let folder = OpenFolder::open(arguments.data, owner.clone(), arguments.memory_limit, OnDamage::SetAside).await?;
     let client = NodeClient::new(tls.clone(), arguments.region);
     let group = GroupName { account: arguments.account, group: arguments.group };
     let transport = PeerTransport::new(folder.node_id(), group, client);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Credentials};
 use cairn_engine::Owner;
 use cairn_model::descriptor::Member;
-use cairn_replication::Transport;
+use cairn_replication::{Transport, log::OnDamage};
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc};
 use tables::{ACCOUNT, LocalTables};
 use tokio::net::TcpListener;
@@ -77,7 +77,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let listen = listener.local_addr()?;
     let registry = prometheus::Registry::new();
     let owner = Owner { region: arguments.region.clone(), account: ACCOUNT.to_owned(), group: "dev".to_owned() };
-    let folder = OpenFolder::open(arguments.data.clone(), owner, None).await?;
+    let folder = OpenFolder::open(arguments.data.clone(), owner, None, OnDamage::Refuse).await?;
     let node = folder.start(Arc::new(NoPeers), &registry)?;
     let tables = LocalTables::new(node.clone(), arguments.region.clone());
     let backends = Backends {

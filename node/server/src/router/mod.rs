@@ -76,7 +76,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
     let kubernetes = kube::Client::try_default().await.context("failed to find out how to reach the API server")?;
     let namespaces: Vec<String> = arguments.watch_namespaces.into_iter().filter(|name| !name.is_empty()).collect();
-    let tables = tables::Tables::new(arguments.region.clone(), nodes.clone(), namespaces.clone());
+    let tables = tables::Tables::new(arguments.region.clone(), nodes.shared_routes(), namespaces.clone());
     if namespaces.is_empty() {
         tokio::spawn(watch::tables(kubernetes.clone(), None, tables.clone()));
     }
@@ -94,7 +94,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         catalog: Arc::new(KubernetesCatalog::new(kubernetes, tables, arguments.api_writes)),
         partitions: Arc::new(partitions::RemotePartitions::new(client, nodes, arguments.zone)),
         authentication: Authentication::Verify(fleet),
-        environment: Arc::new(SystemEnvironment::default()),
+        environment: Arc::new(SystemEnvironment),
     };
     let api = Arc::new(Api::new(ApiConfig::new(arguments.region), backends, &registry)?);
     let listener =

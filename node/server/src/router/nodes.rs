@@ -30,7 +30,7 @@ pub struct Nodes {
     fleet: Arc<Fleet>,
     file: PathBuf,
     known: Mutex<BTreeMap<String, KnownNode>>,
-    routes: ArcSwap<Routes>,
+    routes: Arc<ArcSwap<Routes>>,
     /// Leaders that answers told of since the last round of reports.
     leaders: Mutex<HashMap<PartitionId, ReplicaId>>,
     /// Addresses that did not answer and have not reported since.
@@ -63,7 +63,7 @@ impl Nodes {
             fleet,
             file,
             known: Mutex::new(known),
-            routes: ArcSwap::from_pointee(routes),
+            routes: Arc::new(ArcSwap::from_pointee(routes)),
             leaders: Mutex::default(),
             suspects: Mutex::default(),
             wanted: Notify::new(),
@@ -74,6 +74,11 @@ impl Nodes {
 
     pub fn routes(&self) -> Arc<Routes> {
         self.routes.load_full()
+    }
+
+    /// The map, for those who only read it.
+    pub fn shared_routes(&self) -> Arc<ArcSwap<Routes>> {
+        self.routes.clone()
     }
 
     pub fn leader_hint(&self, partition: PartitionId) -> Option<ReplicaId> {
@@ -126,8 +131,9 @@ impl Nodes {
                 group.nodes.iter().map(move |node| (name.clone(), node.address.clone())).collect::<Vec<_>>()
             })
             .collect();
-        let mut reports = futures::stream::iter(targets.iter().map(|(group, address)| async move {
-            (address.clone(), self.report(group, address).await)
+        let mut reports = futures::stream::iter(targets.clone().into_iter().map(|(group, address)| async move {
+            let report = self.report(&group, &address).await;
+            (address, report)
         }))
         .buffer_unordered(ASKED_AT_ONCE);
         while let Some((address, report)) = reports.next().await {

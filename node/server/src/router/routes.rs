@@ -130,3 +130,113 @@ struct Candidate<'a> {
     /// Applied index, items and bytes of the replica that has applied the most.
     counted: (u64, u64, u64),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use cairn_model::{
+        descriptor::{KeyRange, MemberRole},
+        ids::NodeId,
+        node::ReplicaReport,
+        table::{BillingMode, KeyAttribute, KeySchema, ScalarType},
+    };
+
+    const TABLE: TableId = TableId([1; 16]);
+
+    fn definition(schema_version: u64) -> TableDefinition {
+        TableDefinition {
+            account: "game".into(),
+            table_name: "users".into(),
+            table_id: TABLE,
+            schema_version,
+            key_schema: KeySchema { partition: KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S }, sort: None },
+            billing_mode: BillingMode::PayPerRequest,
+            provisioned_throughput: None,
+            table_class: None,
+            deletion_protection_enabled: false,
+            creation_time_ms: 0,
+        }
+    }
+
+    fn replica(partition: u8, range: (&'static [u8], &'static [u8]), epoch: u64) -> ReplicaReport {
+        let member = |id: u64| Member {
+            replica_id: ReplicaId(id),
+            node_id: NodeId([id as u8; 16]),
+            zone: format!("zone-{id}"),
+            address: format!("node-{id}:7400"),
+            role: MemberRole::Voter,
+        };
+        ReplicaReport {
+            replica_id: ReplicaId(1),
+            descriptor: PartitionDescriptor {
+                partition_id: PartitionId([partition; 16]),
+                table_id: TABLE,
+                range: KeyRange { start: Bytes::from_static(range.0), end: Bytes::from_static(range.1) },
+                epoch,
+                members: (1..=3).map(member).collect(),
+                next_replica_id: 4,
+                parents: Vec::new(),
+            },
+            definition: definition(epoch),
+            state: ReplicaState::Follower,
+            leader: None,
+            term: 1,
+            applied_index: epoch,
+            caught_up: true,
+            item_count: 10 * epoch,
+            size_bytes: 100 * epoch,
+        }
+    }
+
+    fn node(address: &str, replicas: Vec<ReplicaReport>) -> KnownNode {
+        KnownNode {
+            address: address.into(),
+            report: NodeReport {
+                node_id: NodeId([9; 16]),
+                region: "east".into(),
+                account: "game".into(),
+                group: "default".into(),
+                zone: "z".into(),
+                version: "0".into(),
+                replicas,
+                disk_free_bytes: 0,
+                disk_total_bytes: 0,
+                disk_full: false,
+            },
+        }
+    }
+
+    #[test]
+    fn a_key_is_found_in_the_partition_whose_range_holds_it() {
+        let nodes = [node("a", vec![replica(2, (b"m", b""), 1), replica(1, (b"", b"m"), 1)])];
+        let routes = Routes::from_reports(&nodes);
+        for (key, partition) in [(&b""[..], 1), (b"a", 1), (b"lzzz", 1), (b"m", 2), (b"zz", 2)] {
+            assert_eq!(routes.find(TABLE, key).unwrap().descriptor.partition_id, PartitionId([partition; 16]), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_the_keys_that_no_node_holds_is_not_guessed_at() {
+        let nodes = [node("a", vec![replica(1, (b"", b"g"), 1), replica(2, (b"m", b""), 1)])];
+        let routes = Routes::from_reports(&nodes);
+        assert!(routes.find(TABLE, b"h").is_none());
+        assert!(routes.find(TableId([2; 16]), b"a").is_none());
+    }
+
+    #[test]
+    fn the_newest_descriptor_definition_and_leader_count() {
+        let mut old = replica(1, (b"", b""), 1);
+        old.state = ReplicaState::Leader;
+        let mut new = replica(1, (b"", b""), 2);
+        (new.state, new.term, new.replica_id) = (ReplicaState::Leader, 2, ReplicaId(3));
+        for nodes in [[node("a", vec![old.clone()]), node("b", vec![new.clone()])], [node("b", vec![new]), node("a", vec![old])]]
+        {
+            let routes = Routes::from_reports(&nodes);
+            let route = routes.find(TABLE, b"x").unwrap();
+            assert_eq!((route.descriptor.epoch, route.leader), (2, Some(ReplicaId(3))));
+            let table = routes.table(TABLE).unwrap();
+            assert_eq!((table.definition.schema_version, table.item_count, table.size_bytes), (2, 20, 200));
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! The Tables of the cluster as the router knows them: from the API server while it answers, and otherwise as they were
 //! last, or as the storage nodes report them.
 
-use super::nodes::Nodes;
+use super::routes::Routes;
+use arc_swap::ArcSwap;
 use cairn_api::TableView;
 use cairn_crds::{Table, table::definition::{Birth, table_arn}};
 use cairn_model::{ServiceError, TableDefinition, ids::TableId, table::TableStatus};
@@ -16,7 +17,7 @@ use std::{
 #[derive(Debug)]
 pub struct Tables {
     region: String,
-    nodes: Arc<Nodes>,
+    routes: Arc<ArcSwap<Routes>>,
     resources: RwLock<Resources>,
     /// The namespaces that are watched; none for all.
     watched: Vec<String>,
@@ -39,8 +40,8 @@ struct Entry {
 }
 
 impl Tables {
-    pub fn new(region: String, nodes: Arc<Nodes>, watched: Vec<String>) -> Arc<Self> {
-        Arc::new(Self { region, nodes, resources: RwLock::default(), watched })
+    pub fn new(region: String, routes: Arc<ArcSwap<Routes>>, watched: Vec<String>) -> Arc<Self> {
+        Arc::new(Self { region, routes, resources: RwLock::default(), watched })
     }
 
     /// Takes over one Table as it is now.
@@ -89,7 +90,7 @@ impl Tables {
                 return None;
             }
         }
-        let routes = self.nodes.routes();
+        let routes = self.routes.load();
         let known =
             routes.tables().find(|known| known.definition.account == account && known.definition.table_name == name)?;
         Some(Arc::new(TableView {
@@ -110,8 +111,8 @@ impl Tables {
             }
         }
         let mut names: Vec<String> = self
-            .nodes
-            .routes()
+            .routes
+            .load()
             .tables()
             .filter(|known| known.definition.account == account)
             .map(|known| known.definition.table_name.clone())
@@ -195,4 +196,65 @@ fn definition(table: &Table) -> Result<TableDefinition, String> {
     let created = table.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_millisecond());
     let birth = Birth { table_id, schema_version: 1, creation_time_ms: u64::try_from(created).unwrap_or_default() };
     table.spec.definition(&table.account(), &table.table_name(), birth).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn tables() -> Arc<Tables> {
+        Tables::new("east".into(), Arc::default(), Vec::new())
+    }
+
+    fn table(name: &str, table_name: &str, created: &str, id: Option<&str>) -> Table {
+        let mut table = json!({
+            "apiVersion": "cairn.dev/v1alpha1", "kind": "Table",
+            "metadata": {"name": name, "namespace": "game", "uid": "11111111-1111-4111-8111-111111111111", "creationTimestamp": created},
+            "spec": {
+                "tableName": table_name,
+                "attributeDefinitions": [{"attributeName": "Id", "attributeType": "S"}],
+                "keySchema": [{"attributeName": "Id", "keyType": "HASH"}],
+                "billingMode": "PAY_PER_REQUEST",
+            },
+        });
+        if let Some(id) = id {
+            table["status"] = json!({"tableId": id, "creationDateTime": created, "tableStatus": "ACTIVE", "itemCount": 5});
+        }
+        serde_json::from_value(table).unwrap()
+    }
+
+    #[test]
+    fn a_table_without_an_id_is_being_created_under_the_id_it_will_have() {
+        let tables = tables();
+        tables.put(table("users", "users", "2026-01-01T00:00:00Z", None));
+        let view = tables.view("game", "users").unwrap();
+        assert_eq!(view.status, TableStatus::Creating);
+        assert_eq!(view.definition.table_id.to_string(), "11111111-1111-4111-8111-111111111111");
+        assert_eq!(view.arn, "arn:aws:dynamodb:east:game:table/users");
+    }
+
+    #[test]
+    fn the_first_resource_to_claim_a_name_has_it() {
+        let tables = tables();
+        let (first, second) = ("22222222-2222-4222-8222-222222222222", "33333333-3333-4333-8333-333333333333");
+        tables.put(table("late", "users", "2026-01-02T00:00:00Z", None));
+        tables.put(table("early", "users", "2026-01-01T00:00:00Z", None));
+        assert_eq!(tables.resource("game", "users").unwrap().name_any(), "early");
+        tables.put(table("late", "users", "2026-01-02T00:00:00Z", Some(second)));
+        assert_eq!(tables.resource("game", "users").unwrap().name_any(), "late", "it was given the name's id");
+        tables.put(table("early", "users", "2026-01-01T00:00:00Z", Some(first)));
+        assert_eq!(tables.names("game"), ["users"]);
+    }
+
+    #[test]
+    fn a_table_that_is_gone_is_gone() {
+        let tables = tables();
+        let users = table("users", "users", "2026-01-01T00:00:00Z", None);
+        tables.replace(None, vec![users.clone()]);
+        assert_eq!(tables.names("game"), ["users"]);
+        tables.remove(&users);
+        assert!(tables.view("game", "users").is_none());
+        assert!(tables.names("game").is_empty());
+    }
 }
