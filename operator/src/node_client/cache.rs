@@ -6,8 +6,12 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
+
+/// A node that did not answer is not asked again before this: a frozen one costs whoever asks a whole timeout.
+const SILENCE: SignedDuration = SignedDuration::from_millis(500);
 
 /// A node's report and when it was asked for; none when it did not answer.
 #[derive(Clone, Debug, Default)]
@@ -44,29 +48,36 @@ impl Reports {
             Arc::clone(self.heard.lock().unwrap_or_else(PoisonError::into_inner).entry(target.clone()).or_default());
         let mut heard = entry.lock().await;
         // One that was asked while this one waited is as new as it could be.
+        let age_max = if heard.report.is_none() { age_max.max(SILENCE) } else { age_max };
         if heard.at.is_some_and(|at| at >= asked_at || asked_at.duration_since(at) < age_max) {
             return heard.report.clone();
         }
-        let at = Timestamp::now();
+        let started = Timestamp::now();
         let report = match self.nodes.report(target).await {
             Ok(report) => Some(Arc::new(report)),
+            Err(NodeError::NotRunning) => None,
             Err(error) => {
                 tracing::debug!(address = target.address, error = %crate::error::chain(&error), "a node does not answer");
                 None
             }
         };
+        let at = if report.is_some() { started } else { Timestamp::now() };
         *heard = Heard { at: Some(at), report: report.clone() };
         report
     }
 
-    /// Gives an order; what was heard of the group before is forgotten, for an order to one node changes others.
-    pub async fn order(&self, target: &Target, order: &Order) -> Result<OrderOutcome, NodeError> {
-        let outcome = self.nodes.order(target, order).await;
-        self.retain(|other| other.identity != target.identity);
-        outcome
+    /// See [`Nodes::locate`].
+    pub fn locate(&self, target: &Target, ip: Option<IpAddr>) {
+        self.nodes.locate(&target.address, ip);
     }
 
-    fn retain(&self, mut keeps: impl FnMut(&Target) -> bool) {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).retain(|target, _| keeps(target));
+    /// Gives an order; the reports of the group that were heard before are forgotten, for an order to one node changes others.
+    pub async fn order(&self, target: &Target, order: &Order) -> Result<OrderOutcome, NodeError> {
+        let outcome = self.nodes.order(target, order).await;
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).retain(|other, entry| {
+            let is_silent = || entry.try_lock().is_ok_and(|heard| heard.at.is_some() && heard.report.is_none());
+            other.identity != target.identity || is_silent()
+        });
+        outcome
     }
 }

@@ -17,13 +17,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{net::TcpStream, time::timeout};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// A report of ten thousand replicas has a few megabytes.
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -40,6 +41,8 @@ pub struct Target {
 pub enum NodeError {
     #[error("the operator has no certificate yet")]
     NoCertificate,
+    #[error("its pod is not running")]
+    NotRunning,
     #[error("it did not answer within {} s", .0.as_secs())]
     Timeout(Duration),
     #[error("failed to connect")]
@@ -64,6 +67,9 @@ pub trait Nodes: Send + Sync {
     fn report<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<NodeReport, NodeError>>;
     /// `POST /v1/orders`.
     fn order<'a>(&'a self, target: &'a Target, order: &'a Order) -> BoxFuture<'a, Result<OrderOutcome, NodeError>>;
+    /// Tells where the pod behind an address is, or that there is none: known sooner than a name server would say, which remembers
+    /// for seconds that a name was not there yet.
+    fn locate(&self, _address: &str, _ip: Option<IpAddr>) {}
 }
 
 /// One connection to each node, made when needed.
@@ -71,6 +77,8 @@ pub trait Nodes: Send + Sync {
 pub struct NodeClient {
     tls: Mutex<Option<Arc<ClientConfig>>>,
     connections: Mutex<HashMap<Target, SendRequest<Full<Bytes>>>>,
+    /// Where the pods behind addresses are; what is not in here is looked up by name.
+    located: Mutex<HashMap<String, Option<IpAddr>>>,
 }
 
 impl std::fmt::Debug for NodeClient {
@@ -126,9 +134,9 @@ impl NodeClient {
         }
         let config = self.tls.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(NodeError::NoCertificate)?;
         let stream = timeout(CONNECT_TIMEOUT, async {
-            let tcp = TcpStream::connect(&target.address).await?;
+            let tcp = self.dial(&target.address).await?;
             tcp.set_nodelay(true)?;
-            tls::connect(config, tcp).await
+            Ok::<_, NodeError>(tls::connect(config, tcp).await?)
         })
         .await
         .map_err(|_| NodeError::Timeout(CONNECT_TIMEOUT))??;
@@ -147,6 +155,16 @@ impl NodeClient {
         });
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone(), sender.clone());
         Ok(sender)
+    }
+
+    async fn dial(&self, address: &str) -> Result<TcpStream, NodeError> {
+        let located = self.located.lock().unwrap_or_else(PoisonError::into_inner).get(address).copied();
+        let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        Ok(match (located, port) {
+            (Some(None), _) => return Err(NodeError::NotRunning),
+            (Some(Some(ip)), Some(port)) => TcpStream::connect((ip, port)).await?,
+            _ => TcpStream::connect(address).await?,
+        })
     }
 
     fn forget(&self, target: &Target) {
@@ -168,5 +186,13 @@ impl Nodes for NodeClient {
             let body = self.call(target, Method::POST, "/v1/orders", Bytes::from(order)).await?;
             Ok(serde_json::from_slice(&body)?)
         })
+    }
+
+    fn locate(&self, address: &str, ip: Option<IpAddr>) {
+        let before = self.located.lock().unwrap_or_else(PoisonError::into_inner).insert(address.to_owned(), ip);
+        if before != Some(ip) {
+            let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+            connections.retain(|target, _| target.address != address);
+        }
     }
 }

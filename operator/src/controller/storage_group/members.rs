@@ -8,7 +8,7 @@ use cairn_model::{
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 /// A node that a group should have: the pod it runs in and where it is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,27 @@ pub fn is_ready(pod: &Pod) -> bool {
         && conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
 }
 
+/// Where the pod is, once it is anywhere.
+pub fn ip(pod: &Pod) -> Option<IpAddr> {
+    pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()
+}
+
+/// Whether a node refuses writes for want of room, with the reason and the message of the condition.
+pub fn fullness(nodes: &[ExpectedNode], reports: &[Option<Arc<NodeReport>>]) -> (bool, &'static str, String) {
+    let is_full = |report: &Option<Arc<NodeReport>>| report.as_ref().is_some_and(|report| report.disk_full);
+    let full: Vec<_> = nodes
+        .iter()
+        .zip(reports)
+        .filter(|(_, report)| is_full(report))
+        .map(|(node, _)| node.pod_name.as_str())
+        .collect();
+    if full.is_empty() {
+        return (false, "Room", String::new());
+    }
+    let message = format!("{} refuses writes, for its volume is nearly full: raise spec.volume.size", full.join(", "));
+    (true, "VolumeNearlyFull", message)
+}
+
 /// What the status says of each node. One that does not answer keeps the identity it had.
 pub fn statuses(
     nodes: &[ExpectedNode],
@@ -80,7 +101,17 @@ pub fn statuses(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::fixture;
+    use crate::{build::fixture, controller::table::fixture as table_fixture};
+
+    #[test]
+    fn a_full_volume_is_told_with_what_to_do() {
+        let (nodes, mut reports) = (table_fixture::nodes(), table_fixture::reports_of_one_table(3));
+        Arc::make_mut(&mut reports[1]).disk_full = true;
+        let reports: Vec<_> = reports.into_iter().map(Some).collect();
+        let (is_full, _, message) = fullness(&nodes, &reports);
+        assert!(is_full && message.contains(&nodes[1].pod_name) && message.contains("spec.volume.size"), "{message}");
+        assert!(!fullness(&nodes, &[]).0);
+    }
 
     #[test]
     fn a_node_is_reached_by_its_pods_name() {

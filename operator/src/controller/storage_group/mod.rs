@@ -16,10 +16,13 @@ use crate::{
     context::{Context, GuardedGroup},
     error::{Error, Result, While, status_code},
 };
-use cairn_crds::{StorageGroup, StorageGroupStatus, condition::Progress};
+use cairn_crds::{
+    StorageGroup, StorageGroupStatus,
+    condition::{self, Progress},
+};
 use expiry::Expiry;
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 use kube::{
     ResourceExt,
     api::{DeleteParams, PostParams},
@@ -30,6 +33,8 @@ use std::{sync::Arc, time::Duration};
 use validate::ValidatedGroup;
 use view::View;
 
+/// Whether a node refuses writes because its volume is nearly full.
+const DISK_FULL: &str = "DiskFull";
 /// How often a group that is as it should be is looked at, and one that is not.
 const REFRESH: Duration = Duration::from_secs(10);
 const WAIT: Duration = Duration::from_millis(500);
@@ -83,6 +88,10 @@ async fn settle(
 ) -> Result<Action> {
     let before = group.status.clone().unwrap_or_default();
     let expected = members::expected(&group, &validated.zones, &ctx.config);
+    for node in &expected {
+        let pod = view.pods.iter().find(|pod| pod.name_any() == node.pod_name);
+        ctx.reports.locate(&node.target, pod.and_then(members::ip));
+    }
     let targets: Vec<_> = expected.iter().map(|node| node.target.clone()).collect();
     let answers = ctx.reports.of(&targets, REPORT_AGE_MAX).await;
     let mut status = before.clone();
@@ -110,6 +119,9 @@ async fn settle(
     }
     status.observed_generation = group.metadata.generation;
     set_progress(ctx, &group, &mut status.conditions, &progress, group.metadata.generation).await;
+    let (is_full, reason, message) = members::fullness(&expected, &answers);
+    let now = Time(ctx.now());
+    condition::set(&mut status.conditions, DISK_FULL, is_full, reason, &message, group.metadata.generation, &now);
     let drops_left = !status.pending_drops.is_empty();
     let group = write_status(ctx, group, status).await?;
 

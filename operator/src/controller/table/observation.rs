@@ -3,7 +3,7 @@
 use crate::{controller::storage_group::members::ExpectedNode, node_client::Target};
 use cairn_model::{
     descriptor::{Member, MemberRole, PartitionDescriptor},
-    ids::{PartitionId, TableId},
+    ids::{NodeId, PartitionId, TableId},
     node::{NodeReport, Order, ReplicaReport, ReplicaState},
     table::TableDefinition,
 };
@@ -97,7 +97,7 @@ impl<'a> Observation<'a> {
             let Some((target, _)) = partition.leader else { continue };
             let voters = || partition.descriptor.members.iter().filter(|member| member.role == MemberRole::Voter);
             for member in &partition.descriptor.members {
-                let Some(node_id) = answers.wants_replacing(partition_id, member) else { continue };
+                let Some(node_id) = answers.wants_replacing(partition.descriptor, member) else { continue };
                 let others_well =
                     voters().filter(|v| v.replica_id != member.replica_id && answers.is_well(partition_id, v)).count();
                 if others_well > voters().count() / 2 {
@@ -145,14 +145,24 @@ impl<'a> Answers<'a> {
     }
 
     /// The node on which the member is to be made anew, if it is to be.
-    fn wants_replacing(self, partition_id: PartitionId, member: &Member) -> Option<cairn_model::ids::NodeId> {
+    ///
+    /// A pod's address may for a moment lead to another pod: that a node is another counts only if neither it nor the member's own
+    /// answers elsewhere, and it is no member already.
+    fn wants_replacing(self, descriptor: &PartitionDescriptor, member: &Member) -> Option<NodeId> {
         let (_, report) = self.at(&member.address)?;
-        let is_damaged = report.replicas.iter().any(|replica| {
-            replica.descriptor.partition_id == partition_id
-                && replica.replica_id == member.replica_id
-                && matches!(replica.state, ReplicaState::Damaged(_))
-        });
-        (report.node_id != member.node_id || is_damaged).then_some(report.node_id)
+        if report.node_id == member.node_id {
+            let is_damaged = report.replicas.iter().any(|replica| {
+                replica.descriptor.partition_id == descriptor.partition_id
+                    && replica.replica_id == member.replica_id
+                    && matches!(replica.state, ReplicaState::Damaged(_))
+            });
+            return is_damaged.then_some(report.node_id);
+        }
+        let times_seen = |id: NodeId| self.reports.iter().flatten().filter(|report| report.node_id == id).count();
+        let is_new = times_seen(report.node_id) == 1
+            && times_seen(member.node_id) == 0
+            && descriptor.members.iter().all(|other| other.node_id != report.node_id);
+        is_new.then_some(report.node_id)
     }
 }
 
@@ -160,7 +170,7 @@ impl<'a> Answers<'a> {
 mod tests {
     use super::*;
     use crate::controller::table::fixture;
-    use cairn_model::ids::{NodeId, ReplicaId};
+    use cairn_model::ids::ReplicaId;
 
     fn observe<T>(reports: &[Option<Arc<NodeReport>>], look: impl FnOnce(&Observation<'_>, Answers<'_>) -> T) -> T {
         let nodes = fixture::nodes();
@@ -218,6 +228,12 @@ mod tests {
         assert!(
             matches!(order, Order::ReplaceReplica { replace: ReplicaId(2), node_id: NodeId(id), .. } if id == [9; 16])
         );
+    }
+
+    #[test]
+    fn a_node_that_answers_at_anothers_address_replaces_nobody() {
+        let swapped = change(1, |report| report.node_id = NodeId([3; 16]));
+        observe(&swapped, |table, answers| assert!(table.repairs(answers).is_empty()));
     }
 
     #[test]
