@@ -229,8 +229,14 @@ impl Partitions for LocalTables {
         &self,
         table: &TableView,
         _key: RoutingKey<'_>,
-        request: PartitionRequest,
+        mut request: PartitionRequest,
     ) -> Result<PartitionOutcome, ServiceError> {
+        // The one replica leads: a consistent read costs nothing more, and never goes back in time after a start.
+        match &mut request {
+            PartitionRequest::Get(get) => get.consistent = true,
+            PartitionRequest::Range(range) => range.consistent = true,
+            PartitionRequest::Write(_) => {}
+        }
         let name = &table.definition.table_name;
         if let PartitionRequest::Write(_) = request
             && self.node.disk().full()

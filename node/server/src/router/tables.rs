@@ -237,6 +237,7 @@ mod tests {
     #[test]
     fn the_first_resource_to_claim_a_name_has_it() {
         let tables = tables();
+        tables.replace(None, Vec::new());
         let (first, second) = ("22222222-2222-4222-8222-222222222222", "33333333-3333-4333-8333-333333333333");
         tables.put(table("late", "users", "2026-01-02T00:00:00Z", None));
         tables.put(table("early", "users", "2026-01-01T00:00:00Z", None));
