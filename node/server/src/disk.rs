@@ -14,7 +14,7 @@ const FREE_BYTES_MIN: u64 = 256 << 20;
 
 /// Looks at the volume now and then; everyone else reads what it saw.
 #[derive(Debug)]
-pub struct Disk {
+pub(crate) struct Disk {
     path: PathBuf,
     free_bytes: AtomicU64,
     total_bytes: AtomicU64,
@@ -22,7 +22,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    pub fn new(path: PathBuf) -> Self {
+    pub(crate) fn new(path: PathBuf) -> Self {
         let disk =
             Self { path, free_bytes: AtomicU64::new(0), total_bytes: AtomicU64::new(0), full: AtomicBool::new(false) };
         disk.look();
@@ -30,7 +30,7 @@ impl Disk {
     }
 
     /// Measures the volume; a call to the file system, for a thread that may wait.
-    pub fn look(&self) {
+    pub(crate) fn look(&self) {
         let measured = match rustix::fs::statvfs(&self.path) {
             Ok(measured) => measured,
             Err(error) => {
@@ -45,23 +45,27 @@ impl Disk {
         let full = is_full(free, total);
         if full != self.full.swap(full, Ordering::Relaxed) {
             if full {
-                tracing::error!(free_bytes = free, total_bytes = total, "the volume is nearly full: writes are refused; grow it");
+                tracing::error!(
+                    free_bytes = free,
+                    total_bytes = total,
+                    "the volume is nearly full: writes are refused; grow it"
+                );
             } else {
                 tracing::info!(free_bytes = free, "the volume has room again: writes are taken");
             }
         }
     }
 
-    pub fn free_bytes(&self) -> u64 {
+    pub(crate) fn free_bytes(&self) -> u64 {
         self.free_bytes.load(Ordering::Relaxed)
     }
 
-    pub fn total_bytes(&self) -> u64 {
+    pub(crate) fn total_bytes(&self) -> u64 {
         self.total_bytes.load(Ordering::Relaxed)
     }
 
     /// True while writes must be refused.
-    pub fn full(&self) -> bool {
+    pub(crate) fn full(&self) -> bool {
         self.full.load(Ordering::Relaxed)
     }
 }

@@ -4,11 +4,15 @@ use crate::{disk::Disk, node_gauges::NodeGauges};
 use anyhow::Context;
 use cairn_engine::{Engine, FjallOptions, FjallStore, Folder, Owner};
 use cairn_model::ids::NodeId;
-use cairn_replication::{CoreConfig, Host, HostConfig, Metrics, SystemClock, Transport, log::{EngineLog, OnDamage}};
+use cairn_replication::{
+    CoreConfig, Host, HostConfig, Metrics, SystemClock, Transport,
+    log::{EngineLog, OnDamage},
+};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// What a write is told while the volume is nearly full.
-pub const DISK_FULL: &str = "the storage node's volume is nearly full and takes no writes: grow it or delete data";
+pub(crate) const DISK_FULL: &str =
+    "the storage node's volume is nearly full and takes no writes: grow it or delete data";
 
 /// The length of a tick: a leader that dies is replaced one or two seconds later.
 const TICK: Duration = Duration::from_millis(100);
@@ -19,7 +23,7 @@ const HAND_OVER_DEADLINE: Duration = Duration::from_secs(3);
 const MEMORY_LIMIT_FILE: &str = "/sys/fs/cgroup/memory.max";
 
 /// A data folder that is this node's, opened and checked, before the node takes part in anything.
-pub struct OpenFolder {
+pub(crate) struct OpenFolder {
     path: PathBuf,
     folder: Folder,
     engine: Arc<Engine<FjallStore>>,
@@ -30,7 +34,7 @@ impl OpenFolder {
     /// Opens the folder; refuses it with a message that names the file and says what to do.
     ///
     /// A damaged log is refused, or set aside if its replicas can be replaced from peers.
-    pub async fn open(
+    pub(crate) async fn open(
         path: PathBuf,
         owner: Owner,
         memory_limit: Option<u64>,
@@ -47,7 +51,8 @@ impl OpenFolder {
     ) -> anyhow::Result<Self> {
         let new_id = NodeId(uuid::Uuid::new_v4().into_bytes());
         let folder = Folder::open(&path, owner, new_id)?;
-        let options = memory_limit.or_else(container_memory).map_or_else(FjallOptions::default, FjallOptions::for_memory);
+        let options =
+            memory_limit.or_else(container_memory).map_or_else(FjallOptions::default, FjallOptions::for_memory);
         let store = FjallStore::open(&folder.items(), &folder.marker(), options)?;
         let engine = Engine::open(store)
             .with_context(|| format!("failed to read the data in {} (nothing was changed)", path.display()))?;
@@ -56,12 +61,16 @@ impl OpenFolder {
         Ok(Self { path, folder, engine, log: opened.log })
     }
 
-    pub fn node_id(&self) -> NodeId {
+    pub(crate) fn node_id(&self) -> NodeId {
         self.folder.node_id()
     }
 
     /// Takes up the replicas and takes part from now on.
-    pub fn start(self, transport: Arc<dyn Transport>, registry: &prometheus::Registry) -> anyhow::Result<Arc<Node>> {
+    pub(crate) fn start(
+        self,
+        transport: Arc<dyn Transport>,
+        registry: &prometheus::Registry,
+    ) -> anyhow::Result<Arc<Node>> {
         let id = self.folder.node_id();
         let mut core = CoreConfig::new(id, uuid::Uuid::new_v4().as_u64_pair().0);
         let metrics = Metrics::new()?;
@@ -71,7 +80,10 @@ impl OpenFolder {
             core,
             tick: TICK,
             on_fatal: Box::new(|error| {
-                tracing::error!(error, "the disk can't be trusted any more; the process ends, and starts from what is durable");
+                tracing::error!(
+                    error,
+                    "the disk can't be trusted any more; the process ends, and starts from what is durable"
+                );
                 std::process::abort();
             }),
         };
@@ -99,7 +111,7 @@ fn container_memory() -> Option<u64> {
 
 /// A running storage node.
 #[derive(Debug)]
-pub struct Node {
+pub(crate) struct Node {
     id: NodeId,
     host: Host,
     disk: Arc<Disk>,
@@ -108,20 +120,20 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn id(&self) -> NodeId {
+    pub(crate) fn id(&self) -> NodeId {
         self.id
     }
 
-    pub fn host(&self) -> &Host {
+    pub(crate) fn host(&self) -> &Host {
         &self.host
     }
 
-    pub fn disk(&self) -> &Disk {
+    pub(crate) fn disk(&self) -> &Disk {
         &self.disk
     }
 
     /// Gives leadership away, makes everything durable, and stops.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         let _ = tokio::time::timeout(HAND_OVER_DEADLINE, self.host.hand_over()).await;
         self.host.stop().await;
     }

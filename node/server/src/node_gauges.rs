@@ -13,7 +13,7 @@ use std::sync::Arc;
 const ROLES: [&str; 5] = ["leader", "follower", "candidate", "learner", "damaged"];
 
 /// Measured when it is asked for.
-pub struct NodeGauges {
+pub(crate) struct NodeGauges {
     host: Host,
     disk: Arc<Disk>,
     replicas: IntGaugeVec,
@@ -23,14 +23,17 @@ pub struct NodeGauges {
 }
 
 impl NodeGauges {
-    pub fn new(host: Host, disk: Arc<Disk>) -> Result<Self, prometheus::Error> {
+    pub(crate) fn new(host: Host, disk: Arc<Disk>) -> Result<Self, prometheus::Error> {
         Ok(Self {
             host,
             disk,
             replicas: IntGaugeVec::new(Opts::new("cairn_replicas", "Replicas on this node, by role."), &["role"])?,
             behind: IntGauge::new("cairn_replicas_behind", "Replicas on this node that have not caught up.")?,
             disk_free_bytes: IntGauge::new("cairn_disk_free_bytes", "Bytes free on the volume.")?,
-            disk_full: IntGauge::new("cairn_disk_full", "1 while writes are refused because the volume is nearly full.")?,
+            disk_full: IntGauge::new(
+                "cairn_disk_full",
+                "1 while writes are refused because the volume is nearly full.",
+            )?,
         })
     }
 }

@@ -137,8 +137,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let node = folder.start(transport, &registry)?;
     let storage = Arc::new(StorageNode { node: node.clone(), owner, zone: arguments.zone });
 
-    let listener =
-        TcpListener::bind(arguments.listen).await.with_context(|| format!("failed to listen on {}", arguments.listen))?;
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .with_context(|| format!("failed to listen on {}", arguments.listen))?;
     let admin =
         TcpListener::bind(arguments.admin).await.with_context(|| format!("failed to listen on {}", arguments.admin))?;
     let readiness: Readiness = {

@@ -112,10 +112,10 @@ impl Tls {
 fn load(dir: &Path) -> Result<Configs, TlsError> {
     let certificate = certificates(&dir.join("tls.crt"))?;
     let key_path = dir.join("tls.key");
-    let key =
-        PrivateKeyDer::from_pem_file(&key_path).map_err(|source| TlsError::Read { path: key_path, source })?;
+    let key = PrivateKeyDer::from_pem_file(&key_path).map_err(|source| TlsError::Read { path: key_path, source })?;
     let mut roots = RootCertStore::empty();
-    let configure = |source: Box<dyn std::error::Error + Send + Sync>| TlsError::Configure { dir: dir.to_owned(), source };
+    let configure =
+        |source: Box<dyn std::error::Error + Send + Sync>| TlsError::Configure { dir: dir.to_owned(), source };
     for ca in certificates(&dir.join("ca.crt"))? {
         roots.add(ca).map_err(|error| configure(error.into()))?;
     }
@@ -158,7 +158,9 @@ fn identity_of(certificate: Option<&CertificateDer<'_>>) -> Result<Identity, Tls
         _ => None,
     });
     match (uris.next(), uris.next()) {
-        (Some(uri), None) => uri.parse().map_err(|error: cairn_model::identity::InvalidIdentity| none(&error.to_string())),
+        (Some(uri), None) => {
+            uri.parse().map_err(|error: cairn_model::identity::InvalidIdentity| none(&error.to_string()))
+        }
         _ => Err(none("it must have exactly one URI among its alternative names")),
     }
 }

@@ -1,4 +1,5 @@
 //! `cairn dev` as its users meet it: what it refuses to start with, and that a folder comes back as it was left.
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 mod support;
 
@@ -52,7 +53,8 @@ async fn a_deleted_table_stays_deleted_and_its_name_can_be_used_again() {
     let caller = Caller::new(&dev.endpoint);
     assert_eq!(caller.ok("ListTables", json!({})).await["TableNames"], json!([]));
     caller.create_table("users").await;
-    let got = caller.ok("GetItem", json!({"TableName": "users", "Key": {"Id": {"S": "ada"}}, "ConsistentRead": true})).await;
+    let got =
+        caller.ok("GetItem", json!({"TableName": "users", "Key": {"Id": {"S": "ada"}}, "ConsistentRead": true})).await;
     assert_eq!(got, json!({}));
 }
 

@@ -1,4 +1,5 @@
 //! Three storage nodes as processes, over real TLS and real disks: writes go on when one dies, and nobody else gets in.
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 mod support;
 
@@ -62,7 +63,9 @@ async fn writes_and_reads_go_on_when_the_leader_dies_and_nothing_acknowledged_is
     group.start_node(leader);
     for _ in 0..100 {
         let report = group.report(leader).await;
-        if report.replicas.iter().all(|replica| replica.caught_up && replica.item_count == 51) && !report.replicas.is_empty() {
+        if report.replicas.iter().all(|replica| replica.caught_up && replica.item_count == 51)
+            && !report.replicas.is_empty()
+        {
             return;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -103,7 +106,11 @@ async fn a_node_of_another_group_is_turned_away() {
     let group = Group::start().await;
     let stranger = group.stranger();
     for path in ["/v1/raft", "/v1/partition", "/v1/orders"] {
-        let refused = stranger.post(&group_name(), &group.address(0), path, bytes::Bytes::new(), Duration::from_secs(2)).await;
-        assert!(matches!(&refused, Err(CallError::Refused { status, .. }) if status.as_u16() == 403), "{path}: {refused:?}");
+        let refused =
+            stranger.post(&group_name(), &group.address(0), path, bytes::Bytes::new(), Duration::from_secs(2)).await;
+        assert!(
+            matches!(&refused, Err(CallError::Refused { status, .. }) if status.as_u16() == 403),
+            "{path}: {refused:?}"
+        );
     }
 }

@@ -1,4 +1,5 @@
 //! `kill -9` of `cairn dev` at any moment loses no acknowledged write.
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 mod support;
 

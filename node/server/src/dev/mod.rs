@@ -72,8 +72,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
             Authentication::AcceptAny { account: ACCOUNT.to_owned() }
         }
     };
-    let listener =
-        TcpListener::bind(arguments.listen).await.with_context(|| format!("failed to listen on {}", arguments.listen))?;
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .with_context(|| format!("failed to listen on {}", arguments.listen))?;
     let listen = listener.local_addr()?;
     let registry = prometheus::Registry::new();
     let owner = Owner { region: arguments.region.clone(), account: ACCOUNT.to_owned(), group: "dev".to_owned() };

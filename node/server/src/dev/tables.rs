@@ -21,7 +21,7 @@ use std::{
 use tokio::sync::Mutex;
 
 /// The one account of `cairn dev`.
-pub const ACCOUNT: &str = "local";
+pub(super) const ACCOUNT: &str = "local";
 /// The one zone.
 const ZONE: &str = "local";
 /// How long an order is pursued.
@@ -34,7 +34,7 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Catalog and partitions of one node.
 #[derive(Debug)]
-pub struct LocalTables {
+pub(super) struct LocalTables {
     node: Arc<Node>,
     region: String,
     current: ArcSwap<Tables>,
@@ -49,7 +49,7 @@ struct Tables {
 }
 
 impl LocalTables {
-    pub fn new(node: Arc<Node>, region: String) -> Arc<Self> {
+    pub(super) fn new(node: Arc<Node>, region: String) -> Arc<Self> {
         let tables = Arc::new(Self { node, region, current: ArcSwap::default(), changes: Mutex::default() });
         tables.refresh();
         let weak = Arc::downgrade(&tables);
@@ -184,7 +184,12 @@ impl Catalog for LocalTables {
         Ok(Arc::new(TableView { status: TableStatus::Creating, ..(*created).clone() }))
     }
 
-    async fn update_table(&self, _account: &str, name: &str, update: TableUpdate) -> Result<Arc<TableView>, ServiceError> {
+    async fn update_table(
+        &self,
+        _account: &str,
+        name: &str,
+        update: TableUpdate,
+    ) -> Result<Arc<TableView>, ServiceError> {
         let _alone = self.changes.lock().await;
         let table = self.existing(name)?;
         let (partition_id, _) =

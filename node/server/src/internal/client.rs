@@ -87,7 +87,13 @@ impl NodeClient {
         }
     }
 
-    pub async fn get(&self, group: &GroupName, address: &str, path: &'static str, deadline: Duration) -> Result<Bytes, CallError> {
+    pub async fn get(
+        &self,
+        group: &GroupName,
+        address: &str,
+        path: &'static str,
+        deadline: Duration,
+    ) -> Result<Bytes, CallError> {
         let mut request = Request::new(Full::default());
         *request.uri_mut() = uri(path);
         self.call(group, address, request, deadline).await

@@ -1,7 +1,8 @@
 //! What a storage node listens to: frames from its group, requests from routers, orders from the operator.
 
 use super::{
-    BODY_BYTES_MAX, CONNECTION_WINDOW_BYTES, NODE_ID_HEADER, PING_INTERVAL, PING_TIMEOUT, STREAM_WINDOW_BYTES, transport,
+    BODY_BYTES_MAX, CONNECTION_WINDOW_BYTES, NODE_ID_HEADER, PING_INTERVAL, PING_TIMEOUT, STREAM_WINDOW_BYTES,
+    transport,
 };
 use crate::{storage::StorageNode, tls::Tls};
 use bytes::Bytes;
@@ -96,7 +97,12 @@ async fn serve_connection(
     Ok(())
 }
 
-async fn answer(request: Request<Incoming>, caller: &Identity, callers: &Callers, node: &StorageNode) -> Response<Full<Bytes>> {
+async fn answer(
+    request: Request<Incoming>,
+    caller: &Identity,
+    callers: &Callers,
+    node: &StorageNode,
+) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     if !callers.allows(caller, &parts.method, parts.uri.path()) {
         tracing::warn!(%caller, method = %parts.method, path = parts.uri.path(), "refused a call");
@@ -151,10 +157,7 @@ mod tests {
     use super::*;
 
     fn callers() -> Callers {
-        Callers {
-            own: "cairn://east/game/default/storage".parse().unwrap(),
-            release_namespace: "cairn-system".into(),
-        }
+        Callers { own: "cairn://east/game/default/storage".parse().unwrap(), release_namespace: "cairn-system".into() }
     }
 
     fn allowed(caller: &str, method: Method, path: &str) -> bool {

@@ -1,8 +1,8 @@
 //! Raft's frames from this node to the others: a bounded queue and one sender for each address. Frames may be lost, as
 //! Raft expects; they are never waited for.
 
-use super::{NODE_ID_HEADER, client};
 use super::client::{GroupName, NodeClient};
+use super::{NODE_ID_HEADER, client};
 use bytes::{BufMut, Bytes, BytesMut};
 use cairn_model::{descriptor::Member, ids::NodeId};
 use cairn_replication::Transport;
@@ -56,7 +56,13 @@ impl Transport for PeerTransport {
     }
 }
 
-async fn send_all(own: NodeId, group: GroupName, client: Arc<NodeClient>, address: String, mut queue: mpsc::Receiver<Bytes>) {
+async fn send_all(
+    own: NodeId,
+    group: GroupName,
+    client: Arc<NodeClient>,
+    address: String,
+    mut queue: mpsc::Receiver<Bytes>,
+) {
     let Ok(own) = HeaderValue::from_str(&own.to_string()) else { return };
     let mut reachable = true;
     while let Ok(Some(first)) = tokio::time::timeout(IDLE_TIMEOUT, queue.recv()).await {

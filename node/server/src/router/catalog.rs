@@ -17,7 +17,7 @@ use kube::{
 };
 use std::{sync::Arc, time::Duration};
 
-pub const FIELD_MANAGER: &str = "cairn-api";
+pub(super) const FIELD_MANAGER: &str = "cairn-api";
 /// Writes the status and the finalizer of every Table.
 const OPERATOR: &str = "cairn-operator";
 /// For the API server's answer.
@@ -25,7 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Which tables the API may create, change and delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ApiWrites {
+pub(super) enum ApiWrites {
     /// Those that the API made, and that nobody else has taken over since.
     Own,
     /// Any; where another manager owns the field that would change, the API server refuses it.
@@ -34,14 +34,14 @@ pub enum ApiWrites {
     None,
 }
 
-pub struct KubernetesCatalog {
+pub(super) struct KubernetesCatalog {
     client: Client,
     tables: Arc<Tables>,
     writes: ApiWrites,
 }
 
 impl KubernetesCatalog {
-    pub fn new(client: Client, tables: Arc<Tables>, writes: ApiWrites) -> Self {
+    pub(super) fn new(client: Client, tables: Arc<Tables>, writes: ApiWrites) -> Self {
         Self { client, tables, writes }
     }
 
@@ -51,7 +51,9 @@ impl KubernetesCatalog {
 
     fn writable(&self) -> Result<(), ServiceError> {
         if self.writes == ApiWrites::None {
-            return Err(denied("Tables are not changed through this API (api.writes is none): apply a Table manifest instead"));
+            return Err(denied(
+                "Tables are not changed through this API (api.writes is none): apply a Table manifest instead",
+            ));
         }
         Ok(())
     }
@@ -119,7 +121,12 @@ impl Catalog for KubernetesCatalog {
         Ok(Arc::new(TableView { status: TableStatus::Creating, ..view }))
     }
 
-    async fn update_table(&self, account: &str, name: &str, update: TableUpdate) -> Result<Arc<TableView>, ServiceError> {
+    async fn update_table(
+        &self,
+        account: &str,
+        name: &str,
+        update: TableUpdate,
+    ) -> Result<Arc<TableView>, ServiceError> {
         let resource = self.own(account, name)?;
         let view = self.tables.describe(&resource)?;
         if view.status != TableStatus::Active {

@@ -1,8 +1,8 @@
 //! What the operator tells the routers: the groups and addresses of the nodes, and the access keys. It comes in one
 //! derived Secret, as a mounted folder and, while the API server answers, as a watch.
 
-use cairn_api::{AccessKey, Credentials};
 use arc_swap::ArcSwap;
+use cairn_api::{AccessKey, Credentials};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -117,7 +117,8 @@ mod tests {
     use super::*;
 
     const KEYS: &[u8] = br#"{"version":1,"keys":[{"accessKeyId":"AK","secretAccessKey":"s","account":"game"}]}"#;
-    const FLEET: &[u8] = br#"{"version":1,"groups":[{"account":"game","group":"default","nodes":[{"address":"a:1","zone":"z"}]}]}"#;
+    const FLEET: &[u8] =
+        br#"{"version":1,"groups":[{"account":"game","group":"default","nodes":[{"address":"a:1","zone":"z"}]}]}"#;
 
     #[test]
     fn the_secret_tells_keys_and_nodes() {
@@ -131,7 +132,9 @@ mod tests {
     fn what_cannot_be_read_changes_nothing() {
         let fleet = Fleet::default();
         fleet.update(KEYS, FLEET).unwrap();
-        for (keys, nodes) in [(KEYS, b"{".as_slice()), (b"{}", FLEET), (br#"{"version":2}"#, FLEET), (KEYS, br#"{"version":2}"#)] {
+        for (keys, nodes) in
+            [(KEYS, b"{".as_slice()), (b"{}", FLEET), (br#"{"version":2}"#, FLEET), (KEYS, br#"{"version":2}"#)]
+        {
             assert!(fleet.update(keys, nodes).is_err());
             assert!(fleet.access_key("AK").is_some());
             assert_eq!(fleet.groups().len(), 1);

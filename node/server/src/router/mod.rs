@@ -97,8 +97,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         environment: Arc::new(SystemEnvironment),
     };
     let api = Arc::new(Api::new(ApiConfig::new(arguments.region), backends, &registry)?);
-    let listener =
-        TcpListener::bind(arguments.listen).await.with_context(|| format!("failed to listen on {}", arguments.listen))?;
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .with_context(|| format!("failed to listen on {}", arguments.listen))?;
     let admin =
         TcpListener::bind(arguments.admin).await.with_context(|| format!("failed to listen on {}", arguments.admin))?;
     tokio::spawn(admin::serve(admin, registry, Arc::new(|| None)));

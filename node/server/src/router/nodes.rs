@@ -1,9 +1,15 @@
 //! Asks the storage nodes what they hold, keeps the answers on disk, and makes the map of the fleet of them.
 
-use super::{fleet::Fleet, routes::{KnownNode, Routes}};
+use super::{
+    fleet::Fleet,
+    routes::{KnownNode, Routes},
+};
 use crate::internal::client::{GroupName, NodeClient};
 use arc_swap::ArcSwap;
-use cairn_model::{ids::{PartitionId, ReplicaId}, node::NodeReport};
+use cairn_model::{
+    ids::{PartitionId, ReplicaId},
+    node::NodeReport,
+};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::{

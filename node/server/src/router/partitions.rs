@@ -55,7 +55,9 @@ impl RemotePartitions {
             let leader = self.nodes.leader_hint(route.descriptor.partition_id).or(route.leader);
             members.sort_by_key(|member| (self.nodes.is_suspect(&member.address), Some(member.replica_id) != leader));
         } else {
-            members.sort_by_key(|member| (self.nodes.is_suspect(&member.address), Some(&member.zone) != self.zone.as_ref()));
+            members.sort_by_key(|member| {
+                (self.nodes.is_suspect(&member.address), Some(&member.zone) != self.zone.as_ref())
+            });
         }
         members
     }
@@ -115,11 +117,19 @@ impl Partitions for RemotePartitions {
         match tried {
             Ok(outcome) => outcome,
             Err(_) => {
-                tracing::warn!(table = table.definition.table_name, account = table.definition.account, reason = last,
-                    perhaps_done, "gave up on a request");
+                tracing::warn!(
+                    table = table.definition.table_name,
+                    account = table.definition.account,
+                    reason = last,
+                    perhaps_done,
+                    "gave up on a request"
+                );
                 // Both are retried by the SDKs; only the first says that the write may have been done.
                 let (kind, message) = if perhaps_done && matches!(call.request, PartitionRequest::Write(_)) {
-                    (ErrorKind::InternalServerError, "The request could not be completed; whether the write was done is not known.")
+                    (
+                        ErrorKind::InternalServerError,
+                        "The request could not be completed; whether the write was done is not known.",
+                    )
                 } else {
                     (ErrorKind::ServiceUnavailable, "The table's partition can't be reached at present.")
                 };
@@ -168,7 +178,9 @@ impl RemotePartitions {
                         None => self.nodes.forget_leader(partition),
                     }
                 }
-                Err(Failure::Partition(error @ (PartitionError::EpochMismatch { .. } | PartitionError::UnknownPartition))) => {
+                Err(Failure::Partition(
+                    error @ (PartitionError::EpochMismatch { .. } | PartitionError::UnknownPartition),
+                )) => {
                     *last = format!("{}: {error}", member.address);
                     self.nodes.forget_leader(partition);
                     self.nodes.refresh(REFRESH_PATIENCE).await;

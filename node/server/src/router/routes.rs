@@ -72,7 +72,8 @@ impl Routes {
                 if replica.definition.schema_version > candidate.definition.schema_version {
                     candidate.definition = &replica.definition;
                 }
-                if replica.state == ReplicaState::Leader && candidate.leader.is_none_or(|(term, _)| term < replica.term) {
+                if replica.state == ReplicaState::Leader && candidate.leader.is_none_or(|(term, _)| term < replica.term)
+                {
                     candidate.leader = Some((replica.term, replica.replica_id));
                 }
                 candidate.counted =
@@ -150,7 +151,10 @@ mod tests {
             table_name: "users".into(),
             table_id: TABLE,
             schema_version,
-            key_schema: KeySchema { partition: KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S }, sort: None },
+            key_schema: KeySchema {
+                partition: KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S },
+                sort: None,
+            },
             billing_mode: BillingMode::PayPerRequest,
             provisioned_throughput: None,
             table_class: None,
@@ -212,7 +216,11 @@ mod tests {
         let nodes = [node("a", vec![replica(2, (b"m", b""), 1), replica(1, (b"", b"m"), 1)])];
         let routes = Routes::from_reports(&nodes);
         for (key, partition) in [(&b""[..], 1), (b"a", 1), (b"lzzz", 1), (b"m", 2), (b"zz", 2)] {
-            assert_eq!(routes.find(TABLE, key).unwrap().descriptor.partition_id, PartitionId([partition; 16]), "{key:?}");
+            assert_eq!(
+                routes.find(TABLE, key).unwrap().descriptor.partition_id,
+                PartitionId([partition; 16]),
+                "{key:?}"
+            );
         }
     }
 
@@ -230,7 +238,8 @@ mod tests {
         old.state = ReplicaState::Leader;
         let mut new = replica(1, (b"", b""), 2);
         (new.state, new.term, new.replica_id) = (ReplicaState::Leader, 2, ReplicaId(3));
-        for nodes in [[node("a", vec![old.clone()]), node("b", vec![new.clone()])], [node("b", vec![new]), node("a", vec![old])]]
+        for nodes in
+            [[node("a", vec![old.clone()]), node("b", vec![new.clone()])], [node("b", vec![new]), node("a", vec![old])]]
         {
             let routes = Routes::from_reports(&nodes);
             let route = routes.find(TABLE, b"x").unwrap();

@@ -4,7 +4,10 @@
 use super::routes::Routes;
 use arc_swap::ArcSwap;
 use cairn_api::TableView;
-use cairn_crds::{Table, table::definition::{Birth, table_arn}};
+use cairn_crds::{
+    Table,
+    table::definition::{Birth, table_arn},
+};
 use cairn_model::{ServiceError, TableDefinition, ids::TableId, table::TableStatus};
 use kube::ResourceExt;
 use parking_lot::RwLock;
@@ -15,7 +18,7 @@ use std::{
 
 /// Every account's tables.
 #[derive(Debug)]
-pub struct Tables {
+pub(super) struct Tables {
     region: String,
     routes: Arc<ArcSwap<Routes>>,
     resources: RwLock<Resources>,
@@ -40,12 +43,12 @@ struct Entry {
 }
 
 impl Tables {
-    pub fn new(region: String, routes: Arc<ArcSwap<Routes>>, watched: Vec<String>) -> Arc<Self> {
+    pub(super) fn new(region: String, routes: Arc<ArcSwap<Routes>>, watched: Vec<String>) -> Arc<Self> {
         Arc::new(Self { region, routes, resources: RwLock::default(), watched })
     }
 
     /// Takes over one Table as it is now.
-    pub fn put(&self, table: Table) {
+    pub(super) fn put(&self, table: Table) {
         let Some(namespace) = table.namespace() else { return };
         let (account, key) = (namespace.clone(), (namespace, table.name_any()));
         let mut resources = self.resources.write();
@@ -53,7 +56,7 @@ impl Tables {
         self.index(&mut resources, &account);
     }
 
-    pub fn remove(&self, table: &Table) {
+    pub(super) fn remove(&self, table: &Table) {
         let Some(namespace) = table.namespace() else { return };
         let mut resources = self.resources.write();
         resources.all.remove(&(namespace.clone(), table.name_any()));
@@ -61,7 +64,7 @@ impl Tables {
     }
 
     /// Takes over all Tables of a namespace, or of all namespaces, at once.
-    pub fn replace(&self, namespace: Option<&str>, tables: Vec<Table>) {
+    pub(super) fn replace(&self, namespace: Option<&str>, tables: Vec<Table>) {
         let mut resources = self.resources.write();
         resources.all.retain(|(of, _), _| namespace.is_some_and(|namespace| namespace != of));
         for table in tables {
@@ -76,11 +79,11 @@ impl Tables {
     }
 
     /// The resource that has the table's name.
-    pub fn resource(&self, account: &str, name: &str) -> Option<Arc<Table>> {
+    pub(super) fn resource(&self, account: &str, name: &str) -> Option<Arc<Table>> {
         self.resources.read().by_account.get(account)?.get(name).map(|entry| entry.resource.clone())
     }
 
-    pub fn view(&self, account: &str, name: &str) -> Option<Arc<TableView>> {
+    pub(super) fn view(&self, account: &str, name: &str) -> Option<Arc<TableView>> {
         {
             let resources = self.resources.read();
             if let Some(entry) = resources.by_account.get(account).and_then(|tables| tables.get(name)) {
@@ -102,7 +105,7 @@ impl Tables {
         }))
     }
 
-    pub fn names(&self, account: &str) -> Vec<String> {
+    pub(super) fn names(&self, account: &str) -> Vec<String> {
         {
             let resources = self.resources.read();
             if self.listed(&resources) {
@@ -122,7 +125,7 @@ impl Tables {
     }
 
     /// The table as its resource describes it.
-    pub fn describe(&self, table: &Table) -> Result<TableView, ServiceError> {
+    pub(super) fn describe(&self, table: &Table) -> Result<TableView, ServiceError> {
         let definition = definition(table).map_err(ServiceError::validation)?;
         let status = table.status.as_ref();
         let counted = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
@@ -187,7 +190,8 @@ fn claim(table: &Table) -> (bool, Option<i64>, String) {
 
 /// What the resource asks for; before it was given an id and a time, under those it will be given.
 fn definition(table: &Table) -> Result<TableDefinition, String> {
-    let given = table.status.as_ref().is_some_and(|status| status.table_id.is_some() && status.creation_date_time.is_some());
+    let given =
+        table.status.as_ref().is_some_and(|status| status.table_id.is_some() && status.creation_date_time.is_some());
     if given {
         return table.definition().map_err(|error| error.to_string());
     }
@@ -219,7 +223,8 @@ mod tests {
             },
         });
         if let Some(id) = id {
-            table["status"] = json!({"tableId": id, "creationDateTime": created, "tableStatus": "ACTIVE", "itemCount": 5});
+            table["status"] =
+                json!({"tableId": id, "creationDateTime": created, "tableStatus": "ACTIVE", "itemCount": 5});
         }
         serde_json::from_value(table).unwrap()
     }

@@ -13,7 +13,10 @@ use kube::{
 };
 use std::{
     path::PathBuf,
-    sync::{Arc, atomic::{AtomicBool, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,7 +24,7 @@ use std::{
 const DIR_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Keeps the tables in step with one namespace's resources, or with all; until the task is dropped.
-pub async fn tables(client: Client, namespace: Option<String>, tables: Arc<Tables>) {
+pub(super) async fn tables(client: Client, namespace: Option<String>, tables: Arc<Tables>) {
     let api: Api<Table> = match &namespace {
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
@@ -42,7 +45,7 @@ pub async fn tables(client: Client, namespace: Option<String>, tables: Arc<Table
 
 /// Where the fleet's Secret is found.
 #[derive(Clone, Debug)]
-pub struct FleetSource {
+pub(super) struct FleetSource {
     pub namespace: String,
     pub secret: String,
     /// The same Secret, mounted: what there is while the API server is down.
@@ -50,20 +53,17 @@ pub struct FleetSource {
 }
 
 /// Keeps the fleet in step with its Secret; until the task is dropped.
-pub async fn fleet(client: Client, source: FleetSource, fleet: Arc<Fleet>) {
+pub(super) async fn fleet(client: Client, source: FleetSource, fleet: Arc<Fleet>) {
     let watched = Arc::new(AtomicBool::new(false));
-    tokio::join!(
-        watch_secret(client, &source, &fleet, &watched),
-        async {
-            // What the watch tells is newer than the mount, which a kubelet renews now and then.
-            while !watched.load(Ordering::Relaxed) {
-                if let Err(error) = fleet.update_from_dir(&source.dir) {
-                    tracing::debug!(%error, "no fleet in the mounted Secret yet");
-                }
-                tokio::time::sleep(DIR_INTERVAL).await;
+    tokio::join!(watch_secret(client, &source, &fleet, &watched), async {
+        // What the watch tells is newer than the mount, which a kubelet renews now and then.
+        while !watched.load(Ordering::Relaxed) {
+            if let Err(error) = fleet.update_from_dir(&source.dir) {
+                tracing::debug!(%error, "no fleet in the mounted Secret yet");
             }
+            tokio::time::sleep(DIR_INTERVAL).await;
         }
-    );
+    });
 }
 
 async fn watch_secret(client: Client, source: &FleetSource, fleet: &Fleet, watched: &AtomicBool) {
@@ -75,7 +75,10 @@ async fn watch_secret(client: Client, source: &FleetSource, fleet: &Fleet, watch
             Ok(Some(secret)) => {
                 let data = secret.data.unwrap_or_default();
                 let (Some(credentials), Some(nodes)) = (data.get(CREDENTIALS_FILE), data.get(FLEET_FILE)) else {
-                    tracing::warn!(secret = source.secret, "the fleet's Secret lacks {CREDENTIALS_FILE} or {FLEET_FILE}");
+                    tracing::warn!(
+                        secret = source.secret,
+                        "the fleet's Secret lacks {CREDENTIALS_FILE} or {FLEET_FILE}"
+                    );
                     continue;
                 };
                 match fleet.update(&credentials.0, &nodes.0) {

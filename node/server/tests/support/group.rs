@@ -58,7 +58,8 @@ impl Group {
         drop(listeners);
         let operator = client(&folder.path().join("operator"));
         let fleet = Arc::new(Fleet::default());
-        let nodes: Vec<_> = ports.iter().map(|port| json!({"address": format!("127.0.0.1:{port}"), "zone": "z"})).collect();
+        let nodes: Vec<_> =
+            ports.iter().map(|port| json!({"address": format!("127.0.0.1:{port}"), "zone": "z"})).collect();
         let groups = json!({"version": 1, "groups": [{"account": ACCOUNT, "group": GROUP, "nodes": nodes}]});
         fleet.update(br#"{"version": 1}"#, groups.to_string().as_bytes()).unwrap();
         let as_router = client(&folder.path().join("router"));
@@ -162,11 +163,17 @@ impl Group {
 
     pub async fn order(&self, node: usize, order: &Order) -> OrderOutcome {
         let body = Bytes::from(serde_json::to_vec(order).unwrap());
-        let answer = self.operator.post(&group_name(), &self.address(node), "/v1/orders", body, DEADLINE).await.unwrap();
+        let answer =
+            self.operator.post(&group_name(), &self.address(node), "/v1/orders", body, DEADLINE).await.unwrap();
         serde_json::from_slice(&answer).unwrap()
     }
 
-    pub async fn request(&self, table: &TableView, key: &[u8], request: PartitionRequest) -> Result<PartitionOutcome, ServiceError> {
+    pub async fn request(
+        &self,
+        table: &TableView,
+        key: &[u8],
+        request: PartitionRequest,
+    ) -> Result<PartitionOutcome, ServiceError> {
         self.router.request(table, RoutingKey(key), request).await
     }
 }
@@ -190,7 +197,10 @@ fn definition(table_id: TableId) -> TableDefinition {
         table_name: "counters".to_owned(),
         table_id,
         schema_version: 1,
-        key_schema: KeySchema { partition: KeyAttribute { name: "Id".to_owned(), scalar_type: ScalarType::S }, sort: None },
+        key_schema: KeySchema {
+            partition: KeyAttribute { name: "Id".to_owned(), scalar_type: ScalarType::S },
+            sort: None,
+        },
         billing_mode: BillingMode::PayPerRequest,
         provisioned_throughput: None,
         table_class: None,
