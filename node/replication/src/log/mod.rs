@@ -1,24 +1,29 @@
 //! The Raft logs of all of a node's replicas: entries and hard states by log id, many groups with one write and one fsync.
 //!
-//! [`MemoryLog`] in memory for the simulation. Which log belongs to which replica is in
+//! [`EngineLog`] keeps them on disk, [`MemoryLog`] in memory for the simulation. Which log belongs to which replica is in
 //! the engine's records; what the entries mean is the core's business.
 
 mod batch;
+mod encoding;
+mod engine_log;
 mod error;
+mod file_scan;
+mod folder;
 mod memory_log;
+mod recovery;
+mod terms;
 
 pub use batch::{LogBatch, LogWrite};
+pub use engine_log::{EngineLog, Opened};
 pub use error::LogError;
 pub use memory_log::{MemoryLog, WriteFailure};
+pub use recovery::{OnDamage, SetAside, TornTail};
 
 use bytes::Bytes;
 use cairn_engine::LogMark;
 use std::collections::BTreeMap;
 
-/// What is counted for an entry besides its payload where a limit in bytes applies.
-const ENTRY_OVERHEAD_BYTES: u64 = 18;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogEntry {
     pub index: u64,
     pub term: u64,
@@ -28,8 +33,9 @@ pub struct LogEntry {
 }
 
 impl LogEntry {
+    /// As it counts where a limit in bytes applies.
     fn bytes(&self) -> u64 {
-        ENTRY_OVERHEAD_BYTES + self.payload.len() as u64
+        (encoding::ENTRY_HEADER_BYTES + self.payload.len()) as u64
     }
 }
 
@@ -107,13 +113,7 @@ fn check_append(log_id: u64, state: &LogState, entries: &[LogEntry]) -> Result<(
 
 fn check_range(log_id: u64, state: &LogState, low: u64, high: u64) -> Result<(), LogError> {
     if low <= state.start.index || high > state.last_index + 1 || low > high {
-        return Err(LogError::OutOfRange {
-            log_id,
-            low,
-            high,
-            start: state.start.index,
-            last_index: state.last_index,
-        });
+        return Err(LogError::OutOfRange { log_id, low, high, start: state.start.index, last_index: state.last_index });
     }
     Ok(())
 }
