@@ -32,9 +32,7 @@ pub enum Error {
     Metric(#[from] prometheus::Error),
     #[error("the lease {lease} went to another operator")]
     LeaseLost { lease: String },
-    #[error(
-        "there are still tables: {summary}; delete them first, or upgrade with uninstall.force=true to leave them behind"
-    )]
+    #[error("there are still tables: {summary}")]
     TablesRemain { summary: String },
     #[error("the object has no {field}")]
     Incomplete { field: &'static str },

@@ -14,6 +14,7 @@ async fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{}", cairn_operator::error::chain(&error));
+                eprintln!("{}", uninstall::ADVICE);
                 ExitCode::FAILURE
             }
         };

@@ -4,6 +4,10 @@ use crate::error::{Error, Result, While};
 use cairn_crds::Table;
 use kube::{Api, Client, ResourceExt, api::ListParams};
 
+/// What to do about a refusal.
+pub const ADVICE: &str = "delete the tables first, or leave them and their data behind with `helm uninstall --no-hooks`; \
+                          to keep the release, `helm rollback` takes Helm's mark of an uninstallation off it";
+
 /// How many tables a refusal names.
 const NAMED_MAX: usize = 10;
 

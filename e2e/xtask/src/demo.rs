@@ -29,7 +29,7 @@ metadata: {name: scores, namespace: game}
 spec:
   attributeDefinitions:
     - {attributeName: Player, attributeType: S}
-    - {attributeName: Round, attributeType: N}
+    - {attributeName: Round, attributeType: \"N\"}
   keySchema:
     - {attributeName: Player, keyType: HASH}
     - {attributeName: Round, keyType: RANGE}

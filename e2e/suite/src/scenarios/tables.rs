@@ -99,7 +99,7 @@ pub(crate) async fn a_table_is_described_the_same_whoever_made_it(world: &mut Wo
 kind: Table
 metadata: {{name: declared, namespace: {NAMESPACE}}}
 spec:
-  attributeDefinitions: [{{attributeName: Id, attributeType: S}}, {{attributeName: At, attributeType: N}}]
+  attributeDefinitions: [{{attributeName: Id, attributeType: S}}, {{attributeName: At, attributeType: \"N\"}}]
   keySchema: [{{attributeName: Id, keyType: HASH}}, {{attributeName: At, keyType: RANGE}}]
   billingMode: PROVISIONED
   provisionedThroughput: {{readCapacityUnits: 5, writeCapacityUnits: 7}}
@@ -142,7 +142,7 @@ pub(crate) async fn an_invalid_table_is_refused_by_a_rule_that_names_the_field(_
     let undefined = manifest("invalid", "billingMode: PAY_PER_REQUEST")
         .replace("keySchema: [{attributeName: Id", "keySchema: [{attributeName: Other");
     let unpriced = manifest("invalid", "billingMode: PROVISIONED");
-    for (text, field) in [(undefined, "keySchema"), (unpriced, "provisionedThroughput")] {
+    for (text, field) in [(undefined, "AttributeDefinitions"), (unpriced, "ProvisionedThroughput")] {
         match kube::apply(&text) {
             Ok(_) => bail!("it was accepted: {text}"),
             Err(error) => ensure!(format!("{error:#}").contains(field), "the refusal does not name {field}: {error:#}"),
