@@ -27,7 +27,7 @@
 //!            1  1 if rejected, else 0
 //!            8  hint of a rejection
 //!            2  n, n* context
-//!            4  n, n* introduction: `{"descriptor": …, "definition": …}` in JSON; n is 0 without one
+//!            4  n, n* introduction: `{"descriptor": …, "definition": …, "first": …}` in JSON; n is 0 without one
 //!            4  count, and for each entry: kind (1), term (8), index (8), n (4), n* payload
 //! snapshot chunk
 //!            8  snapshot id, of the sender's choice
@@ -74,6 +74,10 @@ pub(crate) struct FrameHeader {
 pub(crate) struct Introduction {
     pub(crate) descriptor: PartitionDescriptor,
     pub(crate) definition: TableDefinition,
+    /// The sender has applied nothing since the partition was initialised: this is all there is to know of it, and whoever
+    /// comes to be by it is as good as the one that was initialised.
+    #[serde(default)]
+    pub(crate) first: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -307,7 +311,8 @@ mod tests {
     }
 
     fn bodies() -> Vec<FrameBody> {
-        let introduction = Introduction { descriptor: testing::descriptor(3), definition: testing::definition() };
+        let introduction =
+            Introduction { descriptor: testing::descriptor(3), definition: testing::definition(), first: true };
         vec![
             FrameBody::Raft { message: Box::new(append()), introduction: None },
             FrameBody::Raft { message: Box::new(append()), introduction: Some(Box::new(introduction)) },

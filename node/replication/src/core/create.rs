@@ -16,8 +16,8 @@ use cairn_model::{
 };
 
 /// Where the log of a partition that was initialised begins: above where that of a replica without data does, so that
-/// such a one always gets a snapshot, and with it the members.
-const FIRST: Position = Position { index: 1, term: 1 };
+/// such a one gets a snapshot, and with it the members.
+pub(super) const FIRST: Position = Position { index: 1, term: 1 };
 
 impl<S: Store, L: LogStore> Core<S, L> {
     pub(super) fn open_replicas(&mut self) -> Result<(), FatalError> {
@@ -126,9 +126,11 @@ impl<S: Store, L: LogStore> Core<S, L> {
         Ok(())
     }
 
-    /// A frame came for a replica that is not here. It comes to be, without data, if the sender introduces the partition
-    /// with this node and that replica id as a member, and the id was never dropped from this node. A replica that was
-    /// here before gives way to one with a higher id in whose descriptor it is no member.
+    /// A frame came for a replica that is not here. It comes to be if the sender introduces the partition with this node and
+    /// that replica id as a member, and the id was never dropped from this node: as the partition was initialised, if that
+    /// is what the sender still has, so that the partition survives the loss of any one of its first members from its first
+    /// moment on; else without data, which a snapshot brings. A replica that was here before gives way to one with a higher
+    /// id in whose descriptor it is no member.
     pub(super) fn introduce(&mut self, header: &FrameHeader, introduction: &Introduction) -> Result<bool, FatalError> {
         let descriptor = &introduction.descriptor;
         let addressed = membership::find(descriptor, header.to);
@@ -155,7 +157,8 @@ impl<S: Store, L: LogStore> Core<S, L> {
             return Ok(false);
         }
         tracing::info!(partition = %header.partition, replica = header.to.0, "a replica comes to be");
-        self.create(header.to, descriptor.clone(), introduction.definition.clone(), Position::default())?;
+        let position = if introduction.first { FIRST } else { Position::default() };
+        self.create(header.to, descriptor.clone(), introduction.definition.clone(), position)?;
         Ok(true)
     }
 

@@ -1,6 +1,6 @@
 //! Frames from other nodes, and frames to them.
 
-use super::{Core, FatalError, Output, Slot};
+use super::{Core, FatalError, Output, Slot, create::FIRST};
 use crate::{
     clock::Now,
     frame::{self, FrameBody, FrameHeader, Introduction},
@@ -162,5 +162,6 @@ fn introduction_of<L: LogStore>(replica: &Replica<L>) -> Box<Introduction> {
     Box::new(Introduction {
         descriptor: PartitionDescriptor::clone(&replica.state.descriptor),
         definition: TableDefinition::clone(&replica.state.definition),
+        first: replica.applied_position() == FIRST,
     })
 }

@@ -198,11 +198,11 @@ impl<S: Store, L: LogStore> Core<S, L> {
             }
             if replica.agreement(self.config.node_id, &self.clocks, now) == Agreement::Disagrees {
                 let voters = membership::voter_nodes(replica.descriptor());
-                if let Some(node) = self.clocks.successor(self.config.node_id, &voters, now) {
-                    if let Some(successor) = replica.best_successor(|member| member.node_id == node) {
-                        tracing::warn!(partition = %id, successor = successor.0, "the clock disagrees with a quorum's: leadership goes to a replica whose does not");
-                        replica.raft.transfer_leader(successor.0);
-                    }
+                if let Some(node) = self.clocks.successor(self.config.node_id, &voters, now)
+                    && let Some(successor) = replica.best_successor(|member| member.node_id == node)
+                {
+                    tracing::warn!(partition = %id, successor = successor.0, "the clock disagrees with a quorum's: leadership goes to a replica whose does not");
+                    replica.raft.transfer_leader(successor.0);
                 }
                 continue;
             }

@@ -1,12 +1,13 @@
 use crate::{
     cluster::Cluster,
-    requests::{PARTITION, TABLE, item, node_id, put},
+    requests::{PARTITION, TABLE, definition, descriptor, item, node_id, put},
 };
 use cairn_model::{
     descriptor::MemberRole,
     ids::ReplicaId,
     node::{Order, OrderOutcome},
 };
+use cairn_replication::core::Input;
 
 fn replace(replica: u64, node: usize) -> Order {
     Order::ReplaceReplica {
@@ -132,4 +133,18 @@ fn writes_go_on_while_members_change() {
     }
     cluster.ticks(5);
     assert_eq!(cluster.peek(3, "a"), Some(item("a", number as i64)));
+}
+
+/// One recorded node initialises; if its volume is lost at once, with its vote asked for and nothing else, the others are
+/// as good as it was.
+#[test]
+fn a_partition_outlives_the_node_that_initialised_it_from_its_first_moment_on() {
+    let mut cluster = Cluster::new(3);
+    let token = cluster.token();
+    let order = Order::Bootstrap { descriptor: descriptor(3), definition: definition() };
+    cluster.step(0, Input::Order { token, order });
+    cluster.round();
+    cluster.crash(0);
+    let leader = cluster.await_leader(Some(0));
+    cluster.write(leader, put(1, "a", 1));
 }
