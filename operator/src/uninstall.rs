@@ -6,7 +6,7 @@ use kube::{Api, Client, ResourceExt, api::ListParams};
 
 /// What to do about a refusal.
 pub const ADVICE: &str = "delete the tables first, or leave them and their data behind with `helm uninstall --no-hooks`; \
-                          to keep the release, `helm rollback` takes Helm's mark of an uninstallation off it";
+                          to keep the release, `helm rollback` it to the revision that `helm history` ends with";
 
 /// How many tables a refusal names.
 const NAMED_MAX: usize = 10;

@@ -142,7 +142,7 @@ pub(crate) async fn an_invalid_table_is_refused_by_a_rule_that_names_the_field(_
     let undefined = manifest("invalid", "billingMode: PAY_PER_REQUEST")
         .replace("keySchema: [{attributeName: Id", "keySchema: [{attributeName: Other");
     let unpriced = manifest("invalid", "billingMode: PROVISIONED");
-    for (text, field) in [(undefined, "AttributeDefinitions"), (unpriced, "ProvisionedThroughput")] {
+    for (text, field) in [(undefined, "AttributeDefinitions"), (unpriced, "provisionedThroughput")] {
         match kube::apply(&text) {
             Ok(_) => bail!("it was accepted: {text}"),
             Err(error) => ensure!(format!("{error:#}").contains(field), "the refusal does not name {field}: {error:#}"),
