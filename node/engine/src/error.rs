@@ -21,9 +21,13 @@ pub enum StoreError {
 pub enum EngineError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("failed to read the stored {what}: {reason}")]
+    #[error(
+        "failed to read the stored {what}: {reason}; put a copy of the data folder back, or give this node an empty one and let it be rebuilt from its peers"
+    )]
     Damaged { what: &'static str, reason: String },
-    #[error("the stored {what} has format version {found}, but this program reads versions up to {known}: start a newer one")]
+    #[error(
+        "the stored {what} has format version {found}, but this program reads versions up to {known}: start a newer one"
+    )]
     NewerFormat { what: &'static str, found: u8, known: u8 },
     #[error("no replica is stored under storage id {storage_id}")]
     UnknownStorage { storage_id: u64 },

@@ -1,5 +1,7 @@
 //! The store on disk: one fjall database with one keyspace, and the marker in a file beside it.
 
+mod journal;
+
 use crate::{Changes, FolderError, Pressure, Store, StoreError, StoreRange, StoreSnapshot, file};
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
@@ -36,10 +38,7 @@ impl Default for FjallOptions {
 impl FjallOptions {
     /// The shares of a process that may use `bytes` in all: a quarter for the cache, a sixteenth for a memtable.
     pub fn for_memory(bytes: u64) -> Self {
-        Self {
-            cache_bytes: (bytes / 4).clamp(8 << 20, 8 << 30),
-            memtable_bytes: (bytes / 16).clamp(4 << 20, 64 << 20),
-        }
+        Self { cache_bytes: (bytes / 4).clamp(8 << 20, 8 << 30), memtable_bytes: (bytes / 16).clamp(4 << 20, 64 << 20) }
     }
 }
 
@@ -48,36 +47,49 @@ pub struct FjallStore {
     database: Database,
     keyspace: Keyspace,
     marker: PathBuf,
+    damage: Option<String>,
 }
 
+const ADVICE: &str = "nothing was changed; look at the disk, put a copy of the folder back, or give this node an empty folder and \
+                      let it be rebuilt from its peers";
+
 impl FjallStore {
-    /// Opens the database in `items`, or makes it; the marker lies at `marker`.
+    /// Opens the database in `items`, or makes it; the marker lies at `marker`. A memtable has the size that it was made with.
     pub fn open(items: &Path, marker: &Path, options: FjallOptions) -> Result<Self, FolderError> {
         let refused = |error: fjall::Error| match error {
             fjall::Error::Locked => FolderError::InUse { path: items.to_owned() },
-            error => FolderError::Store {
-                path: items.to_owned(),
-                advice: "nothing was changed; look at the disk, put a copy of the folder back, or give this node an empty \
-                         folder and let it be rebuilt from its peers",
-                source: error.into(),
-            },
+            error => FolderError::Store { path: items.to_owned(), advice: ADVICE, source: error.into() },
         };
-        let database = Database::builder(items)
-            .cache_size(options.cache_bytes)
-            .max_journaling_size(JOURNAL_BYTES_MIN.max(options.memtable_bytes * 8))
-            .max_cached_files(Some(CACHED_FILES_MAX))
-            // What is not persisted is in the log: there is no need to hand each commit to the kernel.
-            .manual_journal_persist(true)
-            .worker_threads(2)
-            .open()
+        // A marker is written only once there is a database, which makes this file last.
+        if marker.exists() && !items.join("version").exists() {
+            return Err(FolderError::Damaged {
+                path: items.to_owned(),
+                reason: format!("its database is missing, though {} tells of data in it", marker.display()),
+                advice: ADVICE,
+            });
+        }
+        let journals = journal::sealed(items)?;
+        let (database, keyspace) = std::panic::catch_unwind(|| open(items, options))
+            .unwrap_or(Err(fjall::Error::Unrecoverable))
             .map_err(refused)?;
-        let keyspace = database
-            .keyspace(KEYSPACE, || {
-                KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes).manual_journal_persist(true)
-            })
-            .map_err(refused)?;
-        Ok(Self { database, keyspace, marker: marker.to_owned() })
+        let damage = journal::what_was_cut(&journals)?;
+        Ok(Self { database, keyspace, marker: marker.to_owned(), damage })
     }
+}
+
+fn open(items: &Path, options: FjallOptions) -> fjall::Result<(Database, Keyspace)> {
+    let database = Database::builder(items)
+        .cache_size(options.cache_bytes)
+        .max_journaling_size(JOURNAL_BYTES_MIN.max(options.memtable_bytes * 8))
+        .max_cached_files(Some(CACHED_FILES_MAX))
+        // What is not persisted is in the log: there is no need to hand each commit to the kernel.
+        .manual_journal_persist(true)
+        .worker_threads(2)
+        .open()?;
+    let keyspace = database.keyspace(KEYSPACE, || {
+        KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes).manual_journal_persist(true)
+    })?;
+    Ok((database, keyspace))
 }
 
 impl fmt::Debug for FjallStore {
@@ -129,6 +141,10 @@ impl Store for FjallStore {
     fn write_marker(&self, marker: &[u8]) -> Result<(), StoreError> {
         file::replace(&self.marker, marker)
             .map_err(|error| StoreError::Write { action: "write the marker", source: error.into() })
+    }
+
+    fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
     }
 
     fn pressure(&self) -> Pressure {

@@ -153,6 +153,8 @@ pub(crate) fn is_range(lower: &Bound<Bytes>, upper: &Bound<Bytes>) -> bool {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,
         (Bound::Included(lower), Bound::Included(upper)) => lower <= upper,
         (Bound::Excluded(lower), Bound::Excluded(upper)) => lower < upper,
-        (Bound::Included(lower), Bound::Excluded(upper)) | (Bound::Excluded(lower), Bound::Included(upper)) => lower <= upper,
+        (Bound::Included(lower), Bound::Excluded(upper)) | (Bound::Excluded(lower), Bound::Included(upper)) => {
+            lower <= upper
+        }
     }
 }

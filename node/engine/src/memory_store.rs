@@ -3,11 +3,7 @@
 use crate::{Changes, Pressure, Store, StoreError, StoreRange, StoreSnapshot};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use std::{
-    collections::BTreeMap,
-    ops::Bound,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 type Map = BTreeMap<Bytes, Bytes>;
 

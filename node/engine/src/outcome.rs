@@ -18,8 +18,7 @@
 //! later entry, so what is kept depends only on the last entry applied and not on how entries were batched: replicas agree.
 
 use crate::{
-    Changes, EngineError, Outcome, Store,
-    layout,
+    Changes, EngineError, Outcome, Store, layout,
     record::{OutcomeWindow, versioned},
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -59,15 +58,14 @@ impl Place {
     fn decode(bytes: &[u8]) -> Result<Self, EngineError> {
         let mut rest = versioned("outcome's place", bytes, PLACE_VERSION)?;
         if bytes.len() != PLACE_BYTES {
-            return Err(EngineError::Damaged { what: "outcome's place", reason: format!("it has {} bytes", bytes.len()) });
+            return Err(EngineError::Damaged {
+                what: "outcome's place",
+                reason: format!("it has {} bytes", bytes.len()),
+            });
         }
         let mut request_id = [0; 16];
         rest.copy_to_slice(&mut request_id);
-        Ok(Self {
-            request_id: RequestId(request_id),
-            entry_time: Timestamp(rest.get_u64()),
-            bytes: rest.get_u64(),
-        })
+        Ok(Self { request_id: RequestId(request_id), entry_time: Timestamp(rest.get_u64()), bytes: rest.get_u64() })
     }
 }
 

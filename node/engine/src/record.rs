@@ -198,7 +198,10 @@ impl AppliedState {
         };
         let outcomes = OutcomeWindow { first: rest.get_u64(), next: rest.get_u64(), bytes: rest.get_u64() };
         if outcomes.first > outcomes.next {
-            return Err(EngineError::Damaged { what: "applied state", reason: "its outcomes end before they begin".into() });
+            return Err(EngineError::Damaged {
+                what: "applied state",
+                reason: "its outcomes end before they begin".into(),
+            });
         }
         Ok(Self { applied, outcomes })
     }

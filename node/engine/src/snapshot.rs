@@ -126,7 +126,10 @@ fn checksum(header: &[u8], payload: &[u8]) -> u32 {
 
 impl fmt::Debug for SnapshotReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SnapshotReader").field("record", &self.record).field("next_chunk", &self.next_chunk).finish_non_exhaustive()
+        f.debug_struct("SnapshotReader")
+            .field("record", &self.record)
+            .field("next_chunk", &self.next_chunk)
+            .finish_non_exhaustive()
     }
 }
 

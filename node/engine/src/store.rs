@@ -29,6 +29,11 @@ pub trait Store: Send + Sync + 'static {
     /// Replaces the marker, durably and atomically. It lies outside the store, so that it can tell when the store went back.
     fn write_marker(&self, marker: &[u8]) -> Result<(), StoreError>;
 
+    /// What was lost when the store was opened, if not just the newest commits: any data in it may be incomplete then.
+    fn damage(&self) -> Option<&str> {
+        None
+    }
+
     /// How close the store is to making writers wait.
     fn pressure(&self) -> Pressure;
 }

@@ -45,7 +45,8 @@ impl<S: Store> Engine<S> {
             return self.apply_to(storage_id, &live, &batch, Changes::default());
         }
         let _node = self.node.lock();
-        let Some(mut record) = self.directory.read().records.get(&partition_id).map(|(record, _)| record.clone()) else {
+        let Some(mut record) = self.directory.read().records.get(&partition_id).map(|(record, _)| record.clone())
+        else {
             return Err(EngineError::UnknownStorage { storage_id });
         };
         if let Some(descriptor) = &batch.descriptor {

@@ -9,8 +9,7 @@ pub use apply::{ApplyBatch, ItemWrite, Outcome};
 pub use read::ScanIter;
 
 use crate::{
-    EngineError, LogMark, Marker, MarkerEntry, Pressure, Store, StoreSnapshot,
-    layout,
+    EngineError, LogMark, Marker, MarkerEntry, Pressure, Store, StoreSnapshot, layout,
     record::{self, AppliedState, Counters, StoredRecord},
     store::Changes,
 };
@@ -28,8 +27,8 @@ use std::{
 pub struct Engine<S> {
     store: S,
     directory: RwLock<Directory>,
-    /// Held by whoever changes records, counters or the list of the dead. Taken before a replica's lock, which is taken
-    /// before the directory's.
+    /// Held by whoever changes records, counters or the list of the dead. Taken before the directory's lock, which is taken
+    /// before a replica's and given back at once by all but those who change it.
     node: Mutex<NodeState>,
     /// Held while persisting, with the marker as last written.
     marker: Mutex<Marker>,
@@ -88,6 +87,11 @@ impl<S: Store> Engine<S> {
             directory.insert(stored, AppliedState::decode(&state)?);
         }
         let mut changes = Changes::default();
+        if let Some(reason) = store.damage() {
+            for (record, _) in directory.records.values_mut() {
+                damage(record, format!("items: {reason}"), &mut changes)?;
+            }
+        }
         let mut dead: BTreeSet<u64> = storage_ids(&snapshot, layout::all_dead())?;
         for storage_id in storage_ids(&snapshot, layout::all_loading())? {
             changes.delete(layout::loading(storage_id));
@@ -155,7 +159,8 @@ impl<S: Store> Engine<S> {
 
     /// Takes back data under dead storage ids: at most `keys_max` keys in this step. True if more is left.
     pub fn reclaim(&self, keys_max: usize) -> Result<bool, EngineError> {
-        let Some((storage_id, after)) = self.node.lock().dead.first_key_value().map(|(id, after)| (*id, after.clone())) else {
+        let Some((storage_id, after)) = self.node.lock().dead.first_key_value().map(|(id, after)| (*id, after.clone()))
+        else {
             return Ok(false);
         };
         let keys_max = keys_max.max(1);
@@ -215,12 +220,23 @@ fn storage_ids(
     let mut ids = BTreeSet::new();
     for pair in snapshot.range(range.0, range.1, true) {
         let (key, _) = pair?;
-        let id: [u8; 8] = key[layout::HEADER_BYTES..]
-            .try_into()
-            .map_err(|_| EngineError::Damaged { what: "list of storage ids", reason: "a key has the wrong length".into() })?;
+        let id: [u8; 8] = key[layout::HEADER_BYTES..].try_into().map_err(|_| EngineError::Damaged {
+            what: "list of storage ids",
+            reason: "a key has the wrong length".into(),
+        })?;
         ids.insert(u64::from_be_bytes(id));
     }
     Ok(ids)
+}
+
+/// Writes down that a replica is damaged; the first reason stays.
+fn damage(record: &mut StoredRecord, reason: String, changes: &mut Changes) -> Result<(), EngineError> {
+    if record.damaged.is_none() {
+        tracing::error!(partition_id = %record.partition_id, reason, "a replica is damaged");
+        record.damaged = Some(reason);
+        changes.put(layout::record(record.partition_id), record.encode()?);
+    }
+    Ok(())
 }
 
 fn compare_with_marker(
@@ -232,14 +248,12 @@ fn compare_with_marker(
     match directory.records.get_mut(&entry.partition_id) {
         Some((record, live)) if record.log_id == entry.log_id => {
             let applied = live.lock().state.applied.index;
-            if applied < entry.applied_index && record.damaged.is_none() {
+            if applied < entry.applied_index {
                 let reason = format!(
                     "items: the data went back to entry {applied}, though entry {} was durable: the disk lost writes",
                     entry.applied_index
                 );
-                tracing::error!(partition_id = %record.partition_id, reason, "replica is damaged");
-                record.damaged = Some(reason);
-                changes.put(layout::record(record.partition_id), record.encode()?);
+                damage(record, reason, changes)?;
             }
         }
         Some((record, _)) if record.replica_id >= entry.replica_id => {}

@@ -28,7 +28,10 @@ impl<S: Store> Engine<S> {
         let node = self.node.lock();
         self.check_new(replica.partition_id, replica.replica_id)?;
         if let Some((present, _)) = self.directory.read().records.get(&replica.partition_id) {
-            return Err(EngineError::ReplicaExists { partition_id: present.partition_id, replica_id: present.replica_id });
+            return Err(EngineError::ReplicaExists {
+                partition_id: present.partition_id,
+                replica_id: present.replica_id,
+            });
         }
         let state = AppliedState { applied: replica.applied, outcomes: OutcomeWindow::default() };
         let record = StoredRecord {
@@ -85,7 +88,8 @@ impl<S: Store> Engine<S> {
     /// Writes down, for good, that a replica is damaged; the first reason stays.
     pub fn mark_damaged(&self, partition_id: PartitionId, reason: &str) -> Result<(), EngineError> {
         let node = self.node.lock();
-        let Some(mut record) = self.directory.read().records.get(&partition_id).map(|(record, _)| record.clone()) else {
+        let Some(mut record) = self.directory.read().records.get(&partition_id).map(|(record, _)| record.clone())
+        else {
             return Err(EngineError::UnknownPartition { partition_id });
         };
         if record.damaged.is_none() {

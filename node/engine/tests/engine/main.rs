@@ -1,0 +1,11 @@
+//! The engine as replication uses it: on a store in memory, and on fjall with real files.
+
+#![allow(clippy::unwrap_used)]
+
+mod apply;
+mod crashes;
+mod golden;
+mod outcomes;
+mod replicas;
+mod snapshots;
+mod support;
