@@ -15,6 +15,25 @@ fn a_folder_of_format_version_1_opens() {
     expect_contents(folder.path());
 }
 
+/// `golden/snapshot-v1` is the one chunk of a snapshot, made by `make` as well.
+#[test]
+fn a_snapshot_of_format_version_1_is_installed() {
+    let chunk = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/snapshot-v1")).unwrap();
+    let (_, engine) = memory();
+    let mut writer = engine.begin_load().unwrap();
+    engine.load(&mut writer, &chunk).unwrap();
+    let installed = engine.install(writer, PARTITION, ReplicaId(5), 1).unwrap();
+    assert_eq!(
+        (installed.descriptor, installed.definition, installed.applied),
+        (descriptor(1), definition(1), applied(2))
+    );
+    assert_eq!(
+        items(&engine, installed.storage_id),
+        [("a".to_owned(), "2".to_owned()), ("c".to_owned(), "3".to_owned())]
+    );
+    assert_eq!(engine.outcome(installed.storage_id, &request(1)).unwrap().unwrap(), "outcome 1");
+}
+
 fn owner() -> Owner {
     Owner { region: "east".into(), account: "game".into(), group: "default".into() }
 }
@@ -53,6 +72,8 @@ fn make() {
         engine.drop_replica(partition(3)).unwrap();
         engine.begin_load().unwrap();
         engine.persist(&BTreeMap::from([(storage.log_id, LogMark { last_index: 5, term: 2 })])).unwrap();
+        let chunk = engine.snapshot(storage.storage_id).unwrap().next_chunk().unwrap().unwrap();
+        std::fs::write(Path::new(&to).with_file_name("snapshot-v1"), chunk).unwrap();
     }
     // As fjall leaves a journal when it opens one: without the room it allocated ahead.
     drop(fjall(folder.path()));

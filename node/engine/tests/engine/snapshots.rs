@@ -39,7 +39,7 @@ fn a_snapshot_carries_items_outcomes_and_record_in_bounded_chunks() {
     drop(target);
     store.crash();
     let target = Engine::open(store).unwrap();
-    assert_eq!(target.replicas(), [installed.clone()]);
+    assert_eq!(target.replicas(), std::slice::from_ref(&installed));
     assert_eq!((installed.replica_id, installed.log_id, installed.applied), (ReplicaId(2), log_id, applied(40)));
     assert_eq!(installed.definition, definition(1));
     let mut expected = items(&source, from);
