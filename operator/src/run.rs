@@ -71,7 +71,12 @@ pub async fn run(config: Config) -> Result<()> {
     tokio::select! {
         outcome = lead => outcome,
         error = contender.hold() => Err(error),
-        () = &mut end => contender.release().await,
+        () = &mut end => {
+            if let Err(error) = contender.release().await {
+                tracing::warn!(error = %crate::error::chain(&error), "failed to give the lease up; the next operator waits for its end");
+            }
+            Ok(())
+        }
     }
 }
 
