@@ -170,7 +170,7 @@ impl<S: Store, L: LogStore> Driver<S, L> {
 
     fn flush(&mut self) -> Result<(), FatalError> {
         let Self { core, transport, persister, waiters, .. } = self;
-        let mut ordered = false;
+        let mut orders = Vec::new();
         core.flush(self.clock.now(), &mut |output| match output {
             Output::Frame { to, bytes } => transport.send(&to, bytes),
             // Whoever asked may be gone: then nobody hears the answer.
@@ -185,15 +185,18 @@ impl<S: Store, L: LogStore> Driver<S, L> {
                 }
             }
             Output::OrderAnswer { token, outcome } => {
-                ordered = true;
                 if let Some(Waiter::Order(answer)) = waiters.remove(&token) {
-                    let _ = answer.send(outcome);
+                    orders.push((answer, outcome));
                 }
             }
             Output::Persist { marks } => persister.persist(marks),
         })?;
-        if ordered {
+        if !orders.is_empty() {
+            // Before the answers: whoever gave an order finds it done in the reports.
             self.reports.store(Arc::new(self.core.replicas()));
+        }
+        for (answer, outcome) in orders {
+            let _ = answer.send(outcome);
         }
         Ok(())
     }

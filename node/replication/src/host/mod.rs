@@ -170,7 +170,7 @@ impl<S: Store> Host<S> {
         let _ = self.commands.try_send(Command::Frame { from, frame });
     }
 
-    /// The replicas on this node, as of the last tick.
+    /// The replicas on this node, as of the last tick or the last order, whichever was later.
     pub fn replicas(&self) -> Vec<ReplicaReport> {
         Vec::clone(&self.reports.load())
     }
