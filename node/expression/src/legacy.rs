@@ -125,7 +125,7 @@ pub fn key_conditions(
 /// The update of `AttributeUpdates`.
 pub fn attribute_updates(updates: BTreeMap<String, AttributeUpdate>) -> Result<Update, ServiceError> {
     let actions: Result<_, _> = updates.into_iter().map(|(name, update)| update_one(name, update)).collect();
-    Ok(Update::of(actions?))
+    Ok(Update::of_attribute_updates(actions?))
 }
 
 /// The projection of `AttributesToGet`: top-level attributes, their names taken as they are.
@@ -179,10 +179,7 @@ fn update_one(name: String, update: AttributeUpdate) -> Result<Action, ServiceEr
     use AttributeValue::{Bs, L, N, Ns, Ss};
     let path = Path::new(name);
     let unsupported = |action: &str, value: &AttributeValue| {
-        Err(ServiceError::validation(format!(
-            "{INVALID} {action} action is not supported for the type {}",
-            value.type_name()
-        )))
+        Err(ServiceError::validation(format!("{INVALID} {action} is not supported for the type {}", value.type_name())))
     };
     match (update.action, update.value) {
         (UpdateAction::Delete, None) => Ok(Action::Remove(path)),
@@ -192,8 +189,8 @@ fn update_one(name: String, update: AttributeUpdate) -> Result<Action, ServiceEr
         (UpdateAction::Put, Some(value)) => Ok(Action::Set(path, Value::Literal(value))),
         (UpdateAction::Add, Some(value @ (N(_) | Ss(_) | Ns(_) | Bs(_) | L(_)))) => Ok(Action::Add(path, value)),
         (UpdateAction::Delete, Some(value @ (Ss(_) | Ns(_) | Bs(_)))) => Ok(Action::Delete(path, value)),
-        (UpdateAction::Add, Some(value)) => unsupported("ADD", &value),
-        (UpdateAction::Delete, Some(value)) => unsupported("DELETE", &value),
+        (UpdateAction::Add, Some(value)) => unsupported("ADD action", &value),
+        (UpdateAction::Delete, Some(value)) => unsupported("DELETE action with value", &value),
     }
 }
 

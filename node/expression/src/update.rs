@@ -11,6 +11,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Update {
     actions: Vec<Action>,
+    form: Form,
+}
+
+/// Which parameter an update came from: DynamoDB words some errors by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Form {
+    Expression,
+    AttributeUpdates,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,9 +52,9 @@ pub struct TouchedPaths {
 }
 
 impl Update {
-    /// An update from actions whose paths are top-level attributes, each once.
-    pub(crate) fn of(actions: Vec<Action>) -> Self {
-        Self { actions }
+    /// An update of the legacy parameter: its paths are top-level attributes, each once.
+    pub(crate) fn of_attribute_updates(actions: Vec<Action>) -> Self {
+        Self { actions, form: Form::AttributeUpdates }
     }
 
     pub fn actions(&self) -> &[Action] {

@@ -5,9 +5,9 @@ use crate::{
     NewTable, errors,
     input::{self, Input, fields::Flag, shape::Shape},
     validation::{
-        constraints::{Constraints, table_name},
+        constraints::{Constraints, required_table_name},
         throughput::{self, THROUGHPUT, ThroughputInput},
-        unsupported::{Unsupported, refuse},
+        unsupported::{Unsupported, refuse, refuse_empty_list},
     },
 };
 use cairn_model::{
@@ -73,8 +73,11 @@ impl Input for CreateTableInput {
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut input: CreateTableInput = input::parse(call.body)?;
-    let name = table_name(input.table_name.take())?;
-    input.constrain(&name)?;
+    let name = required_table_name(input.table_name.take())?;
+    let mut constraints = Constraints::default();
+    constraints.name_in_full("tableName", &name);
+    constraints.finish()?;
+    input.constrain()?;
     let billing_mode = input.billing_mode.as_deref().map_or(BillingMode::Provisioned, throughput::billing_mode);
     let provisioned_throughput = match (billing_mode, input.provisioned_throughput) {
         (BillingMode::PayPerRequest, Some(_)) => return Err(throughput::units_on_demand()),
@@ -110,7 +113,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
 }
 
 impl CreateTableInput {
-    fn constrain(&self, name: &str) -> Result<(), ServiceError> {
+    fn constrain(&self) -> Result<(), ServiceError> {
         let mut constraints = Constraints::default();
         constraints.required("attributeDefinitions", self.attribute_definitions.is_some());
         for (position, definition) in self.attribute_definitions.iter().flatten().enumerate() {
@@ -119,7 +122,6 @@ impl CreateTableInput {
             constraints.required(&path("attributeType"), definition.attribute_type.is_some());
             constraints.one_of(&path("attributeType"), definition.attribute_type.as_deref(), &["B", "N", "S"]);
         }
-        constraints.name_pattern("tableName", name);
         throughput::constrain_billing_mode(self.billing_mode.as_deref(), &mut constraints);
         if let Some(units) = &self.provisioned_throughput {
             units.constrain(&mut constraints);
@@ -146,6 +148,8 @@ impl CreateTableInput {
     }
 
     fn refuse_unsupported(&self) -> Result<(), ServiceError> {
+        refuse_empty_list("LocalSecondaryIndexes", &self.local_secondary_indexes)?;
+        refuse_empty_list("GlobalSecondaryIndexes", &self.global_secondary_indexes)?;
         refuse([
             ("LocalSecondaryIndexes", &self.local_secondary_indexes),
             ("GlobalSecondaryIndexes", &self.global_secondary_indexes),

@@ -38,8 +38,37 @@ pub(super) struct ConditionParameters {
 }
 
 impl Options {
+    /// All of them, as PutItem and DeleteItem report them.
     pub(super) fn constrain(&self, constraints: &mut Constraints) {
         constraints.return_consumed_capacity(self.return_consumed_capacity.as_deref());
+        self.constrain_return_values(constraints);
+        self.constrain_metrics(constraints);
+        self.constrain_on_condition_failure(constraints);
+    }
+
+    /// All of them in DynamoDB's older words, and a table's name that is missing: UpdateItem without its key.
+    pub(super) fn constrain_in_full(&self, table_name: Option<&str>, constraints: &mut Constraints) {
+        constraints.return_consumed_capacity(self.return_consumed_capacity.as_deref());
+        constraints.required("tableName", table_name.is_some());
+        constraints.one_of("returnValues", self.return_values.as_deref(), constraints::RETURN_VALUES);
+        self.constrain_on_condition_failure(constraints);
+        self.constrain_metrics(constraints);
+    }
+
+    /// The first that is wrong, as UpdateItem reports them: two of the four without the envelope.
+    pub(super) fn check_first(&self) -> Result<(), ServiceError> {
+        let of = |constrain: &dyn Fn(&mut Constraints)| {
+            let mut constraints = Constraints::default();
+            constrain(&mut constraints);
+            constraints
+        };
+        of(&|constraints| self.constrain_return_values(constraints)).finish()?;
+        of(&|constraints| self.constrain_on_condition_failure(constraints)).finish_bare()?;
+        of(&|constraints| self.constrain_metrics(constraints)).finish()?;
+        of(&|constraints| constraints.return_consumed_capacity(self.return_consumed_capacity.as_deref())).finish_bare()
+    }
+
+    fn constrain_return_values(&self, constraints: &mut Constraints) {
         if self.return_values.as_deref().is_some_and(|value| !constraints::RETURN_VALUES.contains(&value)) {
             // DynamoDB's text, which misspells one of the values.
             constraints.add(
@@ -47,11 +76,17 @@ impl Options {
                  UPDATE_NEW, NONE]",
             );
         }
+    }
+
+    fn constrain_metrics(&self, constraints: &mut Constraints) {
         constraints.one_of(
             "returnItemCollectionMetrics",
             self.return_item_collection_metrics.as_deref(),
             constraints::RETURN_ITEM_COLLECTION_METRICS,
         );
+    }
+
+    fn constrain_on_condition_failure(&self, constraints: &mut Constraints) {
         constraints.one_of(
             "returnValuesOnConditionCheckFailure",
             self.return_values_on_condition_check_failure.as_deref(),

@@ -78,9 +78,10 @@ pub(super) fn expected(
 }
 
 pub(super) fn constrain_updates(updates: &BTreeMap<String, LegacyUpdate>, constraints: &mut Constraints) {
-    for (name, update) in updates {
-        let path = format!("attributeUpdates.{name}.member.action");
-        constraints.one_of(&path, update.action.as_deref(), &["ADD", "DELETE", "PUT"]);
+    let known = |update: &LegacyUpdate| matches!(update.action.as_deref(), None | Some("ADD" | "DELETE" | "PUT"));
+    if !updates.values().all(known) {
+        // DynamoDB's text, its stray quote included.
+        constraints.add("Member must satisfy enum value set: [ADD, DELETE, PUT]' for Action");
     }
 }
 

@@ -9,8 +9,10 @@ use crate::{
 use cairn_model::{Item, KeySchema, ServiceError, json, json::JsonItem, key::EncodedKey};
 use cairn_replication::operation::RangeOutcome;
 
-/// The first words of whatever is wrong with `ExclusiveStartKey`.
+/// What DynamoDB says of an `ExclusiveStartKey` that is no key of the table, and before most other things wrong with it.
 const INVALID_START: &str = "The provided starting key is invalid";
+/// What is said of a key that doesn't fit the table elsewhere.
+const MISMATCH: &str = "The provided key element does not match the schema";
 
 /// How a page is answered.
 #[derive(Clone, Copy, Debug)]
@@ -44,24 +46,36 @@ pub(super) fn write(table: &TableView, outcome: &RangeOutcome, style: PageStyle)
     Ok(out)
 }
 
+/// Who asks for the page: DynamoDB words what is wrong with a starting key by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pager {
+    Query,
+    Scan,
+}
+
 /// `ExclusiveStartKey`'s values, read.
-pub(super) fn start_values(key: Option<JsonItem>) -> Result<Option<Item>, ServiceError> {
-    key.map(JsonItem::into_item).transpose().map_err(|mut error| {
+pub(super) fn start_values(key: Option<JsonItem>, pager: Pager) -> Result<Option<Item>, ServiceError> {
+    key.map(JsonItem::into_item).transpose().map_err(|error| {
         // What is wrong with a number or a repeated element is said without the introduction.
         const BARE: [&str; 5] =
             ["contains duplicates", "number set", "numeric value", "significant digits", "number with magnitude"];
-        if !BARE.iter().any(|text| error.message.contains(text)) {
-            error.message.insert_str(0, ": ");
-            error.message.insert_str(0, INVALID_START);
-        }
-        error
+        let bare = BARE.iter().any(|text| error.message.contains(text))
+            || (pager == Pager::Query && error.message.starts_with("One or more parameter values were invalid"));
+        if bare { error } else { introduced(error) }
     })
 }
 
 /// `ExclusiveStartKey` as a key of the table.
-pub(super) fn start_key(schema: &KeySchema, values: &Item) -> Result<EncodedKey, ServiceError> {
-    EncodedKey::from_key(schema, values)
-        .map_err(|error| ServiceError::validation(format!("{INVALID_START}: {}", error.message)))
+pub(super) fn start_key(schema: &KeySchema, values: &Item, pager: Pager) -> Result<EncodedKey, ServiceError> {
+    EncodedKey::from_key(schema, values).map_err(|error| match pager {
+        _ if error.message == MISMATCH => ServiceError::validation(INVALID_START),
+        Pager::Query => error,
+        Pager::Scan => introduced(error),
+    })
+}
+
+fn introduced(error: ServiceError) -> ServiceError {
+    ServiceError::validation(format!("{INVALID_START}: {}", error.message))
 }
 
 /// DynamoDB's words for an index the table doesn't have.

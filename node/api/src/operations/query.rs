@@ -5,7 +5,7 @@ use super::{
     get_item::projection,
     item_write::check_conditional_operator,
     legacy,
-    page::{self, PageStyle},
+    page::{self, PageStyle, Pager},
 };
 use crate::{
     TableView,
@@ -18,7 +18,7 @@ use crate::{
     validation::{
         constraints::{Constraints, EMPTY_TABLE_NAME},
         key_paths,
-        parameters::{Mixture, Names, Values, placeholders},
+        parameters::{Mixture, Names, Values, placeholders_of_query},
         select::{Select, SelectParameters},
     },
 };
@@ -91,14 +91,14 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     .check()?;
     let conditions = input.query_filter.as_ref().map_or(0, legacy::Conditions::len);
     check_conditional_operator(input.conditional_operator.as_deref(), conditions)?;
-    let start = page::start_values(input.exclusive_start_key.take())?;
+    let start = page::start_values(input.exclusive_start_key.take(), Pager::Query)?;
     if input.key_conditions.is_none() && input.key_condition_expression.is_none() {
         return Err(ServiceError::validation(
             "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.",
         ));
     }
     let mut placeholders =
-        placeholders(input.expression_attribute_names.take(), input.expression_attribute_values.take())?;
+        placeholders_of_query(input.expression_attribute_names.take(), input.expression_attribute_values.take())?;
     let (filter, parameter) = match (&input.filter_expression, input.query_filter.take()) {
         (Some(expression), _) => {
             (Some(Condition::parse(expression, ExpressionKind::Filter, &mut placeholders)?), "Filter Expression")
@@ -210,7 +210,7 @@ fn bounds(
     let schema = &table.definition.key_schema;
     let (mut lower, mut upper) = sort_bounds(&condition.partition, condition.sort.as_ref())?;
     let Some(start) = start else { return Ok((lower, upper)) };
-    let key = page::start_key(schema, start)?.0;
+    let key = page::start_key(schema, start, Pager::Query)?.0;
     if !(lower.clone(), upper.clone()).contains(&key) {
         return Err(outside(condition.sort.as_ref(), start.get(&schema.partition.name) == Some(&condition.partition)));
     }

@@ -5,7 +5,7 @@ use super::{
     get_item::projection,
     item_write::check_conditional_operator,
     legacy,
-    page::{self, PageStyle},
+    page::{self, PageStyle, Pager},
 };
 use crate::{
     TableView,
@@ -81,7 +81,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     input.mixture()?;
     let conditions = input.scan_filter.as_ref().map_or(0, legacy::Conditions::len);
     check_conditional_operator(input.conditional_operator.as_deref(), conditions)?;
-    let start = page::start_values(input.exclusive_start_key.take())?;
+    let start = page::start_values(input.exclusive_start_key.take(), Pager::Scan)?;
     let mut placeholders =
         placeholders(input.expression_attribute_names.take(), input.expression_attribute_values.take())?;
     let select = SelectParameters {
@@ -206,7 +206,7 @@ fn bounds(table: &TableView, segment: Option<Segment>, start: Option<&Item>) -> 
         None => (Bound::Unbounded, Bound::Unbounded),
     };
     let Some(start) = start else { return Ok((lower, upper)) };
-    let key = page::start_key(&table.definition.key_schema, start)?.0;
+    let key = page::start_key(&table.definition.key_schema, start, Pager::Scan)?.0;
     match segment {
         Some(Segment { segment, total }) if !(lower, upper.clone()).contains(&key) => {
             Err(ServiceError::validation(format!(

@@ -12,7 +12,7 @@ use crate::{
         shape::{ATTRIBUTES, EXPECTED, NAMES, Shape},
     },
     validation::{
-        constraints::{Constraints, table_name_not_empty},
+        constraints::{Constraints, RETURN_VALUES, table_name_not_empty},
         enveloped,
         parameters::{Mixture, Names, Values, placeholders},
     },
@@ -83,11 +83,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         names: input.expression_attribute_names,
         values: input.expression_attribute_values,
     };
-    table_name_not_empty(input.table_name.as_deref())?;
+    check_members(input.table_name.as_deref(), input.key.is_some(), &options)?;
     let mut constraints = Constraints::default();
-    constraints.item_table_name(input.table_name.as_deref());
-    constraints.required("key", input.key.is_some());
-    options.constrain(&mut constraints);
     condition.constrain(&mut constraints);
     if let Some(updates) = &input.attribute_updates {
         legacy::constrain_updates(updates, &mut constraints);
@@ -111,6 +108,26 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         return_item_on_condition_failure: options.item_on_condition_failure(),
     };
     item_write::finish(call, &table, request, &options).await
+}
+
+/// The table's name comes first and alone, then one of the options. Only where the key is missing are they told together.
+fn check_members(table_name: Option<&str>, key: bool, options: &Options) -> Result<(), ServiceError> {
+    table_name_not_empty(table_name)?;
+    let mut constraints = Constraints::default();
+    if !key {
+        options.constrain_in_full(table_name, &mut constraints);
+        constraints.required("key", false);
+        return constraints.finish();
+    }
+    match table_name {
+        Some(name) => constraints.name_in_full("tableName", name),
+        None => {
+            constraints.required("tableName", false);
+            constraints.one_of("returnValues", options.return_values.as_deref(), RETURN_VALUES);
+        }
+    }
+    constraints.finish()?;
+    options.check_first()
 }
 
 /// What DynamoDB reports in its envelope, in its order.

@@ -44,6 +44,11 @@ impl Constraints {
         Err(ServiceError::validation(format!("{count} validation error{plural} detected: {list}")))
     }
 
+    /// The first violation, without the count of them.
+    pub(crate) fn finish_bare(self) -> Result<(), ServiceError> {
+        self.0.into_iter().next().map_or(Ok(()), |violation| Err(ServiceError::validation(violation)))
+    }
+
     /// A violation in DynamoDB's words.
     pub(crate) fn add(&mut self, violation: impl Into<String>) {
         self.0.push(violation.into());
@@ -120,13 +125,26 @@ impl Constraints {
 
     /// A name of a table or an index.
     pub(crate) fn name(&mut self, path: &str, name: &str) {
-        if name.len() < limits::TABLE_NAME_BYTES_MIN {
-            self.value(name, path, "Member must have length greater than or equal to 3");
-        } else if name.len() > limits::TABLE_NAME_BYTES_MAX {
-            self.value(name, path, "Member must have length less than or equal to 255");
-        } else if !matches_pattern(name) {
-            self.value(name, path, NAME_PATTERN);
+        if self.name_length(path, name) {
+            self.name_pattern(path, name);
         }
+    }
+
+    /// As [`Self::name`], but every violation, the pattern before the length: CreateTable and UpdateItem.
+    pub(crate) fn name_in_full(&mut self, path: &str, name: &str) {
+        self.name_pattern(path, name);
+        self.name_length(path, name);
+    }
+
+    /// Whether the length was right.
+    fn name_length(&mut self, path: &str, name: &str) -> bool {
+        let constraint = match name.len() {
+            ..limits::TABLE_NAME_BYTES_MIN => "Member must have length greater than or equal to 3",
+            ..=limits::TABLE_NAME_BYTES_MAX => return true,
+            _ => "Member must have length less than or equal to 255",
+        };
+        self.value(name, path, constraint);
+        false
     }
 
     /// The pattern alone, where the length has been seen to.
@@ -159,13 +177,15 @@ pub(crate) fn table_name_not_empty(name: Option<&str>) -> Result<(), ServiceErro
 pub(crate) const EMPTY_TABLE_NAME: &str = "Value at 'TableName' failed to satisfy constraint: Member must have length \
      greater than or equal to 1";
 
-/// The table's name in an operation on tables.
+pub(crate) fn required_table_name(name: Option<String>) -> Result<String, ServiceError> {
+    name.ok_or_else(|| {
+        ServiceError::validation("The parameter 'TableName' is required but was not present in the request")
+    })
+}
+
+/// The table's name in an operation on tables that are there.
 pub(crate) fn table_name(name: Option<String>) -> Result<String, ServiceError> {
-    let Some(name) = name else {
-        return Err(ServiceError::validation(
-            "The parameter 'TableName' is required but was not present in the request",
-        ));
-    };
+    let name = required_table_name(name)?;
     if !(limits::TABLE_NAME_BYTES_MIN..=limits::TABLE_NAME_BYTES_MAX).contains(&name.len()) {
         return Err(ServiceError::validation(
             "TableName must be at least 3 characters long and at most 255 characters long",

@@ -11,11 +11,14 @@ use cairn_model::{ErrorKind, ServiceError};
 
 /// The form in which the single-item writes report most of what they find.
 ///
-/// Not in it: what is refused while values are still being read, and the syntax of placeholders' names.
+/// Not in it: what is refused while values are still being read, the syntax of placeholders' names, and actions of
+/// `AttributeUpdates` that don't take the value they have.
 pub(crate) fn enveloped(mut error: ServiceError) -> ServiceError {
     let bare = error.kind != ErrorKind::ValidationException
-        || error.message.starts_with("Supplied AttributeValue")
+        || error.message.contains("Supplied AttributeValue")
         || error.message.contains(" contains invalid key: ")
+        || error.message.contains("DELETE action ")
+        || error.message.contains("ADD action ")
         || error.message.starts_with("1 validation error");
     if !bare {
         error.message.insert_str(0, "1 validation error detected: ");

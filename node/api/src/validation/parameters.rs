@@ -47,23 +47,46 @@ impl Mixture<'_> {
     }
 }
 
+/// What is wrong with the form of a value of `ExpressionAttributeValues` is said with its name; what is wrong with its
+/// content is not.
+const NAMED: &[&str] = &["more than one datatypes", "may not be empty", "should not be empty"];
+/// Query, alone, also names a value without a type.
+const NAMED_IN_QUERY: &[&str] =
+    &["more than one datatypes", "may not be empty", "should not be empty", "Supplied AttributeValue is empty"];
+
 /// The substitutions, their values read.
 pub(crate) fn placeholders(names: Option<Names>, values: Option<Values>) -> Result<Placeholders, ServiceError> {
+    read_placeholders(names, values, NAMED)
+}
+
+/// As [`placeholders`], for Query.
+pub(crate) fn placeholders_of_query(
+    names: Option<Names>,
+    values: Option<Values>,
+) -> Result<Placeholders, ServiceError> {
+    read_placeholders(names, values, NAMED_IN_QUERY)
+}
+
+fn read_placeholders(
+    names: Option<Names>,
+    values: Option<Values>,
+    named: &[&str],
+) -> Result<Placeholders, ServiceError> {
     if names.is_none() && values.is_none() {
         return Ok(Placeholders::default());
     }
-    let values = values.map(|values| values.into_iter().map(read_value).collect::<Result<Item, _>>()).transpose()?;
-    Placeholders::new(names, values)
+    let read = |values: Values| values.into_iter().map(|entry| read_value(entry, named)).collect::<Result<Item, _>>();
+    Placeholders::new(names, values.map(read).transpose()?)
 }
 
-fn read_value((key, value): (String, JsonValue)) -> Result<(String, cairn_model::AttributeValue), ServiceError> {
+fn read_value(
+    (key, value): (String, JsonValue),
+    named: &[&str],
+) -> Result<(String, cairn_model::AttributeValue), ServiceError> {
     match value.into_value() {
         Ok(value) => Ok((key, value)),
         Err(mut error) => {
-            // What is wrong with the value's form is said with its name, what is wrong with its content is not.
-            let of_form =
-                ["Supplied AttributeValue", "Null attribute value", "may not be empty", "should not be empty"];
-            if of_form.iter().any(|part| error.message.contains(part)) {
+            if named.iter().any(|part| error.message.contains(part)) {
                 error.message =
                     format!("ExpressionAttributeValues contains invalid value: {} for key {key}", error.message);
             }

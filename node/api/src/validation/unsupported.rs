@@ -23,6 +23,16 @@ impl Unsupported {
     }
 }
 
+/// Refuses a list of indexes that is there and empty.
+pub(crate) fn refuse_empty_list(name: &str, parameter: &Option<Unsupported>) -> Result<(), ServiceError> {
+    match parameter {
+        Some(Unsupported(Value::Array(elements))) if elements.is_empty() => {
+            Err(ServiceError::validation(format!("One or more parameter values were invalid: List of {name} is empty")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses the first of these parameters that asks for something.
 pub(crate) fn refuse<'a>(
     parameters: impl IntoIterator<Item = (&'static str, &'a Option<Unsupported>)>,

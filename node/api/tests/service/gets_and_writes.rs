@@ -276,3 +276,56 @@ async fn values_that_are_none_are_refused_in_dynamodbs_words() {
         ("SerializationException", "NUMBER_VALUE cannot be converted to String")
     );
 }
+
+#[tokio::test]
+async fn an_update_reports_its_members_one_at_a_time() {
+    let service = Service::with_users().await;
+    let update = |more: serde_json::Value| {
+        let mut request = json!({"TableName": "users", "Key": {"Id": {"S": "a"}, "Game": {"N": "1"}}});
+        for (name, value) in more.as_object().unwrap() {
+            request[name] = value.clone();
+        }
+        request
+    };
+    let enumeration = "failed to satisfy constraint: Member must satisfy enum value set:";
+    for (more, text) in [
+        (
+            json!({"TableName": "!", "ReturnValues": "X"}),
+            "2 validation errors detected: Value '!' at 'tableName' failed to satisfy constraint: Member must satisfy \
+             regular expression pattern: [a-zA-Z0-9_.-]+; Value '!' at 'tableName' failed to satisfy constraint: \
+             Member must have length greater than or equal to 3"
+                .to_owned(),
+        ),
+        (
+            json!({"ReturnConsumedCapacity": "X", "ReturnValuesOnConditionCheckFailure": "Y"}),
+            format!("Value 'Y' at 'returnValuesOnConditionCheckFailure' {enumeration} [ALL_OLD, NONE]"),
+        ),
+        (
+            json!({"ReturnConsumedCapacity": "X"}),
+            format!("Value 'X' at 'returnConsumedCapacity' {enumeration} [INDEXES, TOTAL, NONE]"),
+        ),
+        (
+            json!({"Key": null, "ReturnItemCollectionMetrics": "X"}),
+            format!(
+                "2 validation errors detected: Value 'X' at 'returnItemCollectionMetrics' {enumeration} [SIZE, NONE]; \
+                 Value null at 'key' failed to satisfy constraint: Member must not be null"
+            ),
+        ),
+    ] {
+        assert_eq!(service.invalid("UpdateItem", update(more)).await, text);
+    }
+}
+
+#[tokio::test]
+async fn values_without_a_type_are_named_by_query_alone() {
+    let service = Service::with_users().await;
+    let empty = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes";
+    let values = json!({":v": {}});
+    let scan = json!({"TableName": "users", "FilterExpression": "V = :v", "ExpressionAttributeValues": values});
+    assert_eq!(service.invalid("Scan", scan).await, empty);
+    let query = json!({"TableName": "users", "KeyConditionExpression": "Id = :v", "ExpressionAttributeValues": values});
+    assert_eq!(
+        service.invalid("Query", query).await,
+        format!("ExpressionAttributeValues contains invalid value: {empty} for key :v")
+    );
+}

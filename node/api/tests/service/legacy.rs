@@ -36,6 +36,28 @@ async fn attribute_updates_are_an_update() {
 }
 
 #[tokio::test]
+async fn attribute_updates_are_refused_in_dynamodbs_words() {
+    let service = Service::with_users().await;
+    service.put(json!({"Id": {"S": "a"}, "Game": {"N": "1"}, "V": {"N": "1"}})).await;
+    for (update, text) in [
+        (json!({"Action": "ADD", "Value": {"SS": ["x"]}}), "Type mismatch for attribute to update"),
+        (
+            json!({"Action": "DELETE", "Value": {"N": "1"}}),
+            "One or more parameter values were invalid: DELETE action with value is not supported for the type N",
+        ),
+        (
+            json!({"Action": "put", "Value": {"N": "1"}}),
+            "1 validation error detected: Member must satisfy enum value set: [ADD, DELETE, PUT]' for Action",
+        ),
+    ] {
+        let request = json!({
+            "TableName": "users", "Key": {"Id": {"S": "a"}, "Game": {"N": "1"}}, "AttributeUpdates": {"V": update}
+        });
+        assert_eq!(service.invalid("UpdateItem", request).await, text);
+    }
+}
+
+#[tokio::test]
 async fn key_conditions_and_filters_are_a_query_and_a_scan() {
     let service = Service::with_users().await;
     for game in 0..5 {

@@ -127,7 +127,14 @@ async fn a_starting_key_must_lie_where_the_query_reads() {
     let text = service.invalid("Query", with(anna(), start("ben", "3"))).await;
     assert_eq!(text, "The provided starting key is outside query boundaries based on provided conditions");
     let text = service.invalid("Query", with(anna(), json!({"ExclusiveStartKey": {"Id": {"S": "anna"}}}))).await;
-    assert_eq!(text, "The provided starting key is invalid: The provided key element does not match the schema");
+    assert_eq!(text, "The provided starting key is invalid");
+    let text = service.invalid("Query", with(anna(), json!({"ExclusiveStartKey": {"Id": {"SS": []}}}))).await;
+    assert_eq!(text, "One or more parameter values were invalid: An string set  may not be empty");
+    let scan = |start| json!({"TableName": "users", "ExclusiveStartKey": start});
+    let text = service.invalid("Scan", scan(json!({"Id": {"S": "anna"}}))).await;
+    assert_eq!(text, "The provided starting key is invalid");
+    let text = service.invalid("Scan", scan(json!({"Id": {"SS": []}}))).await;
+    assert!(text.starts_with("The provided starting key is invalid: One or more"), "{text}");
     let answer = service.ok("Query", with(anna(), start("anna", "4"))).await;
     assert_eq!(answer["Count"], 0);
 }

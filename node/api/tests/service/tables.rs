@@ -130,7 +130,16 @@ async fn definitions_that_do_not_fit_are_refused_in_dynamodbs_words() {
     let service = Service::start().await;
     for (more, expected) in [
         (json!({"TableName": null}), "The parameter 'TableName' is required but was not present in the request"),
-        (json!({"TableName": "a"}), "TableName must be at least 3 characters long and at most 255 characters long"),
+        (
+            json!({"TableName": "!"}),
+            "2 validation errors detected: Value '!' at 'tableName' failed to satisfy constraint: Member must satisfy \
+             regular expression pattern: [a-zA-Z0-9_.-]+; Value '!' at 'tableName' failed to satisfy constraint: \
+             Member must have length greater than or equal to 3",
+        ),
+        (
+            json!({"GlobalSecondaryIndexes": []}),
+            "One or more parameter values were invalid: List of GlobalSecondaryIndexes is empty",
+        ),
         (
             json!({"KeySchema": []}),
             "1 validation error detected: Value '[]' at 'keySchema' failed to satisfy constraint: Member must have \

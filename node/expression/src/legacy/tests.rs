@@ -122,6 +122,23 @@ fn updates_put_add_and_delete() {
 }
 
 #[test]
+fn an_update_of_another_type_is_refused_in_the_legacy_words() {
+    for (action, operand) in [(UpdateAction::Add, r#"{"SS":["x"]}"#), (UpdateAction::Delete, r#"{"SS":["x"]}"#)] {
+        let updates = BTreeMap::from([("a".to_owned(), AttributeUpdate { action, value: Some(value(operand)) })]);
+        let refused = attribute_updates(updates).unwrap().apply(&mut item(r#"{"a":{"N":"1"}}"#)).unwrap_err();
+        assert_eq!(refused.message, "Type mismatch for attribute to update");
+    }
+    for (action, message) in [
+        (UpdateAction::Add, "ADD action is not supported for the type S"),
+        (UpdateAction::Delete, "DELETE action with value is not supported for the type S"),
+    ] {
+        let update = AttributeUpdate { action, value: Some(value(r#"{"S":"x"}"#)) };
+        let refused = attribute_updates(BTreeMap::from([("a".to_owned(), update)])).unwrap_err();
+        assert_eq!(refused.message, format!("One or more parameter values were invalid: {message}"));
+    }
+}
+
+#[test]
 fn key_conditions_bind_to_the_key() {
     let schema = KeySchema { partition: KeyAttribute { name: "a".to_owned(), scalar_type: ScalarType::N }, sort: None };
     let bound = key_conditions(condition("EQ", &[r#"{"N":"1"}"#]), &schema).unwrap();

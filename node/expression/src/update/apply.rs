@@ -1,6 +1,6 @@
 //! Applying an update to an item.
 
-use super::{Action, TouchedPaths, Update, Value};
+use super::{Action, Form, TouchedPaths, Update, Value};
 use crate::{Path, PathElement, path::Slot};
 use cairn_model::{
     AttributeValue, Item, ServiceError,
@@ -11,6 +11,7 @@ use cairn_model::{
 const INVALID_PATH: &str = "The document path provided in the update expression is invalid for update";
 const MISSING: &str = "The provided expression refers to an attribute that does not exist in the item";
 const WRONG_TYPE: &str = "An operand in the update expression has an incorrect data type";
+const WRONG_TYPE_OF_ATTRIBUTE_UPDATE: &str = "Type mismatch for attribute to update";
 const TOO_LARGE: &str = "Item size to update has exceeded the maximum allowed size";
 const TOO_DEEP: &str = "Nesting Levels have exceeded supported limits";
 
@@ -20,13 +21,19 @@ impl Update {
         let mut writes: Vec<(&Path, AttributeValue)> = Vec::with_capacity(self.actions.len());
         // Places to take out, which comes last: the indexes of what is written must not move.
         let mut removals: Vec<&Path> = Vec::new();
+        let wrong_type = ServiceError::validation(match self.form {
+            Form::Expression => WRONG_TYPE,
+            Form::AttributeUpdates => WRONG_TYPE_OF_ATTRIBUTE_UPDATE,
+        });
         for action in &self.actions {
             match action {
                 Action::Set(path, value) => writes.push((path, value.compute(item)?)),
-                Action::Add(path, value) => writes.push((path, added(path.get(item), value)?)),
+                Action::Add(path, value) => {
+                    writes.push((path, added(path.get(item), value).ok_or_else(|| wrong_type.clone())??));
+                }
                 Action::Delete(path, value) => match path.get(item) {
                     None => check_parent(path, item)?,
-                    Some(set) => match without(set, value)? {
+                    Some(set) => match without(set, value).ok_or_else(|| wrong_type.clone())? {
                         Some(rest) => writes.push((path, rest)),
                         None => removals.push(path),
                     },
@@ -89,27 +96,28 @@ impl Value {
     }
 }
 
-fn added(present: Option<&AttributeValue>, value: &AttributeValue) -> Result<AttributeValue, ServiceError> {
+/// The sum or union; none where the types don't go together.
+fn added(present: Option<&AttributeValue>, value: &AttributeValue) -> Option<Result<AttributeValue, ServiceError>> {
     use AttributeValue::{Bs, L, N, Ns, Ss};
-    Ok(match (present, value) {
+    Some(Ok(match (present, value) {
         (None, N(_) | Ss(_) | Ns(_) | Bs(_) | L(_)) => value.clone(),
-        (Some(N(present)), N(value)) => N(present.add(value)?),
+        (Some(N(present)), N(value)) => return Some(present.add(value).map(N)),
         (Some(Ss(present)), Ss(members)) => Ss(union(present, members)),
         (Some(Ns(present)), Ns(members)) => Ns(union(present, members)),
         (Some(Bs(present)), Bs(members)) => Bs(union(present, members)),
         (Some(L(present)), L(elements)) => L(present.iter().chain(elements).cloned().collect()),
-        _ => return Err(ServiceError::validation(WRONG_TYPE)),
-    })
+        _ => return None,
+    }))
 }
 
-/// A set without members; none where nothing is left.
-fn without(set: &AttributeValue, value: &AttributeValue) -> Result<Option<AttributeValue>, ServiceError> {
+/// A set without members, within it none where nothing is left; none where the types don't go together.
+fn without(set: &AttributeValue, value: &AttributeValue) -> Option<Option<AttributeValue>> {
     use AttributeValue::{Bs, Ns, Ss};
-    Ok(match (set, value) {
+    Some(match (set, value) {
         (Ss(present), Ss(members)) => difference(present, members).map(Ss),
         (Ns(present), Ns(members)) => difference(present, members).map(Ns),
         (Bs(present), Bs(members)) => difference(present, members).map(Bs),
-        _ => return Err(ServiceError::validation(WRONG_TYPE)),
+        _ => return None,
     })
 }
 

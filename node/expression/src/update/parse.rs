@@ -1,6 +1,6 @@
 //! Parsing updates.
 
-use super::{Action, Update, Value};
+use super::{Action, Form, Update, Value};
 use crate::{
     Placeholders,
     parser::{Faults, Parser, Syntax, note, unknown_function, wrong_operand_count, wrong_operand_type},
@@ -14,7 +14,7 @@ const SECTIONS: [&str; 4] = ["SET", "REMOVE", "ADD", "DELETE"];
 impl Update {
     pub fn parse(text: &str, placeholders: &mut Placeholders) -> Result<Self, ServiceError> {
         let mut parser = Parser::new("UpdateExpression", text, placeholders)?;
-        let parsed = sections(&mut parser).map(Self::of);
+        let parsed = sections(&mut parser).map(|actions| Self { actions, form: Form::Expression });
         parser.finish(parsed, |update, faults| {
             let clash = find_clash(update.paths());
             faults
