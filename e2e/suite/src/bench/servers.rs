@@ -49,7 +49,7 @@ impl Server {
         let authority = format!("127.0.0.1:{}", free_port()?);
         let mut command = Command::new(program);
         command.args(["dev", "--listen", &authority, "--region", REGION, "--data"]).arg(data.join("tables"));
-        command.arg("--credentials").arg(keys).env("RUST_LOG", "warn");
+        command.arg("--credentials").arg(keys).env("CAIRN_LOG", "warn");
         Self::start("cairn dev", authority, command, Some(data)).await
     }
 
