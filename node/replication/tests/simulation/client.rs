@@ -95,6 +95,10 @@ impl Client {
         self.pending.is_none()
     }
 
+    pub fn what_it_waits_for(&self) -> String {
+        format!("{:?}", self.pending)
+    }
+
     /// Draws an operation; `fresh` is a value never written before.
     pub fn draw(&self, table: usize, fresh: u64, random: &mut StdRng) -> Asked {
         let key = random.random_range(0..self.keys);

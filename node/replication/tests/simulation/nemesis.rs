@@ -7,6 +7,7 @@ use crate::{
     plan::{Fault, NODES},
     world::World,
 };
+use cairn_model::{ids::NodeId, node::ReplicaReport};
 use rand::Rng;
 
 impl World {
@@ -77,8 +78,13 @@ impl World {
         let reports = self.reports();
         let mut replaced = Vec::new();
         for table in 0..self.plan.tables {
-            let of_table = reports.iter().filter(|report| report.descriptor.table_id == operator::table_id(table));
-            let Some(latest) = of_table.max_by_key(|report| report.descriptor.epoch) else { return };
+            let of_table = || reports.iter().filter(|report| report.descriptor.table_id == operator::table_id(table));
+            // A partition whose members have not got its beginning yet ends with the node that has it.
+            let elsewhere = of_table().filter(|report| report.applied_index > 0 && !is_on(report, lost)).count();
+            if elsewhere == 0 {
+                return;
+            }
+            let Some(latest) = of_table().max_by_key(|report| report.descriptor.epoch) else { return };
             let Some(member) = latest.descriptor.members.iter().find(|member| member.node_id == lost) else { return };
             replaced.push((table, member.replica_id));
         }
@@ -88,6 +94,11 @@ impl World {
             self.operator.replace(table, replica, self.nodes[slot].id, slot);
         }
     }
+}
+
+fn is_on(report: &ReplicaReport, node: NodeId) -> bool {
+    let members = &report.descriptor.members;
+    members.iter().any(|member| member.node_id == node && member.replica_id == report.replica_id)
 }
 
 fn others(slot: usize) -> impl Iterator<Item = usize> {

@@ -1,6 +1,9 @@
 //! The operator of the simulation: orders what must be, again and again, until the nodes report that it is.
 
-use crate::node::{address, slot_of, zone};
+use crate::{
+    node::{address, slot_of, zone},
+    plan::NODES,
+};
 use cairn_model::{
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     ids::{NodeId, PartitionId, ReplicaId, TableId},
@@ -8,6 +11,7 @@ use cairn_model::{
     table::{BillingMode, TableDefinition},
 };
 use rand::{Rng, rngs::StdRng};
+use std::collections::BTreeSet;
 
 pub fn table_id(table: usize) -> TableId {
     TableId([table as u8 + 1; 16])
@@ -120,50 +124,23 @@ impl Operator {
         self.jobs.iter().filter(|job| !job.done).map(|job| format!("table {}: {:?}", job.table, job.aim)).collect()
     }
 
-    /// The orders to give now: job, slot and order. `reports` is what the live nodes say.
+    /// The orders to give now, one for each table that needs any: job, slot and order. `reports` is what the live nodes say.
     pub fn orders(&mut self, reports: &[ReplicaReport], random: &mut StdRng) -> Vec<(usize, usize, Order)> {
         let mut orders = Vec::new();
-        for at in 0..self.jobs.len() {
-            let job = &mut self.jobs[at];
-            let of_table = || reports.iter().filter(|report| report.descriptor.table_id == table_id(job.table));
-            if !job.done && !matches!(job.aim, Aim::Bootstrapped(_)) {
-                job.done =
-                    of_table().filter(|report| report.state == ReplicaState::Leader).any(|leader| match &job.aim {
-                        Aim::Replaced { old, new, .. } => is_replaced(&leader.descriptor, *old, *new),
-                        Aim::Defined { schema_version } => leader.definition.schema_version >= *schema_version,
-                        Aim::Bootstrapped(_) => false,
-                    });
-            }
-            if job.done {
-                continue;
-            }
-            let order = match &job.aim {
-                Aim::Bootstrapped(descriptor) => {
-                    Order::Bootstrap { descriptor: descriptor.as_ref().clone(), definition: definition(job.table) }
-                }
-                Aim::Replaced { old, new, slot } => Order::ReplaceReplica {
-                    partition_id: partition_id(job.table),
-                    replace: *old,
-                    node_id: *new,
-                    zone: zone(*slot),
-                    address: address(*slot),
-                },
-                Aim::Defined { schema_version } => Order::UpdateDefinition {
-                    partition_id: partition_id(job.table),
-                    definition: TableDefinition { schema_version: *schema_version, ..definition(job.table) },
-                },
+        let mut tables_ordered = BTreeSet::new();
+        for (at, job) in self.jobs.iter_mut().enumerate() {
+            let table_id = table_id(job.table);
+            let leads = |report: &&ReplicaReport| {
+                report.descriptor.table_id == table_id && report.state == ReplicaState::Leader
             };
-            let target = job.target;
-            if !matches!(job.aim, Aim::Bootstrapped(_)) {
-                // Until an answer points to the leader.
-                job.target = random.random_range(0..crate::plan::NODES);
-            }
-            orders.push((at, target, order));
-            if matches!(job.aim, Aim::Bootstrapped(_)) {
+            job.done = job.done || reports.iter().filter(leads).any(|leader| job.aim.is_reached(leader));
+            if job.done || (!tables_ordered.insert(job.table) && !matches!(job.aim, Aim::Bootstrapped(_))) {
                 continue;
             }
-            // One change of a table at a time, as the real operator does it.
-            break;
+            orders.push((at, job.target, job.aim.order(job.table)));
+            if !matches!(job.aim, Aim::Bootstrapped(_)) && random.random_bool(0.3) {
+                job.target = random.random_range(0..NODES);
+            }
         }
         orders
     }
@@ -174,6 +151,36 @@ impl Operator {
             OrderOutcome::Done if matches!(job.aim, Aim::Bootstrapped(_)) => job.done = true,
             OrderOutcome::NotLeader { leader: Some(leader) } => job.target = slot_of(leader).unwrap_or(job.target),
             _ => {}
+        }
+    }
+}
+
+impl Aim {
+    /// By what the leader reports. That a partition was initialised is told by an answer only.
+    fn is_reached(&self, leader: &ReplicaReport) -> bool {
+        match self {
+            Self::Bootstrapped(_) => false,
+            Self::Replaced { old, new, .. } => is_replaced(&leader.descriptor, *old, *new),
+            Self::Defined { schema_version } => leader.definition.schema_version >= *schema_version,
+        }
+    }
+
+    fn order(&self, table: usize) -> Order {
+        match self {
+            Self::Bootstrapped(descriptor) => {
+                Order::Bootstrap { descriptor: descriptor.as_ref().clone(), definition: definition(table) }
+            }
+            Self::Replaced { old, new, slot } => Order::ReplaceReplica {
+                partition_id: partition_id(table),
+                replace: *old,
+                node_id: *new,
+                zone: zone(*slot),
+                address: address(*slot),
+            },
+            Self::Defined { schema_version } => Order::UpdateDefinition {
+                partition_id: partition_id(table),
+                definition: TableDefinition { schema_version: *schema_version, ..definition(table) },
+            },
         }
     }
 }

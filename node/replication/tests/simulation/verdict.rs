@@ -12,8 +12,9 @@ use crate::{
     witness::Sighting,
     world::World,
 };
-use cairn_engine::{LogMark, ReplicaRecord, Store, StoreSnapshot};
-use cairn_model::node::ReplicaState;
+use bytes::Bytes;
+use cairn_engine::{Applied, LogMark, ReplicaRecord, Store, StoreSnapshot};
+use cairn_model::{descriptor::MemberRole, node::ReplicaState};
 use cairn_replication::core::Input;
 use std::{
     collections::BTreeMap,
@@ -23,19 +24,26 @@ use std::{
 
 /// Clients begin nothing new after this.
 const CLOSING_US: u64 = FAULTS_US + 2_000_000;
+/// Outcomes are compared at indexes that this divides, everything else at each.
+const OUTCOMES_COMPARED_EVERY: u64 = 16;
 
 impl World {
     /// Compares the replicas of a node with what was seen before.
     pub fn observe(&mut self, slot: usize) -> Result<(), String> {
         let Some(process) = &self.nodes[slot].process else { return Ok(()) };
         let life = self.nodes[slot].life;
-        let mut snapshots = 0;
         for report in process.core.replicas() {
             let Some(record) = process.engine.replica(report.descriptor.partition_id) else { continue };
             let applied = record.applied;
             let storage_before = self.storage_ids.insert((record.partition_id, life), record.storage_id);
-            snapshots += u64::from(storage_before.is_some_and(|before| before != record.storage_id));
-            let seen = Sighting {
+            self.tally.snapshots += u64::from(storage_before.is_some_and(|before| before != record.storage_id));
+            if self.sabotage.is_some() {
+                continue;
+            }
+            if let ReplicaState::Damaged(reason) = &report.state {
+                return Err(format!("node {slot} found itself damaged: {reason}"));
+            }
+            let mut seen = Sighting {
                 partition: record.partition_id,
                 replica: report.replica_id,
                 life,
@@ -45,16 +53,18 @@ impl World {
                 applied_term: applied.term,
                 sequence: applied.sequence,
                 entry_time: applied.entry_time,
-                digest: digest(process, &record),
+                digest: 0,
             };
-            if self.sabotage.is_none() {
-                if let ReplicaState::Damaged(reason) = &report.state {
-                    return Err(format!("node {slot} found itself damaged: {reason}"));
+            if self.witness.is_news(&seen) {
+                if seen.leads && self.traces && !self.witness.knows_leader_of(&seen) {
+                    println!("{:>10} us  node {slot} leads {} in term {}", self.now_us, record.definition.table_name, seen.term);
                 }
+                // All of it each time would be most of the simulation's work.
+                let outcomes_too = applied.index.is_multiple_of(OUTCOMES_COMPARED_EVERY);
+                seen.digest = digest(process, &record, outcomes_too);
                 self.witness.see(seen).map_err(|error| format!("table {}: {error}", record.definition.table_name))?;
             }
         }
-        self.tally.snapshots += snapshots;
         Ok(())
     }
 
@@ -88,16 +98,22 @@ impl World {
     /// How the replicas differ, if they do.
     fn divergence(&self) -> Option<String> {
         for table in 0..self.plan.tables {
-            let mut states = BTreeMap::new();
+            let mut replicas = Vec::new();
             for node in &self.nodes {
-                let record = node.process.as_ref()?.engine.replica(operator::partition_id(table));
-                let digest =
-                    node.process.as_ref().zip(record.as_ref()).map(|(process, record)| digest(process, record));
-                states.insert(node.slot, (record.map(|record| record.applied), digest));
+                let process = node.process.as_ref();
+                let record = process.and_then(|process| process.engine.replica(operator::partition_id(table)));
+                let (Some(process), Some(record)) = (process, record) else {
+                    return Some(format!("node {} has no replica of table {table}", node.slot));
+                };
+                replicas.push((process, record));
             }
-            let first = &states[&0];
-            if first.0.is_none() || states.values().any(|state| state != first) {
-                return Some(format!("the replicas of table {table} are not alike: {states:x?}"));
+            let applied: Vec<Applied> = replicas.iter().map(|(_, record)| record.applied).collect();
+            if applied.iter().any(|each| *each != applied[0]) {
+                return Some(format!("the replicas of table {table} have not applied the same: {applied:?}"));
+            }
+            let digests: Vec<u64> = replicas.iter().map(|(process, record)| digest(process, record, true)).collect();
+            if digests.iter().any(|each| *each != digests[0]) {
+                return Some(format!("the replicas of table {table} hold different data: {digests:x?}"));
             }
         }
         None
@@ -106,7 +122,7 @@ impl World {
     pub fn why_unsettled(&self) -> String {
         let mut text = String::from("after the faults ended, not everything came to rest:");
         for client in self.clients.iter().filter(|client| !client.is_idle()) {
-            text += &format!("\n  client {} waits for an answer: {client:?}", client.attempt.client);
+            text += &format!("\n  client {} waits for an answer: {}", client.attempt.client, client.what_it_waits_for());
         }
         for job in self.operator.unfinished() {
             text += &format!("\n  the operator waits for {job}");
@@ -115,7 +131,18 @@ impl World {
             text += &format!("\n  {divergence}");
         }
         for report in self.reports() {
-            text += &format!("\n  {report:?}");
+            let members: Vec<_> = report.descriptor.members.iter().map(|each| (each.replica_id.0, each.role)).collect();
+            text += &format!(
+                "\n  {} replica {}: {:?} in term {}, leader {:?}, applied {}, epoch {}, schema {}, members {members:?}",
+                report.definition.table_name,
+                report.replica_id.0,
+                report.state,
+                report.term,
+                report.leader,
+                report.applied_index,
+                report.descriptor.epoch,
+                report.definition.schema_version,
+            );
         }
         text
     }
@@ -152,13 +179,20 @@ pub fn last_requests(tables: usize, keys: usize) -> Vec<(usize, Asked)> {
     (0..tables).flat_map(of_table).collect()
 }
 
-/// Of everything that replicas must have alike where they have applied alike.
-fn digest(process: &Process, record: &ReplicaRecord) -> u64 {
+/// Of what replicas must have alike where they have applied alike.
+fn digest(process: &Process, record: &ReplicaRecord, outcomes_too: bool) -> u64 {
     let mut hasher = DefaultHasher::new();
-    format!("{:?} {:?} {:?}", record.applied, record.descriptor, record.definition).hash(&mut hasher);
-    // What lies under a storage id (the engine's layout): items, outcomes and their places, the applied state.
-    let bound = |storage_id: u64| bytes::Bytes::copy_from_slice(&storage_id.to_be_bytes());
-    let (lower, upper) = (Bound::Included(bound(record.storage_id)), Bound::Excluded(bound(record.storage_id + 1)));
+    let applied = &record.applied;
+    (applied.index, applied.term, applied.sequence, applied.entry_time).hash(&mut hasher);
+    (applied.item_count, applied.size_bytes).hash(&mut hasher);
+    (record.descriptor.epoch, record.descriptor.next_replica_id, record.definition.schema_version).hash(&mut hasher);
+    for member in &record.descriptor.members {
+        (member.replica_id, member.node_id, &member.address, member.role == MemberRole::Voter).hash(&mut hasher);
+    }
+    // What lies under a storage id (the engine's layout): items in index 0, then outcomes, then the applied state.
+    let bound = |storage_id: u64, index: u8| Bytes::from([&storage_id.to_be_bytes()[..], &[index]].concat());
+    let lower = Bound::Included(bound(record.storage_id, 0));
+    let upper = Bound::Excluded(bound(record.storage_id, if outcomes_too { u8::MAX } else { 1 }));
     for pair in process.engine.store().snapshot().range(lower, upper, true) {
         let (key, value) = pair.unwrap();
         (&key[8..], &value[..]).hash(&mut hasher);

@@ -38,11 +38,21 @@ struct AppliedState {
 pub struct Witness {
     leaders: BTreeMap<(PartitionId, u64), (ReplicaId, Life)>,
     applied: BTreeMap<(PartitionId, u64), AppliedState>,
-    /// Of each life: how far it has applied, and its term.
-    progress: BTreeMap<(PartitionId, Life), (u64, u64)>,
+    /// Of each life: how far it has applied, its term, and whether it leads.
+    last: BTreeMap<(PartitionId, Life), (u64, u64, bool)>,
 }
 
 impl Witness {
+    /// False if the replica shows what it did when it was last seen.
+    pub fn is_news(&self, seen: &Sighting) -> bool {
+        let last = self.last.get(&(seen.partition, seen.life));
+        last != Some(&(seen.applied_index, seen.term, seen.leads))
+    }
+
+    pub fn knows_leader_of(&self, seen: &Sighting) -> bool {
+        self.leaders.contains_key(&(seen.partition, seen.term))
+    }
+
     pub fn see(&mut self, seen: Sighting) -> Result<(), String> {
         self.see_leader(&seen)?;
         self.see_progress(&seen)?;
@@ -70,11 +80,11 @@ impl Witness {
     }
 
     fn see_progress(&mut self, seen: &Sighting) -> Result<(), String> {
-        let now = (seen.applied_index, seen.term);
-        let before = self.progress.insert((seen.partition, seen.life), now).unwrap_or(now);
+        let now = (seen.applied_index, seen.term, seen.leads);
+        let before = self.last.insert((seen.partition, seen.life), now).unwrap_or(now);
         if now.0 < before.0 || now.1 < before.1 {
             return Err(format!(
-                "replica {:?} went back from (applied index, term) {before:?} to {now:?}",
+                "replica {:?} went back from (applied index, term, leads) {before:?} to {now:?}",
                 seen.replica
             ));
         }
@@ -82,6 +92,10 @@ impl Witness {
     }
 
     fn see_state(&mut self, seen: &Sighting) -> Result<(), String> {
+        if seen.applied_index == 0 {
+            // It has no data yet, and knows the members by hearsay.
+            return Ok(());
+        }
         let state = AppliedState {
             term: seen.applied_term,
             sequence: seen.sequence,
