@@ -108,10 +108,10 @@ fn welcome(arguments: &Arguments, listen: SocketAddr) {
     println!(
         "Cairn serves DynamoDB's API on http://{listen}, with its tables in {}.\n\
          Point the AWS CLI or an SDK at it:\n\n\
-         \x20 export AWS_ENDPOINT_URL=http://{listen} AWS_REGION={}\n{keys}\n\
+         \x20 export AWS_ENDPOINT_URL=http://{listen} AWS_REGION={region} AWS_DEFAULT_REGION={region}\n{keys}\n\
          \x20 aws dynamodb list-tables\n\n\
          Every write is on the disk before it is answered. Stop with Ctrl-C.",
         arguments.data.display(),
-        arguments.region
+        region = arguments.region,
     );
 }
