@@ -10,7 +10,7 @@ use crate::{
     metrics::Metrics,
     operations::{self, Call},
     request_id::RequestIds,
-    sigv4::{SignedParts, Verifier},
+    sigv4::{Claim, SignedParts, Verifier},
 };
 use aws_lc_rs::digest;
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use cairn_model::{ErrorKind, ServiceError};
 use hyper::{
     HeaderMap, Method, Request, StatusCode,
     body::Body,
-    header::{CONTENT_ENCODING, CONTENT_TYPE, HOST},
+    header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue},
     http::request::Parts,
 };
 use std::{sync::Arc, time::Duration};
@@ -105,23 +105,33 @@ impl Api {
     {
         let environment = self.backends.environment.as_ref();
         let request_id = environment.unique_id();
-        let (parts, body) = request.into_parts();
+        let (parts, mut body) = request.into_parts();
         if parts.method == Method::GET {
             let health = format!("healthy: {} ", host(&parts.headers));
             return plain(StatusCode::OK, None, health.into_bytes(), &request_id);
         }
         let content_type = reply_content_type(&parts.headers, body.is_end_stream());
         let (Some(content_type), true) = (content_type, parts.method == Method::POST && parts.uri.path() == "/") else {
-            return plain(StatusCode::NOT_FOUND, None, NOT_FOUND.to_vec(), &request_id);
+            let reply = plain(StatusCode::NOT_FOUND, None, NOT_FOUND.to_vec(), &request_id);
+            return self.without_body(reply, &mut body).await;
         };
         let style = ReplyStyle::of(&parts.headers, content_type, request_id);
         let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
         let Some(index) = target.and_then(|target| target.strip_prefix(TARGET_PREFIX)).and_then(operations::find)
         else {
-            return style.failure(&ServiceError::new(ErrorKind::UnknownOperationException, "")).await;
+            let reply = style.failure(&ServiceError::new(ErrorKind::UnknownOperationException, "")).await;
+            return self.without_body(reply, &mut body).await;
         };
         let started = environment.monotonic();
-        let result = self.run(index, &parts, body).await;
+        let signed = SignedParts { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
+        let claim = match self.verifier.claim(signed, environment.wall_ms()) {
+            Ok(claim) => claim,
+            Err(error) => {
+                self.metrics.record(index, Duration::ZERO, Some(error.kind));
+                return self.without_body(style.failure(&error).await, &mut body).await;
+            }
+        };
+        let result = self.run(index, &parts, claim, body).await;
         let took = environment.monotonic().saturating_sub(started);
         self.metrics.record(index, took, result.as_ref().err().map(|error| error.kind));
         match result {
@@ -135,12 +145,22 @@ impl Api {
         }
     }
 
-    async fn run<B>(&self, index: usize, parts: &Parts, body: B) -> Result<Vec<u8>, ServiceError>
+    /// The answer to a request whose body was not read: its connection goes on, or the client is told that it doesn't.
+    async fn without_body<B>(&self, mut reply: Reply, body: &mut B) -> Reply
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        if !body::skip(body, self.config.body_timeout).await {
+            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        reply
+    }
+
+    async fn run<B>(&self, index: usize, parts: &Parts, claim: Claim, body: B) -> Result<Vec<u8>, ServiceError>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let signed = SignedParts { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
-        let claim = self.verifier.claim(signed, self.backends.environment.wall_ms())?;
         let sent = body::read(body, &self.bodies, self.config.body_timeout).await.map_err(body_error)?;
         if claim.is_signed() {
             self.verifier.verify(&claim, signed, &digest::digest(&digest::SHA256, &sent.bytes))?;

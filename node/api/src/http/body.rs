@@ -98,6 +98,29 @@ where
     Ok(whole.freeze())
 }
 
+/// Reads on to the end of a body that nobody needs, so that its connection can serve the next request; whether that was
+/// little enough.
+pub(crate) async fn skip<B>(body: &mut B, timeout: Duration) -> bool
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    if body.size_hint().lower() > SMALL_BODY_BYTES as u64 {
+        return false;
+    }
+    let skipping = async {
+        let mut bytes_left = SMALL_BODY_BYTES;
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return false };
+            match bytes_left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(bytes) => bytes_left = bytes,
+                None => return false,
+            }
+        }
+        true
+    };
+    tokio::time::timeout(timeout, skipping).await.unwrap_or(false)
+}
+
 /// Unpacks a gzip body; its content is held to the same limit.
 pub(crate) async fn gunzip(packed: Bytes, budget: &BodyBudget) -> Result<HeldBody, BodyError> {
     let permit = budget.0.clone().try_acquire_many_owned((BODY_BYTES_MAX / BUDGET_UNIT_BYTES) as u32);

@@ -78,6 +78,31 @@ async fn a_request_without_a_signature_is_refused() {
 }
 
 #[tokio::test]
+async fn a_connection_outlives_a_refusal_made_before_the_body_came() {
+    let service = Service::start().await;
+    let refused = [
+        ("POST /other", "content-type: application/x-amz-json-1.0\r\n", "404"),
+        ("POST /", "content-type: application/x-amz-json-1.0\r\nx-amz-target: DynamoDB_20120810.Nonsense\r\n", "400"),
+        ("POST /", "content-type: application/x-amz-json-1.0\r\nx-amz-target: DynamoDB_20120810.ListTables\r\n", "400"),
+    ];
+    let mut stream = TcpStream::connect(service.address).await.unwrap();
+    let mut answer = [0; 4096];
+    for (line, headers, status) in refused {
+        let head = format!("{line} HTTP/1.1\r\nhost: east\r\n{headers}content-length: 2\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        stream.write_all(b"{}").await.unwrap();
+        let length = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+    }
+    // Too long to be skipped: the client is told that this connection ends.
+    stream.write_all(b"POST /other HTTP/1.1\r\nhost: east\r\ncontent-length: 9999999\r\n\r\n").await.unwrap();
+    let length = stream.read(&mut answer).await.unwrap();
+    assert!(String::from_utf8_lossy(&answer[..length]).contains("connection: close"));
+}
+
+#[tokio::test]
 async fn a_body_that_was_changed_on_the_way_is_refused() {
     let service = Service::start().await;
     let headers = [
