@@ -1,7 +1,7 @@
 //! What a committed entry does to a replica's state, or that it is void: the same on every replica.
 
 use crate::{
-    entry::{Entry, EntryBody, EntryError, EntryHeader},
+    entry::{Effect, Entry, EntryBody, EntryError, EntryHeader},
     membership::{self, MemberChange},
     raft_types::LogEntry,
 };
@@ -49,7 +49,11 @@ impl ReplicatedState {
                 for write in writes {
                     self.applied.size_bytes = self.applied.size_bytes.saturating_add_signed(write.size_change);
                     self.applied.item_count = self.applied.item_count.saturating_add_signed(write.count_change.into());
-                    batch.items.push(ItemWrite { key: write.key, value: write.version });
+                    match write.effect {
+                        Effect::Put(version) => batch.items.push(ItemWrite { key: write.key, value: Some(version) }),
+                        Effect::Delete => batch.items.push(ItemWrite { key: write.key, value: None }),
+                        Effect::Nothing => {}
+                    }
                     batch.outcomes.push(Outcome {
                         request_id: write.request_id,
                         entry_time: header.entry_time,
@@ -114,7 +118,7 @@ mod tests {
         let write = EntryWrite {
             request_id: RequestId([1; 16]),
             key: EncodedKey(Bytes::from_static(b"key")),
-            version: Some(Bytes::from_static(b"version")),
+            effect: Effect::Put(Bytes::from_static(b"version")),
             version_time: Timestamp(50),
             size_change: 20,
             count_change: 1,

@@ -16,11 +16,11 @@
 //! body of kind 1: count (4), and for each write, in the order of evaluation
 //!           16  request id
 //!            2  n, n* key
-//!            1  effect: 1 put, 2 delete
+//!            1  effect: 1 put, 2 delete, 3 none
 //!            8  version time
 //!            8  change of the partition's size in bytes, signed
 //!            1  change of the partition's item count, signed
-//!            4  n, n* stored version: of a put; n is 0 for a delete
+//!            4  n, n* stored version: of a put; else n is 0
 //!            4  n, n* outcome: what the client is answered
 //! body of kind 2: the new descriptor, of kind 3: the new definition; in JSON, fields of which are only ever added
 //! ```
@@ -61,13 +61,31 @@ pub(crate) enum EntryBody {
     Definition(TableDefinition),
 }
 
-/// The effect of one write.
+/// What one write does to its item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Puts this stored version.
+    Put(Bytes),
+    Delete,
+    /// Only the outcome is kept: a failed condition must stay failed, whenever an attempt that was long under way arrives.
+    Nothing,
+}
+
+impl Effect {
+    pub(crate) fn version(&self) -> &[u8] {
+        match self {
+            Self::Put(version) => version,
+            Self::Delete | Self::Nothing => &[],
+        }
+    }
+}
+
+/// The effect of one write, and what its client is answered.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct EntryWrite {
     pub(crate) request_id: RequestId,
     pub(crate) key: EncodedKey,
-    /// The stored version that is put; none deletes.
-    pub(crate) version: Option<Bytes>,
+    pub(crate) effect: Effect,
     pub(crate) version_time: Timestamp,
     pub(crate) size_change: i64,
     pub(crate) count_change: i8,
@@ -76,7 +94,7 @@ pub(crate) struct EntryWrite {
 
 impl EntryWrite {
     pub(crate) fn encoded_bytes(&self) -> usize {
-        WRITE_BYTES_MIN + self.key.0.len() + self.version.as_ref().map_or(0, Bytes::len) + self.outcome.len()
+        WRITE_BYTES_MIN + self.key.0.len() + self.effect.version().len() + self.outcome.len()
     }
 }
 
@@ -166,11 +184,15 @@ fn encode_write(out: &mut Vec<u8>, write: &EntryWrite) -> Result<(), EntryError>
     out.put_slice(&write.request_id.0);
     out.put_u16_le(key_bytes);
     out.put_slice(&write.key.0);
-    out.put_u8(if write.version.is_some() { 1 } else { 2 });
+    out.put_u8(match write.effect {
+        Effect::Put(_) => 1,
+        Effect::Delete => 2,
+        Effect::Nothing => 3,
+    });
     out.put_u64_le(write.version_time.0);
     out.put_i64_le(write.size_change);
     out.put_i8(write.count_change);
-    let version = write.version.as_deref().unwrap_or_default();
+    let version = write.effect.version();
     out.put_u32_le(length(version.len())?);
     out.put_slice(version);
     out.put_u32_le(length(write.outcome.len())?);
@@ -198,15 +220,16 @@ fn decode_writes(mut body: Bytes) -> Result<Vec<EntryWrite>, EntryError> {
         let version = take(&mut body, version_bytes as usize).ok_or(CUT)?;
         let outcome_bytes = body.try_get_u32_le().map_err(|_| CUT)?;
         let outcome = take(&mut body, outcome_bytes as usize).ok_or(CUT)?;
-        let version = match effect {
-            1 => Some(version),
-            2 => None,
-            _ => return Err(EntryError::Damaged("an effect is neither put nor delete")),
+        let effect = match effect {
+            1 => Effect::Put(version),
+            2 => Effect::Delete,
+            3 => Effect::Nothing,
+            _ => return Err(EntryError::Damaged("an effect is of no known kind")),
         };
         writes.push(EntryWrite {
             request_id: RequestId(request_id),
             key,
-            version,
+            effect,
             version_time,
             size_change,
             count_change,
@@ -237,7 +260,7 @@ mod tests {
                 EntryWrite {
                     request_id: RequestId([0xaa; 16]),
                     key: EncodedKey(Bytes::from_static(b"key")),
-                    version: Some(Bytes::from_static(b"version")),
+                    effect: Effect::Put(Bytes::from_static(b"version")),
                     version_time: Timestamp(0x0102_0303),
                     size_change: 12,
                     count_change: 1,
@@ -246,11 +269,20 @@ mod tests {
                 EntryWrite {
                     request_id: RequestId([0xbb; 16]),
                     key: EncodedKey(Bytes::from_static(b"k")),
-                    version: None,
+                    effect: Effect::Delete,
                     version_time: Timestamp(0x0102_0304),
                     size_change: -5,
                     count_change: -1,
                     outcome: Bytes::new(),
+                },
+                EntryWrite {
+                    request_id: RequestId([0xcc; 16]),
+                    key: EncodedKey(Bytes::from_static(b"n")),
+                    effect: Effect::Nothing,
+                    version_time: Timestamp(0x0102_0304),
+                    size_change: 0,
+                    count_change: 0,
+                    outcome: Bytes::from_static(b"failed"),
                 },
             ]),
         }
@@ -265,7 +297,7 @@ mod tests {
         1, 0, 0, 0, 0, 0, 0, 0,
         7, 0, 0, 0, 0, 0, 0, 0,
         4, 3, 2, 1, 0, 0, 0, 0,
-        2, 0, 0, 0,
+        3, 0, 0, 0,
         0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa,
         3, 0, b'k', b'e', b'y',
         1,
@@ -282,6 +314,14 @@ mod tests {
         0xff,
         0, 0, 0, 0,
         0, 0, 0, 0,
+        0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc,
+        1, 0, b'n',
+        3,
+        4, 3, 2, 1, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0,
+        0,
+        0, 0, 0, 0,
+        6, 0, 0, 0, b'f', b'a', b'i', b'l', b'e', b'd',
     ];
 
     #[test]

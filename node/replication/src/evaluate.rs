@@ -7,33 +7,21 @@ use cairn_model::{
     limits::ITEM_BYTES_MAX,
 };
 
-/// What a write comes to.
+/// What becomes of the item.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Evaluation {
-    Effect(Effect),
-    /// Nothing changes: a failed condition, an update that can't be, a deletion of nothing.
-    Answer(Result<WriteOutcome, ServiceError>),
+pub(crate) enum Change {
+    Put(EncodedItem),
+    Delete,
+    Nothing,
 }
 
-/// The item afterwards, none if it is deleted.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Effect {
-    pub(crate) item: Option<EncodedItem>,
-    pub(crate) outcome: WriteOutcome,
-}
-
-impl Effect {
-    pub(crate) fn size_change(&self) -> i64 {
-        i64::from(self.outcome.size_after) - i64::from(self.outcome.size_before)
-    }
-}
-
-/// Evaluates a write on the item as it is, none where there is none.
-pub(crate) fn evaluate(request: &WriteRequest, current: Option<&StoredVersion>) -> Evaluation {
-    try_evaluate(request, current.map(|version| &version.item)).unwrap_or_else(|error| Evaluation::Answer(Err(error)))
-}
-
-fn try_evaluate(request: &WriteRequest, current: Option<&EncodedItem>) -> Result<Evaluation, ServiceError> {
+/// Evaluates a write on the item as it is, none where there is none. An error (a failed condition, an update that can't be)
+/// changes nothing.
+pub(crate) fn evaluate(
+    request: &WriteRequest,
+    current: Option<&StoredVersion>,
+) -> Result<(Change, WriteOutcome), ServiceError> {
+    let current = current.map(|version| &version.item);
     let reads_item = request.condition.is_some() || matches!(request.action, WriteAction::Update { .. });
     let item = match current {
         Some(current) if reads_item => Some(current.decode()?),
@@ -49,16 +37,13 @@ fn try_evaluate(request: &WriteRequest, current: Option<&EncodedItem>) -> Result
     let size_before = current.map_or(Ok(0), EncodedItem::size)?;
     let old_if_asked = || current.cloned().filter(|_| request.return_values == ReturnValues::AllOld);
     match &request.action {
-        WriteAction::Put(new) => Ok(Evaluation::Effect(Effect {
-            outcome: WriteOutcome { attributes: old_if_asked(), size_before, size_after: new.size()? },
-            item: Some(new.clone()),
-        })),
+        WriteAction::Put(new) => {
+            let outcome = WriteOutcome { attributes: old_if_asked(), size_before, size_after: new.size()? };
+            Ok((Change::Put(new.clone()), outcome))
+        }
         WriteAction::Delete => {
             let outcome = WriteOutcome { attributes: old_if_asked(), size_before, size_after: 0 };
-            Ok(match current {
-                Some(_) => Evaluation::Effect(Effect { item: None, outcome }),
-                None => Evaluation::Answer(Ok(outcome)),
-            })
+            Ok((if current.is_some() { Change::Delete } else { Change::Nothing }, outcome))
         }
         WriteAction::Update { key_attributes, update } => {
             let mut new = item.clone().unwrap_or_else(|| key_attributes.clone());
@@ -76,7 +61,7 @@ fn try_evaluate(request: &WriteRequest, current: Option<&EncodedItem>) -> Result
                 ReturnValues::UpdatedNew => not_empty(touched.project_new(&new)),
             };
             let outcome = WriteOutcome { attributes, size_before, size_after };
-            Ok(Evaluation::Effect(Effect { item: Some(encoded), outcome }))
+            Ok((Change::Put(encoded), outcome))
         }
     }
 }
@@ -97,54 +82,46 @@ mod tests {
         StoredVersion { version_time: Timestamp(1), origin: Bytes::new(), item: EncodedItem::encode(item) }
     }
 
-    fn effect(request: &WriteRequest, current: Option<&StoredVersion>) -> Effect {
-        match evaluate(request, current) {
-            Evaluation::Effect(effect) => effect,
-            Evaluation::Answer(answer) => panic!("no effect: {answer:?}"),
-        }
+    fn outcome(request: &WriteRequest, current: Option<&StoredVersion>) -> WriteOutcome {
+        evaluate(request, current).unwrap().1
     }
 
     fn error(request: &WriteRequest, current: Option<&StoredVersion>) -> ServiceError {
-        match evaluate(request, current) {
-            Evaluation::Answer(Err(error)) => error,
-            other => panic!("no error: {other:?}"),
-        }
+        evaluate(request, current).unwrap_err()
     }
 
     #[test]
     fn a_put_tells_the_sizes_before_and_after() {
-        let effect = effect(&testing::put(1, "a", 7), Some(&stored(&testing::item("a", 1_000_000_007))));
-        assert_eq!((effect.outcome.size_before, effect.outcome.size_after), (10, 6));
-        assert_eq!(effect.size_change(), -4);
-        assert_eq!(effect.outcome.attributes, None);
+        let outcome = outcome(&testing::put(1, "a", 7), Some(&stored(&testing::item("a", 1_000_000_007))));
+        assert_eq!(outcome, WriteOutcome { attributes: None, size_before: 10, size_after: 6 });
     }
 
     #[test]
     fn all_old_is_the_item_before_and_nothing_for_a_new_one() {
         let request = WriteRequest { return_values: ReturnValues::AllOld, ..testing::put(1, "a", 7) };
         let before = stored(&testing::item("a", 1));
-        assert_eq!(effect(&request, Some(&before)).outcome.attributes, Some(before.item));
-        assert_eq!(effect(&request, None).outcome.attributes, None);
+        assert_eq!(outcome(&request, Some(&before)).attributes, Some(before.item));
+        assert_eq!(outcome(&request, None).attributes, None);
     }
 
     #[test]
     fn an_update_makes_a_missing_item_with_its_key() {
-        let effect = effect(&testing::add(1, "a", 5), None);
-        assert_eq!(effect.item, Some(EncodedItem::encode(&testing::item("a", 5))));
-        assert_eq!(effect.outcome.attributes, Some(EncodedItem::encode(&testing::number("n", 5))));
+        let (change, outcome) = evaluate(&testing::add(1, "a", 5), None).unwrap();
+        assert_eq!(change, Change::Put(EncodedItem::encode(&testing::item("a", 5))));
+        assert_eq!(outcome.attributes, Some(EncodedItem::encode(&testing::number("n", 5))));
     }
 
     #[test]
     fn updated_old_is_what_was_at_the_paths() {
         let request = WriteRequest { return_values: ReturnValues::UpdatedOld, ..testing::add(1, "a", 5) };
-        let effect = effect(&request, Some(&stored(&testing::item("a", 2))));
-        assert_eq!(effect.outcome.attributes, Some(EncodedItem::encode(&testing::number("n", 2))));
+        let outcome = outcome(&request, Some(&stored(&testing::item("a", 2))));
+        assert_eq!(outcome.attributes, Some(EncodedItem::encode(&testing::number("n", 2))));
     }
 
     #[test]
     fn deleting_nothing_changes_nothing() {
         let outcome = WriteOutcome { attributes: None, size_before: 0, size_after: 0 };
-        assert_eq!(evaluate(&testing::delete(1, "a"), None), Evaluation::Answer(Ok(outcome)));
+        assert_eq!(evaluate(&testing::delete(1, "a"), None), Ok((Change::Nothing, outcome)));
     }
 
     #[test]

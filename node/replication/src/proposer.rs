@@ -1,15 +1,15 @@
 //! The one place where a partition's writes are evaluated: in order, on the items as of every earlier write.
 //!
 //! A write is evaluated on the overlay over the engine and becomes part of an entry; its answer waits until that entry is
-//! applied. A write that changes nothing has no entry: its answer waits for what it was read from, and for proof that this
-//! replica led when it was evaluated. When an entry turns out to be void, or a proposal fails, the overlay is worth
+//! applied. So does that of a write that changes nothing: its outcome must meet attempts of it that come late, when its
+//! condition would hold; and the commit proves that this replica led, and waits for what it was read from. When an entry turns out to be void, or a proposal fails, the overlay is worth
 //! nothing: nothing is evaluated until all that is under way is applied, and then the waiters are evaluated anew.
 //!
 //! Which replica may propose, and when, is [`crate::replica`]'s to know.
 
 use crate::{
-    entry::{Entry, EntryBody, EntryHeader, EntryWrite},
-    evaluate::{self, Evaluation},
+    entry::{Effect, Entry, EntryBody, EntryHeader, EntryWrite},
+    evaluate::{self, Change},
     operation::{PartitionError, PartitionOutcome, WriteOutcome, WriteRequest},
     overlay::Overlay,
     read, wire,
@@ -52,27 +52,11 @@ struct WaitingWrite {
 struct InFlight {
     index: u64,
     bytes: usize,
-    writes: Vec<(WaitingWrite, WriteOutcome)>,
+    writes: Vec<(WaitingWrite, WriteResult)>,
 }
 
-/// An answer without an effect.
-#[derive(Debug)]
-struct HeldAnswer {
-    write: WaitingWrite,
-    result: Result<WriteOutcome, ServiceError>,
-    /// Applied when what it was read from is, and the entry that proves leadership.
-    needs_index: u64,
-    proof: Proof,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Proof {
-    /// Evaluated in this round; the round's last entry or a read index will prove it.
-    Wanted,
-    /// By a read index of this number or a later one.
-    ReadIndex(u64),
-    Given,
-}
+/// What a client is answered, as its outcome is kept.
+type WriteResult = Result<WriteOutcome, ServiceError>;
 
 /// Under what a round evaluates.
 pub(crate) struct Round<'a, S> {
@@ -107,7 +91,6 @@ pub(crate) struct Proposer {
     in_flight: VecDeque<InFlight>,
     bytes_in_flight: usize,
     ids_in_flight: HashMap<RequestId, u64>,
-    held: Vec<HeldAnswer>,
     overlay: Overlay,
     /// Of the last entry proposed in this term.
     sequence: u64,
@@ -127,7 +110,6 @@ impl Proposer {
             in_flight: VecDeque::new(),
             bytes_in_flight: 0,
             ids_in_flight: HashMap::new(),
-            held: Vec::new(),
             overlay: Overlay::default(),
             sequence: 0,
             last_time: Timestamp::default(),
@@ -146,7 +128,7 @@ impl Proposer {
 
     /// Takes a write in; gives the answer if there is no room.
     pub(crate) fn enqueue(&mut self, token: u64, request: WriteRequest, deadline_ms: u64) -> Option<Answer> {
-        if self.waiting.len() + self.held.len() + self.retries.len() >= self.limits.waiting_max {
+        if self.waiting.len() + self.retries.len() >= self.limits.waiting_max {
             let reason = "too many writes of the partition wait".into();
             return Some((token, Err(PartitionError::Overloaded { reason })));
         }
@@ -187,7 +169,7 @@ impl Proposer {
                 answer_all(&write, Err(PartitionError::EpochMismatch { epoch: round.epoch }), answers);
                 continue;
             }
-            self.evaluate(&round, &mut entry, write)?;
+            self.evaluate(&round, &mut entry, write, answers)?;
             if entry.bytes >= self.limits.entry_bytes_max || entry.writes.len() >= self.limits.entry_writes_max {
                 self.close(&mut round, &mut entry, propose)?;
             }
@@ -219,8 +201,7 @@ impl Proposer {
             }
         }
         if let Some(outcome) = round.engine.outcome(round.storage_id, &request_id)? {
-            let outcome: WriteOutcome = wire::decode(&outcome)?;
-            answer_all(&write, Ok(PartitionOutcome::Write(outcome)), answers);
+            answer_all(&write, answer_of(wire::decode(&outcome)?), answers);
             return Ok(None);
         }
         Ok(Some(write))
@@ -231,52 +212,62 @@ impl Proposer {
         round: &Round<'_, S>,
         entry: &mut OpenEntry,
         mut write: WaitingWrite,
+        answers: &mut Vec<Answer>,
     ) -> Result<(), ProposerError> {
         let key = &write.request.key;
-        let (current, read_from) = match self.overlay.get(key) {
-            Some(item) => (Ok(item.version.clone()), item.index),
-            None => (round.engine.get(round.storage_id, key), 0),
+        let stored = match self.overlay.get(key) {
+            Some(item) => Ok(item.version.clone()),
+            None => round.engine.get(round.storage_id, key),
         };
-        let current = match current {
+        let current = match stored {
             Err(error) if error.is_fatal() => return Err(error.into()),
             Err(error) => Err(internal(&error)),
             Ok(bytes) => bytes.map(StoredVersion::parse).transpose().map_err(ServiceError::from),
         };
-        write.evaluations += 1;
-        let (current, evaluation) = match current {
-            Ok(current) => {
-                let evaluation = evaluate::evaluate(&write.request, current.as_ref());
-                (current, evaluation)
+        let current = match current {
+            Ok(current) => current,
+            // Of this replica's disk only, so no outcome.
+            Err(error) => {
+                answer_all(&write, Err(PartitionError::Service(error)), answers);
+                return Ok(());
             }
-            Err(error) => (None, Evaluation::Answer(Err(error))),
         };
-        match evaluation {
-            Evaluation::Answer(result) => {
-                self.held.push(HeldAnswer { write, result, needs_index: read_from, proof: Proof::Wanted });
+        write.evaluations += 1;
+        let replaced = current.as_ref().map_or(Timestamp(0), |version| version.version_time);
+        self.last_time = self.last_time.max(replaced).next(round.wall_ms);
+        let version_time = self.last_time;
+        let (change, result) = match evaluate::evaluate(&write.request, current.as_ref()) {
+            Ok((change, outcome)) => (change, Ok(outcome)),
+            Err(error) => (Change::Nothing, Err(error)),
+        };
+        let (effect, count_after) = match change {
+            Change::Put(item) => (Effect::Put(StoredVersion { version_time, origin: Bytes::new(), item }.encode()), 1),
+            Change::Delete => (Effect::Delete, 0),
+            Change::Nothing => (Effect::Nothing, i8::from(current.is_some())),
+        };
+        let size_change = match (&effect, &result) {
+            (Effect::Put(_) | Effect::Delete, Ok(outcome)) => {
+                i64::from(outcome.size_after) - i64::from(outcome.size_before)
             }
-            Evaluation::Effect(effect) => {
-                let replaced = current.as_ref().map_or(Timestamp(0), |version| version.version_time);
-                self.last_time = self.last_time.max(replaced).next(round.wall_ms);
-                let version_time = self.last_time;
-                let size_change = effect.size_change();
-                let count_change = i8::from(effect.item.is_some()) - i8::from(current.is_some());
-                let version =
-                    effect.item.map(|item| StoredVersion { version_time, origin: Bytes::new(), item }.encode());
-                self.overlay.put(key.clone(), version.clone(), round.next_index);
-                self.ids_in_flight.insert(write.request.request_id, round.next_index);
-                let effect_of_write = EntryWrite {
-                    request_id: write.request.request_id,
-                    key: key.clone(),
-                    version,
-                    version_time,
-                    size_change,
-                    count_change,
-                    outcome: wire::encode(&effect.outcome)?,
-                };
-                entry.bytes += effect_of_write.encoded_bytes();
-                entry.writes.push((write, effect.outcome, effect_of_write));
-            }
+            _ => 0,
+        };
+        match &effect {
+            Effect::Put(version) => self.overlay.put(key.clone(), Some(version.clone()), round.next_index),
+            Effect::Delete => self.overlay.put(key.clone(), None, round.next_index),
+            Effect::Nothing => {}
         }
+        self.ids_in_flight.insert(write.request.request_id, round.next_index);
+        let entry_write = EntryWrite {
+            request_id: write.request.request_id,
+            key: key.clone(),
+            effect,
+            version_time,
+            size_change,
+            count_change: count_after - i8::from(current.is_some()),
+            outcome: wire::encode(&result)?,
+        };
+        entry.bytes += entry_write.encoded_bytes();
+        entry.writes.push((write, result, entry_write));
         Ok(())
     }
 
@@ -293,8 +284,8 @@ impl Proposer {
         let entry = std::mem::take(entry);
         let mut writes = Vec::with_capacity(entry.writes.len());
         let mut effects = Vec::with_capacity(entry.writes.len());
-        for (write, outcome, effect) in entry.writes {
-            writes.push((write, outcome));
+        for (write, result, effect) in entry.writes {
+            writes.push((write, result));
             effects.push(effect);
         }
         let header = EntryHeader {
@@ -307,17 +298,13 @@ impl Proposer {
         let payload = Entry { header, body: EntryBody::Writes(effects) }.encode()?;
         let (index, bytes) = (round.next_index, payload.len());
         if !propose(payload) {
-            self.discard(writes.into_iter().map(|(write, _)| write), 0);
+            self.discard(writes.into_iter().map(|(write, _)| write));
             return Ok(());
         }
         self.sequence += 1;
         self.bytes_in_flight += bytes;
         self.in_flight.push_back(InFlight { index, bytes, writes });
         round.next_index += 1;
-        for held in self.held.iter_mut().filter(|held| held.proof == Proof::Wanted) {
-            held.proof = Proof::Given;
-            held.needs_index = index;
-        }
         Ok(())
     }
 
@@ -346,25 +333,6 @@ impl Proposer {
         }
     }
 
-    /// Whether an answer without effect waits for a read index; `number` names the one that is asked for now.
-    pub(crate) fn wants_read_index(&mut self, number: u64) -> bool {
-        let mut wanted = false;
-        for held in self.held.iter_mut().filter(|held| held.proof == Proof::Wanted) {
-            held.proof = Proof::ReadIndex(number);
-            wanted = true;
-        }
-        wanted
-    }
-
-    /// The read index of this number came back: this replica led when it was asked for.
-    pub(crate) fn proved(&mut self, number: u64) {
-        for held in &mut self.held {
-            if matches!(held.proof, Proof::ReadIndex(asked) if asked <= number) {
-                held.proof = Proof::Given;
-            }
-        }
-    }
-
     /// The entry at `index`, of this replica's own term, was applied, or was void.
     pub(crate) fn applied(&mut self, index: u64, valid: bool, answers: &mut Vec<Answer>) {
         if self.in_flight.front().is_none_or(|entry| entry.index != index) {
@@ -379,26 +347,16 @@ impl Proposer {
             self.overlay.applied(&write.request.key, index);
         }
         if valid {
-            for (write, outcome) in entry.writes {
-                answer_all(&write, Ok(PartitionOutcome::Write(outcome)), answers);
+            for (write, result) in entry.writes {
+                answer_all(&write, answer_of(result), answers);
             }
         } else {
-            self.discard(entry.writes.into_iter().map(|(write, _)| write), index);
+            self.discard(entry.writes.into_iter().map(|(write, _)| write));
         }
     }
 
-    /// After entries were applied: gives the answers that waited for it, and ends a drain.
+    /// After entries were applied: ends a drain.
     pub(crate) fn settle(&mut self, applied: &Applied, answers: &mut Vec<Answer>) {
-        if self.held.iter().any(|held| held.proof == Proof::Given && held.needs_index <= applied.index) {
-            let (ready, held): (Vec<_>, Vec<_>) = std::mem::take(&mut self.held)
-                .into_iter()
-                .partition(|held| held.proof == Proof::Given && held.needs_index <= applied.index);
-            self.held = held;
-            for held in ready {
-                let result = held.result.map(PartitionOutcome::Write).map_err(PartitionError::Service);
-                answer_all(&held.write, result, answers);
-            }
-        }
         if self.draining && self.in_flight.is_empty() {
             self.draining = false;
             self.sequence = applied.sequence;
@@ -417,17 +375,11 @@ impl Proposer {
         }
     }
 
-    /// The overlay is worth nothing: what was evaluated on it from the entry at `index` on is evaluated anew, after all
-    /// in flight is applied.
-    fn discard(&mut self, writes: impl Iterator<Item = WaitingWrite>, index: u64) {
+    /// The overlay is worth nothing: what was evaluated on it is evaluated anew, after all in flight is applied.
+    fn discard(&mut self, writes: impl Iterator<Item = WaitingWrite>) {
         self.draining = true;
         self.overlay.clear();
         self.retries.extend(writes);
-        let (lost, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.held)
-            .into_iter()
-            .partition(|held| held.proof == Proof::Wanted || (index > 0 && held.needs_index >= index));
-        self.held = kept;
-        self.retries.extend(lost.into_iter().map(|held| held.write));
         let in_flight = &self.in_flight;
         self.ids_in_flight.retain(|_, index| in_flight.iter().any(|entry| entry.index == *index));
     }
@@ -438,8 +390,7 @@ impl Proposer {
         for entry in self.in_flight.drain(..) {
             entry.writes.iter().for_each(|(write, _)| answer_all(write, Err(unknown.clone()), answers));
         }
-        let undone = self.held.drain(..).map(|held| held.write);
-        for write in self.retries.drain(..).chain(undone).chain(self.waiting.drain(..)) {
+        for write in self.retries.drain(..).chain(self.waiting.drain(..)) {
             answer_all(&write, Err(not_leader.clone()), answers);
         }
         self.bytes_in_flight = 0;
@@ -461,10 +412,6 @@ impl Proposer {
             expire_waiters(write, boot_ms, &undone, answers);
         }
         self.waiting.retain(|write| !write.waiters.is_empty());
-        for held in &mut self.held {
-            expire_waiters(&mut held.write, boot_ms, &undone, answers);
-        }
-        self.held.retain(|held| !held.write.waiters.is_empty());
         for (write, _) in self.in_flight.iter_mut().flat_map(|entry| &mut entry.writes) {
             expire_waiters(write, boot_ms, &unknown, answers);
         }
@@ -474,7 +421,7 @@ impl Proposer {
 /// An entry that still takes writes.
 #[derive(Debug, Default)]
 struct OpenEntry {
-    writes: Vec<(WaitingWrite, WriteOutcome, EntryWrite)>,
+    writes: Vec<(WaitingWrite, WriteResult, EntryWrite)>,
     bytes: usize,
 }
 
@@ -482,6 +429,10 @@ struct OpenEntry {
 fn internal(error: &EngineError) -> ServiceError {
     tracing::error!(error = %error, "failed to read an item");
     ServiceError::new(ErrorKind::InternalServerError, "Internal server error")
+}
+
+fn answer_of(result: WriteResult) -> Result<PartitionOutcome, PartitionError> {
+    result.map(PartitionOutcome::Write).map_err(PartitionError::Service)
 }
 
 fn answer_all(write: &WaitingWrite, result: Result<PartitionOutcome, PartitionError>, answers: &mut Vec<Answer>) {

@@ -46,22 +46,18 @@ impl Reads {
         self.pending.push(PendingRead { token, kind, deadline_ms, stage: Stage::New });
     }
 
-    /// The number of the next read index to ask for.
-    pub(crate) fn next_number(&self) -> u64 {
-        self.last_number + 1
-    }
-
     /// Whether a read waits for a read index that has not been asked for.
     pub(crate) fn has_new(&self) -> bool {
         self.pending.iter().any(|read| read.stage == Stage::New)
     }
 
-    /// Read index `number` is asked for, for all that are new.
-    pub(crate) fn asked(&mut self, number: u64) {
-        self.last_number = number;
+    /// A read index is asked for, for all that are new: gives its number.
+    pub(crate) fn ask(&mut self) -> u64 {
+        self.last_number += 1;
         for read in self.pending.iter_mut().filter(|read| read.stage == Stage::New) {
-            read.stage = Stage::Asked(number);
+            read.stage = Stage::Asked(self.last_number);
         }
+        self.last_number
     }
 
     /// Read index `number` came back.
@@ -104,7 +100,7 @@ mod tests {
     fn a_read_waits_for_a_proof_asked_for_after_it_came() {
         let mut reads = Reads::default();
         reads.push(1, ReadKind::Barrier, 100);
-        reads.asked(1);
+        assert_eq!(reads.ask(), 1);
         reads.push(2, ReadKind::Barrier, 100);
         reads.proved(1, 10);
         assert!(reads.take_ready(9).is_empty(), "what was committed by then is not applied");

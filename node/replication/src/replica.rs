@@ -307,12 +307,10 @@ impl<L: LogStore> Replica<L> {
         Ok(proposed)
     }
 
-    /// Asks Raft whether this replica still leads, for all that wait to know.
+    /// Asks Raft whether this replica still leads, for all reads that wait to know.
     pub(crate) fn ask_read_index(&mut self) {
-        let number = self.reads.next_number();
-        let wanted_by_writes = self.proposer.wants_read_index(number);
-        if wanted_by_writes || self.reads.has_new() {
-            self.reads.asked(number);
+        if self.reads.has_new() {
+            let number = self.reads.ask();
             self.raft.read_index(number.to_be_bytes().to_vec());
         }
     }
@@ -326,9 +324,8 @@ impl<L: LogStore> Replica<L> {
             .filter(|member| member.role == MemberRole::Learner)
             .find(|member| {
                 self.raft.raft.prs().get(member.replica_id.0).is_some_and(|progress| {
-                    progress.recent_active
-                        && progress.state == raft::ProgressState::Replicate
-                        && progress.matched + 16 >= committed
+                    // In a quiet group one that got a snapshot stays in the state of being probed.
+                    progress.recent_active && progress.matched > 0 && progress.matched + 16 >= committed
                 })
             })
             .map(|member| member.replica_id)

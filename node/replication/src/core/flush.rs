@@ -209,7 +209,6 @@ impl<S: Store, L: LogStore> Core<S, L> {
         for read in ready.take_read_states() {
             if let Ok(number) = read.request_ctx.as_slice().try_into().map(u64::from_be_bytes) {
                 replica.reads.proved(number, read.index);
-                replica.proposer.proved(number);
             }
         }
         let mut light = replica.raft.advance_append(ready);

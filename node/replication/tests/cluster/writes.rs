@@ -137,10 +137,7 @@ fn a_failed_condition_of_a_leader_that_was_deposed_is_not_answered() {
     cluster.settle();
     assert!(!cluster.answers.contains_key(&token));
     cluster.ticks(30);
-    assert!(matches!(
-        cluster.answers[&token],
-        Err(PartitionError::NotLeader { .. } | PartitionError::Overloaded { .. })
-    ));
+    assert!(matches!(cluster.answers[&token], Err(PartitionError::Unknown { .. })));
 }
 
 #[test]
