@@ -202,6 +202,18 @@ impl Tour {
         Ok(())
     }
 
+    fn wait_zones(&self, wanted: impl Fn(&str) -> bool) -> Result<()> {
+        let deadline = now() + Duration::from_secs(120);
+        let arguments = ["-n", NAMESPACE, "get", "table", "scores", "-o", "jsonpath={.status.zonesReady}"];
+        while !wanted(&self.kubectl(&arguments)?) {
+            if now() > deadline {
+                bail!("the table's zones did not change within 2 minutes");
+            }
+            thread::sleep(Duration::from_millis(500));
+        }
+        Ok(())
+    }
+
     fn client(&self, program: &str) -> Command {
         let mut command = self.cluster.command(self.programs.join(program));
         command
@@ -253,17 +265,12 @@ print("after one is deleted:", scores.scan(Select="COUNT", ConsistentRead=True)[
             let key = format!(r#"{{"Player": {{"S": "ada"}}, "Round": {{"N": "{round}"}}}}"#);
             self.aws(&["get-item", "--table-name", "scores", "--consistent-read", "--key", &key])?;
         }
+        step("the operator notices; two of three replicas are a quorum");
+        self.wait_zones(|zones| zones != "3/3")?;
+        self.show(&["-n", NAMESPACE, "get", "tables"])?;
         step("the zone comes back, and its replicas catch up");
         self.cluster.node(2, "start")?;
-        let deadline = now() + Duration::from_secs(120);
-        while self.kubectl(&["-n", NAMESPACE, "get", "table", "scores", "-o", "jsonpath={.status.zonesReady}"])?
-            != "3/3"
-        {
-            if now() > deadline {
-                bail!("the zone did not come back within 2 minutes");
-            }
-            thread::sleep(Duration::from_millis(500));
-        }
+        self.wait_zones(|zones| zones == "3/3")?;
         self.show(&["-n", NAMESPACE, "get", "tables,pods"])
     }
 }

@@ -12,12 +12,13 @@ use std::process::Command;
 
 type Part = (&'static str, fn(&mut Report) -> Result<()>);
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("fmt", fmt),
     ("clippy", clippy),
     ("crds", crds),
     ("deny", deny),
     ("unit", unit),
+    ("clients", clients),
     ("chart", chart::check),
     ("e2e", e2e),
     ("bench", bench),
@@ -101,6 +102,29 @@ fn unit(report: &mut Report) -> Result<()> {
         })?;
     if !status.success() {
         bail!("cargo test failed ({status})");
+    }
+    Ok(())
+}
+
+/// `cairn dev` driven by boto3 and the AWS CLI, its answers beside dynoxide's.
+fn clients(report: &mut Report) -> Result<()> {
+    process::run(workspace::cargo().args(["build", "--locked", "--quiet", "-p", "cairn-server"]))?;
+    let programs = python::environment()?;
+    let mut command = Command::new(programs.join("python"));
+    command
+        .arg(workspace::root().join("e2e/clients/run.py"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg("--cairn")
+        .arg(workspace::target().join("debug/cairn"))
+        .arg("--programs")
+        .arg(programs);
+    match crates::DYNOXIDE.path() {
+        Ok(rival) => drop(command.arg("--rival").arg(rival)),
+        Err(error) => report.skip("clients: answers beside dynoxide's", &format!("{error:#}")),
+    }
+    let status = process::stream(&mut command, |line| report.count(line))?;
+    if !status.success() {
+        bail!("the clients' tests failed ({status})");
     }
     Ok(())
 }
