@@ -1,0 +1,236 @@
+//! The driver on real disks and in real time: one node alone, and three that talk through channels.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use bytes::Bytes;
+use cairn_engine::{Engine, FjallOptions, FjallStore, Folder, Owner};
+use cairn_model::{
+    AttributeValue, Item,
+    codec::EncodedItem,
+    descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
+    ids::{NodeId, PartitionId, ReplicaId, RequestId, TableId},
+    key::EncodedKey,
+    node::{Order, OrderOutcome, ReplicaState},
+    table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableDefinition},
+};
+use cairn_replication::{
+    CoreConfig, Host, HostConfig, SystemClock, Transport,
+    log::{EngineLog, OnDamage},
+    operation::{
+        GetRequest, PartitionError, PartitionOutcome, PartitionRequest, ReturnValues, WriteAction, WriteRequest,
+    },
+};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+const PARTITION: PartitionId = PartitionId([7; 16]);
+const TABLE: TableId = TableId([8; 16]);
+const TICK: Duration = Duration::from_millis(20);
+
+fn node_id(node: u8) -> NodeId {
+    NodeId([node + 1; 16])
+}
+
+fn descriptor(voters: u8) -> PartitionDescriptor {
+    let member = |node: u8| Member {
+        replica_id: ReplicaId(u64::from(node) + 1),
+        node_id: node_id(node),
+        zone: format!("zone-{node}"),
+        address: format!("node-{node}:7400"),
+        role: MemberRole::Voter,
+    };
+    PartitionDescriptor {
+        partition_id: PARTITION,
+        table_id: TABLE,
+        range: KeyRange::default(),
+        epoch: 1,
+        members: (0..voters).map(member).collect(),
+        next_replica_id: u64::from(voters) + 1,
+        parents: Vec::new(),
+    }
+}
+
+fn definition() -> TableDefinition {
+    TableDefinition {
+        account: "local".into(),
+        table_name: "users".into(),
+        table_id: TABLE,
+        schema_version: 1,
+        key_schema: KeySchema {
+            partition: KeyAttribute { name: "id".into(), scalar_type: ScalarType::S },
+            sort: None,
+        },
+        billing_mode: BillingMode::PayPerRequest,
+        provisioned_throughput: None,
+        table_class: None,
+        deletion_protection_enabled: false,
+        creation_time_ms: 0,
+    }
+}
+
+fn item(id: u64) -> Item {
+    Item::from([("id".to_owned(), AttributeValue::S(format!("item-{id}")))])
+}
+
+fn key(id: u64) -> EncodedKey {
+    EncodedKey::from_key(&definition().key_schema, &item(id)).unwrap()
+}
+
+fn put(id: u64) -> PartitionRequest {
+    let mut request_id = [0; 16];
+    request_id[..8].copy_from_slice(&id.to_be_bytes());
+    PartitionRequest::Write(WriteRequest {
+        request_id: RequestId(request_id),
+        key: key(id),
+        action: WriteAction::Put(EncodedItem::encode(&item(id))),
+        condition: None,
+        return_values: ReturnValues::None,
+        return_item_on_condition_failure: false,
+    })
+}
+
+fn get(id: u64, consistent: bool) -> PartitionRequest {
+    PartitionRequest::Get(GetRequest { keys: vec![key(id)], projection: None, consistent })
+}
+
+async fn is_there(host: &Host, id: u64, consistent: bool) -> bool {
+    match host.request(PARTITION, 1, get(id, consistent)).await {
+        Ok(PartitionOutcome::Get(outcome)) => outcome.items[0].is_some(),
+        other => panic!("not read: {other:?}"),
+    }
+}
+
+/// Delivers frames to the hosts in this process that are up.
+#[derive(Debug, Default)]
+struct Channels(Mutex<BTreeMap<NodeId, Host>>);
+
+#[derive(Debug)]
+struct From {
+    own: NodeId,
+    channels: Arc<Channels>,
+}
+
+impl Transport for From {
+    fn send(&self, to: &Member, frame: Bytes) {
+        let hosts = self.channels.0.lock().unwrap();
+        // A node that is gone hears nothing and says nothing.
+        if hosts.contains_key(&self.own)
+            && let Some(host) = hosts.get(&to.node_id)
+        {
+            host.deliver(self.own, frame);
+        }
+    }
+}
+
+fn start(node: u8, folder: &Path, channels: &Arc<Channels>) -> (Host, Folder) {
+    let owner = Owner { region: "east".into(), account: "local".into(), group: "default".into() };
+    let folder = Folder::open(folder, &owner, node_id(node)).unwrap();
+    let store = FjallStore::open(&folder.items(), &folder.marker(), FjallOptions::default()).unwrap();
+    let engine = Arc::new(Engine::open(store).unwrap());
+    let log = EngineLog::open(&folder.log(), &engine, OnDamage::Refuse).unwrap().log;
+    let config = HostConfig {
+        core: CoreConfig::new(node_id(node), u64::from(node)),
+        tick: TICK,
+        on_fatal: Box::new(|error| panic!("{error}")),
+    };
+    let transport = Arc::new(From { own: node_id(node), channels: channels.clone() });
+    let host = Host::start(config, engine, log, Arc::new(SystemClock), transport).unwrap();
+    channels.0.lock().unwrap().insert(node_id(node), host.clone());
+    (host, folder)
+}
+
+async fn await_leader(hosts: &[Host]) -> usize {
+    for _ in 0..500 {
+        for (position, host) in hosts.iter().enumerate() {
+            let reports = host.replicas();
+            if reports.iter().any(|report| report.state == ReplicaState::Leader && report.caught_up) {
+                return position;
+            }
+        }
+        tokio::time::sleep(TICK).await;
+    }
+    panic!("nobody leads");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_alone_writes_and_reads_and_keeps_it_across_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let channels = Arc::new(Channels::default());
+    let (host, lock) = start(0, folder.path(), &channels);
+    let order = Order::Bootstrap { descriptor: descriptor(1), definition: definition() };
+    assert_eq!(host.order(order).await, OrderOutcome::Done);
+    await_leader(std::slice::from_ref(&host)).await;
+    let writes: Vec<_> = (0..200)
+        .map(|id| {
+            let host = host.clone();
+            tokio::spawn(async move { host.request(PARTITION, 1, put(id)).await })
+        })
+        .collect();
+    for write in writes {
+        assert!(write.await.unwrap().is_ok());
+    }
+    assert!(is_there(&host, 199, true).await);
+    assert!(is_there(&host, 199, false).await);
+    assert!(!is_there(&host, 999, true).await);
+    let unknown = host.request(PartitionId([1; 16]), 1, get(1, true)).await;
+    assert_eq!(unknown, Err(PartitionError::UnknownPartition));
+    let other_epoch = host.request(PARTITION, 2, get(1, true)).await;
+    assert_eq!(other_epoch, Err(PartitionError::EpochMismatch { epoch: 1 }));
+
+    host.stop().await;
+    channels.0.lock().unwrap().clear();
+    drop((host, lock));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let (host, _lock) = start(0, folder.path(), &channels);
+    await_leader(std::slice::from_ref(&host)).await;
+    for id in 0..200 {
+        assert!(is_there(&host, id, true).await, "item {id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_nodes_go_on_when_their_leader_is_gone() {
+    let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    let channels = Arc::new(Channels::default());
+    let (mut hosts, _locks): (Vec<_>, Vec<_>) =
+        folders.iter().enumerate().map(|(node, folder)| start(node as u8, folder.path(), &channels)).unzip();
+    let order = Order::Bootstrap { descriptor: descriptor(3), definition: definition() };
+    assert_eq!(hosts[0].order(order).await, OrderOutcome::Done);
+    let leader = await_leader(&hosts).await;
+    for id in 0..50 {
+        assert!(hosts[leader].request(PARTITION, 1, put(id)).await.is_ok());
+    }
+    assert!(is_there(&hosts[leader], 49, true).await);
+    let follower = &hosts[(leader + 1) % 3];
+    assert!(matches!(
+        follower.request(PARTITION, 1, put(50)).await,
+        Err(PartitionError::NotLeader { leader: Some(_) })
+    ));
+    let gone = hosts.remove(leader);
+    channels.0.lock().unwrap().remove(&node_id(leader as u8));
+    gone.stop().await;
+    let leader = await_leader(&hosts).await;
+    for id in 0..50 {
+        assert!(is_there(&hosts[leader], id, true).await, "item {id}");
+    }
+    assert!(hosts[leader].request(PARTITION, 1, put(51)).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stops_hands_its_leadership_over_first() {
+    let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    let channels = Arc::new(Channels::default());
+    let (hosts, _locks): (Vec<_>, Vec<_>) =
+        folders.iter().enumerate().map(|(node, folder)| start(node as u8, folder.path(), &channels)).unzip();
+    let order = Order::Bootstrap { descriptor: descriptor(3), definition: definition() };
+    assert_eq!(hosts[0].order(order).await, OrderOutcome::Done);
+    let leader = await_leader(&hosts).await;
+    assert!(hosts[leader].request(PARTITION, 1, put(1)).await.is_ok());
+    hosts[leader].hand_over().await;
+    let next = await_leader(&hosts).await;
+    assert_ne!(next, leader);
+    assert!(hosts[next].request(PARTITION, 1, put(2)).await.is_ok());
+}
