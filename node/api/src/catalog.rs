@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use cairn_model::{
     KeySchema, ServiceError, TableDefinition,
+    ids::TableId,
     table::{BillingMode, ProvisionedThroughput, TableClass, TableStatus},
 };
 use std::sync::Arc;
@@ -31,6 +32,24 @@ pub struct NewTable {
     pub deletion_protection_enabled: bool,
 }
 
+impl NewTable {
+    /// The first version of the table's definition, with what the catalog gives it.
+    pub fn into_definition(self, account: &str, table_id: TableId, creation_time_ms: u64) -> TableDefinition {
+        TableDefinition {
+            account: account.to_owned(),
+            table_name: self.table_name,
+            table_id,
+            schema_version: 1,
+            key_schema: self.key_schema,
+            billing_mode: self.billing_mode,
+            provisioned_throughput: self.provisioned_throughput,
+            table_class: self.table_class,
+            deletion_protection_enabled: self.deletion_protection_enabled,
+            creation_time_ms,
+        }
+    }
+}
+
 /// What an UpdateTable changes; a field not given stays as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TableUpdate {
@@ -39,6 +58,27 @@ pub struct TableUpdate {
     pub provisioned_throughput: Option<ProvisionedThroughput>,
     pub table_class: Option<TableClass>,
     pub deletion_protection_enabled: Option<bool>,
+}
+
+impl TableUpdate {
+    /// Changes the definition accordingly; a table on demand has no throughput. The version is the catalog's to raise.
+    pub fn apply(self, definition: &mut TableDefinition) {
+        if let Some(mode) = self.billing_mode {
+            definition.billing_mode = mode;
+        }
+        if let Some(throughput) = self.provisioned_throughput {
+            definition.provisioned_throughput = Some(throughput);
+        }
+        if definition.billing_mode == BillingMode::PayPerRequest {
+            definition.provisioned_throughput = None;
+        }
+        if let Some(class) = self.table_class {
+            definition.table_class = Some(class);
+        }
+        if let Some(protected) = self.deletion_protection_enabled {
+            definition.deletion_protection_enabled = protected;
+        }
+    }
 }
 
 /// Who keeps the tables.

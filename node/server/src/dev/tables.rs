@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_api::{Catalog, NewTable, Partitions, RoutingKey, TableUpdate, TableView, errors};
 use cairn_model::{
-    ErrorKind, ServiceError, TableDefinition,
+    ErrorKind, ServiceError,
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     ids::{PartitionId, ReplicaId, TableId},
     node::{Order, OrderOutcome, ReplicaReport, ReplicaState},
-    table::{BillingMode, TableStatus},
+    table::TableStatus,
 };
 use cairn_replication::operation::{PartitionError, PartitionOutcome, PartitionRequest};
 use std::{
@@ -144,24 +144,13 @@ impl Catalog for LocalTables {
 
     async fn create_table(&self, _account: &str, table: NewTable) -> Result<Arc<TableView>, ServiceError> {
         let _alone = self.changes.lock().await;
-        let name = table.table_name;
+        let name = table.table_name.clone();
         if self.table(ACCOUNT, &name).is_some() {
             return Err(errors::table_exists(&name));
         }
         let table_id = TableId(uuid::Uuid::new_v4().into_bytes());
         let partition_id = PartitionId(uuid::Uuid::new_v4().into_bytes());
-        let definition = TableDefinition {
-            account: ACCOUNT.to_owned(),
-            table_name: name.clone(),
-            table_id,
-            schema_version: 1,
-            key_schema: table.key_schema,
-            billing_mode: table.billing_mode,
-            provisioned_throughput: table.provisioned_throughput,
-            table_class: table.table_class,
-            deletion_protection_enabled: table.deletion_protection_enabled,
-            creation_time_ms: environment::wall_ms(),
-        };
+        let definition = table.into_definition(ACCOUNT, table_id, environment::wall_ms());
         let descriptor = PartitionDescriptor {
             partition_id,
             table_id,
@@ -196,21 +185,7 @@ impl Catalog for LocalTables {
             self.partition(table.definition.table_id).ok_or_else(|| errors::table_not_found(name))?;
         let mut definition = table.definition.clone();
         definition.schema_version += 1;
-        if let Some(mode) = update.billing_mode {
-            definition.billing_mode = mode;
-        }
-        if let Some(throughput) = update.provisioned_throughput {
-            definition.provisioned_throughput = Some(throughput);
-        }
-        if definition.billing_mode == BillingMode::PayPerRequest {
-            definition.provisioned_throughput = None;
-        }
-        if let Some(class) = update.table_class {
-            definition.table_class = Some(class);
-        }
-        if let Some(protected) = update.deletion_protection_enabled {
-            definition.deletion_protection_enabled = protected;
-        }
+        update.apply(&mut definition);
         self.order(Order::UpdateDefinition { partition_id, definition }).await?;
         self.refresh();
         let updated = self.existing(name)?;

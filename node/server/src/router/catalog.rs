@@ -5,11 +5,7 @@ use super::tables::Tables;
 use async_trait::async_trait;
 use cairn_api::{Catalog, NewTable, TableUpdate, TableView, errors};
 use cairn_crds::{Table, TableSpec, resource_name};
-use cairn_model::{
-    ErrorKind, ServiceError, TableDefinition,
-    ids::TableId,
-    table::{BillingMode, TableStatus},
-};
+use cairn_model::{ErrorKind, ServiceError, ids::TableId, table::TableStatus};
 use clap::ValueEnum;
 use kube::{
     Api, Client, ResourceExt,
@@ -94,7 +90,7 @@ impl Catalog for KubernetesCatalog {
 
     async fn create_table(&self, account: &str, new: NewTable) -> Result<Arc<TableView>, ServiceError> {
         self.writable()?;
-        let name = new.table_name;
+        let name = new.table_name.clone();
         if self.tables.view(account, &name).is_some() {
             return Err(errors::table_exists(&name));
         }
@@ -102,18 +98,8 @@ impl Catalog for KubernetesCatalog {
         if answered(self.api(account).get_opt(&resource)).await?.is_some() {
             return Err(errors::table_exists(&name));
         }
-        let definition = TableDefinition {
-            account: account.to_owned(),
-            table_name: name,
-            table_id: TableId([0; 16]), // the resource's uid becomes the id
-            schema_version: 1,
-            key_schema: new.key_schema,
-            billing_mode: new.billing_mode,
-            provisioned_throughput: new.provisioned_throughput,
-            table_class: new.table_class,
-            deletion_protection_enabled: new.deletion_protection_enabled,
-            creation_time_ms: 0,
-        };
+        // The resource's uid becomes the id, and its creation time the table's.
+        let definition = new.into_definition(account, TableId([0; 16]), 0);
         let table = manifest(account, &resource, TableSpec::from_definition(&definition));
         let created = self.apply(&table).await?;
         let view = self.tables.describe(&created)?;
@@ -133,21 +119,7 @@ impl Catalog for KubernetesCatalog {
             return Err(errors::table_in_use(name));
         }
         let mut definition = view.definition.clone();
-        if let Some(mode) = update.billing_mode {
-            definition.billing_mode = mode;
-        }
-        if let Some(throughput) = update.provisioned_throughput {
-            definition.provisioned_throughput = Some(throughput);
-        }
-        if definition.billing_mode == BillingMode::PayPerRequest {
-            definition.provisioned_throughput = None;
-        }
-        if let Some(class) = update.table_class {
-            definition.table_class = Some(class);
-        }
-        if let Some(protected) = update.deletion_protection_enabled {
-            definition.deletion_protection_enabled = protected;
-        }
+        update.apply(&mut definition);
         let mut spec = resource.spec.clone();
         spec.update_from_definition(&definition);
         let mut table = manifest(account, &resource.name_any(), spec);
