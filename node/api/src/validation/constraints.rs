@@ -139,8 +139,8 @@ impl Constraints {
     /// Whether the length was right.
     fn name_length(&mut self, path: &str, name: &str) -> bool {
         let constraint = match name.len() {
+            limits::TABLE_NAME_BYTES_MIN..=limits::TABLE_NAME_BYTES_MAX => return true,
             ..limits::TABLE_NAME_BYTES_MIN => "Member must have length greater than or equal to 3",
-            ..=limits::TABLE_NAME_BYTES_MAX => return true,
             _ => "Member must have length less than or equal to 255",
         };
         self.value(name, path, constraint);
