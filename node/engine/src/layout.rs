@@ -15,8 +15,7 @@
 //! ≥ 1         0x00        encoded key                   an item           (cairn_model::codec::StoredVersion)
 //! ≥ 1         0x01..0x7F  reserved for local indexes
 //! ≥ 1         0x80..0xEF  reserved
-//! ≥ 1         0xF0        request id, 16 bytes          outcome           (outcome.rs)
-//! ≥ 1         0xF1        position, 8 bytes BE          outcome's place   (outcome.rs)
+//! ≥ 1         0xF0        position, 8 bytes BE          an entry's outcomes (outcome.rs)
 //! ≥ 1         0xFF        -                             applied state     (record.rs)
 //! ```
 //!
@@ -25,7 +24,7 @@
 //! keyspace always holds one prefix.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use cairn_model::ids::{PartitionId, RequestId};
+use cairn_model::ids::PartitionId;
 use std::ops::Bound;
 
 const NODE: u64 = 0;
@@ -36,8 +35,7 @@ const DEAD: u8 = 0x04;
 const LOADING: u8 = 0x05;
 
 const BASE_TABLE: u8 = 0x00;
-const OUTCOME: u8 = 0xF0;
-const OUTCOME_PLACE: u8 = 0xF1;
+const OUTCOMES: u8 = 0xF0;
 const APPLIED: u8 = 0xFF;
 
 /// Bytes before the rest of a key.
@@ -103,12 +101,8 @@ pub(crate) fn items(storage_id: u64, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -
     (lower, upper)
 }
 
-pub(crate) fn outcome(storage_id: u64, request_id: &RequestId) -> Bytes {
-    key(storage_id, OUTCOME, &request_id.0)
-}
-
-pub(crate) fn outcome_place(storage_id: u64, position: u64) -> Bytes {
-    key(storage_id, OUTCOME_PLACE, &position.to_be_bytes())
+pub(crate) fn outcomes(storage_id: u64, position: u64) -> Bytes {
+    key(storage_id, OUTCOMES, &position.to_be_bytes())
 }
 
 pub(crate) fn applied(storage_id: u64) -> Bytes {
@@ -137,8 +131,7 @@ pub(crate) fn transplanted(storage_id: u64, from_index: &[u8]) -> Bytes {
 pub(crate) fn is_replicated(from_index: &[u8]) -> bool {
     match from_index {
         [BASE_TABLE, rest @ ..] => !rest.is_empty(),
-        [OUTCOME, rest @ ..] => rest.len() == 16,
-        [OUTCOME_PLACE, rest @ ..] => rest.len() == 8,
+        [OUTCOMES, rest @ ..] => rest.len() == 8,
         _ => false,
     }
 }

@@ -1,7 +1,7 @@
 //! Applying entries: one atomic batch for a run of them.
 
 use super::{Engine, Live};
-use crate::{Applied, Changes, EngineError, Store, layout, outcome, record::AppliedState};
+use crate::{Applied, Changes, EngineError, Store, layout, outcome::OutcomeChanges, record::AppliedState};
 use bytes::Bytes;
 use cairn_model::{TableDefinition, descriptor::PartitionDescriptor, ids::RequestId, key::EncodedKey, time::Timestamp};
 use parking_lot::Mutex;
@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 pub struct ApplyBatch {
     /// Of several for one key the last counts.
     pub items: Vec<ItemWrite>,
+    /// In the order of the entries, and of the writes in each.
     pub outcomes: Vec<Outcome>,
     /// The descriptor as of the last entry, if one changed it.
     pub descriptor: Option<PartitionDescriptor>,
@@ -31,7 +32,7 @@ pub struct ItemWrite {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub request_id: RequestId,
-    /// Of the entry that carries it.
+    /// Of the entry that carries it: all outcomes of an entry have this time, and no others do.
     pub entry_time: Timestamp,
     pub value: Bytes,
 }
@@ -86,20 +87,19 @@ impl<S: Store> Engine<S> {
                 None => changes.delete(key),
             }
         }
-        let state = AppliedState {
-            applied: batch.applied,
-            outcomes: outcome::apply(
-                &self.store,
-                storage_id,
-                live.state.outcomes,
-                &batch.outcomes,
-                batch.applied.entry_time,
-                &mut changes,
-            )?,
-        };
+        let outcomes = OutcomeChanges::plan(
+            &self.store,
+            storage_id,
+            &live.outcomes,
+            live.state.outcomes,
+            &batch.outcomes,
+            batch.applied.entry_time,
+            &mut changes,
+        )?;
+        let state = AppliedState { applied: batch.applied, outcomes: outcomes.window };
         changes.put(layout::applied(storage_id), state.encode());
         self.store.commit(changes)?;
         live.state = state;
-        Ok(())
+        outcomes.finish(&mut live.outcomes)
     }
 }

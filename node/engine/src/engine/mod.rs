@@ -10,6 +10,7 @@ pub use read::ScanIter;
 
 use crate::{
     EngineError, LogMark, Marker, MarkerEntry, Pressure, Store, StoreSnapshot, layout,
+    outcome::OutcomeIndex,
     record::{self, AppliedState, Counters, StoredRecord},
     store::Changes,
 };
@@ -22,6 +23,9 @@ use std::{
     ops::Bound,
     sync::Arc,
 };
+
+/// Calls of [`Engine::rest`] for which a replica keeps what it knows of its outcomes though it is not asked.
+const RESTS_UNASKED_MAX: u32 = 12;
 
 /// One storage node's data. Shared in an [`Arc`]; calls on different replicas do not wait for each other except in the store.
 pub struct Engine<S> {
@@ -44,6 +48,7 @@ struct Directory {
 /// A replica's applied state, as long as the replica is not dropped.
 struct Live {
     state: AppliedState,
+    outcomes: OutcomeIndex,
     dropped: bool,
 }
 
@@ -189,6 +194,13 @@ impl<S: Store> Engine<S> {
         Ok(!node.dead.is_empty())
     }
 
+    /// Gives back memory of replicas that are not asked: to be called every few seconds.
+    pub fn rest(&self) {
+        for (_, live) in self.live() {
+            live.lock().outcomes.rest(RESTS_UNASKED_MAX);
+        }
+    }
+
     fn live(&self) -> Vec<(StoredRecord, Arc<Mutex<Live>>)> {
         self.directory.read().records.values().cloned().collect()
     }
@@ -200,7 +212,7 @@ impl<S: Store> Engine<S> {
 
 impl Directory {
     fn insert(&mut self, record: StoredRecord, state: AppliedState) {
-        let live = Arc::new(Mutex::new(Live { state, dropped: false }));
+        let live = Arc::new(Mutex::new(Live { state, outcomes: OutcomeIndex::default(), dropped: false }));
         self.by_storage.insert(record.storage_id, (record.partition_id, live.clone()));
         self.records.insert(record.partition_id, (record, live));
     }

@@ -1,7 +1,7 @@
 //! Reads: one item, a range of items, an outcome.
 
 use super::Engine;
-use crate::{EngineError, Store, StoreRange, StoreSnapshot, layout, outcome};
+use crate::{EngineError, Store, StoreRange, StoreSnapshot, layout};
 use bytes::Bytes;
 use cairn_model::{ids::RequestId, key::EncodedKey};
 use std::{fmt, ops::Bound};
@@ -22,7 +22,10 @@ impl<S: Store> Engine<S> {
 
     /// What a recent request came to.
     pub fn outcome(&self, storage_id: u64, request_id: &RequestId) -> Result<Option<Bytes>, EngineError> {
-        outcome::get(&self.store, storage_id, request_id)
+        let Ok((_, live)) = self.live_storage(storage_id) else { return Ok(None) };
+        let mut live = live.lock();
+        let window = live.state.outcomes;
+        live.outcomes.get(&self.store, storage_id, window, request_id)
     }
 }
 

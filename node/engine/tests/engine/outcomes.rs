@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use cairn_engine::{
-    ApplyBatch, Engine, MemoryStore, OUTCOME_AGE_MS_MAX, OUTCOME_BYTES_MAX, OUTCOME_COUNT_MAX, Outcome,
+    Applied, ApplyBatch, Engine, MemoryStore, OUTCOME_AGE_MS_MAX, OUTCOME_BYTES_MAX, OUTCOME_COUNT_MAX, Outcome,
 };
 
 /// Applies outcomes as entries from 1 on, `run` of them in a batch.
@@ -60,10 +60,46 @@ fn outcomes_go_when_they_are_too_many() {
     let (_, engine) = memory();
     let storage = create(&engine, 1, 1).storage_id;
     let count = OUTCOME_COUNT_MAX + 100;
-    let outcomes: Vec<Outcome> = (1..=count).map(|n| outcome(n, 1, "x")).collect();
+    let outcomes: Vec<Outcome> = (1..=count).map(|n| outcome(n, n, "x")).collect();
     apply(&engine, storage, &outcomes, 1000);
     let kept = kept(&engine, storage, 1..=count);
     assert_eq!((kept.len() as u64, kept[0]), (OUTCOME_COUNT_MAX, 101));
+}
+
+#[test]
+fn outcomes_of_one_entry_go_together() {
+    let age = OUTCOME_AGE_MS_MAX;
+    let outcomes = [outcome(1, 0, "x"), outcome(2, 0, "x"), outcome(3, 5, "x"), outcome(4, 5, "x")];
+    let (_, engine) = memory();
+    let storage = create(&engine, 1, 1).storage_id;
+    apply(&engine, storage, &outcomes, 2);
+    assert_eq!(kept(&engine, storage, 1..=9), [1, 2, 3, 4]);
+    let next = outcome(5, age + 1, "x");
+    let applied = Applied { entry_time: next.entry_time, ..applied(5) };
+    let batch = ApplyBatch { outcomes: vec![next], applied, ..ApplyBatch::default() };
+    engine.apply(storage, batch).unwrap();
+    assert_eq!(kept(&engine, storage, 1..=9), [3, 4, 5]);
+}
+
+#[test]
+fn what_is_known_of_outcomes_is_the_same_after_it_was_forgotten_and_after_a_start() {
+    let (store, engine) = memory();
+    let storage = create(&engine, 1, 1).storage_id;
+    let times = [0, 0, 10, 20, 20, OUTCOME_AGE_MS_MAX, OUTCOME_AGE_MS_MAX + 15];
+    let outcomes: Vec<Outcome> = (1..).zip(times).map(|(n, time)| outcome(n, time, format!("outcome {n}"))).collect();
+    let mut index = 0;
+    for of_entry in outcomes.chunk_by(|one, next| one.entry_time == next.entry_time) {
+        index += 1;
+        let applied = Applied { entry_time: of_entry[0].entry_time, ..applied(index) };
+        engine.apply(storage, ApplyBatch { outcomes: of_entry.to_vec(), applied, ..ApplyBatch::default() }).unwrap();
+        let known = kept(&engine, storage, 0..=9);
+        assert_eq!(kept(&Engine::open(store.clone()).unwrap(), storage, 0..=9), known);
+        if index % 2 == 0 {
+            (0..100).for_each(|_| engine.rest());
+        }
+    }
+    assert_eq!(kept(&engine, storage, 0..=9), [4, 5, 6, 7]);
+    assert_eq!(engine.outcome(storage, &request(5)).unwrap().unwrap(), "outcome 5");
 }
 
 #[test]

@@ -72,6 +72,7 @@ fn run<S: Store>(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
+        engine.rest();
         engine.reclaim(RECLAIM_KEYS_A_STEP)?;
     }
 }
