@@ -402,6 +402,10 @@ cluster_down() {
   rm -rf "$DIR" "$RUN/$NAME"-n*
   [[ $COMMAND != up ]] || claim_index
   # The pods' own network namespaces carry no cluster's name: with no cluster left, none of ours is in use.
+  for _ in {1..30}; do
+    pgrep -f "containerd-shim.*$RUN/$NAME-n" >/dev/null || break
+    sleep 0.1
+  done
   pgrep -f "containerd-shim.*$RUN/" >/dev/null || for namespace in $(ip netns list | awk '/^cni-/ {print $1}'); do
     [[ -n $(ip netns pids "$namespace" 2>/dev/null) ]] || ip netns del "$namespace" 2>/dev/null || true
   done
