@@ -386,6 +386,15 @@ cluster_run() { # COMMAND…
   exec nsenter --net="/run/netns/$NAME-client" "$@"
 }
 
+# Containers whose shim was killed while it made them: their root lies in a folder of ours.
+orphans() {
+  local process
+  for process in /proc/[0-9]*; do
+    grep -qs "^[0-9]* [0-9]* [0-9:]* / / .*=$DIR/n" "$process/mountinfo" && echo "${process#/proc/}"
+  done
+  return 0
+}
+
 cluster_down() {
   local file namespace pids
   for file in "$DIR"/n*/containerd.toml; do
@@ -396,6 +405,8 @@ cluster_down() {
   done
   for file in "$DIR"/pid/*; do [[ -f $file ]] && terminate "$(basename "$file")"; done
   sleep 0.5
+  mapfile -t pids < <(orphans)
+  ((${#pids[@]} == 0)) || kill -9 "${pids[@]}" 2>/dev/null || true
   for namespace in $(ip netns list | awk -v name="^$NAME-(n[0-9]|client|host)$" '$1 ~ name {print $1}'); do ip netns del "$namespace"; done
   ip link del "$BRIDGE" 2>/dev/null || true
   awk -v a="$DIR/" -v b="$RUN/$NAME-" 'index($2, a) == 1 || index($2, b) == 1 {print $2}' /proc/mounts | sort -r | xargs -r umount -l
