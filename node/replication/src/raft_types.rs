@@ -102,9 +102,7 @@ pub(crate) fn entry_from_raft(mut entry: eraftpb::Entry) -> LogEntry {
 }
 
 pub(crate) fn entry_to_raft(entry: LogEntry) -> eraftpb::Entry {
-    let mut out = eraftpb::Entry::default();
-    out.index = entry.index;
-    out.term = entry.term;
+    let mut out = eraftpb::Entry { index: entry.index, term: entry.term, ..Default::default() };
     if entry.kind == ENTRY_MEMBERS {
         out.set_entry_type(EntryType::EntryConfChange);
         out.context = entry.payload;
@@ -119,11 +117,7 @@ pub(crate) fn hard_state_from_raft(state: &eraftpb::HardState) -> HardState {
 }
 
 pub(crate) fn hard_state_to_raft(state: &HardState) -> eraftpb::HardState {
-    let mut out = eraftpb::HardState::default();
-    out.term = state.term;
-    out.vote = state.vote;
-    out.commit = state.commit;
-    out
+    eraftpb::HardState { term: state.term, vote: state.vote, commit: state.commit, ..Default::default() }
 }
 
 /// The members of a descriptor as the library has them.

@@ -14,7 +14,7 @@ pub(crate) struct PendingRead {
 pub(crate) enum ReadKind {
     /// The driver reads by itself.
     Barrier,
-    Request(PartitionRequest),
+    Request(Box<PartitionRequest>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,7 +30,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
                     if record.damaged.is_none() {
                         self.engine.mark_damaged(partition, &reason).map_err(engine_fatal)?;
                     }
-                    Slot::Stopped(Stopped { record, reason })
+                    Slot::Stopped(Box::new(Stopped { record, reason }))
                 }
             };
             self.slots.insert(partition, slot);

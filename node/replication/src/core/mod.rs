@@ -69,7 +69,7 @@ pub struct Core<S: Store, L: LogStore> {
 /// What this node holds of a partition.
 enum Slot<L: LogStore> {
     Live(Box<Replica<L>>),
-    Stopped(Stopped),
+    Stopped(Box<Stopped>),
 }
 
 /// A replica that neither votes nor serves, and says why.
@@ -201,10 +201,10 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 }
             }
             PartitionRequest::Get(ref get) if get.consistent => {
-                self.read(token, partition, epoch, ReadKind::Request(request), now);
+                self.read(token, partition, epoch, ReadKind::Request(Box::new(request)), now);
             }
             PartitionRequest::Range(ref range) if range.consistent => {
-                self.read(token, partition, epoch, ReadKind::Request(request), now);
+                self.read(token, partition, epoch, ReadKind::Request(Box::new(request)), now);
             }
             _ => {
                 let result = match self.serving(partition, epoch) {
@@ -271,7 +271,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
             self.engine.mark_damaged(partition, &reason).map_err(engine_fatal)?;
         }
         let Some(record) = self.engine.replica(partition) else { return Ok(()) };
-        let previous = self.slots.insert(partition, Slot::Stopped(Stopped { record, reason }));
+        let previous = self.slots.insert(partition, Slot::Stopped(Box::new(Stopped { record, reason })));
         if let Some(Slot::Live(mut replica)) = previous {
             self.release(&mut replica);
         }

@@ -33,7 +33,7 @@ type ReadAnswer = oneshot::Sender<Result<ReadPoint, PartitionError>>;
 pub(super) enum Command {
     Request { partition: PartitionId, epoch: u64, request: Box<PartitionRequest>, answer: RequestAnswer },
     ReadBarrier { partition: PartitionId, epoch: u64, answer: ReadAnswer },
-    Order { order: Order, answer: oneshot::Sender<OrderOutcome> },
+    Order { order: Box<Order>, answer: oneshot::Sender<OrderOutcome> },
     Frame { from: NodeId, frame: Bytes },
     Persisted,
     HandOver { done: oneshot::Sender<()> },
@@ -146,7 +146,7 @@ impl<S: Store, L: LogStore> Driver<S, L> {
             Command::ReadBarrier { partition, epoch, answer } => {
                 Input::ReadBarrier { token: self.wait(Waiter::Read(answer)), partition, epoch }
             }
-            Command::Order { order, answer } => Input::Order { token: self.wait(Waiter::Order(answer)), order },
+            Command::Order { order, answer } => Input::Order { token: self.wait(Waiter::Order(answer)), order: *order },
             Command::Frame { from, frame } => Input::Frame { from, bytes: frame },
             Command::Persisted => Input::Persisted,
             Command::HandOver { done } => {

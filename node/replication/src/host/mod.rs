@@ -159,7 +159,7 @@ impl<S: Store> Host<S> {
     }
 
     pub async fn order(&self, order: Order) -> OrderOutcome {
-        match self.ask(|answer| Command::Order { order, answer }).await {
+        match self.ask(|answer| Command::Order { order: Box::new(order), answer }).await {
             Ok(outcome) => outcome,
             Err(error) => OrderOutcome::InProgress { message: error.to_string() },
         }
