@@ -73,6 +73,7 @@ pub fn expected(
     expected: BTreeMap<String, ExpectedValue>,
     operator: ConditionalOperator,
 ) -> Result<Condition, ServiceError> {
+    check_names(expected.keys())?;
     let conditions: Result<_, _> = expected.into_iter().map(|(name, expected)| expected_one(name, expected)).collect();
     Ok(join(conditions?, operator))
 }
@@ -124,18 +125,27 @@ pub fn key_conditions(
 
 /// The update of `AttributeUpdates`.
 pub fn attribute_updates(updates: BTreeMap<String, AttributeUpdate>) -> Result<Update, ServiceError> {
+    check_names(updates.keys())?;
     let actions: Result<_, _> = updates.into_iter().map(|(name, update)| update_one(name, update)).collect();
     Ok(Update::of_attribute_updates(actions?))
 }
 
 /// The projection of `AttributesToGet`: top-level attributes, their names taken as they are.
 pub fn attributes_to_get(names: Vec<String>) -> Result<Projection, ServiceError> {
+    check_names(&names)?;
     let duplicate = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name));
     match duplicate {
         Some((_, name)) => {
             Err(ServiceError::validation(format!("{INVALID} Duplicate value in attribute name: {name}")))
         }
         None => Ok(Projection::of_names(names)),
+    }
+}
+
+fn check_names<'n>(names: impl IntoIterator<Item = &'n String>) -> Result<(), ServiceError> {
+    match names.into_iter().any(String::is_empty) {
+        true => Err(ServiceError::validation("Empty attribute name")),
+        false => Ok(()),
     }
 }
 

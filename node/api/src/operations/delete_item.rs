@@ -12,7 +12,7 @@ use crate::{
     validation::{
         constraints::{Constraints, table_name_not_empty},
         enveloped,
-        parameters::{Mixture, Names, Values, placeholders},
+        parameters::{Mixture, Names, Values, ValuesOf, placeholders},
     },
 };
 use cairn_expression::Condition;
@@ -106,7 +106,7 @@ fn checked(key: JsonItem, condition: &mut ConditionParameters) -> Result<(Item, 
     mixture.check(condition.names.is_some(), condition.values.is_some())?;
     condition.check_operator()?;
     let key = key.into_item()?;
-    let mut placeholders = placeholders(condition.names.take(), condition.values.take())?;
+    let mut placeholders = placeholders(condition.names.take(), condition.values.take(), ValuesOf::DeleteItem)?;
     let parsed = condition.condition(&mut placeholders)?;
     placeholders.finish()?;
     Ok((key, parsed))

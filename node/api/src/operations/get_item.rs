@@ -12,7 +12,7 @@ use crate::{
     validation::{
         constraints::{Constraints, table_name_not_empty},
         key_paths,
-        parameters::{Mixture, Names, placeholders},
+        parameters::{Mixture, Names, ValuesOf, placeholders},
     },
 };
 use cairn_expression::{Projection, legacy};
@@ -95,7 +95,7 @@ pub(super) fn projection(
     let Some(expression) = expression else {
         return attributes_to_get.map(legacy::attributes_to_get).transpose();
     };
-    let mut placeholders = placeholders(names, None)?;
+    let mut placeholders = placeholders(names, None, ValuesOf::Others)?;
     let projection = Projection::parse(expression, &mut placeholders)?;
     placeholders.finish()?;
     Ok(Some(projection))

@@ -56,9 +56,15 @@ pub(super) enum Pager {
 /// `ExclusiveStartKey`'s values, read.
 pub(super) fn start_values(key: Option<JsonItem>, pager: Pager) -> Result<Option<Item>, ServiceError> {
     key.map(JsonItem::into_item).transpose().map_err(|error| {
-        // What is wrong with a number or a repeated element is said without the introduction.
-        const BARE: [&str; 5] =
-            ["contains duplicates", "number set", "numeric value", "significant digits", "number with magnitude"];
+        // What is wrong with a number or a repeated element is said without the introduction, and so is a name that is none.
+        const BARE: [&str; 6] = [
+            "contains duplicates",
+            "number set",
+            "numeric value",
+            "significant digits",
+            "number with magnitude",
+            "Empty attribute name",
+        ];
         let bare = BARE.iter().any(|text| error.message.contains(text))
             || (pager == Pager::Query && error.message.starts_with("One or more parameter values were invalid"));
         if bare { error } else { introduced(error) }

@@ -12,7 +12,7 @@ use crate::{
     validation::{
         constraints::{Constraints, table_name_not_empty},
         enveloped,
-        parameters::{Mixture, Names, Values, placeholders},
+        parameters::{Mixture, Names, Values, ValuesOf, placeholders},
     },
 };
 use cairn_expression::Condition;
@@ -107,7 +107,7 @@ fn checked(
     };
     mixture.check(condition.names.is_some(), condition.values.is_some())?;
     condition.check_operator()?;
-    let mut placeholders = placeholders(condition.names.take(), condition.values.take())?;
+    let mut placeholders = placeholders(condition.names.take(), condition.values.take(), ValuesOf::Others)?;
     let parsed = condition.condition(&mut placeholders)?;
     item_write::only_old_values(options.return_values())?;
     placeholders.finish()?;

@@ -18,7 +18,7 @@ use crate::{
     validation::{
         constraints::{Constraints, EMPTY_TABLE_NAME},
         key_paths,
-        parameters::{Mixture, Names, Values, placeholders_of_query},
+        parameters::{Mixture, Names, Values, ValuesOf, placeholders},
         select::{Select, SelectParameters},
     },
 };
@@ -97,8 +97,11 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
             "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.",
         ));
     }
-    let mut placeholders =
-        placeholders_of_query(input.expression_attribute_names.take(), input.expression_attribute_values.take())?;
+    let mut placeholders = placeholders(
+        input.expression_attribute_names.take(),
+        input.expression_attribute_values.take(),
+        ValuesOf::Query,
+    )?;
     let (filter, parameter) = match (&input.filter_expression, input.query_filter.take()) {
         (Some(expression), _) => {
             (Some(Condition::parse(expression, ExpressionKind::Filter, &mut placeholders)?), "Filter Expression")

@@ -18,7 +18,7 @@ use crate::{
     validation::{
         constraints::{Constraints, EMPTY_TABLE_NAME},
         key_paths,
-        parameters::{Mixture, Names, Values, placeholders},
+        parameters::{Mixture, Names, Values, ValuesOf, placeholders},
         select::{Select, SelectParameters},
     },
 };
@@ -82,8 +82,11 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let conditions = input.scan_filter.as_ref().map_or(0, legacy::Conditions::len);
     check_conditional_operator(input.conditional_operator.as_deref(), conditions)?;
     let start = page::start_values(input.exclusive_start_key.take(), Pager::Scan)?;
-    let mut placeholders =
-        placeholders(input.expression_attribute_names.take(), input.expression_attribute_values.take())?;
+    let mut placeholders = placeholders(
+        input.expression_attribute_names.take(),
+        input.expression_attribute_values.take(),
+        ValuesOf::Others,
+    )?;
     let select = SelectParameters {
         select: input.select.as_deref(),
         attributes_to_get: input.attributes_to_get.is_some(),

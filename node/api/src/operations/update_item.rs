@@ -14,7 +14,7 @@ use crate::{
     validation::{
         constraints::{Constraints, RETURN_VALUES, table_name_not_empty},
         enveloped,
-        parameters::{Mixture, Names, Values, placeholders},
+        parameters::{Mixture, Names, Values, ValuesOf, placeholders},
     },
 };
 use cairn_expression::{Condition, Update};
@@ -151,7 +151,7 @@ fn checked(
     mixture.check(condition.names.is_some(), condition.values.is_some())?;
     condition.check_operator()?;
     let key = key.into_item()?;
-    let mut placeholders = placeholders(condition.names.take(), condition.values.take())?;
+    let mut placeholders = placeholders(condition.names.take(), condition.values.take(), ValuesOf::UpdateItem)?;
     let update = match update.expression {
         Some(expression) => Update::parse(&expression, &mut placeholders)?,
         None => legacy::attribute_updates(update.attribute_updates.unwrap_or_default())?,

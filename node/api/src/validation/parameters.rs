@@ -47,46 +47,50 @@ impl Mixture<'_> {
     }
 }
 
-/// What is wrong with the form of a value of `ExpressionAttributeValues` is said with its name; what is wrong with its
-/// content is not.
-const NAMED: &[&str] = &["more than one datatypes", "may not be empty", "should not be empty"];
-/// Query, alone, also names a value without a type.
-const NAMED_IN_QUERY: &[&str] =
-    &["more than one datatypes", "may not be empty", "should not be empty", "Supplied AttributeValue is empty"];
+/// The operations that say the name of an expression's value with what is wrong with it; each for other faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ValuesOf {
+    UpdateItem,
+    DeleteItem,
+    Query,
+    /// PutItem and the other reads.
+    Others,
+}
+
+impl ValuesOf {
+    fn names(self, fault: &str) -> bool {
+        if fault.contains("Supplied AttributeValue is empty") {
+            return matches!(self, Self::DeleteItem | Self::Query);
+        }
+        if fault.contains("more than one datatypes") {
+            return matches!(self, Self::UpdateItem | Self::DeleteItem);
+        }
+        fault.contains("may not be empty") || fault.contains("should not be empty")
+    }
+}
 
 /// The substitutions, their values read.
-pub(crate) fn placeholders(names: Option<Names>, values: Option<Values>) -> Result<Placeholders, ServiceError> {
-    read_placeholders(names, values, NAMED)
-}
-
-/// As [`placeholders`], for Query.
-pub(crate) fn placeholders_of_query(
+pub(crate) fn placeholders(
     names: Option<Names>,
     values: Option<Values>,
-) -> Result<Placeholders, ServiceError> {
-    read_placeholders(names, values, NAMED_IN_QUERY)
-}
-
-fn read_placeholders(
-    names: Option<Names>,
-    values: Option<Values>,
-    named: &[&str],
+    values_of: ValuesOf,
 ) -> Result<Placeholders, ServiceError> {
     if names.is_none() && values.is_none() {
         return Ok(Placeholders::default());
     }
-    let read = |values: Values| values.into_iter().map(|entry| read_value(entry, named)).collect::<Result<Item, _>>();
+    let read =
+        |values: Values| values.into_iter().map(|entry| read_value(entry, values_of)).collect::<Result<Item, _>>();
     Placeholders::new(names, values.map(read).transpose()?)
 }
 
 fn read_value(
     (key, value): (String, JsonValue),
-    named: &[&str],
+    values_of: ValuesOf,
 ) -> Result<(String, cairn_model::AttributeValue), ServiceError> {
     match value.into_value() {
         Ok(value) => Ok((key, value)),
         Err(mut error) => {
-            if named.iter().any(|part| error.message.contains(part)) {
+            if values_of.names(&error.message) {
                 error.message =
                     format!("ExpressionAttributeValues contains invalid value: {} for key {key}", error.message);
             }

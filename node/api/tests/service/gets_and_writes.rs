@@ -317,15 +317,27 @@ async fn an_update_reports_its_members_one_at_a_time() {
 }
 
 #[tokio::test]
-async fn values_without_a_type_are_named_by_query_alone() {
+async fn some_operations_name_the_value_that_is_none() {
     let service = Service::with_users().await;
     let empty = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes";
     let values = json!({":v": {}});
     let scan = json!({"TableName": "users", "FilterExpression": "V = :v", "ExpressionAttributeValues": values});
     assert_eq!(service.invalid("Scan", scan).await, empty);
     let query = json!({"TableName": "users", "KeyConditionExpression": "Id = :v", "ExpressionAttributeValues": values});
-    assert_eq!(
-        service.invalid("Query", query).await,
-        format!("ExpressionAttributeValues contains invalid value: {empty} for key :v")
-    );
+    let named = |fault: &str| format!("ExpressionAttributeValues contains invalid value: {fault} for key :v");
+    assert_eq!(service.invalid("Query", query).await, named(empty));
+    let two = "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported \
+               datatypes";
+    for (operation, value, text) in [
+        ("UpdateItem", json!({}), empty.to_owned()),
+        ("DeleteItem", json!({}), named(empty)),
+        ("UpdateItem", json!({"S": "a", "N": "1"}), named(two)),
+        ("DeleteItem", json!({"S": "a", "N": "1"}), named(two)),
+    ] {
+        let request = json!({
+            "TableName": "users", "Key": {"Id": {"S": "a"}, "Game": {"N": "1"}}, "ConditionExpression": "V = :v",
+            "ExpressionAttributeValues": {":v": value}
+        });
+        assert_eq!(service.invalid(operation, request).await, text);
+    }
 }

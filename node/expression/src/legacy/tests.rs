@@ -139,6 +139,18 @@ fn an_update_of_another_type_is_refused_in_the_legacy_words() {
 }
 
 #[test]
+fn an_attribute_has_a_name() {
+    let nameless = String::new;
+    let refused = attributes_to_get(vec![nameless()]).unwrap_err();
+    assert_eq!(refused.message, "Empty attribute name");
+    let update = AttributeUpdate { action: UpdateAction::Delete, value: None };
+    assert_eq!(attribute_updates(BTreeMap::from([(nameless(), update)])).unwrap_err(), refused);
+    let expectation = ExpectedValue { exists: Some(false), ..Default::default() };
+    let condition = expected(BTreeMap::from([(nameless(), expectation)]), ConditionalOperator::And);
+    assert_eq!(condition.unwrap_err(), refused);
+}
+
+#[test]
 fn key_conditions_bind_to_the_key() {
     let schema = KeySchema { partition: KeyAttribute { name: "a".to_owned(), scalar_type: ScalarType::N }, sort: None };
     let bound = key_conditions(condition("EQ", &[r#"{"N":"1"}"#]), &schema).unwrap();
