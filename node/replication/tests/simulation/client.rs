@@ -69,7 +69,7 @@ pub struct Client {
 #[derive(Debug)]
 pub enum Next {
     /// Sends this, and looks again at the time given.
-    Send(Sent, u64),
+    Send(Box<Sent>, u64),
     /// Looks again at the time given.
     Wait(u64),
     /// Goes on as it was: the answer was to an attempt that no longer matters.
@@ -194,7 +194,7 @@ impl Client {
             epoch: self.epochs[pending.table],
             request: request::encode(pending.asked, self.keys, pending.request_id),
         };
-        Next::Send(sent, now_us + ATTEMPT_US)
+        Next::Send(Box::new(sent), now_us + ATTEMPT_US)
     }
 
     fn complete(&mut self, result: &Result<PartitionOutcome, PartitionError>, now_us: u64) {

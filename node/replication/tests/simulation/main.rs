@@ -25,7 +25,7 @@
 //! That these checks can fail is tested too: the checker against histories known good and bad, the witness against
 //! contradictions, and the whole against deliberate breakage (`sabotage`).
 //!
-//! `CAIRN_SEED=n` replays one seed and prints what happens in it; `CAIRN_SEEDS=n` runs so many.
+//! `CAIRN_SEED=n` replays one seed and prints what happens in it; `CAIRN_SEEDS=n` runs so many, `CAIRN_SEEDS=a..b` those.
 #![allow(clippy::unwrap_used, clippy::panic, unreachable_pub)]
 
 mod client;
@@ -72,9 +72,17 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     format!("panicked: {}", text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("without a text"))
 }
 
-fn number_from_environment(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text:?}")))
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| panic!("a seed must be a number, not {text:?}"))
+}
+
+/// The seeds to run: `CAIRN_SEEDS` says how many, or from where to before where.
+fn seeds() -> std::ops::Range<u64> {
+    let Ok(text) = std::env::var("CAIRN_SEEDS") else { return 0..SEEDS };
+    match text.split_once("..") {
+        Some((from, to)) => number(from)..number(to),
+        None => 0..number(&text),
+    }
 }
 
 fn failed(seed: u64, error: &str) -> String {
@@ -86,19 +94,20 @@ fn failed(seed: u64, error: &str) -> String {
 
 #[test]
 fn whatever_fails_histories_are_linearizable_and_the_invariants_hold() {
-    if let Some(seed) = number_from_environment("CAIRN_SEED") {
+    if let Ok(seed) = std::env::var("CAIRN_SEED") {
+        let seed = number(&seed);
         let tally = run(seed, None, true).unwrap_or_else(|error| panic!("{}", failed(seed, &error)));
         println!("seed {seed} passed: {tally:?}");
         return;
     }
-    let seeds = number_from_environment("CAIRN_SEEDS").unwrap_or(SEEDS);
-    let (next, total, failures) = (AtomicU64::new(0), Mutex::new(Tally::default()), Mutex::new(Vec::new()));
+    let seeds = seeds();
+    let (next, total, failures) = (AtomicU64::new(seeds.start), Mutex::new(Tally::default()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds {
+                    if !seeds.contains(&seed) {
                         break;
                     }
                     match run(seed, None, false) {
@@ -113,12 +122,13 @@ fn whatever_fails_histories_are_linearizable_and_the_invariants_hold() {
     failures.sort();
     let failed_seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
     if let Some((seed, error)) = failures.first() {
-        panic!("{} of {seeds} seeds failed: {failed_seeds:?}; the first:\n{}", failures.len(), failed(*seed, error));
+        panic!("of seeds {seeds:?} these failed: {failed_seeds:?}; the first:\n{}", failed(*seed, error));
     }
-    println!("{seeds} seeds passed: {total:?}");
-    if seeds >= SEEDS {
+    println!("seeds {seeds:?} passed: {total:?}");
+    let count = seeds.end - seeds.start;
+    if count >= SEEDS {
         assert_eq!(total.never_happened(), Vec::<&str>::new(), "a fault that never happens tests nothing");
-        assert!(total.answered > 100 * seeds, "clients were answered {} times only", total.answered);
+        assert!(total.answered > 100 * count, "clients were answered {} times only", total.answered);
     }
 }
 

@@ -57,7 +57,10 @@ impl World {
             };
             if self.witness.is_news(&seen) {
                 if seen.leads && self.traces && !self.witness.knows_leader_of(&seen) {
-                    println!("{:>10} us  node {slot} leads {} in term {}", self.now_us, record.definition.table_name, seen.term);
+                    println!(
+                        "{:>10} us  node {slot} leads {} in term {}",
+                        self.now_us, record.definition.table_name, seen.term
+                    );
                 }
                 // All of it each time would be most of the simulation's work.
                 let outcomes_too = applied.index.is_multiple_of(OUTCOMES_COMPARED_EVERY);
@@ -122,7 +125,8 @@ impl World {
     pub fn why_unsettled(&self) -> String {
         let mut text = String::from("after the faults ended, not everything came to rest:");
         for client in self.clients.iter().filter(|client| !client.is_idle()) {
-            text += &format!("\n  client {} waits for an answer: {}", client.attempt.client, client.what_it_waits_for());
+            text +=
+                &format!("\n  client {} waits for an answer: {}", client.attempt.client, client.what_it_waits_for());
         }
         for job in self.operator.unfinished() {
             text += &format!("\n  the operator waits for {job}");

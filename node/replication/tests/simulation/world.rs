@@ -335,7 +335,7 @@ impl World {
                 }
                 self.trace(|| format!("client {client} sends to node {}", sent.node));
                 if let Some(delay_us) = self.network.arrival_us(&mut self.random) {
-                    self.agenda.at(self.now_us + delay_us, Event::RequestArrives(sent));
+                    self.agenda.at(self.now_us + delay_us, Event::RequestArrives(*sent));
                 }
             }
             Next::Wait(until_us) => {
