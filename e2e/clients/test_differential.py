@@ -1,0 +1,322 @@
+"""The same requests to Cairn and to dynoxide: their answers must be the same.
+
+Random requests come from numbered seeds; a failure names its seed, and `CAIRN_CLIENTS_SEED=N` runs that one alone.
+
+Where the two are known to differ, Cairn follows DynamoDB's reference or its older words, and the requests keep out of it:
+UPDATED_OLD and UPDATED_NEW give the list elements that were written (dynoxide: the whole list); operands that can never
+fit are refused before any item is read (STRICTER below); ALL_OLD of an item that was not there gives nothing.
+"""
+
+import json
+import os
+import random
+import socket
+import subprocess
+import time
+import unittest
+
+import suite
+from suite import Case, definition
+from wire import Wire
+
+SEEDS = 300
+STEPS = 12
+# What Cairn refuses from the expression alone.
+STRICTER = [
+    "must be distinct from the remaining operands",
+    "Incorrect operand type for operator or function",
+    "The BETWEEN operator requires",
+    "Invalid attribute type name found",
+    "Two document paths conflict with each other",
+]
+
+NUMBERS = ["0", "1", "-1", "2", "0.5", "-7.25", "9" * 38, "1E-130", "9.9E+125", "-9.9E+125", "100", "3.14159"]
+TEXTS = ["", "a", "ab", "b", "é", "hello", "Hello", "z" * 50]
+BYTES = ["", "AA==", "AAE=", "/w==", "aGVsbG8="]
+NAMES = ["a", "b", "c", "d"]
+
+
+def normalised(value):
+    """Sets in one order, and no values that name a moment."""
+    if isinstance(value, dict):
+        if len(value) == 1:
+            ((kind, members),) = value.items()
+            if kind in ("SS", "NS", "BS") and isinstance(members, list):
+                return {kind: sorted(members)}
+        return {key.lower() if key == "Message" else key: normalised(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [normalised(inner) for inner in value]
+    return value
+
+
+class Rival:
+    """dynoxide, in memory."""
+
+    def __init__(self, program):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.process = subprocess.Popen(
+            [program, "--port", str(self.port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError("dynoxide did not start")
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Requests:
+    """Random requests on a table with the keys h (S) and r (N)."""
+
+    def __init__(self, seed, table):
+        self.random = random.Random(seed)
+        self.table = table
+
+    def pick(self, choices):
+        return self.random.choice(choices)
+
+    def scalar(self):
+        return self.pick(
+            [
+                lambda: {"N": self.pick(NUMBERS)},
+                lambda: {"S": self.pick(TEXTS)},
+                lambda: {"B": self.pick(BYTES)},
+                lambda: {"BOOL": self.pick([True, False])},
+                lambda: {"NULL": True},
+            ]
+        )()
+
+    def value(self, depth=0):
+        kind = self.random.randrange(10)
+        if kind < 6 or depth == 3:
+            return self.scalar()
+        if kind == 6:
+            return self.set()
+        if kind == 7:
+            return {"L": [self.value(depth + 1) for _ in range(self.random.randrange(4))]}
+        return {"M": {name: self.value(depth + 1) for name in self.some(NAMES)}}
+
+    def set(self):
+        kind, members = self.pick([("SS", TEXTS), ("NS", NUMBERS), ("BS", BYTES)])
+        return {kind: self.random.sample(members, self.random.randrange(1, 4))}
+
+    def some(self, choices):
+        return self.random.sample(choices, self.random.randrange(len(choices)))
+
+    def key(self):
+        return {"h": {"S": self.pick(["x", "y"])}, "r": {"N": self.pick(["-1", "0", "1", "1.0", "2.5"])}}
+
+    def path(self, root=None, deeper=0.3):
+        path = root or self.pick(NAMES)
+        while self.random.random() < deeper:
+            path += self.pick([f".{self.pick(NAMES)}", f"[{self.random.randrange(4)}]"])
+        return path
+
+    def operand(self, values, value=None):
+        name = f":v{len(values)}"
+        values[name] = value or self.value()
+        return name
+
+    def condition(self, values, depth=0):
+        kind = self.random.randrange(14)
+        path = self.path()
+        if kind < 4:
+            return f"{path} {self.pick(['=', '<>', '<', '<=', '>', '>='])} {self.operand(values)}"
+        if kind == 4:
+            return f"{path} IN ({self.operand(values)}, {self.operand(values)})"
+        if kind == 5:
+            low, high = sorted(self.random.sample([1, 2, 5, 100, -1], 2))
+            bounds = [self.operand(values, {"N": str(bound)}) for bound in (low, high)]
+            return f"{path} BETWEEN {bounds[0]} AND {bounds[1]}"
+        if kind == 6:
+            return f"{self.pick(['attribute_exists', 'attribute_not_exists'])}({path})"
+        if kind == 7:
+            scalar_type = self.pick(["S", "N", "B", "BOOL", "NULL", "SS", "NS", "BS", "L", "M"])
+            return f"attribute_type({path}, {self.operand(values, {'S': scalar_type})})"
+        if kind == 8:
+            return f"begins_with({path}, {self.operand(values, {'S': self.pick(TEXTS)})})"
+        if kind == 9:
+            return f"contains({path}, {self.operand(values)})"
+        if kind == 10:
+            return f"size({path}) {self.pick(['=', '<', '>='])} {self.operand(values, {'N': self.pick('0123')})}"
+        if depth == 2:
+            return f"{path} = {self.path()}"
+        if kind == 11:
+            return f"NOT ({self.condition(values, depth + 1)})"
+        joint = self.pick(["AND", "OR"])
+        return f"({self.condition(values, depth + 1)}) {joint} ({self.condition(values, depth + 1)})"
+
+    def assigned(self, values):
+        kind = self.random.randrange(10)
+        if kind == 0:
+            return f"{self.path()} {self.pick('+-')} {self.operand(values, {'N': self.pick(NUMBERS)})}"
+        if kind == 1:
+            return f"if_not_exists({self.path()}, {self.operand(values)})"
+        if kind == 2:
+            lists = [self.path(), self.operand(values, {"L": [self.value(2)]})]
+            self.random.shuffle(lists)
+            return f"list_append({lists[0]}, {lists[1]})"
+        if kind == 3:
+            return self.path()
+        return self.operand(values)
+
+    def update(self, values):
+        # Mostly, no two paths overlap.
+        roots = self.random.sample(NAMES, len(NAMES)) if self.random.random() < 0.9 else NAMES * 2
+        target = lambda: self.path(roots.pop(), 0.2)  # noqa: E731
+        clauses = []
+        for clause in self.some(["SET", "REMOVE", "ADD", "DELETE"]) or ["SET"]:
+            actions = {
+                "SET": lambda: f"{target()} = {self.assigned(values)}",
+                "REMOVE": target,
+                "ADD": lambda: f"{target()} {self.operand(values, self.pick([self.set(), {'N': self.pick(NUMBERS)}]))}",
+                "DELETE": lambda: f"{target()} {self.operand(values, self.set())}",
+            }[clause]
+            count = min(self.random.randrange(1, 3), len(roots))
+            if count:
+                clauses.append(clause + " " + ", ".join(actions() for _ in range(count)))
+        return " ".join(clauses)
+
+    def request(self):
+        """An operation and its request."""
+        values, more = {}, {"TableName": self.table}
+        kind = self.random.randrange(10)
+        if kind < 3:
+            item = {name: self.value() for name in self.some(NAMES)} | self.key()
+            operation, more["Item"] = "PutItem", item
+        elif kind < 7:
+            operation, more["Key"] = "UpdateItem", self.key()
+            more |= {"UpdateExpression": self.update(values), "ReturnValues": "ALL_NEW"}
+        elif kind == 7:
+            operation, more["Key"] = "DeleteItem", self.key()
+        elif kind == 8:
+            operation = "Query"
+            condition = f"h = {self.operand(values, {'S': 'x'})}"
+            if self.random.random() < 0.5:
+                condition += f" AND r {self.pick(['=', '<', '>', '<=', '>='])} {self.operand(values, {'N': '0'})}"
+            more["KeyConditionExpression"] = condition
+            more["ScanIndexForward"] = self.pick([True, False])
+        else:
+            operation = "GetItem"
+            more |= {"Key": self.key(), "ProjectionExpression": self.path()}
+        if operation in ("PutItem", "UpdateItem", "DeleteItem"):
+            if self.random.random() < 0.4:
+                more["ConditionExpression"] = self.condition(values)
+                more["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        elif operation == "Query" and self.random.random() < 0.7:
+            more["FilterExpression"] = self.condition(values)
+        if values:
+            more["ExpressionAttributeValues"] = values
+        if operation != "GetItem" or self.random.random() < 0.5:
+            more["ReturnConsumedCapacity"] = "TOTAL"
+        return operation, more
+
+
+class Differential(Case):
+    tables = {"": ("S", "N")}
+
+    @classmethod
+    def setUpClass(cls):
+        if not suite.RIVAL:
+            raise unittest.SkipTest("there is no dynoxide to compare with")
+        super().setUpClass()
+        cls.rival = Rival(suite.RIVAL)
+        cls.wires = [Wire(cls.server.host, cls.server.port), Wire("127.0.0.1", cls.rival.port)]
+        cls.wires[1].send("CreateTable", definition(cls.__name__, "S", "N"))
+        while cls.wires[1].send("DescribeTable", {"TableName": cls.__name__}).json["Table"]["TableStatus"] != "ACTIVE":
+            time.sleep(0.05)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.rival.stop()
+        super().tearDownClass()
+
+    def both(self, operation, request):
+        return [wire.send(operation, request) for wire in self.wires]
+
+    def same(self, operation, request, where):
+        """Successes are the same to the byte's meaning, failures at least in their kind."""
+        ours, theirs = self.both(operation, request)
+        said = f"{where}: {operation} {json.dumps(request)}\n ours {ours.body}\n theirs {theirs.body}"
+        if ours.error == "ValidationException" and any(text in ours.message for text in STRICTER):
+            return False
+        self.assertEqual((ours.status, ours.error), (theirs.status, theirs.error), said)
+        if ours.status == 200 or ours.error == "ConditionalCheckFailedException":
+            self.assertEqual(normalised(ours.json), normalised(theirs.json), said)
+        return True
+
+    def test_random_requests(self):
+        only = os.environ.get("CAIRN_CLIENTS_SEED")
+        for seed in [int(only)] if only else range(SEEDS):
+            requests = Requests(seed, self.name)
+            for step in range(STEPS):
+                operation, request = requests.request()
+                if not self.same(operation, request, f"seed {seed}, step {step}"):
+                    # The rival may have carried it out: the item starts anew.
+                    key = request.get("Key") or {name: request.get("Item", {}).get(name) for name in "hr"}
+                    if key["h"]:
+                        self.both("DeleteItem", {"TableName": self.name, "Key": key})
+            scan = {"TableName": self.name, "ConsistentRead": True}
+            ours, theirs = self.both("Scan", scan)
+            by_key = lambda answer: sorted(json.dumps(normalised(item), sort_keys=True) for item in answer.json["Items"])  # noqa: E731
+            self.assertEqual(by_key(ours), by_key(theirs), f"seed {seed}")
+
+    def test_refusals_are_worded_alike(self):
+        table, key = self.name, {"h": {"S": "a"}, "r": {"N": "1"}}
+        put = lambda value: ("PutItem", {"TableName": table, "Item": key | {"v": value}})  # noqa: E731
+        get = lambda key: ("GetItem", {"TableName": table, "Key": key})  # noqa: E731
+        query = lambda **more: ("Query", {"TableName": table, "KeyConditionExpression": "h = :h", "ExpressionAttributeValues": {":h": {"S": "a"}}} | more)  # noqa: E731,E501
+        scan = lambda **more: ("Scan", {"TableName": table} | more)  # noqa: E731
+        update = lambda **more: ("UpdateItem", {"TableName": table, "Key": key} | more)  # noqa: E731
+        for operation, request in [
+            *[put({"N": number}) for number in ["", "x", "1e126", "1e-131", "9" * 39, "NaN", "1_0", " 1"]],
+            *[put(value) for value in [{}, {"SS": []}, {"NS": []}, {"BS": []}, {"NULL": False}, {"S": "a", "N": "1"}]],
+            *[put(value) for value in [{"SS": ["a", "a"]}, {"NS": ["1", "1.0"]}, {"BS": ["AA==", "AA=="]}]],
+            *[get(key) for key in [{}, {"h": {"S": "a"}}, {"h": {"S": ""}, "r": {"N": "1"}}, key | {"x": {"S": "a"}}]],
+            *[get({"h": {"S": "x" * 2049}, "r": {"N": "1"}}), get({"h": {"N": "1"}, "r": {"N": "1"}})],
+            *[query(Limit=limit) for limit in [0, -1]],
+            *[query(Select=select) for select in ["X", "SPECIFIC_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"]],
+            *[query(KeyConditionExpression=text) for text in ["", "h > :h", "r = :h", "h = :h AND h = :h"]],
+            *[query(ExclusiveStartKey=start) for start in [{}, {"h": {"S": "a"}}, {"h": {"S": "b"}, "r": {"N": "1"}}]],
+            query(FilterExpression="h = :h"),
+            query(ProjectionExpression="v, v"),
+            query(ExpressionAttributeValues={":h": {}}),
+            query(ExpressionAttributeValues={":h": {"S": "a"}, ":other": {"S": "a"}}),
+            *[scan(TotalSegments=2), scan(Segment=0), scan(TotalSegments=1_000_001, Segment=0)],
+            *[scan(Limit=0), scan(ExclusiveStartKey={"h": {"S": "a"}})],
+            scan(FilterExpression="v = :v", ExpressionAttributeValues={":v": {}}),
+            *[update(**{name: "X"}) for name in ["ReturnValues", "ReturnConsumedCapacity", "ReturnItemCollectionMetrics"]],
+            update(ReturnValuesOnConditionCheckFailure="X"),
+            *[update(UpdateExpression=text) for text in ["", "SET", "SET v", "SET v = :v", "REMOVE v v", "FOO v", "SET h = v"]],
+            *[update(UpdateExpression=text) for text in ["REMOVE v, v", "SET v = v, v.a = v", "SET size = v", "SET v = foo(v)"]],
+            update(TableName="!", ReturnValues="X"),
+            update(AttributeUpdates={"v": {"Action": "ADD", "Value": {"S": "x"}}}),
+            update(AttributeUpdates={"v": {"Action": "DELETE", "Value": {"S": "x"}}}),
+            update(AttributeUpdates={"v": {"Action": "put", "Value": {"S": "x"}}}),
+            update(AttributeUpdates={"v": {"Value": {"S": "x"}}}, UpdateExpression="REMOVE v"),
+            *[(operation, {"TableName": name}) for operation in ["GetItem", "Query", "Scan"] for name in ["", "ab", "a!b"]],
+            *[(operation, {"TableName": "absent"}) for operation in ["DescribeTable", "DeleteTable", "Scan"]],
+            *[("CreateTable", {"TableName": name}) for name in [None, "", "ab", "a!b", "x" * 256]],
+            *[(operation, {"TableName": table, "Key": key, "ConditionExpression": "v = :v", "ExpressionAttributeValues": {":v": value}}) for operation in ["UpdateItem", "DeleteItem"] for value in [{}, {"S": "a", "N": "1"}, {"SS": []}]],  # noqa: E501
+            *[scan(AttributesToGet=[""]), scan(ExclusiveStartKey={"": {"S": "a"}}), query(ExclusiveStartKey={"": {"S": "a"}})],
+            update(AttributeUpdates={"": {"Value": {"S": "x"}}}),
+            ("BatchGetItem", {"RequestItems": {}}),
+            ("BatchGetItem", {"RequestItems": {table: {"Keys": []}}}),
+            ("BatchGetItem", {"RequestItems": {table: {"Keys": [key, key]}}}),
+            ("BatchWriteItem", {"RequestItems": {}}),
+            ("BatchWriteItem", {"RequestItems": {table: [{"DeleteRequest": {"Key": key}}] * 2}}),
+            ("ListTables", {"Limit": 0}),
+            ("ListTables", {"Limit": 101}),
+            ("ListTables", {"ExclusiveStartTableName": "a"}),
+        ]:
+            with self.subTest(operation=operation, request=str(request)[:200]):
+                ours, theirs = self.both(operation, request)
+                self.assertEqual((ours.status, normalised(ours.json)), (theirs.status, normalised(theirs.json)))
+                self.assertEqual(ours.status, 400)

@@ -1,0 +1,142 @@
+"""Operations on tables."""
+
+import suite
+from suite import Case, definition
+
+
+class Tables(Case):
+    tables = {}
+
+    def create(self, name, **more):
+        request = definition(name) | more
+        created = self.client.create_table(**{key: value for key, value in request.items() if value is not None})
+        self.addCleanup(self.discard, name)
+        self.client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
+        return created["TableDescription"]
+
+    def discard(self, name):
+        try:
+            self.client.delete_table(TableName=name)
+        except self.client.exceptions.ResourceNotFoundException:
+            pass
+
+    def describe(self, name):
+        return self.client.describe_table(TableName=name)["Table"]
+
+    def updated(self, name):
+        self.client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
+        return self.describe(name)
+
+    def test_a_table_is_created_described_and_deleted(self):
+        created = self.create("life", **definition("life", "S", "N"))
+        self.assertEqual(created["TableStatus"], "CREATING")
+        table = self.describe("life")
+        self.assertEqual(table["TableStatus"], "ACTIVE")
+        self.assertEqual(table["KeySchema"], definition("life", "S", "N")["KeySchema"])
+        self.assertEqual(table["BillingModeSummary"]["BillingMode"], "PAY_PER_REQUEST")
+        self.assertEqual(table["TableArn"].rpartition(":")[2], "table/life")
+        self.refused(
+            "ResourceInUseException", "Table already exists: life", self.client.create_table, **definition("life")
+        )
+        deleted = self.client.delete_table(TableName="life")
+        self.assertEqual(deleted["TableDescription"]["TableStatus"], "DELETING")
+        self.client.get_waiter("table_not_exists").wait(TableName="life", WaiterConfig={"Delay": 1})
+        self.refused(
+            "ResourceNotFoundException",
+            "Requested resource not found: Table: life not found",
+            self.client.describe_table,
+            TableName="life",
+        )
+
+    def test_a_table_made_anew_under_a_name_is_empty(self):
+        self.create("again")
+        self.client.put_item(TableName="again", Item={"h": {"S": "a"}})
+        self.client.delete_table(TableName="again")
+        self.client.get_waiter("table_not_exists").wait(TableName="again", WaiterConfig={"Delay": 1})
+        self.create("again")
+        self.assertEqual(self.client.scan(TableName="again")["Count"], 0)
+
+    def test_changes_of_a_table_follow_each_other_at_once(self):
+        self.create("changing")
+        units = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 6}
+        self.client.update_table(TableName="changing", BillingMode="PROVISIONED", ProvisionedThroughput=units)
+        table = self.updated("changing")
+        self.assertEqual(table["ProvisionedThroughput"] | units, table["ProvisionedThroughput"])
+        self.assertNotIn("BillingModeSummary", table)
+        self.refused(
+            "ValidationException",
+            None,
+            self.client.update_table,
+            TableName="changing",
+            ProvisionedThroughput=units,
+        )
+        self.client.update_table(TableName="changing", TableClass="STANDARD_INFREQUENT_ACCESS")
+        self.assertEqual(self.updated("changing")["TableClassSummary"]["TableClass"], "STANDARD_INFREQUENT_ACCESS")
+        self.client.update_table(TableName="changing", BillingMode="PAY_PER_REQUEST")
+        table = self.updated("changing")
+        self.assertEqual(table["BillingModeSummary"]["BillingMode"], "PAY_PER_REQUEST")
+        self.assertEqual(table["ProvisionedThroughput"]["ReadCapacityUnits"], 0)
+
+    def test_a_protected_table_is_not_deleted(self):
+        self.create("protected", DeletionProtectionEnabled=True)
+        self.assertTrue(self.describe("protected")["DeletionProtectionEnabled"])
+        self.refused(
+            "ValidationException",
+            "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.",
+            self.client.delete_table,
+            TableName="protected",
+        )
+        self.client.update_table(TableName="protected", DeletionProtectionEnabled=False)
+        self.client.delete_table(TableName="protected")
+
+    def test_tables_are_listed_in_pages(self):
+        names = [f"list.{number}" for number in range(5)]
+        for name in names:
+            self.create(name)
+        pages = self.client.get_paginator("list_tables").paginate(PaginationConfig={"PageSize": 2})
+        listed = [page["TableNames"] for page in pages]
+        self.assertTrue(all(len(page) <= 2 for page in listed))
+        self.assertEqual([name for page in listed for name in page if name in names], names)
+        page = self.client.list_tables(ExclusiveStartTableName="list.2x", Limit=1)
+        self.assertEqual(page["TableNames"], ["list.3"])
+        self.assertEqual(page["LastEvaluatedTableName"], "list.3")
+
+    def test_limits_and_endpoints_are_described(self):
+        self.assertEqual(self.client.describe_limits()["TableMaxReadCapacityUnits"], 40_000)
+        endpoint = self.client.describe_endpoints()["Endpoints"][0]
+        self.assertEqual(endpoint["Address"], f"{self.server.host}:{self.server.port}")
+
+    def test_what_is_not_there_yet_is_refused_by_name(self):
+        index = {
+            "IndexName": "other",
+            "KeySchema": [{"AttributeName": "h", "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "ALL"},
+        }
+        self.refused(
+            "ValidationException",
+            "One or more parameter values were invalid: GlobalSecondaryIndexes is not supported by this version of Cairn",
+            self.client.create_table,
+            **definition("indexed"),
+            GlobalSecondaryIndexes=[index],
+        )
+        self.refused("UnknownOperationException", None, self.client.describe_time_to_live, TableName="any")
+
+
+class Persistence(Case):
+    tables = {}
+
+    def test_what_was_acknowledged_survives_a_kill_and_a_stop(self):
+        own = suite.Server(suite.PROGRAM)
+        self.addCleanup(own.remove)
+        client = own.client()
+        client.create_table(**definition("kept"))
+        for number in range(50):
+            client.put_item(TableName="kept", Item={"h": {"S": str(number)}})
+        own.kill()
+        own.start()
+        self.assertEqual(own.client().scan(TableName="kept", ConsistentRead=True)["Count"], 50)
+        own.client().put_item(TableName="kept", Item={"h": {"S": "last"}})
+        self.assertEqual(own.stop(), 0)
+        own.start()
+        self.assertEqual(own.client().scan(TableName="kept", ConsistentRead=True)["Count"], 51)
+        self.assertEqual(own.client().describe_table(TableName="kept")["Table"]["TableStatus"], "ACTIVE")
