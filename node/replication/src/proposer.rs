@@ -128,7 +128,7 @@ impl Proposer {
 
     /// Takes a write in; gives the answer if there is no room.
     pub(crate) fn enqueue(&mut self, token: u64, request: WriteRequest, deadline_ms: u64) -> Option<Answer> {
-        if self.waiting.len() + self.retries.len() >= self.limits.waiting_max {
+        if self.waiting() >= self.limits.waiting_max {
             let reason = "too many writes of the partition wait".into();
             return Some((token, Err(PartitionError::Overloaded { reason })));
         }
@@ -142,6 +142,11 @@ impl Proposer {
 
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// Writes that wait for their evaluation.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len() + self.retries.len()
     }
 
     fn has_room(&self) -> bool {

@@ -52,7 +52,7 @@ pub(crate) struct Replica<L: LogStore> {
     /// Orders that wait for the entry at an index.
     pub(crate) orders: Vec<(u64, u64)>,
     leader: LeaderContact,
-    /// As of the last round: without it there is no use in another one at once.
+    /// As of the last round: without it there is no use in another one at once. (Taken for granted before the first.)
     pub(crate) clock_agrees: bool,
     /// It applied its own removal, or was told of it.
     pub(crate) removed: bool,
@@ -220,6 +220,7 @@ impl<L: LogStore> Replica<L> {
         } else if self.leading == 0 && self.leads() {
             self.leading = term;
             self.view_changed = true;
+            self.clock_agrees = true;
             self.proposer.lead(&self.state.applied);
         }
     }
@@ -267,15 +268,17 @@ impl<L: LogStore> Replica<L> {
     }
 
     /// Proposes a change of the definition or of the members; gives the entry's index, none while something else must come
-    /// first.
+    /// first or the clock does not agree.
     pub(crate) fn propose_change<S: Store>(
         &mut self,
         engine: &Engine<S>,
+        agreement: Agreement,
         now: Now,
         body: EntryBody,
     ) -> Result<Option<u64>, ProposerError> {
         let of_members = matches!(body, EntryBody::Descriptor(_));
-        if !self.evaluates() || (of_members && self.raft.raft.has_pending_conf()) {
+        let may_stamp = self.evaluates() && agreement == Agreement::Agrees;
+        if !may_stamp || (of_members && self.raft.raft.has_pending_conf()) {
             return Ok(None);
         }
         let index = self.raft.raft.raft_log.last_index() + 1;

@@ -70,6 +70,12 @@ impl<S: Store> Engine<S> {
         Some(record.with_applied(applied))
     }
 
+    /// Whether a storage id is a replica's: not, once its replica was dropped or another snapshot took its place. What was
+    /// read before this was asked was all there.
+    pub fn is_live(&self, storage_id: u64) -> bool {
+        self.directory.read().by_storage.contains_key(&storage_id)
+    }
+
     /// How far the replica under a storage id has applied its log.
     pub fn applied(&self, storage_id: u64) -> Option<Applied> {
         let (_, live) = self.live_storage(storage_id).ok()?;

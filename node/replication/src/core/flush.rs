@@ -313,8 +313,9 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 });
             }
             view_changed |= replica.view_changed;
-            if replica.raft.has_ready() || (replica.evaluates() && replica.proposer.is_ready() && replica.clock_agrees)
-            {
+            let evaluates_more = replica.evaluates() && replica.proposer.is_ready() && replica.clock_agrees;
+            let asks_more = replica.leads() && replica.reads.has_new();
+            if replica.raft.has_ready() || evaluates_more || asks_more {
                 self.dirty.insert(*id);
             }
         }

@@ -22,7 +22,7 @@ use crate::{
     replica::Replica,
 };
 use arc_swap::ArcSwap;
-use cairn_engine::{Engine, EngineError, Pressure, ReplicaRecord, Store};
+use cairn_engine::{Engine, EngineError, LogMark, Pressure, ReplicaRecord, Store};
 use cairn_model::{
     descriptor::PartitionDescriptor,
     ids::{PartitionId, ReplicaId},
@@ -121,6 +121,11 @@ impl<S: Store, L: LogStore> Core<S, L> {
         self.slots.values().map(report).collect()
     }
 
+    /// How far the logs are durable: for a last [`Engine::persist`] before the process stops.
+    pub fn log_marks(&self) -> BTreeMap<u64, LogMark> {
+        self.log.marks()
+    }
+
     /// Whether a replica here leads others.
     pub fn leads_with_others(&self) -> bool {
         self.slots.values().any(|slot| match slot {
@@ -170,11 +175,29 @@ impl<S: Store, L: LogStore> Core<S, L> {
             expired_reads.extend(replica.reads.take_expired(now.boot_ms));
             self.dirty.insert(*id);
         }
+        self.measure();
         self.answer_all(answers);
         let error = PartitionError::Overloaded { reason: "the read was not served in time".into() };
         expired_reads.into_iter().for_each(|read| self.refuse_read(read, error.clone()));
         self.tend_members(now)?;
         self.tick_snapshots(now)
+    }
+
+    fn measure(&self) {
+        let Some(metrics) = &self.config.metrics else { return };
+        let (mut waiting, mut in_flight, mut stopped) = (0, 0, 0);
+        for slot in self.slots.values() {
+            match slot {
+                Slot::Live(replica) => {
+                    waiting += replica.proposer.waiting() as i64;
+                    in_flight += replica.proposer.in_flight() as i64;
+                }
+                Slot::Stopped(_) => stopped += 1,
+            }
+        }
+        metrics.waiting_writes.set(waiting);
+        metrics.entries_in_flight.set(in_flight);
+        metrics.stopped_replicas.set(stopped);
     }
 
     fn request(&mut self, token: u64, partition: PartitionId, epoch: u64, request: PartitionRequest, now: Now) {
@@ -332,7 +355,7 @@ pub(crate) fn serve_read<S: Store>(
     };
     let result = read::read(engine, place, request);
     // What was read may have been on its way out already, if the storage id died meanwhile.
-    if engine.applied(point.storage_id).is_none() {
+    if !engine.is_live(point.storage_id) {
         return Err(PartitionError::NotLeader { leader: None });
     }
     result.map_err(|error| {

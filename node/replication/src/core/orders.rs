@@ -13,6 +13,8 @@ use cairn_model::{
     table::TableDefinition,
 };
 
+const NOT_NOW: &str = "another change of the partition is under way, or its leader is not ready yet";
+
 pub(super) fn superseded(token: u64) -> Output {
     let message = "the partition's leader or members changed meanwhile: order it again".into();
     Output::OrderAnswer { token, outcome: OrderOutcome::InProgress { message } }
@@ -79,6 +81,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
         now: Now,
     ) -> Result<Option<OrderOutcome>, FatalError> {
         let engine = self.engine.clone();
+        let agreement = self.agreement(partition, now);
         let replica = match self.leader_of(partition) {
             Ok(replica) => replica,
             Err(outcome) => return Ok(Some(outcome)),
@@ -97,13 +100,13 @@ impl<S: Store, L: LogStore> Core<S, L> {
             ))));
         }
         let body = EntryBody::Definition(definition);
-        match replica.propose_change(&engine, now, body).map_err(proposer_fatal)? {
+        match replica.propose_change(&engine, agreement, now, body).map_err(proposer_fatal)? {
             Some(index) => {
                 replica.orders.push((index, token));
                 self.dirty.insert(partition);
                 Ok(None)
             }
-            None => Ok(Some(in_progress("another change of the partition is under way"))),
+            None => Ok(Some(in_progress(NOT_NOW))),
         }
     }
 
@@ -115,6 +118,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
         now: Now,
     ) -> Result<OrderOutcome, FatalError> {
         let engine = self.engine.clone();
+        let agreement = self.agreement(partition, now);
         let replica = match self.leader_of(partition) {
             Ok(replica) => replica,
             Err(outcome) => return Ok(outcome),
@@ -146,9 +150,9 @@ impl<S: Store, L: LogStore> Core<S, L> {
         }
         let step = format!("epoch {} of the members is under way", descriptor.epoch);
         let body = EntryBody::Descriptor(descriptor);
-        Ok(match replica.propose_change(&engine, now, body).map_err(proposer_fatal)? {
+        Ok(match replica.propose_change(&engine, agreement, now, body).map_err(proposer_fatal)? {
             Some(_) => in_progress(step),
-            None => in_progress("another change of the partition is under way"),
+            None => in_progress(NOT_NOW),
         })
     }
 
@@ -164,6 +168,13 @@ impl<S: Store, L: LogStore> Core<S, L> {
         tracing::info!(%partition, "dropped a partition by order");
         self.remove(partition)?;
         Ok(OrderOutcome::Done)
+    }
+
+    fn agreement(&self, partition: PartitionId, now: Now) -> Agreement {
+        match self.slots.get(&partition) {
+            Some(Slot::Live(replica)) => replica.agreement(self.config.node_id, &self.clocks, now),
+            _ => Agreement::Unknown,
+        }
     }
 
     /// The partition's replica here if it leads, else who should be asked.
@@ -196,7 +207,8 @@ impl<S: Store, L: LogStore> Core<S, L> {
             if !replica.evaluates() {
                 continue;
             }
-            if replica.agreement(self.config.node_id, &self.clocks, now) == Agreement::Disagrees {
+            let agreement = replica.agreement(self.config.node_id, &self.clocks, now);
+            if agreement == Agreement::Disagrees {
                 let voters = membership::voter_nodes(replica.descriptor());
                 if let Some(node) = self.clocks.successor(self.config.node_id, &voters, now)
                     && let Some(successor) = replica.best_successor(|member| member.node_id == node)
@@ -209,7 +221,8 @@ impl<S: Store, L: LogStore> Core<S, L> {
             let promoted =
                 replica.learner_to_promote().and_then(|learner| membership::promoted(replica.descriptor(), learner));
             if let Some(descriptor) = promoted {
-                replica.propose_change(&engine, now, EntryBody::Descriptor(descriptor)).map_err(proposer_fatal)?;
+                let body = EntryBody::Descriptor(descriptor);
+                replica.propose_change(&engine, agreement, now, body).map_err(proposer_fatal)?;
             }
         }
         Ok(())

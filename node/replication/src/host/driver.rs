@@ -129,6 +129,7 @@ impl<S: Store, L: LogStore> Driver<S, L> {
                 self.end_hand_over();
             }
             if let Some(done) = self.stopping.take() {
+                self.persister.persist(self.core.log_marks());
                 self.persister.finish();
                 let _ = done.send(());
                 return Ok(());
