@@ -54,7 +54,6 @@ class Protocol(Case):
             answer = self.wire().send("GetItem", json.dumps(body) + " ")
         except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
             return  # refused before all of it was sent
-        self.assertEqual(answer.status, 413 if answer.status == 413 else 400)
         self.assertEqual(answer.error, "RequestEntityTooLarge")
 
     def test_small_gzip_bodies_that_unpack_past_the_limit_are_refused(self):
