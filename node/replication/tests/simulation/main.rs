@@ -4,7 +4,7 @@
 //! A seed draws its faults (`plan`), which `nemesis` brings about for half a minute of virtual time: messages lost, late,
 //! twice, out of order or in one direction only (`network`), processes killed between flushes or inside one (`fuse`: a
 //! leader between replicating and its own flush among them), with what was not synced lost (`disk`), machines that stand
-//! still, slow disks, clocks that drift and jump (`clock`), volumes that are lost and replaced, followers so far behind
+//! still, slow disks, clocks that drift and jump (`clock`), volumes and logs that are lost and replaced, followers so far behind
 //! that they need a snapshot, definitions that change under the writes. Meanwhile clients (`client`) write and read a few
 //! items and retry under the same request id while they don't know. Then the faults end, and everything must come to rest.
 //!
@@ -19,7 +19,7 @@
 //! | replicas that have applied the same index hold the same, void entries, outcomes, descriptor and all | DESIGN, "A write…", 3, 4, 6; Raft §5.3 (State Machine Safety) | `witness`, by a digest of all that is stored |
 //! | terms and entry times rise along the log, strictly from one entry that is not void to the next | DESIGN, "Time"; Raft §5.3 (Log Matching) | `witness` |
 //! | a replica's term and applied index never fall while its process lives | Raft §5.1 | `witness` |
-//! | torn and lost writes that were not synced are no damage | DESIGN, "Raft and its log" (Damage) | `verdict`: no replica may call itself damaged |
+//! | torn and lost writes that were not synced are no damage; a lost log is, and a damaged replica neither votes nor serves until it is replaced | DESIGN, "Raft and its log" (Damage) | `verdict`: no other replica may call itself damaged; the histories |
 //! | with the faults gone every request is answered, replaced replicas vote and all replicas become alike | liveness, Raft §5.6 | `world`, within `SETTLE_US` |
 //!
 //! That these checks can fail is tested too: the checker against histories known good and bad, the witness against

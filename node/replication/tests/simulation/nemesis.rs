@@ -7,7 +7,10 @@ use crate::{
     plan::{Fault, NODES},
     world::World,
 };
-use cairn_model::{ids::NodeId, node::ReplicaReport};
+use cairn_model::{
+    ids::{NodeId, ReplicaId},
+    node::ReplicaReport,
+};
 use rand::Rng;
 
 impl World {
@@ -41,7 +44,20 @@ impl World {
             }
             Fault::SlowDisk(slot) => self.nodes[slot].slow_disk = true,
             Fault::ClockJump(slot, by_ms) => self.nodes[slot].clock.jump(by_ms),
-            Fault::LoseVolume(slot) => self.lose_volume(slot),
+            Fault::LoseVolume(slot) => {
+                if let Some(lost) = self.replicas_to_lose(slot) {
+                    self.tally.volumes_lost += 1;
+                    self.nodes[slot].lose_volume(&mut self.random);
+                    self.replace(slot, lost);
+                }
+            }
+            Fault::LoseLog(slot) => {
+                if let Some(lost) = self.replicas_to_lose(slot) {
+                    self.tally.logs_lost += 1;
+                    self.nodes[slot].lose_log(&mut self.random);
+                    self.replace(slot, lost);
+                }
+            }
             Fault::ChangeDefinition => {
                 let table = self.random.random_range(0..self.plan.tables);
                 self.tally.definitions_changed += 1;
@@ -60,7 +76,8 @@ impl World {
             | Fault::CrashTearingAppend(slot)
             | Fault::CrashBeforeApply(slot)
             | Fault::CrashBeforeAnswers(slot)
-            | Fault::LoseVolume(slot) => {
+            | Fault::LoseVolume(slot)
+            | Fault::LoseLog(slot) => {
                 self.nodes[slot].fuse.clear();
                 self.start_node(slot)?;
             }
@@ -69,28 +86,23 @@ impl World {
         Ok(())
     }
 
-    /// Empties a volume, unless another is still being made good: two of three are lost for good.
-    fn lose_volume(&mut self, slot: usize) {
-        if !self.operator.is_steady() {
-            return;
-        }
-        let lost = self.nodes[slot].id;
+    /// The replicas on a node, by table, if the node may lose them: not while others are still being made good, for two of
+    /// three are lost for good, nor before another node has the partition's data.
+    fn replicas_to_lose(&self, slot: usize) -> Option<Vec<(usize, ReplicaId)>> {
+        let node = self.nodes[slot].id;
         let reports = self.reports();
-        let mut replaced = Vec::new();
-        for table in 0..self.plan.tables {
+        let replica_to_lose = |table| {
             let of_table = || reports.iter().filter(|report| report.descriptor.table_id == operator::table_id(table));
-            // A partition whose members have not got its beginning yet ends with the node that has it.
-            let elsewhere = of_table().filter(|report| report.applied_index > 0 && !is_on(report, lost)).count();
-            if elsewhere == 0 {
-                return;
-            }
-            let Some(latest) = of_table().max_by_key(|report| report.descriptor.epoch) else { return };
-            let Some(member) = latest.descriptor.members.iter().find(|member| member.node_id == lost) else { return };
-            replaced.push((table, member.replica_id));
-        }
-        self.tally.volumes_lost += 1;
-        self.nodes[slot].lose_volume(&mut self.random);
-        for (table, replica) in replaced {
+            of_table().find(|report| report.applied_index > 0 && !is_on(report, node))?;
+            let latest = of_table().max_by_key(|report| report.descriptor.epoch)?;
+            let member = latest.descriptor.members.iter().find(|member| member.node_id == node)?;
+            Some((table, member.replica_id))
+        };
+        if self.operator.is_steady() { (0..self.plan.tables).map(replica_to_lose).collect() } else { None }
+    }
+
+    fn replace(&mut self, slot: usize, lost: Vec<(usize, ReplicaId)>) {
+        for (table, replica) in lost {
             self.operator.replace(table, replica, self.nodes[slot].id, slot);
         }
     }

@@ -46,6 +46,8 @@ pub struct Node {
     pub fuse: Fuse,
     pub process: Option<Process>,
     pub slow_disk: bool,
+    /// Its replicas may well call themselves damaged.
+    pub lost_log: bool,
     /// The process stands still until then, or is inside a flush.
     pub busy_until_us: u64,
     store: MemoryStore,
@@ -73,6 +75,7 @@ impl Node {
             fuse: Fuse::default(),
             process: None,
             slow_disk: false,
+            lost_log: false,
             busy_until_us: 0,
             store: MemoryStore::default(),
             log: MemoryLog::default(),
@@ -123,6 +126,14 @@ impl Node {
         self.id = NodeId(random.random());
         self.store = MemoryStore::default();
         self.log = MemoryLog::default();
+        self.lost_log = false;
+    }
+
+    /// The process dies, and its log is gone when it comes back.
+    pub fn lose_log(&mut self, random: &mut StdRng) {
+        self.crash(random);
+        self.log = MemoryLog::default();
+        self.lost_log = true;
     }
 
     /// Takes an input in, unless there is nobody to take it. True if the node should run.

@@ -5,6 +5,8 @@ use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
 /// Nodes at any one time: one in each zone.
 pub const NODES: usize = 3;
+/// Kinds of faults to draw from.
+const FAULT_KINDS: usize = 16;
 /// How long faults go on, in virtual time.
 pub const FAULTS_US: u64 = 30_000_000;
 
@@ -37,6 +39,8 @@ pub enum Fault {
     ClockJump(usize, i64),
     /// The volume is emptied; the pod comes back as a new node, and takes its replica's place.
     LoseVolume(usize),
+    /// The log is lost and the items are not: the replicas are damaged, and replaced on the same node.
+    LoseLog(usize),
     /// The table's definition changes under the writes.
     ChangeDefinition,
 }
@@ -93,7 +97,7 @@ fn rough_weather(random: &mut StdRng) -> Weather {
 
 /// Every seed draws from a few kinds of faults only: what many kinds together hide, a few bring out.
 fn faults(random: &mut StdRng) -> Vec<TimedFault> {
-    let kinds: Vec<usize> = (0..random.random_range(1..=4)).map(|_| random.random_range(0..15)).collect();
+    let kinds: Vec<usize> = (0..random.random_range(1..=4)).map(|_| random.random_range(0..FAULT_KINDS)).collect();
     let mean_gap_us = random.random_range(500_000..4_000_000);
     let mut faults = Vec::new();
     let mut at_us = 500_000;
@@ -104,7 +108,7 @@ fn faults(random: &mut StdRng) -> Vec<TimedFault> {
         }
         let fault = fault(*kinds.choose(random).unwrap(), random);
         let lasts_us = match fault {
-            Fault::LoseVolume(_) => random.random_range(10_000..2_000_000),
+            Fault::LoseVolume(_) | Fault::LoseLog(_) => random.random_range(10_000..2_000_000),
             _ => random.random_range(10_000..8_000_000),
         };
         faults.push(TimedFault { fault, from_us: at_us, to_us: (at_us + lasts_us).min(FAULTS_US) });
@@ -131,6 +135,7 @@ fn fault(kind: usize, random: &mut StdRng) -> Fault {
             Fault::ClockJump(node, if random.random_bool(0.5) { by_ms } else { -by_ms })
         }
         13 => Fault::LoseVolume(node),
+        14 => Fault::LoseLog(node),
         _ => Fault::ChangeDefinition,
     }
 }

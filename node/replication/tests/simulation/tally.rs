@@ -8,6 +8,7 @@ pub struct Tally {
     pub unknown: u64,
     pub crashes: u64,
     pub volumes_lost: u64,
+    pub logs_lost: u64,
     pub definitions_changed: u64,
     pub leaders: u64,
     /// Replicas that went on from a snapshot.
@@ -44,16 +45,17 @@ impl Tally {
         self.counts().into_iter().filter(|(_, count)| *count == 0).map(|(name, _)| name).collect()
     }
 
-    fn counts(&self) -> [(&'static str, u64); 11] {
+    fn counts(&self) -> [(&'static str, u64); 12] {
         self.clone().counts_mut().map(|(name, count)| (name, *count))
     }
 
-    fn counts_mut(&mut self) -> [(&'static str, &mut u64); 11] {
+    fn counts_mut(&mut self) -> [(&'static str, &mut u64); 12] {
         [
             ("operations answered", &mut self.answered),
             ("operations of unknown outcome", &mut self.unknown),
             ("crashes", &mut self.crashes),
             ("volumes lost", &mut self.volumes_lost),
+            ("logs lost", &mut self.logs_lost),
             ("definitions changed", &mut self.definitions_changed),
             ("leaders", &mut self.leaders),
             ("snapshots installed", &mut self.snapshots),

@@ -41,6 +41,9 @@ impl World {
                 continue;
             }
             if let ReplicaState::Damaged(reason) = &report.state {
+                if self.nodes[slot].lost_log {
+                    continue;
+                }
                 return Err(format!("node {slot} found itself damaged: {reason}"));
             }
             let mut seen = Sighting {
