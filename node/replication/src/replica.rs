@@ -318,7 +318,7 @@ impl<L: LogStore> Replica<L> {
         }
     }
 
-    /// A learner that has caught up, to be made a voter.
+    /// A learner that has caught up, to be made a voter. (After a snapshot, with nothing more to send, Raft goes on probing it.)
     pub(crate) fn learner_to_promote(&self) -> Option<ReplicaId> {
         let committed = self.raft.raft.raft_log.committed;
         self.descriptor()
