@@ -1,5 +1,6 @@
 //! The machine's clocks and randomness: the one place of this program that takes them from where they are.
 
+use rand::Rng;
 use std::time::Duration;
 
 /// Milliseconds since the Unix epoch, by the wall clock.
@@ -28,7 +29,9 @@ impl cairn_api::Environment for SystemEnvironment {
         boot()
     }
 
+    /// From a generator that the kernel seeds: two ids a request would be two calls of the kernel.
+    #[allow(clippy::disallowed_methods)]
     fn unique_id(&self) -> [u8; 16] {
-        uuid::Uuid::new_v4().into_bytes()
+        rand::rng().random()
     }
 }
