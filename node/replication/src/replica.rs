@@ -180,6 +180,7 @@ impl<L: LogStore> Replica<L> {
             self.raft.raft.election_elapsed += random.random_range(0..election_ticks);
         }
         self.raft.tick();
+        self.raft.mut_store().tick();
     }
 
     /// Takes note of a message from whoever leads in `term`.

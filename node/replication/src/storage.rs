@@ -38,6 +38,7 @@ pub(crate) struct ReplicaLog<L> {
     applied: Position,
     cache: VecDeque<LogEntry>,
     cache_bytes: usize,
+    last_index_at_tick: u64,
 }
 
 impl<L: LogStore> ReplicaLog<L> {
@@ -50,7 +51,18 @@ impl<L: LogStore> ReplicaLog<L> {
         conf_state: ConfState,
         applied: Position,
     ) -> Self {
-        Self { log, log_id, start, last_index, hard_state, conf_state, applied, cache: VecDeque::new(), cache_bytes: 0 }
+        Self {
+            log,
+            log_id,
+            start,
+            last_index,
+            hard_state,
+            conf_state,
+            applied,
+            cache: VecDeque::new(),
+            cache_bytes: 0,
+            last_index_at_tick: 0,
+        }
     }
 
     pub(crate) fn log_id(&self) -> u64 {
@@ -94,8 +106,20 @@ impl<L: LogStore> ReplicaLog<L> {
     /// Everything up to here is applied; what is over the limit leaves the cache.
     pub(crate) fn applied(&mut self, applied: Position) {
         self.applied = applied;
-        while self.cache_bytes > CACHE_BYTES_MAX && self.cache.front().is_some_and(|entry| entry.index <= applied.index)
-        {
+        self.trim_cache(CACHE_BYTES_MAX);
+    }
+
+    /// A tick of time has passed: the cache of a log that stands still is given back, for there are hundreds of them.
+    pub(crate) fn tick(&mut self) {
+        if std::mem::replace(&mut self.last_index_at_tick, self.last_index) == self.last_index && self.cache_bytes > 0 {
+            self.trim_cache(0);
+            self.cache.shrink_to_fit();
+        }
+    }
+
+    fn trim_cache(&mut self, bytes_max: usize) {
+        let applied = self.applied;
+        while self.cache_bytes > bytes_max && self.cache.front().is_some_and(|entry| entry.index <= applied.index) {
             if let Some(entry) = self.cache.pop_front() {
                 self.cache_bytes -= entry_bytes(&entry);
             }
