@@ -25,7 +25,7 @@ const MAIN_VALUES: [[&str; 2]; 7] = [
 ];
 
 /// Other values, each on its own.
-const OTHER_VALUES: [&str; 7] = [
+const OTHER_VALUES: [&str; 8] = [
     "image.tag=v1",
     "image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
     "router.replicas=1",
@@ -33,10 +33,12 @@ const OTHER_VALUES: [&str; 7] = [
     "router.tolerations[0].key=db,router.tolerations[0].operator=Exists,router.priorityClassName=high",
     "service.type=LoadBalancer,service.port=80,service.annotations.internal=yes",
     "uninstall.force=true",
+    "networkPolicy.enabled=true,networkPolicy.clients[0].podSelector.matchLabels.app=shop,\
+     networkPolicy.apiServers[0].ipBlock.cidr=10.0.0.1/32,networkPolicy.metrics[0].namespaceSelector.matchLabels.team=data",
 ];
 
 /// What the values' schema has to refuse, and a word of the refusal.
-const REFUSED: [(&str, &str); 7] = [
+const REFUSED: [(&str, &str); 8] = [
     ("image.repository=cairn", "region"),
     ("region=East,image.repository=cairn", "region"),
     ("region=east", "repository"),
@@ -44,6 +46,7 @@ const REFUSED: [(&str, &str); 7] = [
     ("region=east,image.repository=cairn,router.replica=3", "replica"),
     ("region=east,image.repository=cairn,watchNamespaces={A}", "watchNamespaces"),
     ("region=east,image.repository=cairn,image.digest=latest", "digest"),
+    ("region=east,image.repository=cairn,networkPolicy.clients[0].selector.app=shop", "selector"),
 ];
 
 pub(crate) fn check(report: &mut Report) -> Result<()> {
@@ -94,6 +97,25 @@ pub(crate) fn check(report: &mut Report) -> Result<()> {
         }
     }
     report.pass(1);
+    // Whoever watches more than its rights reach sees nothing.
+    let text = template(&helm, &format!("{REQUIRED},watchNamespaces={{game,shop}}"))?;
+    match text.matches("- --watch-namespaces=game,shop\n").count() {
+        3 => report.pass(1),
+        told => {
+            report.fail(&format!("{told} of operator, router and uninstall-check are told which namespaces they watch"))
+        }
+    }
+    network_policies(&helm, report)
+}
+
+/// What the rendered policies say, worked out beside those that the operator builds: the operator's tests know both.
+fn network_policies(helm: &Path, report: &mut Report) -> Result<()> {
+    let mut tests = workspace::cargo();
+    tests.args(["test", "--locked", "-p", "cairn-operator", "--test", "network_policies", "--", "--ignored"]);
+    let status = process::stream(tests.env("CAIRN_HELM", helm), |line| report.count(line))?;
+    if !status.success() {
+        bail!("the tests of network policies failed ({status})");
+    }
     Ok(())
 }
 
