@@ -10,7 +10,7 @@
 //!          8   16 partition id
 //!          24  8  replica id
 //!          32  8  applied index that the store has made durable
-//!          40  8  last index that the log has made durable
+//!          40  8  entries written to the log, as it counts them, that it has made durable
 //!          48  8  term of the hard state that the log has made durable
 //!          56  8  0
 //! …   4  CRC-32 (IEEE) of all bytes before it
@@ -29,7 +29,9 @@ const CHECKSUM_BYTES: usize = 4;
 /// How far a log is known to be durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogMark {
-    pub last_index: u64,
+    /// Entries ever written to it, and those before its start: its last index, and one more for each that others replaced.
+    /// A new leader may lawfully replace a log's end by a shorter one; this never falls.
+    pub written: u64,
     /// Of the hard state.
     pub term: u64,
 }
@@ -60,7 +62,7 @@ impl Marker {
             bytes.put_slice(&entry.partition_id.0);
             bytes.put_u64(entry.replica_id.0);
             bytes.put_u64(entry.applied_index);
-            bytes.put_u64(entry.log.last_index);
+            bytes.put_u64(entry.log.written);
             bytes.put_u64(entry.log.term);
             bytes.put_u64(0);
         }
@@ -95,7 +97,7 @@ impl Marker {
                 partition_id: PartitionId(partition_id),
                 replica_id: ReplicaId(rest.get_u64()),
                 applied_index: rest.get_u64(),
-                log: LogMark { last_index: rest.get_u64(), term: rest.get_u64() },
+                log: LogMark { written: rest.get_u64(), term: rest.get_u64() },
             });
             rest.advance(8);
         }

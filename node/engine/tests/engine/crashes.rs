@@ -216,7 +216,7 @@ fn marks_of_logs_are_kept_with_the_marker() {
     let engine = fjall(folder.path());
     let replica = create(&engine, 1, 1);
     engine.apply(replica.storage_id, batch(4, Vec::new())).unwrap();
-    let marks = BTreeMap::from([(replica.log_id, LogMark { last_index: 9, term: 3 })]);
+    let marks = BTreeMap::from([(replica.log_id, LogMark { written: 9, term: 3 })]);
     engine.persist(&marks).unwrap();
     assert_eq!(engine.persisted_indexes()[&replica.log_id], 4);
     drop(engine);

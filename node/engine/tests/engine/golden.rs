@@ -50,7 +50,7 @@ fn expect_contents(folder: &Path) {
     assert_eq!(engine.outcome(replica.storage_id, &request(1)).unwrap().unwrap(), "outcome 1");
     assert_eq!(engine.replica(partition(2)).unwrap().damaged.as_deref(), Some("log: a flipped bit"));
     assert_eq!(engine.tombstone(partition(3)).unwrap(), Some(ReplicaId(8)));
-    assert_eq!(engine.log_marks()[&replica.log_id], LogMark { last_index: 5, term: 2 });
+    assert_eq!(engine.log_marks()[&replica.log_id], LogMark { written: 5, term: 2 });
     let ids = engine.allocate_ids().unwrap();
     assert_eq!((ids.storage_id, ids.log_id), (5, 4));
 }
@@ -71,7 +71,7 @@ fn make() {
         engine.mark_damaged(partition(2), "log: a flipped bit").unwrap();
         engine.drop_replica(partition(3)).unwrap();
         engine.begin_load().unwrap();
-        engine.persist(&BTreeMap::from([(storage.log_id, LogMark { last_index: 5, term: 2 })])).unwrap();
+        engine.persist(&BTreeMap::from([(storage.log_id, LogMark { written: 5, term: 2 })])).unwrap();
         let chunk = engine.snapshot(storage.storage_id).unwrap().next_chunk().unwrap().unwrap();
         std::fs::write(Path::new(&to).with_file_name("snapshot-v1"), chunk).unwrap();
     }

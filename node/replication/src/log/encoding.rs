@@ -8,19 +8,21 @@
 //! 17  1  kind: 0 a normal entry, 1 a change of the configuration
 //! 18  …  payload (entry.rs)
 //!
-//! state of a log, under the key "s" (version 1, 41 bytes; numbers big-endian)
+//! state of a log, under the key "s" (version 1, 49 bytes; numbers big-endian)
 //! 0   1  version: 1
 //! 1   8  index   \ of the entry just before the first one that is kept
 //! 9   8  term    /
 //! 17  8  term    \
 //! 25  8  vote     | the hard state
 //! 33  8  commit  /
+//! 41  8  entries that others replaced
 //! ```
 //!
 //! raft-engine wants its entries to be messages of protobuf 2; ours pass for such, and no protobuf is ever written or parsed.
 
 use super::{HardState, LogEntry, LogStart};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use cairn_engine::LogMark;
 use protobuf::{Clear, CodedInputStream, CodedOutputStream, Message, ProtobufError, ProtobufResult, UnknownFields};
 use raft_engine::MessageExt;
 use std::{any::Any, io::Read, sync::LazyLock};
@@ -29,7 +31,7 @@ pub(super) const ENTRY_VERSION: u8 = 1;
 pub(super) const ENTRY_HEADER_BYTES: usize = 18;
 pub(super) const STATE_KEY: &[u8] = b"s";
 pub(super) const STATE_VERSION: u8 = 1;
-const STATE_BYTES: usize = 41;
+const STATE_BYTES: usize = 49;
 
 /// An entry as raft-engine takes and gives it.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,9 +139,16 @@ impl Message for StoredEntry {
 pub(super) struct StoredState {
     pub(super) start: LogStart,
     pub(super) hard_state: HardState,
+    /// How many of its entries others replaced, ever.
+    pub(super) replaced: u64,
 }
 
 impl StoredState {
+    /// The mark of a log in this state that ends at `last_index`, once that is durable.
+    pub(super) fn mark(&self, last_index: u64) -> LogMark {
+        LogMark { written: last_index.saturating_add(self.replaced), term: self.hard_state.term }
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = BytesMut::with_capacity(STATE_BYTES);
         bytes.put_u8(STATE_VERSION);
@@ -148,6 +157,7 @@ impl StoredState {
         bytes.put_u64(self.hard_state.term);
         bytes.put_u64(self.hard_state.vote);
         bytes.put_u64(self.hard_state.commit);
+        bytes.put_u64(self.replaced);
         bytes.into()
     }
 
@@ -158,6 +168,7 @@ impl StoredState {
         Some(Self {
             start: LogStart { index: bytes.get_u64(), term: bytes.get_u64() },
             hard_state: HardState { term: bytes.get_u64(), vote: bytes.get_u64(), commit: bytes.get_u64() },
+            replaced: bytes.get_u64(),
         })
     }
 }

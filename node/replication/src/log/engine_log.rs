@@ -5,10 +5,11 @@
 //! spared the other, would look like damage.
 
 use super::{
-    HardState, LogBatch, LogEntry, LogError, LogStart, LogState, LogStore, OnDamage, SetAside, TornTail, check_append,
-    check_range,
+    HardState, LogBatch, LogEntry, LogError, LogStart, LogState, LogStore, OnDamage, SetAside, TornTail,
+    block_cache::Reader,
+    check_append, check_range,
     encoding::{Entries, STATE_KEY, StoredEntry, StoredState},
-    recovery,
+    folder, recovery,
     terms::Terms,
 };
 use cairn_engine::{Engine, LogMark, Store};
@@ -30,6 +31,7 @@ const RECOVERY_THREADS: usize = 2;
 
 pub struct EngineLog {
     files: raft_engine::Engine,
+    reader: Reader,
     logs: RwLock<BTreeMap<u64, Log>>,
     /// Held by whoever writes. Taken before `logs`.
     waiting: Mutex<Waiting>,
@@ -50,6 +52,8 @@ pub struct Opened {
 struct Log {
     state: LogState,
     terms: Terms,
+    /// How many of its entries others replaced, ever.
+    replaced: u64,
     mark: LogMark,
     /// Set if nothing may be read or written any more.
     damaged: Option<String>,
@@ -76,7 +80,7 @@ impl EngineLog {
         let mut marks = engine.log_marks();
         let sound: BTreeSet<u64> = sound.map(|replica| replica.log_id).collect();
         marks.retain(|log_id, _| sound.contains(log_id));
-        let (torn, set_aside) = recovery::recover(path, &marks, on_damage)?;
+        let (torn, set_aside) = recovery::recover(path, &marks, on_damage, folder::sync)?;
         for tail in &torn {
             tracing::warn!(file = %tail.path.display(), kept_bytes = tail.kept_bytes, "a torn write was cut off the log");
         }
@@ -85,6 +89,7 @@ impl EngineLog {
         }
         let opened = guarded(|| raft_engine::Engine::open(config(path)));
         let files = opened.map_err(|source| LogError::Open { path: path.to_owned(), source })?;
+        let reader = Reader::new();
         let mut logs = BTreeMap::new();
         let mut waiting = Waiting::default();
         for log_id in files.raft_groups() {
@@ -92,13 +97,14 @@ impl EngineLog {
                 waiting.removed.insert(log_id);
                 continue;
             }
-            let log = Log::read(&files, log_id, marks.get(&log_id), &mut waiting);
+            let log = reader.run(|| Log::read(&files, log_id, marks.get(&log_id), &mut waiting));
             if let Some(reason) = &log.damaged {
                 tracing::error!(log_id, reason, "a replica's log is damaged; the replica must be replaced");
             }
             logs.insert(log_id, log);
         }
-        let log = Self { files, logs: RwLock::new(logs), waiting: Mutex::new(waiting), set_aside: set_aside.clone() };
+        let log =
+            Self { files, reader, logs: RwLock::new(logs), waiting: Mutex::new(waiting), set_aside: set_aside.clone() };
         Ok(Opened { log, torn, set_aside })
     }
 
@@ -130,13 +136,20 @@ impl EngineLog {
             }
         }
         let mut states = written.states;
+        let mut marked: BTreeSet<u64> = writes.keys().copied().collect();
         for (log_id, write) in writes {
             let Some(log) = logs.get_mut(&log_id) else { continue };
             if let Some(hard_state) = write.hard_state {
                 log.state.hard_state = hard_state;
                 states.insert(log_id);
             }
-            if let Some(last) = write.entries.last() {
+            if let (Some(first), Some(last)) = (write.entries.first(), write.entries.last()) {
+                // Durable with the entries, so that a shorter log is not taken for one that lost its end.
+                let replaced = (log.state.last_index + 1).saturating_sub(first.index);
+                if replaced > 0 {
+                    log.replaced += replaced;
+                    states.insert(log_id);
+                }
                 log.state.last_index = last.index;
             }
             log.terms.append(&write.entries);
@@ -145,13 +158,18 @@ impl EngineLog {
         }
         for log_id in states {
             if let Some(log) = logs.get(&log_id) {
+                marked.insert(log_id);
                 out.put(log_id, STATE_KEY.to_vec(), log.stored().encode()).map_err(failed_write)?;
             }
         }
         drop(logs);
         guarded(|| self.files.write(&mut out, true)).map_err(|source| LogError::Write { action: "write", source })?;
-        for log in self.logs.write().values_mut().filter(|log| log.damaged.is_none()) {
-            log.mark = LogMark { last_index: log.state.last_index, term: log.state.hard_state.term };
+        // The lock on what waits is held: nothing was written to these logs meanwhile.
+        let mut logs = self.logs.write();
+        for log_id in marked {
+            if let Some(log) = logs.get_mut(&log_id) {
+                log.mark = log.extent();
+            }
         }
         Ok(())
     }
@@ -196,8 +214,13 @@ impl LogStore for EngineLog {
         if self.files.get(log_id, STATE_KEY).is_some() || self.files.first_index(log_id).is_some() {
             waiting.removed.insert(log_id);
         }
-        let log = Log::new(LogState { start: LogStart { index, term }, last_index: index, hard_state });
-        self.logs.write().insert(log_id, log);
+        let mut log = Log::new(LogState { start: LogStart { index, term }, last_index: index, hard_state });
+        let mut logs = self.logs.write();
+        if let Some(before) = logs.get(&log_id) {
+            log.replaced = before.extent().written.saturating_sub(index);
+        }
+        logs.insert(log_id, log);
+        drop(logs);
         waiting.compacted.remove(&log_id);
         waiting.states.insert(log_id);
         self.write_all(waiting, LogBatch::default())
@@ -206,7 +229,7 @@ impl LogStore for EngineLog {
     fn write(&self, batch: LogBatch, sync: bool) -> Result<(), LogError> {
         let waiting = &mut *self.waiting.lock();
         for (log_id, write) in batch.writes() {
-            self.with(*log_id, |log| check_append(*log_id, &log.state, &write.entries))?;
+            self.with(*log_id, |log| check_append(*log_id, &log.state, write))?;
         }
         if sync || batch.writes().values().any(|write| !write.entries.is_empty()) {
             return self.write_all(waiting, batch);
@@ -225,8 +248,8 @@ impl LogStore for EngineLog {
         self.with(log_id, |log| check_range(log_id, &log.state, low, high))?;
         let mut stored = Vec::new();
         let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-        guarded(|| self.files.fetch_entries_to::<Entries>(log_id, low, high, Some(bytes_max), &mut stored))
-            .map_err(|source| LogError::Read { log_id, source })?;
+        let fetch = || self.files.fetch_entries_to::<Entries>(log_id, low, high, Some(bytes_max), &mut stored);
+        guarded(|| self.reader.run(fetch)).map_err(|source| LogError::Read { log_id, source })?;
         Ok(stored.into_iter().map(|stored| stored.entry).collect())
     }
 
@@ -255,7 +278,8 @@ impl LogStore for EngineLog {
     fn purge(&self) -> Result<(), LogError> {
         let waiting = &mut *self.waiting.lock();
         self.write_all(waiting, LogBatch::default())?;
-        guarded(|| self.files.purge_expired_files()).map_err(|source| LogError::Write { action: "purge", source })?;
+        guarded(|| self.reader.run(|| self.files.purge_expired_files()))
+            .map_err(|source| LogError::Write { action: "purge", source })?;
         Ok(())
     }
 
@@ -277,7 +301,7 @@ impl LogStore for EngineLog {
 
 impl Log {
     fn new(state: LogState) -> Self {
-        Self { state, terms: Terms::default(), mark: LogMark::default(), damaged: None }
+        Self { state, terms: Terms::default(), replaced: 0, mark: LogMark::default(), damaged: None }
     }
 
     /// What the files hold of a log. Entries that were cut may be back: raft-engine forgets that it was told with the
@@ -285,9 +309,8 @@ impl Log {
     fn read(files: &raft_engine::Engine, log_id: u64, mark: Option<&LogMark>, waiting: &mut Waiting) -> Self {
         match Self::try_read(files, log_id, waiting) {
             Ok(mut log) => {
-                let (last_index, term) = (log.state.last_index, log.state.hard_state.term);
-                log.damaged = mark.and_then(|mark| recovery::lost(mark, last_index, term));
-                log.mark = LogMark { last_index, term };
+                log.mark = log.extent();
+                log.damaged = mark.and_then(|mark| recovery::lost(mark, log.mark)).or_else(|| log.stale_hard_state());
                 log
             }
             Err(reason) => Self { damaged: Some(reason), ..Self::new(LogState::default()) },
@@ -296,8 +319,8 @@ impl Log {
 
     fn try_read(files: &raft_engine::Engine, log_id: u64, waiting: &mut Waiting) -> Result<Self, String> {
         let stored = files.get(log_id, STATE_KEY).ok_or("its state is missing")?;
-        let StoredState { start, hard_state } = StoredState::decode(&stored).ok_or("its state is damaged")?;
-        let mut log = Self::new(LogState { start, last_index: start.index, hard_state });
+        let StoredState { start, hard_state, replaced } = StoredState::decode(&stored).ok_or("its state is damaged")?;
+        let mut log = Self { replaced, ..Self::new(LogState { start, last_index: start.index, hard_state }) };
         let (Some(first), Some(last)) = (files.first_index(log_id), files.last_index(log_id)) else { return Ok(log) };
         if first > start.index + 1 {
             return Err(format!("entries {} to before {first} are missing", start.index + 1));
@@ -317,7 +340,22 @@ impl Log {
     }
 
     fn stored(&self) -> StoredState {
-        StoredState { start: self.state.start, hard_state: self.state.hard_state }
+        StoredState { start: self.state.start, hard_state: self.state.hard_state, replaced: self.replaced }
+    }
+
+    /// Its mark once all of it is durable.
+    fn extent(&self) -> LogMark {
+        self.stored().mark(self.state.last_index)
+    }
+
+    /// A member takes no entry of a term it has not taken up, durably, before or with it: the newer hard state was lost.
+    fn stale_hard_state(&self) -> Option<String> {
+        let LogState { last_index, hard_state, .. } = self.state;
+        let term = self.term(last_index).filter(|term| *term > hard_state.term)?;
+        Some(format!(
+            "its hard state is of term {}, though entry {last_index} is of term {term}: the disk lost writes",
+            hard_state.term
+        ))
     }
 
     fn term(&self, index: u64) -> Option<u64> {

@@ -109,10 +109,15 @@ fn write_format(path: &Path) -> Result<(), LogError> {
     sync_folder_of(path)
 }
 
+/// Makes a file, or the names in a folder, durable.
+pub(super) fn sync(path: &Path) -> std::io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
 /// Makes the names in the folder of `path` durable.
 pub(super) fn sync_folder_of(path: &Path) -> Result<(), LogError> {
     let Some(folder) = path.parent() else { return Ok(()) };
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(LogError::io("sync", folder))
+    sync(folder).map_err(LogError::io("sync", folder))
 }
 
 /// Moves a damaged log out of the way, with all that is in it, and says where it is now.

@@ -37,6 +37,7 @@ struct Log {
     start: LogStart,
     hard_state: HardState,
     entries: VecDeque<LogEntry>,
+    replaced: u64,
 }
 
 #[derive(Debug)]
@@ -87,7 +88,7 @@ impl LogStore for MemoryLog {
 
     fn start(&self, log_id: u64, index: u64, term: u64, hard_state: HardState) -> Result<(), LogError> {
         let state = &mut *self.0.lock();
-        let log = Log { start: LogStart { index, term }, hard_state, entries: VecDeque::new() };
+        let log = Log { start: LogStart { index, term }, hard_state, ..Log::default() };
         state.change(Change::Start { log_id, log });
         state.sync();
         Ok(())
@@ -96,7 +97,7 @@ impl LogStore for MemoryLog {
     fn write(&self, batch: LogBatch, sync: bool) -> Result<(), LogError> {
         let state = &mut *self.0.lock();
         for (log_id, write) in batch.writes() {
-            check_append(*log_id, &state.log(*log_id)?.state(), &write.entries)?;
+            check_append(*log_id, &state.log(*log_id)?.state(), write)?;
         }
         let failure = state.failure.take();
         if failure != Some(WriteFailure::BeforeWrite) {
@@ -154,7 +155,7 @@ impl LogStore for MemoryLog {
     }
 
     fn marks(&self) -> BTreeMap<u64, LogMark> {
-        let mark = |log: &Log| LogMark { last_index: log.state().last_index, term: log.hard_state.term };
+        let mark = |log: &Log| LogMark { written: log.state().last_index + log.replaced, term: log.hard_state.term };
         self.0.lock().durable.iter().map(|(log_id, log)| (*log_id, mark(log))).collect()
     }
 }
@@ -224,6 +225,7 @@ impl Log {
         let Some(first) = entries.first() else { return };
         while self.entries.back().is_some_and(|last| last.index >= first.index) {
             self.entries.pop_back();
+            self.replaced += 1;
         }
         self.entries.extend(entries.iter().cloned());
     }

@@ -4,6 +4,7 @@
 //! the engine's records; what the entries mean is the core's business.
 
 mod batch;
+mod block_cache;
 mod encoding;
 mod engine_log;
 mod error;
@@ -94,9 +95,18 @@ pub trait LogStore: Send + Sync + 'static {
     fn marks(&self) -> BTreeMap<u64, LogMark>;
 }
 
-/// Checks that `entries` continue the log that `state` tells of, so that it has no hole and nothing that was cut returns.
-fn check_append(log_id: u64, state: &LogState, entries: &[LogEntry]) -> Result<(), LogError> {
-    let Some(first) = entries.first() else { return Ok(()) };
+/// Checks that what is written continues the log that `state` tells of, so that it has no hole, nothing that was cut
+/// returns, and a hard state older than an entry can only be a lost one.
+fn check_append(log_id: u64, state: &LogState, write: &LogWrite) -> Result<(), LogError> {
+    let LogWrite { entries, hard_state } = write;
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
+    let term = hard_state.unwrap_or(state.hard_state).term;
+    if last.term > term {
+        return Err(LogError::Refused {
+            log_id,
+            reason: format!("entry {} is of term {}, the hard state of term {term}", last.index, last.term),
+        });
+    }
     let (start, last_index) = (state.start.index, state.last_index);
     if first.index <= start || first.index > last_index + 1 {
         return Err(LogError::Refused {

@@ -9,6 +9,7 @@ use cairn_engine::LogMark;
 use std::{
     collections::BTreeMap,
     fs::File,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -42,8 +43,10 @@ pub(super) fn recover(
     path: &Path,
     marks: &BTreeMap<u64, LogMark>,
     on_damage: OnDamage,
+    sync: impl Fn(&Path) -> io::Result<()>,
 ) -> Result<(Vec<TornTail>, Option<SetAside>), LogError> {
     let files = folder::list(path)?;
+    make_durable(path, &files, sync)?;
     match survey(&files, marks)? {
         Ok(torn) => {
             for (tail, _) in &torn {
@@ -61,6 +64,17 @@ pub(super) fn recover(
             Ok((Vec::new(), Some(SetAside { path: aside, reason })))
         }
     }
+}
+
+/// A process that was killed between a write and its fsync left what can be read and a power cut still takes: Raft must not
+/// rely on it before it is durable. raft-engine syncs a file before it begins the next, so that only the last can have it.
+fn make_durable(path: &Path, files: &[LogFile], sync: impl Fn(&Path) -> io::Result<()>) -> Result<(), LogError> {
+    for (at, file) in files.iter().enumerate() {
+        if files.get(at + 1).is_none_or(|next| next.queue != file.queue) {
+            sync(&file.path).map_err(LogError::io("sync", &file.path))?;
+        }
+    }
+    sync(path).map_err(LogError::io("sync", path))
 }
 
 /// The file, and what is wrong with it.
@@ -102,16 +116,16 @@ fn below_mark(surveyed: &Surveyed, marks: &BTreeMap<u64, LogMark>) -> Option<Str
         let log = surveyed.logs.get(log_id).copied().unwrap_or_default();
         let state = log.state.unwrap_or_default();
         let last_index = log.last_index.unwrap_or_default().max(state.start.index);
-        lost(mark, last_index, state.hard_state.term).map(|lost| format!("log {log_id} {lost}"))
+        lost(mark, state.mark(last_index)).map(|lost| format!("log {log_id} {lost}"))
     })
 }
 
 /// What a log lacks that its mark says was durable.
-pub(super) fn lost(mark: &LogMark, last_index: u64, term: u64) -> Option<String> {
-    (last_index < mark.last_index || term < mark.term).then(|| {
+pub(super) fn lost(mark: &LogMark, found: LogMark) -> Option<String> {
+    (found.written < mark.written || found.term < mark.term).then(|| {
         format!(
-            "ends at entry {last_index} in term {term}, though entry {} and term {} were durable: the disk lost writes",
-            mark.last_index, mark.term
+            "was written {} entries up to term {}, though {} entries and term {} were durable: the disk lost writes",
+            found.written, found.term, mark.written, mark.term
         )
     })
 }
@@ -126,4 +140,31 @@ fn cut(tail: &TornTail) -> Result<(), LogError> {
         file.sync_all()
     });
     cut.map_err(LogError::io("cut the torn end of", &tail.path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    #[test]
+    fn the_last_file_of_each_queue_is_durable_before_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        folder::list(&path).unwrap();
+        let names = ["0000000000000001.raftlog", "0000000000000001.rewrite", "0000000000000002.rewrite"];
+        // Read, they would be set aside.
+        for name in names {
+            std::fs::write(path.join(name), "damaged").unwrap();
+        }
+        let synced = RefCell::new(Vec::new());
+        let failing = |file: &Path| {
+            synced.borrow_mut().push(file.to_owned());
+            if synced.borrow().len() < 3 { Ok(()) } else { Err(io::Error::other("the disk is gone")) }
+        };
+        let refused = recover(&path, &BTreeMap::new(), OnDamage::SetAside, failing).unwrap_err();
+        assert!(matches!(refused, LogError::Io { action: "sync", .. }), "{refused}");
+        assert_eq!(synced.into_inner(), [path.join(names[2]), path.join(names[0]), path.clone()]);
+        assert!(names.iter().all(|name| path.join(name).exists()));
+    }
 }

@@ -114,10 +114,17 @@ fn entry(index: u64, term: u64) -> LogEntry {
     LogEntry { index, term, kind: (index % 2) as u8, payload: Bytes::from(format!("{index} of {term}")) }
 }
 
+/// Entries, and the hard state of a member that has seen their terms.
 fn batch(log_id: u64, entries: impl IntoIterator<Item = (u64, u64)>) -> LogBatch {
     let mut batch = LogBatch::default();
-    batch.append(log_id, entries.into_iter().map(|(index, term)| entry(index, term)).collect());
+    append(&mut batch, log_id, entries.into_iter().map(|(index, term)| entry(index, term)).collect());
     batch
+}
+
+fn append(batch: &mut LogBatch, log_id: u64, entries: Vec<LogEntry>) {
+    let term = entries.last().unwrap().term;
+    batch.append(log_id, entries);
+    batch.set_hard_state(log_id, HardState { term, ..HardState::default() });
 }
 
 /// Everything that can be read of a log.
@@ -133,19 +140,19 @@ fn what_is_written_is_read_back_now_and_after_a_restart() {
     let node = Node::with_replicas(2);
     let log = node.started();
     let mut both = batch(1, [(1, 1), (2, 1), (3, 2)]);
-    both.append(2, vec![entry(1, 7)]);
+    append(&mut both, 2, vec![entry(1, 7)]);
     both.set_hard_state(1, HardState { term: 2, vote: 5, commit: 1 });
     log.write(both, true).unwrap();
     assert_eq!(log.entries(1, 1, 4, u64::MAX).unwrap(), [entry(1, 1), entry(2, 1), entry(3, 2)]);
     assert_eq!(log.entries(1, 2, 4, 1).unwrap(), [entry(2, 1)], "at least one");
     assert_eq!(log.term(1, 4).unwrap(), None);
-    assert_eq!(log.marks()[&1], LogMark { last_index: 3, term: 2 });
+    assert_eq!(log.marks()[&1], LogMark { written: 3, term: 2 });
     let before = [contents(&log, 1), contents(&log, 2)];
     drop(log);
     let opened = node.open();
     assert_eq!((opened.torn, opened.set_aside), (Vec::new(), None));
     assert_eq!([contents(&opened.log, 1), contents(&opened.log, 2)], before);
-    assert_eq!(opened.log.marks()[&1], LogMark { last_index: 3, term: 2 });
+    assert_eq!(opened.log.marks()[&1], LogMark { written: 3, term: 2 });
 }
 
 #[test]
@@ -197,17 +204,17 @@ fn what_is_cut_stays_cut_once_the_next_write_is_durable() {
 
 #[test]
 fn a_commit_index_that_is_not_synced_is_there_at_once_and_durable_with_the_next_write() {
-    let node = Node::with_replicas(1);
+    let node = Node::with_replicas(2);
     let log = node.started();
     log.write(batch(1, [(1, 1)]), true).unwrap();
-    let hard_state = HardState { term: 1, vote: 1, commit: 1 };
+    let hard_state = HardState { term: 2, vote: 1, commit: 1 };
     let mut commit = LogBatch::default();
     commit.set_hard_state(1, hard_state);
     log.write(commit, false).unwrap();
     assert_eq!(log.state(1).unwrap().hard_state, hard_state);
-    assert_eq!(log.marks()[&1].term, 0, "not durable yet");
-    log.write(batch(1, [(2, 1)]), true).unwrap();
-    assert_eq!(log.marks()[&1].term, 1);
+    assert_eq!(log.marks()[&1].term, 1, "not durable yet");
+    log.write(batch(2, [(1, 1)]), true).unwrap();
+    assert_eq!(log.marks()[&1].term, 2, "whichever log the write is for");
     drop(log);
     assert_eq!(node.open().log.state(1).unwrap().hard_state, hard_state);
 }
@@ -247,10 +254,10 @@ fn files_that_no_log_needs_are_deleted() {
     let payload = Bytes::from(vec![7; 1 << 20]);
     for index in 1..=160 {
         let mut write = LogBatch::default();
-        write.append(1, vec![LogEntry { index, term: 1, kind: 0, payload: payload.clone() }]);
+        append(&mut write, 1, vec![LogEntry { index, term: 1, kind: 0, payload: payload.clone() }]);
         if index == 1 {
             // The other log's entry is in the first file, and must not keep it.
-            write.append(2, vec![entry(1, 1)]);
+            append(&mut write, 2, vec![entry(1, 1)]);
         }
         log.write(write, true).unwrap();
         if index % 16 == 0 {
@@ -265,6 +272,53 @@ fn files_that_no_log_needs_are_deleted() {
     let opened = node.open();
     assert_eq!(opened.set_aside, None);
     assert_eq!([contents(&opened.log, 1), contents(&opened.log, 2)], before);
+}
+
+/// raft-engine 0.4 keeps the block that a thread read last, and asks only for its file's number and its place in it.
+#[test]
+fn logs_that_one_thread_reads_in_turn_give_their_own_entries() {
+    let nodes = [Node::with_replicas(1), Node::with_replicas(1)];
+    let logs = nodes.each_ref().map(Node::started);
+    for index in 1..=3 {
+        for (log, term) in logs.iter().zip(1..) {
+            log.write(batch(1, [(index, term)]), true).unwrap();
+        }
+    }
+    for index in 1..=3 {
+        for (log, term) in logs.iter().zip(1..) {
+            assert_eq!(log.entries(1, index, index + 1, u64::MAX).unwrap(), [entry(index, term)]);
+        }
+    }
+    drop(logs);
+    for (node, term) in nodes.iter().zip(1..) {
+        let log = node.open().log;
+        assert_eq!(log.entries(1, 1, 2, u64::MAX).unwrap(), [entry(1, term)]);
+        assert_eq!(log.term(1, 3).unwrap(), Some(term));
+    }
+}
+
+#[test]
+fn a_purge_writes_a_log_s_own_entries_again_whatever_its_thread_read_before() {
+    let nodes = [Node::with_replicas(2), Node::with_replicas(2)];
+    let logs = nodes.each_ref().map(Node::started);
+    for (log, term) in logs.iter().zip(1..) {
+        log.write(batch(2, [(1, term)]), true).unwrap();
+    }
+    let [purged, other] = logs;
+    let payload = Bytes::from(vec![7; 8 << 20]);
+    for index in 1..=12 {
+        let mut write = LogBatch::default();
+        append(&mut write, 1, vec![LogEntry { index, term: 1, kind: 0, payload: payload.clone() }]);
+        purged.write(write, true).unwrap();
+    }
+    purged.compact(1, 11).unwrap();
+    assert_eq!(other.entries(2, 1, 2, u64::MAX).unwrap(), [entry(1, 2)]);
+    purged.purge().unwrap();
+    assert!(!nodes[0].path().join("0000000000000001.raftlog").exists());
+    drop(purged);
+    std::thread::scope(|scope| {
+        scope.spawn(|| assert_eq!(nodes[0].open().log.entries(2, 1, 2, u64::MAX).unwrap(), [entry(1, 1)]));
+    });
 }
 
 #[test]

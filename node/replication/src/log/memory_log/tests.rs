@@ -9,7 +9,10 @@ fn entry(index: u64, term: u64) -> LogEntry {
 
 fn batch(entries: impl IntoIterator<Item = (u64, u64)>) -> LogBatch {
     let mut batch = LogBatch::default();
-    batch.append(LOG, entries.into_iter().map(|(index, term)| entry(index, term)).collect());
+    let entries: Vec<LogEntry> = entries.into_iter().map(|(index, term)| entry(index, term)).collect();
+    let term = entries.last().unwrap().term;
+    batch.append(LOG, entries);
+    batch.set_hard_state(LOG, HardState { term, ..HardState::default() });
     batch
 }
 
@@ -33,7 +36,7 @@ fn what_is_written_is_read_back() {
     assert_eq!(log.entries(LOG, 2, 4, 1).unwrap(), [entry(2, 1)], "at least one");
     let hard_state = HardState { term: 2, vote: 5, commit: 1 };
     assert_eq!(log.state(LOG).unwrap(), LogState { start: LogStart::default(), last_index: 3, hard_state });
-    assert_eq!(log.marks()[&LOG], LogMark { last_index: 3, term: 2 });
+    assert_eq!(log.marks()[&LOG], LogMark { written: 3, term: 2 });
     assert_eq!(log.term(LOG, 0).unwrap(), Some(0));
     assert_eq!(log.term(LOG, 3).unwrap(), Some(2));
     assert_eq!(log.term(LOG, 4).unwrap(), None);
@@ -47,7 +50,9 @@ fn an_entry_at_a_lower_index_replaces_what_is_behind() {
     assert_eq!(log.entries(LOG, 1, 3, u64::MAX).unwrap(), [entry(1, 1), entry(2, 2)]);
     let mut twice = batch([(3, 2), (4, 2)]);
     twice.append(LOG, vec![entry(3, 3)]);
+    twice.set_hard_state(LOG, HardState { term: 3, ..HardState::default() });
     log.write(twice, true).unwrap();
+    assert_eq!(log.marks()[&LOG], LogMark { written: 5, term: 3 }, "a mark never falls");
     assert_eq!(last_index(&log), 3);
     assert_eq!(log.term(LOG, 3).unwrap(), Some(3));
 }
@@ -66,12 +71,20 @@ fn a_hole_and_a_return_of_what_was_cut_are_refused() {
 }
 
 #[test]
+fn an_entry_of_a_later_term_than_the_hard_state_is_refused() {
+    let log = started();
+    let mut write = batch([(1, 2)]);
+    write.set_hard_state(LOG, HardState { term: 1, vote: 1, commit: 0 });
+    assert!(matches!(log.write(write, true), Err(LogError::Refused { .. })));
+}
+
+#[test]
 fn a_crash_loses_what_was_not_synced() {
     let log = started();
     log.write(batch([(1, 1)]), true).unwrap();
     log.write(batch([(2, 1)]), false).unwrap();
     assert_eq!(last_index(&log), 2);
-    assert_eq!(log.marks()[&LOG].last_index, 1);
+    assert_eq!(log.marks()[&LOG].written, 1);
     log.crash();
     assert_eq!(last_index(&log), 1);
 }

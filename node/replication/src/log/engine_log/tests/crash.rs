@@ -82,7 +82,7 @@ fn what_a_power_cut_leaves_of_the_last_write_is_opened_at_any_length() {
     let log = node.started();
     for index in 1..=20 {
         let mut write = batch(1, [(index, 1)]);
-        write.append(2, vec![big_entry(2, index)]);
+        append(&mut write, 2, vec![big_entry(2, index)]);
         log.write(write, true).unwrap();
     }
     let live = std::fs::read(node.last_file()).unwrap();

@@ -119,6 +119,100 @@ fn a_lost_vote_below_the_durable_mark_is_damage() {
     assert!(matches!(node.open().log.state(1), Err(LogError::Damaged { .. })));
 }
 
+/// The ten entries of one leader, marked, then the three of the next from the sixth on.
+fn replaced(node: &Node) -> EngineLog {
+    let log = node.started();
+    log.write(batch(1, (1..=10).map(|index| (index, 1))), true).unwrap();
+    let mut heard = LogBatch::default();
+    heard.set_hard_state(1, HardState { term: 3, vote: 2, commit: 5 });
+    log.write(heard, true).unwrap();
+    node.mark(&log);
+    let mut write = batch(1, [(6, 3), (7, 3), (8, 3)]);
+    write.set_hard_state(1, HardState { term: 3, vote: 2, commit: 5 });
+    log.write(write, true).unwrap();
+    log
+}
+
+#[test]
+fn an_end_that_a_new_leader_replaced_by_a_shorter_one_is_not_lost() {
+    let node = Node::with_replicas(1);
+    let before = contents(&replaced(&node), 1);
+    let log = node.open().log;
+    assert_eq!(contents(&log, 1), before);
+    node.mark(&log);
+    drop(log);
+    assert_eq!(contents(&node.open().log, 1), before);
+}
+
+#[test]
+fn a_torn_write_behind_a_replaced_end_is_cut_as_any_other() {
+    for garbage in [&[0; 5000][..], &[0xA5; 30][..]] {
+        let node = Node::with_replicas(2);
+        let before = contents(&replaced(&node), 1);
+        change(&node.last_file(), |bytes| bytes.extend(garbage));
+        let opened = node.open();
+        assert_eq!(opened.set_aside, None);
+        assert_eq!(contents(&opened.log, 1), before);
+    }
+}
+
+#[test]
+fn what_is_lost_of_a_replaced_end_is_damage_once_it_was_durable() {
+    let node = Node::with_replicas(1);
+    let log = replaced(&node);
+    log.write(batch(1, [(9, 3)]), true).unwrap();
+    node.mark(&log);
+    drop(log);
+    let end = batches(&node.last_file());
+    change(&node.last_file(), |bytes| bytes.truncate(end[end.len() - 2] as usize));
+    let damaged = node.open().log.state(1).unwrap_err();
+    assert!(matches!(damaged, LogError::Damaged { .. }), "{damaged}");
+}
+
+#[test]
+fn a_replacing_write_that_is_lost_is_damage_once_it_was_durable() {
+    let node = Node::with_replicas(1);
+    let log = replaced(&node);
+    node.mark(&log);
+    drop(log);
+    let end = batches(&node.last_file());
+    change(&node.last_file(), |bytes| bytes.truncate(end[end.len() - 2] as usize));
+    assert!(matches!(node.open().log.state(1), Err(LogError::Damaged { .. })), "entries 6 to 10 are the old leader's");
+}
+
+#[test]
+fn a_log_begun_again_below_its_mark_is_not_lost() {
+    for garbage in [0, 5000] {
+        let node = Node::with_replicas(1);
+        let log = replaced(&node);
+        log.start(1, 4, 1, HardState { term: 3, vote: 2, commit: 4 }).unwrap();
+        let before = contents(&log, 1);
+        drop(log);
+        change(&node.last_file(), |bytes| bytes.resize(bytes.len() + garbage, 0));
+        let opened = node.open();
+        assert_eq!(opened.set_aside, None);
+        assert_eq!(contents(&opened.log, 1), before);
+    }
+}
+
+#[test]
+fn a_hard_state_older_than_the_last_entry_is_damage() {
+    let node = Node::with_replicas(2);
+    let log = node.started();
+    log.write(batch(1, [(1, 1), (2, 4)]), true).unwrap();
+    log.write(batch(2, [(1, 4)]), true).unwrap();
+    // As it is when the disk lost the end of the rewrite queue, where the newer state was.
+    let mut older = raft_engine::LogBatch::default();
+    let state = StoredState { hard_state: HardState { term: 3, vote: 1, commit: 1 }, ..StoredState::default() };
+    older.put(1, STATE_KEY.to_vec(), state.encode()).unwrap();
+    log.files.write(&mut older, true).unwrap();
+    drop(log);
+    let log = node.open().log;
+    let damaged = log.state(1).unwrap_err();
+    assert!(damaged.to_string().contains("term 3"), "{damaged}");
+    assert_eq!(log.state(2).unwrap().last_index, 1);
+}
+
 #[test]
 fn a_bad_batch_with_good_ones_behind_it_is_damage_wherever_a_bit_flips() {
     let whole = Node::with_replicas(1);
@@ -161,7 +255,7 @@ fn a_missing_file_is_damage() {
         let payload = Bytes::from(vec![7; 9 << 20]);
         for index in 1..=5 {
             let mut write = batch(2, [(index, 1)]);
-            write.append(1, vec![LogEntry { index, term: 1, kind: 0, payload: payload.clone() }]);
+            append(&mut write, 1, vec![LogEntry { index, term: 1, kind: 0, payload: payload.clone() }]);
             log.write(write, true).unwrap();
         }
         node.mark(&log);
@@ -183,7 +277,7 @@ fn a_torn_file_before_another_is_damage() {
     let payload = Bytes::from(vec![7; 9 << 20]);
     for index in 1..=3 {
         let mut write = LogBatch::default();
-        write.append(1, vec![LogEntry { index, term: 1, kind: 0, payload: payload.clone() }]);
+        append(&mut write, 1, vec![LogEntry { index, term: 1, kind: 0, payload: payload.clone() }]);
         log.write(write, true).unwrap();
     }
     drop(log);

@@ -18,6 +18,7 @@ fn expect_contents(log: &EngineLog) {
     assert_eq!(state.hard_state, HardState { term: 3, vote: 2, commit: 4 });
     assert_eq!(entries, [entry(3, 1), entry(4, 2), entry(5, 3)]);
     assert_eq!(terms, [Some(1), Some(1), Some(2), Some(3), None]);
+    assert_eq!(log.marks()[&1], LogMark { written: 6, term: 3 }, "one entry was replaced");
     let (state, entries, _) = contents(log, 2);
     assert_eq!(state.start, LogStart { index: 40, term: 6 });
     assert_eq!(entries, [entry(41, 6)]);
@@ -44,7 +45,7 @@ fn make() {
     log.write(batch(1, [(1, 1), (2, 1), (3, 1), (4, 1)]), true).unwrap();
     log.start(2, 40, 6, HardState { term: 6, vote: 1, commit: 40 }).unwrap();
     let mut write = batch(1, [(4, 2), (5, 3)]);
-    write.append(2, vec![entry(41, 6)]);
+    append(&mut write, 2, vec![entry(41, 6)]);
     write.set_hard_state(1, HardState { term: 3, vote: 2, commit: 4 });
     log.compact(1, 2).unwrap();
     log.write(write, true).unwrap();
