@@ -205,11 +205,19 @@ impl Proposer {
                 return Ok(None);
             }
         }
-        if let Some(outcome) = round.engine.outcome(round.storage_id, &request_id)? {
-            answer_all(&write, answer_of(wire::decode(&outcome)?), answers);
-            return Ok(None);
+        match round.engine.outcome(round.storage_id, &request_id) {
+            Ok(None) => Ok(Some(write)),
+            Ok(Some(outcome)) => {
+                answer_all(&write, answer_of(wire::decode(&outcome)?), answers);
+                Ok(None)
+            }
+            Err(error) if error.is_fatal() => Err(error.into()),
+            // Whether it was done already is not known: it must not be done again.
+            Err(error) => {
+                answer_all(&write, Err(PartitionError::Service(internal(&error))), answers);
+                Ok(None)
+            }
         }
-        Ok(Some(write))
     }
 
     fn evaluate<S: Store>(
@@ -430,9 +438,9 @@ struct OpenEntry {
     bytes: usize,
 }
 
-/// One item that can't be read fails the requests for it, not the partition.
+/// What can't be read fails the requests for it, not the node.
 fn internal(error: &EngineError) -> ServiceError {
-    tracing::error!(error = %error, "failed to read an item");
+    tracing::error!(error = error as &dyn std::error::Error, "failed to read an item or an outcome");
     ServiceError::new(ErrorKind::InternalServerError, "Internal server error")
 }
 
