@@ -68,3 +68,63 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> 
     let (value, rest) = postcard::take_from_bytes(body)?;
     if rest.is_empty() { Ok(value) } else { Err(WireError::TrailingBytes(rest.len())) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        operation::{GetOutcome, GetRequest, WriteOutcome},
+        testing,
+    };
+    use cairn_model::{ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey};
+
+    fn call(request: PartitionRequest) -> PartitionCall {
+        PartitionCall { partition: PartitionId([1; 16]), epoch: 3, request }
+    }
+
+    #[test]
+    fn calls_and_answers_are_read_as_they_were_written() {
+        let requests = [testing::put_new(1, "a", 1), testing::add(2, "b", 2), testing::delete(3, "c")];
+        for request in requests.map(PartitionRequest::Write) {
+            let call = call(request);
+            assert_eq!(decode_call(encode_call(&call).unwrap()), Ok(call));
+        }
+        let mut failed = ServiceError::new(ErrorKind::ConditionalCheckFailedException, "failed");
+        failed.item = Some(testing::item("a", 1));
+        let answers: [PartitionAnswer; 5] = [
+            Ok(PartitionOutcome::Write(WriteOutcome { attributes: None, size_before: 1, size_after: 2 })),
+            Ok(PartitionOutcome::Get(GetOutcome {
+                items: vec![None, Some((EncodedItem::encode(&testing::item("a", 1)), 5))],
+            })),
+            Err(PartitionError::Service(failed)),
+            Err(PartitionError::NotLeader { leader: Some(testing::descriptor(1).members[0].clone()) }),
+            Err(PartitionError::EpochMismatch { epoch: 7 }),
+        ];
+        for answer in answers {
+            assert_eq!(decode_answer(encode_answer(&answer)), Ok(answer));
+        }
+    }
+
+    /// The bytes of version 1: routers and storage nodes of neighbouring versions run together.
+    #[test]
+    fn calls_and_answers_of_version_1_stay_readable() {
+        let key = EncodedKey(Bytes::from_static(b"key"));
+        let get = GetRequest { keys: vec![key], projection: None, consistent: true };
+        let mut golden = b"\x01\x2401010101-0101-0101-0101-010101010101".to_vec();
+        golden.extend_from_slice(b"\x03\x01\x01\x03key\x00\x01");
+        assert_eq!(encode_call(&call(PartitionRequest::Get(get))).unwrap(), golden);
+        let overloaded = Err(PartitionError::Overloaded { reason: "full".into() });
+        assert_eq!(encode_answer(&overloaded), b"\x01\x01\x04\x04full".as_slice());
+    }
+
+    #[test]
+    fn what_is_cut_short_or_goes_on_is_refused() {
+        let bytes = encode_call(&call(PartitionRequest::Write(testing::put_new(1, "a", 1)))).unwrap();
+        for end in 0..bytes.len() {
+            assert!(decode_call(&bytes[..end]).is_err(), "cut at {end}");
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert_eq!(decode_call(longer), Err(WireError::TrailingBytes(1)));
+        assert_eq!(decode_call([9]), Err(WireError::UnknownVersion(9)));
+    }
+}
