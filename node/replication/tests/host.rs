@@ -59,10 +59,7 @@ fn definition() -> TableDefinition {
         table_name: "users".into(),
         table_id: TABLE,
         schema_version: 1,
-        key_schema: KeySchema {
-            partition: KeyAttribute { name: "id".into(), scalar_type: ScalarType::S },
-            sort: None,
-        },
+        key_schema: KeySchema { partition: KeyAttribute { name: "id".into(), scalar_type: ScalarType::S }, sort: None },
         billing_mode: BillingMode::PayPerRequest,
         provisioned_throughput: None,
         table_class: None,
