@@ -1,6 +1,6 @@
 //! The thread that runs the machine: it takes what has come, steps it all in, and flushes once.
 
-use super::{OnFatal, Transport, persister::Persister};
+use super::{OnFatal, Transport, gathering::Gathering, persister::Persister};
 use crate::{
     clock::Clock,
     core::{Core, FatalError, Input, Output, ReadPoint},
@@ -20,7 +20,7 @@ use std::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
 
@@ -57,6 +57,7 @@ pub(super) struct Driver<S: Store, L: LogStore> {
     reports: Arc<ArcSwap<Vec<ReplicaReport>>>,
     waiters: HashMap<u64, Waiter>,
     next_token: u64,
+    gathering: Gathering,
     /// Who waits for leadership to be taken over, and until when.
     handing_over: Vec<(u64, oneshot::Sender<()>)>,
     stopping: Option<oneshot::Sender<()>>,
@@ -85,6 +86,7 @@ impl<S: Store, L: LogStore> Driver<S, L> {
             reports,
             waiters: HashMap::new(),
             next_token: 0,
+            gathering: Gathering::default(),
             handing_over: Vec::new(),
             stopping: None,
         }
@@ -108,6 +110,9 @@ impl<S: Store, L: LogStore> Driver<S, L> {
             match self.queue.recv_timeout(Duration::from_millis(wait_ms)) {
                 Ok(command) => {
                     self.take(command);
+                    if let Some(wait) = self.gathering.wait() {
+                        std::thread::sleep(wait);
+                    }
                     for _ in 1..COMMANDS_A_FLUSH {
                         let Ok(command) = self.queue.try_recv() else { break };
                         self.take(command);
@@ -122,8 +127,12 @@ impl<S: Store, L: LogStore> Driver<S, L> {
                 // A thread that stood still does not make up for the ticks it missed.
                 self.next_tick_ms = now.boot_ms + self.tick_ms;
                 self.core.step(Input::Tick, now);
+                self.gathering.ticked();
             }
+            let waiting = self.waiters.len();
+            let begun = monotonic();
             self.flush()?;
+            self.gathering.flushed(waiting - self.waiters.len(), monotonic().saturating_duration_since(begun));
             if ticked {
                 self.reports.store(Arc::new(self.core.replicas()));
                 self.end_hand_over();
@@ -148,7 +157,10 @@ impl<S: Store, L: LogStore> Driver<S, L> {
                 Input::ReadBarrier { token: self.wait(Waiter::Read(answer)), partition, epoch }
             }
             Command::Order { order, answer } => Input::Order { token: self.wait(Waiter::Order(answer)), order: *order },
-            Command::Frame { from, frame } => Input::Frame { from, bytes: frame },
+            Command::Frame { from, frame } => {
+                self.gathering.heard_peer();
+                Input::Frame { from, bytes: frame }
+            }
             Command::Persisted => Input::Persisted,
             Command::HandOver { done } => {
                 // One election timeout: after that Raft gives it up as well.
@@ -216,6 +228,11 @@ impl<S: Store, L: LogStore> Driver<S, L> {
             }
         }
     }
+}
+
+#[allow(clippy::disallowed_methods)] // only for how long to wait, never for what is right
+fn monotonic() -> Instant {
+    Instant::now()
 }
 
 /// Ends the process if the driver's thread panics.

@@ -1,6 +1,7 @@
 //! The machine's driver on a real node: one thread runs it, the others bring requests and take answers.
 
 mod driver;
+mod gathering;
 mod persister;
 
 use crate::{
