@@ -38,14 +38,15 @@ struct AppliedState {
 pub struct Witness {
     leaders: BTreeMap<(PartitionId, u64), (ReplicaId, Life)>,
     applied: BTreeMap<(PartitionId, u64), AppliedState>,
-    /// Of each life: how far it has applied, its term, and whether it leads.
-    last: BTreeMap<(PartitionId, Life), (u64, u64, bool)>,
+    /// Of each replica in each life (another may take its place on its node): how far it has applied, its term, and whether
+    /// it leads.
+    last: BTreeMap<(PartitionId, ReplicaId, Life), (u64, u64, bool)>,
 }
 
 impl Witness {
     /// False if the replica shows what it did when it was last seen.
     pub fn is_news(&self, seen: &Sighting) -> bool {
-        let last = self.last.get(&(seen.partition, seen.life));
+        let last = self.last.get(&(seen.partition, seen.replica, seen.life));
         last != Some(&(seen.applied_index, seen.term, seen.leads))
     }
 
@@ -81,7 +82,7 @@ impl Witness {
 
     fn see_progress(&mut self, seen: &Sighting) -> Result<(), String> {
         let now = (seen.applied_index, seen.term, seen.leads);
-        let before = self.last.insert((seen.partition, seen.life), now).unwrap_or(now);
+        let before = self.last.insert((seen.partition, seen.replica, seen.life), now).unwrap_or(now);
         if now.0 < before.0 || now.1 < before.1 {
             return Err(format!(
                 "replica {:?} went back from (applied index, term, leads) {before:?} to {now:?}",
