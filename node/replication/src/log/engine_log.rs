@@ -10,16 +10,18 @@ use super::{
     check_append, check_range,
     encoding::{Entries, STATE_KEY, StoredEntry, StoredState},
     folder, recovery,
+    synced_rewrites::SyncedRewrites,
     terms::Terms,
 };
 use cairn_engine::{Engine, LogMark, Store};
 use parking_lot::{Mutex, RwLock};
-use raft_engine::{Command, Config, ReadableSize, RecoveryMode};
+use raft_engine::{Command, Config, ReadableSize, RecoveryMode, env::DefaultFileSystem, internals::FilePipeLog};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     panic::AssertUnwindSafe,
     path::Path,
+    sync::Arc,
 };
 
 const FILE_BYTES: u64 = 16 << 20;
@@ -29,8 +31,10 @@ const REWRITE_BYTES_MAX: u64 = 32 << 20;
 const RECOVERY_BLOCK_BYTES: u64 = 64 << 10;
 const RECOVERY_THREADS: usize = 2;
 
+type LogFiles = raft_engine::Engine<SyncedRewrites, FilePipeLog<SyncedRewrites>>;
+
 pub struct EngineLog {
-    files: raft_engine::Engine,
+    files: LogFiles,
     reader: Reader,
     logs: RwLock<BTreeMap<u64, Log>>,
     /// Held by whoever writes. Taken before `logs`.
@@ -87,7 +91,8 @@ impl EngineLog {
         if let Some(SetAside { path, reason }) = &set_aside {
             tracing::error!(kept_in = %path.display(), reason, "the log is damaged and was set aside; its replicas must be replaced");
         }
-        let opened = guarded(|| raft_engine::Engine::open(config(path)));
+        let opened =
+            guarded(|| LogFiles::open_with_file_system(config(path), Arc::new(SyncedRewrites(DefaultFileSystem))));
         let files = opened.map_err(|source| LogError::Open { path: path.to_owned(), source })?;
         let reader = Reader::new();
         let mut logs = BTreeMap::new();
@@ -306,7 +311,7 @@ impl Log {
 
     /// What the files hold of a log. Entries that were cut may be back: raft-engine forgets that it was told with the
     /// file it was told in.
-    fn read(files: &raft_engine::Engine, log_id: u64, mark: Option<&LogMark>, waiting: &mut Waiting) -> Self {
+    fn read(files: &LogFiles, log_id: u64, mark: Option<&LogMark>, waiting: &mut Waiting) -> Self {
         match Self::try_read(files, log_id, waiting) {
             Ok(mut log) => {
                 log.mark = log.extent();
@@ -317,7 +322,7 @@ impl Log {
         }
     }
 
-    fn try_read(files: &raft_engine::Engine, log_id: u64, waiting: &mut Waiting) -> Result<Self, String> {
+    fn try_read(files: &LogFiles, log_id: u64, waiting: &mut Waiting) -> Result<Self, String> {
         let stored = files.get(log_id, STATE_KEY).ok_or("its state is missing")?;
         let StoredState { start, hard_state, replaced } = StoredState::decode(&stored).ok_or("its state is damaged")?;
         let mut log = Self { replaced, ..Self::new(LogState { start, last_index: start.index, hard_state }) };

@@ -12,6 +12,7 @@ mod file_scan;
 mod folder;
 mod memory_log;
 mod recovery;
+mod synced_rewrites;
 mod terms;
 
 pub use batch::{LogBatch, LogWrite};
