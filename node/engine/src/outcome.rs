@@ -28,10 +28,11 @@ use std::{
     ops::Bound,
 };
 
-/// Outcomes kept for a partition. The limits are part of the replicated state: change them only with a format version.
-pub const OUTCOME_COUNT_MAX: u64 = 32_768;
+/// Outcomes kept for a partition: at 25,000 writes a second those of the last ten seconds, which is how long a router
+/// goes on trying. The limits are part of the replicated state: change them only with a format version.
+pub const OUTCOME_COUNT_MAX: u64 = 262_144;
 /// Bytes of outcomes kept for a partition.
-pub const OUTCOME_BYTES_MAX: u64 = 8 * 1024 * 1024;
+pub const OUTCOME_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Age, by entry time, up to which an outcome is kept for a partition.
 pub const OUTCOME_AGE_MS_MAX: u64 = 5 * 60 * 1000;
 
