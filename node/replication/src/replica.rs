@@ -56,6 +56,8 @@ pub(crate) struct Replica<L: LogStore> {
     pub(crate) clock_agrees: bool,
     /// It applied its own removal, or was told of it.
     pub(crate) removed: bool,
+    /// It has caught up since it was started or got a snapshot: before that, what it holds may be hours old.
+    current: bool,
     pub(crate) view_changed: bool,
 }
 
@@ -121,6 +123,7 @@ impl<L: LogStore> Replica<L> {
             leader: LeaderContact::default(),
             clock_agrees: false,
             removed: false,
+            current: false,
             view_changed: true,
         })
     }
@@ -204,6 +207,18 @@ impl<L: LogStore> Replica<L> {
                     && self.leader.term == self.raft.raft.term
                     && self.leader.messages >= 2
                     && self.state.applied.index >= self.leader.commit))
+    }
+
+    /// Whether an eventually consistent read may be served from here.
+    pub(crate) fn is_current(&self) -> bool {
+        self.current
+    }
+
+    pub(crate) fn follow_currency(&mut self) {
+        if !self.current && self.caught_up() {
+            self.current = true;
+            self.view_changed = true;
+        }
     }
 
     /// Begins or ends to evaluate, as Raft has it. Gives answers of those who can't be served here any more.
@@ -362,6 +377,7 @@ impl<L: LogStore> Replica<L> {
         };
         let position = self.applied_position();
         self.raft.mut_store().restart(log_id, position, conf_state);
+        self.current = false;
         self.view_changed = true;
     }
 

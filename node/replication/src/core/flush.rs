@@ -312,6 +312,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
                     }
                 });
             }
+            replica.follow_currency();
             view_changed |= replica.view_changed;
             let evaluates_more = replica.evaluates() && replica.proposer.is_ready() && replica.clock_agrees;
             let asks_more = replica.leads() && replica.reads.has_new();

@@ -232,6 +232,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
             _ => {
                 let result = match self.serving(partition, epoch) {
                     Err(error) => Err(error),
+                    Ok(replica) if !replica.is_current() => Err(replica.not_leader()),
                     Ok(replica) => {
                         let point = read_point(replica);
                         serve_read(&self.engine, &point, &request)

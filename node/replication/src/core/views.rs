@@ -15,6 +15,8 @@ pub struct ReplicaView {
     pub point: ReadPoint,
     /// The replica that leads, if known.
     pub leader: Option<Member>,
+    /// Eventually consistent reads may be served from here.
+    pub is_current: bool,
     /// This replica is the only voter and leads: what it has applied is all that was acknowledged.
     pub reads_alone: bool,
 }
@@ -29,6 +31,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 let view = ReplicaView {
                     point: read_point(replica),
                     leader: replica.leader(),
+                    is_current: replica.is_current(),
                     reads_alone: replica.reads_alone(),
                 };
                 views.insert(*id, view);

@@ -141,6 +141,9 @@ impl<S: Store> Host<S> {
         if known != epoch {
             return Err(PartitionError::EpochMismatch { epoch: known });
         }
+        if !consistent && !view.is_current {
+            return Err(PartitionError::NotLeader { leader: view.leader.clone() });
+        }
         Ok((!consistent || view.reads_alone).then(|| view.point.clone()))
     }
 

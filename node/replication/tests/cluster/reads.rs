@@ -37,6 +37,31 @@ fn a_consistent_read_sees_every_write_acknowledged_before_it() {
 }
 
 #[test]
+fn an_eventually_consistent_read_is_not_served_by_a_replica_that_has_just_come_back() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    cluster.write(0, put(1, "a", 1));
+    cluster.ticks(5);
+    cluster.crash(2);
+    cluster.write(0, put(2, "a", 2));
+    cluster.start(2);
+    let refused = cluster.ask(2, get("a", false));
+    assert!(matches!(refused, Some(Err(PartitionError::NotLeader { .. }))), "{refused:?}");
+    cluster.ticks(10);
+    assert_eq!(cluster.peek(2, "a"), Some(item("a", 2)));
+}
+
+#[test]
+fn a_replica_without_a_leader_goes_on_serving_eventually_consistent_reads() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    cluster.write(0, put(1, "a", 1));
+    cluster.ticks(5);
+    cluster.crash(0);
+    cluster.crash(1);
+    cluster.ticks(100);
+    assert_eq!(cluster.peek(2, "a"), Some(item("a", 1)));
+}
+
+#[test]
 fn a_page_ends_with_its_limit_and_names_its_last_key() {
     let mut cluster = Cluster::with_partition(1, 1);
     for n in 0..5 {
