@@ -105,10 +105,6 @@ impl Routes {
         Self { tables }
     }
 
-    pub fn table(&self, id: TableId) -> Option<&KnownTable> {
-        self.tables.get(&id)
-    }
-
     pub fn tables(&self) -> impl Iterator<Item = &KnownTable> {
         self.tables.values()
     }
@@ -244,7 +240,7 @@ mod tests {
             let routes = Routes::from_reports(&nodes);
             let route = routes.find(TABLE, b"x").unwrap();
             assert_eq!((route.descriptor.epoch, route.leader), (2, Some(ReplicaId(3))));
-            let table = routes.table(TABLE).unwrap();
+            let table = routes.tables().next().unwrap();
             assert_eq!((table.definition.schema_version, table.item_count, table.size_bytes), (2, 20, 200));
         }
     }
