@@ -97,6 +97,8 @@ impl TableSpec {
             table_class: self.table_class,
             deletion_protection_enabled: self.deletion_protection_enabled.unwrap_or_default(),
             creation_time_ms: birth.creation_time_ms,
+            continuous_backups: None,
+            restored_from: None,
         })
     }
 
@@ -224,6 +226,8 @@ mod tests {
             table_class: None,
             deletion_protection_enabled: true,
             creation_time_ms: 1_000,
+            continuous_backups: None,
+            restored_from: None,
         }
     }
 

@@ -46,6 +46,8 @@ impl NewTable {
             table_class: self.table_class,
             deletion_protection_enabled: self.deletion_protection_enabled,
             creation_time_ms,
+            continuous_backups: None,
+            restored_from: None,
         }
     }
 }

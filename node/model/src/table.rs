@@ -67,6 +67,34 @@ pub struct TableDefinition {
     pub deletion_protection_enabled: bool,
     /// Milliseconds since the Unix epoch.
     pub creation_time_ms: u64,
+    /// Present while point-in-time recovery is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continuous_backups: Option<ContinuousBackups>,
+    /// Where the table's first data came from, if it was restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_from: Option<RestoredFrom>,
+}
+
+/// Point-in-time recovery, while it is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContinuousBackups {
+    /// 1 to 35.
+    pub recovery_period_days: u16,
+    /// Since when it is on without a break; milliseconds since the Unix epoch.
+    pub enabled_at_ms: u64,
+}
+
+/// What a table was restored from: a backup, or another table at a point in time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoredFrom {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_backup_arn: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_table_arn: Option<String>,
+    /// The moment that was restored; milliseconds since the Unix epoch.
+    pub restore_time_ms: u64,
 }
 
 /// The life of a table, in DynamoDB's words.

@@ -54,6 +54,8 @@ impl Catalog for MemoryCatalog {
                 table_class: table.table_class,
                 deletion_protection_enabled: table.deletion_protection_enabled,
                 creation_time_ms: 1_700_000_000_123,
+                continuous_backups: None,
+                restored_from: None,
             },
         });
         tables.insert((account.to_owned(), table.table_name), view.clone());

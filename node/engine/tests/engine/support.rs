@@ -47,6 +47,8 @@ pub(crate) fn definition(n: u8) -> TableDefinition {
         table_class: None,
         deletion_protection_enabled: false,
         creation_time_ms: 1_700_000_000_000,
+        continuous_backups: None,
+        restored_from: None,
     }
 }
 

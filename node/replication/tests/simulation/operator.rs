@@ -33,6 +33,8 @@ pub fn definition(table: usize) -> TableDefinition {
         table_class: None,
         deletion_protection_enabled: false,
         creation_time_ms: 1_790_000_000_000,
+        continuous_backups: None,
+        restored_from: None,
     }
 }
 

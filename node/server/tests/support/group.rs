@@ -206,6 +206,8 @@ fn definition(table_id: TableId) -> TableDefinition {
         table_class: None,
         deletion_protection_enabled: false,
         creation_time_ms: 0,
+        continuous_backups: None,
+        restored_from: None,
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) fn definition() -> TableDefinition {
         table_class: None,
         deletion_protection_enabled: false,
         creation_time_ms: 1_000,
+        continuous_backups: None,
+        restored_from: None,
     }
 }
 

@@ -104,6 +104,8 @@ fn record(n: u64, storage_id: u64, log_id: u64) -> ReplicaRecord {
             table_class: None,
             deletion_protection_enabled: false,
             creation_time_ms: 0,
+            continuous_backups: None,
+            restored_from: None,
         },
         applied: Applied::default(),
         damaged: None,
