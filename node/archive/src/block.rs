@@ -1,0 +1,1 @@
+//! Records in compressed, checksummed blocks: what segments and snapshots consist of behind their headers.

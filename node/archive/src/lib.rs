@@ -1,0 +1,32 @@
+//! Backups and point-in-time recovery: what lies in the bucket, how it gets there, and how a table comes back from it.
+//!
+//! [`Shipper`] brings the committed log and snapshots of a node's partitions into a [`Bucket`]; [`backup`] keeps whole
+//! copies of tables; [`restore`] finds and reads what a new table is made of. The archive knows log entries and
+//! snapshots as bytes: what they mean is the business of the packages around it, which it meets in [`Source`] and
+//! [`RestoreSink`](restore::RestoreSink).
+
+pub mod backup;
+mod block;
+mod bucket;
+mod config;
+mod document;
+mod error;
+mod layout;
+mod manifest;
+mod metrics;
+pub mod restore;
+mod segment;
+mod shipper;
+mod snapshot;
+mod source;
+pub mod table;
+mod window;
+
+pub use bucket::Bucket;
+pub use config::ArchiveConfig;
+pub use error::ArchiveError;
+pub use layout::TablePath;
+pub use metrics::Metrics;
+pub use shipper::{Shipper, ShipperOptions};
+pub use source::{Claim, Source, SourceError, SourcePartition, SourceSnapshot};
+pub use window::{Recovery, Window};

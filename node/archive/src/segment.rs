@@ -1,0 +1,1 @@
+//! A sealed run of log entries.
