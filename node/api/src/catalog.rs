@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use cairn_model::{
     KeySchema, ServiceError, TableDefinition,
     ids::TableId,
-    table::{BillingMode, ProvisionedThroughput, TableClass, TableStatus},
+    table::{BillingMode, ContinuousBackups, ProvisionedThroughput, TableClass, TableStatus},
 };
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ impl NewTable {
     }
 }
 
-/// What an UpdateTable changes; a field not given stays as it is.
+/// What an UpdateTable or an UpdateContinuousBackups changes; a field not given stays as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TableUpdate {
     pub billing_mode: Option<BillingMode>,
@@ -60,11 +60,25 @@ pub struct TableUpdate {
     pub provisioned_throughput: Option<ProvisionedThroughput>,
     pub table_class: Option<TableClass>,
     pub deletion_protection_enabled: Option<bool>,
+    pub recovery: Option<RecoveryUpdate>,
+}
+
+/// Point-in-time recovery, as it is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecoveryUpdate {
+    Off,
+    On {
+        /// 1 to 35.
+        period_days: u16,
+    },
 }
 
 impl TableUpdate {
-    /// Changes the definition accordingly; a table on demand has no throughput. The version is the catalog's to raise.
-    pub fn apply(self, definition: &mut TableDefinition) {
+    /// Changes the definition accordingly; a table on demand has no throughput, and recovery that was on stays on
+    /// since when it was. The version is the catalog's to raise.
+    ///
+    /// `now_ms`: milliseconds since the Unix epoch.
+    pub fn apply(self, definition: &mut TableDefinition, now_ms: u64) {
         if let Some(mode) = self.billing_mode {
             definition.billing_mode = mode;
         }
@@ -79,6 +93,15 @@ impl TableUpdate {
         }
         if let Some(protected) = self.deletion_protection_enabled {
             definition.deletion_protection_enabled = protected;
+        }
+        match self.recovery {
+            None => {}
+            Some(RecoveryUpdate::Off) => definition.continuous_backups = None,
+            Some(RecoveryUpdate::On { period_days }) => {
+                let enabled_at_ms = definition.continuous_backups.map_or(now_ms, |backups| backups.enabled_at_ms);
+                definition.continuous_backups =
+                    Some(ContinuousBackups { recovery_period_days: period_days, enabled_at_ms });
+            }
         }
     }
 }

@@ -1,8 +1,10 @@
 //! DynamoDB's front door: HTTP, signatures, the JSON protocol and the operations, down to one request a partition.
 //!
-//! Tables, partitions and access keys are behind the traits [`Catalog`], [`Partitions`] and [`Credentials`]; nothing
-//! here knows of replicas, disks or Kubernetes.
+//! Tables, partitions, backups and access keys are behind the traits [`Catalog`], [`Partitions`], [`Backups`] and
+//! [`Credentials`]; nothing here knows of replicas, disks, buckets or Kubernetes.
 
+pub mod arn;
+pub mod backups;
 mod capacity;
 pub mod catalog;
 pub mod credentials;
@@ -19,7 +21,8 @@ mod service;
 mod sigv4;
 mod validation;
 
-pub use catalog::{Catalog, NewTable, TableUpdate, TableView};
+pub use backups::Backups;
+pub use catalog::{Catalog, NewTable, RecoveryUpdate, TableUpdate, TableView};
 pub use credentials::{AccessKey, Authentication, Credentials};
 pub use environment::Environment;
 pub use http::listener::serve;

@@ -1,7 +1,7 @@
 //! The service: from an HTTP request to an operation and back.
 
 use crate::{
-    Authentication, Catalog, Environment, Partitions, errors,
+    Authentication, Backups, Catalog, Environment, Partitions, errors,
     http::{
         body::{self, BodyBudget, BodyError},
         reply::{Reply, ReplyStyle, plain},
@@ -65,6 +65,8 @@ impl ApiConfig {
 pub struct Backends {
     pub catalog: Arc<dyn Catalog>,
     pub partitions: Arc<dyn Partitions>,
+    /// None where no backups are kept.
+    pub backups: Option<Arc<dyn Backups>>,
     pub authentication: Authentication,
     pub environment: Arc<dyn Environment>,
 }
@@ -177,6 +179,7 @@ impl Api {
         let call = Call {
             catalog: self.backends.catalog.as_ref(),
             partitions: self.backends.partitions.as_ref(),
+            backups: self.backends.backups.as_deref(),
             host: host(&parts.headers),
             account: claim.account(),
             body: content,

@@ -37,6 +37,14 @@ pub enum ErrorKind {
     IncompleteSignatureException,
     RequestEntityTooLarge,
     ServiceUnavailable,
+    TableNotFoundException,
+    TableAlreadyExistsException,
+    TableInUseException,
+    BackupNotFoundException,
+    BackupInUseException,
+    ContinuousBackupsUnavailableException,
+    PointInTimeRecoveryUnavailableException,
+    InvalidRestoreTimeException,
 }
 
 impl ServiceError {

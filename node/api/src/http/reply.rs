@@ -140,6 +140,14 @@ pub(crate) fn type_name(kind: ErrorKind) -> &'static str {
         ErrorKind::IncompleteSignatureException => "IncompleteSignatureException",
         ErrorKind::RequestEntityTooLarge => "RequestEntityTooLarge",
         ErrorKind::ServiceUnavailable => "ServiceUnavailable",
+        ErrorKind::TableNotFoundException => "TableNotFoundException",
+        ErrorKind::TableAlreadyExistsException => "TableAlreadyExistsException",
+        ErrorKind::TableInUseException => "TableInUseException",
+        ErrorKind::BackupNotFoundException => "BackupNotFoundException",
+        ErrorKind::BackupInUseException => "BackupInUseException",
+        ErrorKind::ContinuousBackupsUnavailableException => "ContinuousBackupsUnavailableException",
+        ErrorKind::PointInTimeRecoveryUnavailableException => "PointInTimeRecoveryUnavailableException",
+        ErrorKind::InvalidRestoreTimeException => "InvalidRestoreTimeException",
     }
 }
 

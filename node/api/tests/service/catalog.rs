@@ -1,11 +1,12 @@
 //! A catalog in memory, whose tables are ACTIVE at once.
 
+use crate::client::NOW_MS;
 use async_trait::async_trait;
 use cairn_api::{Catalog, NewTable, TableUpdate, TableView, errors};
 use cairn_model::{
     ServiceError, TableDefinition,
     ids::TableId,
-    table::{BillingMode, TableStatus},
+    table::TableStatus,
 };
 use std::{
     collections::BTreeMap,
@@ -72,15 +73,7 @@ impl Catalog for MemoryCatalog {
         let table =
             tables.get_mut(&(account.to_owned(), name.to_owned())).ok_or_else(|| errors::table_not_found(name))?;
         let mut view = (**table).clone();
-        let definition = &mut view.definition;
-        definition.billing_mode = update.billing_mode.unwrap_or(definition.billing_mode);
-        definition.provisioned_throughput = match definition.billing_mode {
-            BillingMode::PayPerRequest => None,
-            BillingMode::Provisioned => update.provisioned_throughput.or(definition.provisioned_throughput),
-        };
-        definition.table_class = update.table_class.or(definition.table_class);
-        definition.deletion_protection_enabled =
-            update.deletion_protection_enabled.unwrap_or(definition.deletion_protection_enabled);
+        update.apply(&mut view.definition, NOW_MS);
         *table = Arc::new(view);
         Ok(table.clone())
     }

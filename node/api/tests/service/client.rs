@@ -89,6 +89,7 @@ impl Service {
         let backends = Backends {
             catalog: catalog.clone(),
             partitions: partitions.clone(),
+            backups: None,
             authentication,
             environment: Arc::new(FixedEnvironment(AtomicU64::new(1))),
         };

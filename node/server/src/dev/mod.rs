@@ -84,6 +84,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let backends = Backends {
         catalog: tables.clone(),
         partitions: tables,
+        backups: None,
         authentication,
         environment: Arc::new(SystemEnvironment),
     };

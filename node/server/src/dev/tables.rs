@@ -185,7 +185,7 @@ impl Catalog for LocalTables {
             self.partition(table.definition.table_id).ok_or_else(|| errors::table_not_found(name))?;
         let mut definition = table.definition.clone();
         definition.schema_version += 1;
-        update.apply(&mut definition);
+        update.apply(&mut definition, environment::wall_ms());
         self.order(Order::UpdateDefinition { partition_id, definition }).await?;
         self.refresh();
         let updated = self.existing(name)?;

@@ -2,6 +2,7 @@
 //! `cairn-api`, never by force.
 
 use super::tables::Tables;
+use crate::environment;
 use async_trait::async_trait;
 use cairn_api::{Catalog, NewTable, TableUpdate, TableView, errors};
 use cairn_crds::{Table, TableSpec, resource_name};
@@ -119,7 +120,7 @@ impl Catalog for KubernetesCatalog {
             return Err(errors::table_in_use(name));
         }
         let mut definition = view.definition.clone();
-        update.apply(&mut definition);
+        update.apply(&mut definition, environment::wall_ms());
         let mut spec = resource.spec.clone();
         spec.update_from_definition(&definition);
         let mut table = manifest(account, &resource.name_any(), spec);

@@ -93,6 +93,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let backends = Backends {
         catalog: Arc::new(KubernetesCatalog::new(kubernetes, tables, arguments.api_writes)),
         partitions: Arc::new(partitions::RemotePartitions::new(client, nodes, arguments.zone)),
+        backups: None,
         authentication: Authentication::Verify(fleet),
         environment: Arc::new(SystemEnvironment),
     };

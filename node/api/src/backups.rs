@@ -1,0 +1,226 @@
+//! What this package asks of whoever keeps backups: those made on demand, and the log from which a table is restored
+//! to a point in time. Where they lie (a folder, a bucket) is the implementor's business.
+
+use crate::{catalog::TableView, errors};
+use async_trait::async_trait;
+use cairn_model::{
+    ServiceError, TableDefinition,
+    ids::TableId,
+    table::{BillingMode, ProvisionedThroughput, RestoredFrom},
+};
+use std::sync::Arc;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackupStatus {
+    Creating,
+    Available,
+    Deleted,
+}
+
+/// Who made a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackupType {
+    /// A CreateBackup.
+    User,
+    /// What a deleted table leaves that had point-in-time recovery: `NAME$DeletedTableBackup`.
+    System,
+}
+
+/// `BackupDetails`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupDetails {
+    /// As [`crate::arn::BackupArn`] writes it.
+    pub arn: String,
+    pub name: String,
+    /// 0 while it is not known yet.
+    pub size_bytes: u64,
+    pub status: BackupStatus,
+    pub backup_type: BackupType,
+    /// When it was asked for; milliseconds since the Unix epoch.
+    pub creation_time_ms: u64,
+    /// When it goes by itself, as those of the system do; milliseconds since the Unix epoch.
+    pub expiry_time_ms: Option<u64>,
+}
+
+/// A backup and the table it was made of, as the table was then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackupDescription {
+    pub details: BackupDetails,
+    pub table: TableDefinition,
+    pub table_arn: String,
+    pub item_count: u64,
+    /// In DynamoDB's bytes.
+    pub table_size_bytes: u64,
+}
+
+/// A backup as ListBackups shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupSummary {
+    pub details: BackupDetails,
+    pub table_name: String,
+    pub table_id: TableId,
+    pub table_arn: String,
+}
+
+/// Which backups ListBackups asks for; a field not given asks for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackupFilter {
+    pub table_name: Option<String>,
+    pub backup_type: Option<BackupType>,
+    /// Inclusive; milliseconds since the Unix epoch.
+    pub created_from_ms: Option<u64>,
+    /// Exclusive; milliseconds since the Unix epoch.
+    pub created_before_ms: Option<u64>,
+}
+
+impl BackupFilter {
+    pub fn matches(&self, backup: &BackupSummary) -> bool {
+        let created_ms = backup.details.creation_time_ms;
+        self.table_name.as_ref().is_none_or(|name| *name == backup.table_name)
+            && self.backup_type.is_none_or(|wanted| wanted == backup.details.backup_type)
+            && self.created_from_ms.is_none_or(|from| created_ms >= from)
+            && self.created_before_ms.is_none_or(|before| created_ms < before)
+    }
+}
+
+/// One page of ListBackups.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackupPage {
+    pub backups: Vec<BackupSummary>,
+    /// Whether there are more after the last of these.
+    pub more: bool,
+}
+
+/// The times a table can be restored to, both inclusive; milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestorableWindow {
+    pub earliest_ms: u64,
+    pub latest_ms: u64,
+}
+
+/// Whose past is restored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RestoreSource<'a> {
+    /// A table that is there and has point-in-time recovery on.
+    Table(&'a TableView),
+    /// The name of one that the catalog does not have: deleted, or never there.
+    Absent(&'a str),
+}
+
+/// The moment that is restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestoreTime {
+    Latest,
+    /// Milliseconds since the Unix epoch.
+    Millis(u64),
+}
+
+/// The table that a restore makes: its name, and what it has otherwise than its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestoreTarget {
+    pub table_name: String,
+    pub billing_mode: Option<BillingMode>,
+    pub provisioned_throughput: Option<ProvisionedThroughput>,
+}
+
+impl RestoreTarget {
+    /// The first version of the new table's definition. Of its source it has the keys, the billing mode and the
+    /// throughput; table class, deletion protection and point-in-time recovery don't come along, as in DynamoDB.
+    pub fn into_definition(
+        self,
+        source: &TableDefinition,
+        table_id: TableId,
+        creation_time_ms: u64,
+        restored_from: RestoredFrom,
+    ) -> Result<TableDefinition, ServiceError> {
+        let (billing_mode, provisioned_throughput) = self.billing(source)?;
+        Ok(TableDefinition {
+            account: source.account.clone(),
+            table_name: self.table_name,
+            table_id,
+            schema_version: 1,
+            key_schema: source.key_schema.clone(),
+            billing_mode,
+            provisioned_throughput,
+            table_class: None,
+            deletion_protection_enabled: false,
+            creation_time_ms,
+            continuous_backups: None,
+            restored_from: Some(restored_from),
+        })
+    }
+
+    /// What the new table is billed by; an error where the overrides don't go with what the source has.
+    pub(crate) fn billing(
+        &self,
+        source: &TableDefinition,
+    ) -> Result<(BillingMode, Option<ProvisionedThroughput>), ServiceError> {
+        let mode = self.billing_mode.unwrap_or(source.billing_mode);
+        match (mode, self.provisioned_throughput.or(source.provisioned_throughput)) {
+            (BillingMode::PayPerRequest, _) if self.provisioned_throughput.is_some() => {
+                Err(errors::throughput_override_on_demand())
+            }
+            (BillingMode::PayPerRequest, _) => Ok((mode, None)),
+            (BillingMode::Provisioned, None) => Err(errors::throughput_override_missing()),
+            (BillingMode::Provisioned, throughput) => Ok((mode, throughput)),
+        }
+    }
+}
+
+/// Who keeps the backups.
+///
+/// The account of a table is in its definition. What can race is the implementor's to check, whatever was checked
+/// before the call; [`crate::errors`] has the texts. An operation returns in far less than a request may take
+/// ([`crate::ApiConfig::operation_timeout`]): what takes long goes on after it, as CREATING.
+#[async_trait]
+pub trait Backups: Send + Sync {
+    /// Whether this table's backups are kept anywhere. From memory, without waiting.
+    fn covers(&self, table: &TableView) -> bool;
+
+    /// Begins a backup of what the table holds now: CREATING or AVAILABLE already. Its name need not be its own.
+    async fn create_backup(&self, table: &TableView, name: &str) -> Result<BackupDetails, ServiceError>;
+
+    /// `BackupNotFoundException` where the account has no such backup.
+    async fn describe_backup(&self, account: &str, arn: &str) -> Result<BackupDescription, ServiceError>;
+
+    /// At most `limit` (1 to 100) of the account's backups, in ascending order of their ids (the last part of their
+    /// ARNs), from the first whose id is above that of `exclusive_start_arn`, which need not be there any more.
+    async fn list_backups(
+        &self,
+        account: &str,
+        filter: &BackupFilter,
+        limit: usize,
+        exclusive_start_arn: Option<&str>,
+    ) -> Result<BackupPage, ServiceError>;
+
+    /// The backup as it was, DELETED. `BackupNotFoundException` where the account has no such backup,
+    /// `BackupInUseException` while it is being made or restored from.
+    async fn delete_backup(&self, account: &str, arn: &str) -> Result<BackupDescription, ServiceError>;
+
+    /// The times this table, whose recovery is on, can be restored to; none while there is no such time yet.
+    async fn restorable_window(&self, table: &TableView) -> Result<Option<RestorableWindow>, ServiceError>;
+
+    /// Begins to make a table of a backup; the table as it is after the call, CREATING.
+    ///
+    /// `BackupNotFoundException` where the account has no such backup, `BackupInUseException` while it is being made
+    /// or deleted, `TableAlreadyExistsException` or `TableInUseException` where the new table's name is taken.
+    async fn restore_from_backup(
+        &self,
+        account: &str,
+        arn: &str,
+        target: RestoreTarget,
+    ) -> Result<Arc<TableView>, ServiceError>;
+
+    /// Begins to make a table of what another held at that time; the new table as it is after the call, CREATING.
+    ///
+    /// `TableNotFoundException` for an absent source that is not known from before, `InvalidRestoreTimeException` for
+    /// a time outside the restorable window, `TableAlreadyExistsException` or `TableInUseException` where the new
+    /// table's name is taken: looked for in this order.
+    async fn restore_to_point_in_time(
+        &self,
+        account: &str,
+        source: RestoreSource<'_>,
+        time: RestoreTime,
+        target: RestoreTarget,
+    ) -> Result<Arc<TableView>, ServiceError>;
+}
