@@ -127,6 +127,11 @@ pub(crate) fn transplanted(storage_id: u64, from_index: &[u8]) -> Bytes {
     key.freeze()
 }
 
+/// Whether a key, from its index onwards, is an item's.
+pub(crate) fn is_item(from_index: &[u8]) -> bool {
+    from_index.first() == Some(&BASE_TABLE)
+}
+
 /// Whether a key, from its index onwards, may come with a snapshot.
 pub(crate) fn is_replicated(from_index: &[u8]) -> bool {
     match from_index {

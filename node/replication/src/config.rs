@@ -31,6 +31,12 @@ pub struct CoreConfig {
     pub appends_in_flight_max: usize,
     /// Applied entries that stay in the log for followers that are behind; past that they get a snapshot.
     pub log_entries_kept: u64,
+    /// Bytes of them.
+    pub log_bytes_kept: u64,
+    /// Set where an archive takes the log of tables with continuous backups: entries that it does not have yet are kept.
+    pub has_archive: bool,
+    /// Bytes of a partition's log that are kept for the archive, past which they go all the same.
+    pub log_bytes_held: u64,
     /// The engine is persisted when this many bytes have been applied since it was last, or this much time has passed.
     pub persist_bytes: u64,
     pub persist_interval_ms: u64,
@@ -64,6 +70,9 @@ impl CoreConfig {
             append_bytes_max: 1 << 20,
             appends_in_flight_max: 64,
             log_entries_kept: 4_096,
+            log_bytes_kept: 64 << 20,
+            has_archive: false,
+            log_bytes_held: 1 << 30,
             persist_bytes: 32 << 20,
             persist_interval_ms: 10_000,
             snapshots_out_max: 4,

@@ -139,6 +139,12 @@ impl Entry {
         Ok(out)
     }
 
+    /// The entry time, read off the header; none of an entry without one.
+    pub(crate) fn time_of(payload: &[u8]) -> Option<Timestamp> {
+        let time = payload.first().filter(|version| **version == VERSION).and_then(|_| payload.get(34..42))?;
+        Some(Timestamp(u64::from_le_bytes(time.try_into().ok()?)))
+    }
+
     /// Slices into `payload`; nothing is copied of a write.
     pub(crate) fn decode(mut payload: Bytes) -> Result<Self, EntryError> {
         let version = *payload.first().ok_or(EntryError::Damaged("it is empty"))?;

@@ -15,6 +15,7 @@ mod evaluate;
 mod frame;
 pub mod host;
 pub mod log;
+mod log_sizes;
 mod membership;
 pub mod metrics;
 pub mod operation;
@@ -25,6 +26,7 @@ mod raft_types;
 pub mod read;
 mod reads;
 mod replica;
+pub mod restore;
 mod storage;
 #[cfg(test)]
 mod testing;

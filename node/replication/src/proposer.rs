@@ -126,6 +126,11 @@ impl Proposer {
         self.draining = false;
     }
 
+    /// Stamps nothing at or below this time any more, while it leads.
+    pub(crate) fn close_time(&mut self, time: Timestamp) {
+        self.last_time = self.last_time.max(time);
+    }
+
     /// Takes a write in; gives the answer if there is no room.
     pub(crate) fn enqueue(&mut self, token: u64, request: WriteRequest, deadline_ms: u64) -> Option<Answer> {
         if self.waiting() >= self.limits.waiting_max {

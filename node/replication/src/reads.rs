@@ -1,11 +1,13 @@
 //! Strongly consistent reads that wait: for proof that this replica leads, then for what was committed by then.
 
-use crate::operation::PartitionRequest;
+use crate::{core::Claim, operation::PartitionRequest};
 
 #[derive(Debug)]
 pub(crate) struct PendingRead {
     pub(crate) token: u64,
     pub(crate) kind: ReadKind,
+    /// Not to be served before this index is applied, whatever is proved.
+    applied_min: u64,
     deadline_ms: u64,
     stage: Stage,
 }
@@ -15,6 +17,8 @@ pub(crate) enum ReadKind {
     /// The driver reads by itself.
     Barrier,
     Request(Box<PartitionRequest>),
+    /// The time was closed, and waits to become a claim.
+    Close(Claim),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +47,8 @@ impl Reads {
     }
 
     pub(crate) fn push(&mut self, token: u64, kind: ReadKind, deadline_ms: u64) {
-        self.pending.push(PendingRead { token, kind, deadline_ms, stage: Stage::New });
+        let applied_min = if let ReadKind::Close(claim) = &kind { claim.index } else { 0 };
+        self.pending.push(PendingRead { token, kind, applied_min, deadline_ms, stage: Stage::New });
     }
 
     /// Whether a read waits for a read index that has not been asked for.
@@ -71,7 +76,7 @@ impl Reads {
 
     /// The reads that may be served at this applied index.
     pub(crate) fn take_ready(&mut self, applied_index: u64) -> Vec<PendingRead> {
-        self.take(|read| matches!(read.stage, Stage::Proved(index) if index <= applied_index))
+        self.take(|read| matches!(read.stage, Stage::Proved(index) if index.max(read.applied_min) <= applied_index))
     }
 
     pub(crate) fn take_expired(&mut self, boot_ms: u64) -> Vec<PendingRead> {

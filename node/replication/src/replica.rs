@@ -58,6 +58,8 @@ pub(crate) struct Replica<L: LogStore> {
     pub(crate) removed: bool,
     /// It has caught up since it was started or got a snapshot: before that, what it holds may be hours old.
     current: bool,
+    /// The archive has all entries up to this one.
+    pub(crate) archived: u64,
     pub(crate) view_changed: bool,
 }
 
@@ -124,6 +126,7 @@ impl<L: LogStore> Replica<L> {
             clock_agrees: false,
             removed: false,
             current: false,
+            archived: 0,
             view_changed: true,
         })
     }

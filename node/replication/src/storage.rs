@@ -5,6 +5,7 @@
 
 use crate::{
     log::{HardState, LogEntry, LogStore},
+    log_sizes::LogSizes,
     raft_types,
 };
 use raft::{
@@ -38,6 +39,7 @@ pub(crate) struct ReplicaLog<L> {
     applied: Position,
     cache: VecDeque<LogEntry>,
     cache_bytes: usize,
+    sizes: LogSizes,
     last_index_at_tick: u64,
 }
 
@@ -61,6 +63,7 @@ impl<L: LogStore> ReplicaLog<L> {
             applied,
             cache: VecDeque::new(),
             cache_bytes: 0,
+            sizes: LogSizes::default(),
             last_index_at_tick: 0,
         }
     }
@@ -98,7 +101,9 @@ impl<L: LogStore> ReplicaLog<L> {
             self.cache.clear();
             self.cache_bytes = 0;
         }
-        self.cache_bytes += entries.iter().map(entry_bytes).sum::<usize>();
+        let bytes = entries.iter().map(entry_bytes).sum::<usize>();
+        self.sizes.appended(last, bytes as u64);
+        self.cache_bytes += bytes;
         self.cache.extend(entries);
         self.last_index = last;
     }
@@ -135,11 +140,18 @@ impl<L: LogStore> ReplicaLog<L> {
         self.conf_state = conf_state;
         self.cache.clear();
         self.cache_bytes = 0;
+        self.sizes = LogSizes::default();
+    }
+
+    /// An index behind which the log has no more than about `bytes_max`; 0 if all of it is within that.
+    pub(crate) fn index_within(&self, bytes_max: u64) -> u64 {
+        self.sizes.index_within(bytes_max)
     }
 
     /// The log was cut up to and including `index`.
     pub(crate) fn compacted(&mut self, start: Position) {
         self.start = start;
+        self.sizes.compacted(start.index);
         while self.cache.front().is_some_and(|entry| entry.index <= start.index) {
             if let Some(entry) = self.cache.pop_front() {
                 self.cache_bytes -= entry_bytes(&entry);

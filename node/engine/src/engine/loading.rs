@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::{
-    Changes, EngineError, ReplicaRecord, SnapshotReader, SnapshotWriter, Store, StoreSnapshot, layout,
+    Changes, EngineError, ItemWrite, ReplicaRecord, SnapshotReader, SnapshotWriter, Store, StoreSnapshot, layout,
     record::{AppliedState, StoredRecord},
 };
 use cairn_model::ids::{PartitionId, ReplicaId};
@@ -38,6 +38,49 @@ impl<S: Store> Engine<S> {
             self.store.commit(changes)?;
         }
         Ok(())
+    }
+
+    /// Loads the next chunk of a snapshot that becomes another partition: its items only, for what requests of the old one
+    /// came to is nothing to the new one.
+    pub fn load_items(&self, writer: &mut SnapshotWriter, chunk: &[u8]) -> Result<(), EngineError> {
+        let mut changes = Changes::default();
+        for (key, value) in writer.take_chunk(chunk)? {
+            if layout::is_item(&key) {
+                changes.put(layout::transplanted(writer.storage_id, &key), value);
+            }
+        }
+        if !changes.is_empty() {
+            self.store.commit(changes)?;
+        }
+        Ok(())
+    }
+
+    /// Writes on top of what is loaded.
+    pub fn load_writes(&self, writer: &SnapshotWriter, writes: Vec<ItemWrite>) -> Result<(), EngineError> {
+        let mut changes = Changes::default();
+        for write in writes {
+            let key = layout::item(writer.storage_id, &write.key.0);
+            match write.value {
+                Some(value) => changes.put(key, value),
+                None => changes.delete(key),
+            }
+        }
+        if !changes.is_empty() {
+            self.store.commit(changes)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a complete load the data of a new replica, durably and in one step; the replica's log must be durable already.
+    pub fn adopt(&self, writer: SnapshotWriter, replica: ReplicaRecord) -> Result<ReplicaRecord, EngineError> {
+        if !writer.complete {
+            return Err(EngineError::Snapshot { reason: "it is not complete".into() });
+        }
+        let replica = ReplicaRecord { storage_id: writer.storage_id, ..replica };
+        let mut changes = Changes::default();
+        changes.delete(layout::loading(writer.storage_id));
+        self.create_with(replica.clone(), changes)?;
+        Ok(replica)
     }
 
     /// Puts a complete snapshot in place, durably and in one step: the partition's record switches to the new data and to

@@ -25,6 +25,11 @@ impl<S: Store> Engine<S> {
 
     /// Writes down a new, empty replica, durably. Its log must be durable already, so that a record without a log is damage.
     pub fn create_replica(&self, replica: ReplicaRecord) -> Result<(), EngineError> {
+        self.create_with(replica, Changes::default())
+    }
+
+    /// Writes down a new replica together with `changes`.
+    pub(super) fn create_with(&self, replica: ReplicaRecord, mut changes: Changes) -> Result<(), EngineError> {
         let node = self.node.lock();
         self.check_new(replica.partition_id, replica.replica_id)?;
         if let Some((present, _)) = self.directory.read().records.get(&replica.partition_id) {
@@ -43,7 +48,6 @@ impl<S: Store> Engine<S> {
             definition: replica.definition,
             damaged: replica.damaged,
         };
-        let mut changes = Changes::default();
         changes.put(layout::record(record.partition_id), record.encode()?);
         changes.put(layout::applied(record.storage_id), state.encode());
         self.store.commit(changes)?;

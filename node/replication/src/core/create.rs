@@ -6,6 +6,7 @@ use crate::{
     log::{HardState, LogStore},
     membership, raft_types,
     replica::Replica,
+    restore::Restored,
     storage::{Position, ReplicaLog},
 };
 use cairn_engine::{Applied, EngineError, ReplicaRecord, Store};
@@ -18,6 +19,8 @@ use cairn_model::{
 /// Where the log of a partition that was initialised begins: above where that of a replica without data does, so that
 /// such a one gets a snapshot, and with it the members.
 pub(super) const FIRST: Position = Position { index: 1, term: 1 };
+/// Where the log of a partition begins that was initialised with data.
+const RESTORED: Position = Position { index: 2, term: 1 };
 
 impl<S: Store, L: LogStore> Core<S, L> {
     pub(super) fn open_replicas(&mut self) -> Result<(), FatalError> {
@@ -81,13 +84,14 @@ impl<S: Store, L: LogStore> Core<S, L> {
             .map_err(|error| FatalError::Broken(format!("failed to take up a replica: {error}")))
     }
 
-    /// Creates a replica, durably: its log first, then its record.
+    /// Creates a replica, durably: its log first, then its record; with data, if it has been restored.
     fn create(
         &mut self,
         replica_id: ReplicaId,
         descriptor: PartitionDescriptor,
         definition: TableDefinition,
         position: Position,
+        restored: Option<Restored>,
     ) -> Result<(), FatalError> {
         let partition = descriptor.partition_id;
         let ids = self.engine.allocate_ids().map_err(engine_fatal)?;
@@ -100,10 +104,21 @@ impl<S: Store, L: LogStore> Core<S, L> {
             log_id: ids.log_id,
             descriptor,
             definition,
-            applied: Applied { index: position.index, term: position.term, ..Applied::default() },
+            applied: Applied {
+                index: position.index,
+                term: position.term,
+                sequence: 0,
+                ..restored.as_ref().map(|restored| restored.applied).unwrap_or_default()
+            },
             damaged: None,
         };
-        self.engine.create_replica(record.clone()).map_err(engine_fatal)?;
+        let record = match restored {
+            Some(restored) => self.engine.adopt(restored.writer, record).map_err(engine_fatal)?,
+            None => {
+                self.engine.create_replica(record.clone()).map_err(engine_fatal)?;
+                record
+            }
+        };
         let replica = self.take_up(record)?;
         self.slots.insert(partition, Slot::Live(Box::new(replica)));
         self.dirty.insert(partition);
@@ -117,8 +132,30 @@ impl<S: Store, L: LogStore> Core<S, L> {
         descriptor: PartitionDescriptor,
         definition: TableDefinition,
     ) -> Result<(), FatalError> {
+        self.begin(replica_id, descriptor, definition, FIRST, None)
+    }
+
+    /// Initialises a partition with data: above where one without begins, so that its other members get a snapshot.
+    pub(super) fn adopt(
+        &mut self,
+        replica_id: ReplicaId,
+        descriptor: PartitionDescriptor,
+        definition: TableDefinition,
+        restored: Restored,
+    ) -> Result<(), FatalError> {
+        self.begin(replica_id, descriptor, definition, RESTORED, Some(restored))
+    }
+
+    fn begin(
+        &mut self,
+        replica_id: ReplicaId,
+        descriptor: PartitionDescriptor,
+        definition: TableDefinition,
+        position: Position,
+        restored: Option<Restored>,
+    ) -> Result<(), FatalError> {
         let partition = descriptor.partition_id;
-        self.create(replica_id, descriptor, definition, FIRST)?;
+        self.create(replica_id, descriptor, definition, position, restored)?;
         if let Some(Slot::Live(replica)) = self.slots.get_mut(&partition) {
             // It fails only for a replica that may not vote.
             let _ = replica.raft.campaign();
@@ -158,7 +195,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
         }
         tracing::info!(partition = %header.partition, replica = header.to.0, "a replica comes to be");
         let position = if introduction.first { FIRST } else { Position::default() };
-        self.create(header.to, descriptor.clone(), introduction.definition.clone(), position)?;
+        self.create(header.to, descriptor.clone(), introduction.definition.clone(), position, None)?;
         Ok(true)
     }
 

@@ -4,7 +4,7 @@
 //! replicas is written with one fsync; then votes and acknowledgements leave, what is committed is applied, and answers
 //! are given. It goes round until nothing is left to do.
 
-use super::{Core, FatalError, Output, Slot, create::log_fatal, engine_fatal, orders, serve_read};
+use super::{Core, FatalError, Output, Slot, create::log_fatal, engine_fatal, orders, refused_read, serve_read};
 use crate::{
     agreement::Agreement,
     apply::Applies,
@@ -124,10 +124,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
             } else if !replica.is_leader() && !replica.reads.is_empty() {
                 let error = replica.not_leader();
                 for read in replica.reads.take_all() {
-                    self.outputs.push(match read.kind {
-                        ReadKind::Barrier => Output::ReadReady { token: read.token, result: Err(error.clone()) },
-                        ReadKind::Request(_) => Output::Answer { token: read.token, result: Err(error.clone()) },
-                    });
+                    self.outputs.push(refused_read(read.token, &read.kind, error.clone()));
                 }
             }
             if !replica.is_leader() {
@@ -307,6 +304,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 let point = super::read_point(replica);
                 self.outputs.push(match read.kind {
                     ReadKind::Barrier => Output::ReadReady { token: read.token, result: Ok(point) },
+                    ReadKind::Close(claim) => Output::Closed { token: read.token, result: Ok(claim) },
                     ReadKind::Request(request) => {
                         Output::Answer { token: read.token, result: serve_read(&self.engine, &point, &request) }
                     }
@@ -347,9 +345,14 @@ impl<S: Store, L: LogStore> Core<S, L> {
             let Slot::Live(replica) = slot else { continue };
             let store = replica.raft.store();
             let Some(durable) = persisted.get(&store.log_id()) else { continue };
-            let kept_from = replica.state.applied.index.saturating_sub(self.config.log_entries_kept);
-            let to = kept_from.min(*durable);
-            if to < store.start().index + self.config.log_entries_kept / 8 + 1 {
+            let over_bytes = store.index_within(self.config.log_bytes_kept);
+            let over_count = replica.state.applied.index.saturating_sub(self.config.log_entries_kept);
+            let mut to = over_count.max(over_bytes).min(*durable);
+            if self.config.has_archive && replica.state.definition.continuous_backups.is_some() {
+                to = to.min(replica.archived.max(store.index_within(self.config.log_bytes_held)));
+            }
+            let start = store.start().index;
+            if to <= start || (over_bytes == 0 && to <= start + self.config.log_entries_kept / 8) {
                 continue;
             }
             let Ok(term) = store.term_of(to) else { continue };

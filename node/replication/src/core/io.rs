@@ -1,6 +1,9 @@
 //! What goes into the machine and what comes out.
 
-use crate::operation::{PartitionError, PartitionOutcome, PartitionRequest};
+use crate::{
+    operation::{PartitionError, PartitionOutcome, PartitionRequest},
+    restore::Restored,
+};
 use bytes::Bytes;
 use cairn_engine::LogMark;
 use cairn_model::{
@@ -8,6 +11,7 @@ use cairn_model::{
     ids::{NodeId, PartitionId},
     node::{Order, OrderOutcome},
     table::TableDefinition,
+    time::Timestamp,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -33,9 +37,26 @@ pub enum Input {
         partition: PartitionId,
         epoch: u64,
     },
+    /// Answered with a claim: see [`Claim`].
+    Close {
+        token: u64,
+        partition: PartitionId,
+    },
     Order {
         token: u64,
         order: Order,
+    },
+    /// Initialise a partition with data that was restored; answered as an order is.
+    Adopt {
+        token: u64,
+        restored: Box<Restored>,
+        descriptor: PartitionDescriptor,
+        definition: TableDefinition,
+    },
+    /// The archive has all entries of the partition up to this one: they need not be kept for it any more.
+    Archived {
+        partition: PartitionId,
+        index: u64,
     },
     /// The engine was persisted, after `Output::Persist` asked for it.
     Persisted,
@@ -59,6 +80,10 @@ pub enum Output {
         token: u64,
         result: Result<ReadPoint, PartitionError>,
     },
+    Closed {
+        token: u64,
+        result: Result<Claim, PartitionError>,
+    },
     OrderAnswer {
         token: u64,
         outcome: OrderOutcome,
@@ -68,6 +93,18 @@ pub enum Output {
     Persist {
         marks: BTreeMap<u64, LogMark>,
     },
+}
+
+/// That no entry with an entry time at or below `time` has an index above `index`, in this term or any later one; and that
+/// all entries up to `index` are applied here.
+///
+/// It holds because a leader never stamps at or below a time that it closed, because it is proved to have led after it did
+/// so, and because a later leader's clock is within twice the offset that [`crate::CoreConfig::clock_offset_max_ms`] allows
+/// of this one's: the time closed is behind the clock by twice that again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub index: u64,
+    pub time: Timestamp,
 }
 
 /// From where a read may be served. It holds as long as the partition's record still names the same storage id

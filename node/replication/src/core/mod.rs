@@ -9,11 +9,11 @@ mod snapshots;
 mod views;
 
 pub use crate::clock::Now;
-pub use io::{FatalError, Input, Output, ReadPoint};
+pub use io::{Claim, FatalError, Input, Output, ReadPoint};
 pub use views::{ReplicaView, Views};
 
 use crate::{
-    agreement::ClockTable,
+    agreement::{Agreement, ClockTable},
     config::CoreConfig,
     log::LogStore,
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
@@ -28,6 +28,7 @@ use cairn_model::{
     ids::{PartitionId, ReplicaId},
     node::{ReplicaReport, ReplicaState},
     table::TableDefinition,
+    time::Timestamp,
 };
 use rand::{SeedableRng, rngs::StdRng};
 use snapshots::{Incoming, Outgoing};
@@ -108,6 +109,11 @@ impl<S: Store, L: LogStore> Core<S, L> {
         Ok(core)
     }
 
+    /// The logs, to be read from elsewhere.
+    pub fn log(&self) -> Arc<L> {
+        self.log.clone()
+    }
+
     /// What is known of the replicas on this node without asking: for reads beside the machine.
     pub fn views(&self) -> Arc<Views> {
         self.views.clone()
@@ -150,7 +156,20 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 self.read(token, partition, epoch, ReadKind::Barrier, now);
                 Ok(())
             }
+            Input::Close { token, partition } => {
+                self.close(token, partition, now);
+                Ok(())
+            }
             Input::Order { token, order } => self.order(token, order, now),
+            Input::Adopt { token, restored, descriptor, definition } => {
+                self.order_adoption(token, *restored, descriptor, definition)
+            }
+            Input::Archived { partition, index } => {
+                if let Some(Slot::Live(replica)) = self.slots.get_mut(&partition) {
+                    replica.archived = replica.archived.max(index);
+                }
+                Ok(())
+            }
             Input::HandOver => {
                 self.hand_over();
                 Ok(())
@@ -258,10 +277,31 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 return;
             }
         };
-        self.outputs.push(match kind {
-            ReadKind::Barrier => Output::ReadReady { token, result: Err(error) },
-            ReadKind::Request(_) => Output::Answer { token, result: Err(error) },
-        });
+        self.outputs.push(refused_read(token, &kind, error));
+    }
+
+    /// Closes a time behind the clock, if this replica leads and its clock agrees with a quorum's.
+    fn close(&mut self, token: u64, partition: PartitionId, now: Now) {
+        let margin_ms = 4 * self.config.clock_offset_max_ms;
+        let (own, reads_max) = (self.config.node_id, self.config.waiting_requests_max);
+        let error = match self.slots.get_mut(&partition) {
+            Some(Slot::Live(replica)) if replica.evaluates() && replica.reads.len() < reads_max => {
+                if replica.agreement(own, &self.clocks, now) == Agreement::Agrees {
+                    let time = Timestamp::from_millis(now.wall_ms.saturating_sub(margin_ms));
+                    replica.proposer.close_time(time);
+                    let claim = Claim { index: replica.raft.raft.raft_log.last_index(), time };
+                    let deadline_ms = now.boot_ms + self.config.request_timeout_ms;
+                    replica.reads.push(token, ReadKind::Close(claim), deadline_ms);
+                    self.dirty.insert(partition);
+                    return;
+                }
+                PartitionError::Overloaded { reason: "the clock does not agree with a quorum's".into() }
+            }
+            Some(Slot::Live(replica)) => replica.not_leader(),
+            Some(Slot::Stopped(_)) => PartitionError::NotLeader { leader: None },
+            None => PartitionError::UnknownPartition,
+        };
+        self.outputs.push(Output::Closed { token, result: Err(error) });
     }
 
     /// The replica that may serve a request made under this epoch.
@@ -282,10 +322,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
     }
 
     fn refuse_read(&mut self, read: PendingRead, error: PartitionError) {
-        self.outputs.push(match read.kind {
-            ReadKind::Barrier => Output::ReadReady { token: read.token, result: Err(error) },
-            ReadKind::Request(_) => Output::Answer { token: read.token, result: Err(error) },
-        });
+        self.outputs.push(refused_read(read.token, &read.kind, error));
     }
 
     /// Stops a replica, for good if `durably`: its data or log can't be trusted.
@@ -332,6 +369,14 @@ impl Stopped {
             item_count: self.record.applied.item_count,
             size_bytes: self.record.applied.size_bytes,
         }
+    }
+}
+
+fn refused_read(token: u64, kind: &ReadKind, error: PartitionError) -> Output {
+    match kind {
+        ReadKind::Barrier => Output::ReadReady { token, result: Err(error) },
+        ReadKind::Request(_) => Output::Answer { token, result: Err(error) },
+        ReadKind::Close(_) => Output::Closed { token, result: Err(error) },
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Core, FatalError, Output, Slot, flush::proposer_fatal};
 use crate::{
     agreement::Agreement, clock::Now, entry::EntryBody, log::LogStore, membership, membership::Replacement,
-    replica::Replica,
+    replica::Replica, restore::Restored,
 };
 use cairn_engine::Store;
 use cairn_model::{
@@ -50,27 +50,64 @@ impl<S: Store, L: LogStore> Core<S, L> {
         descriptor: PartitionDescriptor,
         definition: TableDefinition,
     ) -> Result<OrderOutcome, FatalError> {
+        match self.first_replica(&descriptor, &definition)? {
+            Err(outcome) => Ok(outcome),
+            Ok(replica) => {
+                tracing::info!(partition = %descriptor.partition_id, table = definition.table_name, "initialised a partition");
+                self.bootstrap(replica, descriptor, definition)?;
+                Ok(OrderOutcome::Done)
+            }
+        }
+    }
+
+    /// Initialises a partition with restored data; data that can't become it is reclaimed.
+    pub(super) fn order_adoption(
+        &mut self,
+        token: u64,
+        restored: Restored,
+        descriptor: PartitionDescriptor,
+        definition: TableDefinition,
+    ) -> Result<(), FatalError> {
+        let outcome = match self.first_replica(&descriptor, &definition)? {
+            Err(outcome) => {
+                self.engine.abandon(restored.writer).map_err(super::engine_fatal)?;
+                outcome
+            }
+            Ok(replica) => {
+                tracing::info!(partition = %descriptor.partition_id, table = definition.table_name, "restored a partition");
+                self.adopt(replica, descriptor, definition, restored)?;
+                OrderOutcome::Done
+            }
+        };
+        self.outputs.push(Output::OrderAnswer { token, outcome });
+        Ok(())
+    }
+
+    /// The replica that a partition begins with here, or what is answered to whoever wants it to begin.
+    fn first_replica(
+        &self,
+        descriptor: &PartitionDescriptor,
+        definition: &TableDefinition,
+    ) -> Result<Result<ReplicaId, OrderOutcome>, FatalError> {
         let partition = descriptor.partition_id;
         if self.slots.contains_key(&partition) {
-            return Ok(OrderOutcome::Done);
+            return Ok(Err(OrderOutcome::Done));
         }
-        if let Some(flaw) = membership::flaw_of_first(&descriptor) {
-            return Ok(refused(format!("the descriptor can't be a partition's first: {flaw}")));
+        if let Some(flaw) = membership::flaw_of_first(descriptor) {
+            return Ok(Err(refused(format!("the descriptor can't be a partition's first: {flaw}"))));
         }
         if definition.table_id != descriptor.table_id {
-            return Ok(refused("the definition is of another table than the descriptor"));
+            return Ok(Err(refused("the definition is of another table than the descriptor")));
         }
         let own = self.config.node_id;
-        let Some(member) = membership::voters(&descriptor).find(|member| member.node_id == own) else {
-            return Ok(refused(format!("node {own} is no voter in the descriptor")));
+        let Some(member) = membership::voters(descriptor).find(|member| member.node_id == own) else {
+            return Ok(Err(refused(format!("node {own} is no voter in the descriptor"))));
         };
         if let Some(used) = self.engine.tombstone(partition).map_err(super::engine_fatal)? {
-            return Ok(refused(format!("replica {} of the partition was dropped from node {own} before", used.0)));
+            let message = format!("replica {} of the partition was dropped from node {own} before", used.0);
+            return Ok(Err(refused(message)));
         }
-        let replica = member.replica_id;
-        tracing::info!(%partition, table = definition.table_name, "initialised a partition");
-        self.bootstrap(replica, descriptor, definition)?;
-        Ok(OrderOutcome::Done)
+        Ok(Ok(member.replica_id))
     }
 
     fn order_definition(

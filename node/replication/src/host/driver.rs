@@ -3,16 +3,19 @@
 use super::{OnFatal, Transport, gathering::Gathering, persister::Persister};
 use crate::{
     clock::Clock,
-    core::{Core, FatalError, Input, Output, ReadPoint},
+    core::{Claim, Core, FatalError, Input, Output, ReadPoint},
     log::LogStore,
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
+    restore::Restored,
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use cairn_engine::Store;
 use cairn_model::{
+    descriptor::PartitionDescriptor,
     ids::{NodeId, PartitionId},
     node::{Order, OrderOutcome, ReplicaReport},
+    table::TableDefinition,
 };
 use std::{
     collections::HashMap,
@@ -30,10 +33,22 @@ const COMMANDS_A_FLUSH: usize = 1_024;
 type RequestAnswer = oneshot::Sender<Result<PartitionOutcome, PartitionError>>;
 type ReadAnswer = oneshot::Sender<Result<ReadPoint, PartitionError>>;
 
+type CloseAnswer = oneshot::Sender<Result<Claim, PartitionError>>;
+
+/// Restored data, and what it is to become.
+pub(super) struct Adoption {
+    pub(super) restored: Restored,
+    pub(super) descriptor: PartitionDescriptor,
+    pub(super) definition: TableDefinition,
+}
+
 pub(super) enum Command {
     Request { partition: PartitionId, epoch: u64, request: Box<PartitionRequest>, answer: RequestAnswer },
     ReadBarrier { partition: PartitionId, epoch: u64, answer: ReadAnswer },
+    Close { partition: PartitionId, answer: CloseAnswer },
     Order { order: Box<Order>, answer: oneshot::Sender<OrderOutcome> },
+    Adopt { adoption: Box<Adoption>, answer: oneshot::Sender<OrderOutcome> },
+    Archived { partition: PartitionId, index: u64 },
     Frame { from: NodeId, frame: Bytes },
     Persisted,
     HandOver { done: oneshot::Sender<()> },
@@ -43,6 +58,7 @@ pub(super) enum Command {
 enum Waiter {
     Request(RequestAnswer),
     Read(ReadAnswer),
+    Close(CloseAnswer),
     Order(oneshot::Sender<OrderOutcome>),
 }
 
@@ -156,6 +172,13 @@ impl<S: Store, L: LogStore> Driver<S, L> {
             Command::ReadBarrier { partition, epoch, answer } => {
                 Input::ReadBarrier { token: self.wait(Waiter::Read(answer)), partition, epoch }
             }
+            Command::Close { partition, answer } => Input::Close { token: self.wait(Waiter::Close(answer)), partition },
+            Command::Adopt { adoption, answer } => {
+                let Adoption { restored, descriptor, definition } = *adoption;
+                let token = self.wait(Waiter::Order(answer));
+                Input::Adopt { token, restored: Box::new(restored), descriptor, definition }
+            }
+            Command::Archived { partition, index } => Input::Archived { partition, index },
             Command::Order { order, answer } => Input::Order { token: self.wait(Waiter::Order(answer)), order: *order },
             Command::Frame { from, frame } => {
                 self.gathering.heard_peer();
@@ -194,6 +217,11 @@ impl<S: Store, L: LogStore> Driver<S, L> {
             }
             Output::ReadReady { token, result } => {
                 if let Some(Waiter::Read(answer)) = waiters.remove(&token) {
+                    let _ = answer.send(result);
+                }
+            }
+            Output::Closed { token, result } => {
+                if let Some(Waiter::Close(answer)) = waiters.remove(&token) {
                     let _ = answer.send(result);
                 }
             }

@@ -3,6 +3,9 @@
 mod driver;
 mod gathering;
 mod persister;
+mod tail;
+
+pub use tail::TailError;
 
 use crate::{
     clock::Clock,
@@ -10,16 +13,18 @@ use crate::{
     core::{Core, FatalError, ReadPoint, Views, serve_read},
     log::LogStore,
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
+    restore::{Restoration, RestoreError, Restored},
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use cairn_engine::{Engine, FjallStore, Store};
 use cairn_model::{
-    descriptor::Member,
+    descriptor::{Member, PartitionDescriptor},
     ids::{NodeId, PartitionId},
     node::{Order, OrderOutcome, ReplicaReport},
+    table::TableDefinition,
 };
-use driver::{Command, Driver};
+use driver::{Adoption, Command, Driver};
 use std::{
     fmt,
     sync::{
@@ -69,6 +74,7 @@ pub enum StartError {
 /// All partitions of this node, to be asked from anywhere.
 pub struct Host<S = FjallStore> {
     engine: Arc<Engine<S>>,
+    log: Arc<dyn LogStore>,
     commands: SyncSender<Command>,
     requests: Arc<AtomicUsize>,
     views: Arc<Views>,
@@ -88,6 +94,7 @@ impl<S: Store> Host<S> {
         let (commands, queue) = std::sync::mpsc::sync_channel(QUEUE_MAX);
         let host = Self {
             engine: engine.clone(),
+            log: core.log(),
             commands: commands.clone(),
             requests: Arc::default(),
             views: core.views(),
@@ -169,6 +176,25 @@ impl<S: Store> Host<S> {
         }
     }
 
+    /// Begins to load data for a partition to come. Blocks.
+    pub fn restore(&self) -> Result<Restoration<S>, RestoreError> {
+        Restoration::begin(self.engine.clone())
+    }
+
+    /// Initialises a partition with restored data, as [`Order::Bootstrap`] does without.
+    pub async fn adopt(
+        &self,
+        restored: Restored,
+        descriptor: PartitionDescriptor,
+        definition: TableDefinition,
+    ) -> OrderOutcome {
+        let adoption = Box::new(Adoption { restored, descriptor, definition });
+        match self.ask(|answer| Command::Adopt { adoption, answer }).await {
+            Ok(outcome) => outcome,
+            Err(error) => OrderOutcome::InProgress { message: error.to_string() },
+        }
+    }
+
     /// Takes in a frame that another node's transport sent; drops it if too much waits.
     pub fn deliver(&self, from: NodeId, frame: Bytes) {
         let _ = self.commands.try_send(Command::Frame { from, frame });
@@ -221,6 +247,7 @@ impl<S> Clone for Host<S> {
     fn clone(&self) -> Self {
         Self {
             engine: self.engine.clone(),
+            log: self.log.clone(),
             commands: self.commands.clone(),
             requests: self.requests.clone(),
             views: self.views.clone(),

@@ -5,13 +5,13 @@ use bytes::Bytes;
 use cairn_engine::{Engine, MemoryStore};
 use cairn_model::{
     Item,
-    ids::ReplicaId,
+    ids::{PartitionId, ReplicaId},
     node::{Order, OrderOutcome, ReplicaReport, ReplicaState},
 };
 use cairn_replication::{
     CoreConfig, Now,
-    core::{Core, Input, Output},
-    log::MemoryLog,
+    core::{Claim, Core, Input, Output},
+    log::{LogEntry, LogStore, MemoryLog},
     operation::{PartitionError, PartitionOutcome, PartitionRequest, WriteOutcome},
 };
 use std::{
@@ -40,6 +40,7 @@ pub struct Cluster {
     pub cut: BTreeSet<(usize, usize)>,
     pub answers: BTreeMap<u64, Answer>,
     pub order_answers: BTreeMap<u64, OrderOutcome>,
+    pub claims: BTreeMap<u64, Result<Claim, PartitionError>>,
     next_token: u64,
     starts: u64,
     pub frames_sent: usize,
@@ -66,6 +67,7 @@ impl Cluster {
             cut: BTreeSet::new(),
             answers: BTreeMap::new(),
             order_answers: BTreeMap::new(),
+            claims: BTreeMap::new(),
             next_token: 0,
             starts: 0,
             frames_sent: 0,
@@ -151,6 +153,9 @@ impl Cluster {
                     assert!(self.answers.insert(token, result).is_none(), "answered twice");
                 }
                 Output::ReadReady { .. } => {}
+                Output::Closed { token, result } => {
+                    assert!(self.claims.insert(token, result).is_none(), "answered twice");
+                }
                 Output::OrderAnswer { token, outcome } => {
                     assert!(self.order_answers.insert(token, outcome).is_none(), "answered twice");
                 }
@@ -205,21 +210,33 @@ impl Cluster {
 
     /// Sends a request without waiting for its answer.
     pub fn send(&mut self, node: usize, request: PartitionRequest) -> u64 {
+        self.send_to(node, PARTITION, request)
+    }
+
+    fn send_to(&mut self, node: usize, partition: PartitionId, request: PartitionRequest) -> u64 {
         let token = self.token();
         let epoch = self.report(node).map_or(1, |report| report.descriptor.epoch);
-        self.step(node, Input::Request { token, partition: PARTITION, epoch, request });
+        self.step(node, Input::Request { token, partition, epoch, request });
         token
     }
 
     /// Sends a request and waits until all is quiet; none without an answer by then.
     pub fn ask(&mut self, node: usize, request: PartitionRequest) -> Option<Answer> {
-        let token = self.send(node, request);
+        self.ask_at(node, PARTITION, request)
+    }
+
+    fn ask_at(&mut self, node: usize, partition: PartitionId, request: PartitionRequest) -> Option<Answer> {
+        let token = self.send_to(node, partition, request);
         self.settle();
         self.answers.remove(&token)
     }
 
     pub fn write(&mut self, node: usize, request: PartitionRequest) -> WriteOutcome {
-        match self.ask(node, request) {
+        self.write_at(node, PARTITION, request)
+    }
+
+    pub fn write_at(&mut self, node: usize, partition: PartitionId, request: PartitionRequest) -> WriteOutcome {
+        match self.ask_at(node, partition, request) {
             Some(Ok(PartitionOutcome::Write(outcome))) => outcome,
             other => panic!("not written: {other:?}"),
         }
@@ -237,12 +254,32 @@ impl Cluster {
 
     /// What a node's replica holds, consistent or not.
     pub fn peek(&mut self, node: usize, id: &str) -> Option<Item> {
-        match self.ask(node, requests::get(id, false)) {
+        self.peek_at(node, PARTITION, id)
+    }
+
+    pub fn peek_at(&mut self, node: usize, partition: PartitionId, id: &str) -> Option<Item> {
+        match self.ask_at(node, partition, requests::get(id, false)) {
             Some(Ok(PartitionOutcome::Get(outcome))) => {
                 outcome.items[0].as_ref().map(|(item, _)| item.decode().unwrap())
             }
             other => panic!("not read: {other:?}"),
         }
+    }
+
+    /// Asks for a time to be closed; gives the token of the answer.
+    pub fn close(&mut self, node: usize) -> u64 {
+        let token = self.token();
+        self.step(node, Input::Close { token, partition: PARTITION });
+        self.settle();
+        token
+    }
+
+    /// The entries that a node's log holds and has applied.
+    pub fn committed(&self, node: usize) -> Vec<LogEntry> {
+        let replica = self.nodes[node].engine.as_ref().unwrap().replica(PARTITION).unwrap();
+        let log = &self.nodes[node].log;
+        let first = log.state(replica.log_id).unwrap().start.index + 1;
+        log.entries(replica.log_id, first, replica.applied.index + 1, u64::MAX).unwrap()
     }
 
     pub fn report(&self, node: usize) -> Option<ReplicaReport> {

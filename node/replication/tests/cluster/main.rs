@@ -2,6 +2,7 @@
 //! What it does when everything does is the simulation's.
 #![allow(clippy::unwrap_used, clippy::panic, unreachable_pub)]
 
+mod claims;
 mod clocks;
 mod cluster;
 mod damage;
@@ -10,5 +11,6 @@ mod membership;
 mod orders;
 mod reads;
 mod requests;
+mod restores;
 mod snapshots;
 mod writes;

@@ -18,6 +18,7 @@
 //! | a node never leads in a term it led before a restart | DESIGN, "Raft and its log" | `witness` |
 //! | replicas that have applied the same index hold the same, void entries, outcomes, descriptor and all | DESIGN, "A write…", 3, 4, 6; Raft §5.3 (State Machine Safety) | `witness`, by a digest of all that is stored |
 //! | terms and entry times rise along the log, strictly from one entry that is not void to the next | DESIGN, "Time"; Raft §5.3 (Log Matching) | `witness` |
+//! | no entry behind a claim is stamped at or below the time it closes, whatever the clocks do | DESIGN, "Time" (closed timestamp) | `witness`, at the end |
 //! | a replica's term and applied index never fall while its process lives | Raft §5.1 | `witness` |
 //! | torn and lost writes that were not synced are no damage; a lost log is, and a damaged replica neither votes nor serves until it is replaced | DESIGN, "Raft and its log" (Damage) | `verdict`: no other replica may call itself damaged; the histories |
 //! | with the faults gone every request is answered, replaced replicas vote and all replicas become alike | liveness, Raft §5.6 | `world`, within `SETTLE_US` |

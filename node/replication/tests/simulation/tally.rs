@@ -11,6 +11,7 @@ pub struct Tally {
     pub logs_lost: u64,
     pub definitions_changed: u64,
     pub leaders: u64,
+    pub claims: u64,
     /// Replicas that went on from a snapshot.
     pub snapshots: u64,
     pub killed_before_sync: u64,
@@ -45,11 +46,11 @@ impl Tally {
         self.counts().into_iter().filter(|(_, count)| *count == 0).map(|(name, _)| name).collect()
     }
 
-    fn counts(&self) -> [(&'static str, u64); 12] {
+    fn counts(&self) -> [(&'static str, u64); 13] {
         self.clone().counts_mut().map(|(name, count)| (name, *count))
     }
 
-    fn counts_mut(&mut self) -> [(&'static str, &mut u64); 12] {
+    fn counts_mut(&mut self) -> [(&'static str, &mut u64); 13] {
         [
             ("operations answered", &mut self.answered),
             ("operations of unknown outcome", &mut self.unknown),
@@ -58,6 +59,7 @@ impl Tally {
             ("logs lost", &mut self.logs_lost),
             ("definitions changed", &mut self.definitions_changed),
             ("leaders", &mut self.leaders),
+            ("claims", &mut self.claims),
             ("snapshots installed", &mut self.snapshots),
             ("kills before a sync", &mut self.killed_before_sync),
             ("kills during a sync", &mut self.killed_during_sync),

@@ -165,6 +165,8 @@ impl World {
             }
         }
         self.tally.leaders = self.witness.leaders();
+        self.tally.claims = self.witness.claims();
+        self.witness.check_claims()?;
         for ((table, key), history) in histories {
             match linearizability::check(&history) {
                 Verdict::Linearizable => {}

@@ -4,6 +4,7 @@ use cairn_model::{
     ids::{PartitionId, ReplicaId},
     time::Timestamp,
 };
+use cairn_replication::core::Claim;
 use std::collections::BTreeMap;
 
 /// One life of the process on one volume: restarts make another.
@@ -41,6 +42,7 @@ pub struct Witness {
     /// Of each replica in each life (another may take its place on its node): how far it has applied, its term, and whether
     /// it leads.
     last: BTreeMap<(PartitionId, ReplicaId, Life), (u64, u64, bool)>,
+    claims: Vec<(PartitionId, Claim)>,
 }
 
 impl Witness {
@@ -58,6 +60,28 @@ impl Witness {
         self.see_leader(&seen)?;
         self.see_progress(&seen)?;
         self.see_state(&seen)
+    }
+
+    /// A leader closed a time.
+    pub fn hear(&mut self, partition: PartitionId, claim: Claim) {
+        self.claims.push((partition, claim));
+    }
+
+    pub fn claims(&self) -> u64 {
+        self.claims.len() as u64
+    }
+
+    /// Whether any entry behind a claim's index was stamped at or below its time.
+    pub fn check_claims(&self) -> Result<(), String> {
+        for (partition, claim) in &self.claims {
+            let behind = self.applied.range((*partition, claim.index)..=(*partition, u64::MAX));
+            let times: Vec<(u64, Timestamp)> = behind.map(|((_, index), state)| (*index, state.entry_time)).collect();
+            let broken = times.windows(2).find(|pair| pair[0].1 < pair[1].1 && pair[1].1 <= claim.time);
+            if let Some(pair) = broken {
+                return Err(format!("{claim:x?} was broken by an entry between {:x?} and {:x?}", pair[0], pair[1]));
+            }
+        }
+        Ok(())
     }
 
     /// How many leaders there were.
@@ -190,6 +214,17 @@ mod tests {
         let other = Sighting { replica: ReplicaId(2), life: 2, leads: false, ..FIRST };
         assert_caught(Sighting { digest: 9, ..other });
         assert_caught(Sighting { applied_term: 2, ..other });
+    }
+
+    #[test]
+    fn an_entry_stamped_at_a_closed_time_is_caught() {
+        for (time, caught) in [(100, false), (101, true), (200, true)] {
+            let mut witness = Witness::default();
+            witness.see(FIRST).unwrap();
+            witness.hear(FIRST.partition, Claim { index: 10, time: Timestamp(time) });
+            witness.see(next()).unwrap();
+            assert_eq!(witness.check_claims().is_err(), caught, "{time}");
+        }
     }
 
     #[test]

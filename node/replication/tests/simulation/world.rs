@@ -59,6 +59,7 @@ pub struct World {
 enum Waiter {
     Client(Attempt),
     Operator(usize),
+    Closing(PartitionId),
 }
 
 impl World {
@@ -286,6 +287,12 @@ impl World {
                 let takes_us = flush_us + self.random.random_range(1_000..100_000);
                 self.agenda.at(self.now_us + takes_us, Event::Persisted { slot, life, marks });
             }
+            Output::Closed { token, result } => {
+                if let (Some(Waiter::Closing(partition)), Ok(claim)) = (self.tokens.remove(&token), result) {
+                    self.trace(|| format!("node {slot} claims {claim:x?}"));
+                    self.witness.hear(partition, claim);
+                }
+            }
             Output::ReadReady { .. } => {}
         }
     }
@@ -355,6 +362,10 @@ impl World {
     fn operator_wakes(&mut self) {
         let wakes_us = self.now_us + self.random.random_range(100_000..400_000);
         self.agenda.at(wakes_us, Event::OperatorWakes);
+        let (slot, table) = (self.random.random_range(0..NODES), self.random.random_range(0..self.plan.tables));
+        let partition = operator::partition_id(table);
+        let token = self.token(Waiter::Closing(partition));
+        self.give(slot, Input::Close { token, partition });
         let reports = self.reports();
         for (job, slot, order) in self.operator.orders(&reports, &mut self.random) {
             self.trace(|| format!("the operator orders {order:?} from node {slot}"));

@@ -1,0 +1,70 @@
+//! How many bytes of a log lie behind an index, roughly: for limits on what a log keeps.
+
+use std::collections::VecDeque;
+
+/// As fine as it needs to be known.
+const GRAIN_BYTES: u64 = 1 << 20;
+
+/// Sizes of what was appended since the process started; what was there before counts nothing.
+#[derive(Debug, Default)]
+pub(crate) struct LogSizes {
+    /// Indexes, and the bytes appended up to them.
+    marks: VecDeque<(u64, u64)>,
+    total: u64,
+    /// Of the total, what was compacted.
+    compacted: u64,
+}
+
+impl LogSizes {
+    pub(crate) fn appended(&mut self, last_index: u64, bytes: u64) {
+        while self.marks.back().is_some_and(|(index, _)| *index >= last_index) {
+            self.marks.pop_back();
+        }
+        self.total += bytes;
+        if self.total - self.marks.back().map_or(0, |(_, total)| *total) >= GRAIN_BYTES {
+            self.marks.push_back((last_index, self.total));
+        }
+    }
+
+    pub(crate) fn compacted(&mut self, index: u64) {
+        while let Some((_, total)) = self.marks.pop_front_if(|(marked, _)| *marked <= index) {
+            self.compacted = total;
+        }
+    }
+
+    /// An index behind which no more than `bytes_max` lie; 0 if all of the log is within the limit.
+    pub(crate) fn index_within(&self, bytes_max: u64) -> u64 {
+        if self.total - self.compacted <= bytes_max {
+            return 0;
+        }
+        let within = self.marks.iter().find(|(_, total)| self.total - total <= bytes_max);
+        within.or(self.marks.back()).map_or(0, |(index, _)| *index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_behind_an_index_are_limited_to_a_grain() {
+        let mut sizes = LogSizes::default();
+        for index in 1..=100 {
+            sizes.appended(index, GRAIN_BYTES / 2);
+        }
+        assert_eq!(sizes.index_within(50 * GRAIN_BYTES), 0);
+        let index = sizes.index_within(10 * GRAIN_BYTES);
+        assert_eq!(index, 80, "the last twenty are ten grains");
+        sizes.compacted(index);
+        assert_eq!(sizes.index_within(10 * GRAIN_BYTES), 0);
+    }
+
+    #[test]
+    fn one_entry_over_the_limit_is_not_kept() {
+        let mut sizes = LogSizes::default();
+        sizes.appended(7, 30 * GRAIN_BYTES);
+        assert_eq!(sizes.index_within(10 * GRAIN_BYTES), 7);
+        sizes.appended(8, 30 * GRAIN_BYTES);
+        assert_eq!(sizes.index_within(10 * GRAIN_BYTES), 8);
+    }
+}

@@ -1,0 +1,139 @@
+//! A partition's data made from what was archived of another: a snapshot of it, and the log behind that.
+//!
+//! The log is applied by the rules that every replica applies it by, so what was void then is void here; of what requests
+//! came to, nothing is kept. All of it blocks.
+
+use crate::{
+    apply::ReplicatedState,
+    entry::{Entry, EntryError},
+    log::LogEntry,
+};
+use cairn_engine::{Applied, ApplyBatch, Engine, EngineError, SnapshotWriter, Store};
+use cairn_model::{descriptor::PartitionDescriptor, table::TableDefinition, time::Timestamp};
+use std::sync::Arc;
+
+/// Bytes of entries that become one batch.
+const BATCH_BYTES: usize = 4 << 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    #[error("failed to load what is restored")]
+    Engine(#[from] EngineError),
+    #[error("failed to read entry {index} of what is restored: {reason}")]
+    Entry { index: u64, reason: String },
+    #[error("failed to restore: {0}")]
+    OutOfTurn(String),
+}
+
+/// When an entry of the log was stamped; none for one that is not.
+pub fn entry_time(entry: &LogEntry) -> Option<Timestamp> {
+    Entry::time_of(&entry.payload)
+}
+
+/// Data on its way in. Dropped before its end, what it loaded is reclaimed.
+pub struct Restoration<S: Store> {
+    engine: Arc<Engine<S>>,
+    /// Present until it is given on.
+    writer: Option<SnapshotWriter>,
+    /// Once the snapshot is complete.
+    state: Option<ReplicatedState>,
+    batch: ApplyBatch,
+    batch_bytes: usize,
+}
+
+/// Data that is complete, to become a partition's with [`crate::Host::adopt`].
+#[derive(Debug)]
+pub struct Restored {
+    pub(crate) writer: SnapshotWriter,
+    pub(crate) applied: Applied,
+    descriptor: Arc<PartitionDescriptor>,
+    definition: Arc<TableDefinition>,
+}
+
+impl Restored {
+    /// The archived partition, as of the last entry.
+    pub fn descriptor(&self) -> &PartitionDescriptor {
+        &self.descriptor
+    }
+
+    /// The archived table, as of the last entry.
+    pub fn definition(&self) -> &TableDefinition {
+        &self.definition
+    }
+}
+
+impl<S: Store> Restoration<S> {
+    pub fn begin(engine: Arc<Engine<S>>) -> Result<Self, RestoreError> {
+        let writer = Some(engine.begin_load()?);
+        Ok(Self { engine, writer, state: None, batch: ApplyBatch::default(), batch_bytes: 0 })
+    }
+
+    /// The next chunk of the snapshot.
+    pub fn chunk(&mut self, chunk: &[u8]) -> Result<(), RestoreError> {
+        let writer = self.writer.as_mut().ok_or_else(given_on)?;
+        self.engine.load_items(writer, chunk)?;
+        if let (true, Some(record)) = (writer.is_complete(), writer.record()) {
+            self.state = Some(ReplicatedState {
+                descriptor: Arc::new(record.descriptor),
+                definition: Arc::new(record.definition),
+                applied: record.applied,
+            });
+        }
+        Ok(())
+    }
+
+    /// The next entry of the log; those that the snapshot has already are passed over.
+    pub fn entry(&mut self, entry: &LogEntry) -> Result<(), RestoreError> {
+        let state =
+            self.state.as_mut().ok_or_else(|| RestoreError::OutOfTurn("the snapshot is not complete".into()))?;
+        if entry.index <= state.applied.index {
+            return Ok(());
+        }
+        if entry.index != state.applied.index + 1 {
+            let due = state.applied.index + 1;
+            return Err(RestoreError::OutOfTurn(format!("entry {} came where {due} was due", entry.index)));
+        }
+        let applied = state.apply(entry, &mut self.batch);
+        applied.map_err(|error: EntryError| RestoreError::Entry { index: entry.index, reason: error.to_string() })?;
+        self.batch.outcomes.clear();
+        self.batch_bytes += entry.payload.len();
+        if self.batch_bytes >= BATCH_BYTES { self.write() } else { Ok(()) }
+    }
+
+    /// The end: what is loaded is complete.
+    pub fn finish(mut self) -> Result<Restored, RestoreError> {
+        self.write()?;
+        let state = self.state.take().ok_or_else(|| RestoreError::OutOfTurn("the snapshot is not complete".into()))?;
+        let writer = self.writer.take().ok_or_else(given_on)?;
+        Ok(Restored { writer, applied: state.applied, descriptor: state.descriptor, definition: state.definition })
+    }
+
+    fn write(&mut self) -> Result<(), RestoreError> {
+        let writer = self.writer.as_ref().ok_or_else(given_on)?;
+        let items = std::mem::take(&mut self.batch).items;
+        self.batch_bytes = 0;
+        Ok(self.engine.load_writes(writer, items)?)
+    }
+}
+
+fn given_on() -> RestoreError {
+    RestoreError::OutOfTurn("it has ended".into())
+}
+
+impl<S: Store> Drop for Restoration<S> {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take()
+            && let Err(error) = self.engine.abandon(writer)
+        {
+            tracing::error!(error = &error as &dyn std::error::Error, "failed to give up what was restored");
+        }
+    }
+}
+
+impl<S: Store> std::fmt::Debug for Restoration<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Restoration")
+            .field("applied", &self.state.as_ref().map(|state| state.applied))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,150 @@
+use crate::{
+    cluster::{Cluster, TICK_MS},
+    requests::{PARTITION, definition, put},
+};
+use cairn_model::{
+    node::{Order, OrderOutcome},
+    table::ContinuousBackups,
+    time::Timestamp,
+};
+use cairn_replication::{
+    CoreConfig,
+    core::{Claim, Input},
+    log::LogStore,
+    operation::PartitionError,
+    restore::entry_time,
+};
+
+fn last_index(cluster: &Cluster, node: usize) -> u64 {
+    cluster.committed(node).last().unwrap().index
+}
+
+/// The time of the last entry, which must be behind the claim.
+fn time_behind(cluster: &Cluster, node: usize, claim: Claim) -> Timestamp {
+    let last = cluster.committed(node).pop().unwrap();
+    assert!(last.index > claim.index);
+    entry_time(&last).unwrap()
+}
+
+#[test]
+fn a_leader_stamps_above_what_it_closed_wherever_its_clock_goes() {
+    let mut cluster = Cluster::with_partition(1, 1);
+    cluster.ticks(100);
+    let token = cluster.close(0);
+    let claim = cluster.claims[&token].clone().unwrap();
+    cluster.nodes[0].wall_offset_ms -= 3_600_000;
+    cluster.write(0, put(1, "a", 1));
+    assert!(time_behind(&cluster, 0, claim) > claim.time);
+}
+
+#[test]
+fn a_later_leader_whose_clock_is_behind_stamps_above_what_was_closed() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    for (node, offset_ms) in [(0, 240), (1, -240), (2, -240)] {
+        cluster.nodes[node].wall_offset_ms = offset_ms;
+    }
+    cluster.ticks(100);
+    let token = cluster.close(0);
+    let claim = cluster.claims[&token].clone().unwrap();
+    cluster.step(0, Input::HandOver);
+    cluster.settle();
+    let leader = cluster.leader().unwrap();
+    assert_ne!(leader, 0);
+    cluster.write(leader, put(1, "a", 1));
+    assert!(time_behind(&cluster, leader, claim) > claim.time);
+}
+
+#[test]
+fn times_closed_go_on_while_nothing_is_written() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        cluster.ticks(10);
+        let token = cluster.close(0);
+        times.push(cluster.claims[&token].clone().unwrap().time.millis());
+    }
+    assert_eq!([times[1] - times[0], times[2] - times[1]], [10 * TICK_MS; 2]);
+}
+
+#[test]
+fn a_claim_waits_for_what_was_stamped_before_it() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    cluster.ticks(5);
+    let before = last_index(&cluster, 0);
+    cluster.isolate(0);
+    let write = cluster.send(0, put(1, "a", 1));
+    cluster.flush(0);
+    let token = cluster.close(0);
+    assert!(!cluster.claims.contains_key(&token));
+    cluster.heal();
+    cluster.ticks(3);
+    assert!(cluster.answers[&write].is_ok());
+    assert_eq!(cluster.claims[&token].clone().unwrap().index, before + 1);
+}
+
+#[test]
+fn a_leader_that_was_deposed_closes_nothing() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    cluster.isolate(0);
+    cluster.ticks(1);
+    let token = cluster.close(0);
+    cluster.ticks(30);
+    assert!(matches!(cluster.claims[&token], Err(PartitionError::NotLeader { .. })), "{:?}", cluster.claims[&token]);
+}
+
+#[test]
+fn a_follower_closes_nothing() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    let token = cluster.close(1);
+    assert!(matches!(cluster.claims[&token], Err(PartitionError::NotLeader { .. })));
+}
+
+fn archived_log(config: &mut CoreConfig) {
+    config.log_entries_kept = 8;
+    config.persist_bytes = 1;
+    config.has_archive = true;
+    config.log_bytes_held = 4 << 20;
+}
+
+/// A partition whose table has continuous backups on.
+fn with_backups() -> Cluster {
+    let mut cluster = Cluster::configured(1, archived_log);
+    cluster.bootstrap(1);
+    let mut definition = definition();
+    definition.schema_version = 2;
+    definition.continuous_backups = Some(ContinuousBackups { recovery_period_days: 35, enabled_at_ms: 1 });
+    let order = Order::UpdateDefinition { partition_id: PARTITION, definition };
+    assert_eq!(cluster.order(0, order), OrderOutcome::Done);
+    cluster
+}
+
+fn log_start(cluster: &Cluster) -> u64 {
+    let replica = cluster.nodes[0].engine.as_ref().unwrap().replica(PARTITION).unwrap();
+    cluster.nodes[0].log.state(replica.log_id).unwrap().start.index
+}
+
+#[test]
+fn the_log_is_kept_until_the_archive_has_it() {
+    let mut cluster = with_backups();
+    for n in 0..100 {
+        cluster.write(0, put(n, "a", 1));
+    }
+    cluster.ticks(3);
+    let kept = log_start(&cluster);
+    assert!(kept < 10, "{kept}");
+    cluster.step(0, Input::Archived { partition: PARTITION, index: 60 });
+    cluster.write(0, put(100, "a", 1));
+    cluster.ticks(3);
+    assert_eq!(log_start(&cluster), 60);
+}
+
+#[test]
+fn an_archive_that_takes_nothing_does_not_fill_the_disk() {
+    let mut cluster = with_backups();
+    for n in 0..40 {
+        cluster.write(0, crate::requests::put_large(n, "a", 300 << 10));
+    }
+    cluster.ticks(3);
+    let start = log_start(&cluster);
+    assert!((20..35).contains(&start), "4 MiB are kept, those of 13 entries: it starts at {start}");
+}
