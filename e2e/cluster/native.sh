@@ -280,6 +280,9 @@ failCgroupV1: false
 failSwapOn: false
 localStorageCapacityIsolation: false
 evictionHard: {memory.available: 100Mi}
+# Kubelet 1.34 resizes without a look at whether there is a pod's cgroup to resize (doPodResizeAction), and panics: here
+# pods have none.
+featureGates: {InPlacePodVerticalScaling: false}
 nodeStatusUpdateFrequency: 4s
 syncFrequency: 10s
 fileCheckFrequency: 20s
