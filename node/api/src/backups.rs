@@ -1,7 +1,7 @@
 //! What this package asks of whoever keeps backups: those made on demand, and the log from which a table is restored
 //! to a point in time. Where they lie (a folder, a bucket) is the implementor's business.
 
-use crate::{catalog::TableView, errors};
+use crate::{arn::BackupArn, catalog::TableView, errors};
 use async_trait::async_trait;
 use cairn_model::{
     ServiceError, TableDefinition,
@@ -98,6 +98,12 @@ pub struct RestorableWindow {
     pub latest_ms: u64,
 }
 
+impl RestorableWindow {
+    pub fn contains(&self, time_ms: u64) -> bool {
+        (self.earliest_ms..=self.latest_ms).contains(&time_ms)
+    }
+}
+
 /// Whose past is restored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RestoreSource<'a> {
@@ -169,7 +175,8 @@ impl RestoreTarget {
 
 /// Who keeps the backups.
 ///
-/// The account of a table is in its definition. What can race is the implementor's to check, whatever was checked
+/// The account of a table is in its definition; the ARNs of backups are of the account and of the service's region.
+/// What can race is the implementor's to check, whatever was checked
 /// before the call; [`crate::errors`] has the texts. An operation returns in far less than a request may take
 /// ([`crate::ApiConfig::operation_timeout`]): what takes long goes on after it, as CREATING.
 #[async_trait]
@@ -181,7 +188,7 @@ pub trait Backups: Send + Sync {
     async fn create_backup(&self, table: &TableView, name: &str) -> Result<BackupDetails, ServiceError>;
 
     /// `BackupNotFoundException` where the account has no such backup.
-    async fn describe_backup(&self, account: &str, arn: &str) -> Result<BackupDescription, ServiceError>;
+    async fn describe_backup(&self, account: &str, arn: BackupArn<'_>) -> Result<BackupDescription, ServiceError>;
 
     /// At most `limit` (1 to 100) of the account's backups, in ascending order of their ids (the last part of their
     /// ARNs), from the first whose id is above that of `exclusive_start_arn`, which need not be there any more.
@@ -190,12 +197,12 @@ pub trait Backups: Send + Sync {
         account: &str,
         filter: &BackupFilter,
         limit: usize,
-        exclusive_start_arn: Option<&str>,
+        exclusive_start_arn: Option<BackupArn<'_>>,
     ) -> Result<BackupPage, ServiceError>;
 
     /// The backup as it was, DELETED. `BackupNotFoundException` where the account has no such backup,
-    /// `BackupInUseException` while it is being made or restored from.
-    async fn delete_backup(&self, account: &str, arn: &str) -> Result<BackupDescription, ServiceError>;
+    /// `BackupInUseException` while it is being made or restored from. Not called for what a deleted table left.
+    async fn delete_backup(&self, account: &str, arn: BackupArn<'_>) -> Result<BackupDescription, ServiceError>;
 
     /// The times this table, whose recovery is on, can be restored to; none while there is no such time yet.
     async fn restorable_window(&self, table: &TableView) -> Result<Option<RestorableWindow>, ServiceError>;
@@ -207,11 +214,11 @@ pub trait Backups: Send + Sync {
     async fn restore_from_backup(
         &self,
         account: &str,
-        arn: &str,
+        arn: BackupArn<'_>,
         target: RestoreTarget,
     ) -> Result<Arc<TableView>, ServiceError>;
 
-    /// Begins to make a table of what another held at that time; the new table as it is after the call, CREATING.
+    /// Begins to make a table of what another held at that time, with the settings the other has now (or had last); the new table as it is after the call, CREATING.
     ///
     /// `TableNotFoundException` for an absent source that is not known from before, `InvalidRestoreTimeException` for
     /// a time outside the restorable window, `TableAlreadyExistsException` or `TableInUseException` where the new

@@ -1,6 +1,8 @@
 //! DynamoDB's texts for the states a table can be in; the catalogs answer with them too.
 
+use crate::{arn::BackupArn, backups::RestorableWindow, catalog::TableView};
 use cairn_model::{ErrorKind, ServiceError, limits, table::TableStatus};
+use jiff::Timestamp;
 
 /// A data operation on a table that is not there, or not yet, or no more.
 pub fn resource_not_found() -> ServiceError {
@@ -69,13 +71,27 @@ pub fn backups_unavailable() -> ServiceError {
 }
 
 /// A backup that the account does not have.
-pub fn backup_not_found(arn: &str) -> ServiceError {
+pub fn backup_not_found(arn: BackupArn<'_>) -> ServiceError {
     ServiceError::new(ErrorKind::BackupNotFoundException, format!("Backup not found: {arn}"))
 }
 
-/// A backup that is being made, deleted or restored from.
-pub fn backup_in_use(arn: &str) -> ServiceError {
-    ServiceError::new(ErrorKind::BackupInUseException, format!("Backup is being used: {arn}"))
+/// DeleteBackup of, or a restore from, a backup that is not complete yet.
+pub fn backup_being_created(arn: BackupArn<'_>) -> ServiceError {
+    ServiceError::new(ErrorKind::BackupInUseException, format!("Backup is being created: {arn}"))
+}
+
+/// DeleteBackup of a backup that a table is being restored from.
+pub fn backup_being_restored(arn: BackupArn<'_>) -> ServiceError {
+    ServiceError::new(ErrorKind::BackupInUseException, format!("Backup is being used to restore table: {arn}"))
+}
+
+/// DeleteBackup of what a deleted table left.
+pub(crate) fn system_backup_kept(arn: BackupArn<'_>, expiry_time_ms: Option<u64>) -> ServiceError {
+    let expiry = expiry_time_ms.map_or_else(|| "its expiry".to_owned(), iso_time);
+    ServiceError::validation(format!(
+        "Invalid Request: User is not allowed to delete the system backup with arn {arn}. It will automatically \
+         expire on {expiry}"
+    ))
 }
 
 /// A restore to a point in time of a table whose recovery is off.
@@ -86,25 +102,65 @@ pub fn recovery_off(name: &str) -> ServiceError {
     )
 }
 
-/// A restore into the name of a table that is there: `status` is that table's.
-pub fn restore_target_taken(name: &str, status: TableStatus) -> ServiceError {
-    match status {
-        TableStatus::Creating => {
-            ServiceError::new(ErrorKind::TableInUseException, format!("Table is being created: {name}"))
-        }
+/// A restore to a point in time of a table whose recovery has only just been turned on.
+pub fn nothing_restorable_yet(name: &str) -> ServiceError {
+    ServiceError::new(
+        ErrorKind::PointInTimeRecoveryUnavailableException,
+        format!(
+            "Point in time recovery is enabled for table '{name}', but nothing of it is in the archive yet. Please \
+             retry later"
+        ),
+    )
+}
+
+/// A restore to a time outside the restorable window; milliseconds since the Unix epoch.
+pub fn invalid_restore_time(time_ms: u64, window: RestorableWindow) -> ServiceError {
+    ServiceError::new(
+        ErrorKind::InvalidRestoreTimeException,
+        format!(
+            "RestoreDateTime '{}' must be within EarliestRestorableDateTime '{}' and LatestRestorableDateTime '{}'",
+            iso_time(time_ms),
+            iso_time(window.earliest_ms),
+            iso_time(window.latest_ms)
+        ),
+    )
+}
+
+/// A restore into the name of a table that is there.
+pub fn restore_target_taken(table: &TableView) -> ServiceError {
+    let name = &table.definition.table_name;
+    if table.status != TableStatus::Creating {
         // DynamoDB says the same of one that is being deleted.
-        _ => ServiceError::new(ErrorKind::TableAlreadyExistsException, format!("Table already exists: {name}")),
+        return ServiceError::new(ErrorKind::TableAlreadyExistsException, format!("Table already exists: {name}"));
     }
+    let backup = table.definition.restored_from.as_ref().and_then(|from| from.source_backup_arn.as_ref());
+    let message = match backup {
+        Some(arn) => format!("Table: {name} is already being restored from backup: {arn}"),
+        None => format!("Table: {name} is being created"),
+    };
+    ServiceError::new(ErrorKind::TableInUseException, message)
 }
 
 /// A throughput for a restored table that is on demand.
 pub(crate) fn throughput_override_on_demand() -> ServiceError {
-    ServiceError::validation("Cannot override ProvisionedThroughput unless BillingMode is PROVISIONED")
+    ServiceError::validation("Invalid Request: Cannot override ProvisionedThroughput unless BillingMode is PROVISIONED")
 }
 
 /// No throughput for a restored table that is PROVISIONED and whose source is not.
 pub(crate) fn throughput_override_missing() -> ServiceError {
-    ServiceError::validation("Must override ProvisionedThroughput if BillingMode is overridden to PROVISIONED")
+    ServiceError::validation(
+        "Invalid Request: Must override ProvisionedThroughput if BillingMode is overridden to PROVISIONED",
+    )
+}
+
+/// What belongs to another account.
+pub(crate) fn access_denied() -> ServiceError {
+    ServiceError::new(ErrorKind::AccessDeniedException, "Access is denied")
+}
+
+fn iso_time(millis: u64) -> String {
+    let timestamp = i64::try_from(millis).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    timestamp.map_or_else(|| millis.to_string(), |timestamp| timestamp.to_string())
 }
 
 /// Too much is queued; the client asks again.

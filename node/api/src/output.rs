@@ -54,6 +54,11 @@ impl<'a> Object<'a> {
         let _ = write!(self.field(name), "{value}");
     }
 
+    /// A time given in milliseconds since the Unix epoch, as DynamoDB writes it: in seconds, with their fraction.
+    pub(crate) fn timestamp(&mut self, name: &str, millis: u64) {
+        self.literal(name, format_args!("{}.{:03}", millis / 1_000, millis % 1_000));
+    }
+
     pub(crate) fn object(&mut self, name: &str) -> Object<'_> {
         Object::begin(self.field(name))
     }

@@ -182,6 +182,7 @@ impl Api {
             backups: self.backends.backups.as_deref(),
             host: host(&parts.headers),
             account: claim.account(),
+            region: &self.config.region,
             body: content,
             request_ids: RequestIds {
                 environment: self.backends.environment.as_ref(),

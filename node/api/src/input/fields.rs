@@ -74,6 +74,40 @@ impl<'de, const MIN: i64, const MAX: i64> Deserialize<'de> for Whole<MIN, MAX> {
     }
 }
 
+/// A time: seconds since the Unix epoch with a fraction in the request, whole milliseconds here. What is before the
+/// epoch is the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Time {
+    pub(crate) millis: u64,
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Time;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number")
+            }
+
+            fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Time, E> {
+                self.visit_u64(u64::try_from(seconds).unwrap_or(0))
+            }
+
+            fn visit_u64<E>(self, seconds: u64) -> Result<Time, E> {
+                Ok(Time { millis: seconds.saturating_mul(1_000) })
+            }
+
+            fn visit_f64<E>(self, seconds: f64) -> Result<Time, E> {
+                // The cast saturates.
+                Ok(Time { millis: (seconds * 1_000.0).round() as u64 })
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
 /// One condition of the legacy parameters `KeyConditions`, `QueryFilter` and `ScanFilter`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]

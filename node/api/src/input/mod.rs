@@ -51,6 +51,8 @@ mod tests {
         name: Option<String>,
         consistent: Option<Flag>,
         limit: Option<Integer>,
+        #[allow(dead_code)] // only looked at while it is read
+        at: Option<Time>,
     }
 
     impl Input for Sample {
@@ -58,6 +60,7 @@ mod tests {
             ("Name", Shape::Text),
             ("Consistent", Shape::Flag),
             ("Limit", Shape::Integer),
+            ("At", Shape::Time),
             ("Key", ATTRIBUTES),
             ("Names", TEXTS),
             ("Keys", Shape::List(&ATTRIBUTES)),
@@ -74,6 +77,16 @@ mod tests {
         assert_eq!((sample.consistent, sample.limit, sample.name), (Some(Flag(true)), Some(Whole(3)), None));
         let sample: Sample = parse(br#"{"Limit":1e99}"#).unwrap();
         assert_eq!(sample.limit, Some(Whole(i64::from(i32::MAX))));
+    }
+
+    #[test]
+    fn times_are_read_in_seconds_with_a_fraction() {
+        let millis = |text: &str| serde_json::from_str::<Time>(text).unwrap().millis;
+        assert_eq!(millis("1700000000"), 1_700_000_000_000);
+        assert_eq!(millis("1700000000.123"), 1_700_000_000_123);
+        assert_eq!(millis("1.7e9"), 1_700_000_000_000);
+        assert_eq!((millis("-5"), millis("-5.5")), (0, 0));
+        assert_eq!((millis("18446744073709551615"), millis("1e300")), (u64::MAX, u64::MAX));
     }
 
     #[test]
@@ -94,6 +107,7 @@ mod tests {
             (r#"{"Consistent":1}"#, "NUMBER_VALUE cannot be converted to Boolean"),
             (r#"{"Consistent":"x"}"#, "Unexpected token received from parser"),
             (r#"{"Limit":"1"}"#, "STRING_VALUE cannot be converted to Integer"),
+            (r#"{"At":"2023-11-14"}"#, "STRING_VALUE cannot be converted to Date"),
         ] {
             assert_eq!(message(body), expected, "{body}");
         }

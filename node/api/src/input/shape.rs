@@ -13,6 +13,7 @@ pub(crate) enum Shape {
     Flag,
     Integer,
     Long,
+    Time,
     Blob,
     List(&'static Shape),
     /// Java's name of the values' class, and their shape.
@@ -93,9 +94,10 @@ impl Shape {
             }
             (Self::Struct(_, fields), Value::Object(members)) => check_fields(fields, members),
             (Self::Value, Value::Object(members)) => check_fields(VALUE_FIELDS, members),
-            (Self::List(_) | Self::Text | Self::Flag | Self::Integer | Self::Long | Self::Blob, Value::Object(_)) => {
-                Err(serialization("Start of structure or map found where not expected"))
-            }
+            (
+                Self::List(_) | Self::Text | Self::Flag | Self::Integer | Self::Long | Self::Time | Self::Blob,
+                Value::Object(_),
+            ) => Err(serialization("Start of structure or map found where not expected")),
             (_, Value::Array(_)) => Err(serialization(&format!("Unrecognized collection type {}", self.class()))),
             (Self::List(_) | Self::Map(..), _) if place == Place::Element => Err(serialization(PARAMETERIZED_TYPE)),
             (Self::Struct(..) | Self::Value, _) if place == Place::Element => {
@@ -105,7 +107,7 @@ impl Shape {
                 Err(serialization("Unexpected field type"))
             }
             (Self::Text, Value::String(_)) | (Self::Flag, Value::Bool(_)) => Ok(()),
-            (Self::Integer | Self::Long, Value::Number(_)) => Ok(()),
+            (Self::Integer | Self::Long | Self::Time, Value::Number(_)) => Ok(()),
             (Self::Flag, Value::String(word)) => match Flag::of_word(word) {
                 Some(_) => Ok(()),
                 None => Err(serialization("Unexpected token received from parser")),
@@ -123,6 +125,7 @@ impl Shape {
         const PACKAGE: &str = "com.amazonaws.dynamodb.v20120810";
         match self {
             Self::Blob => "class java.nio.ByteBuffer".into(),
+            Self::Time => "class java.util.Date".into(),
             Self::Struct(name, _) => format!("class {PACKAGE}.{name}"),
             Self::Value => format!("class {PACKAGE}.AttributeValue"),
             Self::Map(of, _) if of.contains('.') => format!("java.util.Map<java.lang.String, {of}>"),
@@ -136,6 +139,7 @@ impl Shape {
             Self::Flag => "Boolean",
             Self::Integer => "Integer",
             Self::Long => "Long",
+            Self::Time => "Date",
             _ => "String",
         }
     }

@@ -1,7 +1,7 @@
 //! One call of an operation: who asks, with what, and what the operation may use.
 
 use crate::{Backups, Catalog, Partitions, RoutingKey, TableView, errors, request_id::RequestIds};
-use cairn_model::{ServiceError, key::EncodedKey, table::TableStatus};
+use cairn_model::{ServiceError, key::EncodedKey, limits, table::TableStatus};
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, WriteOutcome, WriteRequest,
 };
@@ -16,6 +16,7 @@ pub(crate) struct Call<'a> {
     /// The name the client knows the service by.
     pub(crate) host: &'a str,
     pub(crate) account: &'a str,
+    pub(crate) region: &'a str,
     pub(crate) body: &'a [u8],
     pub(crate) request_ids: RequestIds<'a>,
 }
@@ -32,6 +33,25 @@ impl Call<'_> {
     /// A table in whatever state.
     pub(crate) fn any_table(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
         self.catalog.table(self.account, name).ok_or_else(|| errors::table_not_found(name))
+    }
+
+    /// Whether the account can have one more table.
+    pub(crate) fn check_table_count(&self) -> Result<(), ServiceError> {
+        if self.catalog.list_tables(self.account).len() < limits::TABLES_PER_ACCOUNT_MAX {
+            Ok(())
+        } else {
+            Err(errors::too_many_tables())
+        }
+    }
+
+    /// A table that backups can be made of.
+    pub(crate) fn backed_up_table(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
+        self.open_table(name).map_err(|_| errors::backed_up_table_not_found(name))
+    }
+
+    /// The backups of this table, where they are kept anywhere.
+    pub(crate) fn backups_of(&self, table: &TableView) -> Option<&dyn Backups> {
+        self.backups.filter(|backups| backups.covers(table))
     }
 
     /// The items at these keys, of one partition.

@@ -105,9 +105,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     if call.catalog.table(call.account, &table.table_name).is_some() {
         return Err(errors::table_exists(&table.table_name));
     }
-    if call.catalog.list_tables(call.account).len() >= limits::TABLES_PER_ACCOUNT_MAX {
-        return Err(errors::too_many_tables());
-    }
+    call.check_table_count()?;
     let table = call.catalog.create_table(call.account, table).await?;
     Ok(table_description::answer("TableDescription", &table))
 }
@@ -122,9 +120,9 @@ impl CreateTableInput {
             constraints.required(&path("attributeType"), definition.attribute_type.is_some());
             constraints.one_of(&path("attributeType"), definition.attribute_type.as_deref(), &["B", "N", "S"]);
         }
-        throughput::constrain_billing_mode(self.billing_mode.as_deref(), &mut constraints);
+        throughput::constrain_billing_mode("billingMode", self.billing_mode.as_deref(), &mut constraints);
         if let Some(units) = &self.provisioned_throughput {
-            units.constrain(&mut constraints);
+            units.constrain("provisionedThroughput", &mut constraints);
         }
         let elements = self.key_schema.as_deref();
         constraints.required("keySchema", elements.is_some());

@@ -11,8 +11,8 @@ use serde::Deserialize;
 /// The input of the operations that take a table's name and nothing else.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct TableNameInput {
-    table_name: Option<String>,
+pub(super) struct TableNameInput {
+    pub(super) table_name: Option<String>,
 }
 
 impl Input for TableNameInput {

@@ -3,24 +3,35 @@
 //! Each reads its input, checks it in DynamoDB's order and words, asks the catalog or the partitions, and writes
 //! its answer.
 
+mod backup_description;
 mod batch_get_item;
 mod batch_write_item;
 mod call;
+mod continuous_backups;
+mod create_backup;
 mod create_table;
+mod delete_backup;
 mod delete_item;
 mod delete_table;
+mod describe_backup;
+mod describe_continuous_backups;
 mod describe_endpoints;
 mod describe_limits;
 mod describe_table;
 mod get_item;
 mod item_write;
 mod legacy;
+mod list_backups;
 mod list_tables;
 mod page;
 mod put_item;
 mod query;
+mod restore;
+mod restore_table_from_backup;
+mod restore_table_to_point_in_time;
 mod scan;
 mod table_description;
+mod update_continuous_backups;
 mod update_item;
 mod update_table;
 
@@ -60,6 +71,14 @@ operations! {
     "UpdateTable" => update_table,
     "DescribeEndpoints" => describe_endpoints,
     "DescribeLimits" => describe_limits,
+    "CreateBackup" => create_backup,
+    "DescribeBackup" => describe_backup,
+    "ListBackups" => list_backups,
+    "DeleteBackup" => delete_backup,
+    "RestoreTableFromBackup" => restore_table_from_backup,
+    "RestoreTableToPointInTime" => restore_table_to_point_in_time,
+    "UpdateContinuousBackups" => update_continuous_backups,
+    "DescribeContinuousBackups" => describe_continuous_backups,
 }
 
 /// The operation's place in [`OPERATIONS`].

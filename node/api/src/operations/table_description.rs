@@ -1,7 +1,10 @@
 //! `TableDescription`: the same for a table however it was made.
 
 use crate::{TableView, output::Object};
-use cairn_model::table::{BillingMode, KeyAttribute, ProvisionedThroughput, ScalarType, TableClass, TableStatus};
+use cairn_model::{
+    KeySchema,
+    table::{BillingMode, KeyAttribute, ProvisionedThroughput, ScalarType, TableClass, TableStatus},
+};
 
 /// Writes the answer of an operation that returns nothing but a table's description, in the field `name`.
 pub(super) fn answer(name: &str, table: &TableView) -> Vec<u8> {
@@ -14,12 +17,8 @@ pub(super) fn answer(name: &str, table: &TableView) -> Vec<u8> {
 
 fn write(table: &TableView, out: &mut Vec<u8>) {
     let definition = &table.definition;
-    let keys = || {
-        let sort = definition.key_schema.sort.as_ref().map(|key| (key, "RANGE"));
-        std::iter::once((&definition.key_schema.partition, "HASH")).chain(sort)
-    };
     let mut description = Object::begin(out);
-    let mut attributes: Vec<&KeyAttribute> = keys().map(|(key, _)| key).collect();
+    let mut attributes: Vec<&KeyAttribute> = keys(&definition.key_schema).map(|(key, _)| key).collect();
     attributes.sort_by(|one, other| one.name.cmp(&other.name));
     description.list("AttributeDefinitions", attributes, |attribute, out| {
         let mut definition = Object::begin(out);
@@ -28,15 +27,9 @@ fn write(table: &TableView, out: &mut Vec<u8>) {
         definition.end();
     });
     description.text("TableName", &definition.table_name);
-    description.list("KeySchema", keys(), |(key, key_type), out| {
-        let mut element = Object::begin(out);
-        element.text("AttributeName", &key.name);
-        element.text("KeyType", key_type);
-        element.end();
-    });
+    write_key_schema(&definition.key_schema, &mut description);
     description.text("TableStatus", status(table.status));
-    let millis = definition.creation_time_ms;
-    description.literal("CreationDateTime", format_args!("{}.{:03}", millis / 1_000, millis % 1_000));
+    description.timestamp("CreationDateTime", definition.creation_time_ms);
     let throughput = definition
         .provisioned_throughput
         .unwrap_or(ProvisionedThroughput { read_capacity_units: 0, write_capacity_units: 0 });
@@ -60,8 +53,34 @@ fn write(table: &TableView, out: &mut Vec<u8>) {
         summary.text("TableClass", table_class(class));
         summary.end();
     }
+    if let Some(from) = &definition.restored_from {
+        let mut summary = description.object("RestoreSummary");
+        if let Some(arn) = &from.source_backup_arn {
+            summary.text("SourceBackupArn", arn);
+        }
+        if let Some(arn) = &from.source_table_arn {
+            summary.text("SourceTableArn", arn);
+        }
+        summary.timestamp("RestoreDateTime", from.restore_time_ms);
+        summary.literal("RestoreInProgress", table.status == TableStatus::Creating);
+        summary.end();
+    }
     description.literal("DeletionProtectionEnabled", definition.deletion_protection_enabled);
     description.end();
+}
+
+/// The field `KeySchema`.
+pub(super) fn write_key_schema(schema: &KeySchema, description: &mut Object<'_>) {
+    description.list("KeySchema", keys(schema), |(key, key_type), out| {
+        let mut element = Object::begin(out);
+        element.text("AttributeName", &key.name);
+        element.text("KeyType", key_type);
+        element.end();
+    });
+}
+
+fn keys(schema: &KeySchema) -> impl Iterator<Item = (&KeyAttribute, &'static str)> {
+    std::iter::once((&schema.partition, "HASH")).chain(schema.sort.as_ref().map(|key| (key, "RANGE")))
 }
 
 fn scalar_type(scalar_type: ScalarType) -> &'static str {

@@ -93,9 +93,9 @@ impl UpdateTableInput {
         let mut constraints = Constraints::default();
         constraints.name_pattern("tableName", name);
         if let Some(units) = &self.provisioned_throughput {
-            units.constrain(&mut constraints);
+            units.constrain("provisionedThroughput", &mut constraints);
         }
-        throughput::constrain_billing_mode(self.billing_mode.as_deref(), &mut constraints);
+        throughput::constrain_billing_mode("billingMode", self.billing_mode.as_deref(), &mut constraints);
         constrain_table_class(self.table_class.as_deref(), &mut constraints);
         constraints.finish()
     }

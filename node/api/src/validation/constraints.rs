@@ -35,13 +35,15 @@ pub(crate) struct Constraints(Vec<String>);
 
 impl Constraints {
     pub(crate) fn finish(self) -> Result<(), ServiceError> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.into_error()) }
+    }
+
+    /// The error, where there is something to report.
+    pub(crate) fn into_error(self) -> ServiceError {
         let count = self.0.len().min(REPORTED_MAX);
-        if count == 0 {
-            return Ok(());
-        }
         let plural = if count == 1 { "" } else { "s" };
         let list = self.0[..count].join("; ");
-        Err(ServiceError::validation(format!("{count} validation error{plural} detected: {list}")))
+        ServiceError::validation(format!("{count} validation error{plural} detected: {list}"))
     }
 
     /// The first violation, without the count of them.

@@ -3,6 +3,7 @@
 pub(crate) mod constraints;
 pub(crate) mod key_paths;
 pub(crate) mod parameters;
+pub(crate) mod references;
 pub(crate) mod select;
 pub(crate) mod throughput;
 pub(crate) mod unsupported;

@@ -23,11 +23,12 @@ pub(crate) struct ThroughputInput {
 }
 
 impl ThroughputInput {
-    pub(crate) fn constrain(&self, constraints: &mut Constraints) {
+    /// `path`: the parameter's.
+    pub(crate) fn constrain(&self, path: &str, constraints: &mut Constraints) {
         for (member, units) in
             [("writeCapacityUnits", self.write_capacity_units), ("readCapacityUnits", self.read_capacity_units)]
         {
-            let path = format!("provisionedThroughput.{member}");
+            let path = format!("{path}.{member}");
             constraints.required(&path, units.is_some());
             constraints.at_least(&path, units.map(|units| units.0), 1);
         }
@@ -49,8 +50,9 @@ impl ThroughputInput {
     }
 }
 
-pub(crate) fn constrain_billing_mode(mode: Option<&str>, constraints: &mut Constraints) {
-    constraints.one_of("billingMode", mode, &["PROVISIONED", "PAY_PER_REQUEST"]);
+/// `path`: the parameter's.
+pub(crate) fn constrain_billing_mode(path: &str, mode: Option<&str>, constraints: &mut Constraints) {
+    constraints.one_of(path, mode, &["PROVISIONED", "PAY_PER_REQUEST"]);
 }
 
 /// After [`constrain_billing_mode`] found nothing.

@@ -3,11 +3,7 @@
 use crate::client::NOW_MS;
 use async_trait::async_trait;
 use cairn_api::{Catalog, NewTable, TableUpdate, TableView, errors};
-use cairn_model::{
-    ServiceError, TableDefinition,
-    ids::TableId,
-    table::TableStatus,
-};
+use cairn_model::{ServiceError, TableDefinition, ids::TableId, table::TableStatus};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -21,6 +17,28 @@ impl MemoryCatalog {
         let mut tables = self.0.lock().unwrap();
         let table = tables.get_mut(&("game".to_owned(), name.to_owned())).unwrap();
         *table = Arc::new(TableView { status, ..(**table).clone() });
+    }
+
+    /// What a restore does first.
+    pub(crate) fn insert_creating(&self, definition: TableDefinition) -> Result<Arc<TableView>, ServiceError> {
+        let mut tables = self.0.lock().unwrap();
+        let key = (definition.account.clone(), definition.table_name.clone());
+        if let Some(table) = tables.get(&key) {
+            return Err(errors::restore_target_taken(table));
+        }
+        let view = Arc::new(view(definition, TableStatus::Creating));
+        tables.insert(key, view.clone());
+        Ok(view)
+    }
+}
+
+fn view(definition: TableDefinition, status: TableStatus) -> TableView {
+    TableView {
+        arn: format!("arn:aws:dynamodb:east:{}:table/{}", definition.account, definition.table_name),
+        status,
+        item_count: 0,
+        size_bytes: 0,
+        definition,
     }
 }
 
@@ -39,27 +57,10 @@ impl Catalog for MemoryCatalog {
         let mut tables = self.0.lock().unwrap();
         let mut id = [0; 16];
         id[15] = u8::try_from(tables.len()).unwrap_or(u8::MAX);
-        let view = Arc::new(TableView {
-            arn: format!("arn:aws:dynamodb:east:{account}:table/{}", table.table_name),
-            status: TableStatus::Active,
-            item_count: 0,
-            size_bytes: 0,
-            definition: TableDefinition {
-                account: account.to_owned(),
-                table_name: table.table_name.clone(),
-                table_id: TableId(id),
-                schema_version: 1,
-                key_schema: table.key_schema,
-                billing_mode: table.billing_mode,
-                provisioned_throughput: table.provisioned_throughput,
-                table_class: table.table_class,
-                deletion_protection_enabled: table.deletion_protection_enabled,
-                creation_time_ms: 1_700_000_000_123,
-                continuous_backups: None,
-                restored_from: None,
-            },
-        });
-        tables.insert((account.to_owned(), table.table_name), view.clone());
+        let name = table.table_name.clone();
+        let definition = table.into_definition(account, TableId(id), 1_700_000_000_123);
+        let view = Arc::new(view(definition, TableStatus::Active));
+        tables.insert((account.to_owned(), name), view.clone());
         Ok(view)
     }
 
@@ -73,6 +74,7 @@ impl Catalog for MemoryCatalog {
         let table =
             tables.get_mut(&(account.to_owned(), name.to_owned())).ok_or_else(|| errors::table_not_found(name))?;
         let mut view = (**table).clone();
+        view.definition.schema_version += 1;
         update.apply(&mut view.definition, NOW_MS);
         *table = Arc::new(view);
         Ok(table.clone())

@@ -1,8 +1,8 @@
 //! A service in this process and a client of it.
 
-use crate::{catalog::MemoryCatalog, partitions::MemoryPartitions, signer::Signer};
+use crate::{archive::MemoryArchive, catalog::MemoryCatalog, partitions::MemoryPartitions, signer::Signer};
 use bytes::Bytes;
-use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Credentials, Environment};
+use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials, Environment};
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode, client::conn::http1::SendRequest};
 use hyper_util::rt::TokioIo;
@@ -51,6 +51,7 @@ pub(crate) struct Service {
     pub(crate) address: SocketAddr,
     pub(crate) catalog: Arc<MemoryCatalog>,
     pub(crate) partitions: Arc<MemoryPartitions>,
+    pub(crate) archive: Arc<MemoryArchive>,
     pub(crate) registry: prometheus::Registry,
     connection: Mutex<Option<SendRequest<Full<Bytes>>>>,
 }
@@ -82,14 +83,24 @@ impl Service {
         Self::start_with(ApiConfig::new("east"), Authentication::Verify(Arc::new(OneKey))).await
     }
 
+    /// A service that keeps backups.
+    pub(crate) async fn archived() -> Self {
+        Self::start_on(ApiConfig::new("east"), Authentication::Verify(Arc::new(OneKey)), true).await
+    }
+
     pub(crate) async fn start_with(config: ApiConfig, authentication: Authentication) -> Self {
+        Self::start_on(config, authentication, false).await
+    }
+
+    async fn start_on(config: ApiConfig, authentication: Authentication, archived: bool) -> Self {
         let catalog = Arc::new(MemoryCatalog::default());
         let partitions = Arc::new(MemoryPartitions::default());
+        let archive = Arc::new(MemoryArchive::new(catalog.clone()));
         let registry = prometheus::Registry::new();
         let backends = Backends {
             catalog: catalog.clone(),
             partitions: partitions.clone(),
-            backups: None,
+            backups: archived.then(|| archive.clone() as Arc<dyn Backups>),
             authentication,
             environment: Arc::new(FixedEnvironment(AtomicU64::new(1))),
         };
@@ -97,7 +108,7 @@ impl Service {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(cairn_api::serve(listener, api, std::future::pending()));
-        Self { address, catalog, partitions, registry, connection: Mutex::new(None) }
+        Self { address, catalog, partitions, archive, registry, connection: Mutex::new(None) }
     }
 
     /// A service with the table `users`: partition key `Id` (S), sort key `Game` (N).

@@ -1,6 +1,7 @@
 //! Whatever a client sends, it is not answered with a server's error, and it is answered.
 
-use crate::client::Service;
+use crate::client::{NOW_MS, Service};
+use cairn_api::backups::RestorableWindow;
 use hyper::StatusCode;
 use proptest::{
     collection::{hash_map, vec},
@@ -25,8 +26,20 @@ const OPERATIONS: &[&str] = &[
     "UpdateTable",
     "DescribeEndpoints",
     "DescribeLimits",
+    "CreateBackup",
+    "ListBackups",
+    "DescribeBackup",
+    "UpdateContinuousBackups",
+    "DescribeContinuousBackups",
+    "RestoreTableFromBackup",
+    "RestoreTableToPointInTime",
+    "DeleteBackup",
     "DeleteTable",
 ];
+
+const TABLE_ARN: &str = "arn:aws:dynamodb:east:game:table/users";
+/// Of the first backup of the table.
+const BACKUP_ARN: &str = "arn:aws:dynamodb:east:game:table/users/backup/01700000000000-abcdef12";
 
 /// Names that mean something somewhere, so that the fuzz gets further than the first check.
 const NAMES: &[&str] = &[
@@ -76,6 +89,15 @@ const NAMES: &[&str] = &[
     "TableClass",
     "StreamSpecification",
     "ExclusiveStartTableName",
+    "BackupName",
+    "BackupArn",
+    "SourceTableArn",
+    "SourceTableName",
+    "TargetTableName",
+    "RestoreDateTime",
+    "UseLatestRestorableTime",
+    "PointInTimeRecoverySpecification",
+    "RecoveryPeriodInDays",
     "users",
     "Id",
     "Game",
@@ -96,6 +118,8 @@ const NAMES: &[&str] = &[
 
 const TEXTS: &[&str] = &[
     "users",
+    TABLE_ARN,
+    BACKUP_ARN,
     "a",
     "1",
     "-1e400",
@@ -203,6 +227,23 @@ fn good(operation: &str) -> Value {
             "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}
         }),
         "ListTables" => json!({"Limit": 5, "ExclusiveStartTableName": "abc"}),
+        "CreateBackup" => json!({"TableName": TABLE_ARN, "BackupName": "nightly"}),
+        "ListBackups" => json!({
+            "TableName": "users", "Limit": 5, "TimeRangeLowerBound": 1.5, "TimeRangeUpperBound": 1_800_000_000,
+            "ExclusiveStartBackupArn": BACKUP_ARN, "BackupType": "ALL"
+        }),
+        "DescribeBackup" | "DeleteBackup" => json!({"BackupArn": BACKUP_ARN}),
+        "UpdateContinuousBackups" => json!({
+            "TableName": "users",
+            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true, "RecoveryPeriodInDays": 7}
+        }),
+        "RestoreTableFromBackup" => json!({
+            "TargetTableName": "from-backup", "BackupArn": BACKUP_ARN, "BillingModeOverride": "PROVISIONED",
+            "ProvisionedThroughputOverride": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}
+        }),
+        "RestoreTableToPointInTime" => json!({
+            "TargetTableName": "from-the-past", "SourceTableName": "users", "RestoreDateTime": 1_699_999_999.5
+        }),
         _ => json!({"TableName": "users"}),
     }
 }
@@ -234,9 +275,18 @@ fn request() -> impl Strategy<Value = (&'static str, Value)> {
     })
 }
 
+/// A service with the table `users` and an archive to restore it from.
+async fn archived_users() -> Service {
+    let service = Service::archived().await;
+    service.create("users", &[("Id", "S"), ("Game", "N")]).await;
+    *service.archive.window.lock().unwrap() =
+        Some(RestorableWindow { earliest_ms: NOW_MS - 10_000, latest_ms: NOW_MS });
+    service
+}
+
 #[tokio::test]
 async fn the_requests_that_the_random_ones_are_made_from_are_good() {
-    let service = Service::with_users().await;
+    let service = archived_users().await;
     service.put(json!({"Id": {"S": "a"}, "Game": {"N": "1"}})).await;
     for operation in OPERATIONS {
         service.ok(operation, good(operation)).await;
@@ -246,7 +296,7 @@ async fn the_requests_that_the_random_ones_are_made_from_are_good() {
 #[test]
 fn random_requests_get_an_answer_that_is_not_a_servers_error() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let service = runtime.block_on(Service::with_users());
+    let service = runtime.block_on(archived_users());
     // Else the first good DeleteTable would leave nothing to find.
     let protect = json!({"TableName": "users", "DeletionProtectionEnabled": true});
     runtime.block_on(service.ok("UpdateTable", protect));
@@ -264,7 +314,7 @@ fn random_requests_get_an_answer_that_is_not_a_servers_error() {
 #[test]
 fn random_bytes_get_an_answer_that_is_not_a_servers_error() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let service = runtime.block_on(Service::with_users());
+    let service = runtime.block_on(archived_users());
     proptest!(ProptestConfig::with_cases(300), |(operation in select(OPERATIONS), body in vec(any::<u8>(), 0..200))| {
         let answer = runtime.block_on(service.call(operation, body));
         prop_assert!(matches!(answer.status, StatusCode::OK | StatusCode::BAD_REQUEST));

@@ -1,6 +1,8 @@
-//! The service over a real socket, with signed requests, on partitions and a catalog in memory.
+//! The service over a real socket, with signed requests, on partitions, a catalog and an archive in memory.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod archive;
+mod backups;
 mod batches;
 mod catalog;
 mod client;
@@ -10,5 +12,7 @@ mod legacy;
 mod partitions;
 mod protocol;
 mod queries;
+mod recovery;
+mod restores;
 mod signer;
 mod tables;

@@ -1,0 +1,73 @@
+//! What the two operations that restore a table have in common: the new table's name, and the overrides.
+
+use super::Call;
+use crate::{
+    backups::RestoreTarget,
+    errors,
+    input::shape::Shape,
+    validation::{
+        constraints::{Constraints, table_name},
+        throughput::{self, THROUGHPUT, ThroughputInput},
+        unsupported::{Unsupported, refuse},
+    },
+};
+use cairn_model::ServiceError;
+use serde::Deserialize;
+
+/// The overrides' fields that are read, for the operations' [`crate::input::Input::FIELDS`].
+pub(super) const BILLING_MODE_OVERRIDE: (&str, Shape) = ("BillingModeOverride", Shape::Text);
+pub(super) const PROVISIONED_THROUGHPUT_OVERRIDE: (&str, Shape) = ("ProvisionedThroughputOverride", THROUGHPUT);
+
+/// `TargetTableName` and the overrides, as a request has them.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct TargetInput {
+    target_table_name: Option<String>,
+    billing_mode_override: Option<String>,
+    provisioned_throughput_override: Option<ThroughputInput>,
+    global_secondary_index_override: Option<Unsupported>,
+    local_secondary_index_override: Option<Unsupported>,
+    on_demand_throughput_override: Option<Unsupported>,
+    #[serde(rename = "SSESpecificationOverride")]
+    sse_specification_override: Option<Unsupported>,
+    vector_index_override: Option<Unsupported>,
+}
+
+impl TargetInput {
+    /// The constraints of the fields, but for the name's length, which is reported before everything else.
+    pub(super) fn constrain(&self, constraints: &mut Constraints) -> Result<(), ServiceError> {
+        constraints.required("targetTableName", self.target_table_name.is_some());
+        if let Some(name) = &self.target_table_name {
+            constraints.name_pattern("targetTableName", &table_name(Some(name.clone()))?);
+        }
+        throughput::constrain_billing_mode("billingModeOverride", self.billing_mode_override.as_deref(), constraints);
+        if let Some(units) = &self.provisioned_throughput_override {
+            units.constrain("provisionedThroughputOverride", constraints);
+        }
+        Ok(())
+    }
+
+    /// After [`Self::constrain`] found nothing.
+    pub(super) fn into_target(self) -> Result<RestoreTarget, ServiceError> {
+        refuse([
+            ("GlobalSecondaryIndexOverride", &self.global_secondary_index_override),
+            ("LocalSecondaryIndexOverride", &self.local_secondary_index_override),
+            ("OnDemandThroughputOverride", &self.on_demand_throughput_override),
+            ("SSESpecificationOverride", &self.sse_specification_override),
+            ("VectorIndexOverride", &self.vector_index_override),
+        ])?;
+        Ok(RestoreTarget {
+            table_name: self.target_table_name.unwrap_or_default(),
+            billing_mode: self.billing_mode_override.as_deref().map(throughput::billing_mode),
+            provisioned_throughput: self.provisioned_throughput_override.map(|units| units.checked()).transpose()?,
+        })
+    }
+}
+
+/// Whether the new table's name is nobody's.
+pub(super) fn check_target_free(call: &Call<'_>, target: &RestoreTarget) -> Result<(), ServiceError> {
+    match call.catalog.table(call.account, &target.table_name) {
+        Some(table) => Err(errors::restore_target_taken(&table)),
+        None => Ok(()),
+    }
+}

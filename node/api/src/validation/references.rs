@@ -1,0 +1,81 @@
+//! Tables and backups as the backup operations are told of them: a table's name or its ARN, a backup's ARN.
+
+use super::constraints::{Constraints, is_table_name, required_table_name, table_name};
+use crate::{
+    arn::{BackupArn, TableArn},
+    errors,
+    operations::Call,
+};
+use cairn_model::ServiceError;
+
+const ARN_BYTES_MAX: usize = 1_024;
+const BACKUP_ARN_BYTES_MIN: usize = 37;
+const TABLE_ARN_FORMAT: &str = "Valid ARN format is 'arn:<awsPartition>:<vendor>:<region>:<subscriber>:\
+     resourceType/resourceName', where Resource name must have length less than or equal to 255, Resource name must \
+     have length greater than or equal to 3, Resource name must satisfy regular expression pattern: [a-zA-Z0-9_.-]+";
+
+/// `TableName`, which may be the ARN of one of the account's tables: the table's name, whose pattern is left to the
+/// constraints.
+pub(crate) fn required_table(
+    call: &Call<'_>,
+    text: Option<String>,
+    constraints: &mut Constraints,
+) -> Result<String, ServiceError> {
+    let text = required_table_name(text)?;
+    if text.starts_with("arn:") {
+        return named_by_arn(call, &text);
+    }
+    let name = table_name(Some(text))?;
+    constraints.name_pattern("tableName", &name);
+    Ok(name)
+}
+
+fn named_by_arn(call: &Call<'_>, text: &str) -> Result<String, ServiceError> {
+    let mut constraints = Constraints::default();
+    let Some(arn) = TableArn::parse(text).filter(|arn| is_table_name(arn.table_name)) else {
+        constraints.value(text, "tableName", TABLE_ARN_FORMAT);
+        return Err(constraints.into_error());
+    };
+    if arn.region != call.region {
+        constraints.add(format!("Invalid AWS region in '{text}'"));
+        return Err(constraints.into_error());
+    }
+    if arn.account != call.account {
+        return Err(errors::access_denied());
+    }
+    Ok(arn.table_name.to_owned())
+}
+
+/// The length of a backup's ARN.
+pub(crate) fn constrain_backup_arn(path: &str, arn: Option<&str>, constraints: &mut Constraints) {
+    let constraint = match arn.map(str::len) {
+        Some(..BACKUP_ARN_BYTES_MIN) => "Member must have length greater than or equal to 37",
+        Some(length) if length > ARN_BYTES_MAX => "Member must have length less than or equal to 1024",
+        _ => return,
+    };
+    constraints.value(arn.unwrap_or_default(), path, constraint);
+}
+
+/// A backup's ARN, which must be of the account. Its region is the caller's to look at.
+pub(crate) fn parse_backup_arn<'a>(call: &Call<'_>, text: &'a str) -> Result<BackupArn<'a>, ServiceError> {
+    match BackupArn::parse(text) {
+        None => Err(ServiceError::validation("Invalid Backup ARN")),
+        Some(arn) if arn.table.account != call.account => Err(errors::access_denied()),
+        Some(arn) => Ok(arn),
+    }
+}
+
+/// As [`parse_backup_arn`]; there are no backups of another region here.
+pub(crate) fn own_backup_arn<'a>(call: &Call<'_>, text: &'a str) -> Result<BackupArn<'a>, ServiceError> {
+    let arn = parse_backup_arn(call, text)?;
+    if arn.table.region == call.region { Ok(arn) } else { Err(errors::backup_not_found(arn)) }
+}
+
+/// `BackupArn` of the operations that take nothing else.
+pub(crate) fn required_backup<'a>(call: &Call<'_>, text: Option<&'a str>) -> Result<BackupArn<'a>, ServiceError> {
+    let mut constraints = Constraints::default();
+    constraints.required("backupArn", text.is_some());
+    constrain_backup_arn("backupArn", text, &mut constraints);
+    constraints.finish()?;
+    own_backup_arn(call, text.unwrap_or_default())
+}
