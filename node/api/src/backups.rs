@@ -176,9 +176,9 @@ impl RestoreTarget {
 /// Who keeps the backups.
 ///
 /// The account of a table is in its definition; the ARNs of backups are of the account and of the service's region.
-/// What can race is the implementor's to check, whatever was checked
-/// before the call; [`crate::errors`] has the texts. An operation returns in far less than a request may take
-/// ([`crate::ApiConfig::operation_timeout`]): what takes long goes on after it, as CREATING.
+/// What can race is the implementor's to check, whatever was checked before the call; [`crate::errors`] has the
+/// texts. An operation returns in far less than a request may take ([`crate::ApiConfig::operation_timeout`]): what
+/// takes long goes on after it, as CREATING.
 #[async_trait]
 pub trait Backups: Send + Sync {
     /// Whether this table's backups are kept anywhere. From memory, without waiting.
@@ -204,7 +204,8 @@ pub trait Backups: Send + Sync {
     /// `BackupInUseException` while it is being made or restored from. Not called for what a deleted table left.
     async fn delete_backup(&self, account: &str, arn: BackupArn<'_>) -> Result<BackupDescription, ServiceError>;
 
-    /// The times this table, whose recovery is on, can be restored to; none while there is no such time yet.
+    /// The times this table, whose recovery is on, can be restored to, none of them older than its recovery period;
+    /// none while there is no such time yet.
     async fn restorable_window(&self, table: &TableView) -> Result<Option<RestorableWindow>, ServiceError>;
 
     /// Begins to make a table of a backup; the table as it is after the call, CREATING.
@@ -218,7 +219,8 @@ pub trait Backups: Send + Sync {
         target: RestoreTarget,
     ) -> Result<Arc<TableView>, ServiceError>;
 
-    /// Begins to make a table of what another held at that time, with the settings the other has now (or had last); the new table as it is after the call, CREATING.
+    /// Begins to make a table of what another held at that time, with the settings the other has now (or had last);
+    /// the new table as it is after the call, CREATING.
     ///
     /// `TableNotFoundException` for an absent source that is not known from before, `InvalidRestoreTimeException` for
     /// a time outside the restorable window, `TableAlreadyExistsException` or `TableInUseException` where the new

@@ -45,15 +45,10 @@ impl Input for ListBackupsInput {
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut input: ListBackupsInput = input::parse(call.body)?;
     let mut constraints = Constraints::default();
-    let table_name = match input.table_name.take() {
-        Some(text) => Some(required_table(call, Some(text), &mut constraints)?),
-        None => None,
-    };
+    let table = input.table_name.take().map(|text| required_table(call, Some(text), &mut constraints));
+    let table_name = table.transpose()?;
     input.constrain(constraints)?;
-    let start = match &input.exclusive_start_backup_arn {
-        Some(text) => Some(parse_backup_arn(call, text)?),
-        None => None,
-    };
+    let start = input.exclusive_start_backup_arn.as_deref().map(|text| parse_backup_arn(call, text)).transpose()?;
     if start.is_some_and(|arn| arn.table.region != call.region) {
         return Err(ServiceError::validation(
             "Invalid Request: The supplied ExclusiveStartBackupArn does not match the region",
