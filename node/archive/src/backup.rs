@@ -1,8 +1,16 @@
 //! Backups on demand: whole copies of tables, which nothing else in the archive is needed for.
 
-use crate::{ArchiveError, Bucket, SourceSnapshot};
+use crate::{
+    ArchiveError, Bucket, SourceSnapshot,
+    document::{self, hex_u64},
+    layout, snapshot,
+};
 use cairn_model::{descriptor::KeyRange, ids::PartitionId, table::TableDefinition};
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
+
+const READS_AT_ONCE: usize = 8;
 
 /// Who made a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,40 +64,123 @@ pub struct BackupRecord {
 pub struct BackupPartition {
     pub partition_id: PartitionId,
     pub range: KeyRange,
+    pub item_count: u64,
+    pub table_size_bytes: u64,
+    /// Of its object.
+    pub bytes: u64,
+    #[serde(with = "hex_u64")]
+    pub(crate) checksum: u64,
 }
 
 /// Writes a backup of a table from a snapshot of each of its partitions. If it fails, nothing of it stays.
 pub async fn create(
-    _bucket: &Bucket,
-    _cluster: &str,
-    _account: &str,
-    _backup: NewBackup,
-    _snapshots: Vec<SourceSnapshot>,
+    bucket: &Bucket,
+    cluster: &str,
+    account: &str,
+    backup: NewBackup,
+    snapshots: Vec<SourceSnapshot>,
 ) -> Result<BackupRecord, ArchiveError> {
-    todo!()
+    let path = layout::backup(cluster, account, &backup.backup_id);
+    match bucket.get(&path).await {
+        Err(ArchiveError::NotFound { .. }) => {}
+        Ok(_) => return Err(ArchiveError::Exists { object: path.to_string() }),
+        Err(error) => return Err(error),
+    }
+    let mut written = Vec::new();
+    let created = write(bucket, cluster, account, backup, snapshots, &mut written).await;
+    if created.is_err() {
+        // The document first: without it, what is left over is no backup.
+        for path in written.into_iter().rev() {
+            if let Err(error) = bucket.delete(&path).await {
+                tracing::warn!(%error, "failed to delete what a failed backup left");
+            }
+        }
+    }
+    created
+}
+
+async fn write(
+    bucket: &Bucket,
+    cluster: &str,
+    account: &str,
+    backup: NewBackup,
+    snapshots: Vec<SourceSnapshot>,
+    written: &mut Vec<Path>,
+) -> Result<BackupRecord, ArchiveError> {
+    let NewBackup { backup_id, arn, name, backup_type, table_arn, definition, creation_time_ms, expiry_time_ms } =
+        backup;
+    let mut partitions = Vec::with_capacity(snapshots.len());
+    for snapshot in snapshots {
+        let (partition_id, range) = (snapshot.descriptor.partition_id, snapshot.descriptor.range.clone());
+        let path = layout::backup_snapshot(cluster, account, &backup_id, partition_id);
+        let stored = snapshot::upload(bucket, &path, snapshot).await?;
+        written.push(path);
+        partitions.push(BackupPartition {
+            partition_id,
+            range,
+            item_count: stored.header.item_count,
+            table_size_bytes: stored.header.size_bytes,
+            bytes: stored.bytes,
+            checksum: stored.checksum,
+        });
+    }
+    let record = BackupRecord {
+        backup_id,
+        arn,
+        name,
+        backup_type,
+        table_arn,
+        definition,
+        creation_time_ms,
+        expiry_time_ms,
+        item_count: partitions.iter().map(|partition| partition.item_count).sum(),
+        table_size_bytes: partitions.iter().map(|partition| partition.table_size_bytes).sum(),
+        size_bytes: partitions.iter().map(|partition| partition.bytes).sum(),
+        partitions,
+    };
+    let path = layout::backup(cluster, account, &record.backup_id);
+    let document = document::encode(&path, &record)?;
+    // It may be there although its writing failed.
+    written.push(path.clone());
+    bucket.create(&path, document).await?;
+    Ok(record)
 }
 
 /// An account's backups, by id.
-pub async fn list(_bucket: &Bucket, _cluster: &str, _account: &str) -> Result<Vec<BackupRecord>, ArchiveError> {
-    todo!()
+pub async fn list(bucket: &Bucket, cluster: &str, account: &str) -> Result<Vec<BackupRecord>, ArchiveError> {
+    let ids = bucket.folders(&layout::backups(cluster, account)).await?;
+    let read = |id: String| async move {
+        match get(bucket, cluster, account, &id).await {
+            // Not finished, or being deleted.
+            Err(ArchiveError::NotFound { .. }) => Ok(None),
+            other => other.map(Some),
+        }
+    };
+    stream::iter(ids)
+        .map(read)
+        .buffered(READS_AT_ONCE)
+        .try_filter_map(|backup| async move { Ok(backup) })
+        .try_collect()
+        .await
 }
 
 /// [`ArchiveError::NotFound`] where there is none.
-pub async fn get(
-    _bucket: &Bucket,
-    _cluster: &str,
-    _account: &str,
-    _backup_id: &str,
-) -> Result<BackupRecord, ArchiveError> {
-    todo!()
+pub async fn get(bucket: &Bucket, cluster: &str, account: &str, backup_id: &str) -> Result<BackupRecord, ArchiveError> {
+    document::read(bucket, &layout::backup(cluster, account, backup_id)).await
 }
 
 /// Deletes a backup and gives it as it was; [`ArchiveError::NotFound`] where there is none.
 pub async fn delete(
-    _bucket: &Bucket,
-    _cluster: &str,
-    _account: &str,
-    _backup_id: &str,
+    bucket: &Bucket,
+    cluster: &str,
+    account: &str,
+    backup_id: &str,
 ) -> Result<BackupRecord, ArchiveError> {
-    todo!()
+    let record = get(bucket, cluster, account, backup_id).await?;
+    // First what makes it a backup.
+    bucket.delete(&layout::backup(cluster, account, backup_id)).await?;
+    for partition in &record.partitions {
+        bucket.delete(&layout::backup_snapshot(cluster, account, backup_id, partition.partition_id)).await?;
+    }
+    Ok(record)
 }

@@ -1,1 +1,204 @@
 //! Records in compressed, checksummed blocks: what segments and snapshots consist of behind their headers.
+//!
+//! ```text
+//! blocks (numbers big-endian): any number of blocks, an end
+//! block  0   4  compressed bytes, not 0
+//!        4   4  uncompressed bytes
+//!        8   4  records that begin and end in it
+//!        12  4  CRC-32 (IEEE) of the twelve bytes before it and of all after it
+//!        16  …  zstd frame: the records, one after the other
+//! end    0   4  0
+//!        4   8  records in all blocks
+//!        12  4  CRC-32 of the twelve bytes before it
+//! ```
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::io;
+
+/// A block is compressed once it has this many bytes; it holds more only if one record does.
+const BLOCK_BYTES: usize = 4 << 20;
+/// A block that says it has more is damaged.
+const BLOCK_BYTES_MAX: usize = 64 << 20;
+const HEADER_BYTES: usize = 16;
+/// zstd's fastest: the archive runs beside the writes it keeps.
+const COMPRESSION_LEVEL: i32 = 1;
+
+/// Builds blocks; gives out what is finished.
+#[derive(Debug, Default)]
+pub(crate) struct BlockWriter {
+    block: Vec<u8>,
+    block_records: u32,
+    records: u64,
+}
+
+impl BlockWriter {
+    /// Adds a record, given in parts; writes the block before it to `out` if that is full.
+    pub(crate) fn record(&mut self, parts: &[&[u8]], out: &mut Vec<u8>) -> io::Result<()> {
+        let bytes: usize = parts.iter().map(|part| part.len()).sum();
+        if bytes > BLOCK_BYTES_MAX {
+            return Err(io::Error::other(format!("a record has {bytes} bytes, more than {BLOCK_BYTES_MAX}")));
+        }
+        if self.block.len() + bytes > BLOCK_BYTES {
+            self.seal(out)?;
+        }
+        parts.iter().for_each(|part| self.block.extend_from_slice(part));
+        self.block_records += 1;
+        self.records += 1;
+        Ok(())
+    }
+
+    fn seal(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        let compressed = zstd::bulk::compress(&self.block, COMPRESSION_LEVEL)?;
+        let at = out.len();
+        out.put_u32(compressed.len() as u32);
+        out.put_u32(self.block.len() as u32);
+        out.put_u32(self.block_records);
+        let checksum = checksum(&out[at..], &compressed);
+        out.put_u32(checksum);
+        out.put_slice(&compressed);
+        self.block.clear();
+        self.block_records = 0;
+        Ok(())
+    }
+
+    pub(crate) fn finish(mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        self.seal(out)?;
+        let at = out.len();
+        out.put_u32(0);
+        out.put_u64(self.records);
+        let checksum = checksum(&out[at..], &[]);
+        out.put_u32(checksum);
+        Ok(())
+    }
+}
+
+/// A block's records, uncompressed.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) records: u32,
+    pub(crate) bytes: Bytes,
+}
+
+/// Reads blocks from bytes that come in pieces of any size. Its errors say what is damaged, but not in which object.
+#[derive(Debug, Default)]
+pub(crate) struct BlockReader {
+    pending: BytesMut,
+    records: u64,
+    ended: bool,
+}
+
+impl BlockReader {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
+    }
+
+    /// The next block; none before more is pushed.
+    pub(crate) fn next(&mut self) -> Result<Option<Block>, String> {
+        if self.ended {
+            return if self.pending.is_empty() { Ok(None) } else { Err("it goes on after its end mark".into()) };
+        }
+        if self.pending.len() < HEADER_BYTES {
+            return Ok(None);
+        }
+        let mut header = &self.pending[..HEADER_BYTES];
+        let compressed_bytes = header.get_u32() as usize;
+        if compressed_bytes == 0 {
+            let (records, expected) = (header.get_u64(), header.get_u32());
+            if checksum(&self.pending[..12], &[]) != expected {
+                return Err("the checksum of its end mark does not match".into());
+            }
+            if records != self.records {
+                return Err(format!("it holds {} records where its end mark has {records}", self.records));
+            }
+            self.ended = true;
+            self.pending.advance(HEADER_BYTES);
+            return self.next();
+        }
+        let (bytes, records, expected) = (header.get_u32() as usize, header.get_u32(), header.get_u32());
+        if bytes > BLOCK_BYTES_MAX || compressed_bytes > 2 * BLOCK_BYTES_MAX {
+            return Err("a block says it is larger than any is".into());
+        }
+        if self.pending.len() < HEADER_BYTES + compressed_bytes {
+            return Ok(None);
+        }
+        let block = self.pending.split_to(HEADER_BYTES + compressed_bytes);
+        if checksum(&block[..12], &block[HEADER_BYTES..]) != expected {
+            return Err(format!("the checksum of the block after record {} does not match", self.records));
+        }
+        let plain = zstd::bulk::decompress(&block[HEADER_BYTES..], bytes)
+            .map_err(|error| format!("the block after record {} cannot be decompressed: {error}", self.records))?;
+        if plain.len() != bytes {
+            return Err(format!("the block after record {} has another size than it says", self.records));
+        }
+        self.records += u64::from(records);
+        Ok(Some(Block { records, bytes: plain.into() }))
+    }
+
+    /// Whether everything was there.
+    pub(crate) fn finish(&self) -> Result<(), String> {
+        if self.ended && self.pending.is_empty() {
+            Ok(())
+        } else {
+            Err("it is truncated: its end mark is missing".into())
+        }
+    }
+}
+
+fn checksum(header: &[u8], rest: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(header);
+    hasher.update(rest);
+    hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8], piece: usize) -> Result<Vec<u8>, String> {
+        let mut reader = BlockReader::default();
+        let mut read = Vec::new();
+        for piece in bytes.chunks(piece) {
+            reader.push(piece);
+            while let Some(block) = reader.next()? {
+                read.extend_from_slice(&block.bytes);
+            }
+        }
+        reader.finish()?;
+        Ok(read)
+    }
+
+    fn written(records: &[Vec<u8>]) -> Vec<u8> {
+        let (mut writer, mut out) = (BlockWriter::default(), Vec::new());
+        for record in records {
+            writer.record(&[record], &mut out).unwrap();
+        }
+        writer.finish(&mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn records_come_back_from_pieces_of_any_size() {
+        let records: Vec<Vec<u8>> = (0..40u8).map(|n| vec![n; 300_000]).collect();
+        let bytes = written(&records);
+        for piece in [1_000, 65_536, bytes.len()] {
+            assert_eq!(read(&bytes, piece).unwrap(), records.concat());
+        }
+        assert_eq!(read(&written(&[]), 3).unwrap(), Vec::<u8>::new());
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let bytes = written(&[b"one".to_vec(), b"two".to_vec()]);
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (at % 8);
+            assert!(read(&damaged, 7).is_err(), "byte {at}");
+            assert!(read(&bytes[..at], 7).is_err(), "cut at {at}");
+        }
+        assert!(read(&[bytes, vec![0]].concat(), 7).is_err());
+    }
+}

@@ -1,8 +1,22 @@
 //! The bucket: the few things that the archive does with an object store, with errors that name the object.
 
-use crate::{ArchiveConfig, ArchiveError};
-use object_store::ObjectStore;
-use std::sync::Arc;
+use crate::{ArchiveConfig, ArchiveError, config};
+use bytes::Bytes;
+use futures::{TryStreamExt, future::BoxFuture};
+use object_store::{
+    Error as StoreError, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path,
+};
+use std::{collections::VecDeque, future::Future, ops::Range, sync::Arc, time::Duration};
+
+/// No JSON document is larger.
+const DOCUMENT_BYTES_MAX: u64 = 512 << 20;
+/// With the tries of the store's own client; where a store hangs, the archive must not.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Parts of one object that are on their way at the same time.
+const PARTS_IN_FLIGHT: usize = 3;
+/// S3 takes parts of 5 MiB and more, and 10,000 of them.
+const PART_BYTES_MIN: u64 = 8 << 20;
+const PARTS_PLANNED: u64 = 5_000;
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -19,12 +33,226 @@ impl Bucket {
     }
 
     /// As [`Self::open`], but without reaching for it: for a program that must start while the bucket is down.
-    pub fn connect(_config: &ArchiveConfig) -> Result<Self, ArchiveError> {
-        todo!()
+    pub fn connect(config: &ArchiveConfig) -> Result<Self, ArchiveError> {
+        Ok(Self { store: config::store(config)? })
     }
 
-    pub async fn probe(&self) -> Result<(), ArchiveError> {
-        let _ = &self.store;
-        todo!()
+    /// A bucket over any store, such as one in memory.
+    pub fn over(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store }
     }
+
+    /// Proves that the bucket can be written, read and deleted from, and that it refuses to create an object twice: the
+    /// archive has no other fence between two nodes that take themselves for a partition's leader.
+    pub async fn probe(&self) -> Result<(), ArchiveError> {
+        let path = Path::from(format!("probe-{}", uuid::Uuid::new_v4()));
+        let written = Bytes::from_static(b"cairn");
+        let create = || self.store.put_opts(&path, written.clone().into(), PutOptions::from(PutMode::Create));
+        create().await.map_err(config::diagnose)?;
+        let again = create().await;
+        let read = self.get(&path).await;
+        self.delete(&path).await?;
+        match again {
+            Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => {}
+            Err(StoreError::NotImplemented { .. }) | Ok(_) => {
+                return Err(ArchiveError::Config {
+                    field: "url",
+                    reason: "this store lets an object be created twice (it ignores If-None-Match): the archive would \
+                             not be safe in it; use one that has conditional writes"
+                        .into(),
+                    source: None,
+                });
+            }
+            Err(error) => return Err(config::diagnose(error)),
+        }
+        if read? != written {
+            return Err(ArchiveError::Damaged { object: path.into(), reason: "it is not what was written".into() });
+        }
+        Ok(())
+    }
+
+    /// [`ArchiveError::Exists`] where there is such an object with another content: one with the same may be from an
+    /// attempt that only seemed to fail.
+    pub(crate) async fn create(&self, path: &Path, bytes: Bytes) -> Result<(), ArchiveError> {
+        let options = PutOptions::from(PutMode::Create);
+        match timed("write", path, self.store.put_opts(path, bytes.clone().into(), options)).await {
+            Err(ArchiveError::Exists { .. }) if self.get(path).await? == bytes => Ok(()),
+            created => created.map(drop),
+        }
+    }
+
+    pub(crate) async fn overwrite(&self, path: &Path, bytes: Bytes) -> Result<(), ArchiveError> {
+        timed("write", path, self.store.put(path, bytes.into())).await.map(drop)
+    }
+
+    /// The whole of an object that is no larger than a document may be.
+    pub(crate) async fn get(&self, path: &Path) -> Result<Bytes, ArchiveError> {
+        let result = timed("read", path, self.store.get(path)).await?;
+        let bytes = result.meta.size;
+        if bytes > DOCUMENT_BYTES_MAX {
+            return Err(ArchiveError::Damaged { object: path.to_string(), reason: format!("it has {bytes} bytes") });
+        }
+        let read = timed("read", path, result.bytes()).await?;
+        whole(path, read, bytes)
+    }
+
+    pub(crate) async fn get_range(&self, path: &Path, range: Range<u64>) -> Result<Bytes, ArchiveError> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        match timed("read", path, self.store.get_range(path, range.clone())).await {
+            Ok(read) => whole(path, read, range.end - range.start),
+            // Stores answer differently where an object ends too early.
+            Err(error @ ArchiveError::Store { .. }) => match timed("read", path, self.store.head(path)).await {
+                Ok(object) if object.size < range.end => Err(truncated(path, object.size, range.end)),
+                _ => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The objects in a folder and those below it, in order; only those behind `after`, if given.
+    pub(crate) async fn list(&self, folder: &Path, after: Option<&Path>) -> Result<Vec<ObjectMeta>, ArchiveError> {
+        let mut listed = match after {
+            Some(after) => self.store.list_with_offset(Some(folder), after),
+            None => self.store.list(Some(folder)),
+        };
+        let mut objects = Vec::new();
+        while let Some(object) = timed("list", folder, listed.try_next()).await? {
+            objects.push(object);
+        }
+        // A store in a folder gives them in no order.
+        objects.sort_by(|a, b| a.location.cmp(&b.location));
+        Ok(objects)
+    }
+
+    /// The names of the folders in a folder, in order.
+    pub(crate) async fn folders(&self, folder: &Path) -> Result<Vec<String>, ArchiveError> {
+        let listed = timed("list", folder, self.store.list_with_delimiter(Some(folder))).await?;
+        let mut names: Vec<String> =
+            listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// What is not there need not be deleted.
+    pub(crate) async fn delete(&self, path: &Path) -> Result<(), ArchiveError> {
+        match timed("delete", path, self.store.delete(path)).await {
+            Err(ArchiveError::NotFound { .. }) => Ok(()),
+            deleted => deleted,
+        }
+    }
+
+    /// Begins an object of about `bytes` bytes, which appears as a whole when it is finished.
+    pub(crate) fn upload(&self, path: Path, bytes: u64) -> Upload {
+        Upload {
+            store: self.store.clone(),
+            path,
+            part_bytes: (bytes / PARTS_PLANNED).max(PART_BYTES_MIN) as usize,
+            buffer: Vec::new(),
+            multipart: None,
+            in_flight: VecDeque::new(),
+        }
+    }
+}
+
+/// An object on its way into the bucket. [`Self::abort`] it if it is not finished.
+pub(crate) struct Upload {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    part_bytes: usize,
+    buffer: Vec<u8>,
+    multipart: Option<Box<dyn MultipartUpload>>,
+    in_flight: VecDeque<BoxFuture<'static, object_store::Result<()>>>,
+}
+
+impl Upload {
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
+        self.buffer.extend_from_slice(bytes);
+        // Every part but the last has the same size: some stores want it.
+        while self.buffer.len() > self.part_bytes {
+            let rest = self.buffer.split_off(self.part_bytes);
+            let part = std::mem::replace(&mut self.buffer, rest);
+            self.put_part(part).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_part(&mut self, part: Vec<u8>) -> Result<(), ArchiveError> {
+        let multipart = match &mut self.multipart {
+            Some(multipart) => multipart,
+            none => none.insert(timed("write", &self.path, self.store.put_multipart(&self.path)).await?),
+        };
+        if self.in_flight.len() >= PARTS_IN_FLIGHT
+            && let Some(oldest) = self.in_flight.pop_front()
+        {
+            timed("write", &self.path, oldest).await?;
+        }
+        // Spawned, so that it goes on while the next part is being made.
+        let sending = tokio::spawn(multipart.put_part(Bytes::from(part).into()));
+        self.in_flight.push_back(Box::pin(async move { sending.await? }));
+        Ok(())
+    }
+
+    pub(crate) async fn finish(mut self) -> Result<(), ArchiveError> {
+        let last = std::mem::take(&mut self.buffer);
+        if self.multipart.is_none() {
+            return timed("write", &self.path, self.store.put(&self.path, Bytes::from(last).into())).await.map(drop);
+        }
+        let finished = self.finish_parts(last).await;
+        if finished.is_err() {
+            self.abort().await;
+        }
+        finished
+    }
+
+    async fn finish_parts(&mut self, last: Vec<u8>) -> Result<(), ArchiveError> {
+        self.put_part(last).await?;
+        while let Some(part) = self.in_flight.pop_front() {
+            timed("write", &self.path, part).await?;
+        }
+        match &mut self.multipart {
+            Some(multipart) => timed("write", &self.path, multipart.complete()).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) async fn abort(&mut self) {
+        self.in_flight.clear();
+        if let Some(mut multipart) = self.multipart.take()
+            && let Err(error) = timed("abort", &self.path, multipart.abort()).await
+        {
+            tracing::warn!(%error, "the store may keep parts of an object that was never finished");
+        }
+    }
+}
+
+/// Bounds a request, and names the object in its failure.
+async fn timed<T>(
+    action: &'static str,
+    path: &Path,
+    request: impl Future<Output = object_store::Result<T>>,
+) -> Result<T, ArchiveError> {
+    let object = || path.to_string();
+    match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(StoreError::NotFound { .. })) => Err(ArchiveError::NotFound { object: object() }),
+        Ok(Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. })) => {
+            Err(ArchiveError::Exists { object: object() })
+        }
+        Ok(Err(source)) => Err(ArchiveError::Store { action, object: object(), source }),
+        Err(_) => Err(ArchiveError::TimedOut { action, object: object(), seconds: REQUEST_TIMEOUT.as_secs() }),
+    }
+}
+
+fn whole(path: &Path, read: Bytes, bytes: u64) -> Result<Bytes, ArchiveError> {
+    if read.len() as u64 != bytes {
+        return Err(truncated(path, read.len() as u64, bytes));
+    }
+    Ok(read)
+}
+
+fn truncated(path: &Path, found: u64, expected: u64) -> ArchiveError {
+    let reason = format!("it is truncated: it ends after {found} bytes, before {expected}");
+    ArchiveError::Damaged { object: path.to_string(), reason }
 }

@@ -5,6 +5,7 @@
 //! snapshots as bytes: what they mean is the business of the packages around it, which it meets in [`Source`] and
 //! [`RestoreSink`](restore::RestoreSink).
 
+mod archived;
 pub mod backup;
 mod block;
 mod bucket;
@@ -14,6 +15,7 @@ mod error;
 mod layout;
 mod manifest;
 mod metrics;
+mod presence;
 pub mod restore;
 mod segment;
 mod shipper;
@@ -30,3 +32,6 @@ pub use metrics::Metrics;
 pub use shipper::{Shipper, ShipperOptions};
 pub use source::{Claim, Source, SourceError, SourcePartition, SourceSnapshot};
 pub use window::{Recovery, Window};
+
+#[cfg(test)]
+mod golden;

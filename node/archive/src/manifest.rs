@@ -1,1 +1,202 @@
-//! What is there of a partition.
+//! What the archive holds of a partition: snapshots, the segments between and after them, and what is missing.
+
+use crate::{
+    document::hex_u64,
+    layout::PartitionPath,
+    segment::{Link, SegmentHeader},
+    snapshot::StoredSnapshot,
+    source::Claim,
+    window::{self, Window},
+};
+use cairn_model::{
+    descriptor::{KeyRange, PartitionDescriptor},
+    ids::{PartitionId, TableId},
+    time::Timestamp,
+};
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+use std::{collections::HashSet, ops::Range};
+
+/// `manifests/NUMBER.json`; in memory, also what was added since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Manifest {
+    pub(crate) number: u64,
+    pub(crate) table_id: TableId,
+    pub(crate) partition_id: PartitionId,
+    pub(crate) range: KeyRange,
+    pub(crate) parents: Vec<PartitionId>,
+    /// By index.
+    pub(crate) snapshots: Vec<SnapshotRecord>,
+    /// By first index; none overlaps another.
+    pub(crate) segments: Vec<SegmentRecord>,
+    /// Entries that never were archived.
+    pub(crate) gaps: Vec<Gap>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SnapshotRecord {
+    /// Its name in the partition's `snapshots`.
+    pub(crate) object: String,
+    pub(crate) index: u64,
+    pub(crate) term: u64,
+    pub(crate) entry_time: Timestamp,
+    /// When it was taken; milliseconds since the Unix epoch.
+    pub(crate) taken_at_ms: u64,
+    pub(crate) bytes: u64,
+    #[serde(with = "hex_u64")]
+    pub(crate) checksum: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SegmentRecord {
+    /// Its name in the partition's `log`.
+    pub(crate) object: String,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// 0 if none of its entries has a time.
+    pub(crate) first_time: Timestamp,
+    pub(crate) last_time: Timestamp,
+    pub(crate) last_term: u64,
+    pub(crate) bytes: u64,
+    #[serde(with = "hex_u64")]
+    pub(crate) checksum: u64,
+}
+
+/// Both inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Gap {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+}
+
+impl SnapshotRecord {
+    pub(crate) fn new(object: String, stored: &StoredSnapshot, taken_at_ms: u64) -> Self {
+        let StoredSnapshot { header, bytes, checksum } = *stored;
+        let (index, term, entry_time) = (header.index, header.term, header.entry_time);
+        Self { object, index, term, entry_time, taken_at_ms, bytes, checksum }
+    }
+}
+
+impl SegmentRecord {
+    pub(crate) fn new(object: String, header: &SegmentHeader) -> Self {
+        Self {
+            object,
+            first: header.first,
+            last: header.last,
+            first_time: header.first_time,
+            last_time: header.last_time,
+            last_term: header.last_term,
+            bytes: header.bytes(),
+            checksum: header.checksum(),
+        }
+    }
+
+    pub(crate) fn link(&self) -> Link {
+        Link { first: self.first, checksum: self.checksum }
+    }
+}
+
+impl Manifest {
+    /// The first one of a partition of which nothing is archived yet.
+    pub(crate) fn empty(descriptor: &PartitionDescriptor) -> Self {
+        Self {
+            number: 0,
+            table_id: descriptor.table_id,
+            partition_id: descriptor.partition_id,
+            range: descriptor.range.clone(),
+            parents: descriptor.parents.clone(),
+            snapshots: Vec::new(),
+            segments: Vec::new(),
+            gaps: Vec::new(),
+        }
+    }
+
+    /// The last entry that needs no archiving any more: archived itself, in a snapshot, or lost.
+    pub(crate) fn head(&self) -> u64 {
+        let segments = self.segments.last().map_or(0, |segment| segment.last);
+        let gaps = self.gaps.last().map_or(0, |gap| gap.last);
+        // A later snapshot doesn't count: the log goes on up to it, so that the times before it stay whole.
+        let first_snapshot = self.snapshots.first().map_or(0, |snapshot| snapshot.index);
+        let head = segments.max(gaps);
+        if head == 0 { first_snapshot } else { head }
+    }
+
+    /// What the segment after the head has to follow; none where a chain begins.
+    pub(crate) fn link(&self) -> Option<Link> {
+        self.segments.last().filter(|segment| segment.last == self.head()).map(SegmentRecord::link)
+    }
+
+    /// The segments that hold the entries after `index` without a hole, as far as there are.
+    pub(crate) fn run_after(&self, index: u64) -> Range<usize> {
+        let start = self.segments.partition_point(|segment| segment.last <= index);
+        let mut next = index + 1;
+        let mut end = start;
+        for segment in &self.segments[start..] {
+            if segment.first > next {
+                break;
+            }
+            next = segment.last + 1;
+            end += 1;
+        }
+        start..end
+    }
+
+    /// Up to which time everything is known that a snapshot and the segments after it hold.
+    fn complete_to(&self, snapshot: &SnapshotRecord, claims: &[Claim]) -> Timestamp {
+        let run = &self.segments[self.run_after(snapshot.index)];
+        let end = run.last().map_or(snapshot.index, |segment| segment.last);
+        let newest = run.iter().map(|segment| segment.last_time).max().unwrap_or_default();
+        let claimed = claims.iter().filter(|claim| claim.index <= end).map(|claim| claim.time).max();
+        snapshot.entry_time.max(newest).max(claimed.unwrap_or_default())
+    }
+
+    /// The times the partition can be restored to.
+    pub(crate) fn windows(&self, claims: &[Claim]) -> Vec<Window> {
+        let window = |snapshot: &SnapshotRecord| Window {
+            earliest: snapshot.entry_time,
+            latest: self.complete_to(snapshot, claims),
+        };
+        window::merge(self.snapshots.iter().map(window).collect())
+    }
+
+    /// The newest snapshot from which the partition can be restored as of `at`, and the segments to read after it.
+    pub(crate) fn replay(&self, at: Timestamp, claims: &[Claim]) -> Option<(&SnapshotRecord, &[SegmentRecord])> {
+        let usable = |snapshot: &&SnapshotRecord| snapshot.entry_time <= at && at <= self.complete_to(snapshot, claims);
+        let snapshot = self.snapshots.iter().rev().find(usable)?;
+        let run = &self.segments[self.run_after(snapshot.index)];
+        // A segment with a later entry proves that nothing is missing before that one.
+        let mut needed = 0;
+        for segment in run {
+            if segment.first_time > at {
+                break;
+            }
+            needed += 1;
+            if segment.last_time > at {
+                break;
+            }
+        }
+        Some((snapshot, &run[..needed]))
+    }
+
+    /// As it would be if these objects, by their paths, were not there.
+    pub(crate) fn without(mut self, path: &PartitionPath, objects: &[String]) -> Self {
+        if !objects.is_empty() {
+            let lost: HashSet<&str> = objects.iter().map(String::as_str).collect();
+            let is_lost = |folder: Path, name: &str| lost.contains(folder.join(name).as_ref());
+            self.snapshots.retain(|snapshot| !is_lost(path.snapshots(), &snapshot.object));
+            self.segments.retain(|segment| !is_lost(path.log(), &segment.object));
+        }
+        self
+    }
+
+    /// As it would be if the object of this name were not there.
+    pub(crate) fn without_name(&self, name: &str) -> Self {
+        let mut manifest = self.clone();
+        manifest.snapshots.retain(|snapshot| snapshot.object != name);
+        manifest.segments.retain(|segment| segment.object != name);
+        manifest
+    }
+}

@@ -1,6 +1,6 @@
 //! What a table is, beside what lies in the archive of it: it outlives the table.
 
-use crate::{ArchiveError, Bucket, TablePath};
+use crate::{ArchiveError, Bucket, TablePath, document};
 use cairn_model::table::TableDefinition;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,39 @@ pub struct ArchivedTable {
     pub deleted_at_ms: Option<u64>,
 }
 
-/// Notes that the table was deleted; it can be restored until its recovery period is over.
-pub async fn mark_deleted(_bucket: &Bucket, _path: &TablePath, _deleted_at_ms: u64) -> Result<(), ArchiveError> {
-    todo!()
+/// [`ArchiveError::NotFound`] where the archive knows no such table.
+pub async fn get(bucket: &Bucket, path: &TablePath) -> Result<ArchivedTable, ArchiveError> {
+    document::read(bucket, &path.table()).await
+}
+
+/// Notes that the table was deleted; it can be restored until its recovery period is over. Once is enough: a table
+/// that was never archived, or is noted already, stays as it is.
+pub async fn mark_deleted(bucket: &Bucket, path: &TablePath, deleted_at_ms: u64) -> Result<(), ArchiveError> {
+    match get(bucket, path).await {
+        Ok(table) if table.deleted_at_ms.is_none() => {
+            put(bucket, path, &ArchivedTable { deleted_at_ms: Some(deleted_at_ms), ..table }).await
+        }
+        Ok(_) | Err(ArchiveError::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Keeps the newest definition of a table that is there.
+pub(crate) async fn keep(bucket: &Bucket, path: &TablePath, definition: &TableDefinition) -> Result<(), ArchiveError> {
+    match get(bucket, path).await {
+        Ok(kept) if kept.deleted_at_ms.is_some() || kept.definition.schema_version > definition.schema_version => {
+            Ok(())
+        }
+        Ok(kept) if kept.definition == *definition => Ok(()),
+        // A damaged one is written anew from what is known.
+        Ok(_) | Err(ArchiveError::NotFound { .. } | ArchiveError::Damaged { .. }) => {
+            put(bucket, path, &ArchivedTable { definition: definition.clone(), deleted_at_ms: None }).await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn put(bucket: &Bucket, path: &TablePath, table: &ArchivedTable) -> Result<(), ArchiveError> {
+    let path = path.table();
+    bucket.overwrite(&path, document::encode(&path, table)?).await
 }

@@ -55,3 +55,10 @@ pub(crate) fn merge(mut windows: Vec<Window>) -> Vec<Window> {
 pub(crate) fn nearest(windows: &[Window], at: Timestamp) -> Option<Timestamp> {
     windows.iter().map(|window| at.clamp(window.earliest, window.latest)).min_by_key(|time| time.0.abs_diff(at.0))
 }
+
+/// What is in both, each of which is disjoint and ascending.
+pub(crate) fn intersection(a: &[Window], b: &[Window]) -> Vec<Window> {
+    let pairs = a.iter().flat_map(|a| b.iter().map(move |b| (a, b)));
+    let both = pairs.map(|(a, b)| Window { earliest: a.earliest.max(b.earliest), latest: a.latest.min(b.latest) });
+    both.filter(|window| window.earliest <= window.latest).collect()
+}

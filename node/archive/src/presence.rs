@@ -1,0 +1,49 @@
+//! Whether the objects of a partition's manifest are there, with their sizes; without reading any of them.
+
+use crate::{ArchiveError, Bucket, layout::PartitionPath, manifest::Manifest};
+use object_store::path::Path;
+use std::{collections::HashMap, fmt};
+
+/// An object that a restore cannot use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    pub(crate) object: String,
+    pub(crate) reason: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.object, self.reason)
+    }
+}
+
+pub(crate) async fn check(
+    bucket: &Bucket,
+    path: &PartitionPath,
+    manifest: &Manifest,
+) -> Result<Vec<Finding>, ArchiveError> {
+    let snapshots = manifest.snapshots.iter().map(|snapshot| (&snapshot.object, snapshot.bytes));
+    let segments = manifest.segments.iter().map(|segment| (&segment.object, segment.bytes));
+    let mut findings = compare(bucket, &path.snapshots(), snapshots).await?;
+    findings.extend(compare(bucket, &path.log(), segments).await?);
+    Ok(findings)
+}
+
+async fn compare<'a>(
+    bucket: &Bucket,
+    folder: &Path,
+    expected: impl Iterator<Item = (&'a String, u64)>,
+) -> Result<Vec<Finding>, ArchiveError> {
+    let listed = bucket.list(folder, None).await?;
+    let sizes: HashMap<&str, u64> =
+        listed.iter().filter_map(|object| Some((object.location.filename()?, object.size))).collect();
+    let findings = expected.filter_map(|(name, bytes)| {
+        let reason = match sizes.get(name.as_str()) {
+            None => "is missing".into(),
+            Some(found) if *found != bytes => format!("is damaged: it has {found} bytes, not {bytes}"),
+            Some(_) => return None,
+        };
+        Some(Finding { object: folder.clone().join(name.as_str()).to_string(), reason })
+    });
+    Ok(findings.collect())
+}

@@ -1,0 +1,107 @@
+//! What a table is restored from, and the reading of it, from the bucket alone: its nodes and volumes may be gone.
+
+mod history;
+mod plan;
+mod run;
+
+pub use plan::{PartitionPlan, RestorePlan};
+pub use run::RestoreSink;
+
+use crate::{
+    ArchiveError, Bucket, Recovery, TablePath, backup, layout,
+    table::{self, ArchivedTable},
+    window,
+};
+use cairn_model::{ids::TableId, time::Timestamp};
+use futures::{StreamExt, TryStreamExt, stream};
+
+const READS_AT_ONCE: usize = 8;
+
+/// A table, by its name or its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableRef<'a> {
+    Name(&'a str),
+    Id(TableId),
+}
+
+/// The tables the archive knows of under a name or an id, also deleted ones; the youngest first.
+pub async fn find_table(
+    bucket: &Bucket,
+    cluster: &str,
+    account: &str,
+    by: TableRef<'_>,
+) -> Result<Vec<ArchivedTable>, ArchiveError> {
+    let ids: Vec<TableId> = match by {
+        TableRef::Id(id) => vec![id],
+        TableRef::Name(_) => {
+            let names = bucket.folders(&layout::account(cluster, account)).await?;
+            names.iter().filter_map(|name| name.parse().ok()).collect()
+        }
+    };
+    let read = |table_id| async move {
+        let path = TablePath { cluster: cluster.into(), account: account.into(), table_id };
+        match table::get(bucket, &path).await {
+            Err(ArchiveError::NotFound { .. }) => Ok(None),
+            other => other.map(Some),
+        }
+    };
+    let tables = stream::iter(ids).map(read).buffered(READS_AT_ONCE).try_filter_map(|table| async move { Ok(table) });
+    let mut tables: Vec<ArchivedTable> = tables.try_collect().await?;
+    if let TableRef::Name(name) = by {
+        tables.retain(|table| table.definition.table_name == name);
+    }
+    tables.sort_by_key(|table| std::cmp::Reverse(table.definition.creation_time_ms));
+    Ok(tables)
+}
+
+/// What can be restored of a table: all objects are looked for, none is read.
+pub async fn recoverable(bucket: &Bucket, path: &TablePath) -> Result<Recovery, ArchiveError> {
+    let table = table::get(bucket, path).await?;
+    let histories = history::load(bucket, path, &[]).await?;
+    let windows = history::windows(&histories, floor(&table));
+    let problems = histories.into_iter().flat_map(|history| history.problems).collect();
+    Ok(Recovery { windows, problems })
+}
+
+/// How a table is restored as of `at`: with every entry whose time is at or before it. All objects are looked for
+/// first. `except` are objects that an earlier attempt found damaged ([`ArchiveError::Hole`]): it is planned without them.
+pub async fn plan(
+    bucket: &Bucket,
+    path: &TablePath,
+    at: Timestamp,
+    except: &[String],
+) -> Result<RestorePlan, ArchiveError> {
+    let table = table::get(bucket, path).await?;
+    let histories = history::load(bucket, path, except).await?;
+    let windows = history::windows(&histories, floor(&table));
+    let chosen = history::covering(&histories, at).filter(|_| windows.iter().any(|window| window.contains(at)));
+    let Some(chosen) = chosen else {
+        let problems: Vec<&str> =
+            histories.iter().flat_map(|history| &history.problems).map(String::as_str).take(3).collect();
+        let reason = match (problems.is_empty(), windows.is_empty()) {
+            (true, true) => "nothing of it is in the archive yet".into(),
+            (true, false) => "that is not in its recovery period, or not in the archive yet".into(),
+            (false, _) => problems.join("; "),
+        };
+        return Err(ArchiveError::NotRestorable { at, reason, nearest: window::nearest(&windows, at), windows });
+    };
+    RestorePlan::at(bucket, table.definition, at, chosen)
+}
+
+/// How a table is restored from a backup.
+pub async fn plan_backup(
+    bucket: &Bucket,
+    cluster: &str,
+    account: &str,
+    backup_id: &str,
+) -> Result<RestorePlan, ArchiveError> {
+    let backup = backup::get(bucket, cluster, account, backup_id).await?;
+    Ok(RestorePlan::of_backup(bucket, cluster, account, backup))
+}
+
+/// No earlier time can be asked for: the table was not there, or its recovery was not on.
+fn floor(table: &ArchivedTable) -> Timestamp {
+    let definition = &table.definition;
+    let enabled_at_ms = definition.continuous_backups.map_or(0, |backups| backups.enabled_at_ms);
+    Timestamp::from_millis(definition.creation_time_ms.max(enabled_at_ms))
+}

@@ -1,0 +1,371 @@
+//! The shipping of one partition, round by round.
+//!
+//! A round continues what is in the bucket. After any failure the next one looks there anew: an upload that seemed to
+//! fail may be there, and another node may have shipped meanwhile. Both are fine, since the committed log is the same
+//! everywhere and an object is never overwritten.
+
+use super::Shared;
+use crate::{
+    ArchiveError, Claim, SourceError, SourcePartition, SourceSnapshot, TablePath,
+    archived::{self, Archived, ClosedDocument},
+    document,
+    layout::PartitionPath,
+    manifest::{Gap, Manifest, SegmentRecord, SnapshotRecord},
+    segment, snapshot, table,
+    window::Window,
+};
+use cairn_model::{ids::PartitionId, table::TableDefinition, time::Timestamp};
+use cairn_replication::log::LogEntry;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Older ones are kept in case the newest is damaged.
+const MANIFESTS_KEPT: u64 = 4;
+
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    id: PartitionId,
+    table: TablePath,
+    path: PartitionPath,
+    /// What is in the bucket, as far as it is known.
+    head: Option<Head>,
+    /// The definition that is in the bucket.
+    definition: Option<TableDefinition>,
+    /// The snapshot under way, if there is one; it goes on whatever fails beside it.
+    snapshot: JoinSet<Result<SnapshotRecord, ArchiveError>>,
+    closed_at_ms: Option<u64>,
+}
+
+enum Shipped {
+    All,
+    /// The log begins behind what was due.
+    Lost {
+        first: u64,
+    },
+}
+
+/// What the next segment continues.
+struct Head {
+    manifest: Manifest,
+    /// How many segments no manifest in the bucket has yet.
+    unlisted: usize,
+    manifest_at_ms: u64,
+    /// Compressed, after the newest snapshot.
+    log_bytes: u64,
+    windows: Vec<Window>,
+    problems: Vec<String>,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>, partition: &SourcePartition) -> Self {
+        let table = TablePath {
+            cluster: shared.cluster.clone(),
+            account: partition.definition.account.clone(),
+            table_id: partition.definition.table_id,
+        };
+        let id = partition.descriptor.partition_id;
+        let path = table.partition(id);
+        let snapshot = JoinSet::new();
+        Self { shared, id, table, path, head: None, definition: None, snapshot, closed_at_ms: None }
+    }
+
+    pub(super) async fn round(&mut self, partition: &SourcePartition) -> Result<(), ArchiveError> {
+        let done = match self.try_round(partition).await {
+            // It will not be asked for this one much longer.
+            Err(ArchiveError::Source(SourceError::NotLeader)) => Ok(()),
+            done => done,
+        };
+        if let (Ok(()), Some(head)) = (&done, &self.head) {
+            self.shared.statuses.succeeded(partition, head.windows.clone(), head.problems());
+        }
+        done
+    }
+
+    async fn try_round(&mut self, partition: &SourcePartition) -> Result<(), ArchiveError> {
+        if self.definition.as_ref() != Some(&partition.definition) {
+            table::keep(&self.shared.bucket, &self.table, &partition.definition).await?;
+            self.definition = Some(partition.definition.clone());
+        }
+        let mut head = match self.head.take() {
+            Some(head) => head,
+            None => self.load(partition).await?,
+        };
+        head.manifest.range = partition.descriptor.range.clone();
+        head.manifest.parents = partition.descriptor.parents.clone();
+        let shipped = self.advance(&mut head).await;
+        // What is known to be there stays known where only the source failed.
+        if matches!(shipped, Ok(()) | Err(ArchiveError::Source(_))) {
+            self.head = Some(head);
+        }
+        shipped
+    }
+
+    async fn advance(&mut self, head: &mut Head) -> Result<(), ArchiveError> {
+        let claim = self.claim().await?;
+        if let Shipped::Lost { first } = self.ship(head).await? {
+            let last = head.manifest.head();
+            tracing::warn!(partition = %self.id, last, first, "the log went before it was archived: beginning anew");
+            let unlisted = Head::new(head.manifest.clone(), self.now_ms());
+            *head = self.begin(unlisted, 0).await?;
+        }
+        if let Some(claim) = claim {
+            self.write_claim(head, claim).await?;
+        }
+        if let Some(taken) = self.snapshot.try_join_next() {
+            let taken = taken.map_err(|_| ArchiveError::Interrupted { object: self.path.snapshots().to_string() });
+            head.add_snapshot(taken.flatten()?);
+            self.write_manifest(head).await?;
+        }
+        let options = &self.shared.options;
+        let waited_ms = self.now_ms().saturating_sub(head.manifest_at_ms);
+        if head.unlisted >= options.manifest_segments
+            || (head.unlisted > 0 && waited_ms >= options.manifest_interval.as_millis() as u64)
+        {
+            self.write_manifest(head).await?;
+        }
+        if self.snapshot.is_empty() && self.snapshot_is_due(head) {
+            self.begin_snapshot();
+        }
+        Ok(())
+    }
+
+    /// Measures intervals; goes on while the wall's clock jumps.
+    fn now_ms(&self) -> u64 {
+        self.shared.clock.now().boot_ms
+    }
+
+    /// Finds out what is in the bucket, and begins there where nothing can be continued.
+    async fn load(&mut self, partition: &SourcePartition) -> Result<Head, ArchiveError> {
+        let Some(archived) = archived::load(&self.shared.bucket, &self.path).await? else {
+            return self.begin(Head::new(Manifest::empty(&partition.descriptor), self.now_ms()), 0).await;
+        };
+        let Archived { manifest, unlisted, broken, highest, problems } = archived;
+        let mut head = Head::new(manifest, self.now_ms());
+        (head.unlisted, head.problems) = (unlisted, problems);
+        if let Some(error) = broken {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the archived log cannot be continued: beginning anew"
+            );
+            return self.begin(head, highest).await;
+        }
+        self.check_history(&head.manifest).await?;
+        let claims = archived::claims(&self.shared.bucket, &self.path).await?;
+        head.windows = head.manifest.windows(&claims);
+        self.shared.source.archived(self.id, head.manifest.head());
+        Ok(head)
+    }
+
+    /// Whether the partition's log still is the one that was archived.
+    async fn check_history(&self, manifest: &Manifest) -> Result<(), ArchiveError> {
+        let index = manifest.head();
+        let segment = manifest.segments.last().filter(|segment| segment.last == index).map(|segment| segment.last_term);
+        let snapshot = manifest.snapshots.iter().find(|snapshot| snapshot.index == index).map(|snapshot| snapshot.term);
+        let Some(archived) = segment.or(snapshot) else { return Ok(()) };
+        match self.shared.source.entries(self.id, index, 1).await {
+            Ok(entries) => match entries.first() {
+                Some((entry, _)) if entry.index == index && entry.term != archived => {
+                    Err(ArchiveError::Diverged { partition_id: self.id, index, archived, found: entry.term })
+                }
+                _ => Ok(()),
+            },
+            Err(SourceError::Compacted { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Begins, or begins again after a hole, with a snapshot; it has to be at or after entry `at_least`.
+    async fn begin(&self, mut head: Head, at_least: u64) -> Result<Head, ArchiveError> {
+        let permit = self.shared.snapshots.acquire().await;
+        let taken_at_ms = self.shared.clock.now().wall_ms;
+        let snapshot = self.shared.source.snapshot(self.id).await?;
+        let last = head.manifest.head();
+        if snapshot.index < at_least.max(last) {
+            let reason = format!(
+                "and the partition, at entry {}, has not reached entry {}, from which it could be archived anew",
+                snapshot.index,
+                at_least.max(last)
+            );
+            return Err(ArchiveError::Damaged { object: self.path.segment(last + 1).to_string(), reason });
+        }
+        let record = upload_snapshot(&self.shared, &self.path, snapshot, taken_at_ms).await?;
+        drop(permit);
+        if last > 0 && record.index > last {
+            head.manifest.gaps.push(Gap { first: last + 1, last: record.index });
+        }
+        head.add_snapshot(record);
+        self.write_manifest(&mut head).await?;
+        let claims = archived::claims(&self.shared.bucket, &self.path).await?;
+        head.windows = head.manifest.windows(&claims);
+        self.shared.source.archived(self.id, head.manifest.head());
+        Ok(head)
+    }
+
+    async fn claim(&mut self) -> Result<Option<Claim>, ArchiveError> {
+        let now_ms = self.now_ms();
+        let interval_ms = self.shared.options.close_interval.as_millis() as u64;
+        if self.closed_at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < interval_ms) {
+            return Ok(None);
+        }
+        let claim = self.shared.source.close(self.id).await?;
+        self.closed_at_ms = Some(now_ms);
+        Ok(Some(claim))
+    }
+
+    /// Ships all that is committed.
+    async fn ship(&self, head: &mut Head) -> Result<Shipped, ArchiveError> {
+        let Shared { source, options, metrics, .. } = &*self.shared;
+        let _permit = self.shared.uploads.acquire().await;
+        loop {
+            let next = head.manifest.head() + 1;
+            let entries = match source.entries(self.id, next, options.seal_bytes).await {
+                Err(SourceError::Compacted { first }) if first > next => return Ok(Shipped::Lost { first }),
+                entries => entries?,
+            };
+            if entries.is_empty() {
+                return Ok(Shipped::All);
+            }
+            let path = self.path.segment(next);
+            let newest = head.manifest.segments.last().map(|segment| segment.last_time).unwrap_or_default();
+            check_entries(&entries, next, newest)
+                .map_err(|reason| ArchiveError::Damaged { object: path.to_string(), reason })?;
+            let full =
+                entries.iter().map(|(entry, _)| entry.payload.len() as u64).sum::<u64>() > options.seal_bytes / 2;
+            let (id, link) = (self.id, head.manifest.link());
+            let sealed = tokio::task::spawn_blocking(move || segment::seal(id, &entries, link)).await;
+            let sealed = sealed.map_err(|_| ArchiveError::Interrupted { object: path.to_string() })?;
+            let (header, object) = sealed
+                .map_err(|error| ArchiveError::Damaged { object: path.to_string(), reason: error.to_string() })?;
+            let bytes = object.len() as u64;
+            self.shared.bucket.create(&path, object).await?;
+            metrics.segments.inc();
+            metrics.segment_bytes.inc_by(bytes);
+            self.wrote();
+            head.add_segment(SegmentRecord::new(path.filename().unwrap_or_default().to_owned(), &header));
+            source.archived(self.id, header.last);
+            if !full {
+                return Ok(Shipped::All);
+            }
+        }
+    }
+
+    async fn write_claim(&self, head: &mut Head, claim: Claim) -> Result<(), ArchiveError> {
+        // It would tell nothing yet; the next one will.
+        if claim.index > head.manifest.head() {
+            return Ok(());
+        }
+        let path = self.path.closed(&self.shared.node);
+        let document = ClosedDocument { index: claim.index, time: claim.time };
+        self.shared.bucket.overwrite(&path, document::encode(&path, &document)?).await?;
+        self.wrote();
+        head.complete_to(claim.time);
+        Ok(())
+    }
+
+    /// Writes the next manifest, which must not be there yet.
+    async fn write_manifest(&self, head: &mut Head) -> Result<(), ArchiveError> {
+        let bucket = &self.shared.bucket;
+        head.manifest.number += 1;
+        let path = self.path.manifest(head.manifest.number);
+        bucket.create(&path, document::encode(&path, &head.manifest)?).await?;
+        self.wrote();
+        head.unlisted = 0;
+        head.manifest_at_ms = self.now_ms();
+        if let Some(old) = head.manifest.number.checked_sub(MANIFESTS_KEPT).filter(|number| *number > 0) {
+            bucket.delete(&self.path.manifest(old)).await?;
+        }
+        Ok(())
+    }
+
+    fn snapshot_is_due(&self, head: &Head) -> bool {
+        let options = &self.shared.options;
+        let Some(newest) = head.manifest.snapshots.last() else { return false };
+        let by_ratio = (newest.bytes as f64 * options.snapshot_ratio) as u64;
+        let age_ms = self.shared.clock.now().wall_ms.saturating_sub(newest.taken_at_ms);
+        head.log_bytes >= by_ratio.max(options.snapshot_log_bytes_min)
+            || (age_ms >= options.snapshot_age_max.as_millis() as u64 && head.manifest.head() > newest.index)
+    }
+
+    fn begin_snapshot(&mut self) {
+        let (shared, path, id) = (self.shared.clone(), self.path.clone(), self.id);
+        self.snapshot.spawn(async move {
+            let _permit = shared.snapshots.acquire().await;
+            let taken_at_ms = shared.clock.now().wall_ms;
+            let snapshot = shared.source.snapshot(id).await?;
+            upload_snapshot(&shared, &path, snapshot, taken_at_ms).await
+        });
+    }
+
+    fn wrote(&self) {
+        self.shared.metrics.last_success_seconds.set((self.shared.clock.now().wall_ms / 1000) as i64);
+    }
+}
+
+async fn upload_snapshot(
+    shared: &Shared,
+    path: &PartitionPath,
+    snapshot: SourceSnapshot,
+    taken_at_ms: u64,
+) -> Result<SnapshotRecord, ArchiveError> {
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    let object = path.snapshot(snapshot.index, &random[..12]);
+    let stored = snapshot::upload(&shared.bucket, &object, snapshot).await?;
+    shared.metrics.snapshots.inc();
+    shared.metrics.snapshot_bytes.inc_by(stored.bytes);
+    Ok(SnapshotRecord::new(object.filename().unwrap_or_default().to_owned(), &stored, taken_at_ms))
+}
+
+/// Whether the source keeps what [`crate::Source::entries`] promises.
+fn check_entries(entries: &[(LogEntry, Timestamp)], first: u64, mut newest: Timestamp) -> Result<(), String> {
+    for (expected, (entry, time)) in (first..).zip(entries) {
+        if entry.index != expected {
+            return Err(format!("the partition gave entry {} where {expected} was due", entry.index));
+        }
+        if time.0 != 0 && *time <= newest {
+            return Err(format!("the partition gave entry {expected} a time that is not above those before it"));
+        }
+        newest = newest.max(*time);
+    }
+    Ok(())
+}
+
+impl Head {
+    fn new(manifest: Manifest, now_ms: u64) -> Self {
+        let newest = manifest.snapshots.last().map_or(0, |snapshot| snapshot.index);
+        let after = manifest.segments.iter().filter(|segment| segment.last > newest);
+        let log_bytes = after.map(|segment| segment.bytes).sum();
+        Self { manifest, unlisted: 0, manifest_at_ms: now_ms, log_bytes, windows: Vec::new(), problems: Vec::new() }
+    }
+
+    fn add_segment(&mut self, segment: SegmentRecord) {
+        self.log_bytes += segment.bytes;
+        self.complete_to(segment.last_time);
+        self.manifest.segments.push(segment);
+        self.unlisted += 1;
+    }
+
+    fn add_snapshot(&mut self, snapshot: SnapshotRecord) {
+        let at = self.manifest.snapshots.partition_point(|other| other.index <= snapshot.index);
+        self.manifest.snapshots.insert(at, snapshot);
+        let newest = self.manifest.snapshots.last().map_or(0, |snapshot| snapshot.index);
+        let after = self.manifest.segments.iter().rev().take_while(|segment| segment.last > newest);
+        self.log_bytes = after.map(|segment| segment.bytes).sum();
+    }
+
+    /// The last window grew: what it ends with is continued without a hole.
+    fn complete_to(&mut self, time: Timestamp) {
+        if let Some(window) = self.windows.last_mut() {
+            window.latest = window.latest.max(time);
+        }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let gaps = self.manifest.gaps.iter().map(|gap| {
+            format!(
+                "entries {} to {} of partition {} were never archived",
+                gap.first, gap.last, self.manifest.partition_id
+            )
+        });
+        gaps.chain(self.problems.iter().cloned()).collect()
+    }
+}

@@ -1,0 +1,8 @@
+//! What the archive promises, seen from outside: against stores in memory, in a folder, and behind S3.
+
+mod backups;
+//mod faults;
+mod model;
+//mod point_in_time;
+//mod s3;
+mod settings;
