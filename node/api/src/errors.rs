@@ -65,8 +65,7 @@ pub fn backed_up_table_not_found(name: &str) -> ServiceError {
 pub fn backups_unavailable() -> ServiceError {
     ServiceError::new(
         ErrorKind::ContinuousBackupsUnavailableException,
-        "Backups have not yet been enabled for this table. They need an archive: start `cairn dev` with --archive, or \
-         set archive in the table's StorageGroup.",
+        "Backups have not yet been enabled for this table. They need an archive: `cairn dev --archive URL` has one, clusters have none yet.",
     )
 }
 

@@ -65,17 +65,19 @@ impl OpenFolder {
         self.folder.node_id()
     }
 
-    /// Takes up the replicas and takes part from now on.
+    /// Takes up the replicas and takes part from now on. With an archive, the log is kept until that has it.
     pub(crate) fn start(
         self,
         transport: Arc<dyn Transport>,
         registry: &prometheus::Registry,
+        has_archive: bool,
     ) -> anyhow::Result<Arc<Node>> {
         let id = self.folder.node_id();
         let mut core = CoreConfig::new(id, uuid::Uuid::new_v4().as_u64_pair().0);
         let metrics = Metrics::new()?;
         metrics.register(registry)?;
         core.metrics = Some(metrics);
+        core.has_archive = has_archive;
         let config = HostConfig {
             core,
             tick: TICK,

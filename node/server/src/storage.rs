@@ -134,7 +134,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let client = NodeClient::new(tls.clone(), arguments.region);
     let group = GroupName { account: arguments.account, group: arguments.group };
     let transport = PeerTransport::new(folder.node_id(), group, client);
-    let node = folder.start(transport, &registry)?;
+    let node = folder.start(transport, &registry, false)?;
     let storage = Arc::new(StorageNode { node: node.clone(), owner, zone: arguments.zone });
 
     let listener = TcpListener::bind(arguments.listen)

@@ -1,17 +1,30 @@
 //! The role `dev`: router and storage node in one process with one zone, its tables in a folder.
 
+mod backups;
 mod tables;
 
-use crate::{admin, environment::SystemEnvironment, node::OpenFolder, router::fleet, shutdown};
+use crate::{
+    admin,
+    archive::{ArchiveArguments, HostSource},
+    environment::SystemEnvironment,
+    node::{Node, OpenFolder},
+    router::fleet,
+    shutdown,
+};
 use anyhow::Context;
+use backups::{CLUSTER, LocalBackups, SharedBackups};
 use bytes::Bytes;
-use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Credentials};
+use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials};
+use cairn_archive::{Bucket, Shipper, ShipperOptions};
 use cairn_engine::Owner;
 use cairn_model::descriptor::Member;
-use cairn_replication::{Transport, log::OnDamage};
-use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc};
+use cairn_replication::{SystemClock, Transport, log::OnDamage};
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tables::{ACCOUNT, LocalTables};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+/// For the archive to take what was written last.
+const LAST_SHIPMENT_DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -32,6 +45,8 @@ pub struct Arguments {
     /// Health, readiness and metrics; not served where it is not given.
     #[arg(long, env = "CAIRN_ADMIN")]
     admin: Option<SocketAddr>,
+    #[command(flatten)]
+    archive: ArchiveArguments,
 }
 
 /// There is nobody to send to.
@@ -79,12 +94,24 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let registry = prometheus::Registry::new();
     let owner = Owner { region: arguments.region.clone(), account: ACCOUNT.to_owned(), group: "dev".to_owned() };
     let folder = OpenFolder::open(arguments.data.clone(), owner, None, OnDamage::Refuse).await?;
-    let node = folder.start(Arc::new(NoPeers), &registry)?;
+    let bucket = match arguments.archive.config() {
+        Some(config) => Some(Bucket::open(&config).await?),
+        None => None,
+    };
+    let node = folder.start(Arc::new(NoPeers), &registry, bucket.is_some())?;
     let tables = LocalTables::new(node.clone(), arguments.region.clone());
+    let (stop, stopped) = watch::channel(false);
+    let backups = match bucket {
+        Some(bucket) => Some(archive(bucket, &node, &tables, &arguments.region, &registry, stopped)?),
+        None => None,
+    };
     let backends = Backends {
-        catalog: tables.clone(),
+        catalog: match &backups {
+            Some((backups, _)) => Arc::new(backups.clone()),
+            None => tables.clone(),
+        },
         partitions: tables,
-        backups: None,
+        backups: backups.as_ref().map(|(backups, _)| Arc::new(backups.clone()) as Arc<dyn Backups>),
         authentication,
         environment: Arc::new(SystemEnvironment),
     };
@@ -95,8 +122,43 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     welcome(&arguments, listen);
     cairn_api::serve(listener, api, shutdown::requested()).await?;
+    let _ = stop.send(true);
+    if let Some((_, shipping)) = backups {
+        let _ = tokio::time::timeout(LAST_SHIPMENT_DEADLINE, shipping).await;
+    }
     node.stop().await;
     Ok(())
+}
+
+/// Ships what the node commits from now on, until `stopped`.
+fn archive(
+    bucket: Bucket,
+    node: &Arc<Node>,
+    tables: &Arc<LocalTables>,
+    region: &str,
+    registry: &prometheus::Registry,
+    mut stopped: watch::Receiver<bool>,
+) -> anyhow::Result<(SharedBackups, JoinHandle<()>)> {
+    let metrics = cairn_archive::Metrics::new()?;
+    metrics.register(registry)?;
+    let shipper = Arc::new(Shipper::new(
+        bucket.clone(),
+        CLUSTER.to_owned(),
+        node.id().to_string(),
+        Arc::new(HostSource(node.host().clone())),
+        Arc::new(SystemClock),
+        ShipperOptions::default(),
+        metrics,
+    ));
+    let backups = LocalBackups::new(node.clone(), tables.clone(), bucket, shipper.clone(), region.to_owned());
+    let shipping = tokio::spawn(async move {
+        shipper
+            .run(async move {
+                let _ = stopped.wait_for(|stopped| *stopped).await;
+            })
+            .await;
+    });
+    Ok((SharedBackups(backups), shipping))
 }
 
 #[allow(clippy::print_stdout)] // this is what the user is told

@@ -3,16 +3,18 @@
 use crate::{environment, node::Node};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use bytes::Bytes;
-use cairn_api::{Catalog, NewTable, Partitions, RoutingKey, TableUpdate, TableView, errors};
+use cairn_api::{Catalog, NewTable, Partitions, RoutingKey, TableUpdate, TableView, arn::TableArn, errors};
 use cairn_model::{
     ErrorKind, ServiceError,
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     ids::{PartitionId, ReplicaId, TableId},
-    node::{Order, OrderOutcome, ReplicaReport, ReplicaState},
-    table::TableStatus,
+    node::{Order, OrderOutcome, ReplicaState},
+    table::{TableDefinition, TableStatus},
 };
-use cairn_replication::operation::{PartitionError, PartitionOutcome, PartitionRequest};
+use cairn_replication::{
+    operation::{PartitionError, PartitionOutcome, PartitionRequest},
+    restore::Restored,
+};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -40,6 +42,17 @@ pub(super) struct LocalTables {
     current: ArcSwap<Tables>,
     /// One change of the catalog at a time.
     changes: Mutex<()>,
+    /// Tables that go or come while requests go on, by name.
+    passing: parking_lot::Mutex<BTreeMap<String, Passing>>,
+}
+
+/// What a table is on its way to.
+#[derive(Debug)]
+enum Passing {
+    /// Its data is being restored.
+    In(TableDefinition),
+    /// Its last backup is being made.
+    Out,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +63,13 @@ struct Tables {
 
 impl LocalTables {
     pub(super) fn new(node: Arc<Node>, region: String) -> Arc<Self> {
-        let tables = Arc::new(Self { node, region, current: ArcSwap::default(), changes: Mutex::default() });
+        let tables = Arc::new(Self {
+            node,
+            region,
+            current: ArcSwap::default(),
+            changes: Mutex::default(),
+            passing: parking_lot::Mutex::default(),
+        });
         tables.refresh();
         let weak = Arc::downgrade(&tables);
         tokio::spawn(async move {
@@ -71,19 +90,87 @@ impl LocalTables {
         for replica in self.node.host().replicas() {
             let id = replica.definition.table_id;
             tables.partitions.insert(id, (replica.descriptor.partition_id, replica.descriptor.epoch));
-            let view = self.view(&replica);
+            let view = self.view(replica.definition, replica.item_count, replica.size_bytes);
             tables.by_name.insert(view.definition.table_name.clone(), Arc::new(view));
+        }
+        for (name, passing) in &*self.passing.lock() {
+            match (passing, tables.by_name.get_mut(name)) {
+                (Passing::In(definition), None) => {
+                    let view = TableView { status: TableStatus::Creating, ..self.view(definition.clone(), 0, 0) };
+                    tables.by_name.insert(name.clone(), Arc::new(view));
+                }
+                (Passing::Out, Some(view)) => Arc::make_mut(view).status = TableStatus::Deleting,
+                (Passing::In(_), Some(_)) | (Passing::Out, None) => {}
+            }
         }
         self.current.store(Arc::new(tables));
     }
 
-    fn view(&self, replica: &ReplicaReport) -> TableView {
-        TableView {
-            definition: replica.definition.clone(),
-            status: TableStatus::Active,
-            item_count: replica.item_count,
-            size_bytes: replica.size_bytes,
-            arn: format!("arn:aws:dynamodb:{}:{ACCOUNT}:table/{}", self.region, replica.definition.table_name),
+    fn view(&self, definition: TableDefinition, item_count: u64, size_bytes: u64) -> TableView {
+        let arn = TableArn { region: &self.region, account: ACCOUNT, table_name: &definition.table_name }.to_string();
+        TableView { definition, status: TableStatus::Active, item_count, size_bytes, arn }
+    }
+
+    /// The one partition of a table.
+    pub(super) fn partition_of(&self, table: &TableView) -> Result<PartitionId, ServiceError> {
+        let partition = self.partition(table.definition.table_id);
+        partition.map(|(id, _)| id).ok_or_else(|| errors::table_not_found(&table.definition.table_name))
+    }
+
+    /// Takes a name for a table whose data is being restored: it is CREATING until [`Self::end_passing`].
+    pub(super) async fn begin_restore(&self, definition: TableDefinition) -> Result<Arc<TableView>, ServiceError> {
+        let _alone = self.changes.lock().await;
+        let name = definition.table_name.clone();
+        if let Some(taken) = self.table(ACCOUNT, &name) {
+            return Err(errors::restore_target_taken(&taken));
+        }
+        self.passing.lock().insert(name.clone(), Passing::In(definition));
+        self.refresh();
+        self.existing(&name)
+    }
+
+    /// The table is DELETING from now on.
+    pub(super) async fn begin_delete(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
+        let _alone = self.changes.lock().await;
+        self.existing(name)?;
+        self.passing.lock().insert(name.to_owned(), Passing::Out);
+        self.refresh();
+        self.existing(name)
+    }
+
+    /// The table is there, or gone, as the node has it.
+    pub(super) async fn end_passing(&self, name: &str) {
+        let _alone = self.changes.lock().await;
+        self.passing.lock().remove(name);
+        self.refresh();
+    }
+
+    /// Makes restored data a table's.
+    pub(super) async fn adopt(&self, restored: Restored, definition: TableDefinition) -> anyhow::Result<()> {
+        let range = restored.descriptor().range.clone();
+        let descriptor = self.first_descriptor(definition.table_id, range);
+        let partition_id = descriptor.partition_id;
+        match self.node.host().adopt(restored, descriptor, definition).await {
+            OrderOutcome::Done => Ok(self.leads(partition_id).await?),
+            other => anyhow::bail!("the node did not take the data: {other:?}"),
+        }
+    }
+
+    fn first_descriptor(&self, table_id: TableId, range: KeyRange) -> PartitionDescriptor {
+        PartitionDescriptor {
+            partition_id: PartitionId(uuid::Uuid::new_v4().into_bytes()),
+            table_id,
+            range,
+            epoch: 1,
+            members: vec![Member {
+                replica_id: ReplicaId(1),
+                node_id: self.node.id(),
+                zone: ZONE.to_owned(),
+                address: String::new(),
+                role: MemberRole::Voter,
+            }],
+            next_replica_id: 2,
+            parents: Vec::new(),
         }
     }
 
@@ -149,23 +236,9 @@ impl Catalog for LocalTables {
             return Err(errors::table_exists(&name));
         }
         let table_id = TableId(uuid::Uuid::new_v4().into_bytes());
-        let partition_id = PartitionId(uuid::Uuid::new_v4().into_bytes());
         let definition = table.into_definition(ACCOUNT, table_id, environment::wall_ms());
-        let descriptor = PartitionDescriptor {
-            partition_id,
-            table_id,
-            range: KeyRange { start: Bytes::new(), end: Bytes::new() },
-            epoch: 1,
-            members: vec![Member {
-                replica_id: ReplicaId(1),
-                node_id: self.node.id(),
-                zone: ZONE.to_owned(),
-                address: String::new(),
-                role: MemberRole::Voter,
-            }],
-            next_replica_id: 2,
-            parents: Vec::new(),
-        };
+        let descriptor = self.first_descriptor(table_id, KeyRange::default());
+        let partition_id = descriptor.partition_id;
         self.order(Order::Bootstrap { descriptor, definition }).await?;
         self.leads(partition_id).await?;
         self.refresh();

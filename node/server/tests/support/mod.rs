@@ -26,9 +26,15 @@ pub struct Dev {
 impl Dev {
     /// Starts on a free port over the folder and waits until it says where it listens.
     pub fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// Starts with more arguments.
+    pub fn start_with(data: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_cairn"))
             .args(["dev", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
+            .args(arguments)
             .env("CAIRN_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()
