@@ -113,6 +113,7 @@ impl Shipper {
             while workers.try_join_next().is_some() {}
             running.retain(|_, task| !task.is_finished());
             let new: Vec<PartitionId> = led.keys().filter(|id| !running.contains_key(id)).copied().collect();
+            self.shared.statuses.retain(&led);
             *self.shared.led.lock() = led;
             for id in new {
                 running.insert(id, workers.spawn(ship_partition(self.shared.clone(), id)));
@@ -141,7 +142,7 @@ async fn ship_partition(shared: Arc<Shared>, id: PartitionId) {
     let mut worker: Option<Worker> = None;
     let mut backoff = BACKOFF_MIN;
     loop {
-        let Some(partition) = shared.led.lock().get(&id).cloned() else { break };
+        let Some(partition) = shared.led.lock().get(&id).cloned() else { return };
         let worker = worker.get_or_insert_with(|| Worker::new(shared.clone(), &partition));
         let wait = match worker.round(&partition).await {
             Ok(()) => {
@@ -170,5 +171,4 @@ async fn ship_partition(shared: Arc<Shared>, id: PartitionId) {
         };
         tokio::time::sleep(wait).await;
     }
-    shared.statuses.forget(id);
 }

@@ -60,8 +60,9 @@ impl Statuses {
         entry(&mut partitions, partition).failure.replace(text(error)).is_none()
     }
 
-    pub(super) fn forget(&self, id: PartitionId) {
-        self.partitions.lock().remove(&id);
+    /// Forgets the partitions that are not led any more.
+    pub(super) fn retain(&self, led: &HashMap<PartitionId, SourcePartition>) {
+        self.partitions.lock().retain(|id, _| led.contains_key(id));
     }
 
     /// What of a table can be restored by now.

@@ -3,6 +3,6 @@
 mod backups;
 //mod faults;
 mod model;
-//mod point_in_time;
+mod point_in_time;
 //mod s3;
 mod settings;
