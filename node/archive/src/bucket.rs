@@ -22,6 +22,7 @@ const PARTS_PLANNED: u64 = 5_000;
 #[derive(Clone, Debug)]
 pub struct Bucket {
     store: Arc<dyn ObjectStore>,
+    request_timeout: Duration,
 }
 
 impl Bucket {
@@ -34,12 +35,18 @@ impl Bucket {
 
     /// As [`Self::open`], but without reaching for it: for a program that must start while the bucket is down.
     pub fn connect(config: &ArchiveConfig) -> Result<Self, ArchiveError> {
-        Ok(Self { store: config::store(config)? })
+        Ok(Self::over(config::store(config)?))
     }
 
     /// A bucket over any store, such as one in memory.
     pub fn over(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store }
+        Self { store, request_timeout: REQUEST_TIMEOUT }
+    }
+
+    /// How long one request may take, with the tries of the store's own client; 60 s if nothing is said.
+    #[must_use]
+    pub fn with_request_timeout(self, request_timeout: Duration) -> Self {
+        Self { request_timeout, ..self }
     }
 
     /// Proves that the bucket can be written, read and deleted from, and that it refuses to create an object twice: the
@@ -75,39 +82,44 @@ impl Bucket {
     /// attempt that only seemed to fail.
     pub(crate) async fn create(&self, path: &Path, bytes: Bytes) -> Result<(), ArchiveError> {
         let options = PutOptions::from(PutMode::Create);
-        match timed("write", path, self.store.put_opts(path, bytes.clone().into(), options)).await {
+        match self.timed("write", path, self.store.put_opts(path, bytes.clone().into(), options)).await {
             Err(ArchiveError::Exists { .. }) if self.get(path).await? == bytes => Ok(()),
             created => created.map(drop),
         }
     }
 
     pub(crate) async fn overwrite(&self, path: &Path, bytes: Bytes) -> Result<(), ArchiveError> {
-        timed("write", path, self.store.put(path, bytes.into())).await.map(drop)
+        self.timed("write", path, self.store.put(path, bytes.into())).await.map(drop)
     }
 
     /// The whole of an object that is no larger than a document may be.
     pub(crate) async fn get(&self, path: &Path) -> Result<Bytes, ArchiveError> {
-        let result = timed("read", path, self.store.get(path)).await?;
+        let result = self.timed("read", path, self.store.get(path)).await?;
         let bytes = result.meta.size;
         if bytes > DOCUMENT_BYTES_MAX {
             return Err(ArchiveError::Damaged { object: path.to_string(), reason: format!("it has {bytes} bytes") });
         }
-        let read = timed("read", path, result.bytes()).await?;
-        whole(path, read, bytes)
+        let read = self.timed("read", path, result.bytes()).await?;
+        if read.len() as u64 == bytes { Ok(read) } else { Err(short(path, read.len())) }
     }
 
     pub(crate) async fn get_range(&self, path: &Path, range: Range<u64>) -> Result<Bytes, ArchiveError> {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        match timed("read", path, self.store.get_range(path, range.clone())).await {
-            Ok(read) => whole(path, read, range.end - range.start),
-            // Stores answer differently where an object ends too early.
-            Err(error @ ArchiveError::Store { .. }) => match timed("read", path, self.store.head(path)).await {
-                Ok(object) if object.size < range.end => Err(truncated(path, object.size, range.end)),
-                _ => Err(error),
-            },
-            Err(error) => Err(error),
+        let failure = match self.timed("read", path, self.store.get_range(path, range.clone())).await {
+            Ok(read) if read.len() as u64 == range.end - range.start => return Ok(read),
+            Ok(read) => short(path, read.len()),
+            Err(error @ ArchiveError::Store { .. }) => error,
+            Err(error) => return Err(error),
+        };
+        // Stores answer differently where an object ends too early.
+        match self.timed("read", path, self.store.head(path)).await {
+            Ok(object) if object.size < range.end => {
+                let reason = format!("it is truncated: it ends after {} bytes, before {}", object.size, range.end);
+                Err(ArchiveError::Damaged { object: path.to_string(), reason })
+            }
+            _ => Err(failure),
         }
     }
 
@@ -118,7 +130,7 @@ impl Bucket {
             None => self.store.list(Some(folder)),
         };
         let mut objects = Vec::new();
-        while let Some(object) = timed("list", folder, listed.try_next()).await? {
+        while let Some(object) = self.timed("list", folder, listed.try_next()).await? {
             objects.push(object);
         }
         // A store in a folder gives them in no order.
@@ -128,7 +140,7 @@ impl Bucket {
 
     /// The names of the folders in a folder, in order.
     pub(crate) async fn folders(&self, folder: &Path) -> Result<Vec<String>, ArchiveError> {
-        let listed = timed("list", folder, self.store.list_with_delimiter(Some(folder))).await?;
+        let listed = self.timed("list", folder, self.store.list_with_delimiter(Some(folder))).await?;
         let mut names: Vec<String> =
             listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect();
         names.sort();
@@ -137,7 +149,7 @@ impl Bucket {
 
     /// What is not there need not be deleted.
     pub(crate) async fn delete(&self, path: &Path) -> Result<(), ArchiveError> {
-        match timed("delete", path, self.store.delete(path)).await {
+        match self.timed("delete", path, self.store.delete(path)).await {
             Err(ArchiveError::NotFound { .. }) => Ok(()),
             deleted => deleted,
         }
@@ -146,7 +158,7 @@ impl Bucket {
     /// Begins an object of about `bytes` bytes, which appears as a whole when it is finished.
     pub(crate) fn upload(&self, path: Path, bytes: u64) -> Upload {
         Upload {
-            store: self.store.clone(),
+            bucket: self.clone(),
             path,
             part_bytes: (bytes / PARTS_PLANNED).max(PART_BYTES_MIN) as usize,
             buffer: Vec::new(),
@@ -154,11 +166,33 @@ impl Bucket {
             in_flight: VecDeque::new(),
         }
     }
+
+    /// Bounds a request, and names the object in its failure.
+    async fn timed<T>(
+        &self,
+        action: &'static str,
+        path: &Path,
+        request: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T, ArchiveError> {
+        let object = || path.to_string();
+        match tokio::time::timeout(self.request_timeout, request).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(StoreError::NotFound { .. })) => Err(ArchiveError::NotFound { object: object() }),
+            Ok(Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. })) => {
+                Err(ArchiveError::Exists { object: object() })
+            }
+            Ok(Err(source)) => Err(ArchiveError::Store { action, object: object(), source }),
+            Err(_) => {
+                let seconds = self.request_timeout.as_secs();
+                Err(ArchiveError::TimedOut { action, object: object(), seconds })
+            }
+        }
+    }
 }
 
 /// An object on its way into the bucket. [`Self::abort`] it if it is not finished.
 pub(crate) struct Upload {
-    store: Arc<dyn ObjectStore>,
+    bucket: Bucket,
     path: Path,
     part_bytes: usize,
     buffer: Vec<u8>,
@@ -181,12 +215,14 @@ impl Upload {
     async fn put_part(&mut self, part: Vec<u8>) -> Result<(), ArchiveError> {
         let multipart = match &mut self.multipart {
             Some(multipart) => multipart,
-            none => none.insert(timed("write", &self.path, self.store.put_multipart(&self.path)).await?),
+            none => {
+                none.insert(self.bucket.timed("write", &self.path, self.bucket.store.put_multipart(&self.path)).await?)
+            }
         };
         if self.in_flight.len() >= PARTS_IN_FLIGHT
             && let Some(oldest) = self.in_flight.pop_front()
         {
-            timed("write", &self.path, oldest).await?;
+            self.bucket.timed("write", &self.path, oldest).await?;
         }
         // Spawned, so that it goes on while the next part is being made.
         let sending = tokio::spawn(multipart.put_part(Bytes::from(part).into()));
@@ -197,7 +233,11 @@ impl Upload {
     pub(crate) async fn finish(mut self) -> Result<(), ArchiveError> {
         let last = std::mem::take(&mut self.buffer);
         if self.multipart.is_none() {
-            return timed("write", &self.path, self.store.put(&self.path, Bytes::from(last).into())).await.map(drop);
+            return self
+                .bucket
+                .timed("write", &self.path, self.bucket.store.put(&self.path, Bytes::from(last).into()))
+                .await
+                .map(drop);
         }
         let finished = self.finish_parts(last).await;
         if finished.is_err() {
@@ -209,10 +249,10 @@ impl Upload {
     async fn finish_parts(&mut self, last: Vec<u8>) -> Result<(), ArchiveError> {
         self.put_part(last).await?;
         while let Some(part) = self.in_flight.pop_front() {
-            timed("write", &self.path, part).await?;
+            self.bucket.timed("write", &self.path, part).await?;
         }
         match &mut self.multipart {
-            Some(multipart) => timed("write", &self.path, multipart.complete()).await.map(drop),
+            Some(multipart) => self.bucket.timed("write", &self.path, multipart.complete()).await.map(drop),
             None => Ok(()),
         }
     }
@@ -220,39 +260,16 @@ impl Upload {
     pub(crate) async fn abort(&mut self) {
         self.in_flight.clear();
         if let Some(mut multipart) = self.multipart.take()
-            && let Err(error) = timed("abort", &self.path, multipart.abort()).await
+            && let Err(error) = self.bucket.timed("abort", &self.path, multipart.abort()).await
         {
             tracing::warn!(%error, "the store may keep parts of an object that was never finished");
         }
     }
 }
 
-/// Bounds a request, and names the object in its failure.
-async fn timed<T>(
-    action: &'static str,
-    path: &Path,
-    request: impl Future<Output = object_store::Result<T>>,
-) -> Result<T, ArchiveError> {
-    let object = || path.to_string();
-    match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(StoreError::NotFound { .. })) => Err(ArchiveError::NotFound { object: object() }),
-        Ok(Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. })) => {
-            Err(ArchiveError::Exists { object: object() })
-        }
-        Ok(Err(source)) => Err(ArchiveError::Store { action, object: object(), source }),
-        Err(_) => Err(ArchiveError::TimedOut { action, object: object(), seconds: REQUEST_TIMEOUT.as_secs() }),
-    }
-}
-
-fn whole(path: &Path, read: Bytes, bytes: u64) -> Result<Bytes, ArchiveError> {
-    if read.len() as u64 != bytes {
-        return Err(truncated(path, read.len() as u64, bytes));
-    }
-    Ok(read)
-}
-
-fn truncated(path: &Path, found: u64, expected: u64) -> ArchiveError {
-    let reason = format!("it is truncated: it ends after {found} bytes, before {expected}");
-    ArchiveError::Damaged { object: path.to_string(), reason }
+/// An answer that ended early, which another attempt may get whole.
+fn short(path: &Path, bytes: usize) -> ArchiveError {
+    let source =
+        StoreError::Generic { store: "bucket", source: format!("the answer ended after {bytes} bytes").into() };
+    ArchiveError::Store { action: "read", object: path.to_string(), source }
 }

@@ -181,3 +181,27 @@ fn invalid(field: &'static str, reason: &str, source: Option<Cause>) -> ArchiveE
 fn built(field: &'static str, error: StoreError) -> ArchiveError {
     invalid(field, &chain(&error), Some(Box::new(error)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_first_request_met_names_a_setting() {
+        let generic = |text: &str| StoreError::Generic { store: "S3", source: text.into() };
+        let missing = StoreError::NotFound { path: "probe".into(), source: "NoSuchBucket".into() };
+        let denied = StoreError::PermissionDenied { path: "probe".into(), source: "AccessDenied".into() };
+        for (error, expected) in [
+            (missing, "url"),
+            (denied, "access_key_id"),
+            (generic("error sending request: invalid peer certificate: UnknownIssuer"), "ca_file"),
+            (generic("error trying to connect: dns error"), "endpoint"),
+            (generic("AuthorizationHeaderMalformed: the region 'a' is wrong"), "region"),
+        ] {
+            match diagnose(error) {
+                ArchiveError::Config { field, reason, .. } => assert_eq!(field, expected, "{reason}"),
+                other => panic!("{other}"),
+            }
+        }
+    }
+}

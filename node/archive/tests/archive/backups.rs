@@ -94,7 +94,9 @@ async fn a_backup_that_fails_leaves_nothing() {
     let bucket = Bucket::over(store.clone());
     let model = Model::new();
     model.pad(200_000);
-    (0..100).for_each(|key| drop(model.write(key, 1)));
+    for key in 0..100 {
+        model.write(key, 1);
+    }
     let sound = model.snapshot_now();
     let mut breaking = model.snapshot_now();
     breaking.descriptor.partition_id.0[0] += 1;

@@ -312,6 +312,7 @@ pub(crate) struct Restored {
     pub(crate) state: State,
     pub(crate) whole: bool,
     pub(crate) entries: u64,
+    last_index: Option<u64>,
 }
 
 impl RestoreSink for Restored {
@@ -328,6 +329,8 @@ impl RestoreSink for Restored {
 
     fn entry(&mut self, entry: LogEntry) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         assert!(self.whole);
+        assert!(self.last_index.is_none_or(|last| entry.index == last + 1));
+        self.last_index = Some(entry.index);
         self.entries += 1;
         apply(&mut self.state, &entry.payload);
         Ok(())
