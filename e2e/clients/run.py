@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Drives `cairn dev` with boto3, the AWS CLI and by hand: `run.py --cairn PROGRAM --programs DIR [--rival PROGRAM] [NAME…]`.
+"""Drives `cairn dev` with boto3, the AWS CLI and by hand:
+`run.py --cairn PROGRAM --programs DIR [--rival PROGRAM] [--s3-server PROGRAM] [NAME…]`.
 
 DIR holds the AWS CLI, and the python that runs this has boto3 (`cargo xtask test --only clients` sees to both). The rival
-is dynoxide, whose answers Cairn's are compared with; without it those tests are skipped. A NAME is a test's, as in
+is dynoxide, whose answers Cairn's are compared with, the S3 server versitygw, which archives lie in; without them those
+tests are skipped. A NAME is a test's, as in
 `test_items` or `test_items.Updates.test_…`.
 """
 
@@ -21,9 +23,11 @@ def main():
     parser.add_argument("--cairn", required=True)
     parser.add_argument("--programs", required=True)
     parser.add_argument("--rival")
+    parser.add_argument("--s3-server")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     suite.PROGRAM, suite.PROGRAMS, suite.RIVAL = arguments.cairn, arguments.programs, arguments.rival
+    suite.S3_SERVER = arguments.s3_server
     loader = unittest.TestLoader()
     if arguments.names:
         tests = loader.loadTestsFromNames(arguments.names)

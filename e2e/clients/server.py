@@ -18,15 +18,15 @@ SECRET = "a secret of forty characters, more or less"
 class Server:
     """One process and its data folder, which goes away with it."""
 
-    def __init__(self, program, credentials=False):
+    def __init__(self, program, credentials=False, arguments=()):
         self.program = program
         self.folder = Path(tempfile.mkdtemp(prefix="cairn-clients-"))
-        self.arguments = []
+        self.arguments = list(arguments)
         if credentials:
             file = self.folder / "credentials.json"
             key = {"accessKeyId": ACCESS_KEY, "secretAccessKey": SECRET, "account": "local"}
             file.write_text(json.dumps({"version": 1, "keys": [key]}))
-            self.arguments = ["--credentials", str(file)]
+            self.arguments += ["--credentials", str(file)]
         self.start()
 
     def start(self):

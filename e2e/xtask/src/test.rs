@@ -106,7 +106,7 @@ fn unit(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// `cairn dev` driven by boto3 and the AWS CLI, its answers beside dynoxide's.
+/// `cairn dev` driven by boto3 and the AWS CLI, its answers beside dynoxide's, its archives in S3.
 fn clients(report: &mut Report) -> Result<()> {
     process::run(workspace::cargo().args(["build", "--locked", "--quiet", "-p", "cairn-server"]))?;
     let programs = python::environment()?;
@@ -121,6 +121,10 @@ fn clients(report: &mut Report) -> Result<()> {
     match crates::DYNOXIDE.path() {
         Ok(rival) => drop(command.arg("--rival").arg(rival)),
         Err(error) => report.skip("clients: answers beside dynoxide's", &format!("{error:#}")),
+    }
+    match cluster::tool("versitygw") {
+        Ok(server) => drop(command.arg("--s3-server").arg(server)),
+        Err(error) => report.skip("clients: archives in S3", &format!("versitygw can't be built: {error:#}")),
     }
     let status = process::stream(&mut command, |line| report.count(line))?;
     if !status.success() {
