@@ -123,7 +123,8 @@ fn s3(config: &ArchiveConfig, bucket: &str, options: ClientOptions) -> Result<Am
 
 fn client_options(config: &ArchiveConfig) -> Result<ClientOptions, ArchiveError> {
     let plain = config.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
-    let mut options = ClientOptions::new().with_allow_http(plain);
+    // An image from scratch has no authorities, and without TLS none is needed.
+    let mut options = ClientOptions::new().with_allow_http(plain).with_no_system_certificates(plain);
     if let Some(file) = &config.ca_file {
         let pem = std::fs::read(file).map_err(|error| {
             invalid("ca_file", &format!("failed to read {}", file.display()), Some(Box::new(error)))
@@ -179,7 +180,9 @@ fn invalid(field: &'static str, reason: &str, source: Option<Cause>) -> ArchiveE
 }
 
 fn built(field: &'static str, error: StoreError) -> ArchiveError {
-    invalid(field, &chain(&error), Some(Box::new(error)))
+    let reason = chain(&error);
+    let field = if reason.contains("No CA certificates") { "ca_file" } else { field };
+    invalid(field, &reason, Some(Box::new(error)))
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ async fn serve(tls: Option<TlsAcceptor>) -> (TempDir, ArchiveConfig) {
     let scheme = if tls.is_some() { "https" } else { "http" };
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
+            socket.set_nodelay(true).unwrap();
             let (service, tls) = (service.clone(), tls.clone());
             tokio::spawn(async move {
                 let server = Builder::new(TokioExecutor::new());
