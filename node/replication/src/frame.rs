@@ -14,7 +14,8 @@
 //!     58     8  sender's boot-time clock, ms
 //!     66     8  receiver's boot-time clock as the sender last saw it, 0: never
 //!     74     8  how long ago that was, ms
-//!     82        body
+//!     82     8  the index up to which the sender knows the archive to have the partition's entries
+//!     90        body
 //!
 //! raft message
 //!            1  type: 1 append, 2 append response, 3 vote, 4 vote response, 5 heartbeat, 6 heartbeat response,
@@ -57,9 +58,9 @@ use cairn_model::{
 use serde::{Deserialize, Serialize};
 
 const VERSION: u8 = 1;
-const HEADER_BYTES: usize = 82;
+const HEADER_BYTES: usize = 90;
 
-/// From whom a frame is, for whom, and what their clocks show.
+/// From whom a frame is, for whom, what their clocks show, and how far the archive has the partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FrameHeader {
     pub(crate) partition: PartitionId,
@@ -67,6 +68,7 @@ pub(crate) struct FrameHeader {
     pub(crate) to: ReplicaId,
     pub(crate) from: ReplicaId,
     pub(crate) clock: FrameClock,
+    pub(crate) archived: u64,
 }
 
 /// What a replica needs to come to be: sent until it has answered once.
@@ -123,6 +125,7 @@ pub(crate) fn encode(header: &FrameHeader, body: &FrameBody) -> Result<Bytes, Fr
     out.put_u64_le(header.clock.boot_ms);
     out.put_u64_le(header.clock.echo_boot_ms);
     out.put_u64_le(header.clock.echo_held_ms);
+    out.put_u64_le(header.archived);
     match body {
         FrameBody::Raft { message, introduction } => {
             put_message(&mut out, message, introduction.as_deref())?;
@@ -205,6 +208,7 @@ pub(crate) fn decode(mut bytes: Bytes) -> Result<(FrameHeader, FrameBody), Frame
             echo_boot_ms: bytes.try_get_u64_le()?,
             echo_held_ms: bytes.try_get_u64_le()?,
         },
+        archived: bytes.try_get_u64_le()?,
     };
     // Clocks are computed with as signed numbers.
     if [header.clock.wall_ms, header.clock.boot_ms].iter().any(|ms| *ms > 1 << 48) {
@@ -294,6 +298,7 @@ mod tests {
             to: ReplicaId(3),
             from: ReplicaId(4),
             clock: FrameClock { wall_ms: 5, boot_ms: 6, echo_boot_ms: 7, echo_held_ms: 8 },
+            archived: 9,
         }
     }
 
@@ -356,6 +361,7 @@ mod tests {
             + "0600000000000000"
             + "0700000000000000"
             + "0800000000000000"
+            + "0900000000000000"
             + "01"
             + "0900000000000000"
             + "0800000000000000"

@@ -56,6 +56,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
         }
         self.clocks.receive(from, header.clock, now);
         replica.heard.insert(header.from);
+        replica.archived = replica.archived.max(header.archived);
         self.dirty.insert(header.partition);
         match body {
             FrameBody::Raft { message, .. } => self.receive_raft(&header, *message, now),
@@ -135,12 +136,17 @@ impl<S: Store, L: LogStore> Core<S, L> {
     }
 
     pub(super) fn send(&mut self, partition: PartitionId, from: ReplicaId, to: &Member, body: &FrameBody, now: Now) {
+        let archived = match self.slots.get(&partition) {
+            Some(Slot::Live(replica)) => replica.archived,
+            _ => 0,
+        };
         let header = FrameHeader {
             partition,
             to_node: to.node_id,
             to: to.replica_id,
             from,
             clock: self.clocks.stamp(to.node_id, now),
+            archived,
         };
         match frame::encode(&header, body) {
             Ok(bytes) => self.outputs.push(Output::Frame { to: to.clone(), bytes }),

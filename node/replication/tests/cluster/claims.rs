@@ -107,9 +107,9 @@ fn archived_log(config: &mut CoreConfig) {
 }
 
 /// A partition whose table has continuous backups on.
-fn with_backups() -> Cluster {
-    let mut cluster = Cluster::configured(1, archived_log);
-    cluster.bootstrap(1);
+fn with_backups(voters: usize) -> Cluster {
+    let mut cluster = Cluster::configured(voters, archived_log);
+    cluster.bootstrap(voters);
     let mut definition = definition();
     definition.schema_version = 2;
     definition.continuous_backups = Some(ContinuousBackups { recovery_period_days: 35, enabled_at_ms: 1 });
@@ -118,33 +118,37 @@ fn with_backups() -> Cluster {
     cluster
 }
 
-fn log_start(cluster: &Cluster) -> u64 {
-    let replica = cluster.nodes[0].engine.as_ref().unwrap().replica(PARTITION).unwrap();
-    cluster.nodes[0].log.state(replica.log_id).unwrap().start.index
+fn log_start(cluster: &Cluster, node: usize) -> u64 {
+    let replica = cluster.nodes[node].engine.as_ref().unwrap().replica(PARTITION).unwrap();
+    cluster.nodes[node].log.state(replica.log_id).unwrap().start.index
 }
 
 #[test]
 fn the_log_is_kept_until_the_archive_has_it() {
-    let mut cluster = with_backups();
+    let mut cluster = with_backups(3);
     for n in 0..100 {
         cluster.write(0, put(n, "a", 1));
     }
     cluster.ticks(3);
-    let kept = log_start(&cluster);
-    assert!(kept < 10, "{kept}");
+    for node in 0..3 {
+        let kept = log_start(&cluster, node);
+        assert!(kept < 10, "{kept}");
+    }
+    // The leader's archive took them; the others hear of it.
     cluster.step(0, Input::Archived { partition: PARTITION, index: 60 });
+    cluster.ticks(3);
     cluster.write(0, put(100, "a", 1));
     cluster.ticks(3);
-    assert_eq!(log_start(&cluster), 60);
+    assert_eq!([0, 1, 2].map(|node| log_start(&cluster, node)), [60; 3]);
 }
 
 #[test]
 fn an_archive_that_takes_nothing_does_not_fill_the_disk() {
-    let mut cluster = with_backups();
+    let mut cluster = with_backups(1);
     for n in 0..40 {
         cluster.write(0, crate::requests::put_large(n, "a", 300 << 10));
     }
     cluster.ticks(3);
-    let start = log_start(&cluster);
+    let start = log_start(&cluster, 0);
     assert!((20..35).contains(&start), "4 MiB are kept, those of 13 entries: it starts at {start}");
 }
