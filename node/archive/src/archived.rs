@@ -4,6 +4,7 @@ use crate::{
     ArchiveError, Bucket, Claim, document,
     layout::{self, PartitionPath},
     manifest::{Manifest, SegmentRecord},
+    presence::Finding,
     segment::{HEADER_BYTES, SegmentHeader},
 };
 use cairn_model::time::Timestamp;
@@ -27,11 +28,11 @@ pub(crate) struct Archived {
     /// How many of its last segments no manifest in the bucket has.
     pub(crate) unlisted: usize,
     /// What does not continue the chain: nothing behind it can be used.
-    pub(crate) broken: Option<ArchiveError>,
+    pub(crate) broken: Option<Finding>,
     /// The first index of the last segment in the bucket, whether it continues the chain or not.
     pub(crate) highest: u64,
     /// Objects that were passed over.
-    pub(crate) problems: Vec<String>,
+    pub(crate) problems: Vec<Finding>,
 }
 
 /// None where the partition has no manifest: nothing of it can be restored.
@@ -53,7 +54,7 @@ pub(crate) async fn load(bucket: &Bucket, path: &PartitionPath) -> Result<Option
             // What the bucket does not give now may be sound.
             Err(error @ (ArchiveError::Store { .. } | ArchiveError::TimedOut { .. })) => return Err(error),
             Err(error) => {
-                broken = Some(error);
+                broken = Some(Finding { object: location.to_string(), reason: error.to_string() });
                 break;
             }
         }
@@ -65,7 +66,7 @@ pub(crate) async fn load(bucket: &Bucket, path: &PartitionPath) -> Result<Option
 async fn newest_manifest(
     bucket: &Bucket,
     path: &PartitionPath,
-) -> Result<Option<(Manifest, Vec<String>)>, ArchiveError> {
+) -> Result<Option<(Manifest, Vec<Finding>)>, ArchiveError> {
     let listed = bucket.list(&path.manifests(), None).await?;
     let newest = listed.iter().filter_map(|object| layout::number(&object.location)).max();
     let mut problems = Vec::new();
@@ -77,7 +78,7 @@ async fn newest_manifest(
             }
             // Several are kept for this.
             Err(error @ (ArchiveError::Damaged { .. } | ArchiveError::NotFound { .. })) => {
-                problems.push(error.to_string())
+                problems.push(Finding { object: object.location.to_string(), reason: error.to_string() })
             }
             Err(error) => return Err(error),
         }
@@ -89,6 +90,19 @@ async fn newest_manifest(
             reason: "and so is every manifest before it: the partition cannot be restored from its log".into(),
         }),
     }
+}
+
+/// All manifests in the bucket that can be read.
+pub(crate) async fn manifests(bucket: &Bucket, path: &PartitionPath) -> Result<Vec<Manifest>, ArchiveError> {
+    let mut manifests = Vec::new();
+    for object in bucket.list(&path.manifests(), None).await? {
+        match document::read(bucket, &object.location).await {
+            Ok(manifest) => manifests.push(manifest),
+            Err(ArchiveError::Damaged { .. } | ArchiveError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(manifests)
 }
 
 async fn header(bucket: &Bucket, object: ObjectMeta) -> (Path, Result<SegmentHeader, ArchiveError>) {

@@ -35,6 +35,11 @@ impl TablePath {
     }
 }
 
+/// The folder of a cluster's accounts.
+pub(crate) fn cluster(cluster: &str) -> Path {
+    Path::from_iter([cluster])
+}
+
 /// The folder of an account's tables.
 pub(crate) fn account(cluster: &str, account: &str) -> Path {
     Path::from_iter([cluster, account])

@@ -181,6 +181,23 @@ impl Manifest {
         Some((snapshot, &run[..needed]))
     }
 
+    /// The newest snapshot that is not after `start`: what is before it, no restore to `start` or later needs.
+    pub(crate) fn base(&self, start: Timestamp) -> Option<u64> {
+        self.snapshots.iter().rfind(|snapshot| snapshot.entry_time <= start).map(|snapshot| snapshot.index)
+    }
+
+    /// Drops what only restores need that begin before the snapshot at `base`; true if that is anything.
+    pub(crate) fn let_go(&mut self, base: u64) -> bool {
+        let snapshots = self.snapshots.partition_point(|snapshot| snapshot.index < base);
+        let segments = self.segments.partition_point(|segment| segment.last <= base);
+        // The last one is what the next has to follow.
+        let segments = segments.min(self.segments.len().saturating_sub(1));
+        self.snapshots.drain(..snapshots);
+        self.segments.drain(..segments);
+        self.gaps.retain(|gap| gap.last > base);
+        snapshots > 0 || segments > 0
+    }
+
     /// As it would be if these objects, by their paths, were not there.
     pub(crate) fn without(mut self, path: &PartitionPath, objects: &[String]) -> Self {
         if !objects.is_empty() {

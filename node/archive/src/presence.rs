@@ -13,7 +13,11 @@ pub(crate) struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.object, self.reason)
+        // The texts of errors begin with the object already.
+        match self.reason.starts_with(&self.object) {
+            true => f.write_str(&self.reason),
+            false => write!(f, "{} {}", self.object, self.reason),
+        }
     }
 }
 
@@ -39,7 +43,7 @@ async fn compare<'a>(
         listed.iter().filter_map(|object| Some((object.location.filename()?, object.size))).collect();
     let findings = expected.filter_map(|(name, bytes)| {
         let reason = match sizes.get(name.as_str()) {
-            None => "is missing".into(),
+            None => "is missing".to_owned(),
             Some(found) if *found != bytes => format!("is damaged: it has {found} bytes, not {bytes}"),
             Some(_) => return None,
         };

@@ -4,7 +4,7 @@ use crate::{
     ArchiveError, Bucket, Claim, TablePath, archived,
     layout::PartitionPath,
     manifest::Manifest,
-    presence,
+    presence::{self, Finding},
     window::{self, Window},
 };
 use cairn_model::{ids::PartitionId, time::Timestamp};
@@ -20,7 +20,7 @@ pub(crate) struct History {
     pub(crate) state: Arc<State>,
     windows: Vec<Window>,
     /// Objects that are missing, truncated or damaged.
-    pub(crate) problems: Vec<String>,
+    pub(crate) problems: Vec<Finding>,
 }
 
 /// What can be read of a partition.
@@ -30,34 +30,41 @@ pub(crate) struct State {
     pub(crate) claims: Vec<Claim>,
 }
 
-/// The history of each partition that the table ever had and that still is in the archive.
+/// The history of each partition that the table ever had and that still is in the archive, as far as its objects are
+/// there and are not among `except`.
 pub(crate) async fn load(bucket: &Bucket, path: &TablePath, except: &[String]) -> Result<Vec<History>, ArchiveError> {
+    let mut histories = load_unchecked(bucket, path).await?;
+    for history in &mut histories {
+        let State { manifest, claims } = &*history.state;
+        let unusable = presence::check(bucket, &history.path, manifest).await?;
+        let lost: Vec<String> =
+            unusable.iter().map(|finding| finding.object.clone()).chain(except.iter().cloned()).collect();
+        if !lost.is_empty() {
+            let manifest = manifest.clone().without(&history.path, &lost);
+            history.windows = manifest.windows(claims);
+            history.state = Arc::new(State { manifest, claims: claims.clone() });
+        }
+        history.problems.extend(unusable);
+    }
+    Ok(histories)
+}
+
+/// As the manifests have it, whether the objects are there or not.
+pub(crate) async fn load_unchecked(bucket: &Bucket, path: &TablePath) -> Result<Vec<History>, ArchiveError> {
     let folders = bucket.folders(&path.folder()).await?;
     let partitions: Vec<PartitionId> = folders.iter().filter_map(|name| name.parse().ok()).collect();
     let loaded = stream::iter(partitions)
-        .map(|partition_id| load_partition(bucket, path.partition(partition_id), except))
+        .map(|partition_id| load_partition(bucket, path.partition(partition_id)))
         .buffered(READS_AT_ONCE)
         .try_filter_map(|history| async move { Ok(history) });
     loaded.try_collect().await
 }
 
-async fn load_partition(
-    bucket: &Bucket,
-    path: PartitionPath,
-    except: &[String],
-) -> Result<Option<History>, ArchiveError> {
+async fn load_partition(bucket: &Bucket, path: PartitionPath) -> Result<Option<History>, ArchiveError> {
     let Some(archived) = archived::load(bucket, &path).await? else { return Ok(None) };
-    // After the log: a claim never counts for entries that were not there yet.
     let claims = archived::claims(bucket, &path).await?;
-    let mut problems = archived.problems;
-    problems.extend(archived.broken.map(|error| error.to_string()));
-    let mut unusable = Vec::new();
-    for finding in presence::check(bucket, &path, &archived.manifest).await? {
-        problems.push(finding.to_string());
-        unusable.push(finding.object);
-    }
-    unusable.extend_from_slice(except);
-    let manifest = archived.manifest.without(&path, &unusable);
+    let (manifest, mut problems) = (archived.manifest, archived.problems);
+    problems.extend(archived.broken);
     let windows = manifest.windows(&claims);
     Ok(Some(History { path, state: Arc::new(State { manifest, claims }), windows, problems }))
 }

@@ -1,6 +1,6 @@
 //! What a table is restored from, and the reading of it, from the bucket alone: its nodes and volumes may be gone.
 
-mod history;
+pub(crate) mod history;
 mod plan;
 mod run;
 
@@ -9,6 +9,7 @@ pub use run::RestoreSink;
 
 use crate::{
     ArchiveError, Bucket, Recovery, TablePath, backup, layout,
+    presence::Finding,
     table::{self, ArchivedTable},
     window,
 };
@@ -59,7 +60,7 @@ pub async fn recoverable(bucket: &Bucket, path: &TablePath) -> Result<Recovery, 
     let table = table::get(bucket, path).await?;
     let histories = history::load(bucket, path, &[]).await?;
     let windows = history::windows(&histories, floor(&table));
-    let problems = histories.into_iter().flat_map(|history| history.problems).collect();
+    let problems = histories.iter().flat_map(|history| &history.problems).map(Finding::to_string).collect();
     Ok(Recovery { windows, problems })
 }
 
@@ -76,8 +77,8 @@ pub async fn plan(
     let windows = history::windows(&histories, floor(&table));
     let chosen = history::covering(&histories, at).filter(|_| windows.iter().any(|window| window.contains(at)));
     let Some(chosen) = chosen else {
-        let problems: Vec<&str> =
-            histories.iter().flat_map(|history| &history.problems).map(String::as_str).take(3).collect();
+        let problems: Vec<String> =
+            histories.iter().flat_map(|history| &history.problems).map(Finding::to_string).take(3).collect();
         let reason = match (problems.is_empty(), windows.is_empty()) {
             (true, true) => "nothing of it is in the archive yet".into(),
             (true, false) => "that is not in its recovery period, or not in the archive yet".into(),

@@ -118,17 +118,11 @@ impl PartitionPlan {
     /// What it means that `path` cannot be used: the times that need it, and the nearest that doesn't.
     pub(super) fn hole(&self, path: &Path, source: ArchiveError) -> ArchiveError {
         let (Some(at), Some(state)) = (self.at, &self.state) else { return source };
-        let name = path.filename().unwrap_or_default();
-        let whole = state.manifest.windows(&state.claims);
-        let left = state.manifest.without_name(name).windows(&state.claims);
+        let manifest = &state.manifest;
+        let left = manifest.without_name(path.filename().unwrap_or_default()).windows(&state.claims);
+        let lost = window::difference(&manifest.windows(&state.claims), &left);
+        let window = lost.into_iter().find(|window| window.contains(at)).unwrap_or(Window { earliest: at, latest: at });
         let nearest = window::nearest(&left, at);
-        let whole = whole.into_iter().find(|window| window.contains(at)).unwrap_or(Window { earliest: at, latest: at });
-        let before = left.iter().rev().map(|window| window.latest).find(|latest| *latest < at);
-        let after = left.iter().map(|window| window.earliest).find(|earliest| *earliest > at);
-        let window = Window {
-            earliest: before.map_or(whole.earliest, |before| whole.earliest.max(Timestamp(before.0 + 1))),
-            latest: after.map_or(whole.latest, |after| whole.latest.min(Timestamp(after.0 - 1))),
-        };
         ArchiveError::Hole { object: path.to_string(), window, nearest, source: Box::new(source) }
     }
 }

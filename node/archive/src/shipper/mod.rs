@@ -9,7 +9,7 @@ mod worker;
 
 pub use options::ShipperOptions;
 
-use crate::{ArchiveError, Bucket, Metrics, Recovery, Source, SourcePartition};
+use crate::{ArchiveError, Bucket, Metrics, Recovery, Source, SourcePartition, retention};
 use cairn_model::ids::{PartitionId, TableId};
 use cairn_replication::Clock;
 use parking_lot::Mutex;
@@ -102,6 +102,8 @@ impl Shipper {
         // Ends its tasks when it is dropped.
         let mut workers = JoinSet::new();
         let mut running: HashMap<PartitionId, AbortHandle> = HashMap::new();
+        let mut sweeping = JoinSet::new();
+        let mut swept_at_ms = self.shared.clock.now().boot_ms;
         loop {
             let led: HashMap<PartitionId, SourcePartition> = self
                 .shared
@@ -119,6 +121,13 @@ impl Shipper {
                 running.insert(id, workers.spawn(ship_partition(self.shared.clone(), id)));
             }
             self.shared.statuses.measure(&self.shared.metrics, self.shared.clock.now().wall_ms);
+            while sweeping.try_join_next().is_some() {}
+            let now_ms = self.shared.clock.now().boot_ms;
+            let upkeep_ms = self.shared.options.upkeep_interval.as_millis() as u64;
+            if sweeping.is_empty() && now_ms.saturating_sub(swept_at_ms) >= upkeep_ms {
+                swept_at_ms = now_ms;
+                sweeping.spawn(sweep(self.shared.clone()));
+            }
             tokio::time::sleep(self.shared.options.seal_interval).await;
         }
     }
@@ -135,6 +144,17 @@ impl Shipper {
             backoff = (backoff * 2).min(self.shared.options.backoff_max);
         }
         self.shared.statuses.reached();
+    }
+}
+
+async fn sweep(shared: Arc<Shared>) {
+    let now_ms = shared.clock.now().wall_ms;
+    if let Err(error) = retention::sweep(&shared.bucket, &shared.cluster, now_ms).await {
+        shared.metrics.failures.inc();
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "failed to delete what is past its time in the archive"
+        );
     }
 }
 

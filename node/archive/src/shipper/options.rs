@@ -20,6 +20,8 @@ pub struct ShipperOptions {
     pub manifest_segments: usize,
     /// ...or when any are, and none was written for this long.
     pub manifest_interval: Duration,
+    /// How often all objects are looked for, and what is past its period is let go.
+    pub upkeep_interval: Duration,
     /// How many partitions are shipped at the same time.
     pub uploads_max: usize,
     /// How many snapshots are uploaded at the same time.
@@ -39,6 +41,7 @@ impl Default for ShipperOptions {
             snapshot_age_max: Duration::from_secs(24 * 3600),
             manifest_segments: 64,
             manifest_interval: Duration::from_secs(300),
+            upkeep_interval: Duration::from_secs(3600),
             uploads_max: 4,
             snapshots_max: 1,
             backoff_max: Duration::from_secs(30),

@@ -11,7 +11,8 @@ use crate::{
     document,
     layout::PartitionPath,
     manifest::{Gap, Manifest, SegmentRecord, SnapshotRecord},
-    segment, snapshot, table,
+    presence::{self, Finding},
+    retention, segment, snapshot, table,
     window::Window,
 };
 use cairn_model::{ids::PartitionId, table::TableDefinition, time::Timestamp};
@@ -34,6 +35,10 @@ pub(super) struct Worker {
     /// The snapshot under way, if there is one; it goes on whatever fails beside it.
     snapshot: JoinSet<Result<SnapshotRecord, ArchiveError>>,
     closed_at_ms: Option<u64>,
+    /// The look at all objects that is under way, if there is one.
+    upkeep: JoinSet<Result<Vec<Finding>, ArchiveError>>,
+    /// When the last one began; at first, when this did.
+    kept_up_at_ms: u64,
 }
 
 enum Shipped {
@@ -53,7 +58,8 @@ struct Head {
     /// Compressed, after the newest snapshot.
     log_bytes: u64,
     windows: Vec<Window>,
-    problems: Vec<String>,
+    /// Objects that cannot be used.
+    problems: Vec<Finding>,
 }
 
 impl Worker {
@@ -65,8 +71,19 @@ impl Worker {
         };
         let id = partition.descriptor.partition_id;
         let path = table.partition(id);
-        let snapshot = JoinSet::new();
-        Self { shared, id, table, path, head: None, definition: None, snapshot, closed_at_ms: None }
+        let kept_up_at_ms = shared.clock.now().boot_ms;
+        Self {
+            shared,
+            id,
+            table,
+            path,
+            head: None,
+            definition: None,
+            snapshot: JoinSet::new(),
+            closed_at_ms: None,
+            upkeep: JoinSet::new(),
+            kept_up_at_ms,
+        }
     }
 
     pub(super) async fn round(&mut self, partition: &SourcePartition) -> Result<(), ArchiveError> {
@@ -92,7 +109,7 @@ impl Worker {
         };
         head.manifest.range = partition.descriptor.range.clone();
         head.manifest.parents = partition.descriptor.parents.clone();
-        let shipped = self.advance(&mut head).await;
+        let shipped = self.advance(&mut head, partition).await;
         // What is known to be there stays known where only the source failed.
         if matches!(shipped, Ok(()) | Err(ArchiveError::Source(_))) {
             self.head = Some(head);
@@ -100,7 +117,7 @@ impl Worker {
         shipped
     }
 
-    async fn advance(&mut self, head: &mut Head) -> Result<(), ArchiveError> {
+    async fn advance(&mut self, head: &mut Head, partition: &SourcePartition) -> Result<(), ArchiveError> {
         let claim = self.claim().await?;
         if let Shipped::Lost { first } = self.ship(head).await? {
             let last = head.manifest.head();
@@ -123,8 +140,57 @@ impl Worker {
         {
             self.write_manifest(head).await?;
         }
+        let upkeep_ms = options.upkeep_interval.as_millis() as u64;
+        if self.upkeep.is_empty() && self.now_ms().saturating_sub(self.kept_up_at_ms) >= upkeep_ms {
+            self.begin_upkeep(head);
+        }
+        if let Some(found) = self.upkeep.try_join_next() {
+            let found = found.map_err(|_| ArchiveError::Interrupted { object: self.path.log().to_string() });
+            self.finish_upkeep(head, found.flatten()?, &partition.definition).await?;
+        }
         if self.snapshot.is_empty() && self.snapshot_is_due(head) {
             self.begin_snapshot();
+        }
+        Ok(())
+    }
+
+    /// Looks for all objects, and deletes those that nothing needs any more; beside the rounds, since it takes long.
+    fn begin_upkeep(&mut self, head: &Head) {
+        self.kept_up_at_ms = self.now_ms();
+        let (shared, path, manifest) = (self.shared.clone(), self.path.clone(), head.manifest.clone());
+        self.upkeep.spawn(async move {
+            let now_ms = shared.clock.now().wall_ms;
+            // What was let go of the last time: a restore that was under way then is over.
+            retention::delete_unlisted(&shared.bucket, &path, &manifest, now_ms).await?;
+            presence::check(&shared.bucket, &path, &manifest).await
+        });
+    }
+
+    /// Lets go of what is past its period, and mends what can be.
+    async fn finish_upkeep(
+        &mut self,
+        head: &mut Head,
+        found: Vec<Finding>,
+        definition: &TableDefinition,
+    ) -> Result<(), ArchiveError> {
+        let lost: Vec<String> = found.iter().map(|finding| finding.object.clone()).collect();
+        head.problems = found;
+        let usable = head.manifest.clone().without(&self.path, &lost);
+        let claims = archived::claims(&self.shared.bucket, &self.path).await?;
+        head.windows = usable.windows(&claims);
+        // Past a hole, only a snapshot makes the table restorable again.
+        let hole = head.manifest.segments.iter().rev().find(|segment| !usable.segments.contains(segment));
+        let newest = usable.snapshots.last().map_or(0, |snapshot| snapshot.index);
+        if self.snapshot.is_empty() && (usable.snapshots.is_empty() || hole.is_some_and(|hole| hole.last > newest)) {
+            self.begin_snapshot();
+        }
+        let days = definition.continuous_backups.map(|on| u64::from(on.recovery_period_days));
+        let now_ms = self.shared.clock.now().wall_ms;
+        let start = days.map(|days| Timestamp::from_millis(now_ms.saturating_sub(days * retention::DAY_MS)));
+        if let Some(base) = start.and_then(|start| usable.base(start))
+            && head.manifest.let_go(base)
+        {
+            self.write_manifest(head).await?;
         }
         Ok(())
     }
@@ -142,11 +208,8 @@ impl Worker {
         let Archived { manifest, unlisted, broken, highest, problems } = archived;
         let mut head = Head::new(manifest, self.now_ms());
         (head.unlisted, head.problems) = (unlisted, problems);
-        if let Some(error) = broken {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the archived log cannot be continued: beginning anew"
-            );
+        if let Some(broken) = broken {
+            tracing::warn!(%broken, "the archived log cannot be continued: beginning anew");
             return self.begin(head, highest).await;
         }
         self.check_history(&head.manifest).await?;
@@ -366,6 +429,6 @@ impl Head {
                 gap.first, gap.last, self.manifest.partition_id
             )
         });
-        gaps.chain(self.problems.iter().cloned()).collect()
+        gaps.chain(self.problems.iter().map(Finding::to_string)).collect()
     }
 }

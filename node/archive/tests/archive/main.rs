@@ -8,3 +8,4 @@ mod model;
 mod point_in_time;
 mod s3;
 mod settings;
+mod upkeep;

@@ -290,20 +290,26 @@ pub(crate) fn often() -> ShipperOptions {
 
 /// Ships until all that the model holds by now is in the archive, and can be restored to now.
 pub(crate) async fn ship_all(shipper: &Shipper, model: &Model) {
+    shipper.run(shipped(shipper, model)).await;
+}
+
+/// As [`ship_all`], of a shipper that runs.
+pub(crate) async fn shipped(shipper: &Shipper, model: &Model) {
     let (now_ms, last) = (model.now_ms(), model.last_index());
-    let arrived = async {
-        loop {
+    eventually(async || {
+        let latest = shipper.status(TABLE_ID).and_then(|recovery| recovery.latest_ms());
+        latest.is_some_and(|latest_ms| latest_ms >= now_ms) && model.archived_index() >= last
+    })
+    .await;
+}
+
+pub(crate) async fn eventually(done: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !done().await {
             tokio::time::sleep(Duration::from_millis(2)).await;
-            let latest = shipper.status(TABLE_ID).and_then(|recovery| recovery.latest_ms());
-            if latest.is_some_and(|latest_ms| latest_ms >= now_ms) && model.archived_index() >= last {
-                return;
-            }
         }
     };
-    let arrived = async {
-        tokio::time::timeout(Duration::from_secs(300), arrived).await.expect("everything is archived in the end");
-    };
-    shipper.run(arrived).await;
+    tokio::time::timeout(Duration::from_secs(120), waiting).await.expect("it happens in the end");
 }
 
 /// What a restore makes of a plan.

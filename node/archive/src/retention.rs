@@ -1,0 +1,104 @@
+//! What is deleted: objects that no manifest names any more, tables and backups past their time, leftovers.
+
+use crate::{
+    ArchiveError, Bucket, TablePath, archived, backup, layout, layout::PartitionPath, manifest::Manifest, table,
+};
+use object_store::ObjectMeta;
+use std::collections::HashSet;
+
+pub(crate) const DAY_MS: u64 = 24 * 3600 * 1000;
+/// What was written later than this may belong to something that is under way.
+const LEFTOVER_AGE_MS: u64 = DAY_MS;
+/// A deleted table without recovery at the end is kept as long as one with it can be.
+const PERIOD_DAYS_MAX: u64 = 35;
+
+/// Deletes what is past its time of a whole cluster: deleted tables after their recovery period, backups that expire,
+/// and what unfinished backups left. What of a table is past its period, its [`crate::Shipper`] deletes.
+pub async fn sweep(bucket: &Bucket, cluster: &str, now_ms: u64) -> Result<(), ArchiveError> {
+    for account in bucket.folders(&layout::cluster(cluster)).await? {
+        for name in bucket.folders(&layout::account(cluster, &account)).await? {
+            let Ok(table_id) = name.parse() else { continue };
+            let path = TablePath { cluster: cluster.into(), account: account.clone(), table_id };
+            sweep_table(bucket, &path, now_ms).await?;
+        }
+        sweep_backups(bucket, cluster, &account, now_ms).await?;
+    }
+    Ok(())
+}
+
+async fn sweep_table(bucket: &Bucket, path: &TablePath, now_ms: u64) -> Result<(), ArchiveError> {
+    let table = match table::get(bucket, path).await {
+        Ok(table) => table,
+        Err(ArchiveError::NotFound { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let Some(deleted_at_ms) = table.deleted_at_ms else { return Ok(()) };
+    let days = table.definition.continuous_backups.map_or(PERIOD_DAYS_MAX, |on| on.recovery_period_days.into());
+    if now_ms < deleted_at_ms + days * DAY_MS {
+        return Ok(());
+    }
+    tracing::info!(table = table.definition.table_name, table_id = %path.table_id, "the archive of a deleted table is past its time");
+    let (manifests, others): (Vec<ObjectMeta>, Vec<ObjectMeta>) = bucket
+        .list(&path.folder(), None)
+        .await?
+        .into_iter()
+        .filter(|object| object.location != path.table())
+        .partition(|object| object.location.as_ref().contains("/manifests/"));
+    // What names others goes first, what names the table last.
+    for object in manifests.iter().chain(&others) {
+        bucket.delete(&object.location).await?;
+    }
+    bucket.delete(&path.table()).await
+}
+
+async fn sweep_backups(bucket: &Bucket, cluster: &str, account: &str, now_ms: u64) -> Result<(), ArchiveError> {
+    for id in bucket.folders(&layout::backups(cluster, account)).await? {
+        match backup::get(bucket, cluster, account, &id).await {
+            Ok(record) if record.expiry_time_ms.is_some_and(|at_ms| at_ms <= now_ms) => {
+                backup::delete(bucket, cluster, account, &id).await?;
+            }
+            Ok(_) => {}
+            Err(ArchiveError::NotFound { .. }) => {
+                let objects = bucket.list(&layout::backup_folder(cluster, account, &id), None).await?;
+                for object in objects.iter().filter(|object| is_leftover(object, now_ms)) {
+                    bucket.delete(&object.location).await?;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Deletes the snapshots and segments of a partition that none of the manifests in the bucket names, nor the newest,
+/// `manifest`, in memory.
+pub(crate) async fn delete_unlisted(
+    bucket: &Bucket,
+    path: &PartitionPath,
+    manifest: &Manifest,
+    now_ms: u64,
+) -> Result<(), ArchiveError> {
+    // Before the manifests: what is added to them later is not among these.
+    let mut objects = bucket.list(&path.snapshots(), None).await?;
+    let head = manifest.head();
+    let log = bucket.list(&path.log(), None).await?;
+    objects
+        .extend(log.into_iter().filter(|object| layout::number(&object.location).is_some_and(|first| first <= head)));
+    let mut named: HashSet<String> = HashSet::new();
+    for listed in archived::manifests(bucket, path).await?.iter().chain([manifest]) {
+        named.extend(listed.snapshots.iter().map(|snapshot| snapshot.object.clone()));
+        named.extend(listed.segments.iter().map(|segment| segment.object.clone()));
+    }
+    for object in objects {
+        let unlisted = object.location.filename().is_some_and(|name| !named.contains(name));
+        if unlisted && is_leftover(&object, now_ms) {
+            bucket.delete(&object.location).await?;
+        }
+    }
+    Ok(())
+}
+
+fn is_leftover(object: &ObjectMeta, now_ms: u64) -> bool {
+    let written_ms = u64::try_from(object.last_modified.timestamp_millis()).unwrap_or(0);
+    written_ms + LEFTOVER_AGE_MS < now_ms
+}

@@ -1,0 +1,184 @@
+//! Damage is found by the regular check, and what is past its time goes.
+
+use crate::{
+    model::{CLUSTER, Model, TABLE_ID, definition, eventually, often, run, ship_all, shipped, shipper, table},
+    point_in_time::a_table_with_a_history,
+};
+use cairn_archive::{
+    Bucket, ShipperOptions,
+    backup::{self, BackupType, NewBackup},
+    check::check,
+    restore, retention,
+    table::mark_deleted,
+};
+use cairn_model::time::Timestamp;
+use futures::TryStreamExt;
+use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
+use std::{sync::Arc, time::Duration};
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+async fn objects(store: &InMemory) -> Vec<Path> {
+    let objects: Vec<_> = store.list(None).try_collect().await.unwrap();
+    objects.into_iter().map(|object| object.location).collect()
+}
+
+#[tokio::test]
+async fn each_damaged_truncated_or_missing_object_is_found_without_a_restore() {
+    let store = Arc::new(InMemory::new());
+    let bucket = Bucket::over(store.clone());
+    let options =
+        ShipperOptions { snapshot_ratio: 0.0, snapshot_log_bytes_min: 1_500, manifest_segments: 1, ..often() };
+    a_table_with_a_history(&bucket, options).await;
+    assert!(check(&bucket, &table(), true).await.unwrap().is_empty());
+    let all = objects(&store).await;
+    let manifest = all.iter().filter(|path| path.as_ref().contains("/manifests/")).max().unwrap();
+    let manifest = store.get(manifest).await.unwrap().bytes().await.unwrap();
+    let listed = |path: &&Path| String::from_utf8_lossy(&manifest).contains(path.filename().unwrap());
+    // A snapshot may have been written too late for a manifest.
+    assert!(all.iter().filter(listed).count() > 8);
+    for path in all.iter().filter(listed) {
+        let sound = store.get(path).await.unwrap().bytes().await.unwrap();
+        let mut damaged = sound.to_vec();
+        let last = damaged.len() - 30;
+        damaged[last] ^= 1;
+        store.put(path, damaged.into()).await.unwrap();
+        assert!(check(&bucket, &table(), false).await.unwrap().is_empty(), "{path}");
+        let found = check(&bucket, &table(), true).await.unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].object, path.to_string());
+        if path.as_ref().ends_with(".seg") {
+            assert_eq!(found[0].lost.len(), 1, "{found:?}");
+        }
+        store.put(path, sound.slice(1..).into()).await.unwrap();
+        assert_eq!(check(&bucket, &table(), false).await.unwrap()[0].object, path.to_string());
+        store.delete(path).await.unwrap();
+        let found = check(&bucket, &table(), false).await.unwrap();
+        assert_eq!((found.len(), &found[0].object), (1, &path.to_string()));
+        store.put(path, sound.into()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_shipper_tells_of_a_hole_and_makes_the_table_restorable_behind_it() {
+    let store = Arc::new(InMemory::new());
+    let bucket = Bucket::over(store.clone());
+    let options = ShipperOptions { manifest_segments: 1, upkeep_interval: Duration::from_millis(1_000), ..often() };
+    let model = a_table_with_a_history(&bucket, options.clone()).await;
+    let segments: Vec<Path> =
+        objects(&store).await.into_iter().filter(|path| path.as_ref().ends_with(".seg")).collect();
+    let victim = &segments[segments.len() / 2];
+    store.delete(victim).await.unwrap();
+    let shipper = shipper(&bucket, &model, "node-a", options);
+    let two_windows = eventually(async || {
+        model.advance(10);
+        shipper.status(TABLE_ID).is_some_and(|status| status.windows.len() == 2)
+    });
+    shipper.run(two_windows).await;
+    let status = shipper.status(TABLE_ID).unwrap();
+    assert!(status.problems[0].contains(victim.as_ref()), "{status:?}");
+    ship_all(&shipper, &model).await;
+    let latest = restore::recoverable(&bucket, &table()).await.unwrap().windows[1].latest;
+    let plan = restore::plan(&bucket, &table(), latest, &[]).await.unwrap();
+    assert_eq!(run(plan).await.unwrap().state, model.state_at(latest));
+}
+
+#[tokio::test]
+async fn what_is_older_than_the_period_goes_and_what_a_restore_needs_stays() {
+    let store = Arc::new(InMemory::new());
+    let bucket = Bucket::over(store.clone());
+    let options = ShipperOptions {
+        manifest_segments: 1,
+        upkeep_interval: Duration::from_millis(DAY_MS / 2),
+        snapshot_age_max: Duration::from_millis(DAY_MS),
+        ..often()
+    };
+    let model = Model::new();
+    // Past the clock that the store stamps its objects with.
+    model.advance(200 * 365 * DAY_MS);
+    let shipper = shipper(&bucket, &model, "node-a", options);
+    let snapshots = async || objects(&store).await.into_iter().filter(|path| path.as_ref().ends_with(".snap")).max();
+    let mut most = 0;
+    let sixty_days = async {
+        for day in 0..60 {
+            let newest = snapshots().await;
+            for hour in 0..4 {
+                model.write(hour, day);
+                model.advance(DAY_MS / 4);
+                shipped(&shipper, &model).await;
+            }
+            // One a day, made when it likes.
+            eventually(async || snapshots().await != newest).await;
+            most = most.max(objects(&store).await.len());
+        }
+    };
+    shipper.run(sixty_days).await;
+    // 35 of 60 days, with four segments and a snapshot each.
+    assert!((36 * 5..43 * 5).contains(&most), "{most}");
+    let recovery = restore::recoverable(&bucket, &table()).await.unwrap();
+    assert_eq!((recovery.windows.len(), recovery.problems.len()), (1, 0), "{recovery:?}");
+    assert!(recovery.windows[0].earliest <= Timestamp::from_millis(model.now_ms() - 35 * DAY_MS));
+    for days in [0, 1, 17, 34, 35] {
+        let at = Timestamp::from_millis(model.now_ms() - days * DAY_MS);
+        let plan = restore::plan(&bucket, &table(), at, &[]).await.unwrap();
+        assert_eq!(run(plan).await.unwrap().state, model.state_at(at), "{days} days ago");
+    }
+}
+
+fn new_backup(id: &str, expiry_time_ms: Option<u64>) -> NewBackup {
+    NewBackup {
+        backup_id: id.into(),
+        arn: id.into(),
+        name: id.into(),
+        backup_type: BackupType::System,
+        table_arn: "arn".into(),
+        definition: definition(),
+        creation_time_ms: 1,
+        expiry_time_ms,
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_table_and_a_backup_go_when_their_time_is_over_and_no_sooner() {
+    let store = Arc::new(InMemory::new());
+    let bucket = Bucket::over(store.clone());
+    let model = Model::new();
+    model.write(1, 1);
+    ship_all(&shipper(&bucket, &model, "node-a", often()), &model).await;
+    let now_ms = model.now_ms();
+    for (id, expiry_time_ms) in [("expiring", Some(now_ms + 5)), ("lasting", None)] {
+        let snapshots = vec![model.snapshot_now()];
+        backup::create(&bucket, CLUSTER, "local", new_backup(id, expiry_time_ms), snapshots).await.unwrap();
+    }
+    let kept = objects(&store).await;
+    retention::sweep(&bucket, CLUSTER, now_ms + 4).await.unwrap();
+    mark_deleted(&bucket, &table(), now_ms).await.unwrap();
+    retention::sweep(&bucket, CLUSTER, now_ms + 4).await.unwrap();
+    assert_eq!(objects(&store).await, kept);
+    retention::sweep(&bucket, CLUSTER, now_ms + 5).await.unwrap();
+    let ids: Vec<String> =
+        backup::list(&bucket, CLUSTER, "local").await.unwrap().into_iter().map(|backup| backup.backup_id).collect();
+    assert_eq!(ids, ["lasting"]);
+    retention::sweep(&bucket, CLUSTER, now_ms + 35 * DAY_MS - 1).await.unwrap();
+    restore::recoverable(&bucket, &table()).await.unwrap();
+    retention::sweep(&bucket, CLUSTER, now_ms + 35 * DAY_MS).await.unwrap();
+    let left = objects(&store).await;
+    assert_eq!(left.len(), 2, "{left:?}");
+    run(restore::plan_backup(&bucket, CLUSTER, "local", "lasting").await.unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn leftovers_of_an_unfinished_backup_go_after_a_day() {
+    let store = Arc::new(InMemory::new());
+    let bucket = Bucket::over(store.clone());
+    let model = Model::new();
+    backup::create(&bucket, CLUSTER, "local", new_backup("half", None), vec![model.snapshot_now()]).await.unwrap();
+    let document = objects(&store).await.into_iter().find(|path| path.as_ref().ends_with("backup.json")).unwrap();
+    store.delete(&document).await.unwrap();
+    let left: Vec<_> = store.list(None).try_collect().await.unwrap();
+    let written_ms = left[0].last_modified.timestamp_millis() as u64;
+    retention::sweep(&bucket, CLUSTER, written_ms + DAY_MS - 1).await.unwrap();
+    assert_eq!(objects(&store).await.len(), 1);
+    retention::sweep(&bucket, CLUSTER, written_ms + DAY_MS + 1).await.unwrap();
+    assert!(objects(&store).await.is_empty());
+}
