@@ -20,6 +20,7 @@ const TABLE: &str = "bench";
 
 const GET_SHARE_MIN: f64 = 0.30;
 const PUT_SHARE_MIN: f64 = 1.00;
+const ARCHIVED_SHARE_MIN: f64 = 0.90;
 
 pub(super) const ACCESS_KEY: &str = "AKIABENCH000EXAMPLE1";
 pub(super) const SECRET_KEY: &str = "bench";
@@ -38,6 +39,12 @@ pub(crate) async fn run() -> Result<bool> {
         prepare(&dynoxide).await?;
         held.push(compare("durable PutItem", [&cairn, &dynoxide], &puts(), PUT_SHARE_MIN).await?);
     }
+    let archived = Server::archived().await?;
+    prepare(&archived).await?;
+    let recovery =
+        json!({"TableName": TABLE, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}});
+    archived.client().call("UpdateContinuousBackups", &recovery).await?.ok()?;
+    held.push(compare("PutItem while archived", [&archived, &cairn], &puts(), ARCHIVED_SHARE_MIN).await?);
     let failed = held.iter().filter(|held| !**held).count();
     let verdict = if failed == 0 { "ok" } else { "FAILED" };
     println!("\ntest result: {verdict}. {} passed; {failed} failed; 0 ignored", held.len() - failed);

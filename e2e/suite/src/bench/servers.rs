@@ -39,9 +39,18 @@ fn free_port() -> Result<u16> {
 impl Server {
     /// `cairn dev`, which verifies signatures and keeps its tables beside the results: on a disk, not in memory.
     pub(super) async fn cairn() -> Result<Self> {
+        Self::cairn_with("cairn dev", false).await
+    }
+
+    /// The same, with an archive in a folder beside its tables.
+    pub(super) async fn archived() -> Result<Self> {
+        Self::cairn_with("cairn dev --archive", true).await
+    }
+
+    async fn cairn_with(name: &str, archive: bool) -> Result<Self> {
         let program = env::var_os("CAIRN_E2E_CAIRN").context("CAIRN_E2E_CAIRN is not set")?;
         let results = PathBuf::from(env::var_os("CAIRN_E2E_RESULTS").context("CAIRN_E2E_RESULTS is not set")?);
-        let data = results.join(format!("data-{}", std::process::id()));
+        let data = results.join(format!("data-{}-{archive}", std::process::id()));
         fs::create_dir_all(&data)?;
         let keys = data.join("keys.json");
         let key = json!({"accessKeyId": ACCESS_KEY, "secretAccessKey": SECRET_KEY, "account": "local"});
@@ -50,7 +59,10 @@ impl Server {
         let mut command = Command::new(program);
         command.args(["dev", "--listen", &authority, "--region", REGION, "--data"]).arg(data.join("tables"));
         command.arg("--credentials").arg(keys).env("CAIRN_LOG", "warn");
-        Self::start("cairn dev", authority, command, Some(data)).await
+        if archive {
+            command.args(["--archive", &format!("file://{}", fs::canonicalize(&data)?.join("archive").display())]);
+        }
+        Self::start(name, authority, command, Some(data)).await
     }
 
     pub(super) async fn floor() -> Result<Self> {
