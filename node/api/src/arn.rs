@@ -1,5 +1,5 @@
 //! The names of tables and backups as clients see them: `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME`, and for a backup
-//! `/backup/ID` after it.
+//! `/backup/ID` after it, for an export `/export/ID`.
 
 use std::fmt;
 
@@ -60,6 +60,30 @@ impl fmt::Display for BackupArn<'_> {
     }
 }
 
+/// An export's ARN, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExportArn<'a> {
+    /// The table that was exported.
+    pub table: TableArn<'a>,
+    /// Of the form that [`backup_id`] makes.
+    pub export_id: &'a str,
+}
+
+impl<'a> ExportArn<'a> {
+    /// `None` for a text that is not one.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (table, rest) = TableArn::split(text)?;
+        let export_id = rest?.strip_prefix("export/")?;
+        is_backup_id(export_id).then_some(Self { table, export_id })
+    }
+}
+
+impl fmt::Display for ExportArn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/export/{}", self.table, self.export_id)
+    }
+}
+
 const TIME_DIGITS: usize = 14;
 const RANDOM_DIGITS: usize = 8;
 
@@ -93,6 +117,10 @@ mod tests {
         let backup = BackupArn { table, backup_id: &id };
         assert_eq!(backup.to_string(), "arn:aws:dynamodb:east:game:table/users/backup/01550000000000-abcdef12");
         assert_eq!(BackupArn::parse(&backup.to_string()), Some(backup));
+        let export = ExportArn { table, export_id: &id };
+        assert_eq!(export.to_string(), "arn:aws:dynamodb:east:game:table/users/export/01550000000000-abcdef12");
+        assert_eq!(ExportArn::parse(&export.to_string()), Some(export));
+        assert_eq!((BackupArn::parse(&export.to_string()), ExportArn::parse(&backup.to_string())), (None, None));
     }
 
     #[test]

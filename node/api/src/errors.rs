@@ -1,6 +1,10 @@
 //! DynamoDB's texts for the states a table can be in; the catalogs answer with them too.
 
-use crate::{arn::BackupArn, backups::RestorableWindow, catalog::TableView};
+use crate::{
+    arn::{BackupArn, ExportArn, TableArn},
+    backups::RestorableWindow,
+    catalog::TableView,
+};
 use cairn_model::{ErrorKind, ServiceError, limits, table::TableStatus};
 use jiff::Timestamp;
 
@@ -138,6 +142,45 @@ pub fn restore_target_taken(table: &TableView) -> ServiceError {
         None => format!("Table: {name} is being created"),
     };
     ServiceError::new(ErrorKind::TableInUseException, message)
+}
+
+/// An export of a table that is not there, or not there yet.
+pub(crate) fn exported_table_not_found(arn: TableArn<'_>) -> ServiceError {
+    ServiceError::new(ErrorKind::TableNotFoundException, format!("Table not found: {arn}"))
+}
+
+/// An export that the account does not have.
+pub fn export_not_found(arn: ExportArn<'_>) -> ServiceError {
+    ServiceError::new(ErrorKind::ExportNotFoundException, format!("Export not found: {arn}"))
+}
+
+/// Another export under the client token of one that was asked for before.
+pub fn export_conflict(arn: &str) -> ServiceError {
+    ServiceError::new(
+        ErrorKind::ExportConflictException,
+        format!("Duplicate request detected: its ClientToken is that of {arn}, which was asked for otherwise"),
+    )
+}
+
+/// An export of a time that is not restorable; milliseconds since the Unix epoch.
+pub fn invalid_export_time(time_ms: u64, window: RestorableWindow) -> ServiceError {
+    ServiceError::new(
+        ErrorKind::InvalidExportTimeException,
+        format!(
+            "Export Time is invalid: '{}' must be within '{}' and '{}'",
+            iso_time(time_ms),
+            iso_time(window.earliest_ms),
+            iso_time(window.latest_ms)
+        ),
+    )
+}
+
+/// An export in an account that has as many under way as an account can have.
+pub fn too_many_exports(limit: usize) -> ServiceError {
+    ServiceError::new(
+        ErrorKind::LimitExceededException,
+        format!("Subscriber limit exceeded: There is a limit of {limit} concurrent table exports per subscriber"),
+    )
 }
 
 /// A throughput for a restored table that is on demand.

@@ -1,7 +1,7 @@
 //! The service: from an HTTP request to an operation and back.
 
 use crate::{
-    Authentication, Backups, Catalog, Environment, Partitions, errors,
+    Authentication, Backups, Catalog, Environment, Exports, Partitions, errors,
     http::{
         body::{self, BodyBudget, BodyError},
         reply::{Reply, ReplyStyle, plain},
@@ -67,6 +67,8 @@ pub struct Backends {
     pub partitions: Arc<dyn Partitions>,
     /// None where no backups are kept.
     pub backups: Option<Arc<dyn Backups>>,
+    /// None where no tables are exported.
+    pub exports: Option<Arc<dyn Exports>>,
     pub authentication: Authentication,
     pub environment: Arc<dyn Environment>,
 }
@@ -180,6 +182,7 @@ impl Api {
             catalog: self.backends.catalog.as_ref(),
             partitions: self.backends.partitions.as_ref(),
             backups: self.backends.backups.as_deref(),
+            exports: self.backends.exports.as_deref(),
             host: host(&parts.headers),
             account: claim.account(),
             region: &self.config.region,

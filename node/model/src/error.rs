@@ -45,6 +45,9 @@ pub enum ErrorKind {
     ContinuousBackupsUnavailableException,
     PointInTimeRecoveryUnavailableException,
     InvalidRestoreTimeException,
+    ExportNotFoundException,
+    ExportConflictException,
+    InvalidExportTimeException,
 }
 
 impl ServiceError {

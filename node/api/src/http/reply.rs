@@ -148,6 +148,9 @@ pub(crate) fn type_name(kind: ErrorKind) -> &'static str {
         ErrorKind::ContinuousBackupsUnavailableException => "ContinuousBackupsUnavailableException",
         ErrorKind::PointInTimeRecoveryUnavailableException => "PointInTimeRecoveryUnavailableException",
         ErrorKind::InvalidRestoreTimeException => "InvalidRestoreTimeException",
+        ErrorKind::ExportNotFoundException => "ExportNotFoundException",
+        ErrorKind::ExportConflictException => "ExportConflictException",
+        ErrorKind::InvalidExportTimeException => "InvalidExportTimeException",
     }
 }
 

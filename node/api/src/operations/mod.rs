@@ -16,12 +16,16 @@ mod delete_table;
 mod describe_backup;
 mod describe_continuous_backups;
 mod describe_endpoints;
+mod describe_export;
 mod describe_limits;
 mod describe_table;
+mod export_description;
+mod export_table_to_point_in_time;
 mod get_item;
 mod item_write;
 mod legacy;
 mod list_backups;
+mod list_exports;
 mod list_tables;
 mod page;
 mod put_item;
@@ -77,6 +81,9 @@ operations! {
     "DeleteBackup" => delete_backup,
     "RestoreTableFromBackup" => restore_table_from_backup,
     "RestoreTableToPointInTime" => restore_table_to_point_in_time,
+    "ExportTableToPointInTime" => export_table_to_point_in_time,
+    "DescribeExport" => describe_export,
+    "ListExports" => list_exports,
     "UpdateContinuousBackups" => update_continuous_backups,
     "DescribeContinuousBackups" => describe_continuous_backups,
 }

@@ -2,7 +2,7 @@
 
 use super::constraints::{Constraints, is_table_name, required_table_name, table_name};
 use crate::{
-    arn::{BackupArn, TableArn},
+    arn::{BackupArn, ExportArn, TableArn},
     errors,
     operations::Call,
 };
@@ -46,7 +46,44 @@ fn named_by_arn(call: &Call<'_>, text: &str) -> Result<String, ServiceError> {
     Ok(arn.table_name.to_owned())
 }
 
-/// The length of a backup's ARN.
+/// The length of a table's ARN.
+pub(crate) fn constrain_table_arn(path: &str, arn: Option<&str>, constraints: &mut Constraints) {
+    let constraint = match arn.map(str::len) {
+        Some(0) => "Member must have length greater than or equal to 1",
+        Some(length) if length > ARN_BYTES_MAX => "Member must have length less than or equal to 1024",
+        _ => return,
+    };
+    constraints.value(arn.unwrap_or_default(), path, constraint);
+}
+
+/// `TableArn`, which must be of the account. Its region is the caller's to look at.
+pub(crate) fn parse_table_arn<'a>(call: &Call<'_>, text: &'a str) -> Result<TableArn<'a>, ServiceError> {
+    match TableArn::parse(text).filter(|arn| is_table_name(arn.table_name)) {
+        None => {
+            let mut constraints = Constraints::default();
+            constraints.value(text, "tableArn", TABLE_ARN_FORMAT);
+            Err(constraints.into_error())
+        }
+        Some(arn) if arn.account != call.account => Err(errors::access_denied()),
+        Some(arn) => Ok(arn),
+    }
+}
+
+/// `ExportArn` of DescribeExport.
+pub(crate) fn required_export<'a>(call: &Call<'_>, text: Option<&'a str>) -> Result<ExportArn<'a>, ServiceError> {
+    let mut constraints = Constraints::default();
+    constraints.required("exportArn", text.is_some());
+    constrain_backup_arn("exportArn", text, &mut constraints);
+    constraints.finish()?;
+    match ExportArn::parse(text.unwrap_or_default()) {
+        None => Err(ServiceError::validation("Invalid Export ARN")),
+        Some(arn) if arn.table.account != call.account => Err(errors::access_denied()),
+        Some(arn) if arn.table.region != call.region => Err(errors::export_not_found(arn)),
+        Some(arn) => Ok(arn),
+    }
+}
+
+/// The length of a backup's ARN, or an export's.
 pub(crate) fn constrain_backup_arn(path: &str, arn: Option<&str>, constraints: &mut Constraints) {
     let constraint = match arn.map(str::len) {
         Some(..BACKUP_ARN_BYTES_MIN) => "Member must have length greater than or equal to 37",

@@ -101,6 +101,7 @@ impl Service {
             catalog: catalog.clone(),
             partitions: partitions.clone(),
             backups: archived.then(|| archive.clone() as Arc<dyn Backups>),
+            exports: None,
             authentication,
             environment: Arc::new(FixedEnvironment(AtomicU64::new(1))),
         };

@@ -112,6 +112,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         },
         partitions: tables,
         backups: backups.as_ref().map(|(backups, _)| Arc::new(backups.clone()) as Arc<dyn Backups>),
+        exports: None,
         authentication,
         environment: Arc::new(SystemEnvironment),
     };

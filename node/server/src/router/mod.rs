@@ -94,6 +94,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         catalog: Arc::new(KubernetesCatalog::new(kubernetes, tables, arguments.api_writes)),
         partitions: Arc::new(partitions::RemotePartitions::new(client, nodes, arguments.zone)),
         backups: None,
+        exports: None,
         authentication: Authentication::Verify(fleet),
         environment: Arc::new(SystemEnvironment),
     };
