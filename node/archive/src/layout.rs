@@ -3,6 +3,7 @@
 //! ```text
 //! CLUSTER/ACCOUNT/TABLE_ID/table.json                               what the table is; overwritten
 //! CLUSTER/ACCOUNT/TABLE_ID/PARTITION_ID/log/FIRST_INDEX.seg         20 digits; created, never overwritten
+//! CLUSTER/ACCOUNT/TABLE_ID/PARTITION_ID/log/FIRST-LAST.seg          what small ones were merged to; a manifest names it
 //! CLUSTER/ACCOUNT/TABLE_ID/PARTITION_ID/snapshots/INDEX-RANDOM.snap 20 digits
 //! CLUSTER/ACCOUNT/TABLE_ID/PARTITION_ID/manifests/NUMBER.json       12 digits; created, never overwritten; the highest counts
 //! CLUSTER/ACCOUNT/TABLE_ID/PARTITION_ID/closed/NODE.json            the newest claim of a node; overwritten
@@ -58,6 +59,11 @@ impl PartitionPath {
 
     pub(crate) fn segment(&self, first: u64) -> Path {
         self.log().join(format!("{first:020}.seg"))
+    }
+
+    /// Of what once were several segments.
+    pub(crate) fn merged_segment(&self, first: u64, last: u64) -> Path {
+        self.log().join(format!("{first:020}-{last:020}.seg"))
     }
 
     pub(crate) fn snapshots(&self) -> Path {

@@ -1,7 +1,8 @@
 //! Backups and point-in-time recovery: what lies in the bucket, how it gets there, and how a table comes back from it.
 //!
 //! [`Shipper`] brings the committed log and snapshots of a node's partitions into a [`Bucket`]; [`backup`] keeps whole
-//! copies of tables; [`restore`] finds and reads what a new table is made of. The archive knows log entries and
+//! copies of tables; [`restore`] finds and reads what a new table is made of; [`check`] looks for damage, [`retention`]
+//! deletes what is past its time. The archive knows log entries and
 //! snapshots as bytes: what they mean is the business of the packages around it, which it meets in [`Source`] and
 //! [`RestoreSink`](restore::RestoreSink).
 
@@ -15,6 +16,7 @@ mod document;
 mod error;
 mod layout;
 mod manifest;
+mod merging;
 mod metrics;
 mod presence;
 pub mod restore;

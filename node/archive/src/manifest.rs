@@ -181,6 +181,19 @@ impl Manifest {
         Some((snapshot, &run[..needed]))
     }
 
+    /// Puts one segment in the place of those that were merged to it; false if they are not all there any more.
+    pub(crate) fn replace(&mut self, merged: SegmentRecord) -> bool {
+        let start = self.segments.iter().position(|segment| segment.first == merged.first);
+        let end = self.segments.iter().position(|segment| segment.last == merged.last);
+        match (start, end) {
+            (Some(start), Some(end)) if start <= end => {
+                self.segments.splice(start..=end, [merged]);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The newest snapshot that is not after `start`: what is before it, no restore to `start` or later needs.
     pub(crate) fn base(&self, start: Timestamp) -> Option<u64> {
         self.snapshots.iter().rfind(|snapshot| snapshot.entry_time <= start).map(|snapshot| snapshot.index)

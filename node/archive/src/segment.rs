@@ -125,42 +125,70 @@ impl SegmentHeader {
     }
 }
 
+/// Builds a segment, entry by entry.
+#[derive(Debug)]
+pub(crate) struct SegmentBuilder {
+    out: Vec<u8>,
+    blocks: BlockWriter,
+    /// Of the entries so far; its fields of the body are empty.
+    header: Option<SegmentHeader>,
+    partition_id: PartitionId,
+    previous: Option<Link>,
+}
+
+impl SegmentBuilder {
+    pub(crate) fn new(partition_id: PartitionId, previous: Option<Link>) -> Self {
+        Self { out: vec![0; HEADER_BYTES], blocks: BlockWriter::default(), header: None, partition_id, previous }
+    }
+
+    /// Adds the entry after the one before.
+    pub(crate) fn entry(&mut self, entry: &LogEntry, time: Timestamp) -> io::Result<()> {
+        let header = self.header.get_or_insert(SegmentHeader {
+            partition_id: self.partition_id,
+            first: entry.index,
+            last: entry.index,
+            first_time: time,
+            last_time: time,
+            last_term: entry.term,
+            previous: self.previous,
+            body_bytes: 0,
+            body_checksum: 0,
+        });
+        (header.last, header.last_term) = (entry.index, entry.term);
+        header.last_time = header.last_time.max(time);
+        if header.first_time.0 == 0 {
+            header.first_time = time;
+        }
+        let mut fields = Vec::with_capacity(ENTRY_HEADER_BYTES);
+        fields.put_u64(entry.term);
+        fields.put_u8(entry.kind);
+        fields.put_u64(time.0);
+        fields.put_u32(entry.payload.len() as u32);
+        self.blocks.record(&[&fields, &entry.payload], &mut self.out)
+    }
+
+    pub(crate) fn finish(self) -> io::Result<(SegmentHeader, Bytes)> {
+        let Self { mut out, blocks, header, .. } = self;
+        let mut header = header.ok_or_else(|| io::Error::other("a segment of no entries"))?;
+        blocks.finish(&mut out)?;
+        header.body_bytes = (out.len() - HEADER_BYTES) as u64;
+        header.body_checksum = xxh3_64(&out[HEADER_BYTES..]);
+        out[..HEADER_BYTES].copy_from_slice(&header.encode());
+        Ok((header, out.into()))
+    }
+}
+
 /// Seals entries, of which there is at least one and whose indexes have no hole.
 pub(crate) fn seal(
     partition_id: PartitionId,
     entries: &[(LogEntry, Timestamp)],
     previous: Option<Link>,
 ) -> io::Result<(SegmentHeader, Bytes)> {
-    let (Some((first, _)), Some((last, _))) = (entries.first(), entries.last()) else {
-        return Err(io::Error::other("a segment of no entries"));
-    };
-    let mut out = vec![0; HEADER_BYTES];
-    let mut blocks = BlockWriter::default();
+    let mut segment = SegmentBuilder::new(partition_id, previous);
     for (entry, time) in entries {
-        let mut header = [0; ENTRY_HEADER_BYTES];
-        let mut fields = &mut header[..];
-        fields.put_u64(entry.term);
-        fields.put_u8(entry.kind);
-        fields.put_u64(time.0);
-        fields.put_u32(entry.payload.len() as u32);
-        blocks.record(&[&header, &entry.payload], &mut out)?;
+        segment.entry(entry, *time)?;
     }
-    blocks.finish(&mut out)?;
-    let mut times = entries.iter().map(|(_, time)| *time).filter(|time| time.0 != 0);
-    let first_time = times.next().unwrap_or_default();
-    let header = SegmentHeader {
-        partition_id,
-        first: first.index,
-        last: last.index,
-        first_time,
-        last_time: times.next_back().unwrap_or(first_time),
-        last_term: last.term,
-        previous,
-        body_bytes: (out.len() - HEADER_BYTES) as u64,
-        body_checksum: xxh3_64(&out[HEADER_BYTES..]),
-    };
-    out[..HEADER_BYTES].copy_from_slice(&header.encode());
-    Ok((header, out.into()))
+    segment.finish()
 }
 
 /// Reads a whole segment, block by block, after everything about it was checked that can be before.

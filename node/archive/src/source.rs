@@ -64,7 +64,7 @@ pub trait Source: Send + Sync {
     fn partitions(&self) -> Vec<SourcePartition>;
 
     /// Committed entries, contiguous from `from`, each with its entry time (0: it has none); as many as fit in
-    /// `bytes_max`, but at least one; none where none is committed yet.
+    /// `bytes_max`, but at least one; none where none is committed yet. Times rise strictly along the log.
     async fn entries(
         &self,
         partition: PartitionId,
@@ -72,8 +72,10 @@ pub trait Source: Send + Sync {
         bytes_max: u64,
     ) -> Result<Vec<(LogEntry, Timestamp)>, SourceError>;
 
+    /// The partition's state by now.
     async fn snapshot(&self, partition: PartitionId) -> Result<SourceSnapshot, SourceError>;
 
+    /// A claim that is as late as the partition can make it: what it stamps from now on is above.
     async fn close(&self, partition: PartitionId) -> Result<Claim, SourceError>;
 
     /// The entries up to `index` are in the archive: the log need not keep them for it.

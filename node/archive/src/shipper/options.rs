@@ -22,6 +22,10 @@ pub struct ShipperOptions {
     pub manifest_interval: Duration,
     /// How often all objects are looked for, and what is past its period is let go.
     pub upkeep_interval: Duration,
+    /// Segments are merged when so many small ones lie one after the other...
+    pub merge_segments: usize,
+    /// ...and are this old.
+    pub merge_age: Duration,
     /// How many partitions are shipped at the same time.
     pub uploads_max: usize,
     /// How many snapshots are uploaded at the same time.
@@ -42,6 +46,8 @@ impl Default for ShipperOptions {
             manifest_segments: 64,
             manifest_interval: Duration::from_secs(300),
             upkeep_interval: Duration::from_secs(3600),
+            merge_segments: 128,
+            merge_age: Duration::from_secs(3600),
             uploads_max: 4,
             snapshots_max: 1,
             backoff_max: Duration::from_secs(30),

@@ -11,6 +11,7 @@ use crate::{
     document,
     layout::PartitionPath,
     manifest::{Gap, Manifest, SegmentRecord, SnapshotRecord},
+    merging,
     presence::{self, Finding},
     retention, segment, snapshot, table,
     window::Window,
@@ -22,6 +23,8 @@ use tokio::task::JoinSet;
 
 /// Older ones are kept in case the newest is damaged.
 const MANIFESTS_KEPT: u64 = 4;
+/// Then claims, manifests and snapshots have their turn.
+const SEGMENTS_A_ROUND: usize = 32;
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
@@ -36,13 +39,19 @@ pub(super) struct Worker {
     snapshot: JoinSet<Result<SnapshotRecord, ArchiveError>>,
     closed_at_ms: Option<u64>,
     /// The look at all objects that is under way, if there is one.
-    upkeep: JoinSet<Result<Vec<Finding>, ArchiveError>>,
+    upkeep: JoinSet<Result<Upkeep, ArchiveError>>,
     /// When the last one began; at first, when this did.
     kept_up_at_ms: u64,
 }
 
+/// What a look at all objects found and made.
+struct Upkeep {
+    found: Vec<Finding>,
+    merged: Vec<SegmentRecord>,
+}
+
 enum Shipped {
-    All,
+    Committed,
     /// The log begins behind what was due.
     Lost {
         first: u64,
@@ -154,7 +163,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Looks for all objects, and deletes those that nothing needs any more; beside the rounds, since it takes long.
+    /// Looks for all objects, deletes those that nothing needs any more, and merges small ones; beside the rounds, since it takes long.
     fn begin_upkeep(&mut self, head: &Head) {
         self.kept_up_at_ms = self.now_ms();
         let (shared, path, manifest) = (self.shared.clone(), self.path.clone(), head.manifest.clone());
@@ -162,7 +171,14 @@ impl Worker {
             let now_ms = shared.clock.now().wall_ms;
             // What was let go of the last time: a restore that was under way then is over.
             retention::delete_unlisted(&shared.bucket, &path, &manifest, now_ms).await?;
-            presence::check(&shared.bucket, &path, &manifest).await
+            let found = presence::check(&shared.bucket, &path, &manifest).await?;
+            let merged = if found.is_empty() {
+                let before = Timestamp::from_millis(now_ms.saturating_sub(shared.options.merge_age.as_millis() as u64));
+                merging::merge(&shared.bucket, &path, &manifest, before, shared.options.merge_segments).await?
+            } else {
+                Vec::new()
+            };
+            Ok(Upkeep { found, merged })
         });
     }
 
@@ -170,7 +186,7 @@ impl Worker {
     async fn finish_upkeep(
         &mut self,
         head: &mut Head,
-        found: Vec<Finding>,
+        Upkeep { found, merged }: Upkeep,
         definition: &TableDefinition,
     ) -> Result<(), ArchiveError> {
         let lost: Vec<String> = found.iter().map(|finding| finding.object.clone()).collect();
@@ -187,9 +203,14 @@ impl Worker {
         let days = definition.continuous_backups.map(|on| u64::from(on.recovery_period_days));
         let now_ms = self.shared.clock.now().wall_ms;
         let start = days.map(|days| Timestamp::from_millis(now_ms.saturating_sub(days * retention::DAY_MS)));
-        if let Some(base) = start.and_then(|start| usable.base(start))
-            && head.manifest.let_go(base)
-        {
+        let mut changed = false;
+        for segment in merged {
+            changed |= head.manifest.replace(segment);
+        }
+        if let Some(base) = start.and_then(|start| usable.base(start)) {
+            changed |= head.manifest.let_go(base);
+        }
+        if changed {
             self.write_manifest(head).await?;
         }
         Ok(())
@@ -275,18 +296,18 @@ impl Worker {
         Ok(Some(claim))
     }
 
-    /// Ships all that is committed.
+    /// Ships what is committed, as much as one round may.
     async fn ship(&self, head: &mut Head) -> Result<Shipped, ArchiveError> {
         let Shared { source, options, metrics, .. } = &*self.shared;
         let _permit = self.shared.uploads.acquire().await;
-        loop {
+        for _ in 0..SEGMENTS_A_ROUND {
             let next = head.manifest.head() + 1;
             let entries = match source.entries(self.id, next, options.seal_bytes).await {
                 Err(SourceError::Compacted { first }) if first > next => return Ok(Shipped::Lost { first }),
                 entries => entries?,
             };
             if entries.is_empty() {
-                return Ok(Shipped::All);
+                break;
             }
             let path = self.path.segment(next);
             let newest = head.manifest.segments.last().map(|segment| segment.last_time).unwrap_or_default();
@@ -307,9 +328,10 @@ impl Worker {
             head.add_segment(SegmentRecord::new(path.filename().unwrap_or_default().to_owned(), &header));
             source.archived(self.id, header.last);
             if !full {
-                return Ok(Shipped::All);
+                break;
             }
         }
+        Ok(Shipped::Committed)
     }
 
     async fn write_claim(&self, head: &mut Head, claim: Claim) -> Result<(), ArchiveError> {

@@ -172,6 +172,9 @@ async fn ship_through(seed: u64) {
         snapshot_ratio: 0.0,
         snapshot_log_bytes_min: rng.random_range(300..3_000),
         manifest_segments: rng.random_range(1..10),
+        upkeep_interval: Duration::ZERO,
+        merge_segments: 3,
+        merge_age: Duration::ZERO,
         ..often()
     };
     // Large enough to be uploaded in parts.

@@ -2,7 +2,7 @@
 
 use crate::{
     model::{CLUSTER, Model, TABLE_ID, definition, eventually, often, run, ship_all, shipped, shipper, table},
-    point_in_time::a_table_with_a_history,
+    point_in_time::{a_table_with_a_history, every_time_comes_back},
 };
 use cairn_archive::{
     Bucket, ShipperOptions,
@@ -91,6 +91,7 @@ async fn what_is_older_than_the_period_goes_and_what_a_restore_needs_stays() {
         manifest_segments: 1,
         upkeep_interval: Duration::from_millis(DAY_MS / 2),
         snapshot_age_max: Duration::from_millis(DAY_MS),
+        merge_segments: usize::MAX,
         ..often()
     };
     let model = Model::new();
@@ -181,4 +182,44 @@ async fn leftovers_of_an_unfinished_backup_go_after_a_day() {
     assert_eq!(objects(&store).await.len(), 1);
     retention::sweep(&bucket, CLUSTER, written_ms + DAY_MS + 1).await.unwrap();
     assert!(objects(&store).await.is_empty());
+}
+
+#[tokio::test]
+async fn small_segments_become_large_ones_and_every_time_still_comes_back() {
+    let store = Arc::new(InMemory::new());
+    let bucket = Bucket::over(store.clone());
+    let options = ShipperOptions {
+        manifest_segments: 4,
+        upkeep_interval: Duration::from_secs(60),
+        merge_segments: 5,
+        merge_age: Duration::from_secs(20),
+        ..often()
+    };
+    let model = Model::new();
+    // Past the clock that the store stamps its objects with, by more than what is kept of what was merged.
+    model.advance(200 * 365 * DAY_MS);
+    let shipper = shipper(&bucket, &model, "node-a", options.clone());
+    let minutes = async {
+        for value in 0..60 {
+            model.write(value as u32 % 7, value);
+            model.advance(5_000);
+            shipped(&shipper, &model).await;
+        }
+        let segments = async || objects(&store).await.iter().filter(|path| path.as_ref().ends_with(".seg")).count();
+        // The last minute's are left, and what the others were merged to.
+        eventually(async || {
+            model.advance(1_000);
+            segments().await < 30
+        })
+        .await;
+        shipped(&shipper, &model).await;
+    };
+    shipper.run(minutes).await;
+    assert!(objects(&store).await.iter().any(|path| path.filename().unwrap().contains("-0")));
+    every_time_comes_back(&bucket, &model).await;
+    assert!(check(&bucket, &table(), true).await.unwrap().is_empty());
+    // Another node goes on behind it.
+    model.write(1, 1_000);
+    ship_all(&crate::model::shipper(&bucket, &model, "node-b", options), &model).await;
+    every_time_comes_back(&bucket, &model).await;
 }
