@@ -3,6 +3,10 @@
 //! The log is applied by the rules that every replica applies it by, so what was void then is void here; of what requests
 //! came to, nothing is kept. All of it blocks.
 
+mod loaded;
+
+pub use loaded::{Loaded, LoadedVersion};
+
 use crate::{
     apply::ReplicatedState,
     entry::{Entry, EntryError},
@@ -39,6 +43,8 @@ pub struct Restoration<S: Store> {
     state: Option<ReplicatedState>,
     batch: ApplyBatch,
     batch_bytes: usize,
+    /// What entries after this time delete is kept, and then nothing of it can be given on.
+    deletions_after: Option<Timestamp>,
 }
 
 /// Data that is complete, to become a partition's with [`crate::Host::adopt`].
@@ -65,7 +71,12 @@ impl Restored {
 impl<S: Store> Restoration<S> {
     pub fn begin(engine: Arc<Engine<S>>) -> Result<Self, RestoreError> {
         let writer = Some(engine.begin_load()?);
-        Ok(Self { engine, writer, state: None, batch: ApplyBatch::default(), batch_bytes: 0 })
+        Ok(Self { engine, writer, state: None, batch: ApplyBatch::default(), batch_bytes: 0, deletions_after: None })
+    }
+
+    /// Keeps what entries after this time delete, as [`LoadedVersion::Deleted`]; what is loaded can only be read then.
+    pub fn keep_deletions(&mut self, after: Timestamp) {
+        self.deletions_after = Some(after);
     }
 
     /// The next chunk of the snapshot.
@@ -93,8 +104,15 @@ impl<S: Store> Restoration<S> {
             let due = state.applied.index + 1;
             return Err(RestoreError::OutOfTurn(format!("entry {} came where {due} was due", entry.index)));
         }
+        let before = self.batch.items.len();
         let applied = state.apply(entry, &mut self.batch);
         applied.map_err(|error: EntryError| RestoreError::Entry { index: entry.index, reason: error.to_string() })?;
+        if let (Some(after), Some(time)) = (self.deletions_after, entry_time(entry))
+            && time > after
+        {
+            let deleted = self.batch.items[before..].iter_mut().filter(|write| write.value.is_none());
+            deleted.for_each(|write| write.value = Some(loaded::deleted(time)));
+        }
         self.batch.outcomes.clear();
         self.batch_bytes += entry.payload.len();
         if self.batch_bytes >= BATCH_BYTES { self.write() } else { Ok(()) }
@@ -103,9 +121,21 @@ impl<S: Store> Restoration<S> {
     /// The end: what is loaded is complete.
     pub fn finish(mut self) -> Result<Restored, RestoreError> {
         self.write()?;
+        if self.deletions_after.is_some() {
+            return Err(RestoreError::OutOfTurn("what keeps deletions can only be read".into()));
+        }
         let state = self.state.take().ok_or_else(|| RestoreError::OutOfTurn("the snapshot is not complete".into()))?;
         let writer = self.writer.take().ok_or_else(given_on)?;
         Ok(Restored { writer, applied: state.applied, descriptor: state.descriptor, definition: state.definition })
+    }
+
+    /// The end, where what is loaded is only read.
+    pub fn read(mut self) -> Result<Loaded<S>, RestoreError> {
+        self.write()?;
+        match self.state {
+            Some(_) => Ok(Loaded::new(self)),
+            None => Err(RestoreError::OutOfTurn("the snapshot is not complete".into())),
+        }
     }
 
     fn write(&mut self) -> Result<(), RestoreError> {

@@ -2,10 +2,16 @@
 
 use super::Engine;
 use crate::{
-    Changes, EngineError, ItemWrite, ReplicaRecord, SnapshotReader, SnapshotWriter, Store, StoreSnapshot, layout,
+    Changes, EngineError, ItemWrite, ReplicaRecord, ScanIter, SnapshotReader, SnapshotWriter, Store, StoreSnapshot,
+    layout,
     record::{AppliedState, StoredRecord},
 };
-use cairn_model::ids::{PartitionId, ReplicaId};
+use bytes::Bytes;
+use cairn_model::{
+    ids::{PartitionId, ReplicaId},
+    key::EncodedKey,
+};
+use std::ops::Bound;
 
 impl<S: Store> Engine<S> {
     /// The replica's data as of now, to send to another node.
@@ -69,6 +75,19 @@ impl<S: Store> Engine<S> {
             self.store.commit(changes)?;
         }
         Ok(())
+    }
+
+    /// The items of a load, in the order of their keys, from behind this key on.
+    ///
+    /// The iterator holds a snapshot of the store: drop it within seconds.
+    pub fn loaded(&self, writer: &SnapshotWriter, after: Option<&EncodedKey>) -> ScanIter {
+        let after = after.map_or(Bound::Unbounded, |key| Bound::Excluded(&key.0[..]));
+        self.scan(writer.storage_id, after, Bound::Unbounded, true)
+    }
+
+    /// One item of a load.
+    pub fn loaded_item(&self, writer: &SnapshotWriter, key: &EncodedKey) -> Result<Option<Bytes>, EngineError> {
+        self.get(writer.storage_id, key)
     }
 
     /// Makes a complete load the data of a new replica, durably and in one step; the replica's log must be durable already.

@@ -105,6 +105,10 @@ pub fn put_large(number: u64, id: &str, bytes: usize) -> PartitionRequest {
     PartitionRequest::Write(write(number, id, WriteAction::Put(EncodedItem::encode(&item))))
 }
 
+pub fn delete(number: u64, id: &str) -> PartitionRequest {
+    PartitionRequest::Write(write(number, id, WriteAction::Delete))
+}
+
 pub fn put_new(number: u64, id: &str, n: i64) -> PartitionRequest {
     let mut placeholders = Placeholders::new(None, None).unwrap();
     let condition = Condition::parse("attribute_not_exists(id)", ExpressionKind::Condition, &mut placeholders).unwrap();

@@ -1,6 +1,6 @@
 use crate::{
     cluster::Cluster,
-    requests::{self, PARTITION, add, item, put, put_new},
+    requests::{self, PARTITION, add, delete, item, put, put_new},
 };
 use bytes::Bytes;
 use cairn_model::{
@@ -11,7 +11,7 @@ use cairn_model::{
 use cairn_replication::{
     core::Input,
     log::LogEntry,
-    restore::{Restoration, RestoreError, entry_time},
+    restore::{LoadedVersion, Restoration, RestoreError, entry_time},
 };
 
 const NEW: PartitionId = PartitionId([9; 16]);
@@ -138,4 +138,47 @@ fn what_was_restored_and_not_adopted_is_reclaimed() {
     assert!(engine.reclaim(1).unwrap() || !engine.reclaim(1_000).unwrap());
     while engine.reclaim(1_000).unwrap() {}
     assert!(engine.replicas().is_empty());
+}
+
+#[test]
+fn what_is_loaded_to_be_read_shows_its_items_and_what_was_deleted_after_a_time() {
+    let (chunks, _, time, mut cluster) = archived();
+    let leader = cluster.leader().unwrap();
+    cluster.ticks(2);
+    cluster.write(leader, delete(8, "a"));
+    let entries = cluster.committed(leader);
+    let read = |after: Option<Timestamp>| {
+        let engine = Cluster::new(1).nodes[0].engine.clone().unwrap();
+        let mut restoration = Restoration::begin(engine.clone()).unwrap();
+        if let Some(after) = after {
+            restoration.keep_deletions(after);
+        }
+        chunks.iter().for_each(|chunk| restoration.chunk(chunk).unwrap());
+        entries.iter().for_each(|entry| restoration.entry(entry).unwrap());
+        let loaded = restoration.read().unwrap();
+        let mut all = Vec::new();
+        let mut last = None;
+        while let Some((key, version)) = loaded.page(last.as_ref(), 1).unwrap().into_iter().next() {
+            assert_eq!(loaded.get(&key).unwrap().as_ref(), Some(&version));
+            all.push(version);
+            last = Some(key);
+        }
+        drop(loaded);
+        while engine.reclaim(1_000).unwrap() {}
+        let deleted = all.iter().filter(|version| matches!(version, LoadedVersion::Deleted(at) if *at > time)).count();
+        (all.len() - deleted, deleted)
+    };
+    assert_eq!(read(None), (3, 0));
+    assert_eq!(read(Some(time)), (3, 1));
+    assert_eq!(read(Some(Timestamp(u64::MAX))), (3, 0));
+}
+
+#[test]
+fn what_keeps_deletions_is_not_given_on() {
+    let (chunks, ..) = archived();
+    let engine = Cluster::new(1).nodes[0].engine.clone().unwrap();
+    let mut restoration = Restoration::begin(engine).unwrap();
+    restoration.keep_deletions(Timestamp(0));
+    chunks.iter().for_each(|chunk| restoration.chunk(chunk).unwrap());
+    assert!(matches!(restoration.finish(), Err(RestoreError::OutOfTurn(_))));
 }
