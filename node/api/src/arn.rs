@@ -1,5 +1,5 @@
 //! The names of tables and backups as clients see them: `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME`, and for a backup
-//! `/backup/ID` after it, for an export `/export/ID`.
+//! `/backup/ID` after it, for an export `/export/ID`, for an import `/import/ID`.
 
 use std::fmt;
 
@@ -84,6 +84,30 @@ impl fmt::Display for ExportArn<'_> {
     }
 }
 
+/// An import's ARN, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImportArn<'a> {
+    /// The table that was made.
+    pub table: TableArn<'a>,
+    /// Of the form that [`backup_id`] makes.
+    pub import_id: &'a str,
+}
+
+impl<'a> ImportArn<'a> {
+    /// `None` for a text that is not one.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (table, rest) = TableArn::split(text)?;
+        let import_id = rest?.strip_prefix("import/")?;
+        is_backup_id(import_id).then_some(Self { table, import_id })
+    }
+}
+
+impl fmt::Display for ImportArn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/import/{}", self.table, self.import_id)
+    }
+}
+
 const TIME_DIGITS: usize = 14;
 const RANDOM_DIGITS: usize = 8;
 
@@ -93,7 +117,7 @@ pub fn backup_id(creation_time_ms: u64, random: u32) -> String {
     format!("{creation_time_ms:0TIME_DIGITS$}-{random:0RANDOM_DIGITS$x}")
 }
 
-fn is_backup_id(text: &str) -> bool {
+pub(crate) fn is_backup_id(text: &str) -> bool {
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.split_once('-').is_some_and(|(time, random)| {
         time.len() == TIME_DIGITS
@@ -120,6 +144,10 @@ mod tests {
         let export = ExportArn { table, export_id: &id };
         assert_eq!(export.to_string(), "arn:aws:dynamodb:east:game:table/users/export/01550000000000-abcdef12");
         assert_eq!(ExportArn::parse(&export.to_string()), Some(export));
+        let import = ImportArn { table, import_id: &id };
+        assert_eq!(import.to_string(), "arn:aws:dynamodb:east:game:table/users/import/01550000000000-abcdef12");
+        assert_eq!(ImportArn::parse(&import.to_string()), Some(import));
+        assert_eq!(ImportArn::parse(&export.to_string()), None);
         assert_eq!((BackupArn::parse(&export.to_string()), ExportArn::parse(&backup.to_string())), (None, None));
     }
 

@@ -1,7 +1,7 @@
 //! DynamoDB's texts for the states a table can be in; the catalogs answer with them too.
 
 use crate::{
-    arn::{BackupArn, ExportArn, TableArn},
+    arn::{BackupArn, ExportArn, ImportArn, TableArn},
     backups::RestorableWindow,
     catalog::TableView,
 };
@@ -180,6 +180,35 @@ pub fn too_many_exports(limit: usize) -> ServiceError {
     ServiceError::new(
         ErrorKind::LimitExceededException,
         format!("Subscriber limit exceeded: There is a limit of {limit} concurrent table exports per subscriber"),
+    )
+}
+
+/// An import where nobody imports. Cairn's own text: DynamoDB always can.
+pub fn imports_unavailable() -> ServiceError {
+    ServiceError::validation(
+        "ImportTable is not available here. It needs an archive: `cairn dev --archive URL` has one, clusters have none \
+         yet.",
+    )
+}
+
+/// An import that the account does not have.
+pub fn import_not_found(arn: ImportArn<'_>) -> ServiceError {
+    ServiceError::new(ErrorKind::ImportNotFoundException, format!("Import not found: {arn}"))
+}
+
+/// Another import under the client token of one that was asked for before.
+pub fn import_conflict(arn: &str) -> ServiceError {
+    ServiceError::new(
+        ErrorKind::ImportConflictException,
+        format!("Duplicate request detected: its ClientToken is that of {arn}, which was asked for otherwise"),
+    )
+}
+
+/// An import in an account that has as many under way as an account can have.
+pub fn too_many_imports(limit: usize) -> ServiceError {
+    ServiceError::new(
+        ErrorKind::LimitExceededException,
+        format!("Subscriber limit exceeded: There is a limit of {limit} concurrent table imports per subscriber"),
     )
 }
 

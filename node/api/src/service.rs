@@ -1,7 +1,7 @@
 //! The service: from an HTTP request to an operation and back.
 
 use crate::{
-    Authentication, Backups, Catalog, Environment, Exports, Partitions, errors,
+    Authentication, Backups, Catalog, Environment, Exports, Imports, Partitions, errors,
     http::{
         body::{self, BodyBudget, BodyError},
         reply::{Reply, ReplyStyle, plain},
@@ -69,6 +69,8 @@ pub struct Backends {
     pub backups: Option<Arc<dyn Backups>>,
     /// None where no tables are exported.
     pub exports: Option<Arc<dyn Exports>>,
+    /// None where nothing is imported.
+    pub imports: Option<Arc<dyn Imports>>,
     pub authentication: Authentication,
     pub environment: Arc<dyn Environment>,
 }
@@ -183,6 +185,7 @@ impl Api {
             partitions: self.backends.partitions.as_ref(),
             backups: self.backends.backups.as_deref(),
             exports: self.backends.exports.as_deref(),
+            imports: self.backends.imports.as_deref(),
             host: host(&parts.headers),
             account: claim.account(),
             region: &self.config.region,

@@ -48,6 +48,8 @@ pub enum ErrorKind {
     ExportNotFoundException,
     ExportConflictException,
     InvalidExportTimeException,
+    ImportNotFoundException,
+    ImportConflictException,
 }
 
 impl ServiceError {

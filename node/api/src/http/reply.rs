@@ -151,6 +151,8 @@ pub(crate) fn type_name(kind: ErrorKind) -> &'static str {
         ErrorKind::ExportNotFoundException => "ExportNotFoundException",
         ErrorKind::ExportConflictException => "ExportConflictException",
         ErrorKind::InvalidExportTimeException => "InvalidExportTimeException",
+        ErrorKind::ImportNotFoundException => "ImportNotFoundException",
+        ErrorKind::ImportConflictException => "ImportConflictException",
     }
 }
 

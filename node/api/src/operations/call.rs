@@ -1,6 +1,6 @@
 //! One call of an operation: who asks, with what, and what the operation may use.
 
-use crate::{Backups, Catalog, Exports, Partitions, RoutingKey, TableView, errors, request_id::RequestIds};
+use crate::{Backups, Catalog, Exports, Imports, Partitions, RoutingKey, TableView, errors, request_id::RequestIds};
 use cairn_model::{ServiceError, key::EncodedKey, limits, table::TableStatus};
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, WriteOutcome, WriteRequest,
@@ -14,6 +14,7 @@ pub(crate) struct Call<'a> {
     pub(crate) partitions: &'a dyn Partitions,
     pub(crate) backups: Option<&'a dyn Backups>,
     pub(crate) exports: Option<&'a dyn Exports>,
+    pub(crate) imports: Option<&'a dyn Imports>,
     /// The name the client knows the service by.
     pub(crate) host: &'a str,
     pub(crate) account: &'a str,

@@ -18,9 +18,9 @@ use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct CreateTableInput {
+pub(super) struct CreateTableInput {
     attribute_definitions: Option<Vec<AttributeDefinition>>,
-    table_name: Option<String>,
+    pub(super) table_name: Option<String>,
     key_schema: Option<Vec<KeySchemaElement>>,
     billing_mode: Option<String>,
     provisioned_throughput: Option<ThroughputInput>,
@@ -59,16 +59,19 @@ const ATTRIBUTE_DEFINITION: Shape =
 const KEY_SCHEMA_ELEMENT: Shape =
     Shape::Struct("KeySchemaElement", &[("AttributeName", Shape::Text), ("KeyType", Shape::Text)]);
 
+/// Also those of ImportTable's `TableCreationParameters`.
+pub(super) const FIELDS: &[(&str, Shape)] = &[
+    ("AttributeDefinitions", Shape::List(&ATTRIBUTE_DEFINITION)),
+    ("TableName", Shape::Text),
+    ("BillingMode", Shape::Text),
+    ("ProvisionedThroughput", THROUGHPUT),
+    ("KeySchema", Shape::List(&KEY_SCHEMA_ELEMENT)),
+    ("TableClass", Shape::Text),
+    ("DeletionProtectionEnabled", Shape::Flag),
+];
+
 impl Input for CreateTableInput {
-    const FIELDS: &'static [(&'static str, Shape)] = &[
-        ("AttributeDefinitions", Shape::List(&ATTRIBUTE_DEFINITION)),
-        ("TableName", Shape::Text),
-        ("BillingMode", Shape::Text),
-        ("ProvisionedThroughput", THROUGHPUT),
-        ("KeySchema", Shape::List(&KEY_SCHEMA_ELEMENT)),
-        ("TableClass", Shape::Text),
-        ("DeletionProtectionEnabled", Shape::Flag),
-    ];
+    const FIELDS: &'static [(&'static str, Shape)] = FIELDS;
 }
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
@@ -77,31 +80,10 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut constraints = Constraints::default();
     constraints.name_in_full("tableName", &name);
     constraints.finish()?;
-    input.constrain()?;
-    let billing_mode = input.billing_mode.as_deref().map_or(BillingMode::Provisioned, throughput::billing_mode);
-    let provisioned_throughput = match (billing_mode, input.provisioned_throughput) {
-        (BillingMode::PayPerRequest, Some(_)) => return Err(throughput::units_on_demand()),
-        (BillingMode::PayPerRequest, None) => None,
-        (BillingMode::Provisioned, Some(units)) => Some(units.checked()?),
-        (BillingMode::Provisioned, None) => {
-            return Err(ServiceError::validation(
-                "One or more parameter values were invalid: ReadCapacityUnits and WriteCapacityUnits must both be \
-                 specified when BillingMode is PROVISIONED",
-            ));
-        }
-    };
-    input.refuse_unsupported()?;
-    let table = NewTable {
-        key_schema: key_schema(
-            &input.key_schema.unwrap_or_default(),
-            &input.attribute_definitions.unwrap_or_default(),
-        )?,
-        billing_mode,
-        provisioned_throughput,
-        table_class: input.table_class.as_deref().map(parse_table_class),
-        deletion_protection_enabled: input.deletion_protection_enabled.is_some_and(|flag| flag.0),
-        table_name: name,
-    };
+    let mut constraints = Constraints::default();
+    input.constrain("", &mut constraints);
+    constraints.finish()?;
+    let table = input.into_table(name)?;
     if call.catalog.table(call.account, &table.table_name).is_some() {
         return Err(errors::table_exists(&table.table_name));
     }
@@ -111,38 +93,66 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
 }
 
 impl CreateTableInput {
-    fn constrain(&self) -> Result<(), ServiceError> {
-        let mut constraints = Constraints::default();
-        constraints.required("attributeDefinitions", self.attribute_definitions.is_some());
+    /// All but the name. `parent` is the path of what the parameters are members of, with a dot after it.
+    pub(super) fn constrain(&self, parent: &str, constraints: &mut Constraints) {
+        let of = |member: &str| format!("{parent}{member}");
+        constraints.required(&of("attributeDefinitions"), self.attribute_definitions.is_some());
         for (position, definition) in self.attribute_definitions.iter().flatten().enumerate() {
-            let path = |member| format!("attributeDefinitions.{}.member.{member}", position + 1);
-            constrain_key_name(&path("attributeName"), definition.attribute_name.as_deref(), &mut constraints);
+            let path = |member| of(&format!("attributeDefinitions.{}.member.{member}", position + 1));
+            constrain_key_name(&path("attributeName"), definition.attribute_name.as_deref(), constraints);
             constraints.required(&path("attributeType"), definition.attribute_type.is_some());
             constraints.one_of(&path("attributeType"), definition.attribute_type.as_deref(), &["B", "N", "S"]);
         }
-        throughput::constrain_billing_mode("billingMode", self.billing_mode.as_deref(), &mut constraints);
+        throughput::constrain_billing_mode(&of("billingMode"), self.billing_mode.as_deref(), constraints);
         if let Some(units) = &self.provisioned_throughput {
-            units.constrain("provisionedThroughput", &mut constraints);
+            units.constrain(&of("provisionedThroughput"), constraints);
         }
         let elements = self.key_schema.as_deref();
-        constraints.required("keySchema", elements.is_some());
+        constraints.required(&of("keySchema"), elements.is_some());
         match elements.map_or(1, <[_]>::len) {
-            0 => constraints.value("[]", "keySchema", "Member must have length greater than or equal to 1"),
+            0 => constraints.value("[]", &of("keySchema"), "Member must have length greater than or equal to 1"),
             1 | 2 => {}
             _ => constraints.value(
                 shown(elements.unwrap_or_default()),
-                "keySchema",
+                &of("keySchema"),
                 "Member must have length less than or equal to 2",
             ),
         }
         for (position, element) in elements.unwrap_or_default().iter().enumerate() {
-            let path = |member| format!("keySchema.{}.member.{member}", position + 1);
-            constrain_key_name(&path("attributeName"), element.attribute_name.as_deref(), &mut constraints);
+            let path = |member| of(&format!("keySchema.{}.member.{member}", position + 1));
+            constrain_key_name(&path("attributeName"), element.attribute_name.as_deref(), constraints);
             constraints.required(&path("keyType"), element.key_type.is_some());
             constraints.one_of(&path("keyType"), element.key_type.as_deref(), &["HASH", "RANGE"]);
         }
-        constrain_table_class(self.table_class.as_deref(), &mut constraints);
-        constraints.finish()
+        constrain_table_class(self.table_class.as_deref(), constraints);
+    }
+
+    /// After the constraints found nothing.
+    pub(super) fn into_table(self, table_name: String) -> Result<NewTable, ServiceError> {
+        let billing_mode = self.billing_mode.as_deref().map_or(BillingMode::Provisioned, throughput::billing_mode);
+        let provisioned_throughput = match (billing_mode, self.provisioned_throughput) {
+            (BillingMode::PayPerRequest, Some(_)) => return Err(throughput::units_on_demand()),
+            (BillingMode::PayPerRequest, None) => None,
+            (BillingMode::Provisioned, Some(units)) => Some(units.checked()?),
+            (BillingMode::Provisioned, None) => {
+                return Err(ServiceError::validation(
+                    "One or more parameter values were invalid: ReadCapacityUnits and WriteCapacityUnits must both be \
+                     specified when BillingMode is PROVISIONED",
+                ));
+            }
+        };
+        self.refuse_unsupported()?;
+        Ok(NewTable {
+            key_schema: key_schema(
+                &self.key_schema.unwrap_or_default(),
+                &self.attribute_definitions.unwrap_or_default(),
+            )?,
+            billing_mode,
+            provisioned_throughput,
+            table_class: self.table_class.as_deref().map(parse_table_class),
+            deletion_protection_enabled: self.deletion_protection_enabled.is_some_and(|flag| flag.0),
+            table_name,
+        })
     }
 
     fn refuse_unsupported(&self) -> Result<(), ServiceError> {

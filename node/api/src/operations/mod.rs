@@ -17,15 +17,19 @@ mod describe_backup;
 mod describe_continuous_backups;
 mod describe_endpoints;
 mod describe_export;
+mod describe_import;
 mod describe_limits;
 mod describe_table;
 mod export_description;
 mod export_table_to_point_in_time;
 mod get_item;
+mod import_description;
+mod import_table;
 mod item_write;
 mod legacy;
 mod list_backups;
 mod list_exports;
+mod list_imports;
 mod list_tables;
 mod page;
 mod put_item;
@@ -84,6 +88,9 @@ operations! {
     "ExportTableToPointInTime" => export_table_to_point_in_time,
     "DescribeExport" => describe_export,
     "ListExports" => list_exports,
+    "ImportTable" => import_table,
+    "DescribeImport" => describe_import,
+    "ListImports" => list_imports,
     "UpdateContinuousBackups" => update_continuous_backups,
     "DescribeContinuousBackups" => describe_continuous_backups,
 }

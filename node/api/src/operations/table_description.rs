@@ -18,14 +18,7 @@ pub(super) fn answer(name: &str, table: &TableView) -> Vec<u8> {
 fn write(table: &TableView, out: &mut Vec<u8>) {
     let definition = &table.definition;
     let mut description = Object::begin(out);
-    let mut attributes: Vec<&KeyAttribute> = keys(&definition.key_schema).map(|(key, _)| key).collect();
-    attributes.sort_by(|one, other| one.name.cmp(&other.name));
-    description.list("AttributeDefinitions", attributes, |attribute, out| {
-        let mut definition = Object::begin(out);
-        definition.text("AttributeName", &attribute.name);
-        definition.text("AttributeType", scalar_type(attribute.scalar_type));
-        definition.end();
-    });
+    write_attribute_definitions(&definition.key_schema, &mut description);
     description.text("TableName", &definition.table_name);
     write_key_schema(&definition.key_schema, &mut description);
     description.text("TableStatus", status(table.status));
@@ -67,6 +60,18 @@ fn write(table: &TableView, out: &mut Vec<u8>) {
     }
     description.literal("DeletionProtectionEnabled", definition.deletion_protection_enabled);
     description.end();
+}
+
+/// The field `AttributeDefinitions`.
+pub(super) fn write_attribute_definitions(schema: &KeySchema, description: &mut Object<'_>) {
+    let mut attributes: Vec<&KeyAttribute> = keys(schema).map(|(key, _)| key).collect();
+    attributes.sort_by(|one, other| one.name.cmp(&other.name));
+    description.list("AttributeDefinitions", attributes, |attribute, out| {
+        let mut definition = Object::begin(out);
+        definition.text("AttributeName", &attribute.name);
+        definition.text("AttributeType", scalar_type(attribute.scalar_type));
+        definition.end();
+    });
 }
 
 /// The field `KeySchema`.

@@ -2,7 +2,7 @@
 
 use super::constraints::{Constraints, is_table_name, required_table_name, table_name};
 use crate::{
-    arn::{BackupArn, ExportArn, TableArn},
+    arn::{BackupArn, ExportArn, ImportArn, TableArn},
     errors,
     operations::Call,
 };
@@ -83,7 +83,21 @@ pub(crate) fn required_export<'a>(call: &Call<'_>, text: Option<&'a str>) -> Res
     }
 }
 
-/// The length of a backup's ARN, or an export's.
+/// `ImportArn` of DescribeImport.
+pub(crate) fn required_import<'a>(call: &Call<'_>, text: Option<&'a str>) -> Result<ImportArn<'a>, ServiceError> {
+    let mut constraints = Constraints::default();
+    constraints.required("importArn", text.is_some());
+    constrain_backup_arn("importArn", text, &mut constraints);
+    constraints.finish()?;
+    match ImportArn::parse(text.unwrap_or_default()) {
+        None => Err(ServiceError::validation("Invalid Import ARN")),
+        Some(arn) if arn.table.account != call.account => Err(errors::access_denied()),
+        Some(arn) if arn.table.region != call.region => Err(errors::import_not_found(arn)),
+        Some(arn) => Ok(arn),
+    }
+}
+
+/// The length of a backup's ARN, an export's or an import's.
 pub(crate) fn constrain_backup_arn(path: &str, arn: Option<&str>, constraints: &mut Constraints) {
     let constraint = match arn.map(str::len) {
         Some(..BACKUP_ARN_BYTES_MIN) => "Member must have length greater than or equal to 37",

@@ -102,6 +102,7 @@ impl Service {
             partitions: partitions.clone(),
             backups: archived.then(|| archive.clone() as Arc<dyn Backups>),
             exports: None,
+            imports: None,
             authentication,
             environment: Arc::new(FixedEnvironment(AtomicU64::new(1))),
         };

@@ -113,6 +113,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         partitions: tables,
         backups: backups.as_ref().map(|(backups, _)| Arc::new(backups.clone()) as Arc<dyn Backups>),
         exports: None,
+        imports: None,
         authentication,
         environment: Arc::new(SystemEnvironment),
     };

@@ -95,6 +95,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         partitions: Arc::new(partitions::RemotePartitions::new(client, nodes, arguments.zone)),
         backups: None,
         exports: None,
+        imports: None,
         authentication: Authentication::Verify(fleet),
         environment: Arc::new(SystemEnvironment),
     };

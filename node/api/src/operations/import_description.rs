@@ -1,0 +1,122 @@
+//! `ImportTableDescription`: what ImportTable and DescribeImport answer; `ImportSummary`, of ListImports.
+
+use super::table_description::{write_attribute_definitions, write_key_schema};
+use crate::{
+    imports::{ImportCompression, ImportDescription, ImportFormat, ImportSource, ImportStatus},
+    output::Object,
+};
+use cairn_model::{TableDefinition, json, table::BillingMode};
+
+pub(super) fn answer(import: &ImportDescription) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1_024);
+    let mut answer = Object::begin(&mut out);
+    write_description(import, answer.object("ImportTableDescription"));
+    answer.end();
+    out
+}
+
+pub(super) fn write_summary(import: &ImportDescription, out: &mut Vec<u8>) {
+    let mut summary = Object::begin(out);
+    write_common(import, &mut summary);
+    summary.end();
+}
+
+fn write_common(import: &ImportDescription, object: &mut Object<'_>) {
+    object.text("ImportArn", &import.arn);
+    object.text("ImportStatus", status(import.status));
+    object.text("TableArn", &import.table_arn);
+    write_source(&import.request.source, object.object("S3BucketSource"));
+    if let Some(log) = &import.error_log {
+        object.text("CloudWatchLogGroupArn", log);
+    }
+    object.text("InputFormat", format(&import.request.format));
+    object.timestamp("StartTime", import.start_time_ms);
+    if let Some(millis) = import.end_time_ms {
+        object.timestamp("EndTime", millis);
+    }
+}
+
+fn write_description(import: &ImportDescription, mut description: Object<'_>) {
+    write_common(import, &mut description);
+    description.text("TableId", &import.table.table_id.to_string());
+    if let Some(token) = &import.request.client_token {
+        description.text("ClientToken", token);
+    }
+    if let ImportFormat::Csv(Some(options)) = &import.request.format {
+        let mut format_options = description.object("InputFormatOptions");
+        let mut csv = format_options.object("Csv");
+        if let Some(delimiter) = options.delimiter {
+            csv.text("Delimiter", delimiter.encode_utf8(&mut [0; 4]));
+        }
+        if let Some(headers) = &options.header_list {
+            csv.list("HeaderList", headers, |header, out| json::write_string(header, out));
+        }
+        csv.end();
+        format_options.end();
+    }
+    description.text("InputCompressionType", compression(import.request.compression));
+    write_table(&import.table, description.object("TableCreationParameters"));
+    description.literal("ErrorCount", import.progress.error_count);
+    description.literal("ProcessedSizeBytes", import.progress.processed_size_bytes);
+    description.literal("ProcessedItemCount", import.progress.processed_item_count);
+    description.literal("ImportedItemCount", import.progress.imported_item_count);
+    if let Some(failure) = &import.failure {
+        description.text("FailureCode", &failure.code);
+        description.text("FailureMessage", &failure.message);
+    }
+    description.end();
+}
+
+fn write_source(source: &ImportSource, mut object: Object<'_>) {
+    if let Some(owner) = &source.bucket_owner {
+        object.text("S3BucketOwner", owner);
+    }
+    object.text("S3Bucket", &source.bucket);
+    if let Some(prefix) = &source.key_prefix {
+        object.text("S3KeyPrefix", prefix);
+    }
+    object.end();
+}
+
+fn write_table(table: &TableDefinition, mut parameters: Object<'_>) {
+    parameters.text("TableName", &table.table_name);
+    write_attribute_definitions(&table.key_schema, &mut parameters);
+    write_key_schema(&table.key_schema, &mut parameters);
+    parameters.text(
+        "BillingMode",
+        match table.billing_mode {
+            BillingMode::Provisioned => "PROVISIONED",
+            BillingMode::PayPerRequest => "PAY_PER_REQUEST",
+        },
+    );
+    if let Some(throughput) = table.provisioned_throughput {
+        let mut provisioned = parameters.object("ProvisionedThroughput");
+        provisioned.literal("ReadCapacityUnits", throughput.read_capacity_units);
+        provisioned.literal("WriteCapacityUnits", throughput.write_capacity_units);
+        provisioned.end();
+    }
+    parameters.end();
+}
+
+fn status(status: ImportStatus) -> &'static str {
+    match status {
+        ImportStatus::InProgress => "IN_PROGRESS",
+        ImportStatus::Completed => "COMPLETED",
+        ImportStatus::Failed => "FAILED",
+    }
+}
+
+fn format(format: &ImportFormat) -> &'static str {
+    match format {
+        ImportFormat::DynamoDbJson => "DYNAMODB_JSON",
+        ImportFormat::Csv(_) => "CSV",
+    }
+}
+
+fn compression(compression: ImportCompression) -> &'static str {
+    match compression {
+        ImportCompression::None => "NONE",
+        ImportCompression::Gzip => "GZIP",
+        ImportCompression::Zstd => "ZSTD",
+    }
+}
