@@ -39,7 +39,10 @@ pub(crate) struct Archived {
 pub(crate) async fn load(bucket: &Bucket, path: &PartitionPath) -> Result<Option<Archived>, ArchiveError> {
     let Some((mut manifest, problems)) = newest_manifest(bucket, path).await? else { return Ok(None) };
     let after = path.segment(manifest.head());
-    let listed = bucket.list(&path.log(), Some(&after)).await?;
+    let mut listed = bucket.list(&path.log(), Some(&after)).await?;
+    // Merged segments count only where a manifest names them.
+    listed
+        .retain(|object| layout::number(&object.location).is_some_and(|first| object.location == path.segment(first)));
     let highest = listed.last().and_then(|object| layout::number(&object.location)).unwrap_or(0);
     let headers = stream::iter(listed).map(|object| header(bucket, object)).buffered(READS_AT_ONCE);
     let mut headers = std::pin::pin!(headers);

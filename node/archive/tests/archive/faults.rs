@@ -213,7 +213,8 @@ async fn ship_through(seed: u64) {
 
 #[tokio::test]
 async fn nothing_is_lost_or_shipped_twice_through_a_store_that_fails() {
-    for seed in 0..20 {
+    // 47 once took a merged segment, which no manifest named yet, for the next of the log.
+    for seed in (0..20).chain([47]) {
         ship_through(seed).await;
     }
 }
