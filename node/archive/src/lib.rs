@@ -14,7 +14,6 @@ pub mod check;
 mod config;
 mod document;
 mod error;
-pub mod export;
 mod layout;
 mod manifest;
 mod merging;
