@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 /// As fine as it needs to be known.
 const GRAIN_BYTES: u64 = 1 << 20;
 
-/// Sizes of what was appended since the process started; what was there before counts nothing.
+/// Sizes of what was appended since the process started, behind an estimate of what was there before.
 #[derive(Debug, Default)]
 pub(crate) struct LogSizes {
     /// Indexes, and the bytes appended up to them.
@@ -16,6 +16,15 @@ pub(crate) struct LogSizes {
 }
 
 impl LogSizes {
+    /// A log that was there when the process started: its entries are taken to be alike.
+    pub(crate) fn of(start: u64, last_index: u64, bytes: u64) -> Self {
+        let grains = bytes / GRAIN_BYTES;
+        let index =
+            |grain: u64| start + (u128::from(last_index - start) * u128::from(grain) / u128::from(grains)) as u64;
+        let marks = (1..=grains).map(|grain| (index(grain), grain * GRAIN_BYTES)).collect();
+        Self { marks, total: grains * GRAIN_BYTES, compacted: 0 }
+    }
+
     pub(crate) fn appended(&mut self, last_index: u64, bytes: u64) {
         while self.marks.back().is_some_and(|(index, _)| *index >= last_index) {
             self.marks.pop_back();
@@ -57,6 +66,14 @@ mod tests {
         assert_eq!(index, 80, "the last twenty are ten grains");
         sizes.compacted(index);
         assert_eq!(sizes.index_within(10 * GRAIN_BYTES), 0);
+    }
+
+    #[test]
+    fn a_log_that_was_there_before_counts() {
+        let sizes = LogSizes::of(1_000, 2_000, 100 * GRAIN_BYTES);
+        assert_eq!(sizes.index_within(100 * GRAIN_BYTES), 0);
+        assert_eq!(sizes.index_within(10 * GRAIN_BYTES), 1_900);
+        assert_eq!(LogSizes::of(5, 5, 0).index_within(0), 0);
     }
 
     #[test]

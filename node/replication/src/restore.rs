@@ -12,12 +12,15 @@ use crate::{
     entry::{Entry, EntryError},
     log::LogEntry,
 };
-use cairn_engine::{Applied, ApplyBatch, Engine, EngineError, SnapshotWriter, Store};
+use cairn_engine::{Applied, ApplyBatch, Engine, EngineError, Pressure, SnapshotWriter, Store};
 use cairn_model::{descriptor::PartitionDescriptor, table::TableDefinition, time::Timestamp};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Bytes of entries that become one batch.
 const BATCH_BYTES: usize = 4 << 20;
+/// For how long one batch waits while the store can't keep up with the node's other work, and how often it looks.
+const PRESSURE_WAIT_MAX: Duration = Duration::from_secs(30);
+const PRESSURE_PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
@@ -81,6 +84,7 @@ impl<S: Store> Restoration<S> {
 
     /// The next chunk of the snapshot.
     pub fn chunk(&mut self, chunk: &[u8]) -> Result<(), RestoreError> {
+        self.let_others_go_first();
         let writer = self.writer.as_mut().ok_or_else(given_on)?;
         self.engine.load_items(writer, chunk)?;
         if let (true, Some(record)) = (writer.is_complete(), writer.record()) {
@@ -121,6 +125,8 @@ impl<S: Store> Restoration<S> {
     /// The end: what is loaded is complete.
     pub fn finish(mut self) -> Result<Restored, RestoreError> {
         self.write()?;
+        // Here it holds up nobody: what is left to sync when the data is adopted is little.
+        self.engine.store().persist().map_err(EngineError::from)?;
         if self.deletions_after.is_some() {
             return Err(RestoreError::OutOfTurn("what keeps deletions can only be read".into()));
         }
@@ -138,7 +144,17 @@ impl<S: Store> Restoration<S> {
         }
     }
 
+    /// Data that is restored can wait; what the node's tables take in can't.
+    fn let_others_go_first(&self) {
+        let mut waited = Duration::ZERO;
+        while waited < PRESSURE_WAIT_MAX && self.engine.pressure() == Pressure::High {
+            std::thread::sleep(PRESSURE_PAUSE);
+            waited += PRESSURE_PAUSE;
+        }
+    }
+
     fn write(&mut self) -> Result<(), RestoreError> {
+        self.let_others_go_first();
         let writer = self.writer.as_ref().ok_or_else(given_on)?;
         let items = std::mem::take(&mut self.batch).items;
         self.batch_bytes = 0;

@@ -84,6 +84,10 @@ impl<L: LogStore> ReplicaLog<L> {
         self.conf_state = state;
     }
 
+    pub(crate) fn entry_count(&self) -> u64 {
+        self.last_index - self.start.index
+    }
+
     pub(crate) fn start(&self) -> Position {
         self.start
     }
@@ -141,6 +145,11 @@ impl<L: LogStore> ReplicaLog<L> {
         self.cache.clear();
         self.cache_bytes = 0;
         self.sizes = LogSizes::default();
+    }
+
+    /// So large is the log that was found at the start.
+    pub(crate) fn found_with(&mut self, bytes: u64) {
+        self.sizes = LogSizes::of(self.start.index, self.last_index, bytes);
     }
 
     /// An index behind which the log has no more than about `bytes_max`; 0 if all of it is within that.

@@ -24,10 +24,18 @@ const RESTORED: Position = Position { index: 2, term: 1 };
 
 impl<S: Store, L: LogStore> Core<S, L> {
     pub(super) fn open_replicas(&mut self) -> Result<(), FatalError> {
+        let logs = self.engine.replicas().into_iter().filter_map(|record| self.log.state(record.log_id).ok());
+        let entries: u64 = logs.map(|log| log.last_index - log.start.index).sum();
+        let entry_bytes = self.log.opened_bytes() / entries.max(1);
         for record in self.engine.replicas() {
             let partition = record.partition_id;
             let slot = match self.flaw(&record)? {
-                None => Slot::Live(Box::new(self.take_up(record)?)),
+                None => {
+                    let mut replica = self.take_up(record)?;
+                    let bytes = entry_bytes * replica.raft.store().entry_count();
+                    replica.raft.mut_store().found_with(bytes);
+                    Slot::Live(Box::new(replica))
+                }
                 Some(reason) => {
                     tracing::error!(%partition, %reason, "a replica is damaged: it neither votes nor serves");
                     if record.damaged.is_none() {

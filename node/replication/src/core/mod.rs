@@ -285,7 +285,10 @@ impl<S: Store, L: LogStore> Core<S, L> {
         let margin_ms = 4 * self.config.clock_offset_max_ms;
         let (own, reads_max) = (self.config.node_id, self.config.waiting_requests_max);
         let error = match self.slots.get_mut(&partition) {
-            Some(Slot::Live(replica)) if replica.evaluates() && replica.reads.len() < reads_max => {
+            Some(Slot::Live(replica)) if replica.evaluates() && replica.reads.len() >= reads_max => {
+                PartitionError::Overloaded { reason: "too many reads of the partition wait".into() }
+            }
+            Some(Slot::Live(replica)) if replica.evaluates() => {
                 if replica.agreement(own, &self.clocks, now) == Agreement::Agrees {
                     let time = Timestamp::from_millis(now.wall_ms.saturating_sub(margin_ms));
                     replica.proposer.close_time(time);

@@ -40,6 +40,10 @@ use tokio::sync::oneshot;
 const QUEUE_MAX: usize = 16_384;
 const REQUESTS_MAX: usize = QUEUE_MAX / 2;
 
+/// For how long restored data waits for a place in the queue, and how often it looks.
+const ADOPTION_WAIT_MAX: Duration = Duration::from_secs(60);
+const ADOPTION_PAUSE: Duration = Duration::from_millis(5);
+
 /// Carries frames to other nodes.
 pub trait Transport: Send + Sync + fmt::Debug {
     /// Must not block; may drop the frame.
@@ -188,11 +192,29 @@ impl<S: Store> Host<S> {
         descriptor: PartitionDescriptor,
         definition: TableDefinition,
     ) -> OrderOutcome {
-        let adoption = Box::new(Adoption { restored, descriptor, definition });
-        match self.ask(|answer| Command::Adopt { adoption, answer }).await {
-            Ok(outcome) => outcome,
-            Err(error) => OrderOutcome::InProgress { message: error.to_string() },
+        let (answer, answered) = oneshot::channel();
+        let mut command = Command::Adopt { adoption: Box::new(Adoption { restored, descriptor, definition }), answer };
+        let mut waited = Duration::ZERO;
+        // It is worth waiting for a place, unlike a request: loading it all again would take longer.
+        while let Err(full) = self.commands.try_send(command) {
+            match full {
+                TrySendError::Full(back) if waited < ADOPTION_WAIT_MAX => command = back,
+                TrySendError::Full(back) | TrySendError::Disconnected(back) => return self.give_up(back),
+            }
+            tokio::time::sleep(ADOPTION_PAUSE).await;
+            waited += ADOPTION_PAUSE;
         }
+        answered.await.unwrap_or_else(|_| OrderOutcome::InProgress { message: "the node stopped meanwhile".into() })
+    }
+
+    /// What was restored is reclaimed.
+    fn give_up(&self, command: Command) -> OrderOutcome {
+        if let Command::Adopt { adoption, .. } = command
+            && let Err(error) = self.engine.abandon(adoption.restored.writer)
+        {
+            tracing::error!(error = &error as &dyn std::error::Error, "failed to give up what was restored");
+        }
+        OrderOutcome::Refused { message: "the node is too busy, or stopping".into() }
     }
 
     /// Takes in a frame that another node's transport sent; drops it if too much waits.

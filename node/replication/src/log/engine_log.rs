@@ -37,6 +37,7 @@ pub struct EngineLog {
     files: LogFiles,
     reader: Reader,
     logs: RwLock<BTreeMap<u64, Log>>,
+    opened_bytes: u64,
     /// Held by whoever writes. Taken before `logs`.
     waiting: Mutex<Waiting>,
     /// Why logs that are not there any more are not.
@@ -108,8 +109,15 @@ impl EngineLog {
             }
             logs.insert(log_id, log);
         }
-        let log =
-            Self { files, reader, logs: RwLock::new(logs), waiting: Mutex::new(waiting), set_aside: set_aside.clone() };
+        let opened_bytes = folder::bytes(path)?;
+        let log = Self {
+            files,
+            opened_bytes,
+            reader,
+            logs: RwLock::new(logs),
+            waiting: Mutex::new(waiting),
+            set_aside: set_aside.clone(),
+        };
         Ok(Opened { log, torn, set_aside })
     }
 
@@ -296,6 +304,10 @@ impl LogStore for EngineLog {
             waiting.compacted.remove(&log_id);
         }
         Ok(())
+    }
+
+    fn opened_bytes(&self) -> u64 {
+        self.opened_bytes
     }
 
     fn marks(&self) -> BTreeMap<u64, LogMark> {

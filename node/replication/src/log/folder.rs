@@ -58,6 +58,13 @@ pub(super) fn list(folder: &Path) -> Result<Vec<LogFile>, LogError> {
     Ok(files)
 }
 
+/// The size of all the files.
+pub(super) fn bytes(path: &Path) -> Result<u64, LogError> {
+    let entries = std::fs::read_dir(path).map_err(LogError::io("list", path))?;
+    let sizes = entries.map(|entry| entry.and_then(|entry| entry.metadata()).map(|metadata| metadata.len()));
+    sizes.sum::<std::io::Result<u64>>().map_err(LogError::io("list", path))
+}
+
 fn log_file(name: &str, path: PathBuf) -> Option<LogFile> {
     let (number, suffix) = name.split_at_checked(16)?;
     let queue = match suffix {

@@ -154,6 +154,11 @@ impl LogStore for MemoryLog {
         Ok(())
     }
 
+    /// As of now, which is as of its opening where that is when it is asked.
+    fn opened_bytes(&self) -> u64 {
+        self.0.lock().logs.values().flat_map(|log| &log.entries).map(LogEntry::bytes).sum()
+    }
+
     fn marks(&self) -> BTreeMap<u64, LogMark> {
         let mark = |log: &Log| LogMark { written: log.state().last_index + log.replaced, term: log.hard_state.term };
         self.0.lock().durable.iter().map(|(log_id, log)| (*log_id, mark(log))).collect()

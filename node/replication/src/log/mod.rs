@@ -92,6 +92,9 @@ pub trait LogStore: Send + Sync + 'static {
     /// Ends a log. A crash may undo it; there need not be such a log.
     fn remove(&self, log_id: u64) -> Result<(), LogError>;
 
+    /// Bytes that all logs had when they were opened, roughly.
+    fn opened_bytes(&self) -> u64;
+
     /// How far each log is known to be durable.
     fn marks(&self) -> BTreeMap<u64, LogMark>;
 }

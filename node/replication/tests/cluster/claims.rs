@@ -143,6 +143,24 @@ fn the_log_is_kept_until_the_archive_has_it() {
 }
 
 #[test]
+fn what_was_held_before_a_restart_counts_against_the_limit() {
+    let mut cluster = with_backups(1);
+    for round in 0..2 {
+        for n in 0..11 {
+            cluster.write(0, crate::requests::put_large(round * 100 + n, "a", 300 << 10));
+        }
+        cluster.ticks(3);
+        cluster.crash(0);
+        cluster.start(0);
+        cluster.await_leader(None);
+    }
+    cluster.write(0, put(1_000, "b", 1));
+    cluster.ticks(3);
+    let start = log_start(&cluster, 0);
+    assert!(start > 5, "it is held from {start} on: more than six MiB, where four are allowed");
+}
+
+#[test]
 fn an_archive_that_takes_nothing_does_not_fill_the_disk() {
     let mut cluster = with_backups(1);
     for n in 0..40 {

@@ -95,6 +95,10 @@ impl LogStore for FaultyLog {
         self.inner.remove(log_id)
     }
 
+    fn opened_bytes(&self) -> u64 {
+        self.inner.opened_bytes()
+    }
+
     fn marks(&self) -> BTreeMap<u64, LogMark> {
         self.inner.marks()
     }
