@@ -92,6 +92,11 @@ impl Bucket {
         self.timed("write", path, self.store.put(path, bytes.into())).await.map(drop)
     }
 
+    /// As [`Self::overwrite`]; the entity tag, where the store has one.
+    pub(crate) async fn put(&self, path: &Path, bytes: Bytes) -> Result<Option<String>, ArchiveError> {
+        Ok(self.timed("write", path, self.store.put(path, bytes.into())).await?.e_tag)
+    }
+
     /// The whole of an object that is no larger than a document may be.
     pub(crate) async fn get(&self, path: &Path) -> Result<Bytes, ArchiveError> {
         let result = self.timed("read", path, self.store.get(path)).await?;

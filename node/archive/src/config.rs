@@ -41,6 +41,19 @@ impl std::fmt::Debug for ArchiveConfig {
     }
 }
 
+impl ArchiveConfig {
+    /// Another bucket, reached as the archive is: of the same store, and for a folder one below it.
+    #[must_use]
+    pub fn for_bucket(&self, name: &str) -> Self {
+        let url = match self.url.split_once("://") {
+            Some(("file", folder)) => format!("file://{}/buckets/{name}", folder.trim_end_matches('/')),
+            Some((scheme, _)) => format!("{scheme}://{name}"),
+            None => self.url.clone(),
+        };
+        Self { url, ..self.clone() }
+    }
+}
+
 /// How often and how long a request is tried again before its failure is told.
 fn retries() -> RetryConfig {
     RetryConfig { max_retries: 3, retry_timeout: Duration::from_secs(20), ..RetryConfig::default() }
@@ -188,6 +201,13 @@ fn built(field: &'static str, error: StoreError) -> ArchiveError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_bucket_is_reached_as_the_archive_is() {
+        let other = |url: &str| ArchiveConfig { url: url.into(), ..Default::default() }.for_bucket("exports").url;
+        assert_eq!(other("file:///some/folder/"), "file:///some/folder/buckets/exports");
+        assert_eq!(other("s3://backups/some/prefix"), "s3://exports");
+    }
 
     #[test]
     fn what_the_first_request_met_names_a_setting() {

@@ -9,6 +9,7 @@
 //! CLUSTER/ACCOUNT/TABLE_ID/PARTITION_ID/closed/NODE.json            the newest claim of a node; overwritten
 //! CLUSTER/ACCOUNT/backups/BACKUP_ID/backup.json                     written last: without it there is no backup
 //! CLUSTER/ACCOUNT/backups/BACKUP_ID/PARTITION_ID.snap
+//! CLUSTER/ACCOUNT/exports/EXPORT_ID.json                           how far an export is; overwritten
 //! ```
 
 use cairn_model::ids::{PartitionId, TableId};

@@ -14,6 +14,7 @@ pub mod check;
 mod config;
 mod document;
 mod error;
+pub mod export;
 mod layout;
 mod manifest;
 mod merging;

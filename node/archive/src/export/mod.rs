@@ -1,0 +1,33 @@
+//! Exports of tables: files in a bucket of the caller's choice, as DynamoDB lays them out, and the records of them, which
+//! stay in the archive.
+//!
+//! ```text
+//! PREFIX/AWSDynamoDB/EXPORT_ID/_started               empty: the bucket can be written
+//! PREFIX/AWSDynamoDB/EXPORT_ID/data/RANDOM.json.gz    of a full export: a line an item
+//! PREFIX/AWSDynamoDB/data/RANDOM.json.gz              of an incremental one: a line a changed item
+//! PREFIX/AWSDynamoDB/EXPORT_ID/manifest-files.json    a line a data file
+//! PREFIX/AWSDynamoDB/EXPORT_ID/manifest-files.md5     the checksum of the file before it, in base 64
+//! PREFIX/AWSDynamoDB/EXPORT_ID/manifest-summary.json  written last: without it there is no export
+//! PREFIX/AWSDynamoDB/EXPORT_ID/manifest-summary.md5
+//! ```
+
+pub mod line;
+mod manifest;
+mod record;
+mod writer;
+
+pub use record::{ExportRecord, ExportScope, ExportState, ExportView, create, forget, get, list, update};
+pub use writer::{ExportWriter, WriteError};
+
+use object_store::path::Path;
+
+/// Why a prefix can't be one; none for one that can.
+pub fn prefix_fault(prefix: &str) -> Option<String> {
+    root(Some(prefix)).err()
+}
+
+/// The folder of all exports under a prefix.
+fn root(prefix: Option<&str>) -> Result<Path, String> {
+    let prefix = Path::parse(prefix.unwrap_or_default().trim_matches('/')).map_err(|error| error.to_string())?;
+    Ok(prefix.join("AWSDynamoDB"))
+}
