@@ -143,6 +143,27 @@ impl Bucket {
         Ok(objects)
     }
 
+    /// As [`Self::list`], only those that are `wanted`, and none once there are more than `max` of them.
+    pub(crate) async fn list_up_to(
+        &self,
+        max: usize,
+        folder: &Path,
+        wanted: impl Fn(&ObjectMeta) -> bool,
+    ) -> Result<Option<Vec<ObjectMeta>>, ArchiveError> {
+        let mut listed = self.store.list(Some(folder));
+        let mut objects = Vec::new();
+        while let Some(object) = self.timed("list", folder, listed.try_next()).await? {
+            if wanted(&object) {
+                objects.push(object);
+            }
+            if objects.len() > max {
+                return Ok(None);
+            }
+        }
+        objects.sort_by(|a, b| a.location.cmp(&b.location));
+        Ok(Some(objects))
+    }
+
     /// The names of the folders in a folder, in order.
     pub(crate) async fn folders(&self, folder: &Path) -> Result<Vec<String>, ArchiveError> {
         let listed = self.timed("list", folder, self.store.list_with_delimiter(Some(folder))).await?;

@@ -172,7 +172,8 @@ pub(crate) fn diagnose(error: StoreError) -> ArchiveError {
     invalid(field, &format!("{reason} ({})", chain(&error)), Some(Box::new(error)))
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error and its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut texts = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(error) = cause {

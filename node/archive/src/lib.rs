@@ -15,6 +15,7 @@ mod config;
 mod document;
 mod error;
 pub mod export;
+pub mod import;
 mod layout;
 mod manifest;
 mod merging;

@@ -1,0 +1,198 @@
+//! The items of one file, one after the other, with what was wrong in between.
+
+use super::{
+    Compression, Format, csv, dynamodb_json,
+    lines::{Line, Lines},
+};
+use cairn_model::{Item, KeySchema, codec::EncodedItem, key::EncodedKey, limits::ITEM_BYTES_MAX, size::item_size};
+use std::{
+    io::{self, BufRead, BufReader, Read},
+    sync::Arc,
+};
+
+/// Of what is wrong, as much is told.
+const SHOWN_BYTES_MAX: usize = 1_024;
+const BUFFER_BYTES: usize = 64 << 10;
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+const TOO_LONG: &str = "The record is too long";
+
+/// An item of a file, checked as PutItem checks one, or what stands in its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its first line, from 1, in the uncompressed file.
+    pub line: u64,
+    pub item: Result<(EncodedKey, EncodedItem), Rejected>,
+}
+
+/// What is no item of the table, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    pub message: String,
+    /// Its beginning.
+    pub text: String,
+}
+
+/// Reads one file. An error of its iteration is the end of it: what follows can't be read.
+pub struct Items<'a> {
+    lines: Lines<Box<dyn BufRead + Send + 'a>>,
+    csv: Option<Csv>,
+    schema: KeySchema,
+    ended: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Csv {
+    delimiter: u8,
+    /// None until the first record is read.
+    header: Option<Arc<Vec<String>>>,
+}
+
+impl std::fmt::Debug for Items<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Items").field("csv", &self.csv).field("line", &self.lines.number).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Items<'a> {
+    pub fn new(
+        reader: impl Read + Send + 'a,
+        compression: Compression,
+        format: Format,
+        schema: KeySchema,
+    ) -> io::Result<Self> {
+        let reader: Box<dyn BufRead + Send + 'a> = match compression {
+            Compression::None => Box::new(BufReader::with_capacity(BUFFER_BYTES, reader)),
+            Compression::Gzip => {
+                Box::new(BufReader::with_capacity(BUFFER_BYTES, flate2::read::MultiGzDecoder::new(reader)))
+            }
+            Compression::Zstd => {
+                Box::new(BufReader::with_capacity(BUFFER_BYTES, zstd::stream::read::Decoder::new(reader)?))
+            }
+        };
+        let csv = match format {
+            Format::DynamoDbJson => None,
+            Format::Csv { delimiter, header } => {
+                header.as_deref().map_or(Ok(()), csv::check_header).map_err(invalid)?;
+                Some(Csv { delimiter, header: header.map(Arc::new) })
+            }
+        };
+        Ok(Self { lines: Lines::new(reader), csv, schema, ended: false })
+    }
+
+    /// Read so far, uncompressed.
+    pub fn bytes(&self) -> u64 {
+        self.lines.bytes
+    }
+
+    fn read(&mut self) -> io::Result<Option<Entry>> {
+        match self.csv.clone() {
+            None => self.read_json(),
+            Some(Csv { delimiter, header: Some(header) }) => self.read_csv(delimiter, &header),
+            Some(Csv { delimiter, header: None }) => {
+                let Some(header) = self.read_header(delimiter)?.map(Arc::new) else { return Ok(None) };
+                self.csv = Some(Csv { delimiter, header: Some(header.clone()) });
+                self.read_csv(delimiter, &header)
+            }
+        }
+    }
+
+    fn read_json(&mut self) -> io::Result<Option<Entry>> {
+        while let Some(line) = self.lines.read()? {
+            let text = self.text();
+            let item = match line {
+                Line::TooLong => Err(TOO_LONG.to_owned()),
+                Line::Whole { .. } if text.trim_ascii().is_empty() => continue,
+                Line::Whole { .. } => dynamodb_json::read(text),
+            };
+            return Ok(Some(entry(self.lines.number, item, &self.schema, text)));
+        }
+        Ok(None)
+    }
+
+    fn read_csv(&mut self, delimiter: u8, header: &[String]) -> io::Result<Option<Entry>> {
+        let Some(record) = self.read_record(delimiter)? else { return Ok(None) };
+        let item = record.values.and_then(|values| csv::item(values, header, &self.schema));
+        Ok(Some(entry(record.line, item, &self.schema, &record.shown)))
+    }
+
+    fn read_header(&mut self, delimiter: u8) -> io::Result<Option<Vec<String>>> {
+        let Some(record) = self.read_record(delimiter)? else { return Ok(None) };
+        let values = record.values.map_err(|problem| invalid(format!("its header cannot be read: {problem}")))?;
+        csv::header(values).map(Some).map_err(invalid)
+    }
+
+    /// The next record of CSV; lines without anything are passed over.
+    fn read_record(&mut self, delimiter: u8) -> io::Result<Option<CsvRecord>> {
+        let mut record = csv::Record::new(delimiter);
+        let mut begun: Option<(u64, Vec<u8>)> = None;
+        loop {
+            let line = self.lines.read()?;
+            let values = match (line, begun.is_some()) {
+                (None, false) => return Ok(None),
+                (None, true) => Err("A quoted value that begins here is not closed".to_owned()),
+                (Some(Line::TooLong), _) => Err(TOO_LONG.to_owned()),
+                (Some(Line::Whole { .. }), false) if self.text().is_empty() => continue,
+                (Some(Line::Whole { carriage_return }), _) => match record.read(self.text(), carriage_return) {
+                    csv::Progress::Complete => Ok(std::mem::take(&mut record.values)),
+                    csv::Progress::Invalid(problem) => Err(problem.to_owned()),
+                    csv::Progress::Open => {
+                        begun.get_or_insert_with(|| (self.lines.number, beginning(self.text()).to_vec()));
+                        continue;
+                    }
+                },
+            };
+            let (line, shown) = begun.unwrap_or_else(|| (self.lines.number, beginning(self.text()).to_vec()));
+            return Ok(Some(CsvRecord { line, shown, values }));
+        }
+    }
+
+    /// The last line; a byte order mark is none of its text.
+    fn text(&self) -> &[u8] {
+        let text = &self.lines.text;
+        if self.lines.number == 1 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text) } else { text }
+    }
+}
+
+struct CsvRecord {
+    line: u64,
+    /// The beginning of its first line.
+    shown: Vec<u8>,
+    values: Result<Vec<Vec<u8>>, String>,
+}
+
+impl Iterator for Items<'_> {
+    type Item = io::Result<Entry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.read().transpose();
+        self.ended = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+fn entry(line: u64, item: Result<Item, String>, schema: &KeySchema, text: &[u8]) -> Entry {
+    let item = item
+        .and_then(|item| checked(&item, schema))
+        .map_err(|message| Rejected { message, text: String::from_utf8_lossy(beginning(text)).into_owned() });
+    Entry { line, item }
+}
+
+/// As PutItem would take it.
+fn checked(item: &Item, schema: &KeySchema) -> Result<(EncodedKey, EncodedItem), String> {
+    if item_size(item) > ITEM_BYTES_MAX {
+        return Err("Item size has exceeded the maximum allowed size".to_owned());
+    }
+    let key = EncodedKey::new(schema, item).map_err(|error| error.message)?;
+    Ok((key, EncodedItem::encode(item)))
+}
+
+fn beginning(text: &[u8]) -> &[u8] {
+    &text[..text.len().min(SHOWN_BYTES_MAX)]
+}
+
+fn invalid(problem: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem)
+}

@@ -1,0 +1,161 @@
+//! The files that an import reads: objects of a bucket, by the prefix of their keys.
+
+use crate::{ArchiveConfig, ArchiveError, Bucket, config};
+use bytes::Bytes;
+use object_store::{Error as StoreError, path::Path};
+use std::{
+    collections::VecDeque,
+    io::{self, Read},
+    ops::Range,
+};
+use tokio::{runtime::Handle, task::JoinHandle};
+
+/// Files of one import (DynamoDB's quota).
+const FILES_MAX: usize = 50_000;
+/// What is asked of the bucket at once; this and the next are held besides what is being read.
+const PART_BYTES: u64 = 4 << 20;
+const PARTS_AHEAD: usize = 2;
+
+/// A file that is to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    pub key: String,
+    /// As it lies there.
+    pub bytes: u64,
+}
+
+/// The files of an import.
+#[derive(Clone, Debug)]
+pub struct SourceFiles {
+    bucket: Bucket,
+    /// In ascending order of their keys.
+    pub files: Vec<SourceFile>,
+}
+
+/// Why the files of an import can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SourceProblem {
+    /// What `FailureCode` says.
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl SourceProblem {
+    fn new(code: &'static str, message: String) -> Self {
+        Self { code, message }
+    }
+
+    /// What the bucket of this name answered.
+    fn of_bucket(name: &str, error: &ArchiveError) -> Self {
+        let text = config::chain(error);
+        let code = match error {
+            ArchiveError::Store {
+                source: StoreError::Unauthenticated { .. } | StoreError::PermissionDenied { .. },
+                ..
+            } => "S3AccessDenied",
+            ArchiveError::NotFound { .. } => "S3NoSuchBucket",
+            _ if text.contains("NoSuchBucket") => "S3NoSuchBucket",
+            _ => "S3ReadError",
+        };
+        match code {
+            "S3NoSuchBucket" => Self::no_such_bucket(name),
+            _ => Self::new(code, format!("The bucket {name} cannot be read: {text}")),
+        }
+    }
+
+    fn no_such_bucket(name: &str) -> Self {
+        Self::new("S3NoSuchBucket", format!("The specified bucket does not exist: {name}"))
+    }
+}
+
+impl SourceFiles {
+    /// Finds the files whose keys begin with `prefix` in the bucket of this name, which is reached as the archive is.
+    /// Those without any bytes are left out.
+    pub async fn find(archive: &ArchiveConfig, name: &str, prefix: &str) -> Result<Self, SourceProblem> {
+        let config = archive.for_bucket(name);
+        if let Some(folder) = config.url.strip_prefix("file://")
+            // Connecting would make it.
+            && !tokio::fs::metadata(folder).await.is_ok_and(|metadata| metadata.is_dir())
+        {
+            return Err(SourceProblem::no_such_bucket(name));
+        }
+        let bucket = Bucket::connect(&config).map_err(|error| SourceProblem::of_bucket(name, &error))?;
+        let listed = list(&bucket, prefix).await;
+        let Some(files) = listed.map_err(|error| SourceProblem::of_bucket(name, &error))? else {
+            let message = format!("The bucket {name} has more than {FILES_MAX} objects with the prefix '{prefix}'");
+            return Err(SourceProblem::new("S3TooManyObjects", message));
+        };
+        if files.is_empty() {
+            let message = format!("The bucket {name} has no objects with the prefix '{prefix}', or only empty ones");
+            return Err(SourceProblem::new("S3NoSuchKey", message));
+        }
+        Ok(Self { bucket, files })
+    }
+
+    /// Reads a file, for a blocking thread of this runtime.
+    pub fn open(&self, file: &SourceFile, runtime: Handle) -> impl Read + Send + use<> {
+        Parts {
+            bucket: self.bucket.clone(),
+            path: Path::from(file.key.as_str()),
+            runtime,
+            bytes: file.bytes,
+            asked: 0,
+            coming: VecDeque::new(),
+            current: Bytes::new(),
+        }
+    }
+}
+
+/// None where there are too many.
+async fn list(bucket: &Bucket, prefix: &str) -> Result<Option<Vec<SourceFile>>, ArchiveError> {
+    // Keys that a store in folders can't have are listed without a slash before them.
+    let prefix = prefix.trim_start_matches('/');
+    let folder = Path::from(prefix.rsplit_once('/').map_or("", |(folder, _)| folder));
+    let wanted = |object: &object_store::ObjectMeta| object.size > 0 && object.location.as_ref().starts_with(prefix);
+    let found = bucket.list_up_to(FILES_MAX, &folder, wanted).await?;
+    let file = |object: object_store::ObjectMeta| SourceFile { key: object.location.into(), bytes: object.size };
+    Ok(found.map(|objects| objects.into_iter().map(file).collect()))
+}
+
+/// A file in parts, the next of which are on their way while one is read.
+struct Parts {
+    bucket: Bucket,
+    path: Path,
+    runtime: Handle,
+    bytes: u64,
+    asked: u64,
+    coming: VecDeque<JoinHandle<Result<Bytes, ArchiveError>>>,
+    current: Bytes,
+}
+
+impl Parts {
+    fn ask(&mut self) {
+        while self.asked < self.bytes && self.coming.len() < PARTS_AHEAD {
+            let range: Range<u64> = self.asked..self.bytes.min(self.asked + PART_BYTES);
+            self.asked = range.end;
+            let (bucket, path) = (self.bucket.clone(), self.path.clone());
+            self.coming.push_back(self.runtime.spawn(async move { bucket.get_range(&path, range).await }));
+        }
+    }
+}
+
+impl Read for Parts {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            self.ask();
+            let Some(part) = self.coming.pop_front() else { return Ok(0) };
+            let part = self.runtime.block_on(part).map_err(io::Error::other)?;
+            self.current = part.map_err(|error| io::Error::other(config::chain(&error)))?;
+        }
+        let part = self.current.split_to(out.len().min(self.current.len()));
+        out[..part.len()].copy_from_slice(&part);
+        Ok(part.len())
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        self.coming.iter().for_each(JoinHandle::abort);
+    }
+}

@@ -1,0 +1,228 @@
+use super::*;
+use cairn_model::{
+    AttributeValue, Item, KeySchema,
+    number::Number,
+    table::{KeyAttribute, ScalarType},
+};
+use proptest::{collection::vec, prelude::*, sample::select};
+use std::io::Write;
+
+fn schema(keys: &[(&str, ScalarType)]) -> KeySchema {
+    let mut keys =
+        keys.iter().map(|(name, scalar_type)| KeyAttribute { name: (*name).into(), scalar_type: *scalar_type });
+    KeySchema { partition: keys.next().unwrap(), sort: keys.next() }
+}
+
+fn by_id() -> KeySchema {
+    schema(&[("Id", ScalarType::S)])
+}
+
+fn csv() -> Format {
+    Format::Csv { delimiter: b',', header: None }
+}
+
+type Read = Vec<(u64, Result<Item, String>)>;
+
+fn read_all(file: &[u8], compression: Compression, format: Format, schema: KeySchema) -> Result<Read, String> {
+    let items = Items::new(file, compression, format, schema).map_err(|error| error.to_string())?;
+    let entry = |entry: Entry| {
+        (entry.line, entry.item.map(|(_, item)| item.decode().unwrap()).map_err(|rejected| rejected.message))
+    };
+    items.map(|read| read.map(entry).map_err(|error| error.to_string())).collect()
+}
+
+fn plain(file: &str, format: Format) -> Read {
+    read_all(file.as_bytes(), Compression::None, format, by_id()).unwrap()
+}
+
+fn item(attributes: &[(&str, &str)]) -> Item {
+    attributes.iter().map(|(name, text)| ((*name).to_owned(), AttributeValue::S((*text).to_owned()))).collect()
+}
+
+fn problem(read: &Read, at: usize) -> &str {
+    read[at].1.as_ref().unwrap_err()
+}
+
+#[test]
+fn dynamodb_json_is_an_item_a_line() {
+    let file =
+        "{\"Item\":{\"Id\":{\"S\":\"a\"},\"V\":{\"NS\":[\"1\",\"2.50\"]}}}\r\n\n  \n{\"Item\":{\"Id\":{\"S\":\"b\"}}}";
+    let read = plain(file, Format::DynamoDbJson);
+    assert_eq!(read.len(), 2);
+    assert_eq!((read[0].0, read[1].0), (1, 4));
+    let set = AttributeValue::Ns(vec![Number::from(1u64), Number::parse("2.5").unwrap()]);
+    assert_eq!(read[0].1.as_ref().unwrap()["V"], set);
+    assert_eq!(read[1].1, Ok(item(&[("Id", "b")])));
+}
+
+#[test]
+fn a_line_that_is_no_item_says_why_and_the_next_is_read() {
+    let lines = [
+        "{\"Item\":{\"Id\":{\"S\":\"a\"}",
+        "{\"Keys\":{\"Id\":{\"S\":\"a\"}}}",
+        "{\"Item\":{\"Id\":{\"N\":\"1\"}}}",
+        "{\"Item\":{\"V\":{\"S\":\"a\"}}}",
+        "{\"Item\":{\"Id\":{\"S\":\"a\"},\"V\":{\"N\":\"x\"}}}",
+        "\u{0}",
+        "{\"Item\":{\"Id\":{\"S\":\"good\"}}}",
+    ];
+    let read = plain(&lines.join("\n"), Format::DynamoDbJson);
+    assert!(problem(&read, 0).starts_with("The line cannot be read: EOF"), "{read:?}");
+    assert_eq!(problem(&read, 1), "The line has no Item");
+    assert!(problem(&read, 2).contains("Type mismatch for key Id expected: S actual: N"), "{read:?}");
+    assert!(problem(&read, 3).contains("Missing the key Id"), "{read:?}");
+    assert!(problem(&read, 4).contains("cannot be converted to a numeric value: x"), "{read:?}");
+    assert!(problem(&read, 5).starts_with("The line cannot be read"), "{read:?}");
+    assert_eq!(read[6], (7, Ok(item(&[("Id", "good")]))));
+}
+
+#[test]
+fn an_item_that_is_too_large_is_rejected_and_only_its_beginning_is_told() {
+    let file = format!("{{\"Item\":{{\"Id\":{{\"S\":\"a\"}},\"V\":{{\"S\":\"{}\"}}}}}}", "v".repeat(400 << 10));
+    let mut items = Items::new(file.as_bytes(), Compression::None, Format::DynamoDbJson, by_id()).unwrap();
+    let rejected = items.next().unwrap().unwrap().item.unwrap_err();
+    assert_eq!(rejected.message, "Item size has exceeded the maximum allowed size");
+    assert_eq!(rejected.text.len(), 1_024);
+    assert_eq!(items.bytes(), file.len() as u64);
+}
+
+#[test]
+fn a_line_without_an_end_takes_no_more_memory_than_a_record_may() {
+    let header = Some(vec!["Id".to_owned()]);
+    for (format, next) in
+        [(Format::DynamoDbJson, "{\"Item\":{\"Id\":{\"S\":\"b\"}}}"), (Format::Csv { delimiter: b',', header }, "b")]
+    {
+        let file = ["x".repeat(RECORD_BYTES_MAX + 1).as_bytes(), b"\n", next.as_bytes()].concat();
+        let read = read_all(&file, Compression::None, format, by_id()).unwrap();
+        assert_eq!(problem(&read, 0), "The record is too long");
+        assert_eq!((read.len(), read[1].0, read[1].1.is_ok()), (2, 2, true));
+    }
+}
+
+#[test]
+fn csv_keys_are_of_their_types_and_all_else_are_strings() {
+    let schema = schema(&[("Id", ScalarType::N), ("At", ScalarType::B)]);
+    let file = "\u{feff}V,Id,At\n5,-1.50,AQI=\n,x,AQI=\n5,1,???\n";
+    let read = read_all(file.as_bytes(), Compression::None, csv(), schema).unwrap();
+    let first = read[0].1.as_ref().unwrap();
+    assert_eq!(first["V"], AttributeValue::S("5".into()));
+    assert_eq!(first["Id"], AttributeValue::N(Number::parse("-1.5").unwrap()));
+    assert_eq!(first["At"], AttributeValue::B(vec![1, 2].into()));
+    assert!(problem(&read, 1).contains("numeric value: x"));
+    assert_eq!(problem(&read, 2), "The value of At is not Base64");
+}
+
+#[test]
+fn quoted_values_hold_delimiters_quotes_and_lines() {
+    let file = "Id,V\r\na,\"x,\"\"y\"\"\r\nz\"\r\n\r\nb,\n\"c\",\" \"\n";
+    let read = plain(file, csv());
+    assert_eq!(read[0], (2, Ok(item(&[("Id", "a"), ("V", "x,\"y\"\r\nz")]))));
+    assert_eq!(read[1], (5, Ok(item(&[("Id", "b"), ("V", "")]))));
+    assert_eq!(read[2], (6, Ok(item(&[("Id", "c"), ("V", " ")]))));
+}
+
+#[test]
+fn a_record_that_does_not_fit_says_why_and_the_next_is_read() {
+    let file = "Id,V\na\na,b,c\n\"a\"x,b\na,b\"c\n,b\nd,e\nf,\"g\nh,i\n";
+    let read = plain(file, csv());
+    assert_eq!(problem(&read, 0), "The record has 1 columns, but the header has 2");
+    assert_eq!(problem(&read, 1), "The record has 3 columns, but the header has 2");
+    assert!(problem(&read, 2).contains("between a closing quote and the delimiter"));
+    assert!(problem(&read, 3).contains("a quote in a value without quotes"));
+    assert!(problem(&read, 4).contains("empty string value"), "{read:?}");
+    assert_eq!(read[5], (7, Ok(item(&[("Id", "d"), ("V", "e")]))));
+    assert_eq!((read[6].0, problem(&read, 6)), (8, "A quoted value that begins here is not closed"));
+    assert_eq!(read.len(), 7);
+}
+
+#[test]
+fn a_header_that_was_given_makes_the_first_line_an_item() {
+    let format = Format::Csv { delimiter: b'\t', header: Some(vec!["Id".into(), "V".into()]) };
+    assert_eq!(plain("a\tb,c", format), [(1, Ok(item(&[("Id", "a"), ("V", "b,c")])))]);
+}
+
+#[test]
+fn a_header_that_cannot_be_one_makes_the_file_unreadable() {
+    let read = |file: &[u8]| read_all(file, Compression::None, csv(), by_id()).unwrap_err();
+    assert_eq!(read(b"Id,Id\na,b\n"), "its header has the column \"Id\" twice");
+    assert_eq!(read(b"Id,\na,b\n"), "a column of its header has no name");
+    assert_eq!(read(b"Id,\xff\na,b\n"), "its header is not UTF-8");
+    assert!(read(b"Id,\"V\n").contains("not closed"));
+    assert_eq!(plain("", csv()), []);
+    assert_eq!(plain("Id,V\n", csv()), []);
+}
+
+fn packed(file: &[u8], compression: Compression) -> Vec<u8> {
+    match compression {
+        Compression::None => file.to_vec(),
+        Compression::Gzip => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(file).unwrap();
+            encoder.finish().unwrap()
+        }
+        Compression::Zstd => zstd::stream::encode_all(file, 1).unwrap(),
+    }
+}
+
+#[test]
+fn compressed_files_are_read_with_all_their_members_and_not_when_they_end_early() {
+    let line = |id: &str| format!("{{\"Item\":{{\"Id\":{{\"S\":\"{id}\"}}}}}}\n");
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        let mut file = packed(line("a").as_bytes(), compression);
+        file.extend(packed(line("b").as_bytes(), compression));
+        let read = |file: &[u8]| read_all(file, compression, Format::DynamoDbJson, by_id());
+        let items = read(&file).unwrap();
+        assert_eq!(items, [(1, Ok(item(&[("Id", "a")]))), (2, Ok(item(&[("Id", "b")])))]);
+        assert!(read(&file[..file.len() - 5]).is_err(), "{compression:?}");
+        assert!(read(line("a").as_bytes()).is_err(), "{compression:?}");
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn no_bytes_panic_and_no_line_is_lost(
+        pieces in vec(
+            prop_oneof![
+                select(vec![
+                    "Id", ",", "\"", "\n", "\r\n", "a", "{\"Item\":", "{\"Id\":{\"S\":\"a\"}}", "}", "\u{feff}", "[", "null",
+                ]).prop_map(|text| text.as_bytes().to_vec()),
+                vec(any::<u8>(), 0..4),
+            ],
+            0..40,
+        ),
+        compression in select(vec![Compression::None, Compression::Gzip, Compression::Zstd]),
+        pack in any::<bool>(),
+        format in select(vec![
+            Format::DynamoDbJson, csv(), Format::Csv { delimiter: b'|', header: Some(vec!["Id".into(), "V".into()]) },
+        ]),
+    ) {
+        let text = pieces.concat();
+        let file = if pack { packed(&text, compression) } else { text.clone() };
+        let read = read_all(&file, compression, format.clone(), by_id());
+        if pack && format == Format::DynamoDbJson {
+            let lines = text.split(|byte| *byte == b'\n').enumerate();
+            let full = lines.filter(|(number, line)| {
+                let line = if *number == 0 { line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line) } else { line };
+                !line.trim_ascii().is_empty()
+            });
+            prop_assert_eq!(read.unwrap().len(), full.count());
+        }
+    }
+
+    #[test]
+    fn what_is_written_as_csv_is_read_as_it_was(rows in vec(("\\PC{1,8}", "[a\",\\n\\r ]{0,8}"), 1..8)) {
+        let mut file = "Id,V\n".to_owned();
+        for (id, value) in &rows {
+            file += &format!("{},{}\n", quoted(id), quoted(value));
+        }
+        let items: Vec<_> = plain(&file, csv()).into_iter().map(|(_, item)| item.unwrap()).collect();
+        let expected: Vec<_> = rows.iter().map(|(id, value)| item(&[("Id", id), ("V", value)])).collect();
+        prop_assert_eq!(items, expected);
+    }
+}
