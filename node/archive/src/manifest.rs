@@ -162,9 +162,17 @@ impl Manifest {
         window::merge(self.snapshots.iter().map(window).collect())
     }
 
-    /// The newest snapshot from which the partition can be restored as of `at`, and the segments to read after it.
-    pub(crate) fn replay(&self, at: Timestamp, claims: &[Claim]) -> Option<(&SnapshotRecord, &[SegmentRecord])> {
-        let usable = |snapshot: &&SnapshotRecord| snapshot.entry_time <= at && at <= self.complete_to(snapshot, claims);
+    /// The newest snapshot not after `from` from which the partition can be restored as of `at`, and the segments to read
+    /// after it.
+    pub(crate) fn replay(
+        &self,
+        from: Timestamp,
+        at: Timestamp,
+        claims: &[Claim],
+    ) -> Option<(&SnapshotRecord, &[SegmentRecord])> {
+        let usable = |snapshot: &&SnapshotRecord| {
+            snapshot.entry_time <= from.min(at) && at <= self.complete_to(snapshot, claims)
+        };
         let snapshot = self.snapshots.iter().rev().find(usable)?;
         let run = &self.segments[self.run_after(snapshot.index)];
         // A segment with a later entry proves that nothing is missing before that one.

@@ -72,6 +72,17 @@ pub async fn plan(
     at: Timestamp,
     except: &[String],
 ) -> Result<RestorePlan, ArchiveError> {
+    plan_from(bucket, path, at, at, except).await
+}
+
+/// As [`plan`], but so that every entry after `from` is read from the log, and is seen.
+pub async fn plan_from(
+    bucket: &Bucket,
+    path: &TablePath,
+    from: Timestamp,
+    at: Timestamp,
+    except: &[String],
+) -> Result<RestorePlan, ArchiveError> {
     let table = table::get(bucket, path).await?;
     let histories = history::load(bucket, path, except).await?;
     let windows = history::windows(&histories, floor(&table));
@@ -86,7 +97,7 @@ pub async fn plan(
         };
         return Err(ArchiveError::NotRestorable { at, reason, nearest: window::nearest(&windows, at), windows });
     };
-    RestorePlan::at(bucket, table.definition, at, chosen)
+    RestorePlan::at(bucket, table.definition, from, at, chosen)
 }
 
 /// How a table is restored from a backup.

@@ -53,11 +53,17 @@ impl RestorePlan {
     pub(super) fn at(
         bucket: &Bucket,
         definition: TableDefinition,
+        from: Timestamp,
         at: Timestamp,
         histories: Vec<&History>,
     ) -> Result<Self, ArchiveError> {
+        let count = histories.len();
         let partitions: Vec<PartitionPlan> =
-            histories.into_iter().filter_map(|history| PartitionPlan::at(bucket, at, history)).collect();
+            histories.into_iter().filter_map(|history| PartitionPlan::at(bucket, from, at, history)).collect();
+        if partitions.len() < count {
+            let reason = format!("the log since {} ms is not whole", from.millis());
+            return Err(ArchiveError::NotRestorable { at, reason, windows: Vec::new(), nearest: None });
+        }
         Ok(Self::new(definition, Some(at), partitions))
     }
 
@@ -87,9 +93,9 @@ impl RestorePlan {
 }
 
 impl PartitionPlan {
-    fn at(bucket: &Bucket, at: Timestamp, history: &History) -> Option<Self> {
+    fn at(bucket: &Bucket, from: Timestamp, at: Timestamp, history: &History) -> Option<Self> {
         let manifest = &history.state.manifest;
-        let (snapshot, segments) = manifest.replay(at, &history.state.claims)?;
+        let (snapshot, segments) = manifest.replay(from, at, &history.state.claims)?;
         Some(Self {
             partition_id: manifest.partition_id,
             range: manifest.range.clone(),

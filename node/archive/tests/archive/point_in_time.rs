@@ -74,6 +74,32 @@ async fn a_table_comes_back_from_a_folder_through_many_snapshots_and_manifests()
 }
 
 #[tokio::test]
+async fn all_that_was_written_since_a_time_can_be_read_from_the_log() {
+    let (_, bucket) = memory();
+    let options = ShipperOptions { snapshot_ratio: 0.0, snapshot_log_bytes_min: 100, manifest_segments: 1, ..often() };
+    let model = a_table_with_a_history(&bucket, options.clone()).await;
+    let latest = || async { restore::recoverable(&bucket, &table()).await.unwrap().windows[0].latest };
+    let entries_of = |plan| async { run(plan).await.unwrap().entries };
+    // Snapshots are taken beside the shipping.
+    let shipper = shipper(&bucket, &model, "node-a", options);
+    let mut nearest = u64::MAX;
+    while nearest > 10 {
+        shipper.run(tokio::time::sleep(Duration::from_millis(20))).await;
+        nearest = entries_of(restore::plan(&bucket, &table(), latest().await, &[]).await.unwrap()).await;
+    }
+    let latest = latest().await;
+    let earliest = restore::recoverable(&bucket, &table()).await.unwrap().windows[0].earliest;
+    let times = model.times();
+    for from in times.iter().filter(|time| **time >= earliest) {
+        let plan = restore::plan_from(&bucket, &table(), *from, latest, &[]).await.unwrap();
+        let restored = run(plan).await.unwrap();
+        assert_eq!(restored.state, model.state_at(latest), "{from:?}");
+        let since = times.iter().filter(|time| *time > from).count() as u64;
+        assert!(restored.entries >= since, "{from:?}: {} entries of {since}", restored.entries);
+    }
+}
+
+#[tokio::test]
 async fn large_entries_are_shipped_in_several_segments_at_once() {
     let (store, bucket) = memory();
     let model = Model::new();
