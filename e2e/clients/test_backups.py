@@ -200,6 +200,21 @@ class InS3(Archived):
         for n, (moment, expected) in enumerate(random.sample(record, 5)):
             self.assertEqual(self.restore("users", f"restored-{n}", RestoreDateTime=moment), expected, moment)
 
+    def test_a_table_that_is_deleted_stays_until_the_archive_has_its_last_backup(self):
+        self.recoverable("users")
+        self.restorable("users", now())
+        self.s3.kill()
+        self.put("users", "a", 1)
+        self.client.delete_table(TableName="users")
+        time.sleep(2)
+        self.assertEqual(self.client.describe_table(TableName="users")["Table"]["TableStatus"], "DELETING")
+        self.s3.start()
+        self.client.get_waiter("table_not_exists").wait(TableName="users", WaiterConfig={"Delay": 1})
+        backup = self.client.list_backups(BackupType="SYSTEM")["BackupSummaries"][0]
+        self.client.restore_table_from_backup(TargetTableName="again", BackupArn=backup["BackupArn"])
+        self.client.get_waiter("table_exists").wait(TableName="again", WaiterConfig={"Delay": 1})
+        self.assertEqual(self.items("again"), {"a": 1})
+
     def test_boto3_reads_what_lies_in_the_bucket(self):
         self.recoverable("users")
         self.restorable("users", now())

@@ -69,6 +69,17 @@ async fn active(caller: &Caller, table: &str) -> Value {
     panic!("{table} did not become ACTIVE");
 }
 
+/// Waits until there is no table.
+async fn gone(caller: &Caller) {
+    for _ in 0..200 {
+        if caller.ok("ListTables", json!({})).await["TableNames"] == json!([]) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("the table is there still");
+}
+
 async fn recovery(caller: &Caller, table: &str, on: bool) {
     let specification = json!({"PointInTimeRecoveryEnabled": on});
     let body = json!({"TableName": table, "PointInTimeRecoverySpecification": specification});
@@ -181,12 +192,7 @@ async fn a_table_comes_back_though_it_was_deleted_and_its_folder_is_gone() {
     put(&caller, "users", "ada", "1").await;
     restorable(&caller, "users", now_ms()).await;
     caller.ok("DeleteTable", json!({"TableName": "users"})).await;
-    for _ in 0..200 {
-        if caller.ok("ListTables", json!({})).await["TableNames"] == json!([]) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
+    gone(&caller).await;
     drop(dev);
 
     let (_dev, caller) = folders.start("second");
@@ -199,6 +205,27 @@ async fn a_table_comes_back_though_it_was_deleted_and_its_folder_is_gone() {
     caller.ok("RestoreTableFromBackup", json!({"BackupArn": arn, "TargetTableName": "again"})).await;
     active(&caller, "again").await;
     assert_eq!(items(&caller, "again").await, items(&caller, "users").await);
+}
+
+#[tokio::test]
+async fn a_table_made_again_is_not_deleted_by_whoever_deleted_the_one_before() {
+    let folders = Folders::new();
+    let (_dev, caller) = folders.start("data");
+    for round in 0..3 {
+        caller.create_table("users").await;
+        recovery(&caller, "users", true).await;
+        let delete = || caller.call("DeleteTable", json!({"TableName": "users"}));
+        let deleted = futures::future::join_all((0..8).map(|_| delete())).await;
+        // One that is being deleted already is no error, as in DynamoDB.
+        assert!(deleted.iter().all(|answer| answer.as_ref().unwrap().0 == 200), "{deleted:?}");
+        gone(&caller).await;
+        let backups = caller.ok("ListBackups", json!({"BackupType": "SYSTEM"})).await;
+        assert_eq!(backups["BackupSummaries"].as_array().unwrap().len(), round + 1);
+    }
+    caller.create_table("users").await;
+    put(&caller, "users", "ada", "1").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(items(&caller, "users").await.len(), 1);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use cairn_api::{
     errors,
 };
 use cairn_archive::{
-    ArchiveError, Bucket, Shipper, TablePath,
+    ArchiveError, Bucket, Recovery, Shipper, TablePath,
     backup::{self, BackupRecord, NewBackup},
     restore::{self, RestorePlan, TableRef},
     table,
@@ -40,8 +40,8 @@ use std::{
 pub(super) const CLUSTER: &str = "dev";
 /// For how long a call waits for what it began: small backups are AVAILABLE when it returns.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a deleted table waits for its last backup.
-const SYSTEM_BACKUP_DEADLINE: Duration = Duration::from_secs(60);
+/// The longest wait between two attempts to make a deleted table's last backup.
+const SYSTEM_BACKUP_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Damaged objects that a restore looks for a way around.
 const DAMAGED_OBJECTS_MAX: usize = 4;
 const SYSTEM_BACKUP_DAYS: u64 = 35;
@@ -86,7 +86,7 @@ impl LocalBackups {
     fn new_backup(&self, table: &TableView, name: String, backup_type: backup::BackupType) -> NewBackup {
         let now_ms = environment::wall_ms();
         let is_system = backup_type == backup::BackupType::System;
-        let backup_id = backup_id(now_ms, if is_system { 0 } else { uuid::Uuid::new_v4().as_fields().0 });
+        let backup_id = backup_id(now_ms, uuid::Uuid::new_v4().as_fields().0);
         let table_arn = TableArn { region: &self.region, account: ACCOUNT, table_name: &table.definition.table_name };
         let arn = BackupArn { table: table_arn, backup_id: &backup_id }.to_string();
         NewBackup {
@@ -109,25 +109,33 @@ impl LocalBackups {
         backup::create(&self.bucket, CLUSTER, ACCOUNT, new, vec![snapshot]).await
     }
 
-    /// The backup that a table with recovery on leaves when it is deleted.
-    pub(super) async fn leave_system_backup(&self, table: &TableView, partition: PartitionId) {
-        if table.definition.continuous_backups.is_none() {
-            return;
+    /// Makes the backup that a table with recovery on leaves when it is deleted; the table stays until that is there.
+    async fn leave_system_backup(&self, table: &TableView, partition: PartitionId) {
+        let name = &table.definition.table_name;
+        let mut pause = Duration::from_secs(1);
+        loop {
+            let backup_name = format!("{name}$DeletedTableBackup");
+            let new = self.new_backup(table, backup_name, backup::BackupType::System);
+            match self.upload(partition, new).await {
+                Ok(_) => return,
+                Err(error) => tracing::warn!(
+                    table = name,
+                    error = &error as &dyn std::error::Error,
+                    "a table that is being deleted waits until the archive has its last backup; without one it goes when its \
+                     point-in-time recovery is turned off before"
+                ),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(SYSTEM_BACKUP_PAUSE_MAX);
         }
-        let name = format!("{}$DeletedTableBackup", table.definition.table_name);
-        let new = self.new_backup(table, name, backup::BackupType::System);
-        let upload = async {
-            let deleted_at_ms = new.creation_time_ms;
-            self.upload(partition, new).await?;
-            table::mark_deleted(&self.bucket, &self.path(table.definition.table_id), deleted_at_ms).await
-        };
-        let left = match tokio::time::timeout(SYSTEM_BACKUP_DEADLINE, upload).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("it took more than {SYSTEM_BACKUP_DEADLINE:?}"),
-        };
-        let table = &table.definition.table_name;
-        tracing::warn!(table, error = left, "a deleted table leaves no backup, only what was archived of it before");
+    }
+
+    /// Notes in the archive that a table is gone, so that what is there of it goes too in time.
+    async fn mark_deleted(&self, table_id: TableId) {
+        let marked = table::mark_deleted(&self.bucket, &self.path(table_id), environment::wall_ms()).await;
+        if let Err(error) = marked {
+            tracing::warn!(table = %table_id, error = &error as &dyn std::error::Error, "the archive of a deleted table does not know that it is, and is kept");
+        }
     }
 
     async fn plan(&self, origin: &Origin, except: &[String]) -> Result<RestorePlan, ArchiveError> {
@@ -148,7 +156,7 @@ impl LocalBackups {
         let reading = origin.backup().map(|id| Reading::begin(&self.restoring, id));
         let backups = self.clone();
         tokio::spawn(async move {
-            let table = definition.table_name.clone();
+            let (table, table_id) = (definition.table_name.clone(), definition.table_id);
             match backups.restore(&origin, plan, definition).await {
                 Ok(()) => tracing::info!(table, "restored a table"),
                 Err(error) => {
@@ -160,7 +168,7 @@ impl LocalBackups {
                 }
             }
             drop(reading);
-            backups.tables.end_passing(&table).await;
+            backups.tables.end_passing(table_id).await;
         });
         Ok(view)
     }
@@ -374,14 +382,7 @@ impl Backups for SharedBackups {
     }
 
     async fn restorable_window(&self, table: &TableView) -> Result<Option<RestorableWindow>, ServiceError> {
-        let Some(backups) = table.definition.continuous_backups else { return Ok(None) };
-        let Some(recovery) = self.0.shipper.status(table.definition.table_id) else { return Ok(None) };
-        let (Some(earliest_ms), Some(latest_ms)) = (recovery.earliest_ms(), recovery.latest_ms()) else {
-            return Ok(None);
-        };
-        let period_ms = u64::from(backups.recovery_period_days) * DAY_MS;
-        let earliest_ms = earliest_ms.max(backups.enabled_at_ms).max(environment::wall_ms().saturating_sub(period_ms));
-        Ok((earliest_ms <= latest_ms).then_some(RestorableWindow { earliest_ms, latest_ms }))
+        Ok(self.0.window(table).map(|(window, _)| window))
     }
 
     async fn restore_from_backup(
@@ -412,15 +413,15 @@ impl Backups for SharedBackups {
         time: RestoreTime,
         target: RestoreTarget,
     ) -> Result<Arc<TableView>, ServiceError> {
-        let (name, table_id, window) = match source {
+        let (name, table_id, window, latest) = match source {
             RestoreSource::Table(table) => {
                 let name = table.definition.table_name.clone();
-                let window = self.restorable_window(table).await?;
-                (name.clone(), table.definition.table_id, window.ok_or_else(|| errors::nothing_restorable_yet(&name))?)
+                let (window, latest) = self.0.window(table).ok_or_else(|| errors::nothing_restorable_yet(&name))?;
+                (name, table.definition.table_id, window, latest)
             }
             RestoreSource::Absent(name) => {
-                let (table_id, window) = self.0.deleted(name).await?;
-                (name.to_owned(), table_id, window)
+                let (table_id, window, latest) = self.0.deleted(name).await?;
+                (name.to_owned(), table_id, window, latest)
             }
         };
         let at_ms = match time {
@@ -430,7 +431,9 @@ impl Backups for SharedBackups {
             }
             RestoreTime::Millis(at_ms) => at_ms,
         };
-        let origin = Origin::Past(self.0.path(table_id), Timestamp::from_millis(at_ms));
+        // All of that millisecond, as far as it is known to be there.
+        let at = Timestamp(Timestamp::from_millis(at_ms).0 | 0xFFFF).min(latest);
+        let origin = Origin::Past(self.0.path(table_id), at);
         let plan = match self.0.plan(&origin, &[]).await {
             Ok(plan) => plan,
             Err(ArchiveError::NotRestorable { reason, .. }) => {
@@ -481,34 +484,52 @@ impl Catalog for SharedBackups {
             return self.0.tables.delete_table(account, name).await;
         };
         let partition = self.0.tables.partition_of(&table)?;
-        let table = self.0.tables.begin_delete(name).await?;
-        let (backups, account, name) = (self.0.clone(), account.to_owned(), name.to_owned());
-        let deleting = table.clone();
+        let (table, began) = self.0.tables.begin_delete(name).await?;
+        if !began {
+            return Ok(table);
+        }
+        let (backups, deleting) = (self.0.clone(), table.clone());
         tokio::spawn(async move {
+            let (name, table_id) = (&deleting.definition.table_name, deleting.definition.table_id);
             backups.leave_system_backup(&deleting, partition).await;
-            if let Err(error) = backups.tables.delete_table(&account, &name).await {
-                tracing::error!(table = name, %error, "failed to delete a table: it is there still");
+            match backups.tables.drop_table(table_id).await {
+                Ok(()) => backups.mark_deleted(table_id).await,
+                Err(error) => tracing::error!(table = name, %error, "failed to delete a table: it is there still"),
             }
-            backups.tables.end_passing(&name).await;
+            backups.tables.end_passing(table_id).await;
         });
         Ok(table)
     }
 }
 
 impl LocalBackups {
+    /// What can be restored of a table, and its latest time to the last digit.
+    fn window(&self, table: &TableView) -> Option<(RestorableWindow, Timestamp)> {
+        let backups = table.definition.continuous_backups?;
+        let (mut window, latest) = window_of(&self.shipper.status(table.definition.table_id)?)?;
+        let period_ms = u64::from(backups.recovery_period_days) * DAY_MS;
+        let earliest_ms = window.earliest_ms.max(backups.enabled_at_ms);
+        window.earliest_ms = earliest_ms.max(environment::wall_ms().saturating_sub(period_ms));
+        (window.earliest_ms <= window.latest_ms).then_some((window, latest))
+    }
+
     /// The newest table of a name that was deleted, and what can be restored of it.
-    async fn deleted(&self, name: &str) -> Result<(TableId, RestorableWindow), ServiceError> {
+    async fn deleted(&self, name: &str) -> Result<(TableId, RestorableWindow, Timestamp), ServiceError> {
         let found = restore::find_table(&self.bucket, CLUSTER, ACCOUNT, TableRef::Name(name)).await;
         let found = found.map_err(|error| failed("look for a deleted table", &error))?;
         let newest = found.into_iter().max_by_key(|table| table.definition.creation_time_ms);
         let table_id = newest.ok_or_else(|| errors::backed_up_table_not_found(name))?.definition.table_id;
         let recovery = restore::recoverable(&self.bucket, &self.path(table_id)).await;
         let recovery = recovery.map_err(|error| failed("look for what can be restored", &error))?;
-        match (recovery.earliest_ms(), recovery.latest_ms()) {
-            (Some(earliest_ms), Some(latest_ms)) => Ok((table_id, RestorableWindow { earliest_ms, latest_ms })),
-            _ => Err(errors::backed_up_table_not_found(name)),
-        }
+        let (window, latest) = window_of(&recovery).ok_or_else(|| errors::backed_up_table_not_found(name))?;
+        Ok((table_id, window, latest))
     }
+}
+
+fn window_of(recovery: &Recovery) -> Option<(RestorableWindow, Timestamp)> {
+    let latest = recovery.windows.last()?.latest;
+    let window = RestorableWindow { earliest_ms: recovery.earliest_ms()?, latest_ms: recovery.latest_ms()? };
+    Some((window, latest))
 }
 
 fn new_table_id() -> TableId {

@@ -16,7 +16,7 @@ use cairn_replication::{
     restore::Restored,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -42,8 +42,8 @@ pub(super) struct LocalTables {
     current: ArcSwap<Tables>,
     /// One change of the catalog at a time.
     changes: Mutex<()>,
-    /// Tables that go or come while requests go on, by name.
-    passing: parking_lot::Mutex<BTreeMap<String, Passing>>,
+    /// Tables that go or come while requests go on.
+    passing: parking_lot::Mutex<HashMap<TableId, Passing>>,
 }
 
 /// What a table is on its way to.
@@ -93,14 +93,18 @@ impl LocalTables {
             let view = self.view(replica.definition, replica.item_count, replica.size_bytes);
             tables.by_name.insert(view.definition.table_name.clone(), Arc::new(view));
         }
-        for (name, passing) in &*self.passing.lock() {
-            match (passing, tables.by_name.get_mut(name)) {
-                (Passing::In(definition), None) => {
+        for (table_id, passing) in &*self.passing.lock() {
+            match passing {
+                Passing::In(definition) => {
                     let view = TableView { status: TableStatus::Creating, ..self.view(definition.clone(), 0, 0) };
-                    tables.by_name.insert(name.clone(), Arc::new(view));
+                    tables.by_name.entry(definition.table_name.clone()).or_insert_with(|| Arc::new(view));
                 }
-                (Passing::Out, Some(view)) => Arc::make_mut(view).status = TableStatus::Deleting,
-                (Passing::In(_), Some(_)) | (Passing::Out, None) => {}
+                Passing::Out => {
+                    let view = tables.by_name.values_mut().find(|view| view.definition.table_id == *table_id);
+                    if let Some(view) = view {
+                        Arc::make_mut(view).status = TableStatus::Deleting;
+                    }
+                }
             }
         }
         self.current.store(Arc::new(tables));
@@ -124,25 +128,40 @@ impl LocalTables {
         if let Some(taken) = self.table(ACCOUNT, &name) {
             return Err(errors::restore_target_taken(&taken));
         }
-        self.passing.lock().insert(name.clone(), Passing::In(definition));
+        self.passing.lock().insert(definition.table_id, Passing::In(definition));
         self.refresh();
         self.existing(&name)
     }
 
-    /// The table is DELETING from now on.
-    pub(super) async fn begin_delete(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
+    /// The table is DELETING from now on; and whether it was not before.
+    pub(super) async fn begin_delete(&self, name: &str) -> Result<(Arc<TableView>, bool), ServiceError> {
         let _alone = self.changes.lock().await;
-        self.existing(name)?;
-        self.passing.lock().insert(name.to_owned(), Passing::Out);
+        let table_id = self.existing(name)?.definition.table_id;
+        let began = match self.passing.lock().entry(table_id) {
+            Entry::Vacant(entry) => {
+                entry.insert(Passing::Out);
+                true
+            }
+            Entry::Occupied(entry) if matches!(entry.get(), Passing::Out) => false,
+            Entry::Occupied(_) => return Err(errors::table_in_use(name)),
+        };
         self.refresh();
-        self.existing(name)
+        Ok((self.existing(name)?, began))
     }
 
     /// The table is there, or gone, as the node has it.
-    pub(super) async fn end_passing(&self, name: &str) {
+    pub(super) async fn end_passing(&self, table_id: TableId) {
         let _alone = self.changes.lock().await;
-        self.passing.lock().remove(name);
+        self.passing.lock().remove(&table_id);
         self.refresh();
+    }
+
+    /// Drops what the node has of a table, whatever there is under its name by now.
+    pub(super) async fn drop_table(&self, table_id: TableId) -> Result<(), ServiceError> {
+        match self.partition(table_id) {
+            Some((partition_id, _)) => self.order(Order::DropPartition { partition_id, table_id }).await,
+            None => Ok(()),
+        }
     }
 
     /// Makes restored data a table's.
@@ -268,9 +287,7 @@ impl Catalog for LocalTables {
     async fn delete_table(&self, _account: &str, name: &str) -> Result<Arc<TableView>, ServiceError> {
         let _alone = self.changes.lock().await;
         let table = self.existing(name)?;
-        let table_id = table.definition.table_id;
-        let (partition_id, _) = self.partition(table_id).ok_or_else(|| errors::table_not_found(name))?;
-        self.order(Order::DropPartition { partition_id, table_id }).await?;
+        self.drop_table(table.definition.table_id).await?;
         self.refresh();
         Ok(Arc::new(TableView { status: TableStatus::Deleting, ..(*table).clone() }))
     }
