@@ -19,7 +19,7 @@ use cairn_server::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use serde_json::json;
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command},
     sync::Arc,
     time::Duration,
@@ -27,7 +27,7 @@ use std::{
 use tempfile::TempDir;
 
 pub const ACCOUNT: &str = "game";
-const GROUP: &str = "default";
+pub const GROUP: &str = "default";
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// A group of three nodes, an operator's client and a router's.
@@ -191,7 +191,7 @@ pub fn group_name() -> GroupName {
     GroupName { account: ACCOUNT.to_owned(), group: GROUP.to_owned() }
 }
 
-fn definition(table_id: TableId) -> TableDefinition {
+pub fn definition(table_id: TableId) -> TableDefinition {
     TableDefinition {
         account: ACCOUNT.to_owned(),
         table_name: "counters".to_owned(),
@@ -211,17 +211,17 @@ fn definition(table_id: TableId) -> TableDefinition {
     }
 }
 
-fn client(tls_dir: &Path) -> Arc<NodeClient> {
+pub fn client(tls_dir: &Path) -> Arc<NodeClient> {
     NodeClient::new(Tls::from_dir(tls_dir).unwrap(), "east".to_owned())
 }
 
-fn issuer() -> CertifiedIssuer<'static, KeyPair> {
+pub fn issuer() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-fn write_certificate(dir: &PathBuf, issuer: &CertifiedIssuer<'_, KeyPair>, uri: &str) {
+pub fn write_certificate(dir: &Path, issuer: &CertifiedIssuer<'_, KeyPair>, uri: &str) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec![INTERNAL_NAME.to_owned()]).unwrap();
     params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));

@@ -1,0 +1,222 @@
+//! What a router does when a storage node's answer does not come, or says that nobody knows.
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use bytes::Bytes;
+use cairn_api::{Partitions, RoutingKey, TableView};
+use cairn_model::{
+    AttributeValue, ErrorKind, Item, ServiceError,
+    codec::EncodedItem,
+    descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
+    ids::{NodeId, PartitionId, ReplicaId, RequestId, TableId},
+    key::EncodedKey,
+    node::{NodeReport, ReplicaReport, ReplicaState},
+    table::TableStatus,
+};
+use cairn_replication::{
+    operation::{
+        PartitionError, PartitionOutcome, PartitionRequest, ReturnValues, WriteAction, WriteOutcome, WriteRequest,
+    },
+    wire::{self, PartitionAnswer},
+};
+use cairn_server::router::{fleet::Fleet, nodes::Nodes, partitions::RemotePartitions};
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, Response, body::Incoming, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use parking_lot::Mutex;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use serde_json::json;
+use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
+use support::group::{ACCOUNT, GROUP, client, definition, issuer, write_certificate};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+const TABLE: TableId = TableId([7; 16]);
+const REQUEST: RequestId = RequestId([42; 16]);
+
+/// What the node does with one call.
+#[derive(Clone)]
+enum Reaction {
+    /// It may have done it, and never says.
+    Silence,
+    Answers(PartitionAnswer),
+}
+
+/// A router with one storage node that is none: it reacts as it was told, and remembers what it was asked.
+struct Setting {
+    router: RemotePartitions,
+    asked: Arc<Mutex<Vec<RequestId>>>,
+    _folder: TempDir,
+}
+
+impl Setting {
+    /// The last reaction is that to all further calls.
+    async fn new(reactions: Vec<Reaction>) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let issuer = issuer();
+        write_certificate(&folder.path().join("storage"), &issuer, "cairn://east/game/default/storage");
+        write_certificate(&folder.path().join("router"), &issuer, "cairn://east/cairn-system/-/router");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let asked = Arc::default();
+        let node = Node { address: address.clone(), reactions: Arc::new(reactions), asked: Arc::clone(&asked) };
+        tokio::spawn(node.serve(listener, acceptor(&folder.path().join("storage"))));
+        let fleet = Arc::new(Fleet::default());
+        let groups = json!({"version": 1, "groups": [{"account": ACCOUNT, "group": GROUP, "nodes": [{"address": address, "zone": "z"}]}]});
+        fleet.update(br#"{"version": 1}"#, groups.to_string().as_bytes()).unwrap();
+        let client = client(&folder.path().join("router"));
+        let nodes = Nodes::new(client.clone(), fleet, folder.path());
+        tokio::spawn(nodes.clone().run());
+        Self { router: RemotePartitions::new(client, nodes, None), asked, _folder: folder }
+    }
+
+    async fn put(&self) -> Result<PartitionOutcome, ServiceError> {
+        let item = Item::from([("Id".to_owned(), AttributeValue::S("ada".to_owned()))]);
+        let table = TableView {
+            definition: definition(TABLE),
+            status: TableStatus::Active,
+            item_count: 0,
+            size_bytes: 0,
+            arn: String::new(),
+        };
+        let key = EncodedKey::new(&table.definition.key_schema, &item).unwrap();
+        let write = WriteRequest {
+            request_id: REQUEST,
+            key: key.clone(),
+            action: WriteAction::Put(EncodedItem::encode(&item)),
+            condition: None,
+            return_values: ReturnValues::None,
+            return_item_on_condition_failure: false,
+        };
+        self.router.request(&table, RoutingKey(&key.0), PartitionRequest::Write(write)).await
+    }
+}
+
+fn acceptor(folder: &Path) -> TlsAcceptor {
+    let certificates = CertificateDer::pem_file_iter(folder.join("tls.crt")).unwrap().map(|pem| pem.unwrap()).collect();
+    let key = PrivateKeyDer::from_pem_file(folder.join("tls.key")).unwrap();
+    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(certificates, key).unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+#[derive(Clone)]
+struct Node {
+    address: String,
+    reactions: Arc<Vec<Reaction>>,
+    asked: Arc<Mutex<Vec<RequestId>>>,
+}
+
+impl Node {
+    async fn serve(self, listener: TcpListener, acceptor: TlsAcceptor) {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (node, acceptor) = (self.clone(), acceptor.clone());
+            tokio::spawn(async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                let service = service_fn(move |request| {
+                    let node = node.clone();
+                    async move { Ok::<_, Infallible>(node.answer(request).await) }
+                });
+                let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        if request.uri().path() == "/v1/node" {
+            return Response::new(Full::from(serde_json::to_vec(&self.report()).unwrap()));
+        }
+        let call = wire::decode_call(request.into_body().collect().await.unwrap().to_bytes()).unwrap();
+        let PartitionRequest::Write(write) = call.request else { panic!("no write") };
+        let reaction = {
+            let mut asked = self.asked.lock();
+            asked.push(write.request_id);
+            self.reactions[(asked.len() - 1).min(self.reactions.len() - 1)].clone()
+        };
+        match reaction {
+            Reaction::Silence => std::future::pending().await,
+            Reaction::Answers(answer) => Response::new(Full::from(wire::encode_answer(&answer))),
+        }
+    }
+
+    fn report(&self) -> NodeReport {
+        let node_id = NodeId([1; 16]);
+        let member = Member {
+            replica_id: ReplicaId(1),
+            node_id,
+            zone: "z".to_owned(),
+            address: self.address.clone(),
+            role: MemberRole::Voter,
+        };
+        let descriptor = PartitionDescriptor {
+            partition_id: PartitionId([8; 16]),
+            table_id: TABLE,
+            range: KeyRange::default(),
+            epoch: 1,
+            members: vec![member],
+            next_replica_id: 2,
+            parents: Vec::new(),
+        };
+        let replica = ReplicaReport {
+            replica_id: ReplicaId(1),
+            descriptor,
+            definition: definition(TABLE),
+            state: ReplicaState::Leader,
+            leader: Some(ReplicaId(1)),
+            term: 1,
+            applied_index: 1,
+            caught_up: true,
+            item_count: 0,
+            size_bytes: 0,
+        };
+        NodeReport {
+            node_id,
+            region: "east".to_owned(),
+            account: ACCOUNT.to_owned(),
+            group: GROUP.to_owned(),
+            zone: "z".to_owned(),
+            version: "0".to_owned(),
+            replicas: vec![replica],
+            disk_free_bytes: 1,
+            disk_total_bytes: 1,
+            disk_full: false,
+        }
+    }
+}
+
+fn done() -> Reaction {
+    Reaction::Answers(Ok(PartitionOutcome::Write(WriteOutcome { attributes: None, size_before: 0, size_after: 5 })))
+}
+
+fn unknown() -> Reaction {
+    Reaction::Answers(Err(PartitionError::Unknown { reason: "its leader died".to_owned() }))
+}
+
+/// "A router retries only under the same request id."
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_may_have_been_done_is_tried_again_under_its_own_request_id() {
+    let setting = Setting::new(vec![unknown(), Reaction::Silence, unknown(), done()]).await;
+    setting.put().await.unwrap();
+    assert_eq!(*setting.asked.lock(), [REQUEST; 4]);
+}
+
+/// "Where it can't know, it answers 500 and leaves the retry to the SDK."
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_of_which_nobody_knows_ends_as_an_internal_error() {
+    let setting = Setting::new(vec![unknown()]).await;
+    let answered = tokio::time::timeout(Duration::from_secs(15), setting.put()).await.expect("every wait has a limit");
+    assert_eq!(answered.unwrap_err().kind, ErrorKind::InternalServerError);
+    assert!(setting.asked.lock().iter().all(|id| *id == REQUEST));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_was_not_done_ends_as_unavailable() {
+    let nobody_leads = Reaction::Answers(Err(PartitionError::NotLeader { leader: None }));
+    let setting = Setting::new(vec![nobody_leads]).await;
+    let answered = tokio::time::timeout(Duration::from_secs(15), setting.put()).await.expect("every wait has a limit");
+    assert_eq!(answered.unwrap_err().kind, ErrorKind::ServiceUnavailable);
+}
