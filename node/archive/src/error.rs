@@ -32,10 +32,11 @@ pub enum ArchiveError {
         window.earliest.millis(), window.latest.millis(), nearest_time(*nearest)
     )]
     Hole { object: String, window: Window, nearest: Option<Timestamp>, source: Box<ArchiveError> },
+    /// The partition's log is not the one that was archived.
     #[error(
-        "the archive holds entry {index} of partition {partition_id} in term {archived}, the partition in term {found}: its history is another one; restore what the archive holds, or archive the table under another cluster name"
+        "the archive holds entry {index} of partition {partition_id}, but {reason}: its history is another one; restore what the archive holds, or archive the table under another cluster name"
     )]
-    Diverged { partition_id: PartitionId, index: u64, archived: u64, found: u64 },
+    Diverged { partition_id: PartitionId, index: u64, reason: String },
     #[error("failed to read from the partition")]
     Source(#[from] SourceError),
     #[error("failed to write what was restored")]

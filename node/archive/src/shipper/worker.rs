@@ -69,6 +69,8 @@ struct Head {
     windows: Vec<Window>,
     /// Objects that cannot be used.
     problems: Vec<Finding>,
+    /// The partition's log proved to be the one that was archived.
+    continued: bool,
 }
 
 impl Worker {
@@ -101,7 +103,9 @@ impl Worker {
             Err(ArchiveError::Source(SourceError::NotLeader)) => Ok(()),
             done => done,
         };
-        if let (Ok(()), Some(head)) = (&done, &self.head) {
+        if let (Ok(()), Some(head)) = (&done, &self.head)
+            && head.continued
+        {
             self.shared.statuses.succeeded(partition, head.windows.clone(), head.problems());
         }
         done
@@ -127,7 +131,14 @@ impl Worker {
     }
 
     async fn advance(&mut self, head: &mut Head, partition: &SourcePartition) -> Result<(), ArchiveError> {
-        let claim = self.claim().await?;
+        let claim = self.claim(head).await?;
+        if !head.continued {
+            head.continued = self.continues(&head.manifest).await?;
+            if !head.continued {
+                return Ok(());
+            }
+            self.shared.source.archived(self.id, head.manifest.head());
+        }
         if let Shipped::Lost { first } = self.ship(head).await? {
             let last = head.manifest.head();
             tracing::warn!(partition = %self.id, last, first, "the log went before it was archived: beginning anew");
@@ -233,29 +244,34 @@ impl Worker {
             tracing::warn!(%broken, "the archived log cannot be continued: beginning anew");
             return self.begin(head, highest).await;
         }
-        self.check_history(&head.manifest).await?;
         let claims = archived::claims(&self.shared.bucket, &self.path).await?;
         head.windows = head.manifest.windows(&claims);
-        self.shared.source.archived(self.id, head.manifest.head());
         Ok(head)
     }
 
-    /// Whether the partition's log still is the one that was archived.
-    async fn check_history(&self, manifest: &Manifest) -> Result<(), ArchiveError> {
+    /// Whether the partition's log has the entry that the archive ends with; false where it has not come there yet.
+    async fn continues(&self, manifest: &Manifest) -> Result<bool, ArchiveError> {
         let index = manifest.head();
-        let segment = manifest.segments.last().filter(|segment| segment.last == index).map(|segment| segment.last_term);
-        let snapshot = manifest.snapshots.iter().find(|snapshot| snapshot.index == index).map(|snapshot| snapshot.term);
-        let Some(archived) = segment.or(snapshot) else { return Ok(()) };
-        match self.shared.source.entries(self.id, index, 1).await {
-            Ok(entries) => match entries.first() {
-                Some((entry, _)) if entry.index == index && entry.term != archived => {
-                    Err(ArchiveError::Diverged { partition_id: self.id, index, archived, found: entry.term })
-                }
-                _ => Ok(()),
-            },
-            Err(SourceError::Compacted { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
+        let segment = manifest.segments.last().filter(|segment| segment.last == index);
+        let snapshot = manifest.snapshots.iter().find(|snapshot| snapshot.index == index);
+        let segment = segment.map(|segment| (segment.last_term, segment.last_time));
+        let snapshot = snapshot.map(|snapshot| (snapshot.term, snapshot.entry_time));
+        let Some((term, newest)) = segment.or(snapshot) else { return Ok(true) };
+        let entries = match self.shared.source.entries(self.id, index, 1).await {
+            // The log goes on after it.
+            Err(SourceError::Compacted { .. }) => return Ok(true),
+            entries => entries?,
+        };
+        let Some((entry, time)) = entries.first().filter(|(entry, _)| entry.index == index) else { return Ok(false) };
+        // A copy of the partition may have gone on in the same term.
+        if entry.term != term || (time.0 != 0 && *time != newest) {
+            let reason = format!(
+                "in term {term} and with time {}, where the partition's is of term {} and time {}",
+                newest.0, entry.term, time.0
+            );
+            return Err(ArchiveError::Diverged { partition_id: self.id, index, reason });
         }
+        Ok(true)
     }
 
     /// Begins, or begins again after a hole, with a snapshot; it has to be at or after entry `at_least`.
@@ -278,6 +294,7 @@ impl Worker {
             head.manifest.gaps.push(Gap { first: last + 1, last: record.index });
         }
         head.add_snapshot(record);
+        head.continued = true;
         self.write_manifest(&mut head).await?;
         let claims = archived::claims(&self.shared.bucket, &self.path).await?;
         head.windows = head.manifest.windows(&claims);
@@ -285,13 +302,20 @@ impl Worker {
         Ok(head)
     }
 
-    async fn claim(&mut self) -> Result<Option<Claim>, ArchiveError> {
+    /// A claim, if one is due. It proves that this node leads and has all that ever was committed: less than the archive
+    /// has, it cannot be.
+    async fn claim(&mut self, head: &Head) -> Result<Option<Claim>, ArchiveError> {
         let now_ms = self.now_ms();
         let interval_ms = self.shared.options.close_interval.as_millis() as u64;
-        if self.closed_at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < interval_ms) {
+        if head.continued && self.closed_at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < interval_ms) {
             return Ok(None);
         }
         let claim = self.shared.source.close(self.id).await?;
+        let index = head.manifest.head();
+        if claim.index < index {
+            let reason = format!("all that the partition ever committed ends with entry {}", claim.index);
+            return Err(ArchiveError::Diverged { partition_id: self.id, index, reason });
+        }
         self.closed_at_ms = Some(now_ms);
         Ok(Some(claim))
     }
@@ -419,7 +443,15 @@ impl Head {
         let newest = manifest.snapshots.last().map_or(0, |snapshot| snapshot.index);
         let after = manifest.segments.iter().filter(|segment| segment.last > newest);
         let log_bytes = after.map(|segment| segment.bytes).sum();
-        Self { manifest, unlisted: 0, manifest_at_ms: now_ms, log_bytes, windows: Vec::new(), problems: Vec::new() }
+        Self {
+            manifest,
+            unlisted: 0,
+            manifest_at_ms: now_ms,
+            log_bytes,
+            windows: Vec::new(),
+            problems: Vec::new(),
+            continued: false,
+        }
     }
 
     fn add_segment(&mut self, segment: SegmentRecord) {

@@ -4,6 +4,7 @@
 
 mod backups;
 mod faults;
+mod histories;
 mod model;
 mod point_in_time;
 mod s3;

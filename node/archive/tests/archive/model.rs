@@ -39,6 +39,7 @@ struct Log {
     term: u64,
     newest: Timestamp,
     leads: bool,
+    overloaded: bool,
     /// Bytes of nothing in each entry, so that segments and snapshots get large.
     padding: usize,
     rng: StdRng,
@@ -54,6 +55,7 @@ impl Model {
             term: 1,
             newest: Timestamp(0),
             leads: true,
+            overloaded: false,
             padding: 0,
             rng: StdRng::seed_from_u64(1),
         };
@@ -120,10 +122,20 @@ impl Model {
 
     /// Forgets the last entries and goes on in another term, as after a loss of acknowledged writes.
     pub(crate) fn lose(&self, entries: usize) {
+        self.set_back(entries);
+        self.log.lock().term += 1;
+    }
+
+    /// Forgets the last entries and goes on in a term that they were in, as a copy of a data folder may.
+    pub(crate) fn set_back(&self, entries: usize) {
         let mut log = self.log.lock();
         let left = log.entries.len() - entries;
         log.entries.truncate(left);
-        log.term += 1;
+    }
+
+    /// Refuses to close timestamps, as a node does that has too much to do.
+    pub(crate) fn overload(&self, overloaded: bool) {
+        self.log.lock().overloaded = overloaded;
     }
 
     /// What the partition held at `at`.
@@ -255,6 +267,9 @@ impl Source for Model {
 
     async fn close(&self, _: PartitionId) -> Result<Claim, SourceError> {
         let mut log = self.log.lock();
+        if log.overloaded {
+            return Err(SourceError::Failed("too much to do".into()));
+        }
         // Later entries have to be above it.
         log.newest = log.newest.max(Timestamp::from_millis(log.now_ms));
         Ok(Claim { index: log.entries.len() as u64, time: log.newest })

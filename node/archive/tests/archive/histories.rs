@@ -1,0 +1,93 @@
+//! A partition whose log is not the one that was archived, such as that of a data folder that was set back.
+
+use crate::model::{Model, TABLE_ID, eventually, often, ship_all, shipped, shipper, table};
+use cairn_archive::{Bucket, Shipper, restore};
+use futures::TryStreamExt;
+use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
+use std::{sync::Arc, time::Duration};
+
+async fn contents(store: &InMemory) -> Vec<(Path, Vec<u8>)> {
+    let objects: Vec<_> = store.list(None).try_collect().await.unwrap();
+    let mut contents = Vec::new();
+    for object in objects {
+        let bytes = store.get(&object.location).await.unwrap().bytes().await.unwrap();
+        contents.push((object.location, bytes.to_vec()));
+    }
+    contents
+}
+
+fn is_another(shipper: &Shipper) -> bool {
+    let status = shipper.status(TABLE_ID).unwrap_or_default();
+    status.problems.iter().any(|problem| problem.contains("its history is another one"))
+}
+
+/// Six entries are archived; all but two of them are forgotten.
+async fn a_partition_that_is_set_back(store: &Arc<InMemory>) -> (Bucket, Arc<Model>) {
+    let bucket = Bucket::over(store.clone());
+    let model = Model::new();
+    for key in 0..5 {
+        model.write(key, 1);
+    }
+    ship_all(&shipper(&bucket, &model, "node-a", often()), &model).await;
+    model.set_back(4);
+    model.advance(10_000);
+    model.write(1, 2);
+    (bucket, model)
+}
+
+#[tokio::test]
+async fn a_partition_that_ends_before_what_is_archived_is_noticed_before_it_gets_there() {
+    let store = Arc::new(InMemory::new());
+    let (bucket, model) = a_partition_that_is_set_back(&store).await;
+    let (archived, recovery) = (contents(&store).await, restore::recoverable(&bucket, &table()).await.unwrap());
+    let shipper = shipper(&bucket, &model, "node-b", often());
+    let rounds = async {
+        eventually(async || is_another(&shipper)).await;
+        // It lasts, also when the log is as long as the archive, and when it is longer.
+        for value in 0..6 {
+            model.advance(1_000);
+            model.write(1, value);
+            for _ in 0..20 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                assert!(is_another(&shipper));
+            }
+        }
+    };
+    shipper.run(rounds).await;
+    assert_eq!(contents(&store).await, archived);
+    assert_eq!(restore::recoverable(&bucket, &table()).await.unwrap(), recovery);
+}
+
+#[tokio::test]
+async fn an_entry_of_the_same_term_with_another_time_is_another_history() {
+    let store = Arc::new(InMemory::new());
+    let (bucket, model) = a_partition_that_is_set_back(&store).await;
+    for value in 0..9 {
+        model.write(2, value);
+    }
+    let archived = contents(&store).await;
+    let shipper = shipper(&bucket, &model, "node-b", often());
+    shipper.run(eventually(async || is_another(&shipper))).await;
+    assert_eq!(contents(&store).await, archived);
+}
+
+#[tokio::test]
+async fn a_partition_that_is_set_back_below_a_running_shipper_is_noticed() {
+    let store = Arc::new(InMemory::new());
+    let bucket = Bucket::over(store.clone());
+    let model = Model::new();
+    for key in 0..5 {
+        model.write(key, 1);
+    }
+    let shipper = shipper(&bucket, &model, "node-a", often());
+    let rounds = async {
+        shipped(&shipper, &model).await;
+        model.set_back(4);
+        model.advance(10_000);
+        model.write(1, 2);
+        eventually(async || is_another(&shipper)).await;
+    };
+    shipper.run(rounds).await;
+    let latest_ms = restore::recoverable(&bucket, &table()).await.unwrap().latest_ms().unwrap();
+    assert!(latest_ms <= model.now_ms() - 10_000);
+}
