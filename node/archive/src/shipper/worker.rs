@@ -131,11 +131,16 @@ impl Worker {
     }
 
     async fn advance(&mut self, head: &mut Head, partition: &SourcePartition) -> Result<(), ArchiveError> {
-        let claim = self.claim(head).await?;
+        let (claim, unclaimed) = match self.claim(head).await {
+            Ok(claim) => (claim, Ok(())),
+            // A node that has too much to do for a claim can ship what it has.
+            Err(error @ ArchiveError::Source(SourceError::Failed(_))) => (None, Err(error)),
+            Err(error) => return Err(error),
+        };
         if !head.continued {
             head.continued = self.continues(&head.manifest).await?;
             if !head.continued {
-                return Ok(());
+                return unclaimed;
             }
             self.shared.source.archived(self.id, head.manifest.head());
         }
@@ -171,7 +176,7 @@ impl Worker {
         if self.snapshot.is_empty() && self.snapshot_is_due(head) {
             self.begin_snapshot();
         }
-        Ok(())
+        unclaimed
     }
 
     /// Looks for all objects, deletes those that nothing needs any more, and merges small ones; beside the rounds, since it takes long.

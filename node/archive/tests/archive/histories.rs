@@ -91,3 +91,27 @@ async fn a_partition_that_is_set_back_below_a_running_shipper_is_noticed() {
     let latest_ms = restore::recoverable(&bucket, &table()).await.unwrap().latest_ms().unwrap();
     assert!(latest_ms <= model.now_ms() - 10_000);
 }
+
+#[tokio::test]
+async fn a_node_that_can_close_no_timestamps_ships_its_log_all_the_same() {
+    let bucket = Bucket::over(Arc::new(InMemory::new()));
+    let model = Model::new();
+    model.overload(true);
+    for key in 0..5 {
+        model.write(key, 1);
+    }
+    let shipper = shipper(&bucket, &model, "node-a", often());
+    let told = async || {
+        let problems = shipper.status(TABLE_ID).unwrap_or_default().problems;
+        problems.iter().any(|problem| problem.contains("too much to do"))
+    };
+    let rounds = async {
+        eventually(async || model.archived_index() == model.last_index()).await;
+        model.write(1, 2);
+        eventually(async || model.archived_index() == model.last_index() && told().await).await;
+        model.overload(false);
+        shipped(&shipper, &model).await;
+        eventually(async || !told().await).await;
+    };
+    shipper.run(rounds).await;
+}
