@@ -1,8 +1,10 @@
 //! The archive beside a node: where it lies, what it takes from the node's host, and how a partition comes back from it.
 
+mod loading;
 mod sink;
 mod source;
 
+pub(crate) use loading::load;
 pub(crate) use sink::RestoringPartition;
 pub(crate) use source::{HostSource, snapshot_of};
 

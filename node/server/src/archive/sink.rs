@@ -2,10 +2,11 @@
 
 use cairn_archive::restore::RestoreSink;
 use cairn_engine::FjallStore;
+use cairn_model::time::Timestamp;
 use cairn_replication::{
     Host,
     log::LogEntry,
-    restore::{Restoration, RestoreError, Restored},
+    restore::{Loaded, Restoration, RestoreError, Restored},
 };
 
 type SinkError = Box<dyn std::error::Error + Send + Sync>;
@@ -17,6 +18,15 @@ impl RestoringPartition {
     /// Blocks, as all of it does.
     pub(crate) fn begin(host: &Host) -> Result<Self, RestoreError> {
         host.restore().map(Self)
+    }
+
+    /// What is deleted after this time is kept; then it can only be read.
+    pub(crate) fn keep_deletions(&mut self, after: Timestamp) {
+        self.0.keep_deletions(after);
+    }
+
+    pub(crate) fn read(self) -> Result<Loaded<FjallStore>, RestoreError> {
+        self.0.read()
     }
 
     pub(crate) fn finish(self) -> Result<Restored, RestoreError> {

@@ -1,6 +1,7 @@
 //! The role `dev`: router and storage node in one process with one zone, its tables in a folder.
 
 mod backups;
+mod exports;
 mod tables;
 
 use crate::{
@@ -14,11 +15,12 @@ use crate::{
 use anyhow::Context;
 use backups::{CLUSTER, LocalBackups, SharedBackups};
 use bytes::Bytes;
-use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials};
+use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials, Exports};
 use cairn_archive::{Bucket, Shipper, ShipperOptions};
 use cairn_engine::Owner;
 use cairn_model::descriptor::Member;
 use cairn_replication::{SystemClock, Transport, log::OnDamage};
+use exports::SharedExports;
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tables::{ACCOUNT, LocalTables};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -94,16 +96,24 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let registry = prometheus::Registry::new();
     let owner = Owner { region: arguments.region.clone(), account: ACCOUNT.to_owned(), group: "dev".to_owned() };
     let folder = OpenFolder::open(arguments.data.clone(), owner, None, OnDamage::Refuse).await?;
-    let bucket = match arguments.archive.config() {
-        Some(config) => Some(Bucket::open(&config).await?),
+    let config = arguments.archive.config();
+    let bucket = match &config {
+        Some(config) => Some(Bucket::open(config).await?),
         None => None,
     };
     let node = folder.start(Arc::new(NoPeers), &registry, bucket.is_some())?;
     let tables = LocalTables::new(node.clone(), arguments.region.clone());
     let (stop, stopped) = watch::channel(false);
-    let backups = match bucket {
+    let backups = match bucket.clone() {
         Some(bucket) => Some(archive(bucket, &node, &tables, &arguments.region, &registry, stopped)?),
         None => None,
+    };
+    let exports = match (&backups, bucket, config) {
+        (Some((backups, _)), Some(bucket), Some(config)) => {
+            let backups = Arc::new(backups.clone());
+            Some(SharedExports::start(node.clone(), backups, bucket, config, arguments.region.clone()))
+        }
+        _ => None,
     };
     let backends = Backends {
         catalog: match &backups {
@@ -112,7 +122,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         },
         partitions: tables,
         backups: backups.as_ref().map(|(backups, _)| Arc::new(backups.clone()) as Arc<dyn Backups>),
-        exports: None,
+        exports: exports.map(|exports| Arc::new(exports) as Arc<dyn Exports>),
         imports: None,
         authentication,
         environment: Arc::new(SystemEnvironment),
