@@ -64,6 +64,8 @@ pub struct BackupRecord {
 pub struct BackupPartition {
     pub partition_id: PartitionId,
     pub range: KeyRange,
+    /// Its object's name in the backup's folder.
+    pub(crate) object: String,
     pub item_count: u64,
     pub table_size_bytes: u64,
     /// Of its object.
@@ -72,7 +74,8 @@ pub struct BackupPartition {
     pub(crate) checksum: u64,
 }
 
-/// Writes a backup of a table from a snapshot of each of its partitions. If it fails, nothing of it stays.
+/// Writes a backup of a table from a snapshot of each of its partitions. If it fails, nothing of it stays; where there is
+/// one of that id, also one that is made at the same time, that stays as it is ([`ArchiveError::Exists`]).
 pub async fn create(
     bucket: &Bucket,
     cluster: &str,
@@ -87,10 +90,12 @@ pub async fn create(
         Err(error) => return Err(error),
     }
     let mut written = Vec::new();
-    let created = write(bucket, cluster, account, backup, snapshots, &mut written).await;
-    if created.is_err() {
-        // The document first: without it, what is left over is no backup.
-        for path in written.into_iter().rev() {
+    let created = match upload(bucket, cluster, account, backup, snapshots, &mut written).await {
+        Ok(record) => finish(bucket, &path, &record).await.map(|()| record),
+        Err(error) => Err(error),
+    };
+    if created.is_err() && is_gone(bucket, &path, &written).await {
+        for path in written {
             if let Err(error) = bucket.delete(&path).await {
                 tracing::warn!(%error, "failed to delete what a failed backup left");
             }
@@ -99,7 +104,7 @@ pub async fn create(
     created
 }
 
-async fn write(
+async fn upload(
     bucket: &Bucket,
     cluster: &str,
     account: &str,
@@ -109,22 +114,25 @@ async fn write(
 ) -> Result<BackupRecord, ArchiveError> {
     let NewBackup { backup_id, arn, name, backup_type, table_arn, definition, creation_time_ms, expiry_time_ms } =
         backup;
+    let folder = layout::backup_folder(cluster, account, &backup_id);
     let mut partitions = Vec::with_capacity(snapshots.len());
     for snapshot in snapshots {
         let (partition_id, range) = (snapshot.descriptor.partition_id, snapshot.descriptor.range.clone());
-        let path = layout::backup_snapshot(cluster, account, &backup_id, partition_id);
+        let object = format!("{partition_id}-{}.snap", layout::random());
+        let path = folder.clone().join(object.as_str());
+        written.push(path.clone());
         let stored = snapshot::upload(bucket, &path, snapshot).await?;
-        written.push(path);
         partitions.push(BackupPartition {
             partition_id,
             range,
+            object,
             item_count: stored.header.item_count,
             table_size_bytes: stored.header.size_bytes,
             bytes: stored.bytes,
             checksum: stored.checksum,
         });
     }
-    let record = BackupRecord {
+    Ok(BackupRecord {
         backup_id,
         arn,
         name,
@@ -137,13 +145,31 @@ async fn write(
         table_size_bytes: partitions.iter().map(|partition| partition.table_size_bytes).sum(),
         size_bytes: partitions.iter().map(|partition| partition.bytes).sum(),
         partitions,
+    })
+}
+
+async fn finish(bucket: &Bucket, path: &Path, record: &BackupRecord) -> Result<(), ArchiveError> {
+    bucket.create(path, document::encode(path, record)?).await
+}
+
+/// Whether nothing names what was `written` for a backup that failed: its own document, which may be there although its
+/// writing failed, is deleted; another's never.
+async fn is_gone(bucket: &Bucket, path: &Path, written: &[Path]) -> bool {
+    let deleted = match document::read::<BackupRecord>(bucket, path).await {
+        Ok(record) => {
+            let objects: Vec<Option<&str>> = written.iter().map(Path::filename).collect();
+            if !record.partitions.iter().any(|partition| objects.contains(&Some(&partition.object))) {
+                return true;
+            }
+            bucket.delete(path).await
+        }
+        Err(ArchiveError::NotFound { .. }) => return true,
+        Err(error) => Err(error),
     };
-    let path = layout::backup(cluster, account, &record.backup_id);
-    let document = document::encode(&path, &record)?;
-    // It may be there although its writing failed.
-    written.push(path.clone());
-    bucket.create(&path, document).await?;
-    Ok(record)
+    if let Err(error) = &deleted {
+        tracing::warn!(%error, "failed to find out whether a failed backup is there: what was written of it stays");
+    }
+    deleted.is_ok()
 }
 
 /// An account's backups, by id.
@@ -177,10 +203,10 @@ pub async fn delete(
     backup_id: &str,
 ) -> Result<BackupRecord, ArchiveError> {
     let record = get(bucket, cluster, account, backup_id).await?;
-    // First what makes it a backup.
+    // First what makes it a backup; then also what attempts left that failed.
     bucket.delete(&layout::backup(cluster, account, backup_id)).await?;
-    for partition in &record.partitions {
-        bucket.delete(&layout::backup_snapshot(cluster, account, backup_id, partition.partition_id)).await?;
+    for object in bucket.list(&layout::backup_folder(cluster, account, backup_id), None).await? {
+        bucket.delete(&object.location).await?;
     }
     Ok(record)
 }

@@ -144,6 +144,7 @@ fn backup() -> BackupRecord {
         partitions: vec![BackupPartition {
             partition_id: PARTITION_ID,
             range: KeyRange::default(),
+            object: format!("{PARTITION_ID}-0123456789ab.snap"),
             item_count: 56,
             table_size_bytes: 1_234,
             bytes: 1_000,

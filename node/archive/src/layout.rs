@@ -8,7 +8,7 @@
 //! CLUSTER/ACCOUNT/TABLE_ID/PARTITION_ID/manifests/NUMBER.json       12 digits; created, never overwritten; the highest counts
 //! CLUSTER/ACCOUNT/TABLE_ID/PARTITION_ID/closed/NODE.json            the newest claim of a node; overwritten
 //! CLUSTER/ACCOUNT/backups/BACKUP_ID/backup.json                     written last: without it there is no backup
-//! CLUSTER/ACCOUNT/backups/BACKUP_ID/PARTITION_ID.snap
+//! CLUSTER/ACCOUNT/backups/BACKUP_ID/PARTITION_ID-RANDOM.snap
 //! CLUSTER/ACCOUNT/exports/EXPORT_ID.json                           how far an export is; overwritten
 //! ```
 
@@ -71,9 +71,8 @@ impl PartitionPath {
         self.folder.clone().join("snapshots")
     }
 
-    /// `random` keeps apart what two nodes upload, or one uploads again.
-    pub(crate) fn snapshot(&self, index: u64, random: &str) -> Path {
-        self.snapshots().join(format!("{index:020}-{random}.snap"))
+    pub(crate) fn snapshot(&self, index: u64) -> Path {
+        self.snapshots().join(format!("{index:020}-{}.snap", random()))
     }
 
     pub(crate) fn manifests(&self) -> Path {
@@ -106,8 +105,11 @@ pub(crate) fn backup(cluster: &str, account: &str, backup_id: &str) -> Path {
     backup_folder(cluster, account, backup_id).join("backup.json")
 }
 
-pub(crate) fn backup_snapshot(cluster: &str, account: &str, backup_id: &str, partition_id: PartitionId) -> Path {
-    backup_folder(cluster, account, backup_id).join(format!("{partition_id}.snap"))
+/// Keeps apart what two nodes upload, or one uploads again.
+pub(crate) fn random() -> String {
+    let mut random = uuid::Uuid::new_v4().simple().to_string();
+    random.truncate(12);
+    random
 }
 
 /// The number in the name of an object: what is before the first character that is no digit.

@@ -70,7 +70,7 @@ impl RestorePlan {
     pub(super) fn of_backup(bucket: &Bucket, cluster: &str, account: &str, backup: BackupRecord) -> Self {
         let mut partitions: Vec<PartitionPlan> = Vec::with_capacity(backup.partitions.len());
         for partition in backup.partitions {
-            let path = layout::backup_snapshot(cluster, account, &backup.backup_id, partition.partition_id);
+            let path = layout::backup_folder(cluster, account, &backup.backup_id).join(partition.object.as_str());
             let (bytes, checksum) = (partition.bytes, partition.checksum);
             partitions.push(PartitionPlan {
                 partition_id: partition.partition_id,

@@ -421,8 +421,7 @@ async fn upload_snapshot(
     snapshot: SourceSnapshot,
     taken_at_ms: u64,
 ) -> Result<SnapshotRecord, ArchiveError> {
-    let random = uuid::Uuid::new_v4().simple().to_string();
-    let object = path.snapshot(snapshot.index, &random[..12]);
+    let object = path.snapshot(snapshot.index);
     let stored = snapshot::upload(&shared.bucket, &object, snapshot).await?;
     shared.metrics.snapshots.inc();
     shared.metrics.snapshot_bytes.inc_by(stored.bytes);

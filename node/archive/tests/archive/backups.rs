@@ -89,6 +89,34 @@ async fn an_id_is_used_for_one_backup_only() {
 }
 
 #[tokio::test]
+async fn a_backup_that_comes_second_leaves_the_first_one_whole() {
+    let store = Arc::new(InMemory::new());
+    let bucket = Bucket::over(store.clone());
+    let model = Model::new();
+    model.write(1, 2);
+    let (sound, mut slow) = (model.snapshot_now(), model.snapshot_now());
+    let (begun, beginning) = tokio::sync::oneshot::channel();
+    let (go_on, going_on) = std::sync::mpsc::channel();
+    let mut begun = Some(begun);
+    slow.chunks = Box::new(slow.chunks.inspect(move |_| {
+        begun.take().unwrap().send(()).unwrap();
+        going_on.recv().unwrap();
+    }));
+    let first = async {
+        beginning.await.unwrap();
+        let record = backup::create(&bucket, CLUSTER, "local", new_backup("0001-a"), vec![sound]).await.unwrap();
+        go_on.send(()).unwrap();
+        record
+    };
+    let second = backup::create(&bucket, CLUSTER, "local", new_backup("0001-a"), vec![slow]);
+    let (second, first) = tokio::join!(second, first);
+    assert!(matches!(second, Err(ArchiveError::Exists { .. })));
+    assert_eq!(backup::get(&bucket, CLUSTER, "local", "0001-a").await.unwrap(), first);
+    assert_eq!(store.list(None).try_collect::<Vec<_>>().await.unwrap().len(), 2);
+    run(restore::plan_backup(&bucket, CLUSTER, "local", "0001-a").await.unwrap()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_backup_that_fails_leaves_nothing() {
     let store = Arc::new(InMemory::new());
     let bucket = Bucket::over(store.clone());
