@@ -86,6 +86,8 @@ pub struct ImportOutcome {
     pub error_count: u64,
     /// Whether there is a table.
     pub completed: bool,
+    /// Whether `errors.jsonl` is there.
+    pub error_log: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureRecord>,
 }

@@ -49,8 +49,8 @@ pub(super) struct LocalTables {
 /// What a table is on its way to.
 #[derive(Debug)]
 enum Passing {
-    /// Its data is being restored.
-    In(TableDefinition),
+    /// Its data is being restored or imported.
+    In(Box<TableDefinition>),
     /// Its last backup is being made.
     Out,
 }
@@ -85,7 +85,7 @@ impl LocalTables {
         tables
     }
 
-    fn refresh(&self) {
+    pub(super) fn refresh(&self) {
         let mut tables = Tables::default();
         for replica in self.node.host().replicas() {
             let id = replica.definition.table_id;
@@ -96,8 +96,11 @@ impl LocalTables {
         for (table_id, passing) in &*self.passing.lock() {
             match passing {
                 Passing::In(definition) => {
-                    let view = TableView { status: TableStatus::Creating, ..self.view(definition.clone(), 0, 0) };
-                    tables.by_name.entry(definition.table_name.clone()).or_insert_with(|| Arc::new(view));
+                    let view = tables.by_name.entry(definition.table_name.clone());
+                    let view = view.or_insert_with(|| Arc::new(self.view(TableDefinition::clone(definition), 0, 0)));
+                    if view.definition.table_id == *table_id {
+                        Arc::make_mut(view).status = TableStatus::Creating;
+                    }
                 }
                 Passing::Out => {
                     let view = tables.by_name.values_mut().find(|view| view.definition.table_id == *table_id);
@@ -123,12 +126,25 @@ impl LocalTables {
 
     /// Takes a name for a table whose data is being restored: it is CREATING until [`Self::end_passing`].
     pub(super) async fn begin_restore(&self, definition: TableDefinition) -> Result<Arc<TableView>, ServiceError> {
+        self.begin_passing(definition, errors::restore_target_taken).await
+    }
+
+    /// Takes a name for a table that is filled with what is imported: it is CREATING until [`Self::end_passing`].
+    pub(super) async fn begin_import(&self, definition: TableDefinition) -> Result<Arc<TableView>, ServiceError> {
+        self.begin_passing(definition, |taken| errors::table_exists(&taken.definition.table_name)).await
+    }
+
+    async fn begin_passing(
+        &self,
+        definition: TableDefinition,
+        refusal: impl Fn(&TableView) -> ServiceError + Send,
+    ) -> Result<Arc<TableView>, ServiceError> {
         let _alone = self.changes.lock().await;
         let name = definition.table_name.clone();
         if let Some(taken) = self.table(ACCOUNT, &name) {
-            return Err(errors::restore_target_taken(&taken));
+            return Err(refusal(&taken));
         }
-        self.passing.lock().insert(definition.table_id, Passing::In(definition));
+        self.passing.lock().insert(definition.table_id, Passing::In(Box::new(definition)));
         self.refresh();
         self.existing(&name)
     }
@@ -173,6 +189,21 @@ impl LocalTables {
             OrderOutcome::Done => Ok(self.leads(partition_id).await?),
             other => anyhow::bail!("the node did not take the data: {other:?}"),
         }
+    }
+
+    /// Makes an empty table, which takes items when it returns.
+    pub(super) async fn bootstrap(&self, definition: TableDefinition) -> Result<(), ServiceError> {
+        let _alone = self.changes.lock().await;
+        self.make(definition).await
+    }
+
+    async fn make(&self, definition: TableDefinition) -> Result<(), ServiceError> {
+        let descriptor = self.first_descriptor(definition.table_id, KeyRange::default());
+        let partition_id = descriptor.partition_id;
+        self.order(Order::Bootstrap { descriptor, definition }).await?;
+        self.leads(partition_id).await?;
+        self.refresh();
+        Ok(())
     }
 
     fn first_descriptor(&self, table_id: TableId, range: KeyRange) -> PartitionDescriptor {
@@ -256,11 +287,7 @@ impl Catalog for LocalTables {
         }
         let table_id = TableId(uuid::Uuid::new_v4().into_bytes());
         let definition = table.into_definition(ACCOUNT, table_id, environment::wall_ms());
-        let descriptor = self.first_descriptor(table_id, KeyRange::default());
-        let partition_id = descriptor.partition_id;
-        self.order(Order::Bootstrap { descriptor, definition }).await?;
-        self.leads(partition_id).await?;
-        self.refresh();
+        self.make(definition).await?;
         let created = self.existing(&name)?;
         Ok(Arc::new(TableView { status: TableStatus::Creating, ..(*created).clone() }))
     }
