@@ -31,19 +31,22 @@ pub async fn mark_deleted(bucket: &Bucket, path: &TablePath, deleted_at_ms: u64)
     }
 }
 
-/// Keeps the newest definition of a table that is there.
+/// Keeps the newest definition of a table that is there: if it was marked deleted, it was not dropped after all, and the
+/// mark goes.
 pub(crate) async fn keep(bucket: &Bucket, path: &TablePath, definition: &TableDefinition) -> Result<(), ArchiveError> {
-    match get(bucket, path).await {
-        Ok(kept) if kept.deleted_at_ms.is_some() || kept.definition.schema_version > definition.schema_version => {
-            Ok(())
+    let definition = match get(bucket, path).await {
+        Ok(kept) => {
+            let newer = kept.definition.schema_version > definition.schema_version;
+            if kept.deleted_at_ms.is_none() && (newer || kept.definition == *definition) {
+                return Ok(());
+            }
+            if newer { kept.definition } else { definition.clone() }
         }
-        Ok(kept) if kept.definition == *definition => Ok(()),
         // A damaged one is written anew from what is known.
-        Ok(_) | Err(ArchiveError::NotFound { .. } | ArchiveError::Damaged { .. }) => {
-            put(bucket, path, &ArchivedTable { definition: definition.clone(), deleted_at_ms: None }).await
-        }
-        Err(error) => Err(error),
-    }
+        Err(ArchiveError::NotFound { .. } | ArchiveError::Damaged { .. }) => definition.clone(),
+        Err(error) => return Err(error),
+    };
+    put(bucket, path, &ArchivedTable { definition, deleted_at_ms: None }).await
 }
 
 async fn put(bucket: &Bucket, path: &TablePath, table: &ArchivedTable) -> Result<(), ArchiveError> {

@@ -182,6 +182,8 @@ impl Worker {
     /// Looks for all objects, deletes those that nothing needs any more, and merges small ones; beside the rounds, since it takes long.
     fn begin_upkeep(&mut self, head: &Head) {
         self.kept_up_at_ms = self.now_ms();
+        // Looked at anew: it may be marked deleted by now, or damaged.
+        self.definition = None;
         let (shared, path, manifest) = (self.shared.clone(), self.path.clone(), head.manifest.clone());
         self.upkeep.spawn(async move {
             let now_ms = shared.clock.now().wall_ms;

@@ -1,7 +1,7 @@
 //! Shipping, and restoring to a point in time.
 
 use crate::model::{
-    CLUSTER, Model, PARTITION_ID, START_MS, TABLE_ID, definition, often, run, ship_all, shipper, table,
+    CLUSTER, Model, PARTITION_ID, START_MS, TABLE_ID, definition, eventually, often, run, ship_all, shipped, shipper, table,
 };
 use cairn_archive::{
     ArchiveConfig, ArchiveError, Bucket, ShipperOptions, Source,
@@ -249,8 +249,6 @@ async fn a_deleted_table_is_found_by_name_and_by_id() {
     model.write(1, 1);
     ship_all(&shipper(&bucket, &model, "node-a", often()), &model).await;
     mark_deleted(&bucket, &table(), 77).await.unwrap();
-    // A node that has not heard of it yet.
-    ship_all(&shipper(&bucket, &model, "node-b", often()), &model).await;
     for by in [TableRef::Name("numbers"), TableRef::Id(TABLE_ID)] {
         let found = restore::find_table(&bucket, CLUSTER, "local", by).await.unwrap();
         assert_eq!(found.len(), 1);
@@ -258,6 +256,26 @@ async fn a_deleted_table_is_found_by_name_and_by_id() {
     }
     assert!(restore::find_table(&bucket, CLUSTER, "local", TableRef::Name("other")).await.unwrap().is_empty());
     every_time_comes_back(&bucket, &model).await;
+}
+
+#[tokio::test]
+async fn a_table_that_is_led_is_not_deleted() {
+    let (_, bucket) = memory();
+    let model = Model::new();
+    model.write(1, 1);
+    let shipper = shipper(&bucket, &model, "node-a", ShipperOptions { upkeep_interval: Duration::ZERO, ..often() });
+    let rounds = async {
+        shipped(&shipper, &model).await;
+        // And then it could not be dropped.
+        mark_deleted(&bucket, &table(), model.now_ms()).await.unwrap();
+        let marked = async || {
+            let found = restore::find_table(&bucket, CLUSTER, "local", TableRef::Id(TABLE_ID)).await.unwrap();
+            found[0].deleted_at_ms.is_some()
+        };
+        assert!(marked().await);
+        eventually(async || !marked().await).await;
+    };
+    shipper.run(rounds).await;
 }
 
 #[tokio::test]
