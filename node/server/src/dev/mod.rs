@@ -2,6 +2,7 @@
 
 mod backups;
 mod exports;
+mod imports;
 mod tables;
 
 use crate::{
@@ -15,12 +16,13 @@ use crate::{
 use anyhow::Context;
 use backups::{CLUSTER, LocalBackups, SharedBackups};
 use bytes::Bytes;
-use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials, Exports};
+use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials, Exports, Imports};
 use cairn_archive::{Bucket, Shipper, ShipperOptions};
 use cairn_engine::Owner;
 use cairn_model::descriptor::Member;
 use cairn_replication::{SystemClock, Transport, log::OnDamage};
 use exports::SharedExports;
+use imports::SharedImports;
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tables::{ACCOUNT, LocalTables};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -108,6 +110,16 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(bucket) => Some(archive(bucket, &node, &tables, &arguments.region, &registry, stopped)?),
         None => None,
     };
+    let imports = match (&bucket, &config) {
+        (Some(bucket), Some(config)) => {
+            let (bucket, region) = (bucket.clone(), arguments.region.clone());
+            Some(SharedImports::start(&arguments.data, config.clone(), bucket, tables.clone(), region).await?)
+        }
+        _ => {
+            imports::clean(&arguments.data, &tables).await?;
+            None
+        }
+    };
     let exports = match (&backups, bucket, config) {
         (Some((backups, _)), Some(bucket), Some(config)) => {
             let backups = Arc::new(backups.clone());
@@ -123,7 +135,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         partitions: tables,
         backups: backups.as_ref().map(|(backups, _)| Arc::new(backups.clone()) as Arc<dyn Backups>),
         exports: exports.map(|exports| Arc::new(exports) as Arc<dyn Exports>),
-        imports: None,
+        imports: imports.map(|imports| Arc::new(imports) as Arc<dyn Imports>),
         authentication,
         environment: Arc::new(SystemEnvironment),
     };
