@@ -1,7 +1,9 @@
 //! The regular look at what a table's archive consists of, so that damage is found before a restore needs what it hit.
 
 use crate::{
-    ArchiveError, Bucket, TablePath, presence,
+    ArchiveError, Bucket, TablePath,
+    manifest::{SegmentRecord, SnapshotRecord},
+    presence,
     restore::history::{self, History},
     segment::SegmentReader,
     snapshot::SnapshotReader,
@@ -53,14 +55,14 @@ async fn read_all(
     for snapshot in &manifest.snapshots {
         let object = history.path.snapshots().join(snapshot.object.as_str());
         if !missing.contains(&object.to_string()) {
-            let read = read_snapshot(bucket, &object, snapshot.bytes, snapshot.checksum).await;
+            let read = read_snapshot(bucket, &object, snapshot).await;
             findings.extend(finding(&object, read)?);
         }
     }
     for segment in &manifest.segments {
         let object = history.path.log().join(segment.object.as_str());
         if !missing.contains(&object.to_string()) {
-            let read = read_segment(bucket, &object, segment.bytes, segment.checksum).await;
+            let read = read_segment(bucket, &object, segment).await;
             findings.extend(finding(&object, read)?);
         }
     }
@@ -83,9 +85,9 @@ fn finding(
 async fn read_snapshot(
     bucket: &Bucket,
     object: &Path,
-    bytes: u64,
-    checksum: u64,
+    record: &SnapshotRecord,
 ) -> Result<Result<(), String>, ArchiveError> {
+    let bytes = record.bytes;
     let mut reader = SnapshotReader::default();
     for start in (0..bytes).step_by(RANGE_BYTES as usize) {
         let piece = bucket.get_range(object, start..(start + RANGE_BYTES).min(bytes)).await?;
@@ -99,26 +101,20 @@ async fn read_snapshot(
             Err(reason) => return Ok(Err(reason)),
         };
     }
-    Ok(reader.finish().and_then(|stored| match stored.checksum == checksum {
-        true => Ok(()),
-        false => Err("its checksum is not the one that was noted when it was written".into()),
-    }))
+    Ok(reader.finish().and_then(|stored| record.check(&stored)))
 }
 
 async fn read_segment(
     bucket: &Bucket,
     object: &Path,
-    bytes: u64,
-    checksum: u64,
+    record: &SegmentRecord,
 ) -> Result<Result<(), String>, ArchiveError> {
-    let object = bucket.get_range(object, 0..bytes).await?;
+    let object = bucket.get_range(object, 0..record.bytes).await?;
+    let record = record.clone();
     let read = verified(move || {
         let mut reader = SegmentReader::new(&object)?;
         while reader.next()?.is_some() {}
-        match reader.header().checksum() == checksum {
-            true => Ok(()),
-            false => Err("it is another segment than the one that was noted".into()),
-        }
+        record.check(reader.header())
     });
     Ok(read.await)
 }

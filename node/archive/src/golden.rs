@@ -1,7 +1,7 @@
 //! Every released version of each format is read: the files in `tests/golden` were written by it and are never changed.
 
 use crate::{
-    Bucket, SourceSnapshot,
+    ArchiveError, Bucket, SourceSnapshot,
     archived::ClosedDocument,
     backup::{BackupPartition, BackupRecord, BackupType},
     document,
@@ -180,9 +180,40 @@ fn documents_are_written_as_version_1() {
 }
 
 #[test]
+fn every_flipped_bit_and_every_cut_of_a_document_is_noticed() {
+    fn noticed<T: DeserializeOwned + Debug>(name: &str) {
+        let refused = |bytes: &[u8], what: String| match document::decode::<T>(&Path::from(name), bytes) {
+            Err(ArchiveError::Damaged { .. }) => {}
+            other => panic!("{name}, {what}: {other:?}"),
+        };
+        let sound = golden(name);
+        for at in 0..sound.len() {
+            for bit in 0..8 {
+                let mut damaged = sound.clone();
+                damaged[at] ^= 1 << bit;
+                refused(&damaged, format!("byte {at}"));
+            }
+            refused(&sound[..at], format!("cut at {at}"));
+        }
+        refused(&[sound, b" ".to_vec()].concat(), "more".into());
+    }
+    noticed::<ArchivedTable>("table-1.json");
+    noticed::<Manifest>("manifest-1.json");
+    noticed::<BackupRecord>("backup-1.json");
+    noticed::<ClosedDocument>("closed-1.json");
+}
+
+#[test]
+fn a_document_without_a_checksum_is_damaged() {
+    let path = Path::from("closed/node.json");
+    let error = document::decode::<ClosedDocument>(&path, b"{\"version\":1,\"index\":44,\"time\":5}").unwrap_err();
+    assert_eq!(error.to_string(), "closed/node.json is damaged: it has no checksum");
+}
+
+#[test]
 fn an_unknown_version_is_refused_by_name() {
-    let text = String::from_utf8(golden("closed-1.json")).unwrap().replace("\"version\":1", "\"version\":2");
-    let error = document::decode::<ClosedDocument>(&Path::from("closed/node.json"), text.as_bytes()).unwrap_err();
+    let document = document::seal(br#"{"version":2,"something":"new"}"#.to_vec());
+    let error = document::decode::<ClosedDocument>(&Path::from("closed/node.json"), &document).unwrap_err();
     assert!(error.to_string().starts_with("closed/node.json has format version 2"), "{error}");
     for (name, at) in [("segment-1.seg", 8), ("snapshot-1.snap", 8)] {
         let mut bytes = golden(name);

@@ -78,6 +78,14 @@ impl SnapshotRecord {
         let (index, term, entry_time) = (header.index, header.term, header.entry_time);
         Self { object, index, term, entry_time, taken_at_ms, bytes, checksum }
     }
+
+    /// Whether it is what the object is; if not, how to say so.
+    pub(crate) fn check(&self, stored: &StoredSnapshot) -> Result<(), String> {
+        match Self::new(self.object.clone(), stored, self.taken_at_ms) == *self {
+            true => Ok(()),
+            false => Err("it is another snapshot than the one that was noted".into()),
+        }
+    }
 }
 
 impl SegmentRecord {
@@ -91,6 +99,14 @@ impl SegmentRecord {
             last_term: header.last_term,
             bytes: header.bytes(),
             checksum: header.checksum(),
+        }
+    }
+
+    /// Whether it is what an object's header says; if not, how to say so.
+    pub(crate) fn check(&self, header: &SegmentHeader) -> Result<(), String> {
+        match Self::new(self.object.clone(), header) == *self {
+            true => Ok(()),
+            false => Err("it is another segment than the one that was noted".into()),
         }
     }
 

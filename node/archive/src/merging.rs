@@ -82,18 +82,16 @@ async fn merge_run(
     for segment in &manifest.segments[run] {
         let source = path.log().join(segment.object.as_str());
         let object = bucket.get_range(&source, 0..segment.bytes).await?;
-        let checksum = segment.checksum;
+        let record = segment.clone();
         let added = tokio::task::spawn_blocking(move || {
             let mut reader = SegmentReader::new(&object)?;
-            if reader.header().checksum() != checksum {
-                return Err("it is another segment than the one that was noted".to_owned());
-            }
+            record.check(reader.header())?;
             while let Some(entries) = reader.next()? {
                 for (entry, time) in entries {
                     builder.entry(&entry, time).map_err(|error| error.to_string())?;
                 }
             }
-            Ok(builder)
+            Ok::<_, String>(builder)
         });
         builder = added
             .await

@@ -43,8 +43,8 @@ pub struct PartitionPlan {
 #[derive(Clone, Debug)]
 pub(super) struct PlannedSnapshot {
     pub(super) path: Path,
-    /// None in a backup, which begins and ends with its snapshot.
-    pub(super) index: Option<u64>,
+    /// Its index and its entry time; none in a backup, which begins and ends with its snapshot.
+    pub(super) end: Option<(u64, Timestamp)>,
     pub(super) bytes: u64,
     pub(super) checksum: u64,
 }
@@ -77,7 +77,7 @@ impl RestorePlan {
                 range: partition.range,
                 parents: Vec::new(),
                 bucket: bucket.clone(),
-                snapshot: PlannedSnapshot { path, index: None, bytes, checksum },
+                snapshot: PlannedSnapshot { path, end: None, bytes, checksum },
                 segments: Vec::new(),
                 at: None,
                 state: None,
@@ -103,7 +103,7 @@ impl PartitionPlan {
             bucket: bucket.clone(),
             snapshot: PlannedSnapshot {
                 path: history.path.snapshots().join(snapshot.object.as_str()),
-                index: Some(snapshot.index),
+                end: Some((snapshot.index, snapshot.entry_time)),
                 bytes: snapshot.bytes,
                 checksum: snapshot.checksum,
             },

@@ -106,12 +106,13 @@ impl PartitionPlan {
         if stored.checksum != planned.checksum || stored.bytes != planned.bytes {
             return Err(Failure::Damaged("its checksum is not the one that was noted when it was written".into()));
         }
-        if stored.header.partition_id != self.partition_id
-            || planned.index.is_some_and(|index| index != stored.header.index)
+        let header = stored.header;
+        if header.partition_id != self.partition_id
+            || planned.end.is_some_and(|end| end != (header.index, header.entry_time))
         {
             return Err(Failure::Damaged("it is the snapshot of something else".into()));
         }
-        Ok(stored.header.index)
+        Ok(header.index)
     }
 
     fn segment(
@@ -123,9 +124,10 @@ impl PartitionPlan {
     ) -> Result<(), Failure> {
         let (_, record) = &self.segments[number];
         let mut reader = SegmentReader::new(object).map_err(Failure::Damaged)?;
-        if reader.header().checksum() != record.checksum || reader.header().partition_id != self.partition_id {
-            return Err(Failure::Damaged("it is another segment than the one that was noted".into()));
+        if reader.header().partition_id != self.partition_id {
+            return Err(Failure::Damaged("it is a segment of something else".into()));
         }
+        record.check(reader.header()).map_err(Failure::Damaged)?;
         while let Some(entries) = reader.next().map_err(Failure::Damaged)? {
             for (entry, time) in entries {
                 replay.entry(entry, time, sink)?;

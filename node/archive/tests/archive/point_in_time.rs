@@ -1,7 +1,8 @@
 //! Shipping, and restoring to a point in time.
 
 use crate::model::{
-    CLUSTER, Model, PARTITION_ID, START_MS, TABLE_ID, definition, eventually, often, run, ship_all, shipped, shipper, table,
+    CLUSTER, Model, PARTITION_ID, START_MS, TABLE_ID, definition, eventually, often, run, ship_all, shipped, shipper,
+    table,
 };
 use cairn_archive::{
     ArchiveConfig, ArchiveError, Bucket, ShipperOptions, Source,
@@ -356,6 +357,37 @@ async fn a_damaged_manifest_is_passed_over_for_the_one_before() {
     model.write(1, 99);
     ship_all(&shipper(&bucket, &model, "node-b", ShipperOptions { manifest_segments: 1, ..often() }), &model).await;
     every_time_comes_back(&bucket, &model).await;
+}
+
+#[tokio::test]
+async fn a_manifest_that_says_something_else_than_the_objects_is_not_believed() {
+    let (store, bucket) = memory();
+    a_table_with_a_history(&bucket, ShipperOptions { manifest_segments: 1, ..often() }).await;
+    let latest = restore::recoverable(&bucket, &table()).await.unwrap().windows[0].latest;
+    let objects: Vec<_> = store.list(None).try_collect().await.unwrap();
+    let newest =
+        objects.iter().map(|object| &object.location).filter(|path| path.as_ref().contains("/manifests/")).max();
+    let newest = newest.unwrap();
+    let sound = String::from_utf8(store.get(newest).await.unwrap().bytes().await.unwrap().into()).unwrap();
+    let sound: serde_json::Value = serde_json::from_str(&sound).unwrap();
+    let segments = sound["segments"].as_array().unwrap().len();
+    let fields = (0..segments).flat_map(|n| ["firstTime", "lastTime", "lastTerm"].map(|field| ("segments", n, field)));
+    let mut noticed = 0;
+    for (list, number, field) in fields.chain([("snapshots", 0, "entryTime"), ("snapshots", 0, "index")]) {
+        let mut other = sound.clone();
+        other.as_object_mut().unwrap().remove("checksum");
+        let value = &mut other[list][number][field];
+        *value = (value.as_u64().unwrap() + 1).into();
+        let text = other.to_string();
+        let checksum = xxhash_rust::xxh3::xxh3_64(text.as_bytes());
+        let text = format!("{},\"checksum\":\"{checksum:016x}\"}}", &text[..text.len() - 1]);
+        store.put(newest, text.into()).await.unwrap();
+        let plan = restore::plan(&bucket, &table(), latest, &[]).await.unwrap();
+        let error = run(plan).await.unwrap_err();
+        assert!(matches!(error, ArchiveError::Hole { .. }), "{list} {number} {field}: {error}");
+        noticed += 1;
+    }
+    assert!(noticed > 20, "{noticed}");
 }
 
 #[tokio::test]
