@@ -1,8 +1,11 @@
 //! A service in this process and a client of it.
 
-use crate::{archive::MemoryArchive, catalog::MemoryCatalog, partitions::MemoryPartitions, signer::Signer};
+use crate::{
+    archive::MemoryArchive, catalog::MemoryCatalog, exporter::MemoryExports, partitions::MemoryPartitions,
+    signer::Signer,
+};
 use bytes::Bytes;
-use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials, Environment};
+use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials, Environment, Exports};
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode, client::conn::http1::SendRequest};
 use hyper_util::rt::TokioIo;
@@ -52,6 +55,7 @@ pub(crate) struct Service {
     pub(crate) catalog: Arc<MemoryCatalog>,
     pub(crate) partitions: Arc<MemoryPartitions>,
     pub(crate) archive: Arc<MemoryArchive>,
+    pub(crate) exports: Arc<MemoryExports>,
     pub(crate) registry: prometheus::Registry,
     connection: Mutex<Option<SendRequest<Full<Bytes>>>>,
 }
@@ -96,12 +100,13 @@ impl Service {
         let catalog = Arc::new(MemoryCatalog::default());
         let partitions = Arc::new(MemoryPartitions::default());
         let archive = Arc::new(MemoryArchive::new(catalog.clone()));
+        let exports = Arc::new(MemoryExports::default());
         let registry = prometheus::Registry::new();
         let backends = Backends {
             catalog: catalog.clone(),
             partitions: partitions.clone(),
             backups: archived.then(|| archive.clone() as Arc<dyn Backups>),
-            exports: None,
+            exports: archived.then(|| exports.clone() as Arc<dyn Exports>),
             imports: None,
             authentication,
             environment: Arc::new(FixedEnvironment(AtomicU64::new(1))),
@@ -110,7 +115,7 @@ impl Service {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(cairn_api::serve(listener, api, std::future::pending()));
-        Self { address, catalog, partitions, archive, registry, connection: Mutex::new(None) }
+        Self { address, catalog, partitions, archive, exports, registry, connection: Mutex::new(None) }
     }
 
     /// A service with the table `users`: partition key `Id` (S), sort key `Game` (N).

@@ -33,6 +33,9 @@ const OPERATIONS: &[&str] = &[
     "DescribeContinuousBackups",
     "RestoreTableFromBackup",
     "RestoreTableToPointInTime",
+    "ExportTableToPointInTime",
+    "DescribeExport",
+    "ListExports",
     "DeleteBackup",
     "DeleteTable",
 ];
@@ -40,6 +43,9 @@ const OPERATIONS: &[&str] = &[
 const TABLE_ARN: &str = "arn:aws:dynamodb:east:game:table/users";
 /// Of the first backup of the table.
 const BACKUP_ARN: &str = "arn:aws:dynamodb:east:game:table/users/backup/01700000000000-abcdef12";
+/// Of the first export of it.
+const EXPORT_ARN: &str = "arn:aws:dynamodb:east:game:table/users/export/01700000000000-abcdef12";
+const NEXT_TOKEN: &str = "YXJuOmF3czpkeW5hbW9kYjplYXN0OmdhbWU6dGFibGUvdXNlcnMvZXhwb3J0LzAxNzAwMDAwMDAwMDAwLWFiY2RlZjEy";
 
 /// Names that mean something somewhere, so that the fuzz gets further than the first check.
 const NAMES: &[&str] = &[
@@ -244,6 +250,14 @@ fn good(operation: &str) -> Value {
         "RestoreTableToPointInTime" => json!({
             "TargetTableName": "from-the-past", "SourceTableName": "users", "RestoreDateTime": 1_699_999_999.5
         }),
+        "ExportTableToPointInTime" => json!({
+            "TableArn": TABLE_ARN, "S3Bucket": "exports", "S3Prefix": "a/b", "ClientToken": "once",
+            "ExportFormat": "DYNAMODB_JSON", "ExportType": "INCREMENTAL_EXPORT", "IncrementalExportSpecification": {
+                "ExportFromTime": 1.5, "ExportToTime": 1_800_000_000, "ExportViewType": "NEW_IMAGE"
+            }
+        }),
+        "DescribeExport" => json!({"ExportArn": EXPORT_ARN}),
+        "ListExports" => json!({"TableArn": TABLE_ARN, "MaxResults": 1, "NextToken": NEXT_TOKEN}),
         _ => json!({"TableName": "users"}),
     }
 }

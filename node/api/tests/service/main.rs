@@ -6,6 +6,8 @@ mod backups;
 mod batches;
 mod catalog;
 mod client;
+mod exporter;
+mod exports;
 mod fuzz;
 mod gets_and_writes;
 mod legacy;

@@ -1,0 +1,267 @@
+//! The operations on exports.
+
+use crate::client::Service;
+use cairn_api::exports::{ExportFailure, ExportRequest, ExportScope, ExportStatus, ExportView};
+use cairn_model::table::TableStatus;
+use serde_json::{Value, json};
+
+const TABLE: &str = "arn:aws:dynamodb:east:game:table/users";
+const EXPORT: &str = "arn:aws:dynamodb:east:game:table/users/export/01700000000000-abcdef12";
+
+/// With a table whose recovery is on.
+async fn users() -> Service {
+    let service = Service::archived().await;
+    service.create("users", &[("Id", "S"), ("Game", "N")]).await;
+    let on = json!({"TableName": "users", "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}});
+    service.ok("UpdateContinuousBackups", on).await;
+    service
+}
+
+fn request(more: Value) -> Value {
+    let mut request = json!({"TableArn": TABLE, "S3Bucket": "my-bucket"});
+    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    request
+}
+
+fn incremental(more: Value) -> Value {
+    let mut specification = json!({"ExportFromTime": 1_699_990_000});
+    specification.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    request(json!({"ExportType": "INCREMENTAL_EXPORT", "IncrementalExportSpecification": specification}))
+}
+
+#[tokio::test]
+async fn an_export_is_described_as_it_was_asked_for_and_as_it_ended() {
+    let service = users().await;
+    let more = json!({
+        "ExportTime": 1_699_999_000.5, "ClientToken": "once", "S3Prefix": "some/prefix",
+        "ExportFormat": "DYNAMODB_JSON", "ExportType": "FULL_EXPORT"
+    });
+    let begun = service.ok("ExportTableToPointInTime", request(more)).await;
+    let mut description = json!({
+        "ExportArn": EXPORT,
+        "ExportStatus": "IN_PROGRESS",
+        "ExportType": "FULL_EXPORT",
+        "StartTime": 1_700_000_000.0,
+        "TableArn": TABLE,
+        "TableId": "00000000-0000-0000-0000-000000000000",
+        "ExportTime": 1_699_999_000.5,
+        "ClientToken": "once",
+        "S3Bucket": "my-bucket",
+        "S3Prefix": "some/prefix",
+        "ExportFormat": "DYNAMODB_JSON"
+    });
+    assert_eq!(begun, json!({"ExportDescription": description}));
+    assert_eq!(service.ok("DescribeExport", json!({"ExportArn": EXPORT})).await, begun);
+
+    {
+        let mut exports = service.exports.0.lock().unwrap();
+        let export = &mut exports.get_mut(EXPORT).unwrap().0;
+        export.status = ExportStatus::Completed;
+        export.end_time_ms = Some(1_700_000_001_250);
+        export.manifest = Some("some/prefix/AWSDynamoDB/1/manifest-summary.json".into());
+        (export.item_count, export.billed_size_bytes) = (Some(8), Some(64));
+    }
+    let more = json!({
+        "ExportStatus": "COMPLETED", "EndTime": 1_700_000_001.25, "ItemCount": 8, "BilledSizeBytes": 64,
+        "ExportManifest": "some/prefix/AWSDynamoDB/1/manifest-summary.json"
+    });
+    description.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let described = service.ok("DescribeExport", json!({"ExportArn": EXPORT})).await;
+    assert_eq!(described, json!({"ExportDescription": description}));
+}
+
+#[tokio::test]
+async fn a_failed_export_says_why() {
+    let service = users().await;
+    service.ok("ExportTableToPointInTime", request(json!({}))).await;
+    {
+        let mut exports = service.exports.0.lock().unwrap();
+        let export = &mut exports.get_mut(EXPORT).unwrap().0;
+        export.status = ExportStatus::Failed;
+        export.failure = Some(ExportFailure { code: "S3NoSuchBucket".into(), message: "it does not exist".into() });
+    }
+    let described = service.ok("DescribeExport", json!({"ExportArn": EXPORT})).await["ExportDescription"].clone();
+    assert_eq!((&described["ExportStatus"], &described["FailureCode"]), (&json!("FAILED"), &json!("S3NoSuchBucket")));
+    assert_eq!(described["FailureMessage"], "it does not exist");
+}
+
+#[tokio::test]
+async fn an_incremental_export_has_its_span_and_its_view() {
+    let service = users().await;
+    let given = json!({"ExportToTime": 1_699_999_000, "ExportViewType": "NEW_IMAGE"});
+    let begun = service.ok("ExportTableToPointInTime", incremental(given)).await;
+    let description = &begun["ExportDescription"];
+    assert_eq!(description["ExportType"], "INCREMENTAL_EXPORT");
+    let expected =
+        json!({"ExportFromTime": 1_699_990_000.0, "ExportToTime": 1_699_999_000.0, "ExportViewType": "NEW_IMAGE"});
+    assert_eq!(description["IncrementalExportSpecification"], expected);
+    service.ok("ExportTableToPointInTime", incremental(json!({}))).await;
+    let exports = service.exports.0.lock().unwrap();
+    let (_, (_, asked)) = exports.last_key_value().unwrap();
+    let view = ExportView::NewAndOldImages;
+    let expected = ExportRequest {
+        scope: ExportScope::Incremental { from_ms: 1_699_990_000_000, to_ms: None, view },
+        client_token: None,
+        s3_bucket: "my-bucket".into(),
+        s3_prefix: None,
+    };
+    assert_eq!(*asked, expected);
+}
+
+#[tokio::test]
+async fn exports_are_listed_a_page_at_a_time_and_of_one_table() {
+    let service = users().await;
+    for _ in 0..3 {
+        service.ok("ExportTableToPointInTime", request(json!({}))).await;
+    }
+    let arn = |n: u64| format!("{TABLE}/export/0170000000000{n}-abcdef12");
+    let summary = |n: u64| json!({"ExportArn": arn(n), "ExportStatus": "IN_PROGRESS", "ExportType": "FULL_EXPORT"});
+    let first = service.ok("ListExports", json!({"MaxResults": 2})).await;
+    assert_eq!(first["ExportSummaries"], json!([summary(2), summary(1)]));
+    let rest = service.ok("ListExports", json!({"TableArn": TABLE, "NextToken": first["NextToken"]})).await;
+    assert_eq!(rest, json!({"ExportSummaries": [summary(0)]}));
+    let others = json!({"TableArn": "arn:aws:dynamodb:east:game:table/others"});
+    assert_eq!(service.ok("ListExports", others).await, json!({"ExportSummaries": []}));
+    for (body, expected) in [
+        (json!({"NextToken": "nonsense"}), "One or more parameter values were invalid: Invalid NextToken"),
+        (
+            json!({"MaxResults": 0}),
+            "1 validation error detected: Value '0' at 'maxResults' failed to satisfy constraint: Member must have value \
+             greater than or equal to 1",
+        ),
+        (
+            json!({"MaxResults": 26}),
+            "1 validation error detected: Value '26' at 'maxResults' failed to satisfy constraint: Member must have value \
+             less than or equal to 25",
+        ),
+    ] {
+        assert_eq!(service.invalid("ListExports", body).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_or_has_no_recovery_is_not_exported() {
+    let service = users().await;
+    let refused = |error: &str, text: &str| (error.to_owned(), text.to_owned());
+    for arn in ["arn:aws:dynamodb:east:game:table/others", "arn:aws:dynamodb:west:game:table/users"] {
+        let answer = service.error("ExportTableToPointInTime", request(json!({"TableArn": arn}))).await;
+        assert_eq!(answer, refused("TableNotFoundException", &format!("Table not found: {arn}")));
+    }
+    let theirs = request(json!({"TableArn": "arn:aws:dynamodb:east:other:table/users"}));
+    assert_eq!(service.error("ExportTableToPointInTime", theirs).await.0, "AccessDeniedException");
+    service.create("plain", &[("Id", "S")]).await;
+    let plain = request(json!({"TableArn": "arn:aws:dynamodb:east:game:table/plain"}));
+    let off = "Point in time recovery is not enabled for table 'plain'";
+    let answer = service.error("ExportTableToPointInTime", plain).await;
+    assert_eq!(answer, refused("PointInTimeRecoveryUnavailableException", off));
+    service.catalog.set_status("users", TableStatus::Deleting);
+    let answer = service.error("ExportTableToPointInTime", request(json!({}))).await;
+    assert_eq!(answer.0, "TableNotFoundException");
+
+    let answer = service.error("DescribeExport", json!({"ExportArn": EXPORT})).await;
+    assert_eq!(answer, refused("ExportNotFoundException", &format!("Export not found: {EXPORT}")));
+    let backup = EXPORT.replace("/export/", "/backup/");
+    assert_eq!(service.invalid("DescribeExport", json!({"ExportArn": backup})).await, "Invalid Export ARN");
+    let theirs = EXPORT.replace(":game:", ":other:");
+    assert_eq!(service.error("DescribeExport", json!({"ExportArn": theirs})).await.0, "AccessDeniedException");
+}
+
+#[tokio::test]
+async fn without_an_archive_nothing_is_exported_and_nothing_is_listed() {
+    let service = Service::with_users().await;
+    let answer = service.error("ExportTableToPointInTime", request(json!({}))).await;
+    assert_eq!(answer.0, "PointInTimeRecoveryUnavailableException");
+    assert_eq!(service.ok("ListExports", json!({})).await, json!({"ExportSummaries": []}));
+    assert_eq!(service.error("DescribeExport", json!({"ExportArn": EXPORT})).await.0, "ExportNotFoundException");
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_allowed_is_refused_in_dynamodbs_words() {
+    let service = users().await;
+    let pattern = "Member must satisfy regular expression pattern";
+    for (more, expected) in [
+        (
+            json!({"ExportFormat": "QWERTY"}),
+            "1 validation error detected: Value 'QWERTY' at 'exportFormat' failed to satisfy constraint: Member must \
+             satisfy enum value set: [ION, DYNAMODB_JSON]"
+                .to_owned(),
+        ),
+        (
+            json!({"ExportType": ""}),
+            "1 validation error detected: Value '' at 'exportType' failed to satisfy constraint: Member must satisfy \
+             enum value set: [INCREMENTAL_EXPORT, FULL_EXPORT]"
+                .to_owned(),
+        ),
+        (
+            json!({"S3Bucket": "../up"}),
+            format!(
+                "1 validation error detected: Value '../up' at 's3Bucket' failed to satisfy constraint: {pattern}: \
+                 ^[a-z0-9A-Z]+[\\.\\-\\w]*[a-z0-9A-Z]+$"
+            ),
+        ),
+        (
+            json!({"ClientToken": "a$b"}),
+            format!(
+                "1 validation error detected: Value 'a$b' at 'clientToken' failed to satisfy constraint: {pattern}: \
+                 ^[^\\$]+$"
+            ),
+        ),
+        (
+            json!({"TableArn": null, "S3Bucket": null}),
+            "2 validation errors detected: Value null at 'tableArn' failed to satisfy constraint: Member must not be \
+             null; Value null at 's3Bucket' failed to satisfy constraint: Member must not be null"
+                .to_owned(),
+        ),
+    ] {
+        assert_eq!(service.invalid("ExportTableToPointInTime", request(more)).await, expected);
+    }
+    let long = request(json!({"S3Prefix": "x".repeat(1_025)}));
+    assert!(service.invalid("ExportTableToPointInTime", long).await.contains("'s3Prefix' failed"));
+    let name = request(json!({"TableArn": "users"}));
+    assert!(service.invalid("ExportTableToPointInTime", name).await.contains("'tableArn' failed"));
+}
+
+#[tokio::test]
+async fn what_is_not_there_yet_is_refused_by_its_name() {
+    let service = users().await;
+    let filter = json!({"FilterExpression": "attribute_exists(a)"});
+    for (more, name) in [
+        (json!({"S3BucketOwner": "123456789012"}), "S3BucketOwner"),
+        (json!({"S3SseAlgorithm": "AES256"}), "S3SseAlgorithm"),
+        (json!({"S3SseKmsKeyId": "key"}), "S3SseKmsKeyId"),
+        (json!({"FilterSpecification": filter}), "FilterSpecification"),
+        (json!({"ExportFormat": "ION"}), "ExportFormat ION"),
+    ] {
+        let text = service.invalid("ExportTableToPointInTime", request(more)).await;
+        let expected =
+            format!("One or more parameter values were invalid: {name} is not supported by this version of Cairn");
+        assert_eq!(text, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_span_goes_with_an_incremental_export_and_only_with_it() {
+    let service = users().await;
+    let specification = json!({"ExportFromTime": 1_699_990_000});
+    let mut timed = incremental(json!({}));
+    timed["ExportTime"] = json!(1_699_990_000);
+    for (body, expected) in [
+        (
+            request(json!({"IncrementalExportSpecification": specification})),
+            "IncrementalExportSpecification needs ExportType INCREMENTAL_EXPORT",
+        ),
+        (
+            request(json!({"ExportType": "INCREMENTAL_EXPORT"})),
+            "ExportType INCREMENTAL_EXPORT needs an IncrementalExportSpecification",
+        ),
+        (timed, "ExportTime is of full exports; ExportType INCREMENTAL_EXPORT has ExportToTime"),
+        (incremental(json!({"ExportFromTime": null})), "ExportFromTime is missing"),
+        (incremental(json!({"ExportToTime": 1_699_990_000})), "ExportFromTime must be before ExportToTime"),
+    ] {
+        let text = service.invalid("ExportTableToPointInTime", body).await;
+        assert_eq!(text, format!("One or more parameter values were invalid: {expected}"));
+    }
+    let view = incremental(json!({"ExportViewType": "OLD_IMAGE"}));
+    let text = service.invalid("ExportTableToPointInTime", view).await;
+    assert!(text.contains("'incrementalExportSpecification.exportViewType' failed"), "{text}");
+}
