@@ -1,11 +1,13 @@
 //! A service in this process and a client of it.
 
 use crate::{
-    archive::MemoryArchive, catalog::MemoryCatalog, exporter::MemoryExports, partitions::MemoryPartitions,
-    signer::Signer,
+    archive::MemoryArchive, catalog::MemoryCatalog, exporter::MemoryExports, importer::MemoryImports,
+    partitions::MemoryPartitions, signer::Signer,
 };
 use bytes::Bytes;
-use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials, Environment, Exports};
+use cairn_api::{
+    AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials, Environment, Exports, Imports,
+};
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode, client::conn::http1::SendRequest};
 use hyper_util::rt::TokioIo;
@@ -56,6 +58,7 @@ pub(crate) struct Service {
     pub(crate) partitions: Arc<MemoryPartitions>,
     pub(crate) archive: Arc<MemoryArchive>,
     pub(crate) exports: Arc<MemoryExports>,
+    pub(crate) imports: Arc<MemoryImports>,
     pub(crate) registry: prometheus::Registry,
     connection: Mutex<Option<SendRequest<Full<Bytes>>>>,
 }
@@ -101,13 +104,14 @@ impl Service {
         let partitions = Arc::new(MemoryPartitions::default());
         let archive = Arc::new(MemoryArchive::new(catalog.clone()));
         let exports = Arc::new(MemoryExports::default());
+        let imports = Arc::new(MemoryImports::new(catalog.clone()));
         let registry = prometheus::Registry::new();
         let backends = Backends {
             catalog: catalog.clone(),
             partitions: partitions.clone(),
             backups: archived.then(|| archive.clone() as Arc<dyn Backups>),
             exports: archived.then(|| exports.clone() as Arc<dyn Exports>),
-            imports: None,
+            imports: archived.then(|| imports.clone() as Arc<dyn Imports>),
             authentication,
             environment: Arc::new(FixedEnvironment(AtomicU64::new(1))),
         };
@@ -115,7 +119,7 @@ impl Service {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(cairn_api::serve(listener, api, std::future::pending()));
-        Self { address, catalog, partitions, archive, exports, registry, connection: Mutex::new(None) }
+        Self { address, catalog, partitions, archive, exports, imports, registry, connection: Mutex::new(None) }
     }
 
     /// A service with the table `users`: partition key `Id` (S), sort key `Game` (N).

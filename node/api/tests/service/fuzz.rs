@@ -37,6 +37,9 @@ const OPERATIONS: &[&str] = &[
     "DescribeExport",
     "ListExports",
     "DeleteBackup",
+    "ImportTable",
+    "DescribeImport",
+    "ListImports",
     "DeleteTable",
 ];
 
@@ -46,6 +49,9 @@ const BACKUP_ARN: &str = "arn:aws:dynamodb:east:game:table/users/backup/01700000
 /// Of the first export of it.
 const EXPORT_ARN: &str = "arn:aws:dynamodb:east:game:table/users/export/01700000000000-abcdef12";
 const NEXT_TOKEN: &str = "YXJuOmF3czpkeW5hbW9kYjplYXN0OmdhbWU6dGFibGUvdXNlcnMvZXhwb3J0LzAxNzAwMDAwMDAwMDAwLWFiY2RlZjEy";
+
+/// Of the first import.
+const IMPORT_ARN: &str = "arn:aws:dynamodb:east:game:table/imported/import/01700000000000-abcdef12";
 
 /// Names that mean something somewhere, so that the fuzz gets further than the first check.
 const NAMES: &[&str] = &[
@@ -104,6 +110,14 @@ const NAMES: &[&str] = &[
     "UseLatestRestorableTime",
     "PointInTimeRecoverySpecification",
     "RecoveryPeriodInDays",
+    "S3BucketSource",
+    "S3KeyPrefix",
+    "InputFormat",
+    "InputFormatOptions",
+    "HeaderList",
+    "TableCreationParameters",
+    "ImportArn",
+    "NextToken",
     "users",
     "Id",
     "Game",
@@ -126,6 +140,8 @@ const TEXTS: &[&str] = &[
     "users",
     TABLE_ARN,
     BACKUP_ARN,
+    IMPORT_ARN,
+    "CSV",
     "a",
     "1",
     "-1e400",
@@ -258,6 +274,17 @@ fn good(operation: &str) -> Value {
         }),
         "DescribeExport" => json!({"ExportArn": EXPORT_ARN}),
         "ListExports" => json!({"TableArn": TABLE_ARN, "MaxResults": 1, "NextToken": NEXT_TOKEN}),
+        "ImportTable" => json!({
+            "ClientToken": "token", "InputFormat": "CSV", "InputCompressionType": "GZIP",
+            "S3BucketSource": {"S3Bucket": "source", "S3KeyPrefix": "some/", "S3BucketOwner": "123456789012"},
+            "InputFormatOptions": {"Csv": {"Delimiter": ";", "HeaderList": ["Id", "V"]}},
+            "TableCreationParameters": {
+                "TableName": "imported", "AttributeDefinitions": [{"AttributeName": "Id", "AttributeType": "S"}],
+                "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST"
+            }
+        }),
+        "DescribeImport" => json!({"ImportArn": IMPORT_ARN}),
+        "ListImports" => json!({"TableArn": TABLE_ARN, "PageSize": 5}),
         _ => json!({"TableName": "users"}),
     }
 }

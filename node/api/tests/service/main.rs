@@ -10,6 +10,8 @@ mod exporter;
 mod exports;
 mod fuzz;
 mod gets_and_writes;
+mod importer;
+mod imports;
 mod legacy;
 mod partitions;
 mod protocol;
