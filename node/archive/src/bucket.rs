@@ -181,6 +181,15 @@ impl Bucket {
         }
     }
 
+    /// The store's clock, in milliseconds since the Unix epoch: when it says that an object was written just now.
+    pub(crate) async fn clock_ms(&self) -> Result<u64, ArchiveError> {
+        let path = Path::from(format!("clock-{}", uuid::Uuid::new_v4()));
+        self.overwrite(&path, Bytes::from_static(b"cairn")).await?;
+        let written = self.timed("read", &path, self.store.head(&path)).await;
+        self.delete(&path).await?;
+        Ok(u64::try_from(written?.last_modified.timestamp_millis()).unwrap_or(0))
+    }
+
     /// Begins an object of about `bytes` bytes, which appears as a whole when it is finished.
     pub(crate) fn upload(&self, path: Path, bytes: u64) -> Upload {
         Upload {

@@ -37,6 +37,11 @@ pub enum ArchiveError {
         "the archive holds entry {index} of partition {partition_id}, but {reason}: its history is another one; restore what the archive holds, or archive the table under another cluster name"
     )]
     Diverged { partition_id: PartitionId, index: u64, reason: String },
+    /// What is past its time cannot be told from what is not.
+    #[error(
+        "nothing is deleted from the archive while this node and the store disagree about the time: its clock says {now_ms} ms since 1970, the store's {store_ms} ms"
+    )]
+    Clock { now_ms: u64, store_ms: u64 },
     #[error("failed to read from the partition")]
     Source(#[from] SourceError),
     #[error("failed to write what was restored")]

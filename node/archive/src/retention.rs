@@ -3,6 +3,7 @@
 use crate::{
     ArchiveError, Bucket, TablePath, archived, backup, layout, layout::PartitionPath, manifest::Manifest, table,
 };
+use cairn_replication::Clock;
 use object_store::ObjectMeta;
 use std::collections::HashSet;
 
@@ -11,10 +12,23 @@ pub(crate) const DAY_MS: u64 = 24 * 3600 * 1000;
 const LEFTOVER_AGE_MS: u64 = DAY_MS;
 /// A deleted table without recovery at the end is kept as long as one with it can be.
 const PERIOD_DAYS_MAX: u64 = 35;
+/// A clock that is further from the store's is wrong.
+const CLOCK_OFFSET_MAX_MS: u64 = 5 * 60 * 1000;
+
+/// The time by this node's clock, if the store's agrees: a clock that is ahead would have everything deleted.
+pub(crate) async fn agreed_ms(bucket: &Bucket, clock: &dyn Clock) -> Result<u64, ArchiveError> {
+    let now_ms = clock.now().wall_ms;
+    let store_ms = bucket.clock_ms().await?;
+    let agrees = now_ms.saturating_sub(CLOCK_OFFSET_MAX_MS) <= store_ms
+        && store_ms <= clock.now().wall_ms.saturating_add(CLOCK_OFFSET_MAX_MS);
+    if agrees { Ok(now_ms) } else { Err(ArchiveError::Clock { now_ms, store_ms }) }
+}
 
 /// Deletes what is past its time of a whole cluster: deleted tables after their recovery period, backups that expire,
 /// and what unfinished backups left. What of a table is past its period, its [`crate::Shipper`] deletes.
-pub async fn sweep(bucket: &Bucket, cluster: &str, now_ms: u64) -> Result<(), ArchiveError> {
+/// [`ArchiveError::Clock`] where the store has another time.
+pub async fn sweep(bucket: &Bucket, cluster: &str, clock: &dyn Clock) -> Result<(), ArchiveError> {
+    let now_ms = agreed_ms(bucket, clock).await?;
     for account in bucket.folders(&layout::cluster(cluster)).await? {
         for name in bucket.folders(&layout::account(cluster, &account)).await? {
             let Ok(table_id) = name.parse() else { continue };

@@ -148,8 +148,7 @@ impl Shipper {
 }
 
 async fn sweep(shared: Arc<Shared>) {
-    let now_ms = shared.clock.now().wall_ms;
-    if let Err(error) = retention::sweep(&shared.bucket, &shared.cluster, now_ms).await {
+    if let Err(error) = retention::sweep(&shared.bucket, &shared.cluster, &*shared.clock).await {
         shared.metrics.failures.inc();
         tracing::warn!(
             error = &error as &dyn std::error::Error,

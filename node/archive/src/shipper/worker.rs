@@ -42,12 +42,16 @@ pub(super) struct Worker {
     upkeep: JoinSet<Result<Upkeep, ArchiveError>>,
     /// When the last one began; at first, when this did.
     kept_up_at_ms: u64,
+    /// Why the last one deleted nothing.
+    wrong_clock: Option<ArchiveError>,
 }
 
 /// What a look at all objects found and made.
 struct Upkeep {
     found: Vec<Finding>,
     merged: Vec<SegmentRecord>,
+    /// The time, if the store's clock agrees.
+    now_ms: Result<u64, ArchiveError>,
 }
 
 enum Shipped {
@@ -94,6 +98,7 @@ impl Worker {
             closed_at_ms: None,
             upkeep: JoinSet::new(),
             kept_up_at_ms,
+            wrong_clock: None,
         }
     }
 
@@ -106,7 +111,9 @@ impl Worker {
         if let (Ok(()), Some(head)) = (&done, &self.head)
             && head.continued
         {
-            self.shared.statuses.succeeded(partition, head.windows.clone(), head.problems());
+            let wrong_clock = self.wrong_clock.iter().map(ToString::to_string);
+            let problems = head.problems().into_iter().chain(wrong_clock).collect();
+            self.shared.statuses.succeeded(partition, head.windows.clone(), problems);
         }
         done
     }
@@ -186,17 +193,22 @@ impl Worker {
         self.definition = None;
         let (shared, path, manifest) = (self.shared.clone(), self.path.clone(), head.manifest.clone());
         self.upkeep.spawn(async move {
-            let now_ms = shared.clock.now().wall_ms;
-            // What was let go of the last time: a restore that was under way then is over.
-            retention::delete_unlisted(&shared.bucket, &path, &manifest, now_ms).await?;
-            let found = presence::check(&shared.bucket, &path, &manifest).await?;
-            let merged = if found.is_empty() {
-                let before = Timestamp::from_millis(now_ms.saturating_sub(shared.options.merge_age.as_millis() as u64));
-                merging::merge(&shared.bucket, &path, &manifest, before, shared.options.merge_segments).await?
-            } else {
-                Vec::new()
+            let now_ms = match retention::agreed_ms(&shared.bucket, &*shared.clock).await {
+                Err(error) if !matches!(error, ArchiveError::Clock { .. }) => return Err(error),
+                agreed => agreed,
             };
-            Ok(Upkeep { found, merged })
+            if let Ok(now_ms) = now_ms {
+                // What was let go of the last time: a restore that was under way then is over.
+                retention::delete_unlisted(&shared.bucket, &path, &manifest, now_ms).await?;
+            }
+            let found = presence::check(&shared.bucket, &path, &manifest).await?;
+            let mut merged = Vec::new();
+            if let (Ok(now_ms), true) = (&now_ms, found.is_empty()) {
+                let before = Timestamp::from_millis(now_ms.saturating_sub(shared.options.merge_age.as_millis() as u64));
+                merged =
+                    merging::merge(&shared.bucket, &path, &manifest, before, shared.options.merge_segments).await?;
+            }
+            Ok(Upkeep { found, merged, now_ms })
         });
     }
 
@@ -204,7 +216,7 @@ impl Worker {
     async fn finish_upkeep(
         &mut self,
         head: &mut Head,
-        Upkeep { found, merged }: Upkeep,
+        Upkeep { found, merged, now_ms }: Upkeep,
         definition: &TableDefinition,
     ) -> Result<(), ArchiveError> {
         let lost: Vec<String> = found.iter().map(|finding| finding.object.clone()).collect();
@@ -219,8 +231,11 @@ impl Worker {
             self.begin_snapshot();
         }
         let days = definition.continuous_backups.map(|on| u64::from(on.recovery_period_days));
-        let now_ms = self.shared.clock.now().wall_ms;
-        let start = days.map(|days| Timestamp::from_millis(now_ms.saturating_sub(days * retention::DAY_MS)));
+        let start = match (&now_ms, days) {
+            (Ok(now_ms), Some(days)) => Some(Timestamp::from_millis(now_ms.saturating_sub(days * retention::DAY_MS))),
+            _ => None,
+        };
+        self.wrong_clock = now_ms.err();
         let mut changed = false;
         for segment in merged {
             changed |= head.manifest.replace(segment);

@@ -3,6 +3,7 @@
 use crate::{
     model::{Model, TABLE_ID, often, ship_all, shipper, table},
     point_in_time::every_time_comes_back,
+    stamped::Stamped,
 };
 use async_trait::async_trait;
 use cairn_archive::{ArchiveError, Bucket, ShipperOptions, restore};
@@ -17,7 +18,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 #[derive(Clone, Debug)]
 struct FaultyStore {
-    store: Arc<InMemory>,
+    store: Arc<dyn ObjectStore>,
     dice: Arc<Mutex<Dice>>,
 }
 
@@ -39,9 +40,9 @@ enum Fault {
 }
 
 impl FaultyStore {
-    fn new(seed: u64, percent: u32) -> Self {
+    fn over(store: Arc<dyn ObjectStore>, seed: u64, percent: u32) -> Self {
         let dice = Dice { rng: StdRng::seed_from_u64(seed), percent };
-        Self { store: Arc::new(InMemory::new()), dice: Arc::new(Mutex::new(dice)) }
+        Self { store, dice: Arc::new(Mutex::new(dice)) }
     }
 
     fn set(&self, percent: u32) {
@@ -163,9 +164,9 @@ fn bucket(store: &FaultyStore) -> Bucket {
 
 /// Two nodes ship what one model holds, at the same time or one after the other, through a store that fails.
 async fn ship_through(seed: u64) {
-    let store = FaultyStore::new(seed, 15);
-    let bucket = bucket(&store);
     let model = Model::new();
+    let store = FaultyStore::over(Stamped::new(&model), seed, 15);
+    let bucket = bucket(&store);
     let mut rng = StdRng::seed_from_u64(seed ^ 0xfeed);
     let options = ShipperOptions {
         seal_bytes: 300,
@@ -223,7 +224,7 @@ async fn nothing_is_lost_or_shipped_twice_through_a_store_that_fails() {
 async fn a_restore_through_a_store_that_fails_is_right_or_an_error() {
     let mut right = 0;
     for seed in 0..5 {
-        let store = FaultyStore::new(seed, 0);
+        let store = FaultyStore::over(Arc::new(InMemory::new()), seed, 0);
         let bucket = bucket(&store);
         let model = crate::point_in_time::a_table_with_a_history(&bucket, often()).await;
         store.set(3);

@@ -9,4 +9,5 @@ mod model;
 mod point_in_time;
 mod s3;
 mod settings;
+mod stamped;
 mod upkeep;

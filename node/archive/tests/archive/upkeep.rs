@@ -3,6 +3,7 @@
 use crate::{
     model::{CLUSTER, Model, TABLE_ID, definition, eventually, often, run, ship_all, shipped, shipper, table},
     point_in_time::{a_table_with_a_history, every_time_comes_back},
+    stamped::Stamped,
 };
 use cairn_archive::{
     Bucket, ShipperOptions,
@@ -18,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
-async fn objects(store: &InMemory) -> Vec<Path> {
+async fn objects(store: &impl ObjectStore) -> Vec<Path> {
     let objects: Vec<_> = store.list(None).try_collect().await.unwrap();
     objects.into_iter().map(|object| object.location).collect()
 }
@@ -85,7 +86,8 @@ async fn the_shipper_tells_of_a_hole_and_makes_the_table_restorable_behind_it() 
 
 #[tokio::test]
 async fn what_is_older_than_the_period_goes_and_what_a_restore_needs_stays() {
-    let store = Arc::new(InMemory::new());
+    let model = Model::new();
+    let store = Stamped::new(&model);
     let bucket = Bucket::over(store.clone());
     let options = ShipperOptions {
         manifest_segments: 1,
@@ -94,9 +96,6 @@ async fn what_is_older_than_the_period_goes_and_what_a_restore_needs_stays() {
         merge_segments: usize::MAX,
         ..often()
     };
-    let model = Model::new();
-    // Past the clock that the store stamps its objects with.
-    model.advance(200 * 365 * DAY_MS);
     let shipper = shipper(&bucket, &model, "node-a", options);
     let snapshots = async || objects(&store).await.into_iter().filter(|path| path.as_ref().ends_with(".snap")).max();
     let mut most = 0;
@@ -141,9 +140,9 @@ fn new_backup(id: &str, expiry_time_ms: Option<u64>) -> NewBackup {
 
 #[tokio::test]
 async fn a_deleted_table_and_a_backup_go_when_their_time_is_over_and_no_sooner() {
-    let store = Arc::new(InMemory::new());
-    let bucket = Bucket::over(store.clone());
     let model = Model::new();
+    let store = Stamped::new(&model);
+    let bucket = Bucket::over(store.clone());
     model.write(1, 1);
     ship_all(&shipper(&bucket, &model, "node-a", often()), &model).await;
     let now_ms = model.now_ms();
@@ -152,17 +151,21 @@ async fn a_deleted_table_and_a_backup_go_when_their_time_is_over_and_no_sooner()
         backup::create(&bucket, CLUSTER, "local", new_backup(id, expiry_time_ms), snapshots).await.unwrap();
     }
     let kept = objects(&store).await;
-    retention::sweep(&bucket, CLUSTER, now_ms + 4).await.unwrap();
+    model.advance(4);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
     mark_deleted(&bucket, &table(), now_ms).await.unwrap();
-    retention::sweep(&bucket, CLUSTER, now_ms + 4).await.unwrap();
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
     assert_eq!(objects(&store).await, kept);
-    retention::sweep(&bucket, CLUSTER, now_ms + 5).await.unwrap();
+    model.advance(1);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
     let ids: Vec<String> =
         backup::list(&bucket, CLUSTER, "local").await.unwrap().into_iter().map(|backup| backup.backup_id).collect();
     assert_eq!(ids, ["lasting"]);
-    retention::sweep(&bucket, CLUSTER, now_ms + 35 * DAY_MS - 1).await.unwrap();
+    model.advance(35 * DAY_MS - 5 - 1);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
     restore::recoverable(&bucket, &table()).await.unwrap();
-    retention::sweep(&bucket, CLUSTER, now_ms + 35 * DAY_MS).await.unwrap();
+    model.advance(1);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
     let left = objects(&store).await;
     assert_eq!(left.len(), 2, "{left:?}");
     run(restore::plan_backup(&bucket, CLUSTER, "local", "lasting").await.unwrap()).await.unwrap();
@@ -170,23 +173,73 @@ async fn a_deleted_table_and_a_backup_go_when_their_time_is_over_and_no_sooner()
 
 #[tokio::test]
 async fn leftovers_of_an_unfinished_backup_go_after_a_day() {
-    let store = Arc::new(InMemory::new());
-    let bucket = Bucket::over(store.clone());
     let model = Model::new();
+    let store = Stamped::new(&model);
+    let bucket = Bucket::over(store.clone());
     backup::create(&bucket, CLUSTER, "local", new_backup("half", None), vec![model.snapshot_now()]).await.unwrap();
     let document = objects(&store).await.into_iter().find(|path| path.as_ref().ends_with("backup.json")).unwrap();
     store.delete(&document).await.unwrap();
-    let left: Vec<_> = store.list(None).try_collect().await.unwrap();
-    let written_ms = left[0].last_modified.timestamp_millis() as u64;
-    retention::sweep(&bucket, CLUSTER, written_ms + DAY_MS - 1).await.unwrap();
+    model.advance(DAY_MS - 1);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
     assert_eq!(objects(&store).await.len(), 1);
-    retention::sweep(&bucket, CLUSTER, written_ms + DAY_MS + 1).await.unwrap();
+    model.advance(2);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
     assert!(objects(&store).await.is_empty());
 }
 
 #[tokio::test]
+async fn a_node_whose_clock_is_ahead_deletes_nothing_and_says_so() {
+    let model = Model::new();
+    let store = Stamped::new(&model);
+    let bucket = Bucket::over(store.clone());
+    let options = ShipperOptions {
+        manifest_segments: 1,
+        upkeep_interval: Duration::from_millis(DAY_MS / 2),
+        snapshot_age_max: Duration::from_millis(DAY_MS),
+        ..often()
+    };
+    let shipper = shipper(&bucket, &model, "node-a", options);
+    let begun = model.write(1, 1);
+    let told = async || {
+        let problems = shipper.status(TABLE_ID).unwrap_or_default().problems;
+        problems.iter().any(|problem| problem.contains("its clock"))
+    };
+    let rounds = async {
+        shipped(&shipper, &model).await;
+        let expiring = new_backup("expiring", Some(model.now_ms() + DAY_MS));
+        backup::create(&bucket, CLUSTER, "local", expiring, vec![model.snapshot_now()]).await.unwrap();
+        let kept: Vec<Path> =
+            objects(&store).await.into_iter().filter(|path| !path.as_ref().contains("/manifests/")).collect();
+        for day in 1..45 {
+            store.set_behind(day * DAY_MS);
+            model.advance(DAY_MS);
+            model.write(1, day);
+            shipped(&shipper, &model).await;
+        }
+        eventually(told).await;
+        let error = retention::sweep(&bucket, CLUSTER, &*model).await.unwrap_err();
+        assert!(error.to_string().contains("its clock"), "{error}");
+        let left = objects(&store).await;
+        assert!(kept.iter().all(|path| left.contains(path)), "{left:?}");
+        run(restore::plan(&bucket, &table(), begun, &[]).await.unwrap()).await.unwrap();
+        // Once the clocks agree, what is past its time goes.
+        store.set_behind(0);
+        let first = kept.iter().find(|path| path.as_ref().ends_with(".snap")).unwrap();
+        eventually(async || {
+            model.advance(DAY_MS / 4);
+            shipped(&shipper, &model).await;
+            !objects(&store).await.contains(first)
+        })
+        .await;
+        eventually(async || !told().await).await;
+    };
+    shipper.run(rounds).await;
+}
+
+#[tokio::test]
 async fn small_segments_become_large_ones_and_every_time_still_comes_back() {
-    let store = Arc::new(InMemory::new());
+    let model = Model::new();
+    let store = Stamped::new(&model);
     let bucket = Bucket::over(store.clone());
     let options = ShipperOptions {
         manifest_segments: 4,
@@ -195,9 +248,6 @@ async fn small_segments_become_large_ones_and_every_time_still_comes_back() {
         merge_age: Duration::from_secs(20),
         ..often()
     };
-    let model = Model::new();
-    // Past the clock that the store stamps its objects with, by more than what is kept of what was merged.
-    model.advance(200 * 365 * DAY_MS);
     let shipper = shipper(&bucket, &model, "node-a", options.clone());
     let minutes = async {
         for value in 0..60 {
@@ -206,7 +256,8 @@ async fn small_segments_become_large_ones_and_every_time_still_comes_back() {
             shipped(&shipper, &model).await;
         }
         let segments = async || objects(&store).await.iter().filter(|path| path.as_ref().ends_with(".seg")).count();
-        // The last minute's are left, and what the others were merged to.
+        // The last minute's are left, and what the others were merged to; what they were goes after a day.
+        model.advance(DAY_MS);
         eventually(async || {
             model.advance(1_000);
             segments().await < 30
