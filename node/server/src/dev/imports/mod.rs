@@ -56,6 +56,8 @@ struct LocalImports {
     at_once: Semaphore,
     /// Imports whose outcome is not in the bucket, by id.
     running: Mutex<BTreeMap<String, Arc<Running>>>,
+    /// Outcomes from before the last start that may not be in the bucket, by id.
+    settling: Mutex<BTreeMap<String, ImportOutcome>>,
 }
 
 struct Running {
@@ -80,6 +82,8 @@ impl SharedImports {
     ) -> anyhow::Result<Self> {
         let markers = Markers::new(data);
         let recovered = markers.recover(&tables).await?;
+        let recovered: BTreeMap<String, ImportOutcome> =
+            recovered.into_iter().filter_map(|marker| Some((marker.import_id, marker.outcome?))).collect();
         let imports = Arc::new(LocalImports {
             tables,
             archive,
@@ -89,14 +93,14 @@ impl SharedImports {
             beginning: tokio::sync::Mutex::default(),
             at_once: Semaphore::new(IMPORTS_AT_ONCE),
             running: Mutex::default(),
+            settling: Mutex::new(recovered.clone()),
         });
         let settling = imports.clone();
         tokio::spawn(async move {
-            for marker in recovered {
-                if let Some(outcome) = marker.outcome {
-                    settling.settle(&marker.import_id, &outcome).await;
-                    settling.forget(&marker.import_id).await;
-                }
+            for (import_id, outcome) in recovered {
+                settling.settle(&import_id, &outcome).await;
+                settling.settling.lock().remove(&import_id);
+                settling.forget(&import_id).await;
             }
         });
         Ok(Self(imports))
@@ -308,8 +312,10 @@ impl LocalImports {
     async fn describe(&self, ids: Vec<String>) -> Result<Vec<(ImportRecord, ImportDescription)>, ServiceError> {
         // Before the bucket is asked: what has ended since has its outcome there.
         let running = self.running.lock().clone();
+        let settling = self.settling.lock().clone();
         let read = self.records.read(ids).await.map_err(|error| failed("read the imports", &error))?;
         let describe = |(record, outcome): (ImportRecord, Option<ImportOutcome>)| {
+            let outcome = outcome.or_else(|| settling.get(&record.import_id).cloned());
             let described = match (running.get(&record.import_id), outcome) {
                 (Some(running), _) => self.describe_running(running),
                 (None, Some(outcome)) => self.describe_ended(&record, &outcome),

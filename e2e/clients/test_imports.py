@@ -1,0 +1,163 @@
+"""Imports of `cairn dev --archive`, from a folder and from S3, as boto3 and the AWS CLI see them."""
+
+import gzip
+import json
+import os
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import suite
+import test_backups
+from boto3.dynamodb.types import TypeSerializer
+
+serializer = TypeSerializer()
+
+
+def line(**attributes):
+    """A line as an export of DynamoDB has it."""
+    item = {name: serializer.serialize(value) for name, value in attributes.items()}
+    return json.dumps({"Item": item}) + "\n"
+
+
+class Importing(test_backups.Archived):
+    """Imports, wherever the source lies: `upload` puts an object into the bucket `source`."""
+
+    def import_table(self, name, prefix, **parameters):
+        parameters.setdefault("InputFormat", "DYNAMODB_JSON")
+        begun = self.client.import_table(
+            S3BucketSource={"S3Bucket": "source", "S3KeyPrefix": prefix},
+            TableCreationParameters=suite.definition(name),
+            **parameters,
+        )["ImportTableDescription"]
+        return self.ended(begun["ImportArn"])
+
+    def ended(self, arn):
+        for _ in range(400):
+            description = self.client.describe_import(ImportArn=arn)["ImportTableDescription"]
+            if description["ImportStatus"] != "IN_PROGRESS":
+                return description
+            time.sleep(0.05)
+        self.fail(f"{arn} did not end within twenty seconds")
+
+
+class Imports:
+    def test_compressed_dynamodb_json_becomes_a_table(self):
+        packed = [gzip.compress(line(h=f"a-{n}", v=n).encode()) for n in range(20)]
+        self.upload("AWSDynamoDB/01-a/data/one.json.gz", b"".join(packed))
+        self.upload("AWSDynamoDB/01-a/data/two.json.gz", gzip.compress((line(h="b", v=1) + line(h="b", v=2)).encode()))
+        self.upload("AWSDynamoDB/01-a/manifest-summary.json", b"{}")
+        done = self.import_table("users", "AWSDynamoDB/01-a/data/", InputCompressionType="GZIP")
+        self.assertEqual((done["ImportStatus"], done["ErrorCount"]), ("COMPLETED", 0), done)
+        self.assertEqual((done["ProcessedItemCount"], done["ImportedItemCount"]), (22, 22))
+        self.assertEqual(self.items("users"), {f"a-{n}": n for n in range(20)} | {"b": 2})
+        self.client.get_waiter("table_exists").wait(TableName="users", WaiterConfig={"Delay": 1})
+
+    def test_csv_becomes_a_table(self):
+        self.upload("people.csv", 'h,name\r\n1,"Dress ""large"", red"\r\n2,\r\n'.encode())
+        done = self.import_table("people", "people.csv", InputFormat="CSV")
+        self.assertEqual(done["ImportStatus"], "COMPLETED", done)
+        items = self.client.scan(TableName="people")["Items"]
+        names = {item["h"]["S"]: item["name"]["S"] for item in items}
+        self.assertEqual(names, {"1": 'Dress "large", red', "2": ""})
+
+    def test_an_import_that_fails_leaves_no_table(self):
+        done = self.import_table("users", "nothing-there")
+        self.assertEqual((done["ImportStatus"], done["FailureCode"]), ("FAILED", "S3NoSuchKey"), done)
+        self.assertEqual(self.client.list_tables()["TableNames"], [])
+        missing = self.client.import_table(
+            S3BucketSource={"S3Bucket": "no-such-bucket"},
+            InputFormat="DYNAMODB_JSON",
+            TableCreationParameters=suite.definition("users"),
+        )["ImportTableDescription"]
+        done = self.ended(missing["ImportArn"])
+        self.assertEqual((done["ImportStatus"], done["FailureCode"]), ("FAILED", "S3NoSuchBucket"), done)
+
+    def test_imports_are_listed_in_pages_and_known_after_a_restart(self):
+        self.upload("one.json", line(h="a", v=1).encode())
+        arns = [self.import_table(f"table-{n}", "one")["ImportArn"] for n in range(3)]
+        self.server.kill()
+        self.server.start()
+        self.connect(self.server)
+        first = self.client.list_imports(PageSize=2)
+        rest = self.client.list_imports(PageSize=2, NextToken=first["NextToken"])
+        listed = [item["ImportArn"] for page in (first, rest) for item in page["ImportSummaryList"]]
+        self.assertEqual(listed, arns[::-1])
+        self.assertEqual({self.ended(arn)["ImportStatus"] for arn in arns}, {"COMPLETED"})
+        self.assertEqual(self.items("table-1"), {"a": 1})
+
+
+class FromAFolder(Imports, Importing):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="cairn-archive-")
+        self.addCleanup(folder.cleanup)
+        self.source = Path(folder.name) / "buckets" / "source"
+        self.source.mkdir(parents=True)
+        self.server = self.start(["--archive", f"file://{folder.name}"])
+
+    def upload(self, key, content):
+        path = self.source / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    def test_a_client_token_stands_for_one_import(self):
+        self.upload("one.json", line(h="a", v=1).encode())
+        first = self.import_table("users", "one", ClientToken="token")
+        again = self.import_table("users", "one", ClientToken="token")
+        self.assertEqual(again, first)
+        with self.assertRaises(self.client.exceptions.ImportConflictException):
+            self.import_table("users", "other", ClientToken="token")
+        with self.assertRaises(self.client.exceptions.ResourceInUseException):
+            self.import_table("users", "one")
+        with self.assertRaises(self.client.exceptions.ImportNotFoundException):
+            self.client.describe_import(ImportArn=first["ImportArn"][:-8] + "00000000")
+
+    def test_the_aws_cli_imports_a_table(self):
+        self.upload("one.json", line(h="a", v=1).encode())
+        environment = os.environ | self.server.environment
+        command = [f"{suite.PROGRAMS}/aws", "dynamodb", "import-table", "--input-format", "DYNAMODB_JSON"]
+        command += ["--s3-bucket-source", "S3Bucket=source,S3KeyPrefix=one"]
+        command += ["--table-creation-parameters", json.dumps(suite.definition("users"))]
+        answer = subprocess.run(command, env=environment, check=True, capture_output=True).stdout
+        done = self.ended(json.loads(answer)["ImportTableDescription"]["ImportArn"])
+        self.assertEqual(done["ImportStatus"], "COMPLETED", done)
+        self.assertEqual(self.items("users"), {"a": 1})
+
+
+@unittest.skipUnless(suite.S3_SERVER, "versitygw can't be built here")
+class FromS3(Imports, Importing):
+    def setUp(self):
+        self.s3 = test_backups.S3()
+        self.addCleanup(self.s3.kill)
+        self.bucket = self.s3.client()
+        self.addCleanup(self.bucket.close)
+        self.bucket.create_bucket(Bucket="source")
+        self.server = self.start(self.s3.arguments)
+
+    def upload(self, key, content):
+        self.bucket.put_object(Bucket="source", Key=key, Body=content)
+
+    def test_errors_are_told_in_the_archive(self):
+        content = line(h="a", v=1) + "nonsense\n" + line(v=1)
+        self.upload("folder/data.json", content.encode())
+        done = self.import_table("users", "folder/")
+        self.assertEqual((done["ImportStatus"], done["ErrorCount"]), ("COMPLETED", 2), done)
+        bucket, key = done["CloudWatchLogGroupArn"].removeprefix("arn:aws:s3:::").split("/", 1)
+        log = self.bucket.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+        errors = [json.loads(text) for text in log.splitlines()]
+        self.assertEqual([(error["object"], error["line"]) for error in errors], [("folder/data.json", n) for n in (2, 3)])
+        self.assertEqual(errors[0]["item"], "nonsense")
+        self.assertIn(done["CloudWatchLogGroupArn"], done["FailureMessage"])
+
+    def test_a_large_object_is_read_in_parts(self):
+        count = 40_000
+        content = "".join(line(h=f"key-{n}", v=n, text="x" * 200) for n in range(count))
+        self.upload("large.json", content.encode())
+        done = self.import_table("users", "large.json")
+        self.assertEqual((done["ImportStatus"], done["ImportedItemCount"]), ("COMPLETED", count), done)
+        self.assertEqual(done["ProcessedSizeBytes"], len(content))
+        for n in (0, count // 2, count - 1):
+            item = self.client.get_item(TableName="users", Key={"h": {"S": f"key-{n}"}})["Item"]
+            self.assertEqual(item["v"], {"N": str(n)})
