@@ -47,8 +47,24 @@ pub(crate) async fn load(bucket: &Bucket, path: &PartitionPath) -> Result<Option
     let headers = stream::iter(listed).map(|object| header(bucket, object)).buffered(READS_AT_ONCE);
     let mut headers = std::pin::pin!(headers);
     let (mut unlisted, mut broken) = (0, None);
-    while let Some((location, header)) = headers.next().await {
+    let mut next = headers.next().await;
+    loop {
         let expected = manifest.head() + 1;
+        // What a listing does not have may be there all the same.
+        let found = match path.segment(expected) {
+            location if next.as_ref().is_some_and(|(listed, _)| *listed <= location) => None,
+            location => look(bucket, &location).await?,
+        };
+        let (location, header) = match found {
+            Some(found) => found,
+            None => match next.take() {
+                Some(listed) => {
+                    next = headers.next().await;
+                    listed
+                }
+                None => break,
+            },
+        };
         match header.and_then(|header| follows(&manifest, expected, &location, header)) {
             Ok(segment) => {
                 manifest.segments.push(segment);
@@ -106,6 +122,18 @@ pub(crate) async fn manifests(bucket: &Bucket, path: &PartitionPath) -> Result<V
         }
     }
     Ok(manifests)
+}
+
+/// The segment at this place, if there is one.
+async fn look(
+    bucket: &Bucket,
+    location: &Path,
+) -> Result<Option<(Path, Result<SegmentHeader, ArchiveError>)>, ArchiveError> {
+    match bucket.head(location).await {
+        Ok(object) => Ok(Some(header(bucket, object).await)),
+        Err(ArchiveError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 async fn header(bucket: &Bucket, object: ObjectMeta) -> (Path, Result<SegmentHeader, ArchiveError>) {

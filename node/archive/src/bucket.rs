@@ -119,13 +119,18 @@ impl Bucket {
             Err(error) => return Err(error),
         };
         // Stores answer differently where an object ends too early.
-        match self.timed("read", path, self.store.head(path)).await {
+        match self.head(path).await {
             Ok(object) if object.size < range.end => {
                 let reason = format!("it is truncated: it ends after {} bytes, before {}", object.size, range.end);
                 Err(ArchiveError::Damaged { object: path.to_string(), reason })
             }
             _ => Err(failure),
         }
+    }
+
+    /// An object, as a listing that is not late would have it.
+    pub(crate) async fn head(&self, path: &Path) -> Result<ObjectMeta, ArchiveError> {
+        self.timed("read", path, self.store.head(path)).await
     }
 
     /// The objects in a folder and those below it, in order; only those behind `after`, if given.
@@ -185,7 +190,7 @@ impl Bucket {
     pub(crate) async fn clock_ms(&self) -> Result<u64, ArchiveError> {
         let path = Path::from(format!("clock-{}", uuid::Uuid::new_v4()));
         self.overwrite(&path, Bytes::from_static(b"cairn")).await?;
-        let written = self.timed("read", &path, self.store.head(&path)).await;
+        let written = self.head(&path).await;
         self.delete(&path).await?;
         Ok(u64::try_from(written?.last_modified.timestamp_millis()).unwrap_or(0))
     }

@@ -1,8 +1,11 @@
 //! Whether the objects of a partition's manifest are there, with their sizes; without reading any of them.
 
 use crate::{ArchiveError, Bucket, layout::PartitionPath, manifest::Manifest};
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use std::{collections::HashMap, fmt};
+
+const LOOKS_AT_ONCE: usize = 8;
 
 /// An object that a restore cannot use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,13 +44,23 @@ async fn compare<'a>(
     let listed = bucket.list(folder, None).await?;
     let sizes: HashMap<&str, u64> =
         listed.iter().filter_map(|object| Some((object.location.filename()?, object.size))).collect();
-    let findings = expected.filter_map(|(name, bytes)| {
-        let reason = match sizes.get(name.as_str()) {
-            None => "is missing".to_owned(),
-            Some(found) if *found != bytes => format!("is damaged: it has {found} bytes, not {bytes}"),
-            Some(_) => return None,
-        };
-        Some(Finding { object: folder.clone().join(name.as_str()).to_string(), reason })
-    });
-    Ok(findings.collect())
+    let unlike = expected.filter(|(name, bytes)| sizes.get(name.as_str()) != Some(bytes));
+    let look = |(name, bytes): (&'a String, u64)| {
+        let path = folder.clone().join(name.as_str());
+        async move {
+            // What a listing does not have may be there all the same.
+            let reason = match bucket.head(&path).await {
+                Ok(object) if object.size == bytes => return Ok(None),
+                Ok(object) => format!("is damaged: it has {} bytes, not {bytes}", object.size),
+                Err(ArchiveError::NotFound { .. }) => "is missing".to_owned(),
+                Err(error) => return Err(error),
+            };
+            Ok(Some(Finding { object: path.to_string(), reason }))
+        }
+    };
+    stream::iter(unlike.map(look).collect::<Vec<_>>())
+        .buffered(LOOKS_AT_ONCE)
+        .try_filter_map(|finding| async move { Ok(finding) })
+        .try_collect()
+        .await
 }

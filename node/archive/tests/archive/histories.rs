@@ -1,6 +1,11 @@
-//! A partition whose log is not the one that was archived, such as that of a data folder that was set back.
+//! A partition whose log is not the one that was archived, such as that of a data folder that was set back; and one whose
+//! archive is not what the listings of the bucket say.
 
-use crate::model::{Model, TABLE_ID, eventually, often, ship_all, shipped, shipper, table};
+use crate::{
+    model::{Model, TABLE_ID, eventually, often, ship_all, shipped, shipper, table},
+    point_in_time::every_time_comes_back,
+    stamped::Stamped,
+};
 use cairn_archive::{Bucket, Shipper, restore};
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
@@ -114,4 +119,33 @@ async fn a_node_that_can_close_no_timestamps_ships_its_log_all_the_same() {
         eventually(async || !told().await).await;
     };
     shipper.run(rounds).await;
+}
+
+#[tokio::test]
+async fn a_listing_that_comes_late_makes_no_hole() {
+    let model = Model::new();
+    let store = Stamped::new(&model);
+    let bucket = Bucket::over(store.clone());
+    for round in 0..6 {
+        model.advance(1_000);
+        model.write(1, round);
+        ship_all(&shipper(&bucket, &model, "node-a", often()), &model).await;
+    }
+    let objects: Vec<_> = store.list(None).try_collect().await.unwrap();
+    let mut segments: Vec<Path> =
+        objects.into_iter().map(|object| object.location).filter(|path| path.as_ref().ends_with(".seg")).collect();
+    segments.sort();
+    let last = segments.len() - 1;
+    for late in [&segments[1..3], &segments[last..], &segments[..]] {
+        store.set_unlisted(late.to_vec());
+        // What is in the archive already, the log need not have any more.
+        model.compact(model.last_index());
+        model.advance(1_000);
+        model.write(2, 1);
+        ship_all(&shipper(&bucket, &model, "node-b", often()), &model).await;
+        store.set_unlisted([]);
+        let recovery = restore::recoverable(&bucket, &table()).await.unwrap();
+        assert_eq!((recovery.windows.len(), recovery.problems.len()), (1, 0), "{late:?}: {recovery:?}");
+        every_time_comes_back(&bucket, &model).await;
+    }
 }
