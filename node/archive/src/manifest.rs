@@ -231,7 +231,9 @@ impl Manifest {
         let segments = segments.min(self.segments.len().saturating_sub(1));
         self.snapshots.drain(..snapshots);
         self.segments.drain(..segments);
-        self.gaps.retain(|gap| gap.last > base);
+        // As is the gap that the log ends with.
+        let end = self.segments.last().map_or(0, |segment| segment.last);
+        self.gaps.retain(|gap| gap.last > base || gap.last > end);
         snapshots > 0 || segments > 0
     }
 
@@ -252,5 +254,63 @@ impl Manifest {
         manifest.snapshots.retain(|snapshot| snapshot.object != name);
         manifest.segments.retain(|segment| segment.object != name);
         manifest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Segments up to 50, a gap up to 100, and a snapshot there.
+    fn begun_anew() -> Manifest {
+        let segment = |first: u64, last: u64| SegmentRecord {
+            object: format!("{first}"),
+            first,
+            last,
+            first_time: Timestamp(first),
+            last_time: Timestamp(last),
+            last_term: 1,
+            bytes: 1,
+            checksum: first,
+        };
+        let snapshot = |index: u64| SnapshotRecord {
+            object: format!("{index}"),
+            index,
+            term: 1,
+            entry_time: Timestamp(index),
+            taken_at_ms: 1,
+            bytes: 1,
+            checksum: index,
+        };
+        Manifest {
+            number: 1,
+            table_id: TableId([1; 16]),
+            partition_id: PartitionId([2; 16]),
+            range: KeyRange::default(),
+            parents: Vec::new(),
+            snapshots: vec![snapshot(5), snapshot(100)],
+            segments: vec![segment(6, 30), segment(31, 50)],
+            gaps: vec![Gap { first: 51, last: 100 }],
+        }
+    }
+
+    #[test]
+    fn the_log_goes_on_where_it_did_when_what_is_before_a_gap_is_let_go() {
+        let mut manifest = begun_anew();
+        assert!(manifest.let_go(100));
+        assert_eq!((manifest.snapshots.len(), manifest.segments.len()), (1, 1));
+        assert_eq!((manifest.head(), manifest.link()), (100, None));
+        // And again, while nothing is written.
+        assert!(!manifest.let_go(100));
+        assert_eq!(manifest.head(), 100);
+    }
+
+    #[test]
+    fn a_gap_goes_with_what_is_before_it_once_the_log_went_on() {
+        let mut manifest = begun_anew();
+        let next = SegmentRecord { first: 101, last: 120, ..manifest.segments[1].clone() };
+        manifest.segments.push(next);
+        assert!(manifest.let_go(100));
+        assert_eq!((manifest.gaps.len(), manifest.head()), (0, 120));
     }
 }

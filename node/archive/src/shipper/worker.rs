@@ -498,7 +498,9 @@ impl Head {
     }
 
     fn problems(&self) -> Vec<String> {
-        let gaps = self.manifest.gaps.iter().map(|gap| {
+        // Before the first snapshot, nothing could be restored anyway.
+        let begin = self.manifest.snapshots.first().map_or(0, |snapshot| snapshot.index);
+        let gaps = self.manifest.gaps.iter().filter(|gap| gap.last > begin).map(|gap| {
             format!(
                 "entries {} to {} of partition {} were never archived",
                 gap.first, gap.last, self.manifest.partition_id
