@@ -346,3 +346,35 @@ async fn a_client_token_stands_for_one_import() {
     }
     dev.kill();
 }
+
+#[tokio::test]
+async fn an_import_that_is_finished_stays_finished_whatever_the_archive_got_of_it() {
+    let folders = Folders::new();
+    folders.put("good.json", line("a", "1"));
+    let (mut dev, caller) = folders.start();
+    let description = import(&caller, request("users", "good")).await;
+    let arn = description["ImportArn"].as_str().unwrap();
+    while folders.markers() > 0 {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    dev.kill();
+    // As if the process had ended between the last item and the outcome's way into the archive.
+    let id = arn.rsplit('/').next().unwrap();
+    let stored = folders.archive().join("dev/local/imports").join(id).join("outcome.json");
+    let outcome: Value = serde_json::from_slice(&std::fs::read(&stored).unwrap()).unwrap();
+    std::fs::remove_file(&stored).unwrap();
+    let marker = json!({"version": 1, "importId": id, "tableId": description["TableId"], "outcome": outcome});
+    let marker_file = folders.root.path().join("data/imports").join(id).with_extension("json");
+    std::fs::write(marker_file, marker.to_string()).unwrap();
+
+    let (mut dev, caller) = folders.start_with(&[]);
+    assert_eq!(items(&caller, "users").await, pairs(&[("a", "1")]));
+    dev.kill();
+    let (_dev, caller) = folders.start();
+    assert_eq!(describe(&caller, arn).await, description);
+    assert_eq!(items(&caller, "users").await, pairs(&[("a", "1")]));
+    while folders.markers() > 0 {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    assert!(stored.exists());
+}
