@@ -172,16 +172,11 @@ async fn is_gone(bucket: &Bucket, path: &Path, written: &[Path]) -> bool {
     deleted.is_ok()
 }
 
-/// An account's backups, by id.
+/// An account's backups, by id; but for those whose documents cannot be read.
 pub async fn list(bucket: &Bucket, cluster: &str, account: &str) -> Result<Vec<BackupRecord>, ArchiveError> {
     let ids = bucket.folders(&layout::backups(cluster, account)).await?;
-    let read = |id: String| async move {
-        match get(bucket, cluster, account, &id).await {
-            // Not finished, or being deleted.
-            Err(ArchiveError::NotFound { .. }) => Ok(None),
-            other => other.map(Some),
-        }
-    };
+    // One that is not there is not finished, or being deleted.
+    let read = |id: String| async move { document::pass_over(get(bucket, cluster, account, &id).await) };
     stream::iter(ids)
         .map(read)
         .buffered(READS_AT_ONCE)

@@ -72,6 +72,25 @@ fn open(bytes: &[u8]) -> Result<Vec<u8>, String> {
     if end(&text).as_bytes() == found { Ok(text) } else { Err("its checksum does not match".into()) }
 }
 
+/// Whether the error is about one document alone: what is beside it can be used all the same.
+pub(crate) fn is_unusable(error: &ArchiveError) -> bool {
+    matches!(error, ArchiveError::Damaged { .. } | ArchiveError::NewerFormat { .. })
+}
+
+/// What a look at many documents makes of each: one that cannot be used is told of and passed over, as is one that is not
+/// there.
+pub(crate) fn pass_over<T>(read: Result<T, ArchiveError>) -> Result<Option<T>, ArchiveError> {
+    match read {
+        Ok(document) => Ok(Some(document)),
+        Err(ArchiveError::NotFound { .. }) => Ok(None),
+        Err(error) if is_unusable(&error) => {
+            tracing::warn!(%error, "passed over a document of the archive");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 pub(crate) async fn read<T: DeserializeOwned>(bucket: &Bucket, path: &Path) -> Result<T, ArchiveError> {
     decode(path, &bucket.get(path).await?)
 }

@@ -1,7 +1,8 @@
 //! What is deleted: objects that no manifest names any more, tables and backups past their time, leftovers.
 
 use crate::{
-    ArchiveError, Bucket, TablePath, archived, backup, layout, layout::PartitionPath, manifest::Manifest, table,
+    ArchiveError, Bucket, TablePath, archived, backup, document, layout, layout::PartitionPath, manifest::Manifest,
+    table,
 };
 use cairn_replication::Clock;
 use object_store::ObjectMeta;
@@ -41,11 +42,7 @@ pub async fn sweep(bucket: &Bucket, cluster: &str, clock: &dyn Clock) -> Result<
 }
 
 async fn sweep_table(bucket: &Bucket, path: &TablePath, now_ms: u64) -> Result<(), ArchiveError> {
-    let table = match table::get(bucket, path).await {
-        Ok(table) => table,
-        Err(ArchiveError::NotFound { .. }) => return Ok(()),
-        Err(error) => return Err(error),
-    };
+    let Some(table) = document::pass_over(table::get(bucket, path).await)? else { return Ok(()) };
     let Some(deleted_at_ms) = table.deleted_at_ms else { return Ok(()) };
     let days = table.definition.continuous_backups.map_or(PERIOD_DAYS_MAX, |on| on.recovery_period_days.into());
     if now_ms < deleted_at_ms + days * DAY_MS {
@@ -77,6 +74,9 @@ async fn sweep_backups(bucket: &Bucket, cluster: &str, account: &str, now_ms: u6
                 for object in objects.iter().filter(|object| is_leftover(object, now_ms)) {
                     bucket.delete(&object.location).await?;
                 }
+            }
+            Err(error) if document::is_unusable(&error) => {
+                tracing::warn!(%error, "failed to find out whether a backup expires: it stays");
             }
             Err(error) => return Err(error),
         }

@@ -8,13 +8,13 @@ pub use plan::{PartitionPlan, RestorePlan};
 pub use run::RestoreSink;
 
 use crate::{
-    ArchiveError, Bucket, Recovery, TablePath, backup, layout,
+    ArchiveError, Bucket, Recovery, TablePath, backup, document, layout,
     presence::Finding,
     table::{self, ArchivedTable},
     window,
 };
 use cairn_model::{ids::TableId, time::Timestamp};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 
 const READS_AT_ONCE: usize = 8;
 
@@ -25,7 +25,8 @@ pub enum TableRef<'a> {
     Id(TableId),
 }
 
-/// The tables the archive knows of under a name or an id, also deleted ones; the youngest first.
+/// The tables the archive knows of under a name or an id, also deleted ones; the youngest first. Fails where there is none
+/// but one whose document cannot be read.
 pub async fn find_table(
     bucket: &Bucket,
     cluster: &str,
@@ -41,15 +42,25 @@ pub async fn find_table(
     };
     let read = |table_id| async move {
         let path = TablePath { cluster: cluster.into(), account: account.into(), table_id };
-        match table::get(bucket, &path).await {
-            Err(ArchiveError::NotFound { .. }) => Ok(None),
-            other => other.map(Some),
-        }
+        table::get(bucket, &path).await
     };
-    let tables = stream::iter(ids).map(read).buffered(READS_AT_ONCE).try_filter_map(|table| async move { Ok(table) });
-    let mut tables: Vec<ArchivedTable> = tables.try_collect().await?;
-    if let TableRef::Name(name) = by {
-        tables.retain(|table| table.definition.table_name == name);
+    let mut read = std::pin::pin!(stream::iter(ids).map(read).buffered(READS_AT_ONCE));
+    let (mut tables, mut unusable) = (Vec::<ArchivedTable>::new(), None);
+    while let Some(read) = read.next().await {
+        match read {
+            Ok(table) if matches!(by, TableRef::Name(name) if name != table.definition.table_name) => {}
+            Ok(table) => tables.push(table),
+            Err(ArchiveError::NotFound { .. }) => {}
+            Err(error) if document::is_unusable(&error) => {
+                tracing::warn!(%error, "passed over a table of the archive");
+                unusable = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    // That may be the one that is looked for.
+    if let Some(error) = unusable.filter(|_| tables.is_empty()) {
+        return Err(error);
     }
     tables.sort_by_key(|table| std::cmp::Reverse(table.definition.creation_time_ms));
     Ok(tables)

@@ -9,13 +9,15 @@ use cairn_archive::{
     Bucket, ShipperOptions,
     backup::{self, BackupType, NewBackup},
     check::check,
-    restore, retention,
+    restore::{self, TableRef},
+    retention,
     table::mark_deleted,
 };
-use cairn_model::time::Timestamp;
+use cairn_model::{ids::TableId, time::Timestamp};
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
 use std::{sync::Arc, time::Duration};
+use xxhash_rust::xxh3::xxh3_64;
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
@@ -169,6 +171,47 @@ async fn a_deleted_table_and_a_backup_go_when_their_time_is_over_and_no_sooner()
     let left = objects(&store).await;
     assert_eq!(left.len(), 2, "{left:?}");
     run(restore::plan_backup(&bucket, CLUSTER, "local", "lasting").await.unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_document_that_cannot_be_read_stops_nothing_else() {
+    let model = Model::new();
+    let store = Stamped::new(&model);
+    let bucket = Bucket::over(store.clone());
+    model.write(1, 1);
+    ship_all(&shipper(&bucket, &model, "node-a", often()), &model).await;
+    for (id, expiry_time_ms) in [("damaged", None), ("expiring", Some(1)), ("lasting", None)] {
+        let snapshots = vec![model.snapshot_now()];
+        backup::create(&bucket, CLUSTER, "local", new_backup(id, expiry_time_ms), snapshots).await.unwrap();
+    }
+    let put = async |path: String, text: &'static str| {
+        store.put(&Path::from(format!("{CLUSTER}/local/{path}")), text.into()).await.unwrap();
+    };
+    put("backups/damaged/backup.json".into(), "{").await;
+    // Version 2, with the checksum of that.
+    let text = "{\"version\":2}";
+    let newer = format!("{},\"checksum\":\"{:016x}\"}}", &text[..text.len() - 1], xxh3_64(text.as_bytes()));
+    for (number, text) in [(1, "{".to_owned()), (255, newer)] {
+        put(format!("{}/table.json", TableId([number; 16])), text.leak()).await;
+    }
+    let listed = async || {
+        let listed = backup::list(&bucket, CLUSTER, "local").await.unwrap();
+        listed.into_iter().map(|backup| backup.backup_id).collect::<Vec<_>>()
+    };
+    assert_eq!(listed().await, ["expiring", "lasting"]);
+    let find = async |by| restore::find_table(&bucket, CLUSTER, "local", by).await;
+    assert_eq!(find(TableRef::Name("numbers")).await.unwrap().len(), 1);
+    for by in [TableRef::Name("other"), TableRef::Id(TableId([1; 16]))] {
+        assert!(find(by).await.is_err(), "{by:?}");
+    }
+    assert!(find(TableRef::Id(TableId([2; 16]))).await.unwrap().is_empty());
+    mark_deleted(&bucket, &table(), model.now_ms()).await.unwrap();
+    model.advance(35 * DAY_MS);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
+    assert_eq!(listed().await, ["lasting"]);
+    // Of the tables and the damaged backup, only what cannot be read is left.
+    let left = objects(&store).await;
+    assert_eq!(left.len(), 2 + 2 + 2, "{left:?}");
 }
 
 #[tokio::test]
