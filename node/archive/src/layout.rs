@@ -10,6 +10,9 @@
 //! CLUSTER/ACCOUNT/backups/BACKUP_ID/backup.json                     written last: without it there is no backup
 //! CLUSTER/ACCOUNT/backups/BACKUP_ID/PARTITION_ID-RANDOM.snap
 //! CLUSTER/ACCOUNT/exports/EXPORT_ID.json                           how far an export is; overwritten
+//! CLUSTER/ACCOUNT/imports/IMPORT_ID/import.json                     what was asked for
+//! CLUSTER/ACCOUNT/imports/IMPORT_ID/outcome.json                    how it ended; created, never overwritten
+//! CLUSTER/ACCOUNT/imports/IMPORT_ID/errors.jsonl                    what was no item
 //! ```
 
 use cairn_model::ids::{PartitionId, TableId};
