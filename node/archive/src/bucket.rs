@@ -7,6 +7,7 @@ use object_store::{
     Error as StoreError, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path,
 };
 use std::{collections::VecDeque, future::Future, ops::Range, sync::Arc, time::Duration};
+use tokio::runtime::Handle;
 
 /// No JSON document is larger.
 const DOCUMENT_BYTES_MAX: u64 = 512 << 20;
@@ -230,7 +231,7 @@ impl Bucket {
     }
 }
 
-/// An object on its way into the bucket. [`Self::abort`] it if it is not finished.
+/// An object on its way into the bucket. Nothing of it stays there if it is not finished.
 pub(crate) struct Upload {
     bucket: Bucket,
     path: Path,
@@ -280,8 +281,9 @@ impl Upload {
                 .map(drop);
         }
         let finished = self.finish_parts(last).await;
-        if finished.is_err() {
-            self.abort().await;
+        match &finished {
+            Ok(()) => self.multipart = None,
+            Err(_) => self.abort().await,
         }
         finished
     }
@@ -297,11 +299,45 @@ impl Upload {
         }
     }
 
+    /// None if nothing of it is in the bucket yet.
+    fn unfinished(&mut self) -> Option<Unfinished> {
+        let in_flight = std::mem::take(&mut self.in_flight);
+        let multipart = self.multipart.take()?;
+        Some(Unfinished { bucket: self.bucket.clone(), path: self.path.clone(), multipart, in_flight })
+    }
+
     pub(crate) async fn abort(&mut self) {
-        self.in_flight.clear();
-        if let Some(mut multipart) = self.multipart.take()
-            && let Err(error) = self.bucket.timed("abort", &self.path, multipart.abort()).await
-        {
+        if let Some(unfinished) = self.unfinished() {
+            // Spawned, so that it goes on where who waits for it is gone.
+            drop(tokio::spawn(unfinished.abort()).await);
+        }
+    }
+}
+
+impl Drop for Upload {
+    /// Whoever uploaded was cancelled: the store would keep the parts, and nobody lists them.
+    fn drop(&mut self) {
+        if let (Some(unfinished), Ok(runtime)) = (self.unfinished(), Handle::try_current()) {
+            runtime.spawn(unfinished.abort());
+        }
+    }
+}
+
+/// Parts of an object that is not to be.
+struct Unfinished {
+    bucket: Bucket,
+    path: Path,
+    multipart: Box<dyn MultipartUpload>,
+    in_flight: VecDeque<BoxFuture<'static, object_store::Result<()>>>,
+}
+
+impl Unfinished {
+    async fn abort(mut self) {
+        // A part that arrives after the abort would stay.
+        for part in self.in_flight {
+            drop(self.bucket.timed("write", &self.path, part).await);
+        }
+        if let Err(error) = self.bucket.timed("abort", &self.path, self.multipart.abort()).await {
             tracing::warn!(%error, "the store may keep parts of an object that was never finished");
         }
     }

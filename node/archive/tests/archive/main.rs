@@ -11,3 +11,4 @@ mod s3;
 mod settings;
 mod stamped;
 mod upkeep;
+mod uploads;
