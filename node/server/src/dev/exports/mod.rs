@@ -119,10 +119,7 @@ impl LocalExports {
         self.open.lock().insert(id.clone(), record.clone());
         let exports = self.clone();
         tokio::spawn(async move {
-            record.state = match exports.places.acquire().await {
-                Ok(_place) => exports.run(&record).await,
-                Err(_) => return,
-            };
+            record.state = exports.run(&record).await;
             exports.open.lock().insert(id.clone(), record.clone());
             exports.note(&record).await;
             exports.open.lock().remove(&id);

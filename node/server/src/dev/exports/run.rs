@@ -13,10 +13,11 @@ use cairn_model::time::Timestamp;
 use cairn_replication::restore::{Loaded, LoadedVersion};
 use std::time::Duration;
 
-/// How often the archive is looked at for a time that it does not have yet, and for how long: it is seconds behind, but
-/// for an outage.
-const WAIT_PAUSE: Duration = Duration::from_millis(500);
-const WAIT_PAUSES_MAX: u32 = 7_200;
+/// How often the archive is looked at for a time that it does not have yet, and for how long about: it is seconds behind,
+/// but for an outage.
+const PAUSE_FIRST: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+const PAUSES_MAX: u32 = 1_800;
 /// Bytes of items that are read at once.
 const PAGE_BYTES: usize = 4 << 20;
 
@@ -45,22 +46,33 @@ impl LocalExports {
         }
     }
 
+    /// Its table is loaded only once the archive has all of it, and few at a time.
     async fn make(&self, record: &ExportRecord) -> anyhow::Result<ExportState> {
         let bucket = Bucket::connect(&self.config.for_bucket(&record.s3_bucket))?;
         let writer = ExportWriter::begin(bucket, record.clone()).await?;
         let path = TablePath { cluster: CLUSTER.to_owned(), account: ACCOUNT.to_owned(), table_id: record.table_id };
+        let until = match record.scope {
+            ExportScope::FullExport { time_ms } => end_of(time_ms),
+            ExportScope::IncrementalExport { to_ms, .. } => end_of(to_ms - 1),
+        };
+        self.wait_for(&path, until).await?;
+        let _place = self.places.acquire().await?;
         let (writer, billed_size_bytes) = match record.scope {
-            ExportScope::FullExport { time_ms } => {
-                let at = end_of(time_ms);
-                self.wait_for(&path, at).await?;
-                let loaded = self.load(&path, at, None).await?;
+            ExportScope::FullExport { .. } => {
+                let loaded = self.load(&path, until, None).await?;
                 blocking(move || write_items(&loaded, writer)).await?
             }
-            ExportScope::IncrementalExport { from_ms, to_ms, view } => {
-                let (from, at) = (end_of(from_ms - 1), end_of(to_ms - 1));
-                self.wait_for(&path, at).await?;
+            ExportScope::IncrementalExport { from_ms, view, .. } => {
+                let from = end_of(from_ms - 1);
                 let before = self.load(&path, from, None).await?;
-                let after = self.load(&path, at, Some(from)).await?;
+                let after = match self.load(&path, until, Some(from)).await {
+                    Ok(after) => after,
+                    Err(error) => {
+                        // To reclaim it blocks.
+                        tokio::task::spawn_blocking(move || drop(before)).await?;
+                        return Err(error);
+                    }
+                };
                 let show_old = view == ExportView::NewAndOldImages;
                 blocking(move || write_changes(&before, &after, show_old, writer)).await?
             }
@@ -70,7 +82,7 @@ impl LocalExports {
 
     /// Waits until the archive has the table as of a time.
     async fn wait_for(&self, path: &TablePath, at: Timestamp) -> Result<(), ArchiveError> {
-        let mut pauses = 0;
+        let (mut pauses, mut pause) = (0, PAUSE_FIRST);
         loop {
             let error = match restore::plan(&self.archive, path, at, &[]).await {
                 Ok(_) => return Ok(()),
@@ -81,10 +93,11 @@ impl LocalExports {
                 ArchiveError::Store { .. } | ArchiveError::TimedOut { .. } => true,
                 _ => false,
             };
-            if !may_pass || pauses >= WAIT_PAUSES_MAX {
+            if !may_pass || pauses >= PAUSES_MAX {
                 return Err(error);
             }
-            tokio::time::sleep(WAIT_PAUSE).await;
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(PAUSE_MAX);
             pauses += 1;
         }
     }
