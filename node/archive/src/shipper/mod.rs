@@ -3,6 +3,7 @@
 //! One task a partition ([`worker`]); none waits for another but for the few uploads that may go on at the same time.
 //! What the tasks found is in memory for who asks ([`status`]).
 
+mod head;
 mod options;
 mod status;
 mod worker;

@@ -4,7 +4,7 @@
 //! fail may be there, and another node may have shipped meanwhile. Both are fine, since the committed log is the same
 //! everywhere and an object is never overwritten.
 
-use super::Shared;
+use super::{Shared, head::Head};
 use crate::{
     ArchiveError, Claim, SourceError, SourcePartition, SourceSnapshot, TablePath,
     archived::{self, Archived, ClosedDocument},
@@ -14,7 +14,6 @@ use crate::{
     merging,
     presence::{self, Finding},
     retention, segment, snapshot, table,
-    window::Window,
 };
 use cairn_model::{ids::PartitionId, table::TableDefinition, time::Timestamp};
 use cairn_replication::log::LogEntry;
@@ -60,21 +59,6 @@ enum Shipped {
     Lost {
         first: u64,
     },
-}
-
-/// What the next segment continues.
-struct Head {
-    manifest: Manifest,
-    /// How many segments no manifest in the bucket has yet.
-    unlisted: usize,
-    manifest_at_ms: u64,
-    /// Compressed, after the newest snapshot.
-    log_bytes: u64,
-    windows: Vec<Window>,
-    /// Objects that cannot be used.
-    problems: Vec<Finding>,
-    /// The partition's log proved to be the one that was archived.
-    continued: bool,
 }
 
 impl Worker {
@@ -457,55 +441,4 @@ fn check_entries(entries: &[(LogEntry, Timestamp)], first: u64, mut newest: Time
         newest = newest.max(*time);
     }
     Ok(())
-}
-
-impl Head {
-    fn new(manifest: Manifest, now_ms: u64) -> Self {
-        let newest = manifest.snapshots.last().map_or(0, |snapshot| snapshot.index);
-        let after = manifest.segments.iter().filter(|segment| segment.last > newest);
-        let log_bytes = after.map(|segment| segment.bytes).sum();
-        Self {
-            manifest,
-            unlisted: 0,
-            manifest_at_ms: now_ms,
-            log_bytes,
-            windows: Vec::new(),
-            problems: Vec::new(),
-            continued: false,
-        }
-    }
-
-    fn add_segment(&mut self, segment: SegmentRecord) {
-        self.log_bytes += segment.bytes;
-        self.complete_to(segment.last_time);
-        self.manifest.segments.push(segment);
-        self.unlisted += 1;
-    }
-
-    fn add_snapshot(&mut self, snapshot: SnapshotRecord) {
-        let at = self.manifest.snapshots.partition_point(|other| other.index <= snapshot.index);
-        self.manifest.snapshots.insert(at, snapshot);
-        let newest = self.manifest.snapshots.last().map_or(0, |snapshot| snapshot.index);
-        let after = self.manifest.segments.iter().rev().take_while(|segment| segment.last > newest);
-        self.log_bytes = after.map(|segment| segment.bytes).sum();
-    }
-
-    /// The last window grew: what it ends with is continued without a hole.
-    fn complete_to(&mut self, time: Timestamp) {
-        if let Some(window) = self.windows.last_mut() {
-            window.latest = window.latest.max(time);
-        }
-    }
-
-    fn problems(&self) -> Vec<String> {
-        // Before the first snapshot, nothing could be restored anyway.
-        let begin = self.manifest.snapshots.first().map_or(0, |snapshot| snapshot.index);
-        let gaps = self.manifest.gaps.iter().filter(|gap| gap.last > begin).map(|gap| {
-            format!(
-                "entries {} to {} of partition {} were never archived",
-                gap.first, gap.last, self.manifest.partition_id
-            )
-        });
-        gaps.chain(self.problems.iter().map(Finding::to_string)).collect()
-    }
 }

@@ -99,7 +99,9 @@ async fn a_backup_that_is_cancelled_leaves_no_parts() {
     let bucket = Bucket::over(store.clone());
     let model = Model::new();
     model.pad(200_000);
-    (0..100).for_each(|key| drop(model.write(key, 1)));
+    for key in 0..100 {
+        model.write(key, 1);
+    }
     let new = || NewBackup {
         backup_id: "0001-a".into(),
         arn: "arn".into(),
