@@ -63,6 +63,32 @@ class Imports:
         names = {item["h"]["S"]: item["name"]["S"] for item in items}
         self.assertEqual(names, {"1": 'Dress "large", red', "2": ""})
 
+    def test_what_was_exported_is_imported_again(self):
+        self.recoverable("users")
+        value = {
+            "M": {
+                "list": {"L": [{"N": "-1.5E-7"}, {"NULL": True}, {"BOOL": False}, {"S": ""}, {"S": "\u00e4\n\u0000"}]},
+                "sets": {"M": {"ss": {"SS": ["a", "b"]}, "ns": {"NS": ["1", "2"]}, "bs": {"BS": [b"\x00", b"\xff"]}}},
+                "b": {"B": b"\x00\x01"},
+            }
+        }
+        for n in range(30):
+            self.client.put_item(TableName="users", Item={"h": {"S": f"key-{n}"}, "v": value})
+        self.restorable("users", test_backups.now())
+        source = self.client.describe_table(TableName="users")["Table"]["TableArn"]
+        export = self.client.export_table_to_point_in_time(TableArn=source, S3Bucket="source")["ExportDescription"]
+        for _ in range(400):
+            export = self.client.describe_export(ExportArn=export["ExportArn"])["ExportDescription"]
+            if export["ExportStatus"] != "IN_PROGRESS":
+                break
+            time.sleep(0.05)
+        prefix = export["ExportManifest"].removesuffix("manifest-summary.json") + "data/"
+        done = self.import_table("again", prefix, InputCompressionType="GZIP")
+        self.assertEqual((done["ImportStatus"], done["ImportedItemCount"]), ("COMPLETED", 30), done)
+        tables = [self.client.scan(TableName=name)["Items"] for name in ("users", "again")]
+        before, after = ({item["h"]["S"]: item for item in items} for items in tables)
+        self.assertEqual(after, before)
+
     def test_an_import_that_fails_leaves_no_table(self):
         done = self.import_table("users", "nothing-there")
         self.assertEqual((done["ImportStatus"], done["FailureCode"]), ("FAILED", "S3NoSuchKey"), done)
@@ -161,3 +187,31 @@ class FromS3(Imports, Importing):
         for n in (0, count // 2, count - 1):
             item = self.client.get_item(TableName="users", Key={"h": {"S": f"key-{n}"}})["Item"]
             self.assertEqual(item["v"], {"N": str(n)})
+
+    def test_a_bucket_that_goes_away_fails_the_import_which_is_known_when_it_is_back(self):
+        content = "".join(line(h=f"key-{n}", text="x" * 1_000) for n in range(40_000))
+        self.upload("large.json", content.encode())
+        begun = self.client.import_table(
+            S3BucketSource={"S3Bucket": "source"},
+            InputFormat="DYNAMODB_JSON",
+            TableCreationParameters=suite.definition("users"),
+        )["ImportTableDescription"]
+        self.wait_for_items(begun["ImportArn"])
+        self.s3.kill()
+        for _ in range(600):
+            if not self.client.list_tables()["TableNames"]:
+                break
+            time.sleep(0.1)
+        self.s3.start()
+        done = self.ended(begun["ImportArn"])
+        self.assertEqual((done["ImportStatus"], done["FailureCode"]), ("FAILED", "SourceUnreadable"), done)
+        self.assertIn("large.json", done["FailureMessage"])
+        self.assertEqual(self.client.list_tables()["TableNames"], [])
+
+    def wait_for_items(self, arn):
+        for _ in range(2_000):
+            description = self.client.describe_import(ImportArn=arn)["ImportTableDescription"]
+            if description["ImportedItemCount"] > 0:
+                return
+            time.sleep(0.005)
+        self.fail("nothing was imported within ten seconds")
