@@ -55,6 +55,16 @@ class Imports:
         self.assertEqual(self.items("users"), {f"a-{n}": n for n in range(20)} | {"b": 2})
         self.client.get_waiter("table_exists").wait(TableName="users", WaiterConfig={"Delay": 1})
 
+    def test_keys_with_unusual_characters_are_read(self):
+        names = ["a b", "a#b", "a%23b", "a+b", "\u00e4", "a&b=c", "a~b"]
+        for name in names:
+            self.upload(f"odd {name}/{name}.json", line(h=name, v=1).encode())
+        done = self.import_table("users", "odd ")
+        self.assertEqual((done["ImportStatus"], done["ErrorCount"]), ("COMPLETED", 0), done)
+        self.assertEqual(self.items("users"), dict.fromkeys(names, 1))
+        done = self.import_table("one", "odd a#b/a#")
+        self.assertEqual((done["ImportStatus"], self.items("one")), ("COMPLETED", {"a#b": 1}), done)
+
     def test_csv_becomes_a_table(self):
         self.upload("people.csv", 'h,name\r\n1,"Dress ""large"", red"\r\n2,\r\n'.encode())
         done = self.import_table("people", "people.csv", InputFormat="CSV")

@@ -20,6 +20,7 @@ const PARTS_AHEAD: usize = 2;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
     pub key: String,
+    path: Path,
     /// As it lies there.
     pub bytes: u64,
 }
@@ -97,7 +98,7 @@ impl SourceFiles {
     pub fn open(&self, file: &SourceFile, runtime: Handle) -> impl Read + Send + use<> {
         Parts {
             bucket: self.bucket.clone(),
-            path: Path::from(file.key.as_str()),
+            path: file.path.clone(),
             runtime,
             bytes: file.bytes,
             asked: 0,
@@ -111,10 +112,17 @@ impl SourceFiles {
 async fn list(bucket: &Bucket, prefix: &str) -> Result<Option<Vec<SourceFile>>, ArchiveError> {
     // Keys that a store in folders can't have are listed without a slash before them.
     let prefix = prefix.trim_start_matches('/');
-    let folder = Path::from(prefix.rsplit_once('/').map_or("", |(folder, _)| folder));
+    let Ok(folder) = Path::parse(prefix.rsplit_once('/').map_or("", |(folder, _)| folder)) else {
+        // No key that could be read begins like that.
+        return Ok(Some(Vec::new()));
+    };
     let wanted = |object: &object_store::ObjectMeta| object.size > 0 && object.location.as_ref().starts_with(prefix);
     let found = bucket.list_up_to(FILES_MAX, &folder, wanted).await?;
-    let file = |object: object_store::ObjectMeta| SourceFile { key: object.location.into(), bytes: object.size };
+    let file = |object: object_store::ObjectMeta| SourceFile {
+        key: object.location.to_string(),
+        path: object.location,
+        bytes: object.size,
+    };
     Ok(found.map(|objects| objects.into_iter().map(file).collect()))
 }
 

@@ -369,7 +369,12 @@ impl Imports for SharedImports {
     }
 
     async fn describe_import(&self, account: &str, arn: ImportArn<'_>) -> Result<ImportDescription, ServiceError> {
-        let described = self.0.describe(vec![arn.import_id.to_owned()]).await?.pop();
+        // One under way needs no bucket to tell of it.
+        let running = self.0.running.lock().get(arn.import_id).cloned();
+        let described = match running {
+            Some(running) => Some((running.record.clone(), self.0.describe_running(&running))),
+            None => self.0.describe(vec![arn.import_id.to_owned()]).await?.pop(),
+        };
         described
             .filter(|(record, _)| account == ACCOUNT && record.arn == arn.to_string())
             .map(|(_, described)| described)
