@@ -268,6 +268,21 @@ mod tests {
         assert_eq!(objects.len(), 0, "and none that is not listed: {:?}", objects.keys());
     }
 
+    #[test]
+    fn a_bucket_that_does_not_take_it_is_told_in_dynamodbs_codes() {
+        let object = || "a/_started".to_owned();
+        let denied = StoreError::PermissionDenied { path: object(), source: "403".into() };
+        for (source, expected) in [
+            (ArchiveError::NotFound { object: object() }, "S3NoSuchBucket"),
+            (ArchiveError::Store { action: "write", object: object(), source: denied }, "S3AccessDenied"),
+            (ArchiveError::TimedOut { action: "write", object: object(), seconds: 60 }, "S3Error"),
+        ] {
+            let (code, message) = WriteError { bucket: "exports".into(), source: Box::new(source) }.failure();
+            assert_eq!(code, expected);
+            assert!(message.contains("exports"), "{message}");
+        }
+    }
+
     #[tokio::test]
     async fn an_empty_table_has_an_empty_file() {
         let bucket = Bucket::over(Arc::new(InMemory::new()));
