@@ -32,6 +32,7 @@ impl ErrorLog {
         Self { bucket, path, upload: None }
     }
 
+    /// After an error there will be no log.
     pub async fn write(&mut self, object: &str, line: u64, rejected: &Rejected) -> Result<(), ArchiveError> {
         let upload = self.upload.get_or_insert_with(|| self.bucket.upload(self.path.clone(), 0));
         let line = Line { object, line, message: &rejected.message, item: &rejected.text };
@@ -40,7 +41,11 @@ impl ErrorLog {
             reason: format!("an error cannot be written as JSON: {error}"),
         })?;
         text.push(b'\n');
-        upload.write(&text).await
+        let written = upload.write(&text).await;
+        if written.is_err() {
+            upload.abort().await;
+        }
+        written
     }
 
     /// Without it nothing is there, or only parts that no one sees.

@@ -233,8 +233,8 @@ impl LocalImports {
             && counts.error_count > 0
         {
             failure.message += &match filled.error_log {
-                true => format!(". What was wrong with which is in {}", self.error_log(&record.import_id)),
-                false => ". What was wrong with which could not be written into the archive".to_owned(),
+                true => format!(". The errors are told in {}", self.error_log(&record.import_id)),
+                false => ". The errors could not be written into the archive".to_owned(),
             };
         }
         ImportOutcome {
