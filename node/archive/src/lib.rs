@@ -31,12 +31,13 @@ pub mod table;
 mod window;
 
 pub use bucket::Bucket;
+pub use cairn_replication::core::Claim;
 pub use config::ArchiveConfig;
 pub use error::ArchiveError;
 pub use layout::TablePath;
 pub use metrics::Metrics;
 pub use shipper::{Shipper, ShipperOptions};
-pub use source::{Claim, Source, SourceError, SourcePartition, SourceSnapshot};
+pub use source::{Source, SourceError, SourcePartition, SourceSnapshot};
 pub use window::{Recovery, Window};
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! What the archive holds of a partition: snapshots, the segments between and after them, and what is missing.
 
 use crate::{
+    Claim,
     document::hex_u64,
     layout::PartitionPath,
     segment::{Link, SegmentHeader},
     snapshot::StoredSnapshot,
-    source::Claim,
     window::{self, Window},
 };
 use cairn_model::{

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_model::{descriptor::PartitionDescriptor, ids::PartitionId, table::TableDefinition, time::Timestamp};
-use cairn_replication::log::LogEntry;
+use cairn_replication::{core::Claim, log::LogEntry};
 use std::fmt;
 
 /// A partition that this node leads, of a table whose continuous backups are on.
@@ -12,13 +12,6 @@ pub struct SourcePartition {
     pub descriptor: PartitionDescriptor,
     pub definition: TableDefinition,
     pub applied_index: u64,
-}
-
-/// "No entry with an entry time at or below `time` has an index above `index`." True for ever.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Claim {
-    pub index: u64,
-    pub time: Timestamp,
 }
 
 #[derive(Debug, thiserror::Error)]

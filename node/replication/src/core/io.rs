@@ -101,7 +101,7 @@ pub enum Output {
 /// It holds because a leader never stamps at or below a time that it closed, because it is proved to have led after it did
 /// so, and because a later leader's clock is within twice the offset that [`crate::CoreConfig::clock_offset_max_ms`] allows
 /// of this one's: the time closed is behind the clock by twice that again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Claim {
     pub index: u64,
     pub time: Timestamp,
