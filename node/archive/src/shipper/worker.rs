@@ -137,6 +137,13 @@ impl Worker {
         }
         if let Shipped::Lost { first } = self.ship(head).await? {
             let last = head.manifest.head();
+            let next = self.path.segment(last + 1);
+            match self.shared.bucket.head(&next).await {
+                // Another node shipped it meanwhile: the next round goes on after it.
+                Ok(_) => return Err(ArchiveError::Exists { object: next.to_string() }),
+                Err(ArchiveError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
             tracing::warn!(partition = %self.id, last, first, "the log went before it was archived: beginning anew");
             let unlisted = Head::new(head.manifest.clone(), self.now_ms());
             *head = self.begin(unlisted, 0).await?;

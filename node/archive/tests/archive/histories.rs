@@ -6,7 +6,7 @@ use crate::{
     point_in_time::every_time_comes_back,
     stamped::Stamped,
 };
-use cairn_archive::{Bucket, Shipper, restore};
+use cairn_archive::{Bucket, Shipper, ShipperOptions, restore};
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
 use std::{sync::Arc, time::Duration};
@@ -148,4 +148,27 @@ async fn a_listing_that_comes_late_makes_no_hole() {
         assert_eq!((recovery.windows.len(), recovery.problems.len()), (1, 0), "{late:?}: {recovery:?}");
         every_time_comes_back(&bucket, &model).await;
     }
+}
+
+#[tokio::test]
+async fn what_another_node_shipped_meanwhile_is_not_lost() {
+    let bucket = Bucket::over(Arc::new(InMemory::new()));
+    let model = Model::new();
+    model.write(1, 1);
+    let slow = ShipperOptions { seal_interval: Duration::from_millis(300), ..often() };
+    let slow = shipper(&bucket, &model, "node-a", slow);
+    let rounds = async {
+        shipped(&slow, &model).await;
+        model.advance(1_000);
+        model.write(1, 2);
+        ship_all(&shipper(&bucket, &model, "node-b", often()), &model).await;
+        model.compact(model.last_index() + 1);
+        model.advance(1_000);
+        model.write(1, 3);
+        model.compact(model.last_index());
+        shipped(&slow, &model).await;
+    };
+    slow.run(rounds).await;
+    every_time_comes_back(&bucket, &model).await;
+    assert_eq!(slow.status(TABLE_ID).unwrap().problems, [""; 0]);
 }
