@@ -65,11 +65,10 @@ impl Source for HostSource {
     }
 
     async fn close(&self, partition: PartitionId) -> Result<Claim, SourceError> {
-        match self.0.close(partition).await {
-            Ok(claim) => Ok(Claim { index: claim.index, time: claim.time }),
-            Err(PartitionError::NotLeader { .. } | PartitionError::UnknownPartition) => Err(SourceError::NotLeader),
-            Err(error) => Err(SourceError::Failed(error.to_string().into())),
-        }
+        self.0.close(partition).await.map_err(|error| match error {
+            PartitionError::NotLeader { .. } | PartitionError::UnknownPartition => SourceError::NotLeader,
+            error => SourceError::Failed(error.to_string().into()),
+        })
     }
 
     fn archived(&self, partition: PartitionId, index: u64) {

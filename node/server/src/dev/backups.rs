@@ -2,7 +2,7 @@
 
 use super::tables::{ACCOUNT, LocalTables};
 use crate::{
-    archive::{RestoringPartition, snapshot_of},
+    archive::{self, RestoringPartition, snapshot_of},
     environment,
     node::Node,
 };
@@ -28,7 +28,6 @@ use cairn_model::{
     table::RestoredFrom,
     time::Timestamp,
 };
-use cairn_replication::restore::Restored;
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -42,8 +41,6 @@ pub(super) const CLUSTER: &str = "dev";
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest wait between two attempts to make a deleted table's last backup.
 const SYSTEM_BACKUP_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// Damaged objects that a restore looks for a way around.
-const DAMAGED_OBJECTS_MAX: usize = 4;
 const SYSTEM_BACKUP_DAYS: u64 = 35;
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
 
@@ -145,11 +142,10 @@ impl LocalBackups {
         }
     }
 
-    /// Begins to make a table of what a plan says.
+    /// Begins to make a table of what lies in the archive.
     async fn begin(
         self: &Arc<Self>,
         origin: Origin,
-        plan: RestorePlan,
         definition: TableDefinition,
     ) -> Result<Arc<TableView>, ServiceError> {
         let view = self.tables.begin_restore(definition.clone()).await?;
@@ -157,7 +153,7 @@ impl LocalBackups {
         let backups = self.clone();
         tokio::spawn(async move {
             let (table, table_id) = (definition.table_name.clone(), definition.table_id);
-            match backups.restore(&origin, plan, definition).await {
+            match backups.restore(&origin, definition).await {
                 Ok(()) => tracing::info!(table, "restored a table"),
                 Err(error) => {
                     tracing::error!(
@@ -173,40 +169,10 @@ impl LocalBackups {
         Ok(view)
     }
 
-    async fn restore(&self, origin: &Origin, plan: RestorePlan, definition: TableDefinition) -> anyhow::Result<()> {
-        let restored = self.load(origin, plan).await?;
+    async fn restore(&self, origin: &Origin, definition: TableDefinition) -> anyhow::Result<()> {
+        let plan = |except: Vec<String>| async move { self.plan(origin, &except).await };
+        let restored = archive::load(self.node.host(), plan, None, RestoringPartition::finish).await?;
         self.tables.adopt(restored, definition).await
-    }
-
-    /// Reads the data, around objects that turn out damaged, if the rest of the archive allows it.
-    async fn load(&self, origin: &Origin, mut plan: RestorePlan) -> anyhow::Result<Restored> {
-        let mut except = Vec::new();
-        loop {
-            let [partition] = <[_; 1]>::try_from(plan.partitions).map_err(|partitions| {
-                anyhow::anyhow!("it has {} partitions, and here one is known", partitions.len())
-            })?;
-            let host = self.node.host().clone();
-            let loaded = tokio::task::spawn_blocking(move || {
-                let mut sink = RestoringPartition::begin(&host)?;
-                partition.run(&mut sink, &mut |_| {})?;
-                anyhow::Ok(sink.finish()?)
-            });
-            match loaded.await? {
-                Ok(restored) => return Ok(restored),
-                Err(error) => match error.downcast::<ArchiveError>()? {
-                    ArchiveError::Hole { object, source, .. } if except.len() < DAMAGED_OBJECTS_MAX => {
-                        tracing::warn!(
-                            object,
-                            error = &*source as &dyn std::error::Error,
-                            "restoring without a damaged object"
-                        );
-                        except.push(object);
-                    }
-                    error => return Err(error.into()),
-                },
-            }
-            plan = self.plan(origin, &except).await?;
-        }
     }
 }
 
@@ -403,7 +369,7 @@ impl Backups for SharedBackups {
             restore_time_ms: record.creation_time_ms,
         };
         let definition = target.into_definition(&plan.definition, new_table_id(), environment::wall_ms(), from)?;
-        self.0.begin(origin, plan, definition).await
+        self.0.begin(origin, definition).await
     }
 
     async fn restore_to_point_in_time(
@@ -450,7 +416,7 @@ impl Backups for SharedBackups {
             RestoreSource::Absent(_) => &plan.definition,
         };
         let definition = target.into_definition(settings, new_table_id(), environment::wall_ms(), from)?;
-        self.0.begin(origin, plan, definition).await
+        self.0.begin(origin, definition).await
     }
 }
 

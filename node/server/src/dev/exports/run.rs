@@ -1,7 +1,11 @@
 //! One export, from its record to its end.
 
 use super::LocalExports;
-use crate::{archive, dev::backups::CLUSTER, dev::tables::ACCOUNT, environment};
+use crate::{
+    archive::{self, RestoringPartition},
+    dev::{backups::CLUSTER, tables::ACCOUNT},
+    environment,
+};
 use anyhow::Context;
 use cairn_archive::{
     ArchiveError, Bucket, TablePath,
@@ -112,7 +116,7 @@ impl LocalExports {
         let plan = |except: Vec<String>| async move {
             restore::plan_from(&self.archive, path, since.unwrap_or(at), at, &except).await
         };
-        archive::load(self.node.host(), plan, since).await
+        archive::load(self.node.host(), plan, since, RestoringPartition::read).await
     }
 }
 
