@@ -108,12 +108,7 @@ pub async fn list(
     // Before every id of that time, which goes on with a hyphen.
     let after = folder(cluster, account).join(format!("{from_ms:014}"));
     let listed = bucket.list(&folder(cluster, account), Some(&after)).await?;
-    let read = |location: Path| async move {
-        match document::read(bucket, &location).await {
-            Err(ArchiveError::NotFound { .. }) => Ok(None),
-            other => other.map(Some),
-        }
-    };
+    let read = |location: Path| async move { document::pass_over(document::read(bucket, &location).await) };
     stream::iter(listed.into_iter().map(|object| object.location))
         .map(read)
         .buffered(READS_AT_ONCE)
