@@ -142,16 +142,20 @@ start_api() {
   wait_for 60 'the API server' kube get --raw /readyz
 }
 
-start_control_plane() {
+start_controllers() {
   local pki=$DIR/pki
-  spawn etcd etcd --data-dir "$DIR/etcd" --unsafe-no-fsync --log-level warn --listen-client-urls "http://127.0.0.1:$ETCD_CLIENT" \
-    --advertise-client-urls "http://127.0.0.1:$ETCD_CLIENT" --listen-peer-urls "http://127.0.0.1:$ETCD_PEER" \
-    --initial-advertise-peer-urls "http://127.0.0.1:$ETCD_PEER" --initial-cluster "default=http://127.0.0.1:$ETCD_PEER"
-  start_api
   spawn controller-manager kube-controller-manager --kubeconfig "$KUBECONFIG_FILE" --leader-elect=false --use-service-account-credentials \
     --service-account-private-key-file "$pki/sa.key" --root-ca-file "$pki/ca.crt" --cluster-signing-cert-file "$pki/ca.crt" \
     --cluster-signing-key-file "$pki/ca.key" --node-monitor-grace-period 16s --secure-port $((26200 + INDEX))
   spawn scheduler kube-scheduler --kubeconfig "$KUBECONFIG_FILE" --leader-elect=false --secure-port $((26300 + INDEX))
+}
+
+start_control_plane() {
+  spawn etcd etcd --data-dir "$DIR/etcd" --unsafe-no-fsync --log-level warn --listen-client-urls "http://127.0.0.1:$ETCD_CLIENT" \
+    --advertise-client-urls "http://127.0.0.1:$ETCD_CLIENT" --listen-peer-urls "http://127.0.0.1:$ETCD_PEER" \
+    --initial-advertise-peer-urls "http://127.0.0.1:$ETCD_PEER" --initial-cluster "default=http://127.0.0.1:$ETCD_PEER"
+  start_api
+  start_controllers
   cat >"$DIR/Corefile" <<CORE
 .:53 {
   bind $NET.1
@@ -362,7 +366,13 @@ cluster_node() { # N ACTION
 cluster_api() { # stop|start
   case $1 in
     stop) terminate apiserver ;;
-    start) start_api ;;
+    start)
+      start_api
+      # Elsewhere these two lose their lease without the API and start again; left alone, they would come back to it only
+      # as their clients' back-off has it, up to a minute later.
+      terminate scheduler controller-manager
+      start_controllers
+      ;;
     *) die "unknown action: $1" ;;
   esac
 }

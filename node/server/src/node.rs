@@ -2,13 +2,17 @@
 
 use crate::{disk::Disk, node_gauges::NodeGauges};
 use anyhow::Context;
-use cairn_engine::{Engine, FjallOptions, FjallStore, Folder, Owner};
+use cairn_engine::{Engine, FjallOptions, FjallStore, Folder, FolderError, Owner};
 use cairn_model::ids::NodeId;
 use cairn_replication::{
     CoreConfig, Host, HostConfig, Metrics, SystemClock, Transport,
     log::{EngineLog, OnDamage},
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// What a write is told while the volume is nearly full.
 pub(crate) const DISK_FULL: &str =
@@ -19,6 +23,8 @@ const TICK: Duration = Duration::from_millis(100);
 const DISK_INTERVAL: Duration = Duration::from_secs(1);
 /// For a peer to take over the leadership of a node that stops.
 const HAND_OVER_DEADLINE: Duration = Duration::from_secs(3);
+/// Between two looks at whether another process still uses the folder.
+const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 /// Where a container's kernel tells the memory it may use.
 const MEMORY_LIMIT_FILE: &str = "/sys/fs/cgroup/memory.max";
 
@@ -33,14 +39,17 @@ pub(crate) struct OpenFolder {
 impl OpenFolder {
     /// Opens the folder; refuses it with a message that names the file and says what to do.
     ///
-    /// A damaged log is refused, or set aside if its replicas can be replaced from peers.
+    /// A damaged log is refused, or set aside if its replicas can be replaced from peers. A folder that another
+    /// process uses is waited for as long as `patience`.
     pub(crate) async fn open(
         path: PathBuf,
         owner: Owner,
         memory_limit: Option<u64>,
         on_damage: OnDamage,
+        patience: Duration,
     ) -> anyhow::Result<Self> {
-        tokio::task::spawn_blocking(move || Self::open_blocking(path, &owner, memory_limit, on_damage)).await?
+        tokio::task::spawn_blocking(move || Self::open_blocking(path, &owner, memory_limit, on_damage, patience))
+            .await?
     }
 
     fn open_blocking(
@@ -48,9 +57,9 @@ impl OpenFolder {
         owner: &Owner,
         memory_limit: Option<u64>,
         on_damage: OnDamage,
+        patience: Duration,
     ) -> anyhow::Result<Self> {
-        let new_id = NodeId(uuid::Uuid::new_v4().into_bytes());
-        let folder = Folder::open(&path, owner, new_id)?;
+        let folder = lock_folder(&path, owner, patience)?;
         let options =
             memory_limit.or_else(container_memory).map_or_else(FjallOptions::default, FjallOptions::for_memory);
         let store = FjallStore::open(&folder.items(), &folder.marker(), options)?;
@@ -104,6 +113,24 @@ impl OpenFolder {
             }
         });
         Ok(node)
+    }
+}
+
+fn lock_folder(path: &Path, owner: &Owner, patience: Duration) -> Result<Folder, FolderError> {
+    let new_id = NodeId(uuid::Uuid::new_v4().into_bytes());
+    let since = Instant::now();
+    let mut told = false;
+    loop {
+        match Folder::open(path, owner, new_id) {
+            Err(FolderError::InUse { .. }) if since.elapsed() < patience => {
+                if !told {
+                    tracing::warn!(folder = %path.display(), "another process still uses the data folder; waiting for its end");
+                    told = true;
+                }
+                std::thread::sleep(LOCK_INTERVAL);
+            }
+            opened => return opened,
+        }
     }
 }
 

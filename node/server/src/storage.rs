@@ -23,8 +23,11 @@ use cairn_replication::{
     operation::{PartitionError, PartitionRequest},
     wire::{PartitionAnswer, PartitionCall},
 };
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
+
+/// For the process of the pod before this one, deleted by force, to end; an exit here would cost the kubelet's back-off.
+const PREDECESSOR_DEADLINE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -130,7 +133,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     );
     let owner =
         Owner { region: arguments.region.clone(), account: arguments.account.clone(), group: arguments.group.clone() };
-    let folder = OpenFolder::open(arguments.data, owner.clone(), arguments.memory_limit, OnDamage::SetAside).await?;
+    let folder = OpenFolder::open(
+        arguments.data,
+        owner.clone(),
+        arguments.memory_limit,
+        OnDamage::SetAside,
+        PREDECESSOR_DEADLINE,
+    )
+    .await?;
     let client = NodeClient::new(tls.clone(), arguments.region);
     let group = GroupName { account: arguments.account, group: arguments.group };
     let transport = PeerTransport::new(folder.node_id(), group, client);

@@ -89,6 +89,18 @@ async fn all_nodes_killed_at_once_lose_nothing() {
     }
 }
 
+/// A pod deleted by force is followed at once, while its process still ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_waits_for_the_process_before_it_to_end() {
+    let mut group = Group::start().await;
+    let mut before = group.replace_node(0);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(group.runs(0), "the second process did not wait for the folder");
+    before.kill().unwrap();
+    before.wait().unwrap();
+    group.report(0).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_repeated_changes_nothing() {
     let group = Group::start().await;

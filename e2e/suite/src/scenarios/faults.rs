@@ -126,6 +126,7 @@ pub(crate) async fn reads_and_writes_go_on_without_the_operator_and_the_api_serv
         None => "; this cluster's API server is not ours to stop".to_owned(),
     };
     kube::kubectl(&["scale", "deployment", "cairn-operator", "-n", RELEASE_NAMESPACE, "--replicas=1"])?;
-    kube::kubectl(&["rollout", "status", "deployment/cairn-operator", "-n", RELEASE_NAMESPACE, "--timeout=60s"])?;
+    // The kubelets' clients back off for up to a minute from an API server that was away.
+    kube::kubectl(&["rollout", "status", "deployment/cairn-operator", "-n", RELEASE_NAMESPACE, "--timeout=180s"])?;
     Ok(Verdict::Passed(format!("without the operator: {}{api}", describe(without_operator))))
 }

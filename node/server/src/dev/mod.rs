@@ -97,7 +97,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let listen = listener.local_addr()?;
     let registry = prometheus::Registry::new();
     let owner = Owner { region: arguments.region.clone(), account: ACCOUNT.to_owned(), group: "dev".to_owned() };
-    let folder = OpenFolder::open(arguments.data.clone(), owner, None, OnDamage::Refuse).await?;
+    let folder = OpenFolder::open(arguments.data.clone(), owner, None, OnDamage::Refuse, Duration::ZERO).await?;
     let config = arguments.archive.config();
     let bucket = match &config {
         Some(config) => Some(Bucket::open(config).await?),

@@ -100,6 +100,18 @@ impl Group {
         child.wait().unwrap();
     }
 
+    /// Starts the node's process a second time, and gives back the one that runs already.
+    pub fn replace_node(&mut self, node: usize) -> Child {
+        let before = self.nodes[node].take().unwrap();
+        self.start_node(node);
+        before
+    }
+
+    /// Whether the node's process has not ended.
+    pub fn runs(&mut self, node: usize) -> bool {
+        self.nodes[node].as_mut().unwrap().try_wait().unwrap().is_none()
+    }
+
     /// A client that shows the certificate of another group's storage node.
     pub fn stranger(&self) -> Arc<NodeClient> {
         client(&self.folder.path().join("stranger"))
