@@ -2,6 +2,7 @@
 //!
 //! Reconciling them is the operator's, serving them the server's.
 
+pub mod backup;
 pub mod condition;
 pub mod name;
 mod rules;
@@ -9,6 +10,7 @@ pub mod schema;
 pub mod storage_group;
 pub mod table;
 
+pub use backup::{Backup, BackupResourceStatus, BackupSpec};
 pub use name::{resource_name, short_hash};
 pub use storage_group::{StorageGroup, StorageGroupSpec, StorageGroupStatus};
 pub use table::{Table, TableResourceStatus, TableSpec};

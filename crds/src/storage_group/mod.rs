@@ -2,8 +2,11 @@
 
 #![allow(clippy::duplicated_attributes, reason = "each printer column has a type and a path of its own")]
 
+pub mod archive;
 mod rules;
 pub(crate) use rules::ROOT as ROOT_RULES;
+
+pub use archive::Archive;
 
 use crate::rules::json;
 use k8s_openapi::{
@@ -65,6 +68,9 @@ pub struct StorageGroupSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub priority_class_name: Option<String>,
+    /// Where the group's tables have their backups; without one they have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<Archive>,
 }
 
 /// The volume of each storage node.

@@ -5,9 +5,11 @@
 pub mod definition;
 pub mod feature;
 pub mod placement;
+pub mod recovery;
 mod rules;
 
 pub use placement::{Placement, PlacementMember};
+pub use recovery::{ContinuousBackupsStatus, RestorableWindow, RestoreStatus};
 pub(crate) use rules::ROOT as ROOT_RULES;
 
 use crate::rules::json;
@@ -212,6 +214,12 @@ pub struct TableResourceStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "atomic"))]
     pub placements: Option<Vec<Placement>>,
+    /// Present while point-in-time recovery is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continuous_backups: Option<ContinuousBackupsStatus>,
+    /// Present where the table's first data came from a backup or from another table's past.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restore: Option<RestoreStatus>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod arbitrary;
+pub mod archive;
 pub mod codec;
 pub mod descriptor;
 pub mod error;

@@ -43,6 +43,9 @@ pub struct ReplicaReport {
     pub caught_up: bool,
     pub item_count: u64,
     pub size_bytes: u64,
+    /// Of the log, what is kept because the archive does not have it yet. 0 where nothing is archived.
+    #[serde(default)]
+    pub unarchived_bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

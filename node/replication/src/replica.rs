@@ -406,6 +406,7 @@ impl<L: LogStore> Replica<L> {
             caught_up: self.caught_up(),
             item_count: self.state.applied.item_count,
             size_bytes: self.state.applied.size_bytes,
+            unarchived_bytes: 0,
         }
     }
 }

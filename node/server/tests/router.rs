@@ -172,6 +172,7 @@ impl Node {
             caught_up: true,
             item_count: 0,
             size_bytes: 0,
+            unarchived_bytes: 0,
         };
         NodeReport {
             node_id,

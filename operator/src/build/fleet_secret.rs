@@ -51,6 +51,9 @@ pub struct FleetGroup {
 pub struct FleetNode {
     pub address: String,
     pub zone: String,
+    /// Where the archive beside it listens, if the group has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
 }
 
 /// Sorted, so that equal content is the same text.
@@ -102,7 +105,7 @@ mod tests {
     #[test]
     fn the_routers_files_have_the_form_they_expect() {
         let key = AccessKey { access_key_id: "AKIA".into(), secret_access_key: "s".into(), account: "game".into() };
-        let node = FleetNode { address: "pod:7400".into(), zone: "a".into() };
+        let node = FleetNode { address: "pod:7400".into(), zone: "a".into(), archive: None };
         let group = FleetGroup { account: "game".into(), group: "default".into(), nodes: vec![node] };
         let secret = build(vec![key.clone()], vec![group], &fixture::config()).unwrap();
         assert_eq!(secret.metadata.name.as_deref(), Some("cairn-fleet"));

@@ -1,7 +1,10 @@
 //! What nodes last reported, so that a hundred tables of a group ask its nodes once.
 
 use super::{NodeError, Nodes, Target};
-use cairn_model::node::{NodeReport, Order, OrderOutcome};
+use cairn_model::{
+    archive::{ArchiveAnswer, ArchiveCall},
+    node::{NodeReport, Order, OrderOutcome},
+};
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -66,9 +69,15 @@ impl Reports {
         report
     }
 
-    /// See [`Nodes::locate`].
+    /// See [`Nodes::locate`]; the archive beside the node is where the node is.
     pub fn locate(&self, target: &Target, ip: Option<IpAddr>) {
         self.nodes.locate(&target.address, ip);
+        self.nodes.locate(&target.archive().address, ip);
+    }
+
+    /// Calls the archive beside a node; nothing of it is kept.
+    pub async fn archive(&self, beside: &Target, call: &ArchiveCall) -> Result<ArchiveAnswer, NodeError> {
+        self.nodes.archive(&beside.archive(), call).await
     }
 
     /// Gives an order; the reports of the group that were heard before are forgotten, for an order to one node changes others.

@@ -7,6 +7,7 @@ pub use cache::Reports;
 
 use bytes::Bytes;
 use cairn_model::{
+    archive::{ArchiveAnswer, ArchiveCall},
     identity::Identity,
     node::{NodeReport, Order, OrderOutcome},
 };
@@ -25,6 +26,10 @@ use tokio::{net::TcpStream, time::timeout};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+/// An archive answers from the bucket.
+const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Where the archive listens, on the host of the node it is beside.
+pub const ARCHIVE_PORT: u16 = 7401;
 /// A report of ten thousand replicas has a few megabytes.
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -34,6 +39,15 @@ pub struct Target {
     /// Host name and port.
     pub address: String,
     pub identity: Identity,
+}
+
+impl Target {
+    /// The archive beside this node: it shows the certificate of the node's group.
+    #[must_use]
+    pub fn archive(&self) -> Self {
+        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
+        Self { address: format!("{host}:{ARCHIVE_PORT}"), identity: self.identity.clone() }
+    }
 }
 
 /// Why a node could not be asked.
@@ -67,6 +81,12 @@ pub trait Nodes: Send + Sync {
     fn report<'a>(&'a self, target: &'a Target) -> BoxFuture<'a, Result<NodeReport, NodeError>>;
     /// `POST /v1/orders`.
     fn order<'a>(&'a self, target: &'a Target, order: &'a Order) -> BoxFuture<'a, Result<OrderOutcome, NodeError>>;
+    /// `POST /v1/archive`, to the archive beside a node ([`Target::archive`]).
+    fn archive<'a>(
+        &'a self,
+        archive: &'a Target,
+        call: &'a ArchiveCall,
+    ) -> BoxFuture<'a, Result<ArchiveAnswer, NodeError>>;
     /// Tells where the pod behind an address is, or that there is none: known sooner than a name server would say, which remembers
     /// for seconds that a name was not there yet.
     fn locate(&self, _address: &str, _ip: Option<IpAddr>) {}
@@ -95,6 +115,17 @@ impl NodeClient {
     }
 
     async fn call(&self, target: &Target, method: Method, path: &str, body: Bytes) -> Result<Bytes, NodeError> {
+        self.call_within(REQUEST_TIMEOUT, target, method, path, body).await
+    }
+
+    async fn call_within(
+        &self,
+        deadline: Duration,
+        target: &Target,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Bytes, NodeError> {
         let answer = async {
             let mut sender = self.connection(target).await?;
             let request = Request::builder()
@@ -121,9 +152,9 @@ impl NodeClient {
             }
             Ok(body)
         };
-        timeout(REQUEST_TIMEOUT, answer).await.unwrap_or_else(|_| {
+        timeout(deadline, answer).await.unwrap_or_else(|_| {
             self.forget(target);
-            Err(NodeError::Timeout(REQUEST_TIMEOUT))
+            Err(NodeError::Timeout(deadline))
         })
     }
 
@@ -184,6 +215,18 @@ impl Nodes for NodeClient {
         Box::pin(async move {
             let order = serde_json::to_vec(order)?;
             let body = self.call(target, Method::POST, "/v1/orders", Bytes::from(order)).await?;
+            Ok(serde_json::from_slice(&body)?)
+        })
+    }
+
+    fn archive<'a>(
+        &'a self,
+        archive: &'a Target,
+        call: &'a ArchiveCall,
+    ) -> BoxFuture<'a, Result<ArchiveAnswer, NodeError>> {
+        Box::pin(async move {
+            let call = Bytes::from(serde_json::to_vec(call)?);
+            let body = self.call_within(ARCHIVE_TIMEOUT, archive, Method::POST, "/v1/archive", call).await?;
             Ok(serde_json::from_slice(&body)?)
         })
     }

@@ -1,6 +1,7 @@
 //! What a bare API server lacks: kubelets that run pods, and storage nodes that answer and take orders.
 
 use cairn_model::{
+    archive::{ArchiveAnswer, ArchiveCall},
     descriptor::{Member, MemberRole},
     ids::{NodeId, ReplicaId},
     node::{NodeReport, Order, OrderOutcome, ReplicaReport, ReplicaState},
@@ -22,14 +23,22 @@ use std::{
     time::Duration,
 };
 
-/// Storage nodes by address.
+/// What an archive answers, beside the node at an address.
+type Archive = dyn Fn(&str, &ArchiveCall) -> ArchiveAnswer + Send + Sync;
+
+/// Storage nodes by address, and their archives.
 #[derive(Clone, Default)]
-pub(crate) struct Fleet(Arc<Mutex<BTreeMap<String, NodeReport>>>);
+pub(crate) struct Fleet(Arc<Mutex<BTreeMap<String, NodeReport>>>, Arc<Mutex<Option<Arc<Archive>>>>);
 
 impl Fleet {
     /// Looks at a node, or changes it.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&mut BTreeMap<String, NodeReport>) -> T) -> T {
         look(&mut self.0.lock().unwrap())
+    }
+
+    /// Has archives answer so; before, there are none.
+    pub(crate) fn archive(&self, answers: impl Fn(&str, &ArchiveCall) -> ArchiveAnswer + Send + Sync + 'static) {
+        *self.1.lock().unwrap() = Some(Arc::new(answers));
     }
 
     fn come_up(&self, namespace: &str, group: &str, zone: &str, pod: &str) {
@@ -70,6 +79,7 @@ impl Fleet {
                         caught_up: true,
                         item_count: 7,
                         size_bytes: 700,
+                        unarchived_bytes: 0,
                     });
                 }
                 OrderOutcome::Done
@@ -123,6 +133,15 @@ impl Nodes for Fleet {
 
     fn order<'a>(&'a self, target: &'a Target, order: &'a Order) -> BoxFuture<'a, Result<OrderOutcome, NodeError>> {
         Box::pin(async move { Ok(self.take(target, order)) })
+    }
+
+    fn archive<'a>(
+        &'a self,
+        archive: &'a Target,
+        call: &'a ArchiveCall,
+    ) -> BoxFuture<'a, Result<ArchiveAnswer, NodeError>> {
+        let answers = self.1.lock().unwrap().clone();
+        Box::pin(async move { Ok(answers.ok_or(NodeError::NotRunning)?(&archive.address, call)) })
     }
 }
 

@@ -371,6 +371,7 @@ impl Stopped {
             caught_up: false,
             item_count: self.record.applied.item_count,
             size_bytes: self.record.applied.size_bytes,
+            unarchived_bytes: 0,
         }
     }
 }

@@ -33,6 +33,9 @@ pub struct FleetGroup {
 pub struct FleetNode {
     pub address: String,
     pub zone: String,
+    /// Where the archive beside it listens, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -188,6 +188,7 @@ mod tests {
             caught_up: true,
             item_count: 10 * epoch,
             size_bytes: 100 * epoch,
+            unarchived_bytes: 0,
         }
     }
 

@@ -90,7 +90,11 @@ fn groups(shared: &Shared, watched: &[Watched]) -> Vec<FleetGroup> {
             let group = group.0.as_ref().ok()?;
             let nodes = members::recorded(group, &shared.config)
                 .into_iter()
-                .map(|node| FleetNode { address: node.target.address, zone: node.zone })
+                .map(|node| FleetNode {
+                    archive: group.spec.archive.is_some().then(|| node.target.archive().address),
+                    address: node.target.address,
+                    zone: node.zone,
+                })
                 .collect::<Vec<_>>();
             let account = group.namespace().unwrap_or_default();
             (!nodes.is_empty()).then(|| FleetGroup { account, group: group.name_any(), nodes })

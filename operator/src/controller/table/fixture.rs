@@ -93,6 +93,7 @@ pub(crate) fn reports_of_one_table(count: u8) -> Vec<Arc<NodeReport>> {
                 caught_up: true,
                 item_count: 5,
                 size_bytes: 500,
+                unarchived_bytes: 0,
             }],
             disk_free_bytes: 1,
             disk_total_bytes: 2,
