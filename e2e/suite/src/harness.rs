@@ -1,6 +1,7 @@
 //! Runs scenarios one after the other on one installation, and keeps what explains a failure.
 
 use crate::{
+    bucket::Bucket,
     client::{Dynamo, now},
     kube::{self, RELEASE_NAMESPACE},
     sigv4::Signer,
@@ -45,6 +46,8 @@ pub(crate) struct World {
     forward: Option<Child>,
     /// What the etcd scenario applies again.
     pub(crate) manifests: Vec<String>,
+    /// Where the account's tables have their backups; none where the suite can't run an S3 server that the pods reach.
+    pub(crate) bucket: Option<Bucket>,
 }
 
 impl Drop for World {
@@ -107,7 +110,7 @@ impl World {
 
 /// Runs all, or those whose name contains one of the words of `only` (with commas between) and the essential ones; true when none failed.
 pub(crate) async fn run(scenarios: &[Scenario], only: Option<&str>) -> Result<bool> {
-    let mut context = World { endpoint: None, forward: None, manifests: Vec::new() };
+    let mut context = World { endpoint: None, forward: None, manifests: Vec::new(), bucket: Bucket::start()? };
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     let mut broken = false;
     for scenario in scenarios {
@@ -157,7 +160,10 @@ fn keep(name: &str) -> Option<PathBuf> {
         let _ = fs::write(folder.join(file), text);
     };
     write("pods.txt", &["get", "pods", "-A", "-o", "wide"]);
-    write("objects.yaml", &["get", "tables,storagegroups,statefulsets,pods,pvc", "-A", "-o", "yaml"]);
+    write(
+        "objects.yaml",
+        &["get", "tables,backups.cairn.dev,scheduledbackups,storagegroups,statefulsets,pods,pvc", "-A", "-o", "yaml"],
+    );
     write("events.txt", &["get", "events", "-A", "--sort-by=.lastTimestamp"]);
     for component in ["operator", "router"] {
         let selector = format!("app.kubernetes.io/component={component}");
@@ -167,7 +173,11 @@ fn keep(name: &str) -> Option<PathBuf> {
         );
     }
     let storage = "app.kubernetes.io/component=storage";
-    write("storage.log", &["logs", "-n", NAMESPACE, "-l", storage, "--prefix", "--tail=500"]);
-    write("storage-previous.log", &["logs", "-n", NAMESPACE, "-l", storage, "--prefix", "--tail=500", "--previous"]);
+    write("storage.log", &["logs", "-n", NAMESPACE, "-l", storage, "-c", "storage", "--prefix", "--tail=500"]);
+    write("archive.log", &["logs", "-n", NAMESPACE, "-l", storage, "-c", "archive", "--prefix", "--tail=500"]);
+    write(
+        "storage-previous.log",
+        &["logs", "-n", NAMESPACE, "-l", storage, "-c", "storage", "--prefix", "--tail=500", "--previous"],
+    );
     Some(folder)
 }

@@ -4,8 +4,10 @@
 //! one installation. `cairn-e2e bench` measures `cairn dev`. `cairn-e2e floor ADDRESS` serves as the benchmarks' floor.
 
 mod bench;
+mod bucket;
 mod client;
 mod harness;
+mod history;
 mod kube;
 mod load;
 mod scenarios;

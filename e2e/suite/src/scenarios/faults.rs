@@ -28,7 +28,7 @@ fn check_pauses(outcome: Outcome) -> Result<()> {
 }
 
 /// The zone of the table's leader, as the storage nodes' metrics tell.
-fn leader_zone() -> Result<String> {
+pub(super) fn leader_zone() -> Result<String> {
     for pod in kube::storage_pods(NAMESPACE)? {
         let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{}:8080/proxy/metrics", kube::name(&pod));
         let metrics = kube::kubectl(&["get", "--raw", &path])?;

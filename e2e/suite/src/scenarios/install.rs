@@ -9,25 +9,28 @@ use anyhow::{Context, Result, bail, ensure};
 use std::{env, process::Command, time::Duration};
 
 /// `helm COMMAND cairn charts/cairn …` with the values of the suite.
-pub(super) fn helm(command: &str, more: &[&str]) -> Result<String> {
+pub(super) fn helm(world: &World, command: &str, more: &[&str]) -> Result<String> {
     let chart = env::var("CAIRN_E2E_CHART").context("CAIRN_E2E_CHART is not set")?;
     let image = env::var("CAIRN_E2E_IMAGE").context("CAIRN_E2E_IMAGE is not set")?;
     let (repository, tag) = image.rsplit_once(':').context("the image needs a tag")?;
     let values = format!("region={REGION},image.repository={repository},image.tag={tag},groupDefaults.volume.size=1Gi");
+    let archive = world.bucket.as_ref().map(|bucket| format!("groupDefaults.archive={}", bucket.spec()));
+    let archive = archive.iter().flat_map(|archive| ["--set-json", archive]);
     output(
         Command::new("helm")
             .args([command, "cairn", &chart, "--namespace", RELEASE_NAMESPACE, "--set", &values, "--timeout", "180s"])
+            .args(archive)
             .args(more),
     )
 }
 
 pub(crate) async fn the_chart_installs_and_tells_what_to_do_next(world: &mut World) -> Result<Verdict> {
-    let notes = helm("upgrade", &["--install", "--create-namespace", "--wait"])?;
+    let notes = helm(world, "upgrade", &["--install", "--create-namespace", "--wait"])?;
     ensure!(
         notes.contains("kubectl apply") && notes.contains("aws dynamodb"),
         "the notes don't tell what to do: {notes}"
     );
-    let account = format!(
+    let mut account = format!(
         "apiVersion: v1
 kind: Namespace
 metadata: {{name: {NAMESPACE}}}
@@ -35,13 +38,16 @@ metadata: {{name: {NAMESPACE}}}
 {}",
         super::clients::access_key("leaderboard-service", crate::harness::ACCESS_KEY, crate::harness::SECRET_KEY)
     );
+    if let Some(bucket) = &world.bucket {
+        account = format!("{account}---\n{}", bucket.secrets(NAMESPACE));
+    }
     kube::apply(&account)?;
     world.manifests.push(account);
     Ok(Verdict::Passed(String::new()))
 }
 
-pub(crate) async fn the_region_can_not_change(_: &mut World) -> Result<Verdict> {
-    match helm("upgrade", &["--set", "region=west"]) {
+pub(crate) async fn the_region_can_not_change(world: &mut World) -> Result<Verdict> {
+    match helm(world, "upgrade", &["--set", "region=west"]) {
         Ok(_) => bail!("helm changed the region"),
         Err(error) => {
             let text = format!("{error:#}");
@@ -89,6 +95,10 @@ pub(crate) async fn uninstalling_without_tables_leaves_nothing_but_the_definitio
     })?;
     kube::get(&["customresourcedefinition", "tables.cairn.dev"])?;
     kube::kubectl(&["delete", "namespace", NAMESPACE, RELEASE_NAMESPACE, "--timeout=90s"])?;
-    kube::kubectl(&["delete", "customresourcedefinition", "tables.cairn.dev", "storagegroups.cairn.dev"])?;
+    let definitions =
+        ["tables", "storagegroups", "backups", "scheduledbackups"].map(|kind| format!("{kind}.cairn.dev"));
+    kube::kubectl(
+        &[&["delete", "customresourcedefinition"], &definitions.each_ref().map(String::as_str)[..]].concat(),
+    )?;
     Ok(Verdict::Passed(String::new()))
 }

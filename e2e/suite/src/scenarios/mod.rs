@@ -5,6 +5,7 @@ mod faults;
 mod install;
 mod memory;
 mod protection;
+mod recovery;
 mod tables;
 mod wipe;
 
@@ -19,7 +20,7 @@ macro_rules! scenario {
     };
 }
 
-pub(crate) const ALL: [Scenario; 22] = [
+pub(crate) const ALL: [Scenario; 27] = [
     scenario!(install::the_chart_installs_and_tells_what_to_do_next, essential),
     scenario!(tables::a_table_comes_up_with_a_replica_in_each_zone, essential),
     scenario!(tables::a_table_is_active_within_two_seconds_once_its_group_stands),
@@ -37,6 +38,11 @@ pub(crate) const ALL: [Scenario; 22] = [
     scenario!(install::the_region_can_not_change),
     scenario!(install::uninstalling_is_refused_while_there_are_tables),
     scenario!(memory::idle_pods_stay_under_64_mib),
+    scenario!(recovery::any_second_of_a_busy_table_comes_back),
+    scenario!(recovery::a_backup_outlives_its_namespace),
+    scenario!(recovery::a_schedule_makes_backups_and_keeps_the_last),
+    scenario!(recovery::the_aws_cli_backs_up_and_restores),
+    scenario!(recovery::a_wrong_archive_holds_nothing_up_and_says_what_is_wrong),
     scenario!(faults::killing_the_leaders_zone_loses_nothing),
     scenario!(faults::killing_all_storage_pods_twice_loses_nothing),
     scenario!(faults::reads_and_writes_go_on_without_the_operator_and_the_api_server),

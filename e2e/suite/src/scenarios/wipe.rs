@@ -45,7 +45,7 @@ pub(crate) async fn data_survives_an_emptied_etcd(world: &mut World) -> Result<V
     for volume in volumes {
         kube::apply(&volume)?;
     }
-    install::helm("install", &["--create-namespace", "--wait"])?;
+    install::helm(world, "install", &["--create-namespace", "--wait"])?;
     for manifest in &world.manifests {
         kube::apply(manifest)?;
     }
