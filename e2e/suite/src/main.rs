@@ -1,7 +1,7 @@
 //! The end-to-end suite and the benchmarks. `cargo xtask test` runs both; see there for what they need around them.
 //!
 //! `cairn-e2e run [--only WORD,…]` runs the scenarios against the cluster that `KUBECONFIG` points to, in order: they share
-//! one installation. `cairn-e2e bench` measures `cairn dev`. `cairn-e2e floor ADDRESS` serves as the benchmarks' floor.
+//! one installation. `cairn-e2e bench [--only WORD]` measures `cairn dev`. `cairn-e2e floor ADDRESS` serves as the benchmarks' floor.
 
 mod bench;
 mod bucket;
@@ -34,8 +34,9 @@ fn run(arguments: &[&str]) -> Result<bool> {
     match arguments {
         ["run"] => runtime.block_on(harness::run(&scenarios::ALL, None)),
         ["run", "--only", word] => runtime.block_on(harness::run(&scenarios::ALL, Some(word))),
-        ["bench"] => runtime.block_on(bench::run()),
+        ["bench"] => runtime.block_on(bench::run(None)),
+        ["bench", "--only", word] => runtime.block_on(bench::run(Some(word))),
         ["floor", address] => runtime.block_on(bench::floor::serve(address)).map(|()| true),
-        _ => bail!("usage: cairn-e2e run [--only WORD,…] | bench | floor ADDRESS"),
+        _ => bail!("usage: cairn-e2e run [--only WORD,…] | bench [--only WORD] | floor ADDRESS"),
     }
 }

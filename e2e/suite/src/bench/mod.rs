@@ -4,6 +4,7 @@
 
 mod drive;
 pub(crate) mod floor;
+mod restore;
 mod servers;
 
 use crate::sigv4::{self, Signer};
@@ -26,25 +27,32 @@ pub(super) const ACCESS_KEY: &str = "AKIABENCH000EXAMPLE1";
 pub(super) const SECRET_KEY: &str = "bench";
 pub(super) const REGION: &str = "us-east-1";
 
-/// True when every share is reached.
-pub(crate) async fn run() -> Result<bool> {
+/// Measures all, or what is named; true when every share is reached.
+pub(crate) async fn run(only: Option<&str>) -> Result<bool> {
+    let wanted = |what: &str| only.is_none_or(|word| what.contains(word));
+    let mut held = Vec::new();
     let cairn = Server::cairn().await?;
     prepare(&cairn).await?;
-    let floor = Server::floor().await?;
-    let get = compare("GetItem", [&cairn, &floor], &gets(), GET_SHARE_MIN).await?;
-    drop(floor);
-    let mut held = vec![get];
-    if env::var_os("CAIRN_E2E_DYNOXIDE").is_some() {
+    if wanted("GetItem") {
+        let floor = Server::floor().await?;
+        held.push(compare("GetItem", [&cairn, &floor], &gets(), GET_SHARE_MIN).await?);
+    }
+    if wanted("durable PutItem") && env::var_os("CAIRN_E2E_DYNOXIDE").is_some() {
         let dynoxide = Server::dynoxide().await?;
         prepare(&dynoxide).await?;
         held.push(compare("durable PutItem", [&cairn, &dynoxide], &puts(), PUT_SHARE_MIN).await?);
     }
     let archived = Server::archived().await?;
-    prepare(&archived).await?;
-    let recovery =
-        json!({"TableName": TABLE, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}});
-    archived.client().call("UpdateContinuousBackups", &recovery).await?.ok()?;
-    held.push(compare("PutItem while archived", [&archived, &cairn], &puts(), ARCHIVED_SHARE_MIN).await?);
+    if wanted("PutItem while archived") {
+        prepare(&archived).await?;
+        let recovery =
+            json!({"TableName": TABLE, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}});
+        archived.client().call("UpdateContinuousBackups", &recovery).await?.ok()?;
+        held.push(compare("PutItem while archived", [&archived, &cairn], &puts(), ARCHIVED_SHARE_MIN).await?);
+    }
+    if wanted("restore") {
+        held.push(restore::run(&archived).await?);
+    }
     let failed = held.iter().filter(|held| !**held).count();
     let verdict = if failed == 0 { "ok" } else { "FAILED" };
     println!("\ntest result: {verdict}. {} passed; {failed} failed; 0 ignored", held.len() - failed);
@@ -105,19 +113,24 @@ async fn compare(what: &str, servers: [&Server; 2], requests: &[(&str, Value)], 
             }
         }
     }
-    let [ours, other] = rates.each_ref().map(|rates| median(rates));
+    record(what, servers.map(|server| server.name.as_str()), "requestsPerSecond", rates.each_ref(), share_min)
+}
+
+/// Prints and records the medians; true when the first one's reaches its share of the other's.
+fn record(what: &str, names: [&str; 2], unit: &str, rates: [&Vec<f64>; 2], share_min: f64) -> Result<bool> {
+    let [ours, other] = rates.map(|rates| median(rates));
     let share = ours / other;
     let held = share >= share_min;
     let word = if held { "ok" } else { "FAILED" };
     println!(
         "test {what}: {} is {:.0} % of {}, at least {:.0} % wanted ... {word}",
-        servers[0].name,
+        names[0],
         share * 100.0,
-        servers[1].name,
+        names[1],
         share_min * 100.0
     );
-    let record = json!({"what": what, "connections": CONNECTIONS, "roundSeconds": ROUND.as_secs(), "share": share, "shareMin": share_min,
-        "requestsPerSecond": {servers[0].name.clone(): rates[0], servers[1].name.clone(): rates[1]}, "medians": [ours, other]});
+    let record = json!({"what": what, "share": share, "shareMin": share_min, "medians": [ours, other],
+        unit: {names[0]: rates[0], names[1]: rates[1]}});
     if let Some(folder) = env::var_os("CAIRN_E2E_RESULTS").map(PathBuf::from) {
         fs::create_dir_all(&folder)?;
         let file = folder.join(format!("{}.json", what.to_lowercase().replace(' ', "-")));

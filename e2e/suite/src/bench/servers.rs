@@ -7,7 +7,7 @@ use serde_json::json;
 use std::{
     env, fs,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -98,6 +98,11 @@ impl Server {
             sleep(Duration::from_millis(50)).await;
         }
         bail!("{name} does not listen");
+    }
+
+    /// Where it keeps its data, if it does.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.data.as_deref()
     }
 
     pub(super) fn client(&self) -> Dynamo {

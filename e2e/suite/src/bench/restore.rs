@@ -1,0 +1,140 @@
+//! A restore of a gigabyte beside writing a gigabyte to the same disk sequentially, in turns.
+
+use super::{record, servers::Server};
+use crate::client::now;
+use anyhow::{Context, Result, ensure};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::Path,
+    time::Duration,
+};
+use tokio::time::sleep;
+
+const SHARE_MIN: f64 = 0.50;
+const ROUNDS: usize = 3;
+const ITEMS: usize = 3_072;
+const ITEM_BYTES: usize = 341 << 10;
+const WRITERS: usize = 8;
+const SOURCE: &str = "gigabyte";
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// True when restoring is at least half as fast as writing.
+pub(super) async fn run(server: &Server) -> Result<bool> {
+    let megabytes = (ITEMS * ITEM_BYTES) as f64 / 1e6;
+    println!("\nrestore of {megabytes:.0} MB from a backup, {ROUNDS} rounds in turn with writing as much sequentially");
+    let data = server.folder().context("the server keeps no data")?.to_owned();
+    let arn = prepare(server).await?;
+    let (mut restores, mut writes) = (Vec::new(), Vec::new());
+    for round in 1..=ROUNDS {
+        settle().await?;
+        let file = data.join("sequential");
+        let write = tokio::task::spawn_blocking(move || write_sequentially(&file)).await??;
+        settle().await?;
+        let restore = restore(server, &arn, &format!("restored-{round}")).await?;
+        for (what, took, rates) in [("sequential write", write, &mut writes), ("restore", restore, &mut restores)] {
+            let rate = megabytes / took.as_secs_f64();
+            println!("  round {round}: {what:<24} {rate:>9.0} MB/s");
+            rates.push(rate);
+        }
+    }
+    record(
+        "restore",
+        ["cairn dev --archive", "a sequential write"],
+        "megabytesPerSecond",
+        [&restores, &writes],
+        SHARE_MIN,
+    )
+}
+
+/// Fills a table with what no compression makes smaller, and backs it up; answers with the backup's ARN.
+async fn prepare(server: &Server) -> Result<String> {
+    let client = server.client();
+    let table = json!({"TableName": SOURCE, "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "Id", "AttributeType": "S"}], "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}]});
+    client.insist("CreateTable", &table, PATIENCE).await?.ok()?;
+    wait_active(server, SOURCE).await?;
+    stream::iter(0..ITEMS)
+        .map(|number| {
+            let client = client.clone();
+            async move {
+                // Hexadecimal would halve under compression; these are 94 characters, drawn anew for each item.
+                let payload = noise(number as u64 + 1, ITEM_BYTES);
+                let item = json!({"Id": {"S": number.to_string()}, "Payload": {"S": payload}});
+                client.insist("PutItem", &json!({"TableName": SOURCE, "Item": item}), PATIENCE).await?.ok()
+            }
+        })
+        .buffer_unordered(WRITERS)
+        .try_for_each(|_| async { Ok(()) })
+        .await?;
+    let created = client.call("CreateBackup", &json!({"TableName": SOURCE, "BackupName": "whole"})).await?.ok()?;
+    let arn = created["BackupDetails"]["BackupArn"].as_str().context("no ARN")?.to_owned();
+    let deadline = now() + PATIENCE;
+    loop {
+        let described = client.call("DescribeBackup", &json!({"BackupArn": arn})).await?.ok()?;
+        if described["BackupDescription"]["BackupDetails"]["BackupStatus"] == "AVAILABLE" {
+            return Ok(arn);
+        }
+        ensure!(now() < deadline, "the backup is not AVAILABLE: {described}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn restore(server: &Server, arn: &str, target: &str) -> Result<Duration> {
+    let client = server.client();
+    let start = now();
+    client.call("RestoreTableFromBackup", &json!({"BackupArn": arn, "TargetTableName": target})).await?.ok()?;
+    wait_active(server, target).await?;
+    let took = start.elapsed();
+    let last = json!({"TableName": target, "Key": {"Id": {"S": (ITEMS - 1).to_string()}}});
+    ensure!(client.call("GetItem", &last).await?.ok()?["Item"]["Payload"].is_object(), "{target} is not whole");
+    client.call("DeleteTable", &json!({"TableName": target})).await?.ok()?;
+    Ok(took)
+}
+
+async fn wait_active(server: &Server, table: &str) -> Result<()> {
+    let client = server.client();
+    let deadline = now() + PATIENCE;
+    loop {
+        let answer = client.call("DescribeTable", &json!({"TableName": table})).await?.ok()?;
+        if answer["Table"]["TableStatus"] == "ACTIVE" {
+            return Ok(());
+        }
+        ensure!(now() < deadline, "{table} is not ACTIVE: {answer}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn write_sequentially(path: &Path) -> Result<Duration> {
+    let block = noise(7, 1 << 20);
+    let start = now();
+    let mut file = File::create(path)?;
+    for _ in 0..(ITEMS * ITEM_BYTES) >> 20 {
+        file.write_all(block.as_bytes())?;
+    }
+    file.sync_all()?;
+    let took = start.elapsed();
+    fs::remove_file(path)?;
+    Ok(took)
+}
+
+/// Has the kernel write down what came before, so that nobody pays for another.
+async fn settle() -> Result<()> {
+    tokio::process::Command::new("sync").status().await?;
+    sleep(Duration::from_secs(2)).await;
+    Ok(())
+}
+
+/// Printable characters without a pattern (xorshift).
+fn noise(seed: u64, length: usize) -> String {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(33 + (state >> 32) as u8 % 94)
+    };
+    (0..length).map(|_| next()).filter(|c| *c != '"' && *c != '\\').collect()
+}
