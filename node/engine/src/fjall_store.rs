@@ -1,8 +1,9 @@
 //! The store on disk: one fjall database with one keyspace, and the marker in a file beside it.
 
+mod ingestion;
 mod journal;
 
-use crate::{Changes, FolderError, Pressure, Store, StoreError, StoreRange, StoreSnapshot, file};
+use crate::{Changes, FolderError, Ingestion, Pressure, Store, StoreError, StoreRange, StoreSnapshot, file};
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use std::{
@@ -132,6 +133,10 @@ impl Store for FjallStore {
         self.database
             .persist(PersistMode::SyncAll)
             .map_err(|error| StoreError::Write { action: "make the store durable", source: error.into() })
+    }
+
+    fn ingest(&self) -> Result<Box<dyn Ingestion>, StoreError> {
+        Ok(Box::new(ingestion::FjallIngestion::begin(self.keyspace.clone())?))
     }
 
     fn read_marker(&self) -> Result<Option<Bytes>, StoreError> {

@@ -27,4 +27,4 @@ pub use memory_store::MemoryStore;
 pub use outcome::{OUTCOME_AGE_MS_MAX, OUTCOME_BYTES_MAX, OUTCOME_COUNT_MAX};
 pub use record::{Applied, ReplicaRecord};
 pub use snapshot::{SNAPSHOT_CHUNK_BYTES_MAX, SnapshotReader, SnapshotWriter};
-pub use store::{Changes, Pressure, Store, StoreRange, StoreSnapshot};
+pub use store::{Changes, Ingestion, Pairs, Pressure, Store, StoreRange, StoreSnapshot};

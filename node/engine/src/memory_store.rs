@@ -1,6 +1,6 @@
 //! A store in memory whose crashes lose what was not persisted: for the simulation and for tests.
 
-use crate::{Changes, Pressure, Store, StoreError, StoreRange, StoreSnapshot};
+use crate::{Changes, Ingestion, Pairs, Pressure, Store, StoreError, StoreRange, StoreSnapshot};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
@@ -77,6 +77,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn ingest(&self) -> Result<Box<dyn Ingestion>, StoreError> {
+        Ok(Box::new(MemoryIngestion { store: self.clone(), changes: Changes::default() }))
+    }
+
     fn read_marker(&self) -> Result<Option<Bytes>, StoreError> {
         Ok(self.0.lock().marker.clone())
     }
@@ -88,6 +92,24 @@ impl Store for MemoryStore {
 
     fn pressure(&self) -> Pressure {
         Pressure::Low
+    }
+}
+
+struct MemoryIngestion {
+    store: MemoryStore,
+    changes: Changes,
+}
+
+impl Ingestion for MemoryIngestion {
+    fn write(&mut self, pairs: Pairs) -> Result<(), StoreError> {
+        pairs.into_iter().for_each(|(key, value)| self.changes.put(key, value));
+        Ok(())
+    }
+
+    /// As on disk, all that was committed before is durable too then.
+    fn finish(self: Box<Self>) -> Result<(), StoreError> {
+        self.store.commit(self.changes)?;
+        self.store.persist()
     }
 }
 

@@ -23,7 +23,7 @@
 //! ```
 
 use crate::{
-    EngineError, ReplicaRecord, StoreRange,
+    EngineError, Ingestion, ReplicaRecord, StoreRange,
     record::{AppliedState, StoredRecord},
 };
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -135,9 +135,11 @@ impl fmt::Debug for SnapshotReader {
 
 /// A snapshot on its way in, under a storage id of its own. Dropped before it is installed, it is cleaned up at the next
 /// start; [`crate::Engine::abandon`] does so at once.
-#[derive(Debug)]
 pub struct SnapshotWriter {
     pub(crate) storage_id: u64,
+    /// Present while items are loaded past the store's journal, and the last key that was.
+    pub(crate) ingestion: Option<Box<dyn Ingestion>>,
+    pub(crate) last_key: Bytes,
     stream: BytesMut,
     next_chunk: u32,
     pub(crate) header: Option<(StoredRecord, AppliedState)>,
@@ -146,10 +148,22 @@ pub struct SnapshotWriter {
     pub(crate) complete: bool,
 }
 
+impl fmt::Debug for SnapshotWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SnapshotWriter")
+            .field("storage_id", &self.storage_id)
+            .field("next_chunk", &self.next_chunk)
+            .field("complete", &self.complete)
+            .finish_non_exhaustive()
+    }
+}
+
 impl SnapshotWriter {
     pub(crate) fn new(storage_id: u64) -> Self {
         Self {
             storage_id,
+            ingestion: None,
+            last_key: Bytes::new(),
             stream: BytesMut::new(),
             next_chunk: 0,
             header: None,

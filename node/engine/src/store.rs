@@ -23,6 +23,9 @@ pub trait Store: Send + Sync + 'static {
     /// Makes everything committed so far durable.
     fn persist(&self) -> Result<(), StoreError>;
 
+    /// Begins to load many pairs at once, of keys that nothing else is at under this store's other work.
+    fn ingest(&self) -> Result<Box<dyn Ingestion>, StoreError>;
+
     /// The marker as last written, none if none ever was.
     fn read_marker(&self) -> Result<Option<Bytes>, StoreError>;
 
@@ -36,6 +39,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// How close the store is to making writers wait.
     fn pressure(&self) -> Pressure;
+}
+
+pub type Pairs = Vec<(Bytes, Bytes)>;
+
+/// Pairs on their way into a [`Store`], in ascending order of their keys. Readers see them, and they are durable, when it is
+/// finished; one that is dropped before may leave any of them.
+pub trait Ingestion: Send {
+    fn write(&mut self, pairs: Pairs) -> Result<(), StoreError>;
+
+    fn finish(self: Box<Self>) -> Result<(), StoreError>;
 }
 
 /// One state of a [`Store`].

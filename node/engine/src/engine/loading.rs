@@ -47,18 +47,29 @@ impl<S: Store> Engine<S> {
     }
 
     /// Loads the next chunk of a snapshot that becomes another partition: its items only, for what requests of the old one
-    /// came to is nothing to the new one.
+    /// came to is nothing to the new one. They go past the store's journal, and can be read once the last chunk is in.
     pub fn load_items(&self, writer: &mut SnapshotWriter, chunk: &[u8]) -> Result<(), EngineError> {
-        let mut changes = Changes::default();
+        let mut pairs = Vec::new();
         for (key, value) in writer.take_chunk(chunk)? {
             if layout::is_item(&key) {
-                changes.put(layout::transplanted(writer.storage_id, &key), value);
+                if key <= writer.last_key {
+                    return Err(EngineError::Snapshot { reason: "its keys are not in order".into() });
+                }
+                writer.last_key = key.clone();
+                pairs.push((layout::transplanted(writer.storage_id, &key), value));
             }
         }
-        if !changes.is_empty() {
-            self.store.commit(changes)?;
+        if !pairs.is_empty() {
+            let ingestion = match &mut writer.ingestion {
+                Some(ingestion) => ingestion,
+                none => none.insert(self.store.ingest()?),
+            };
+            ingestion.write(pairs)?;
         }
-        Ok(())
+        match writer.ingestion.take_if(|_| writer.complete) {
+            Some(ingestion) => Ok(ingestion.finish()?),
+            None => Ok(()),
+        }
     }
 
     /// Writes on top of what is loaded.
@@ -155,7 +166,9 @@ impl<S: Store> Engine<S> {
     }
 
     /// Gives up a load; what it wrote is reclaimed later.
-    pub fn abandon(&self, writer: SnapshotWriter) -> Result<(), EngineError> {
+    pub fn abandon(&self, mut writer: SnapshotWriter) -> Result<(), EngineError> {
+        // What it still has on its way comes before the record that it is dead.
+        drop(writer.ingestion.take());
         let mut node = self.node.lock();
         let mut changes = Changes::default();
         changes.delete(layout::loading(writer.storage_id));

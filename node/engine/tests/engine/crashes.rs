@@ -1,7 +1,7 @@
 //! fjall on real files: killed, torn, cut, flipped. What was durable is there, or its loss is told.
 
 use crate::support::*;
-use cairn_engine::{Engine, FjallStore, LogMark};
+use cairn_engine::{Engine, FjallStore, LogMark, ReplicaRecord};
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader},
@@ -26,6 +26,15 @@ fn writer() {
         let large = vec![b'x'; (index * 7919 % 9000) as usize];
         let items = vec![put("last", index.to_string()), put(&format!("{index:06}"), large)];
         engine.apply(storage, batch(index, items)).unwrap();
+        // Tables that come past the journal, between commits that come through it.
+        if index % 30 == 0 {
+            let mut reader = engine.snapshot(storage).unwrap();
+            let mut writer = engine.begin_load().unwrap();
+            while let Some(chunk) = reader.next_chunk().unwrap() {
+                engine.load_items(&mut writer, &chunk).unwrap();
+            }
+            engine.abandon(writer).unwrap();
+        }
         if index % 20 == 0 {
             engine.persist(&BTreeMap::new()).unwrap();
             println!("durable {index}");
@@ -55,6 +64,34 @@ fn what_was_durable_is_there_and_whole_when_the_process_is_killed() {
         let engine = fjall(folder.path());
         expect_whole(&engine, durable);
     }
+}
+
+#[test]
+fn what_was_loaded_past_the_journal_is_there_after_a_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = fjall(folder.path());
+    let from = create(&engine, 1, 1).storage_id;
+    for index in 1..=300 {
+        engine.apply(from, batch(index, vec![put(&format!("{index:06}"), vec![b'x'; 3_000])])).unwrap();
+    }
+    let mut reader = engine.snapshot(from).unwrap();
+    let mut writer = engine.begin_load().unwrap();
+    while let Some(chunk) = reader.next_chunk().unwrap() {
+        engine.load_items(&mut writer, &chunk).unwrap();
+    }
+    let record = engine.replica(PARTITION).unwrap();
+    let log_id = engine.allocate_ids().unwrap().log_id;
+    let adopted = engine
+        .adopt(writer, ReplicaRecord { partition_id: partition(2), descriptor: descriptor(2), log_id, ..record })
+        .unwrap();
+    let expected = items(&engine, from);
+    assert_eq!(items(&engine, adopted.storage_id), expected);
+    engine.apply(adopted.storage_id, batch(301, vec![put("000001", "changed")])).unwrap();
+    assert_eq!(get(&engine, adopted.storage_id, "000001").unwrap(), "changed");
+    drop(engine);
+    let engine = fjall(folder.path());
+    assert_eq!(items(&engine, adopted.storage_id).len(), 300);
+    assert_eq!(items(&engine, from), expected);
 }
 
 /// The replica holds the effects of all entries up to its applied index, which is `durable` at least.

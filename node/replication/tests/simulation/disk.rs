@@ -2,7 +2,7 @@
 
 use crate::fuse::Fuse;
 use bytes::Bytes;
-use cairn_engine::{Changes, LogMark, MemoryStore, Pressure, Store, StoreError};
+use cairn_engine::{Changes, Ingestion, LogMark, MemoryStore, Pressure, Store, StoreError};
 use cairn_replication::log::{HardState, LogBatch, LogEntry, LogError, LogState, LogStore, MemoryLog};
 use std::collections::BTreeMap;
 
@@ -32,6 +32,10 @@ impl Store for FaultyStore {
 
     fn persist(&self) -> Result<(), StoreError> {
         if self.lies { Ok(()) } else { self.inner.persist() }
+    }
+
+    fn ingest(&self) -> Result<Box<dyn Ingestion>, StoreError> {
+        self.inner.ingest()
     }
 
     fn read_marker(&self) -> Result<Option<Bytes>, StoreError> {

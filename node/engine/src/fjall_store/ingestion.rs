@@ -1,0 +1,72 @@
+//! Sorted pairs written straight into tables, past journal and memtable: what is loaded is written once.
+//!
+//! fjall's ingestion borrows its keyspace and is not to be sent between threads, so a thread of its own has it, which also
+//! lets the tables be written while the next pairs are read. Its end flushes the memtable and holds the journal's lock for
+//! as long: writers wait for that, tens of milliseconds, and once.
+
+use crate::{Ingestion, Pairs, StoreError};
+use fjall::Keyspace;
+use std::{
+    sync::mpsc::{SyncSender, sync_channel},
+    thread::JoinHandle,
+};
+
+/// Batches that wait to be written; each is a chunk of a snapshot.
+const BATCHES_MAX: usize = 16;
+
+pub(super) struct FjallIngestion {
+    /// Gone once it is finished or given up.
+    sender: Option<SyncSender<Pairs>>,
+    writer: Option<JoinHandle<fjall::Result<()>>>,
+}
+
+fn failed(source: fjall::Error) -> StoreError {
+    StoreError::Write { action: "load into the store", source: source.into() }
+}
+
+impl FjallIngestion {
+    pub(super) fn begin(keyspace: Keyspace) -> Result<Self, StoreError> {
+        let (sender, receiver) = sync_channel::<Pairs>(BATCHES_MAX);
+        let write = move || {
+            let mut ingestion = keyspace.start_ingestion()?;
+            while let Ok(pairs) = receiver.recv() {
+                for (key, value) in pairs {
+                    ingestion.write(key, value)?;
+                }
+            }
+            ingestion.finish()
+        };
+        let writer = std::thread::Builder::new().name("ingestion".to_owned()).spawn(write);
+        Ok(Self { sender: Some(sender), writer: Some(writer.map_err(|error| failed(error.into()))?) })
+    }
+
+    fn end(&mut self) -> Result<(), StoreError> {
+        self.sender = None;
+        match self.writer.take().map(JoinHandle::join) {
+            Some(Ok(written)) => written.map_err(failed),
+            Some(Err(_)) => Err(failed(fjall::Error::Poisoned)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Ingestion for FjallIngestion {
+    fn write(&mut self, pairs: Pairs) -> Result<(), StoreError> {
+        let sent = self.sender.as_ref().map(|sender| sender.send(pairs).is_ok());
+        // The writer only ends early when it failed.
+        if sent == Some(true) { Ok(()) } else { self.end().and(Err(failed(fjall::Error::Poisoned))) }
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), StoreError> {
+        self.end()
+    }
+}
+
+impl Drop for FjallIngestion {
+    /// Tables that were never finished would lie about until the next start: finished, they are found and reclaimed.
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            tracing::error!(error = &error as &dyn std::error::Error, "failed to end a load into the store");
+        }
+    }
+}
