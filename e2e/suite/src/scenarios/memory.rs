@@ -30,10 +30,11 @@ fn usage(namespace: &str, container: &str) -> Result<BTreeMap<String, f64>> {
     Ok(found)
 }
 
-pub(crate) async fn idle_pods_stay_under_64_mib(_: &mut World) -> Result<Verdict> {
+pub(crate) async fn idle_pods_stay_under_64_mib(world: &mut World) -> Result<Verdict> {
     thread::sleep(Duration::from_secs(15)); // kubelets measure every 10 s
     let mut figures = Vec::new();
-    for (namespace, container) in [(NAMESPACE, "storage"), (RELEASE_NAMESPACE, "router")] {
+    let archive = world.bucket.as_ref().map(|_| (NAMESPACE, "archive"));
+    for (namespace, container) in [(NAMESPACE, "storage"), (RELEASE_NAMESPACE, "router")].into_iter().chain(archive) {
         let usage = usage(namespace, container)?;
         ensure!(usage.len() >= 2, "memory of only {} pods of {container} is known", usage.len());
         for (pod, bytes) in &usage {
