@@ -21,7 +21,7 @@ pub fn build(group: &ValidatedGroup, config: &Config) -> NetworkPolicy {
         ..NetworkPolicyPeer::default()
     };
     let release = vec![release_peer("router", config), release_peer("operator", config)];
-    let nodes_callers = [&[own.clone()], release.as_slice()].concat();
+    let nodes_callers = std::iter::once(&own).chain(&release).cloned().collect();
     let mut ingress = vec![
         NetworkPolicyIngressRule { from: Some(nodes_callers), ports: Some(vec![port("TCP", names::NODE_PORT)]) },
         // Metrics, from wherever they are collected; what the port says is no secret.
@@ -66,8 +66,9 @@ fn to_bucket(archive: &Archive, config: &Config) -> Vec<NetworkPolicyEgressRule>
 fn host_and_port(endpoint: &str) -> (&str, i32) {
     let (scheme, authority) = endpoint.trim_end_matches('/').split_once("://").unwrap_or(("https", endpoint));
     let default = if scheme == "http" { HTTP_PORT } else { HTTPS_PORT };
+    // The last colon of `[fd00::1]` comes before no port.
     match authority.rsplit_once(':').map(|(host, port)| (host, port.parse())) {
-        Some((host, Ok(port))) if !(host.starts_with('[') && !host.ends_with(']')) => (host, port),
+        Some((host, Ok(port))) => (host, port),
         _ => (authority, default),
     }
 }

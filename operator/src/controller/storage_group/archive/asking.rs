@@ -91,11 +91,12 @@ impl Archives {
 
 /// Asks the archives of the group's pods, if it is time to.
 pub async fn ask(ctx: &Context, group: &StorageGroup, expected: &[ExpectedNode], pods: &[Pod]) -> Option<Vec<Said>> {
-    if group.spec.archive.is_none() || !ctx.archives.is_due(group, ctx.now()) {
+    let runs = |node: &&ExpectedNode| pods.iter().any(|pod| pod.name_any() == node.pod_name && runs_archive(pod));
+    let running: Vec<_> = expected.iter().filter(runs).collect();
+    if group.spec.archive.is_none() || running.is_empty() || !ctx.archives.is_due(group, ctx.now()) {
         return None;
     }
-    let runs = |node: &&ExpectedNode| pods.iter().any(|pod| pod.name_any() == node.pod_name && runs_archive(pod));
-    let asked = expected.iter().filter(runs).map(|node| async {
+    let asked = running.into_iter().map(|node| async {
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, ctx.reports.archive(&node.target, &ArchiveCall::Report));
         let answer = match answer.await {
             Ok(Ok(ArchiveAnswer::Report(report))) => report.unreachable.map_or(Answer::Ships, Answer::Unreachable),
