@@ -64,6 +64,33 @@ fn the_storage_class_never_changes() {
     check(Some(&class("fast")), &class("fast"), None);
 }
 
+fn archived(archive: &str) -> String {
+    group(&format!("volume: {{size: 1Gi}}, archive: {{url: 's3://backups/here'{archive}}}"))
+}
+
+#[test]
+fn an_archive_may_come_move_and_go() {
+    let moved = archived("").replace("backups", "others");
+    check(Some(&sized("1Gi")), &archived(""), None);
+    check(Some(&archived("")), &moved, None);
+    check(Some(&moved), &sized("1Gi"), None);
+}
+
+#[test]
+fn the_port_of_an_archives_endpoint_is_one() {
+    for endpoint in ["https://s3", "http://store.backups.svc:9000", "https://[fd00::1]:9000/", "https://s3:65535"] {
+        check(None, &archived(&format!(", endpoint: '{endpoint}'")), None);
+    }
+    check(None, &archived(", endpoint: 'https://s3:65536'"), Some("at most 65535"));
+}
+
+#[test]
+fn an_archives_ca_needs_tls() {
+    check(None, &archived(", endpoint: 'https://s3', ca: {name: store-ca}"), None);
+    check(None, &archived(", ca: {name: proxy-ca}"), None);
+    check(None, &archived(", endpoint: 'http://s3', ca: {name: store-ca}"), Some("https://"));
+}
+
 #[test]
 fn a_groups_name_leaves_room_for_those_made_from_it() {
     let named = |name: &str| format!("{{metadata: {{name: {name}}}, spec: {{volume: {{size: 1Gi}}}}}}");

@@ -11,6 +11,8 @@ pub struct Metrics {
     reconcile_seconds: HistogramVec,
     leading: IntGauge,
     certificate_expiry: IntGaugeVec,
+    archive_unhealthy: IntGaugeVec,
+    log_held_bytes: IntGaugeVec,
 }
 
 impl Metrics {
@@ -29,11 +31,34 @@ impl Metrics {
             Opts::new("cairn_operator_certificate_expiry_timestamp_seconds", "When a certificate ends, by its Secret."),
             &["namespace", "secret"],
         )?;
+        // Not `namespace`, which is the operator's own where it is scraped.
+        let group = ["account", "group"];
+        let archive_unhealthy = IntGaugeVec::new(
+            Opts::new("cairn_operator_archive_unhealthy", "1 while archives of a group do not reach their bucket."),
+            &group,
+        )?;
+        let log_held_bytes = IntGaugeVec::new(
+            Opts::new(
+                "cairn_operator_log_held_bytes",
+                "The most log that waits for the archive in one replica of a group.",
+            ),
+            &group,
+        )?;
         registry.register(Box::new(reconciles.clone()))?;
         registry.register(Box::new(reconcile_seconds.clone()))?;
         registry.register(Box::new(leading.clone()))?;
         registry.register(Box::new(certificate_expiry.clone()))?;
-        Ok(Self { registry, reconciles, reconcile_seconds, leading, certificate_expiry })
+        registry.register(Box::new(archive_unhealthy.clone()))?;
+        registry.register(Box::new(log_held_bytes.clone()))?;
+        Ok(Self {
+            registry,
+            reconciles,
+            reconcile_seconds,
+            leading,
+            certificate_expiry,
+            archive_unhealthy,
+            log_held_bytes,
+        })
     }
 
     pub fn reconciled(&self, kind: &str, is_ok: bool, took: Duration) {
@@ -47,6 +72,23 @@ impl Metrics {
 
     pub fn certificate_ends(&self, namespace: &str, secret: &str, at_seconds: i64) {
         self.certificate_expiry.with_label_values(&[namespace, secret]).set(at_seconds);
+    }
+
+    pub fn archive_ships(&self, account: &str, group: &str, ships: bool) {
+        self.archive_unhealthy.with_label_values(&[account, group]).set(i64::from(!ships));
+    }
+
+    pub fn log_is_held(&self, account: &str, group: &str, bytes: u64) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.log_held_bytes.with_label_values(&[account, group]).set(bytes);
+    }
+
+    /// The group, or its archive, is gone.
+    pub fn forget_archive(&self, account: &str, group: &str) {
+        for gauge in [&self.archive_unhealthy, &self.log_held_bytes] {
+            // There may be none.
+            let _ = gauge.remove_label_values(&[account, group]);
+        }
     }
 
     /// The metrics in the text format.

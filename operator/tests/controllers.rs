@@ -5,20 +5,30 @@
 mod support;
 
 use cairn_crds::{ADOPT_ANNOTATION, StorageGroup, Table};
-use cairn_model::node::ReplicaState;
-use k8s_openapi::api::{
-    apps::v1::StatefulSet,
-    core::v1::{PersistentVolumeClaim, Pod, Secret},
-    networking::v1::NetworkPolicy,
-    policy::v1::PodDisruptionBudget,
-    storage::v1::StorageClass,
+use cairn_model::{
+    archive::{ArchiveAnswer, ArchiveReport},
+    node::ReplicaState,
+};
+use k8s_openapi::{
+    api::{
+        apps::v1::StatefulSet,
+        core::v1::{PersistentVolumeClaim, Pod, Secret},
+        events::v1::Event,
+        networking::v1::NetworkPolicy,
+        policy::v1::PodDisruptionBudget,
+        storage::v1::StorageClass,
+    },
+    apimachinery::pkg::apis::meta::v1::Condition,
 };
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 use support::{World, api_server::ApiServer, wait};
 
 /// All scenes on one API server: to start one takes longer than any of them.
@@ -37,6 +47,9 @@ async fn the_controllers_on_a_real_api_server() {
     a_name_and_a_missing_feature_are_refused(&server).await;
     a_damaged_replica_and_an_emptied_volume_are_replaced(&server).await;
     a_rollout_takes_one_pod_at_a_time(&server).await;
+    an_archive_comes_with_a_rollout_and_the_routers_hear_of_it(&server).await;
+    the_groups_conditions_say_how_its_archives_are(&server).await;
+    frozen_archives_hold_up_nothing(&server).await;
     volumes_grow(&server).await;
     access_keys_reach_the_routers(&server).await;
     an_empty_group_is_removed_and_a_new_table_brings_it_back(&server).await;
@@ -182,6 +195,110 @@ async fn a_rollout_takes_one_pod_at_a_time(server: &ApiServer) {
         (now.items.len() == 3 && is_new).then_some(())
     })
     .await;
+}
+
+/// What the archive of a pod says of the bucket.
+fn report(unreachable: Option<&str>) -> ArchiveAnswer {
+    ArchiveAnswer::Report(ArchiveReport { unreachable: unreachable.map(str::to_owned), ..ArchiveReport::default() })
+}
+
+fn condition(group: &StorageGroup, type_: &str) -> Option<Condition> {
+    group.status.as_ref().unwrap().conditions.iter().find(|condition| condition.type_ == type_).cloned()
+}
+
+async fn wait_condition(world: &World, type_: &str, reason: &str) -> Condition {
+    wait(&format!("{type_} with the reason {reason}"), || async {
+        condition(&world.group("default").await, type_).filter(|condition| condition.reason == reason)
+    })
+    .await
+}
+
+async fn an_archive_comes_with_a_rollout_and_the_routers_hear_of_it(server: &ApiServer) {
+    let world = World::new(server, "archive").await;
+    world.fleet.archive(|_, _| report(None));
+    world.create_table("users", "").await;
+    world.wait_active("users").await;
+    assert_eq!(condition(&world.group("default").await, "ArchiveHealthy"), None);
+    let pods = world.api::<Pod>();
+    let archives_in = |fleet: &Secret| {
+        String::from_utf8(fleet.data.as_ref().unwrap()["fleet.json"].0.clone()).unwrap().matches(":7401").count()
+    };
+    let rolled = |archives: usize| {
+        let pods = pods.clone();
+        async move {
+            let now = pods.list(&ListParams::default()).await.unwrap();
+            assert!(now.items.len() >= 2, "two pods were gone at once");
+            let with_archive = now.iter().filter(|pod| pod.spec.as_ref().unwrap().init_containers.is_some()).count();
+            (now.items.len() == 3 && with_archive == archives).then_some(())
+        }
+    };
+    let groups = world.api::<StorageGroup>();
+    let archive = json!({"url": "s3://backups", "credentialsSecret": {"name": "not-there"}});
+    merge(&groups, "default", json!({"spec": {"archive": archive}})).await;
+    wait("every pod to have an archive", || rolled(3)).await;
+    wait("the routers to hear of the archives", || async {
+        (archives_in(&world.api::<Secret>().get("cairn-fleet").await.unwrap()) == 3).then_some(())
+    })
+    .await;
+    wait_condition(&world, "ArchiveHealthy", "Shipping").await;
+    merge(&groups, "default", json!({"spec": {"archive": null}})).await;
+    wait("no pod to have an archive", || rolled(0)).await;
+    wait("the routers to hear that the archives are gone", || async {
+        (archives_in(&world.api::<Secret>().get("cairn-fleet").await.unwrap()) == 0).then_some(())
+    })
+    .await;
+    wait("the condition to go", || async {
+        condition(&world.group("default").await, "ArchiveHealthy").is_none().then_some(())
+    })
+    .await;
+}
+
+async fn the_groups_conditions_say_how_its_archives_are(server: &ApiServer) {
+    let defaults = "{volume: {size: 1Gi}, archive: {url: 's3://backups'}}";
+    let world = World::with_defaults(server, "unreachable", defaults, &[]).await;
+    let trouble = Arc::new(Mutex::new(None));
+    let of_archives = Arc::clone(&trouble);
+    world.fleet.archive(move |_, _| report(*of_archives.lock().unwrap()));
+    world.create_table("users", "").await;
+    world.wait_active("users").await;
+    assert_eq!(wait_condition(&world, "ArchiveHealthy", "Shipping").await.status, "True");
+    assert_eq!(wait_condition(&world, "LogHeld", "ArchiveKeepsUp").await.status, "False");
+
+    *trouble.lock().unwrap() = Some("failed to open the archive: access_key_id: the store refuses this key");
+    world.fleet.with(|nodes| {
+        let follower = nodes.values_mut().find(|node| node.replicas[0].state != ReplicaState::Leader).unwrap();
+        follower.replicas[0].unarchived_bytes = 600 << 20;
+    });
+    let unreachable = wait_condition(&world, "ArchiveHealthy", "ArchiveUnreachable").await;
+    assert_eq!(unreachable.status, "False");
+    for told in ["cairn-default-", "the store refuses this key", "spec.archive.credentialsSecret"] {
+        assert!(unreachable.message.contains(told), "{}", unreachable.message);
+    }
+    let held = wait_condition(&world, "LogHeld", "ArchiveBehind").await;
+    assert!(held.status == "True" && held.message.contains("users (576 MiB)"), "{}", held.message);
+    wait("events that tell of both", || async {
+        let events = world.api::<Event>().list(&ListParams::default()).await.unwrap();
+        let has = |reason: &str| events.iter().any(|event| event.reason.as_deref() == Some(reason));
+        (has("ArchiveUnreachable") && has("ArchiveBehind")).then_some(())
+    })
+    .await;
+    assert!(condition(&world.group("default").await, "Ready").is_some_and(|ready| ready.status == "True"));
+
+    *trouble.lock().unwrap() = None;
+    wait_condition(&world, "ArchiveHealthy", "Shipping").await;
+}
+
+async fn frozen_archives_hold_up_nothing(server: &ApiServer) {
+    let defaults = "{volume: {size: 1Gi}, archive: {url: 's3://backups'}}";
+    let world = World::with_defaults(server, "frozen", defaults, &[]).await;
+    world.fleet.freeze_archives();
+    world.create_table("users", "").await;
+    world.wait_active("users").await;
+    wait("the group to be ready", || async {
+        condition(&world.group("default").await, "Ready").filter(|ready| ready.status == "True")
+    })
+    .await;
+    assert_eq!(condition(&world.group("default").await, "ArchiveHealthy"), None, "they may have just started");
 }
 
 async fn volumes_grow(server: &ApiServer) {

@@ -21,6 +21,19 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end -}}
 {{- end }}
 
+{{/* The spec of the groups that the operator makes; an archive without a url is none. */}}
+{{- define "cairn.groupDefaults" -}}
+{{- $defaults := .Values.groupDefaults }}
+{{- $archive := $defaults.archive | default dict }}
+{{- if not $archive.url }}
+{{- with keys (omit $archive "url" "resources") | sortAlpha }}
+{{- fail (printf "groupDefaults.archive has %s and no url: name the bucket, as s3://BUCKET/PREFIX" (join ", " .)) }}
+{{- end }}
+{{- $defaults = omit $defaults "archive" }}
+{{- end }}
+{{- toYaml $defaults }}
+{{- end }}
+
 {{- define "cairn.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true

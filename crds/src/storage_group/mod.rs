@@ -37,6 +37,11 @@ pub const ZONE_COUNT_DEFAULT: i32 = 3;
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Nodes", type_ = "string", json_path = ".status.nodesReady"),
+    printcolumn(
+        name = "Archive",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"ArchiveHealthy\")].status"
+    ),
     printcolumn(name = "Volume", type_ = "string", json_path = ".spec.volume.size"),
     printcolumn(name = "Zones", type_ = "string", json_path = ".status.zones", priority = "1"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")

@@ -32,6 +32,18 @@ pub(super) const VOLUME: &[Rule] = &[
     ),
 ];
 
+/// Of `spec.archive`. All of it may change, and go: what lies in a bucket stays there.
+pub(super) const ARCHIVE: &[Rule] = &[
+    (
+        "!has(self.endpoint) || (isURL(self.endpoint) && (url(self.endpoint).getPort() == '' || int(url(self.endpoint).getPort()) <= 65535))",
+        "the endpoint must be https://HOST:PORT or http://HOST:PORT, with a port of at most 65535",
+    ),
+    (
+        "!has(self.ca) || !has(self.endpoint) || self.endpoint.startsWith('https://')",
+        "ca is for an endpoint that begins with https://",
+    ),
+];
+
 /// Of the whole object.
 pub(crate) const ROOT: &[Rule] = &[(
     "size(self.metadata.name) <= 36 && !self.metadata.name.contains('.')",

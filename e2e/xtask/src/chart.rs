@@ -25,7 +25,7 @@ const MAIN_VALUES: [[&str; 2]; 7] = [
 ];
 
 /// Other values, each on its own.
-const OTHER_VALUES: [&str; 8] = [
+const OTHER_VALUES: [&str; 11] = [
     "image.tag=v1",
     "image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
     "router.replicas=1",
@@ -33,12 +33,18 @@ const OTHER_VALUES: [&str; 8] = [
     "router.tolerations[0].key=db,router.tolerations[0].operator=Exists,router.priorityClassName=high",
     "service.type=LoadBalancer,service.port=80,service.annotations.internal=yes",
     "uninstall.force=true",
+    "prometheusRules.enabled=true,prometheusRules.labels.release=prometheus",
+    ARCHIVE,
+    "groupDefaults.archive.url=s3://backups/east,groupDefaults.archive.region=eu-central-1,groupDefaults.archive.pathStyle=false",
     "networkPolicy.enabled=true,networkPolicy.clients[0].podSelector.matchLabels.app=shop,\
      networkPolicy.apiServers[0].ipBlock.cidr=10.0.0.1/32,networkPolicy.metrics[0].namespaceSelector.matchLabels.team=data",
 ];
 
+const ARCHIVE: &str = "groupDefaults.archive.url=s3://backups,groupDefaults.archive.endpoint=https://store.example:9000,\
+     groupDefaults.archive.credentialsSecret.name=backups,groupDefaults.archive.ca.name=store-ca";
+
 /// What the values' schema has to refuse, and a word of the refusal.
-const REFUSED: [(&str, &str); 8] = [
+const REFUSED: [(&str, &str); 10] = [
     ("image.repository=cairn", "region"),
     ("region=East,image.repository=cairn", "region"),
     ("region=east", "repository"),
@@ -46,6 +52,8 @@ const REFUSED: [(&str, &str); 8] = [
     ("region=east,image.repository=cairn,router.replica=3", "replica"),
     ("region=east,image.repository=cairn,watchNamespaces={A}", "watchNamespaces"),
     ("region=east,image.repository=cairn,image.digest=latest", "digest"),
+    ("region=east,image.repository=cairn,groupDefaults.archive.url=/backups", "url"),
+    ("region=east,image.repository=cairn,groupDefaults.archive.region=eu", "region"),
     ("region=east,image.repository=cairn,networkPolicy.clients[0].selector.app=shop", "selector"),
 ];
 
@@ -68,7 +76,7 @@ pub(crate) fn check(report: &mut Report) -> Result<()> {
     }
     println!("{} combinations of values linted and rendered", combinations.len());
 
-    // ServiceMonitor and PodMonitor belong to the Prometheus operator, whose schemas Kubernetes does not have.
+    // These belong to the Prometheus operator, whose schemas Kubernetes does not have.
     process::run(
         Command::new(&kubeconform)
             .args([
@@ -76,7 +84,7 @@ pub(crate) fn check(report: &mut Report) -> Result<()> {
                 "-summary",
                 "-exit-on-error",
                 "-skip",
-                "ServiceMonitor,PodMonitor",
+                "ServiceMonitor,PodMonitor,PrometheusRule",
                 "-schema-location",
                 &location,
             ])
@@ -91,7 +99,7 @@ pub(crate) fn check(report: &mut Report) -> Result<()> {
         }
     }
     let text = template(&helm, REQUIRED)?;
-    for kind in ["tables.cairn.dev", "storagegroups.cairn.dev"] {
+    for kind in ["tables.cairn.dev", "storagegroups.cairn.dev", "backups.cairn.dev"] {
         if !text.contains(&format!("name: {kind}")) {
             bail!("the chart does not install {kind}");
         }
@@ -105,7 +113,23 @@ pub(crate) fn check(report: &mut Report) -> Result<()> {
             report.fail(&format!("{told} of operator, router and uninstall-check are told which namespaces they watch"))
         }
     }
+    archives(&helm, report)?;
     network_policies(&helm, report)
+}
+
+/// The groups that the operator makes have an archive where there is a bucket, and only there.
+fn archives(helm: &Path, report: &mut Report) -> Result<()> {
+    for (values, is_there) in [(REQUIRED.to_owned(), false), (format!("{REQUIRED},{ARCHIVE}"), true)] {
+        let text = template(helm, &values)?;
+        let group = text.split_once("group.yaml: |").map_or("", |(_, rest)| rest);
+        let group = group.split_once("\n---").map_or(group, |(group, _)| group);
+        if group.contains("archive:") == is_there && group.contains("url: s3://backups") == is_there {
+            report.pass(1);
+        } else {
+            report.fail(&format!("the group's defaults for {values} are{group}"));
+        }
+    }
+    Ok(())
 }
 
 /// What the rendered policies say, worked out beside those that the operator builds: the operator's tests know both.

@@ -1,5 +1,7 @@
 //! From what was validated to the Kubernetes objects it becomes: pure, one resource a file.
 
+pub mod archive;
+mod container;
 pub mod default_group;
 pub mod fleet_secret;
 pub mod names;

@@ -7,8 +7,12 @@ use std::collections::BTreeMap;
 
 pub const NODE_PORT: i32 = 7400;
 pub const ADMIN_PORT: i32 = 8080;
+/// Of the archive, which has its ports beside the node's on one address.
+pub const ARCHIVE_ADMIN_PORT: i32 = 8081;
 /// The user, and the group, that pods run as.
 pub const USER_ID: i64 = 65532;
+/// Of mounted Secrets: for that user's group alone.
+pub const FILE_MODE: i32 = 0o440;
 
 pub const GROUP_LABEL: &str = "cairn.dev/group";
 pub const ZONE_LABEL: &str = "cairn.dev/zone";

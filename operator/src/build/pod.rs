@@ -1,15 +1,15 @@
-//! The pod of a storage node.
+//! The pod of a storage node, and of the archive beside it.
 
-use super::names;
+use super::{archive, container, names};
 use crate::{config::Config, controller::storage_group::validate::ValidatedGroup};
-use k8s_openapi::{
-    api::core::v1::{
-        Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, LocalObjectReference,
-        ObjectFieldSelector, PodSecurityContext, PodSpec, Probe, ResourceFieldSelector, SeccompProfile,
-        SecretVolumeSource, SecurityContext, TopologySpreadConstraint, Volume, VolumeMount,
-    },
-    apimachinery::pkg::util::intstr::IntOrString,
+use k8s_openapi::api::core::v1::{
+    Container, EnvVar, EnvVarSource, LocalObjectReference, ObjectFieldSelector, PodSecurityContext, PodSpec,
+    ResourceFieldSelector, SeccompProfile, SecretVolumeSource, TopologySpreadConstraint, Volume,
 };
+
+/// The name of the node's container.
+pub const CONTAINER: &str = "storage";
+const ADMIN_PORT_NAME: &str = "admin";
 
 /// Long enough to give leaderships away and write everything down.
 const TERMINATION_SECONDS: i64 = 30;
@@ -17,6 +17,7 @@ const TERMINATION_SECONDS: i64 = 30;
 pub fn build(group: &ValidatedGroup, zone: &str, config: &Config) -> PodSpec {
     let mut node_selector = group.spec.node_selector.clone().unwrap_or_default();
     node_selector.insert(config.zone_label.clone(), zone.to_owned());
+    let archive = group.spec.archive.as_ref();
     PodSpec {
         service_account_name: Some(names::group_object(&group.name)),
         automount_service_account_token: Some(false),
@@ -45,54 +46,60 @@ pub fn build(group: &ValidatedGroup, zone: &str, config: &Config) -> PodSpec {
             label_selector: Some(names::label_selector(names::zone_selector(&group.name, zone, config))),
             ..TopologySpreadConstraint::default()
         }]),
-        containers: vec![container(group, zone, config)],
-        volumes: Some(vec![Volume {
-            name: "tls".to_owned(),
-            secret: Some(SecretVolumeSource {
-                secret_name: Some(names::tls_secret(&group.name)),
-                default_mode: Some(0o440),
-                ..SecretVolumeSource::default()
-            }),
-            ..Volume::default()
-        }]),
+        init_containers: archive.map(|archive| vec![archive::container(archive, group, config)]),
+        containers: vec![node(group, zone, config)],
+        volumes: Some(
+            std::iter::once(tls_volume(group)).chain(archive.into_iter().flat_map(archive::volumes)).collect(),
+        ),
         ..PodSpec::default()
     }
 }
 
-fn container(group: &ValidatedGroup, zone: &str, config: &Config) -> Container {
-    let advertise = names::address(&group.namespace, &group.name, "$(POD_NAME)", &config.cluster_domain);
-    Container {
-        name: "storage".to_owned(),
-        image: Some(config.image.clone()),
-        image_pull_policy: Some(config.image_pull_policy.clone()),
-        command: Some(vec!["/cairn".to_owned()]),
-        args: Some(vec![
-            "storage".to_owned(),
-            "--data=/data".to_owned(),
-            format!("--region={}", config.region),
-            format!("--account={}", group.namespace),
-            format!("--group={}", group.name),
-            format!("--zone={zone}"),
-            format!("--advertise={advertise}"),
-            format!("--listen=0.0.0.0:{}", names::NODE_PORT),
-            format!("--admin=0.0.0.0:{}", names::ADMIN_PORT),
-            "--tls-dir=/tls".to_owned(),
-            format!("--release-namespace={}", config.release_namespace),
-        ]),
-        env: Some(environment(group)),
-        ports: Some(vec![port("node", names::NODE_PORT), port("admin", names::ADMIN_PORT)]),
-        resources: group.spec.resources.clone(),
-        startup_probe: Some(probe("/healthz", 2, 150)),
-        liveness_probe: Some(probe("/healthz", 10, 6)),
-        readiness_probe: Some(probe("/readyz", 1, 3)),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
-            ..SecurityContext::default()
+fn tls_volume(group: &ValidatedGroup) -> Volume {
+    Volume {
+        name: "tls".to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(names::tls_secret(&group.name)),
+            default_mode: Some(names::FILE_MODE),
+            ..SecretVolumeSource::default()
         }),
-        volume_mounts: Some(vec![mount("data", "/data", false), mount("tls", "/tls", true)]),
-        ..Container::default()
+        ..Volume::default()
+    }
+}
+
+fn node(group: &ValidatedGroup, zone: &str, config: &Config) -> Container {
+    let advertise = names::address(&group.namespace, &group.name, "$(POD_NAME)", &config.cluster_domain);
+    let mut args = vec![
+        "storage".to_owned(),
+        "--data=/data".to_owned(),
+        format!("--region={}", config.region),
+        format!("--account={}", group.namespace),
+        format!("--group={}", group.name),
+        format!("--zone={zone}"),
+        format!("--advertise={advertise}"),
+        format!("--listen=0.0.0.0:{}", names::NODE_PORT),
+        format!("--admin=0.0.0.0:{}", names::ADMIN_PORT),
+        "--tls-dir=/tls".to_owned(),
+        format!("--release-namespace={}", config.release_namespace),
+    ];
+    let mut mounts = vec![container::mount("data", "/data", false), container::mount("tls", "/tls", true)];
+    if group.spec.archive.is_some() {
+        args.push(archive::node_argument());
+        mounts.push(archive::node_mount());
+    }
+    Container {
+        args: Some(args),
+        env: Some(environment(group)),
+        ports: Some(vec![
+            container::port("node", names::NODE_PORT),
+            container::port(ADMIN_PORT_NAME, names::ADMIN_PORT),
+        ]),
+        resources: group.spec.resources.clone(),
+        startup_probe: Some(container::probe(ADMIN_PORT_NAME, "/healthz", 2, 150)),
+        liveness_probe: Some(container::probe(ADMIN_PORT_NAME, "/healthz", 10, 6)),
+        readiness_probe: Some(container::probe(ADMIN_PORT_NAME, "/readyz", 1, 3)),
+        volume_mounts: Some(mounts),
+        ..container::of_image(CONTAINER, config)
     }
 }
 
@@ -115,7 +122,7 @@ fn environment(group: &ValidatedGroup) -> Vec<EnvVar> {
             value_from: Some(EnvVarSource {
                 resource_field_ref: Some(ResourceFieldSelector {
                     resource: "limits.memory".to_owned(),
-                    container_name: Some("storage".to_owned()),
+                    container_name: Some(CONTAINER.to_owned()),
                     divisor: None,
                 }),
                 ..EnvVarSource::default()
@@ -124,38 +131,6 @@ fn environment(group: &ValidatedGroup) -> Vec<EnvVar> {
         });
     }
     environment
-}
-
-fn port(name: &str, port: i32) -> ContainerPort {
-    ContainerPort {
-        name: Some(name.to_owned()),
-        container_port: port,
-        protocol: Some("TCP".to_owned()),
-        ..ContainerPort::default()
-    }
-}
-
-fn probe(path: &str, period_seconds: i32, failures: i32) -> Probe {
-    Probe {
-        http_get: Some(HTTPGetAction {
-            path: Some(path.to_owned()),
-            port: IntOrString::String("admin".to_owned()),
-            ..HTTPGetAction::default()
-        }),
-        period_seconds: Some(period_seconds),
-        timeout_seconds: Some(if period_seconds > 5 { 5 } else { 1 }),
-        failure_threshold: Some(failures),
-        ..Probe::default()
-    }
-}
-
-fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
-    VolumeMount {
-        name: name.to_owned(),
-        mount_path: path.to_owned(),
-        read_only: read_only.then_some(true),
-        ..VolumeMount::default()
-    }
 }
 
 #[cfg(test)]
@@ -199,6 +174,24 @@ mod tests {
         ] {
             assert!(args.iter().any(|given| given == arg), "{arg} is not in {args:?}");
         }
+    }
+
+    #[test]
+    fn only_with_an_archive_is_a_node_told_where_it_finds_it() {
+        assert_eq!(pod().init_containers, None);
+        let mut group = fixture::group();
+        group.spec.archive = Some(serde_yaml_ng::from_str("{url: 's3://backups'}").unwrap());
+        let pod = build(&group, "zone-a", &fixture::config());
+        let (archive, node) = (&pod.init_containers.as_ref().unwrap()[0], &pod.containers[0]);
+        assert!(node.args.as_ref().unwrap().contains(&"--archive-socket=/run/cairn/archive.sock".to_owned()));
+        assert_eq!(archive.security_context, node.security_context);
+        let run = |container: &Container| {
+            let mounts = container.volume_mounts.clone().unwrap();
+            mounts.into_iter().find(|mount| mount.mount_path == "/run/cairn").unwrap().name
+        };
+        assert_eq!(run(archive), run(node));
+        let volumes = pod.volumes.as_ref().unwrap();
+        assert!(volumes.iter().any(|volume| volume.name == run(node) && volume.empty_dir.is_some()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{
     evaluation::{End, Port, passes},
-    storage::{other_pod, pod, policies, release_pod},
+    storage::{BUCKET, other_pod, pod, policies, release_pod},
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -21,6 +21,9 @@ const WORLD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 const HTTP: Port = Port("TCP", 8000);
 const ADMIN: Port = Port("TCP", 8080);
 const NODE: Port = Port("TCP", 7400);
+/// Of the archives, which only the group `default` of the account `game` has.
+const ARCHIVE: Port = Port("TCP", 7401);
+const ARCHIVE_ADMIN: Port = Port("TCP", 8081);
 
 /// The release's own pods, which only say what they must.
 const RELEASE: [&str; 3] = ["router", "operator", "check"];
@@ -131,6 +134,8 @@ fn storage_rows() -> Vec<Row> {
         row("storage", NODE, &[&["router", "operator", "storage beside"]]),
         row("other group", NODE, &[&["router", "operator"]]),
         row("other account", NODE, &[&["router", "operator"]]),
+        row("storage", ARCHIVE, &[&["router", "operator"]]),
+        row("other group", ARCHIVE, &[]),
     ]
 }
 
@@ -147,7 +152,9 @@ fn with_policies_each_pair_that_must_talk_can_and_no_other() {
         row("operator", HTTP, &[]),
         row("check", ADMIN, &[]),
         row("storage", ADMIN, &[&PODS, &OUTSIDE]),
+        row("storage", ARCHIVE_ADMIN, &[&PODS, &OUTSIDE]),
         row("storage", HTTP, &[]),
+        row("world", BUCKET, &[&["storage", "storage beside"], &PODS, &["API server"]]),
         row("name server", Port("UDP", 53), &[&RELEASE, &STORAGE, &PODS, &OUTSIDE]),
         row("name server", Port("TCP", 53), &[&RELEASE, &STORAGE, &PODS, &OUTSIDE]),
         row("API server", Port("TCP", 443), &[&RELEASE, &PODS, &["world"]]),
@@ -180,6 +187,7 @@ fn with_peers_named_only_they_talk() {
         row("operator", ADMIN, &[&["prometheus"]]),
         row("storage", NODE, &[&["router", "operator", "storage beside"]]),
         row("other account", NODE, &[]),
+        row("storage", ARCHIVE, &[&["router", "operator"]]),
         row("API server", Port("TCP", 6443), &[&RELEASE, &PODS, &["world"]]),
         row("world", Port("TCP", 443), &[&PODS, &["API server"]]),
     ]);
@@ -225,6 +233,8 @@ fn where_everything_is_denied_the_policies_let_all_through_that_must() {
         ("prometheus", "router", ADMIN),
         ("prometheus", "operator", ADMIN),
         ("prometheus", "storage", ADMIN),
+        ("prometheus", "storage", ARCHIVE_ADMIN),
+        ("storage", "world", BUCKET),
         (OWN_NODE, "router", ADMIN),
         (OWN_NODE, "storage", ADMIN),
     ] {

@@ -12,6 +12,10 @@ use k8s_openapi::{api::networking::v1::NetworkPolicy, apimachinery::pkg::apis::m
 use std::net::Ipv4Addr;
 
 const NODE: Port = Port("TCP", names::NODE_PORT);
+const ARCHIVE: Port = Port("TCP", 7401);
+const ARCHIVE_ADMIN: Port = Port("TCP", names::ARCHIVE_ADMIN_PORT);
+/// Where the bucket of the account `game` listens.
+pub(crate) const BUCKET: Port = Port("TCP", 9000);
 
 fn config() -> Config {
     Config::parse_from([
@@ -24,8 +28,8 @@ fn config() -> Config {
     ])
 }
 
-fn group(namespace: &str, name: &str) -> ValidatedGroup {
-    let spec: StorageGroupSpec = serde_yaml_ng::from_str("{volume: {size: 1Gi}}").unwrap();
+fn group(namespace: &str, name: &str, archive: &str) -> ValidatedGroup {
+    let spec: StorageGroupSpec = serde_yaml_ng::from_str(&format!("{{volume: {{size: 1Gi}}{archive}}}")).unwrap();
     ValidatedGroup {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
@@ -54,10 +58,15 @@ pub(crate) fn other_pod(namespace: &str) -> End {
     End::pod(namespace, [("app", "shop")])
 }
 
-/// The policies of two groups of the account `game` and one of `shop`.
+/// The policies of two groups of the account `game`, one of them with an archive, and one of `shop`.
 pub(crate) fn policies() -> Vec<NetworkPolicy> {
-    [("game", "default"), ("game", "analytics"), ("shop", "default")]
-        .map(|(namespace, name)| network_policy::build(&group(namespace, name), &config()))
+    policies_with("https://store.example:9000")
+}
+
+fn policies_with(endpoint: &str) -> Vec<NetworkPolicy> {
+    let archive = format!(", archive: {{url: 's3://backups', endpoint: '{endpoint}'}}");
+    [("game", "default", archive.as_str()), ("game", "analytics", ""), ("shop", "default", "")]
+        .map(|(namespace, name, archive)| network_policy::build(&group(namespace, name, archive), &config()))
         .to_vec()
 }
 
@@ -95,8 +104,45 @@ fn those_that_must_not_talk_can_not() {
 }
 
 #[test]
+fn an_archive_is_asked_by_routers_and_the_operator_alone() {
+    let archive = pod("game", "default");
+    for component in ["router", "operator"] {
+        let from = release_pod("cairn-system", component, "cairn");
+        assert!(passes(&policies(), &from, &archive, ARCHIVE), "{component}");
+        assert!(!passes(&policies(), &from, &pod("game", "analytics"), ARCHIVE), "it has none");
+    }
+    for from in [archive.clone(), pod("game", "analytics"), pod("shop", "default"), other_pod("game")] {
+        assert!(!passes(&policies(), &from, &archive, ARCHIVE), "{from:?}");
+    }
+    assert!(passes(&policies(), &other_pod("monitoring"), &archive, ARCHIVE_ADMIN));
+    assert!(!passes(&policies(), &other_pod("monitoring"), &pod("game", "analytics"), ARCHIVE_ADMIN));
+}
+
+#[test]
+fn only_a_group_with_an_archive_reaches_the_buckets_port() {
+    let outside = End::Host(Ipv4Addr::new(203, 0, 113, 7));
+    for bucket in [outside.clone(), other_pod("backups")] {
+        assert!(passes(&policies(), &pod("game", "default"), &bucket, BUCKET), "{bucket:?}");
+        assert!(!passes(&policies(), &pod("game", "analytics"), &bucket, BUCKET), "{bucket:?}");
+        assert!(!passes(&policies(), &pod("game", "default"), &bucket, Port("TCP", 443)), "{bucket:?}");
+    }
+    let https = policies_with("https://store.example");
+    assert!(passes(&https, &pod("game", "default"), &outside, Port("TCP", 443)));
+}
+
+#[test]
+fn a_service_may_send_the_connection_to_another_port_of_its_pods() {
+    for endpoint in ["https://store.backups.svc", "http://store.backups.svc.cluster.local", "http://store"] {
+        let policies = policies_with(endpoint);
+        assert!(passes(&policies, &pod("game", "default"), &other_pod("backups"), BUCKET), "{endpoint}");
+        let outside = End::Host(Ipv4Addr::new(203, 0, 113, 7));
+        assert!(!passes(&policies, &pod("game", "default"), &outside, BUCKET), "{endpoint}");
+    }
+}
+
+#[test]
 fn a_storage_node_reaches_neither_the_api_server_nor_the_world() {
-    let node = pod("game", "default");
+    let node = pod("game", "analytics");
     let outside = End::Host(Ipv4Addr::new(172, 18, 0, 2));
     for port in [80, 443, 6443, 8080] {
         assert!(!passes(&policies(), &node, &outside, Port("TCP", port)), "{port}");

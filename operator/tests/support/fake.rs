@@ -19,7 +19,10 @@ use kube::{
 use serde_json::json;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -28,7 +31,7 @@ type Archive = dyn Fn(&str, &ArchiveCall) -> ArchiveAnswer + Send + Sync;
 
 /// Storage nodes by address, and their archives.
 #[derive(Clone, Default)]
-pub(crate) struct Fleet(Arc<Mutex<BTreeMap<String, NodeReport>>>, Arc<Mutex<Option<Arc<Archive>>>>);
+pub(crate) struct Fleet(Arc<Mutex<BTreeMap<String, NodeReport>>>, Arc<Mutex<Option<Arc<Archive>>>>, Arc<AtomicBool>);
 
 impl Fleet {
     /// Looks at a node, or changes it.
@@ -39,6 +42,11 @@ impl Fleet {
     /// Has archives answer so; before, there are none.
     pub(crate) fn archive(&self, answers: impl Fn(&str, &ArchiveCall) -> ArchiveAnswer + Send + Sync + 'static) {
         *self.1.lock().unwrap() = Some(Arc::new(answers));
+    }
+
+    /// Has archives take calls and never answer.
+    pub(crate) fn freeze_archives(&self) {
+        self.2.store(true, Ordering::Relaxed);
     }
 
     fn come_up(&self, namespace: &str, group: &str, zone: &str, pod: &str) {
@@ -141,6 +149,9 @@ impl Nodes for Fleet {
         call: &'a ArchiveCall,
     ) -> BoxFuture<'a, Result<ArchiveAnswer, NodeError>> {
         let answers = self.1.lock().unwrap().clone();
+        if self.2.load(Ordering::Relaxed) {
+            return Box::pin(std::future::pending());
+        }
         Box::pin(async move { Ok(answers.ok_or(NodeError::NotRunning)?(&archive.address, call)) })
     }
 }
@@ -185,9 +196,16 @@ async fn run_set(client: &Client, namespace: &str, set: &StatefulSet, fleet: &Fl
         }
         let mut labels = spec.template.metadata.clone().unwrap().labels.unwrap();
         labels.insert("controller-revision-hash".into(), revision.clone());
+        let sidecars = spec.template.spec.clone().unwrap().init_containers.unwrap_or_default();
+        let sidecars = sidecars.iter().map(
+            |container| json!({"name": container.name, "image": "none", "restartPolicy": container.restart_policy}),
+        );
         let pod = json!({
             "metadata": {"name": name, "labels": labels},
-            "spec": {"containers": [{"name": "storage", "image": "none"}]},
+            "spec": {
+                "initContainers": sidecars.collect::<Vec<_>>(),
+                "containers": [{"name": "storage", "image": "none"}],
+            },
         });
         if pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.is_err() {
             continue;

@@ -75,12 +75,22 @@ async fn reconcile(shared: &Shared, watched: &[Watched], told: &mut BTreeMap<Str
         }
     }
     told.retain(|uid, _| claims.refused.iter().any(|(secret, _)| secret.uid().as_ref() == Some(uid)));
+    forget_gone(shared, watched);
     let wanted = fleet_secret::build(claims.keys, groups(shared, watched), &shared.config)?;
     if present.is_none_or(|present| present.data != wanted.data) {
         shared.apply(&wanted).await?;
         tracing::info!(secret = name, "the routers' Secret is written");
     }
     Ok(())
+}
+
+/// Whoever deletes a group does not ask its controller, which so can't forget what it knows of its archives.
+fn forget_gone(shared: &Shared, watched: &[Watched]) {
+    let groups = watched.iter().flat_map(|watch| watch.groups.state());
+    let present = groups.map(|group| (group.namespace().unwrap_or_default(), group.name_any())).collect();
+    for (account, group) in shared.archives.forget_others(&present) {
+        shared.metrics.forget_archive(&account, &group);
+    }
 }
 
 fn groups(shared: &Shared, watched: &[Watched]) -> Vec<FleetGroup> {

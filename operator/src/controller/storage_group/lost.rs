@@ -1,9 +1,6 @@
 //! Pods bound to a volume on a Kubernetes node that is gone: replaced, claim and all, where every partition has a quorum elsewhere.
 
-use super::{
-    members::{ExpectedNode, is_ready},
-    view::View,
-};
+use super::{members::ExpectedNode, view::View};
 use crate::{
     build::names,
     context::Context,
@@ -38,7 +35,7 @@ pub async fn replace(
     view: &View,
 ) -> Result<Option<Lost>> {
     for (node, status) in expected.iter().zip(statuses) {
-        if view.pods.iter().any(|pod| pod.name_any() == node.pod_name && is_ready(pod)) {
+        if status.ready {
             continue;
         }
         let Some(claim) = view.claims.iter().find(|claim| claim.name_any() == names::claim(&node.pod_name)) else {

@@ -1,6 +1,10 @@
 //! The nodes a group should have, and what is known of each.
 
-use crate::{build::names, config::Config, node_client::Target};
+use crate::{
+    build::{names, pod::CONTAINER},
+    config::Config,
+    node_client::Target,
+};
 use cairn_crds::{StorageGroup, storage_group::StorageNodeStatus};
 use cairn_model::{
     identity::{Identity, Role},
@@ -45,11 +49,18 @@ pub fn recorded(group: &StorageGroup, config: &Config) -> Vec<ExpectedNode> {
     expected(group, zones, config)
 }
 
-/// Whether the pod is Ready: that is, caught up in every partition it holds.
-pub fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    pod.metadata.deletion_timestamp.is_none()
-        && conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+/// Whether the node in the pod is ready: that is, caught up in every partition it holds.
+///
+/// A pod of which only the archive does not run is not Ready either, and says nothing of the node. Then the node must have
+/// answered itself: of one cut off from the cluster the API server may know no more than that.
+fn is_ready(pod: &Pod, has_answered: bool) -> bool {
+    let Some(status) = pod.status.as_ref().filter(|_| pod.metadata.deletion_timestamp.is_none()) else { return false };
+    let has = |type_: &str, value: &str| {
+        status.conditions.iter().flatten().any(|condition| condition.type_ == type_ && condition.status == value)
+    };
+    let is_well =
+        || status.container_statuses.iter().flatten().any(|container| container.name == CONTAINER && container.ready);
+    has("Ready", "True") || (has_answered && has("ContainersReady", "False") && is_well())
 }
 
 /// Where the pod is, once it is anywhere.
@@ -92,7 +103,7 @@ pub fn statuses(
                     .or_else(|| known.and_then(|known| known.node_id.clone())),
                 zone: node.zone.clone(),
                 address: node.target.address.clone(),
-                ready: pods.iter().any(|pod| pod.name_any() == node.pod_name && is_ready(pod)),
+                ready: pods.iter().any(|pod| pod.name_any() == node.pod_name && is_ready(pod, report.is_some())),
             }
         })
         .collect()
@@ -102,6 +113,7 @@ pub fn statuses(
 mod tests {
     use super::*;
     use crate::{build::fixture, controller::table::fixture as table_fixture};
+    use serde_json::json;
 
     #[test]
     fn a_full_volume_is_told_with_what_to_do() {
@@ -111,6 +123,25 @@ mod tests {
         let (is_full, _, message) = fullness(&nodes, &reports);
         assert!(is_full && message.contains(&nodes[1].pod_name) && message.contains("spec.volume.size"), "{message}");
         assert!(!fullness(&nodes, &[]).0);
+    }
+
+    #[test]
+    fn a_node_is_ready_while_only_its_archive_is_down() {
+        let pod = |ready: &str, containers_ready: &str, node_is_ready: bool| {
+            let condition = |type_: &str, status: &str| json!({"type": type_, "status": status});
+            let node =
+                json!({"name": "storage", "ready": node_is_ready, "image": "", "imageID": "", "restartCount": 0});
+            serde_json::from_value::<Pod>(json!({"status": {
+                "conditions": [condition("Ready", ready), condition("ContainersReady", containers_ready)],
+                "containerStatuses": [node],
+            }}))
+            .unwrap()
+        };
+        assert!(is_ready(&pod("True", "True", true), false));
+        assert!(is_ready(&pod("False", "False", true), true));
+        assert!(!is_ready(&pod("False", "False", true), false), "it may be cut off");
+        assert!(!is_ready(&pod("False", "True", true), true), "its kubelet is gone");
+        assert!(!is_ready(&pod("False", "False", false), true));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The controller of StorageGroups: volumes, zones, certificates, the objects of each zone, rollouts, and the data of deleted tables.
 
+pub mod archive;
 pub mod drops;
 pub mod expiry;
 pub mod lost;
@@ -93,7 +94,8 @@ async fn settle(
         ctx.reports.locate(&node.target, pod.and_then(members::ip));
     }
     let targets: Vec<_> = expected.iter().map(|node| node.target.clone()).collect();
-    let answers = ctx.reports.of(&targets, REPORT_AGE_MAX).await;
+    let (answers, archives) =
+        tokio::join!(ctx.reports.of(&targets, REPORT_AGE_MAX), archive::ask(ctx, &group, &expected, &view.pods),);
     let mut status = before.clone();
     status.nodes = members::statuses(&expected, &answers, &view.pods, &before.nodes);
     let ready = status.nodes.iter().filter(|node| node.ready).count();
@@ -109,7 +111,7 @@ async fn settle(
             ctx.event(&group, EventType::Warning, "VolumeLost", message.as_str()).await;
             Progress::reconciling("VolumeLost", message)
         }
-        None => roll(ctx, &validated, rollout::next(&expected, &view.sets, &view.pods)).await?,
+        None => roll(ctx, &validated, rollout::next(&expected, &status.nodes, &view.sets, &view.pods)).await?,
     };
     if progress == Progress::Ready && answers.iter().any(Option::is_none) {
         progress = Progress::reconciling("NodesSilent", "a node is ready and does not answer the operator");
@@ -122,6 +124,7 @@ async fn settle(
     let (is_full, reason, message) = members::fullness(&expected, &answers);
     let now = Time(ctx.now());
     condition::set(&mut status.conditions, DISK_FULL, is_full, reason, &message, group.metadata.generation, &now);
+    archive::observe(ctx, &group, &mut status.conditions, archives, &expected, &answers).await;
     let drops_left = !status.pending_drops.is_empty();
     let group = write_status(ctx, group, status).await?;
 

@@ -1,6 +1,7 @@
 //! A rollout takes one pod at a time, across all zones of a group, the next when the last is Ready.
 
-use super::members::{ExpectedNode, is_ready};
+use super::members::ExpectedNode;
+use cairn_crds::storage_group::StorageNodeStatus;
 use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 use kube::ResourceExt;
 
@@ -17,11 +18,11 @@ pub enum Step {
     Replace(String),
 }
 
-/// Decides the next step from what is there.
-pub fn next(nodes: &[ExpectedNode], sets: &[StatefulSet], pods: &[Pod]) -> Step {
+/// Decides the next step from what is there; the statuses are those of the nodes, in their order.
+pub fn next(nodes: &[ExpectedNode], statuses: &[StorageNodeStatus], sets: &[StatefulSet], pods: &[Pod]) -> Step {
     let mut outdated = Vec::new();
     let mut waiting = Vec::new();
-    for node in nodes {
+    for (node, status) in nodes.iter().zip(statuses) {
         let Some(pod) = pods.iter().find(|pod| pod.name_any() == node.pod_name) else {
             waiting.push(node.pod_name.as_str());
             continue;
@@ -30,7 +31,7 @@ pub fn next(nodes: &[ExpectedNode], sets: &[StatefulSet], pods: &[Pod]) -> Step 
             return Step::Wait("the StatefulSets are being looked at".to_owned());
         };
         let is_outdated = pod.labels().get(REVISION_LABEL).is_some_and(|own| own != revision);
-        match (is_outdated, is_ready(pod)) {
+        match (is_outdated, status.ready) {
             // It is down as it is: replacing it takes nothing away, and may be the cure.
             (true, false) if pod.metadata.deletion_timestamp.is_none() => {
                 return Step::Replace(node.pod_name.clone());
@@ -91,7 +92,12 @@ mod tests {
 
     fn step(pods: [(&str, bool); 3]) -> Step {
         let (nodes, sets, pods) = world(pods);
-        next(&nodes, &sets, &pods)
+        next_of(&nodes, &sets, &pods)
+    }
+
+    fn next_of(nodes: &[ExpectedNode], sets: &[StatefulSet], pods: &[Pod]) -> Step {
+        let statuses = members::statuses(nodes, &[None, None, None], pods, &[]);
+        next(nodes, &statuses, sets, pods)
     }
 
     #[test]
@@ -119,6 +125,6 @@ mod tests {
     fn nothing_goes_while_the_newest_revision_is_unknown() {
         let (nodes, mut sets, pods) = world([("old", true); 3]);
         sets[0].metadata.generation = Some(3);
-        assert!(matches!(next(&nodes, &sets, &pods), Step::Wait(_)));
+        assert!(matches!(next_of(&nodes, &sets, &pods), Step::Wait(_)));
     }
 }
