@@ -1,11 +1,17 @@
 //! The archive beside a node: where it lies, what it takes from the node's host, and how a partition comes back from it.
 
+mod adoption;
+mod host_adopter;
 mod loading;
 mod sink;
+pub(crate) mod socket;
 mod source;
 
+pub use adoption::{Adopter, Adoption};
+pub(crate) use host_adopter::HostAdopter;
 pub(crate) use loading::load;
 pub(crate) use sink::RestoringPartition;
+pub use socket::SocketNode;
 pub(crate) use source::{HostSource, snapshot_of};
 
 use cairn_archive::ArchiveConfig;
