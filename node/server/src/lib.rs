@@ -1,7 +1,7 @@
 //! The program `cairn`: one process with a role. Configuration, wiring and ports; nothing of the data path itself.
 
 pub mod admin;
-mod archive;
+pub mod archive;
 pub mod dev;
 mod disk;
 pub mod environment;

@@ -31,6 +31,10 @@ impl LoadProgress {
         self.total.store(total, Ordering::Relaxed);
     }
 
+    fn add(&self, bytes: u64) {
+        self.done.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     pub(crate) fn bytes_done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }
@@ -74,7 +78,7 @@ pub(crate) async fn load<S: RestoreSink, T: Send + 'static, P: Future<Output = R
         let (begin, end, progress) = (begin.clone(), end.clone(), progress.clone());
         let loading = tokio::task::spawn_blocking(move || {
             let mut sink = begin()?;
-            partition.run(&mut sink, &mut |bytes| drop(progress.done.fetch_add(bytes, Ordering::Relaxed)))?;
+            partition.run(&mut sink, &mut |bytes| progress.add(bytes))?;
             end(sink)
         });
         match loading.await.context("the thread that loads ended early")? {

@@ -5,18 +5,20 @@ mod backing_up;
 mod host_adopter;
 mod loading;
 pub(crate) mod past;
-pub(crate) mod role;
+pub mod role;
 mod service;
 mod sink;
+pub(crate) mod socket;
 mod source;
 #[cfg(test)]
 mod testing;
 
-pub(crate) use adoption::{Adopter, Adoption};
+pub use adoption::{Adopter, Adoption};
 pub(crate) use backing_up::back_up;
 pub(crate) use host_adopter::HostAdopter;
 pub(crate) use loading::{load, plan};
 pub(crate) use sink::RestoringPartition;
+pub use socket::SocketNode;
 pub(crate) use source::HostSource;
 
 use cairn_archive::ArchiveConfig;

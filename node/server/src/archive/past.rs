@@ -66,7 +66,9 @@ impl Past {
     pub(crate) fn refusal(&self, table_name: &str, time: RestoreTime) -> String {
         let mut text = match time {
             _ if self.windows.is_empty() => {
-                format!("nothing of the table {table_name} can be restored: nothing within its recovery period is in the archive, or not yet")
+                format!(
+                    "nothing of the table {table_name} can be restored: nothing within its recovery period is in the archive, or not yet"
+                )
             }
             RestoreTime::Latest => format!("the table {table_name} can't be restored"),
             RestoreTime::Millis(at_ms) => {
@@ -76,7 +78,9 @@ impl Past {
                 let named: Vec<String> = windows.iter().rev().take(NAMED_MAX).rev().map(span).collect();
                 let at = iso_time(at_ms);
                 let (spans, nearest) = (named.join(" and "), iso_time(nearest));
-                format!("the table {table_name} can't be restored to {at}: it can be to times from {spans}; the nearest is {nearest}")
+                format!(
+                    "the table {table_name} can't be restored to {at}: it can be to times from {spans}; the nearest is {nearest}"
+                )
             }
         };
         for problem in self.problems.iter().take(NAMED_MAX) {

@@ -91,7 +91,15 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     tokio::spawn(listener::serve(listener, tls, Arc::new(ArchivePort::new(callers, Arc::new(service)))));
     let (stop, stopped) = watch::channel(false);
     let settings = BucketSettings { config, credentials_dir: arguments.credentials_dir };
-    let keeper = BucketKeeper { settings, own, node: arguments.name, source: node, metrics, reach, look_interval: LOOK_INTERVAL };
+    let keeper = BucketKeeper {
+        settings,
+        own,
+        node: arguments.name,
+        source: node,
+        metrics,
+        reach,
+        look_interval: LOOK_INTERVAL,
+    };
     let keeping = tokio::spawn(keeper.run(stopped));
     tracing::info!(listen = %arguments.listen, "serving");
     shutdown::requested().await;

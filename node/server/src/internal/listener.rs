@@ -6,9 +6,7 @@ use crate::tls::Tls;
 use bytes::Bytes;
 use cairn_model::identity::Identity;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{
-    Method, Request, Response, StatusCode, body::Incoming, http::request::Parts, service::service_fn,
-};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, http::request::Parts, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 use tokio::{

@@ -77,11 +77,7 @@ impl ArchiveService {
         Ok(self.creations.look(&id)?.map_or(waiting, |creating| creating.told()))
     }
 
-    pub(super) async fn describe_backup(
-        &self,
-        owner: Option<ArchiveOwner>,
-        id: &str,
-    ) -> Result<BackupReport, Refusal> {
+    pub(super) async fn describe_backup(&self, owner: Option<ArchiveOwner>, id: &str) -> Result<BackupReport, Refusal> {
         Ok(report(self.backup(owner.as_ref(), id).await?, BackupState::Available))
     }
 
@@ -111,8 +107,7 @@ impl ArchiveService {
         }
         let (bucket, own, deleted) = (self.reach.bucket()?, self.own.clone(), id.to_owned());
         // In a task of its own: who asked may not wait for its end.
-        let deleting =
-            tokio::spawn(async move { backup::delete(&bucket, &own.region, &own.account, &deleted).await });
+        let deleting = tokio::spawn(async move { backup::delete(&bucket, &own.region, &own.account, &deleted).await });
         let deleted = deleting.await.map_err(|error| Refusal::failed(format!("it ended early: {error}")))?;
         let record = deleted.map_err(|error| Refusal::of_lookup(&format!("backup {id}"), &error))?;
         Ok(report(record, BackupState::Deleted))

@@ -62,7 +62,10 @@ impl BucketSettings {
                 ] {
                     if text.is_none() {
                         let file = dir.join(file);
-                        return Err(format!("{field}: {} is not there, or empty: fill the Secret of the archive's credentials", file.display()));
+                        return Err(format!(
+                            "{field}: {} is not there, or empty: fill the Secret of the archive's credentials",
+                            file.display()
+                        ));
                     }
                 }
             }

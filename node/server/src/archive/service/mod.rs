@@ -58,7 +58,7 @@ impl ArchiveService {
 
     async fn try_answer(&self, call: ArchiveCall) -> Result<ArchiveAnswer, Refusal> {
         Ok(match call {
-            ArchiveCall::Report => ArchiveAnswer::Report(self.report()),
+            ArchiveCall::Report => ArchiveAnswer::Report(self.report().await),
             ArchiveCall::Recovery { table_id } => ArchiveAnswer::Recovery(self.recovery(table_id).await?),
             ArchiveCall::Resolve { source } => ArchiveAnswer::Resolved(Box::new(self.resolve(source).await?)),
             ArchiveCall::Restore { descriptor, definition, origin } => {

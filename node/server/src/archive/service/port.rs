@@ -32,7 +32,9 @@ impl Port for ArchivePort {
     async fn answer(&self, _call: Parts, body: Bytes) -> Response<Full<Bytes>> {
         match serde_json::from_slice::<ArchiveCall>(&body) {
             Ok(call) => json(&self.service.answer(call).await),
-            Err(error) => text(StatusCode::BAD_REQUEST, format!("the body is no call that this version knows: {error}")),
+            Err(error) => {
+                text(StatusCode::BAD_REQUEST, format!("the body is no call that this version knows: {error}"))
+            }
         }
     }
 }

@@ -12,15 +12,22 @@ use cairn_model::{
         ArchiveOwner, ArchiveRefusal, ArchiveReport, Recovery, Resolved, RestoreOrigin, RestoreSource, RestoreTime,
         TableArchive, TableReference,
     },
-    ids::TableId,
+    ids::{PartitionId, TableId},
     table::TableDefinition,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
+
+/// For a node to answer at all.
+const NODE_DEADLINE: Duration = Duration::from_secs(2);
 
 impl ArchiveService {
-    /// From memory.
-    pub(super) fn report(&self) -> ArchiveReport {
-        let (unreachable, shipper) = (self.reach.unreachable(), self.reach.shipper());
+    /// From memory, but for whether the node answers.
+    pub(super) async fn report(&self) -> ArchiveReport {
+        let shipper = self.reach.shipper();
+        let unreachable = match self.reach.unreachable() {
+            Some(why) => Some(why),
+            None => self.node_unreachable().await,
+        };
         // One table may have several partitions here.
         let led: BTreeMap<TableId, TableDefinition> =
             self.source.partitions().into_iter().map(|led| (led.definition.table_id, led.definition)).collect();
@@ -33,6 +40,17 @@ impl ArchiveService {
         });
         let tables = tables.collect();
         ArchiveReport { version: env!("CARGO_PKG_VERSION").to_owned(), unreachable, tables }
+    }
+
+    /// Why the node beside this archive can't be asked, if it can't.
+    async fn node_unreachable(&self) -> Option<String> {
+        // A partition that nobody has.
+        let asked = tokio::time::timeout(NODE_DEADLINE, self.adopter.has(PartitionId([0; 16]))).await;
+        let error = match asked {
+            Ok(answered) => answered.err().map(|error| format!("{error:#}"))?,
+            Err(_) => format!("it did not answer within {} s", NODE_DEADLINE.as_secs()),
+        };
+        Some(format!("the storage node beside the archive can't be asked: {error}"))
     }
 
     pub(super) async fn recovery(&self, table_id: TableId) -> Result<Recovery, Refusal> {
@@ -78,7 +96,8 @@ impl ArchiveService {
                 TableReference::Id(id) => id.to_string(),
             };
             let account = &self.own.account;
-            let message = format!("the bucket has no table {table} of {account}: it never had point-in-time recovery on");
+            let message =
+                format!("the bucket has no table {table} of {account}: it never had point-in-time recovery on");
             Refusal::new(ArchiveRefusal::NotFound, message)
         })
     }

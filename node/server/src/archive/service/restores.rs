@@ -47,18 +47,23 @@ impl ArchiveService {
         let bucket = self.reach.bucket()?;
         let adopter = self.adopter.clone();
         let restore = Restore { origin, progress: Arc::default() };
-        self.restores.begin(&id, restore, |_| false, |restore| async move {
-            let table = definition.table_name.clone();
-            let restored = run(&bucket, adopter, &restore, descriptor, definition).await;
-            match &restored {
-                Ok(()) => tracing::info!(table, partition = %id, "restored a partition"),
-                Err(error) => {
-                    let error = &**error as &dyn std::error::Error;
-                    tracing::error!(table, partition = %id, error, "failed to restore a partition");
+        self.restores.begin(
+            &id,
+            restore,
+            |_| false,
+            |restore| async move {
+                let table = definition.table_name.clone();
+                let restored = run(&bucket, adopter, &restore, descriptor, definition).await;
+                match &restored {
+                    Ok(()) => tracing::info!(table, partition = %id, "restored a partition"),
+                    Err(error) => {
+                        let error = &**error as &dyn std::error::Error;
+                        tracing::error!(table, partition = %id, error, "failed to restore a partition");
+                    }
                 }
-            }
-            restored.map_err(|error| Refusal::of_restore(&error))
-        });
+                restored.map_err(|error| Refusal::of_restore(&error))
+            },
+        );
         // It may have been fast, and there may have been no place for it.
         Ok(self.restores.look(&id)?.map_or(RestoreProgress::Loading { bytes_done: 0, bytes_total: 0 }, |it| it.told()))
     }

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use cairn_archive::{ArchiveConfig, Metrics};
 use cairn_model::{
     archive::{
-        ArchiveAnswer, ArchiveCall, ArchiveOwner, ArchiveRefusal, ArchiveReport, BackupOrder, BackupReport, BackupState,
-        BackupType, Resolved, RestoreOrigin, RestoreProgress, RestoreSource, RestoreTime, TableReference,
+        ArchiveAnswer, ArchiveCall, ArchiveOwner, ArchiveRefusal, ArchiveReport, BackupOrder, BackupReport,
+        BackupState, BackupType, Resolved, RestoreOrigin, RestoreProgress, RestoreSource, RestoreTime, TableReference,
     },
     ids::{PartitionId, TableId},
 };
@@ -406,9 +406,8 @@ impl Adopter for Slow {
 #[tokio::test(flavor = "multi_thread")]
 async fn few_restores_go_on_at_once_and_what_they_read_is_not_deleted() {
     let (tell, go_on) = mpsc::channel();
-    let slow = |node: &TestNode| -> Arc<dyn Adopter> {
-        Arc::new(Slow { adopter: node.adopter(), go_on: Mutex::new(go_on) })
-    };
+    let slow =
+        |node: &TestNode| -> Arc<dyn Adopter> { Arc::new(Slow { adopter: node.adopter(), go_on: Mutex::new(go_on) }) };
     let beside = Beside::start_with(slow, |_| {}).await;
     let users = beside.node.create_table("users", 7).await;
     beside.reachable().await;
