@@ -51,9 +51,17 @@ impl Transport for NoPeers {
     fn send(&self, _to: &Member, _frame: Bytes) {}
 }
 
+/// For a test with threads to spare.
 pub(crate) struct TestNode {
-    _folder: TempDir,
     node: Arc<Node>,
+    _folder: TempDir,
+}
+
+impl Drop for TestNode {
+    /// A node whose folder goes while it runs ends the process.
+    fn drop(&mut self) {
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(self.node.stop()));
+    }
 }
 
 impl TestNode {
