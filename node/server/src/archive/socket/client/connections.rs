@@ -21,18 +21,18 @@ use std::{path::PathBuf, time::Duration};
 use tokio::net::UnixStream;
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
-/// For a node's answer; one whose disk has much to do takes a while to read its log.
-const CALL_DEADLINE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Connections {
     socket: PathBuf,
+    /// For a node's answer.
+    deadline: Duration,
     kept: tokio::sync::Mutex<Option<SendRequest<Body>>>,
 }
 
 impl Connections {
-    pub(super) fn new(socket: PathBuf) -> Self {
-        Self { socket, kept: tokio::sync::Mutex::default() }
+    pub(super) fn new(socket: PathBuf, deadline: Duration) -> Self {
+        Self { socket, deadline, kept: tokio::sync::Mutex::default() }
     }
 
     /// Asks without a body, over the kept connection.
@@ -65,7 +65,7 @@ impl Connections {
     pub(super) async fn stream(&self, path: &'static str, call: &impl Serialize) -> Result<Incoming, SourceError> {
         let request = post(path, call)?;
         let mut sender = self.connect().await?;
-        match tokio::time::timeout(CALL_DEADLINE, send(&mut sender, request)).await {
+        match tokio::time::timeout(self.deadline, send(&mut sender, request)).await {
             Ok(answer) => answer,
             Err(_) => Err(self.no_answer(path)),
         }
@@ -98,7 +98,7 @@ impl Connections {
         call: impl AsyncFnOnce(&mut SendRequest<Body>) -> Result<A, SourceError>,
     ) -> Result<A, SourceError> {
         let called = async { call(&mut self.kept().await?).await };
-        match tokio::time::timeout(CALL_DEADLINE, called).await {
+        match tokio::time::timeout(self.deadline, called).await {
             Ok(answer) => answer,
             Err(_) => {
                 // Whatever it is that holds it up, the next call need not share it. Who has the lock connects anew.
@@ -122,8 +122,8 @@ impl Connections {
     }
 
     fn no_answer(&self, path: &str) -> SourceError {
-        let socket = self.socket.display();
-        failed(anyhow::anyhow!("the node at {socket} did not answer {path} within {CALL_DEADLINE:?}"))
+        let Self { socket, deadline, .. } = self;
+        failed(anyhow::anyhow!("the node at {} did not answer {path} within {deadline:?}", socket.display()))
     }
 }
 

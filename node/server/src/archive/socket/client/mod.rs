@@ -17,9 +17,12 @@ use cairn_archive::{Claim, Source, SourceError, SourcePartition, SourceSnapshot}
 use cairn_model::{ids::PartitionId, time::Timestamp};
 use cairn_replication::log::LogEntry;
 use connections::{Connections, failed};
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tending::Tended;
 use tokio::task::JoinHandle;
+
+/// A node whose disk has much to do takes a while to read its log.
+const CALL_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The storage node that listens at a socket. It may come, go and come back: what is asked meanwhile fails.
 #[derive(Debug)]
@@ -32,7 +35,12 @@ pub struct SocketNode {
 impl SocketNode {
     /// Asks the node what it leads from now on, until it is dropped. To be called in a tokio runtime.
     pub fn start(socket: PathBuf) -> Self {
-        let connections = Arc::new(Connections::new(socket));
+        Self::start_within(socket, CALL_DEADLINE)
+    }
+
+    /// As [`Self::start`], with a deadline for each of its calls.
+    pub(super) fn start_within(socket: PathBuf, deadline: Duration) -> Self {
+        let connections = Arc::new(Connections::new(socket, deadline));
         let tended = Arc::new(Tended::default());
         let tending = tokio::spawn(tending::tend(connections.clone(), tended.clone()));
         Self { connections, tended, tending }

@@ -11,7 +11,10 @@ use super::{
 };
 use crate::archive::Adopter;
 use anyhow::Context;
+use bytes::Bytes;
 use cairn_archive::Source;
+use cairn_model::time::Timestamp;
+use cairn_replication::log::LogEntry;
 use http_body_util::{BodyExt, Limited};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -159,13 +162,18 @@ async fn entries(
     EntriesCall { partition_id, from, bytes_max }: EntriesCall,
 ) -> Result<Response<Body>, Refusal> {
     let entries = offer.source.entries(partition_id, from, bytes_max.min(ENTRIES_BYTES_MAX)).await?;
+    // They may be many megabytes.
+    let written = tokio::task::spawn_blocking(move || written(entries)).await.map_err(Refusal::failed)?;
+    Ok(Response::new(body::whole(written.map_err(Refusal::failed)?)))
+}
+
+fn written(entries: Vec<(LogEntry, Timestamp)>) -> Result<Bytes, FrameError> {
     let mut frames = FrameWriter::new();
-    let put = |frames: &mut FrameWriter, frame| frames.put(&frame).map_err(|error: FrameError| Refusal::failed(error));
     for (entry, time) in entries {
-        put(&mut frames, Frame::Entry(entry, time))?;
+        frames.put(&Frame::Entry(entry, time))?;
     }
-    put(&mut frames, Frame::End)?;
-    Ok(Response::new(body::whole(frames.take())))
+    frames.put(&Frame::End)?;
+    Ok(frames.take())
 }
 
 async fn call<T: DeserializeOwned>(body: Incoming) -> Result<T, Refusal> {

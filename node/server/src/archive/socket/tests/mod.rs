@@ -271,6 +271,29 @@ async fn a_node_that_is_not_there_is_an_error_until_it_is() {
 }
 
 #[tokio::test]
+async fn a_node_that_says_nothing_is_an_error_in_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = socket(folder.path());
+    let silent = listen(&path).unwrap();
+    let listening = tokio::spawn(async move {
+        let mut streams = Vec::new();
+        while let Ok((stream, _)) = silent.accept().await {
+            streams.push(stream);
+        }
+    });
+    let archive = SocketNode::start_within(path, Duration::from_millis(200));
+    for error in [
+        archive.close(LED).await.map(drop).unwrap_err(),
+        archive.entries(LED, 1, 1).await.map(drop).unwrap_err(),
+        archive.snapshot(LED).await.map(drop).unwrap_err(),
+    ] {
+        let error = message(error);
+        assert!(error.contains("did not answer"), "{error}");
+    }
+    listening.abort();
+}
+
+#[tokio::test]
 async fn the_socket_is_for_its_user_alone_and_takes_no_file_away() {
     let folder = tempfile::tempdir().unwrap();
     let path = socket(folder.path());
