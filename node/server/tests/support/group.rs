@@ -7,7 +7,7 @@ use cairn_model::{
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     identity::INTERNAL_NAME,
     ids::{PartitionId, ReplicaId, TableId},
-    node::{NodeReport, Order, OrderOutcome},
+    node::{NodeReport, Order, OrderOutcome, ReplicaReport, ReplicaState},
     table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableStatus},
 };
 use cairn_replication::{
@@ -117,6 +117,11 @@ impl Group {
         self.folder.path().join(format!("archive-{node}.sock"))
     }
 
+    /// The folder with the certificate of this name.
+    pub fn tls_dir(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     pub fn kill_node(&mut self, node: usize) {
         let mut child = self.nodes[node].take().unwrap();
         child.kill().unwrap();
@@ -151,15 +156,26 @@ impl Group {
         panic!("node {node} does not report");
     }
 
-    /// Which of the nodes leads, once one does.
+    /// Which of the nodes leads any partition, once one does.
     pub async fn leader(&self) -> usize {
+        self.leader_that(|_| true).await
+    }
+
+    /// Which of the nodes leads this partition, once one does.
+    pub async fn leader_of(&self, partition: PartitionId) -> usize {
+        self.leader_that(|id| id == partition).await
+    }
+
+    async fn leader_that(&self, wanted: impl Fn(PartitionId) -> bool) -> usize {
         for _ in 0..100 {
             for (node, child) in self.nodes.iter().enumerate() {
                 if child.is_none() {
                     continue;
                 }
-                let report = self.report(node).await;
-                if report.replicas.iter().any(|r| r.state == cairn_model::node::ReplicaState::Leader) {
+                let leads = |replica: &ReplicaReport| {
+                    replica.state == ReplicaState::Leader && wanted(replica.descriptor.partition_id)
+                };
+                if self.report(node).await.replicas.iter().any(leads) {
                     return node;
                 }
             }
