@@ -24,6 +24,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use support::{
     archives::Archives,
     group::{ACCOUNT, Group, client, definition, group_name},
+    s3,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -308,7 +309,7 @@ async fn admin_page(address: &str, path: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_comes_later_is_used_and_until_then_the_archive_says_what_is_wrong() {
-    let (group, folder) = (Group::start_archived().await, tempfile::tempdir().unwrap());
+    let (mut group, folder) = (Group::start_archived().await, tempfile::tempdir().unwrap());
     // A file is where the bucket's folder should be.
     let bucket = folder.path().join("bucket");
     std::fs::write(&bucket, "").unwrap();
@@ -329,7 +330,37 @@ async fn a_bucket_that_comes_later_is_used_and_until_then_the_archive_says_what_
     let shipper = shipped(&group, &archives).await;
     let metrics = admin_page(&archives.admin_address(shipper), "/metrics").await;
     assert!(metrics.contains("cairn_archive_lag_seconds"), "{metrics}");
+    // Without its node, an archive has nothing to ship.
+    group.kill_node(shipper);
+    eventually("the archive misses its node", async || {
+        archives.report(&group, shipper).await.unreachable.is_some_and(|why| why.contains("storage node"))
+    })
+    .await;
     archives.stop_archive(shipper);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_come_later_or_were_wrong_are_taken_without_a_restart() {
+    let (group, (_s3, endpoint)) = (Group::start_archived().await, s3::serve().await);
+    let keys = tempfile::tempdir().unwrap();
+    let (directory, write) = (keys.path().to_str().unwrap(), |file, key| std::fs::write(keys.path().join(file), key));
+    let bucket = ["--archive", "s3://backups/east", "--archive-endpoint", &endpoint, "--archive-region", "any"];
+    let arguments = [&bucket[..], &["--credentials-dir", directory]].concat();
+    let archives = Archives::start_with(&group, &arguments).await;
+    group.create_table().await;
+    turn_recovery_on(&group).await;
+    let told = async |part: &str| {
+        eventually("the archive says what is wrong", async || {
+            archives.report(&group, 0).await.unreachable.is_some_and(|why| why.contains(part))
+        })
+        .await;
+    };
+    told("accessKeyId is not there").await;
+    write("accessKeyId", "key\n").unwrap();
+    write("secretAccessKey", "wrong\n").unwrap();
+    told("access_key_id: the store refuses this key").await;
+    write("secretAccessKey", "secret\n").unwrap();
+    shipped(&group, &archives).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -354,6 +385,10 @@ async fn only_the_release_asks_an_archive_and_nothing_else_than_an_archive_answe
     for name in ["storage", "stranger"] {
         assert_eq!(status(name, archives.address(0), "/v1/archive").await, 403, "{name}");
     }
+    let unknown = bytes::Bytes::from_static(br#"{"call":"fly"}"#);
+    let answer = group.operator.post(&group_name(), &archives.address(0), "/v1/archive", unknown, deadline).await;
+    let answer: ArchiveAnswer = serde_json::from_slice(&answer.unwrap()).unwrap();
+    assert!(matches!(answer, ArchiveAnswer::Refused { reason: ArchiveRefusal::Invalid, .. }), "{answer:?}");
     let large = bytes::Bytes::from(vec![b' '; 2 << 20]);
     let refused =
         group.operator.post(&group_name(), &archives.address(0), "/v1/archive", large, deadline).await.unwrap_err();

@@ -83,3 +83,103 @@ fn counted(mut snapshot: SourceSnapshot, progress: Arc<BackupProgress>) -> Sourc
     snapshot.chunks = Box::new(snapshot.chunks.inspect(count));
     snapshot
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::testing::{ACCOUNT, definition};
+    use async_trait::async_trait;
+    use cairn_archive::{ArchiveConfig, SourcePartition};
+    use cairn_model::{
+        archive::BackupType,
+        descriptor::{KeyRange, PartitionDescriptor},
+        ids::TableId,
+        time::Timestamp,
+    };
+    use cairn_replication::log::LogEntry;
+    use std::sync::atomic::AtomicU64;
+
+    const PARTITION: PartitionId = PartitionId([9; 16]);
+
+    /// A node that applies one entry more each time it is asked, up to a last one.
+    struct Behind {
+        applied: AtomicU64,
+        last: u64,
+    }
+
+    #[async_trait]
+    impl Source for Behind {
+        fn partitions(&self) -> Vec<SourcePartition> {
+            Vec::new()
+        }
+
+        async fn entries(&self, _: PartitionId, _: u64, _: u64) -> Result<Vec<(LogEntry, Timestamp)>, SourceError> {
+            Err(SourceError::NotLeader)
+        }
+
+        async fn snapshot(&self, partition_id: PartitionId) -> Result<SourceSnapshot, SourceError> {
+            let index = self.applied.fetch_add(1, Ordering::Relaxed).min(self.last);
+            let descriptor = PartitionDescriptor {
+                partition_id,
+                table_id: TableId([7; 16]),
+                range: KeyRange::default(),
+                epoch: 1,
+                members: Vec::new(),
+                next_replica_id: 1,
+                parents: Vec::new(),
+            };
+            Ok(SourceSnapshot {
+                descriptor,
+                definition: definition("users", 7),
+                index,
+                term: 1,
+                entry_time: Timestamp(0),
+                size_bytes: 25,
+                item_count: index,
+                chunks: Box::new((0..4).map(|_| Ok(Bytes::from_static(b"ten bytes!")))),
+            })
+        }
+
+        async fn close(&self, _: PartitionId) -> Result<Claim, SourceError> {
+            Err(SourceError::NotLeader)
+        }
+
+        fn archived(&self, _: PartitionId, _: u64) {}
+    }
+
+    async fn back_up_of(last: u64, table: u8) -> Result<(BackupRecord, u64), ArchiveError> {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("file://{}", folder.path().display());
+        let bucket = Bucket::open(&ArchiveConfig { url, ..ArchiveConfig::default() }).await?;
+        let owner = ArchiveOwner { region: "east".into(), account: ACCOUNT.into() };
+        let order = BackupOrder {
+            backup_id: "0001-a".into(),
+            arn: "arn".into(),
+            name: "before".into(),
+            backup_type: BackupType::User,
+            table_arn: "arn".into(),
+            definition: definition("users", table),
+            creation_time_ms: 1,
+            expiry_time_ms: None,
+        };
+        let source = Behind { applied: AtomicU64::new(1), last };
+        let (claim, progress) = (Claim { index: 4, time: Timestamp(0) }, Arc::default());
+        let record = back_up(&source, &bucket, &owner, (PARTITION, claim), order, Arc::clone(&progress)).await?;
+        Ok((record, progress.bytes_done()))
+    }
+
+    #[tokio::test]
+    async fn a_backup_has_all_that_was_committed_when_it_was_asked_for() {
+        let (record, bytes_done) = back_up_of(9, 7).await.unwrap();
+        assert_eq!(record.item_count, 4);
+        assert_eq!(bytes_done, 25, "never more than the table has");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_does_not_get_there_and_a_partition_of_another_table_make_none() {
+        let behind = back_up_of(3, 7).await.unwrap_err().text();
+        assert!(behind.contains("has applied entry 3 of 4"), "{behind}");
+        let other = back_up_of(9, 8).await.unwrap_err().text();
+        assert!(other.contains("is of the table 07070707"), "{other}");
+    }
+}

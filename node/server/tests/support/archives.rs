@@ -5,7 +5,7 @@ use bytes::Bytes;
 use cairn_model::archive::{ArchiveAnswer, ArchiveCall, ArchiveReport, BackupReport, RestoreProgress};
 use cairn_server::internal::client::CallError;
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command},
     time::Duration,
 };
@@ -13,21 +13,27 @@ use std::{
 const DEADLINE: Duration = Duration::from_secs(15);
 
 pub struct Archives {
-    bucket: PathBuf,
+    arguments: Vec<String>,
     ports: Vec<u16>,
     admin_ports: Vec<u16>,
     processes: Vec<Option<Child>>,
 }
 
 impl Archives {
-    /// Starts one beside each node; each is waited for until it answers.
+    /// Starts one beside each node, over a bucket in a folder; each is waited for until it answers.
     pub async fn start(group: &Group, bucket: &Path) -> Self {
+        Self::start_with(group, &["--archive", &format!("file://{}", bucket.display())]).await
+    }
+
+    /// Starts them with other arguments about the bucket.
+    pub async fn start_with(group: &Group, arguments: &[&str]) -> Self {
         // Held until all are known, so that they differ.
         let listeners: Vec<_> = (0..6).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let mut ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         drop(listeners);
         let admin_ports = ports.split_off(3);
-        let mut archives = Self { bucket: bucket.to_owned(), ports, admin_ports, processes: vec![None, None, None] };
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let mut archives = Self { arguments, ports, admin_ports, processes: vec![None, None, None] };
         for node in 0..3 {
             archives.start_archive(group, node);
         }
@@ -50,7 +56,7 @@ impl Archives {
             .args(["archive", "--region", "east", "--account", ACCOUNT, "--group", GROUP])
             .args(["--name", &format!("node-{node}"), "--release-namespace", "cairn-system"])
             .args(["--listen", &self.address(node), "--admin", &self.admin_address(node)])
-            .args(["--archive", &format!("file://{}", self.bucket.display())])
+            .args(&self.arguments)
             .arg("--socket")
             .arg(group.socket(node))
             .arg("--tls-dir")

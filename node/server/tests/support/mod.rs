@@ -3,6 +3,7 @@
 
 pub mod archives;
 pub mod group;
+pub mod s3;
 
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, body::Bytes};

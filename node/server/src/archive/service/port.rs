@@ -2,13 +2,16 @@
 
 use super::ArchiveService;
 use crate::internal::{
-    listener::{Limits, Port, json, text},
+    listener::{Limits, Port, json},
     server::Callers,
 };
 use bytes::Bytes;
-use cairn_model::{archive::ArchiveCall, identity::Identity};
+use cairn_model::{
+    archive::{ArchiveAnswer, ArchiveCall, ArchiveRefusal},
+    identity::Identity,
+};
 use http_body_util::Full;
-use hyper::{Method, Response, StatusCode, http::request::Parts};
+use hyper::{Method, Response, http::request::Parts};
 use std::sync::Arc;
 
 pub(crate) struct ArchivePort {
@@ -30,11 +33,12 @@ impl Port for ArchivePort {
     }
 
     async fn answer(&self, _call: Parts, body: Bytes) -> Response<Full<Bytes>> {
-        match serde_json::from_slice::<ArchiveCall>(&body) {
-            Ok(call) => json(&self.service.answer(call).await),
+        json(&match serde_json::from_slice::<ArchiveCall>(&body) {
+            Ok(call) => self.service.answer(call).await,
             Err(error) => {
-                text(StatusCode::BAD_REQUEST, format!("the body is no call that this version knows: {error}"))
+                let message = format!("the archive knows no such call, or is older than its caller: {error}");
+                ArchiveAnswer::Refused { reason: ArchiveRefusal::Invalid, message }
             }
-        }
+        })
     }
 }
