@@ -5,36 +5,13 @@ use crate::{
     document::{self, hex_u64},
     layout, snapshot,
 };
+pub use cairn_model::archive::{BackupOrder, BackupType};
 use cairn_model::{descriptor::KeyRange, ids::PartitionId, table::TableDefinition};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 const READS_AT_ONCE: usize = 8;
-
-/// Who made a backup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum BackupType {
-    User,
-    System,
-}
-
-/// A backup that is to be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewBackup {
-    /// The last part of its ARN.
-    pub backup_id: String,
-    pub arn: String,
-    pub name: String,
-    pub backup_type: BackupType,
-    pub table_arn: String,
-    pub definition: TableDefinition,
-    /// Milliseconds since the Unix epoch.
-    pub creation_time_ms: u64,
-    /// When it goes by itself.
-    pub expiry_time_ms: Option<u64>,
-}
 
 /// `backup.json`: a backup that is there, whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,17 +57,17 @@ pub async fn create(
     bucket: &Bucket,
     cluster: &str,
     account: &str,
-    backup: NewBackup,
+    order: BackupOrder,
     snapshots: Vec<SourceSnapshot>,
 ) -> Result<BackupRecord, ArchiveError> {
-    let path = layout::backup(cluster, account, &backup.backup_id);
+    let path = layout::backup(cluster, account, &order.backup_id);
     match bucket.get(&path).await {
         Err(ArchiveError::NotFound { .. }) => {}
         Ok(_) => return Err(ArchiveError::Exists { object: path.to_string() }),
         Err(error) => return Err(error),
     }
     let mut written = Vec::new();
-    let created = match upload(bucket, cluster, account, backup, snapshots, &mut written).await {
+    let created = match upload(bucket, cluster, account, order, snapshots, &mut written).await {
         Ok(record) => finish(bucket, &path, &record).await.map(|()| record),
         Err(error) => Err(error),
     };
@@ -108,12 +85,12 @@ async fn upload(
     bucket: &Bucket,
     cluster: &str,
     account: &str,
-    backup: NewBackup,
+    order: BackupOrder,
     snapshots: Vec<SourceSnapshot>,
     written: &mut Vec<Path>,
 ) -> Result<BackupRecord, ArchiveError> {
-    let NewBackup { backup_id, arn, name, backup_type, table_arn, definition, creation_time_ms, expiry_time_ms } =
-        backup;
+    let BackupOrder { backup_id, arn, name, backup_type, table_arn, definition, creation_time_ms, expiry_time_ms } =
+        order;
     let folder = layout::backup_folder(cluster, account, &backup_id);
     let mut partitions = Vec::with_capacity(snapshots.len());
     for snapshot in snapshots {
@@ -174,15 +151,31 @@ async fn is_gone(bucket: &Bucket, path: &Path, written: &[Path]) -> bool {
 
 /// An account's backups, by id; but for those whose documents cannot be read.
 pub async fn list(bucket: &Bucket, cluster: &str, account: &str) -> Result<Vec<BackupRecord>, ArchiveError> {
-    let ids = bucket.folders(&layout::backups(cluster, account)).await?;
+    Ok(page(bucket, cluster, account, None, usize::MAX).await?.0)
+}
+
+/// As [`list`], the first `limit` above `after`, and whether there are more.
+pub async fn page(
+    bucket: &Bucket,
+    cluster: &str,
+    account: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<BackupRecord>, bool), ArchiveError> {
+    let mut ids = bucket.folders(&layout::backups(cluster, account)).await?;
+    ids.retain(|id| after.is_none_or(|after| id.as_str() > after));
     // One that is not there is not finished, or being deleted.
     let read = |id: String| async move { document::pass_over(get(bucket, cluster, account, &id).await) };
-    stream::iter(ids)
-        .map(read)
-        .buffered(READS_AT_ONCE)
-        .try_filter_map(|backup| async move { Ok(backup) })
-        .try_collect()
-        .await
+    let mut read = std::pin::pin!(stream::iter(ids).map(read).buffered(READS_AT_ONCE));
+    let mut backups = Vec::new();
+    while let Some(read) = read.next().await {
+        match read? {
+            Some(_) if backups.len() >= limit => return Ok((backups, true)),
+            Some(backup) => backups.push(backup),
+            None => {}
+        }
+    }
+    Ok((backups, false))
 }
 
 /// [`ArchiveError::NotFound`] where there is none.

@@ -1,6 +1,6 @@
 //! What can go wrong with the archive: each error names the object or the setting it is about.
 
-use crate::{source::SourceError, window::Window};
+use crate::{config, source::SourceError, window::Window};
 use cairn_model::{ids::PartitionId, time::Timestamp};
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -48,6 +48,13 @@ pub enum ArchiveError {
     Sink(#[source] Cause),
     #[error("failed to finish the work on {object}: its thread ended early")]
     Interrupted { object: String },
+}
+
+impl ArchiveError {
+    /// The error and what it was caused by, in one line.
+    pub fn text(&self) -> String {
+        config::chain(self)
+    }
 }
 
 fn nearest_time(nearest: Option<Timestamp>) -> String {

@@ -19,10 +19,10 @@ impl LogSizes {
     /// A log that was there when the process started: its entries are taken to be alike.
     pub(crate) fn of(start: u64, last_index: u64, bytes: u64) -> Self {
         let grains = bytes / GRAIN_BYTES;
-        let index =
-            |grain: u64| start + (u128::from(last_index - start) * u128::from(grain) / u128::from(grains)) as u64;
-        let marks = (1..=grains).map(|grain| (index(grain), grain * GRAIN_BYTES)).collect();
-        Self { marks, total: grains * GRAIN_BYTES, compacted: 0 }
+        let entries = u128::from(last_index - start);
+        let index = |total: u64| start + (entries * u128::from(total) / u128::from(bytes)) as u64;
+        let marks = (1..=grains).map(|grain| (index(grain * GRAIN_BYTES), grain * GRAIN_BYTES)).collect();
+        Self { marks, total: bytes, compacted: 0 }
     }
 
     pub(crate) fn appended(&mut self, last_index: u64, bytes: u64) {
@@ -49,6 +49,20 @@ impl LogSizes {
         let within = self.marks.iter().find(|(_, total)| self.total - total <= bytes_max);
         within.or(self.marks.back()).map_or(0, |(index, _)| *index)
     }
+
+    /// Bytes of the entries behind `index`, of a log that begins after `start`; those between two marks are taken to be alike.
+    pub(crate) fn bytes_behind(&self, index: u64, start: u64, last_index: u64) -> u64 {
+        if index >= last_index {
+            return 0;
+        }
+        let index = index.max(start);
+        let next = self.marks.partition_point(|(marked, _)| *marked <= index);
+        let before = next.checked_sub(1).map_or((start, self.compacted), |mark| self.marks[mark]);
+        let after = self.marks.get(next).copied().unwrap_or((last_index, self.total));
+        let share =
+            u128::from(index - before.0) * u128::from(after.1 - before.1) / u128::from((after.0 - before.0).max(1));
+        self.total - before.1 - share as u64
+    }
 }
 
 #[cfg(test)]
@@ -74,6 +88,23 @@ mod tests {
         assert_eq!(sizes.index_within(100 * GRAIN_BYTES), 0);
         assert_eq!(sizes.index_within(10 * GRAIN_BYTES), 1_900);
         assert_eq!(LogSizes::of(5, 5, 0).index_within(0), 0);
+    }
+
+    #[test]
+    fn the_bytes_behind_an_index_are_told_between_marks_too() {
+        let mut sizes = LogSizes::default();
+        for index in 1..=100 {
+            sizes.appended(index, GRAIN_BYTES / 4);
+        }
+        for index in [0, 1, 50, 97, 99] {
+            assert_eq!(sizes.bytes_behind(index, 0, 100), (100 - index) * GRAIN_BYTES / 4, "{index}");
+        }
+        assert_eq!(sizes.bytes_behind(100, 0, 100), 0);
+        sizes.compacted(60);
+        assert_eq!(sizes.bytes_behind(20, 60, 100), 10 * GRAIN_BYTES, "what is gone is not kept");
+        let small = LogSizes::of(10, 20, 1_000);
+        assert_eq!(small.bytes_behind(15, 10, 20), 500);
+        assert_eq!(LogSizes::of(5, 5, 0).bytes_behind(0, 5, 5), 0);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub struct Metrics {
     pub(crate) snapshots_sent: IntCounter,
     pub(crate) snapshots_installed: IntCounter,
     pub(crate) stopped_replicas: IntGauge,
+    pub(crate) logs_given_up: IntCounter,
 }
 
 impl Metrics {
@@ -38,6 +39,10 @@ impl Metrics {
                 "cairn_stopped_replicas",
                 "Replicas that are damaged and do not take part.",
             )?,
+            logs_given_up: IntCounter::new(
+                "cairn_log_given_up_total",
+                "Times that a replica's log reached its limit and went before the archive had it.",
+            )?,
         })
     }
 
@@ -50,6 +55,7 @@ impl Metrics {
         registry.register(Box::new(self.entries_in_flight.clone()))?;
         registry.register(Box::new(self.snapshots_sent.clone()))?;
         registry.register(Box::new(self.snapshots_installed.clone()))?;
-        registry.register(Box::new(self.stopped_replicas.clone()))
+        registry.register(Box::new(self.stopped_replicas.clone()))?;
+        registry.register(Box::new(self.logs_given_up.clone()))
     }
 }

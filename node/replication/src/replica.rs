@@ -60,6 +60,8 @@ pub(crate) struct Replica<L: LogStore> {
     current: bool,
     /// The archive has all entries up to this one.
     pub(crate) archived: u64,
+    /// The log went before the archive had it, and the archive has not begun anew since.
+    pub(crate) log_given_up: bool,
     pub(crate) view_changed: bool,
 }
 
@@ -127,6 +129,7 @@ impl<L: LogStore> Replica<L> {
             removed: false,
             current: false,
             archived: 0,
+            log_given_up: false,
             view_changed: true,
         })
     }
@@ -384,7 +387,12 @@ impl<L: LogStore> Replica<L> {
         self.view_changed = true;
     }
 
-    pub(crate) fn report(&self) -> ReplicaReport {
+    /// Whether the log is kept until the archive has it.
+    pub(crate) fn is_archived(&self, config: &CoreConfig) -> bool {
+        config.has_archive && self.state.definition.continuous_backups.is_some()
+    }
+
+    pub(crate) fn report(&self, config: &CoreConfig) -> ReplicaReport {
         let state = match self.raft.raft.state {
             StateRole::Leader => ReplicaState::Leader,
             StateRole::Candidate | StateRole::PreCandidate => ReplicaState::Candidate,
@@ -406,7 +414,7 @@ impl<L: LogStore> Replica<L> {
             caught_up: self.caught_up(),
             item_count: self.state.applied.item_count,
             size_bytes: self.state.applied.size_bytes,
-            unarchived_bytes: 0,
+            unarchived_bytes: if self.is_archived(config) { self.raft.store().bytes_behind(self.archived) } else { 0 },
         }
     }
 }

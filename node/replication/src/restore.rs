@@ -122,6 +122,11 @@ impl<S: Store> Restoration<S> {
         if self.batch_bytes >= BATCH_BYTES { self.write() } else { Ok(()) }
     }
 
+    /// The archived partition and table, as of the last entry so far; none before the snapshot is complete.
+    pub fn archived(&self) -> Option<(&PartitionDescriptor, &TableDefinition)> {
+        self.state.as_ref().map(|state| (&*state.descriptor, &*state.definition))
+    }
+
     /// The end: what is loaded is complete.
     pub fn finish(mut self) -> Result<Restored, RestoreError> {
         self.write()?;

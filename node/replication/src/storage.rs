@@ -157,6 +157,11 @@ impl<L: LogStore> ReplicaLog<L> {
         self.sizes.index_within(bytes_max)
     }
 
+    /// Bytes of the entries behind `index`, roughly.
+    pub(crate) fn bytes_behind(&self, index: u64) -> u64 {
+        self.sizes.bytes_behind(index, self.start.index, self.last_index)
+    }
+
     /// The log was cut up to and including `index`.
     pub(crate) fn compacted(&mut self, start: Position) {
         self.start = start;

@@ -1,7 +1,7 @@
 //! The program `cairn`: one process with a role. Configuration, wiring and ports; nothing of the data path itself.
 
 pub mod admin;
-mod archive;
+pub mod archive;
 pub mod dev;
 mod disk;
 pub mod environment;
@@ -42,6 +42,8 @@ enum Role {
     Storage(storage::Arguments),
     /// A request router: what clients talk to.
     Router(router::Arguments),
+    /// The archive beside a storage node: ships its log into a bucket, and brings tables back from there.
+    Archive(archive::role::Arguments),
 }
 
 /// Runs the role that the command line names, to its end.
@@ -63,6 +65,7 @@ pub fn main() -> ExitCode {
             Role::Dev(arguments) => dev::run(arguments).await,
             Role::Storage(arguments) => storage::run(arguments).await,
             Role::Router(arguments) => router::run(arguments).await,
+            Role::Archive(arguments) => archive::role::run(arguments).await,
         }
     });
     // Connections and timers that are left have nothing more to say.

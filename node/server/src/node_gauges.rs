@@ -20,6 +20,8 @@ pub(crate) struct NodeGauges {
     behind: IntGauge,
     disk_free_bytes: IntGauge,
     disk_full: IntGauge,
+    unarchived_bytes: IntGauge,
+    unarchived_bytes_max: IntGauge,
 }
 
 impl NodeGauges {
@@ -34,8 +36,24 @@ impl NodeGauges {
                 "cairn_disk_full",
                 "1 while writes are refused because the volume is nearly full.",
             )?,
+            unarchived_bytes: IntGauge::new(
+                "cairn_log_unarchived_bytes",
+                "Bytes of the logs on this node that are kept because the archive does not have them yet.",
+            )?,
+            unarchived_bytes_max: IntGauge::new(
+                "cairn_log_unarchived_bytes_max",
+                "As cairn_log_unarchived_bytes, of the replica that keeps most: at the limit of a log its oldest go all the same.",
+            )?,
         })
     }
+
+    fn gauges(&self) -> [&IntGauge; 5] {
+        [&self.behind, &self.disk_free_bytes, &self.disk_full, &self.unarchived_bytes, &self.unarchived_bytes_max]
+    }
+}
+
+fn gauged(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn role(replica: &ReplicaReport) -> &'static str {
@@ -50,8 +68,7 @@ fn role(replica: &ReplicaReport) -> &'static str {
 
 impl Collector for NodeGauges {
     fn desc(&self) -> Vec<&Desc> {
-        let gauges = [&self.behind, &self.disk_free_bytes, &self.disk_full];
-        self.replicas.desc().into_iter().chain(gauges.into_iter().flat_map(Collector::desc)).collect()
+        self.replicas.desc().into_iter().chain(self.gauges().into_iter().flat_map(Collector::desc)).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -61,9 +78,11 @@ impl Collector for NodeGauges {
             self.replicas.with_label_values(&[name]).set(count(&|replica| role(replica) == name));
         }
         self.behind.set(count(&|replica| !replica.caught_up));
-        self.disk_free_bytes.set(i64::try_from(self.disk.free_bytes()).unwrap_or(i64::MAX));
+        self.disk_free_bytes.set(gauged(self.disk.free_bytes()));
         self.disk_full.set(i64::from(self.disk.full()));
-        let gauges = [&self.behind, &self.disk_free_bytes, &self.disk_full];
-        self.replicas.collect().into_iter().chain(gauges.into_iter().flat_map(Collector::collect)).collect()
+        let unarchived = || replicas.iter().map(|replica| replica.unarchived_bytes);
+        self.unarchived_bytes.set(gauged(unarchived().sum()));
+        self.unarchived_bytes_max.set(gauged(unarchived().max().unwrap_or(0)));
+        self.replicas.collect().into_iter().chain(self.gauges().into_iter().flat_map(Collector::collect)).collect()
     }
 }

@@ -2,6 +2,10 @@
 
 use crate::{
     admin::{self, Readiness},
+    archive::{
+        HostAdopter, HostSource,
+        socket::{self, Offer},
+    },
     internal::{
         client::{GroupName, NodeClient},
         server::{self, Callers},
@@ -59,6 +63,9 @@ pub struct Arguments {
     /// The namespace of the routers and the operator, whose calls are answered.
     #[arg(long, env = "CAIRN_RELEASE_NAMESPACE")]
     release_namespace: String,
+    /// Listen there for the archive beside this node, and keep the log of tables with continuous backups until it has it.
+    #[arg(long, env = "CAIRN_ARCHIVE_SOCKET", value_name = "PATH")]
+    archive_socket: Option<PathBuf>,
     /// Memory to plan with, in bytes: the container's limit.
     #[arg(long, env = "CAIRN_MEMORY_LIMIT")]
     memory_limit: Option<u64>,
@@ -141,12 +148,19 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         PREDECESSOR_DEADLINE,
     )
     .await?;
+    // Only now: the process before this one may have served there.
+    let archive_socket = arguments.archive_socket.as_deref().map(socket::listen).transpose()?;
     let client = NodeClient::new(tls.clone(), arguments.region);
     let group = GroupName { account: arguments.account, group: arguments.group };
     let transport = PeerTransport::new(folder.node_id(), group, client);
-    let node = folder.start(transport, &registry, false)?;
+    let node = folder.start(transport, &registry, archive_socket.is_some())?;
     let storage = Arc::new(StorageNode { node: node.clone(), owner, zone: arguments.zone });
 
+    if let Some(listener) = archive_socket {
+        let host = node.host();
+        let offer = Offer::new(Arc::new(HostSource(host.clone())), Arc::new(HostAdopter(host.clone())));
+        tokio::spawn(socket::serve(listener, offer));
+    }
     let listener = TcpListener::bind(arguments.listen)
         .await
         .with_context(|| format!("failed to listen on {}", arguments.listen))?;

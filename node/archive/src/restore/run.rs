@@ -34,6 +34,20 @@ pub trait RestoreSink: Send {
     fn entry(&mut self, entry: LogEntry) -> Result<(), SinkError>;
 }
 
+impl<S: RestoreSink + ?Sized> RestoreSink for Box<S> {
+    fn chunk(&mut self, chunk: &[u8]) -> Result<(), SinkError> {
+        (**self).chunk(chunk)
+    }
+
+    fn chunks_done(&mut self) -> Result<(), SinkError> {
+        (**self).chunks_done()
+    }
+
+    fn entry(&mut self, entry: LogEntry) -> Result<(), SinkError> {
+        (**self).entry(entry)
+    }
+}
+
 /// A piece of an object: of the snapshot for 0, else of a segment.
 struct Piece {
     object: usize,

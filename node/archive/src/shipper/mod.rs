@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use status::Statuses;
 use std::{collections::HashMap, fmt, future::Future, sync::Arc, time::Duration};
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     task::{AbortHandle, JoinSet},
 };
 use worker::Worker;
@@ -84,11 +84,18 @@ impl Shipper {
         }
     }
 
-    /// Ships until `shutdown` is done, whatever fails.
+    /// Ships until `shutdown` is done, whatever fails; then once more what was committed last, within
+    /// [`ShipperOptions::last_round`].
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
+        let (stop, stopping) = watch::channel(false);
+        let mut shipping = std::pin::pin!(self.ship(stopping));
         tokio::select! {
             () = shutdown => {}
-            () = self.ship() => {}
+            () = &mut shipping => return,
+        }
+        let _ = stop.send(true);
+        if tokio::time::timeout(self.shared.options.last_round, shipping).await.is_err() {
+            tracing::warn!("the archive did not take what was committed last in time: whoever leads next ships it");
         }
     }
 
@@ -98,8 +105,12 @@ impl Shipper {
         self.shared.statuses.recovery(table_id, self.shared.clock.now().wall_ms)
     }
 
-    async fn ship(&self) {
-        self.probe().await;
+    /// Returns after a last round of each partition once it is `stopping`.
+    async fn ship(&self, mut stopping: watch::Receiver<bool>) {
+        tokio::select! {
+            () = self.probe() => {}
+            () = told(stopping.clone()) => return,
+        }
         // Ends its tasks when it is dropped.
         let mut workers = JoinSet::new();
         let mut running: HashMap<PartitionId, AbortHandle> = HashMap::new();
@@ -119,7 +130,7 @@ impl Shipper {
             self.shared.statuses.retain(&led);
             *self.shared.led.lock() = led;
             for id in new {
-                running.insert(id, workers.spawn(ship_partition(self.shared.clone(), id)));
+                running.insert(id, workers.spawn(ship_partition(self.shared.clone(), id, stopping.clone())));
             }
             self.shared.statuses.measure(&self.shared.metrics, self.shared.clock.now().wall_ms);
             while sweeping.try_join_next().is_some() {}
@@ -129,8 +140,11 @@ impl Shipper {
                 swept_at_ms = now_ms;
                 sweeping.spawn(sweep(self.shared.clone()));
             }
-            tokio::time::sleep(self.shared.options.seal_interval).await;
+            if waited(self.shared.options.seal_interval, &mut stopping).await {
+                break;
+            }
         }
+        while workers.join_next().await.is_some() {}
     }
 
     /// Returns once the bucket proved fit to ship to.
@@ -158,12 +172,26 @@ async fn sweep(shared: Arc<Shared>) {
     }
 }
 
-async fn ship_partition(shared: Arc<Shared>, id: PartitionId) {
+/// Returns once it is `stopping`.
+async fn told(mut stopping: watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// Waits; true, at once, where it is `stopping`.
+async fn waited(wait: Duration, stopping: &mut watch::Receiver<bool>) -> bool {
+    tokio::time::timeout(wait, stopping.wait_for(|stopping| *stopping)).await.is_ok()
+}
+
+async fn ship_partition(shared: Arc<Shared>, id: PartitionId, mut stopping: watch::Receiver<bool>) {
     let mut worker: Option<Worker> = None;
     let mut backoff = BACKOFF_MIN;
     loop {
+        let is_last = *stopping.borrow();
         let Some(partition) = shared.led.lock().get(&id).cloned() else { return };
         let worker = worker.get_or_insert_with(|| Worker::new(shared.clone(), &partition));
+        if is_last {
+            worker.claim_anew();
+        }
         let wait = match worker.round(&partition).await {
             Ok(()) => {
                 backoff = BACKOFF_MIN;
@@ -189,6 +217,9 @@ async fn ship_partition(shared: Arc<Shared>, id: PartitionId) {
                 wait
             }
         };
-        tokio::time::sleep(wait).await;
+        if is_last {
+            return;
+        }
+        waited(wait, &mut stopping).await;
     }
 }

@@ -32,6 +32,8 @@ pub struct ShipperOptions {
     pub snapshots_max: usize,
     /// The longest wait between attempts that fail.
     pub backoff_max: Duration,
+    /// For the last round, when a shipper ends.
+    pub last_round: Duration,
 }
 
 impl Default for ShipperOptions {
@@ -51,6 +53,7 @@ impl Default for ShipperOptions {
             uploads_max: 4,
             snapshots_max: 1,
             backoff_max: Duration::from_secs(30),
+            last_round: Duration::from_secs(9),
         }
     }
 }

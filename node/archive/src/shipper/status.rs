@@ -34,7 +34,7 @@ struct PartitionStatus {
 impl Statuses {
     /// True where that is news.
     pub(super) fn unreachable(&self, error: &ArchiveError) -> bool {
-        self.unreachable.lock().replace(error.to_string()).is_none()
+        self.unreachable.lock().replace(error.text()).is_none()
     }
 
     pub(super) fn reached(&self) {
@@ -57,7 +57,7 @@ impl Statuses {
     /// True where that is news.
     pub(super) fn failed(&self, partition: &SourcePartition, error: &ArchiveError) -> bool {
         let mut partitions = self.partitions.lock();
-        entry(&mut partitions, partition).failure.replace(text(error)).is_none()
+        entry(&mut partitions, partition).failure.replace(error.text()).is_none()
     }
 
     /// Forgets the partitions that are not led any more.
@@ -106,15 +106,4 @@ fn entry<'a>(
     status.enabled_at_ms = enabled_at_ms.max(definition.creation_time_ms);
     status.period_days = days;
     status
-}
-
-/// The error and what it was caused by, in one line.
-fn text(error: &ArchiveError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

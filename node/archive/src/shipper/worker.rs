@@ -86,6 +86,11 @@ impl Worker {
         }
     }
 
+    /// The next round claims, however short ago the last claim was.
+    pub(super) fn claim_anew(&mut self) {
+        self.closed_at_ms = None;
+    }
+
     pub(super) async fn round(&mut self, partition: &SourcePartition) -> Result<(), ArchiveError> {
         let done = match self.try_round(partition).await {
             // It will not be asked for this one much longer.

@@ -4,15 +4,15 @@ use crate::model::{CLUSTER, Model, definition, run};
 use bytes::Bytes;
 use cairn_archive::{
     ArchiveError, Bucket, SourceError,
-    backup::{self, BackupRecord, BackupType, NewBackup},
+    backup::{self, BackupOrder, BackupRecord, BackupType},
     restore,
 };
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
 use std::sync::Arc;
 
-fn new_backup(id: &str) -> NewBackup {
-    NewBackup {
+fn new_backup(id: &str) -> BackupOrder {
+    BackupOrder {
         backup_id: id.into(),
         arn: format!("arn:aws:dynamodb:east:000000000000:table/numbers/backup/{id}"),
         name: "before-the-change".into(),
@@ -67,6 +67,12 @@ async fn backups_are_listed_by_id_until_they_are_deleted() {
     let ids = |records: Vec<BackupRecord>| records.into_iter().map(|record| record.backup_id).collect::<Vec<_>>();
     assert_eq!(ids(backup::list(&bucket, CLUSTER, "local").await.unwrap()), ["0001-a", "0002-b", "0003-c"]);
     assert!(backup::list(&bucket, CLUSTER, "other").await.unwrap().is_empty());
+    let page = async |after, limit| {
+        let (records, more) = backup::page(&bucket, CLUSTER, "local", after, limit).await.unwrap();
+        (ids(records), more)
+    };
+    assert_eq!(page(None, 2).await, (vec!["0001-a".to_owned(), "0002-b".to_owned()], true));
+    assert_eq!(page(Some("0001-a"), 2).await, (vec!["0002-b".to_owned(), "0003-c".to_owned()], false));
     assert_eq!(backup::delete(&bucket, CLUSTER, "local", "0002-b").await.unwrap().backup_id, "0002-b");
     assert_eq!(ids(backup::list(&bucket, CLUSTER, "local").await.unwrap()), ["0001-a", "0003-c"]);
     for error in [

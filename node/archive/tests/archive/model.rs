@@ -299,6 +299,7 @@ pub(crate) fn often() -> ShipperOptions {
         seal_interval: Duration::from_millis(2),
         close_interval: Duration::from_millis(0),
         backoff_max: Duration::from_millis(5),
+        last_round: Duration::from_millis(500),
         ..ShipperOptions::default()
     }
 }

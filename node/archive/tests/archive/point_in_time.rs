@@ -420,3 +420,26 @@ async fn the_log_is_let_go_only_once_it_is_archived() {
     assert_eq!(model.archived_index(), model.last_index());
     assert!(model.entries(PARTITION_ID, model.last_index() + 1, 1).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn what_was_written_just_before_the_end_is_in_the_archive_after_it() {
+    let bucket = Bucket::over(Arc::new(InMemory::new()));
+    let model = Model::new();
+    // It would not look again in time.
+    let options = ShipperOptions {
+        seal_interval: Duration::from_secs(3_600),
+        close_interval: Duration::from_secs(3_600),
+        last_round: Duration::from_secs(60),
+        ..ShipperOptions::default()
+    };
+    let shipper = shipper(&bucket, &model, "node-a", options);
+    let write = async {
+        shipped(&shipper, &model).await;
+        model.advance(5);
+        model.write(1, 2);
+        model.advance(5);
+    };
+    shipper.run(write).await;
+    let latest = restore::recoverable(&bucket, &table()).await.unwrap().latest_ms();
+    assert_eq!((latest, model.archived_index()), (Some(model.now_ms()), model.last_index()));
+}

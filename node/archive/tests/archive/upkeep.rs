@@ -7,7 +7,7 @@ use crate::{
 };
 use cairn_archive::{
     Bucket, ShipperOptions,
-    backup::{self, BackupType, NewBackup},
+    backup::{self, BackupOrder, BackupType},
     check::check,
     restore::{self, TableRef},
     retention,
@@ -127,8 +127,8 @@ async fn what_is_older_than_the_period_goes_and_what_a_restore_needs_stays() {
     }
 }
 
-fn new_backup(id: &str, expiry_time_ms: Option<u64>) -> NewBackup {
-    NewBackup {
+fn new_backup(id: &str, expiry_time_ms: Option<u64>) -> BackupOrder {
+    BackupOrder {
         backup_id: id.into(),
         arn: id.into(),
         name: id.into(),
@@ -171,6 +171,29 @@ async fn a_deleted_table_and_a_backup_go_when_their_time_is_over_and_no_sooner()
     let left = objects(&store).await;
     assert_eq!(left.len(), 2, "{left:?}");
     run(restore::plan_backup(&bucket, CLUSTER, "local", "lasting").await.unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_backup_expires_whatever_its_type_and_though_no_table_has_recovery_on() {
+    let model = Model::new();
+    model.lead(false);
+    let store = Stamped::new(&model);
+    let bucket = Bucket::over(store.clone());
+    for (id, backup_type) in [("user", BackupType::User), ("system", BackupType::System)] {
+        let order = BackupOrder { backup_type, ..new_backup(id, Some(model.now_ms() + 5)) };
+        backup::create(&bucket, CLUSTER, "local", order, vec![model.snapshot_now()]).await.unwrap();
+    }
+    let options = ShipperOptions { upkeep_interval: Duration::from_secs(60), ..often() };
+    let shipper = shipper(&bucket, &model, "node-a", options);
+    let swept = async {
+        eventually(async || {
+            model.advance(1_000);
+            backup::list(&bucket, CLUSTER, "local").await.unwrap().is_empty()
+        })
+        .await;
+    };
+    shipper.run(swept).await;
+    assert!(objects(&store).await.iter().all(|path| !path.as_ref().contains("/backups/")));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use crate::model::{CLUSTER, Model, definition};
 use async_trait::async_trait;
 use cairn_archive::{
     Bucket,
-    backup::{self, BackupType, NewBackup},
+    backup::{self, BackupOrder, BackupType},
 };
 use futures::stream::BoxStream;
 use object_store::{
@@ -102,7 +102,7 @@ async fn a_backup_that_is_cancelled_leaves_no_parts() {
     for key in 0..100 {
         model.write(key, 1);
     }
-    let new = || NewBackup {
+    let new = || BackupOrder {
         backup_id: "0001-a".into(),
         arn: "arn".into(),
         name: "name".into(),

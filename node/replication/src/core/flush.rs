@@ -341,14 +341,15 @@ impl<S: Store, L: LogStore> Core<S, L> {
     pub(super) fn persisted(&mut self) -> Result<(), FatalError> {
         self.persisting = false;
         let persisted = self.engine.persisted_indexes();
-        for slot in self.slots.values_mut() {
+        for (id, slot) in &mut self.slots {
             let Slot::Live(replica) = slot else { continue };
             let store = replica.raft.store();
             let Some(durable) = persisted.get(&store.log_id()) else { continue };
             let over_bytes = store.index_within(self.config.log_bytes_kept);
             let over_count = replica.state.applied.index.saturating_sub(self.config.log_entries_kept);
             let mut to = over_count.max(over_bytes).min(*durable);
-            if self.config.has_archive && replica.state.definition.continuous_backups.is_some() {
+            let is_archived = replica.is_archived(&self.config);
+            if is_archived {
                 to = to.min(replica.archived.max(store.index_within(self.config.log_bytes_held)));
             }
             let start = store.start().index;
@@ -358,6 +359,13 @@ impl<S: Store, L: LogStore> Core<S, L> {
             let Ok(term) = store.term_of(to) else { continue };
             self.log.compact(store.log_id(), to).map_err(log_fatal)?;
             replica.raft.mut_store().compacted(Position { index: to, term });
+            let given_up = is_archived && to > replica.archived;
+            if given_up && !replica.log_given_up {
+                let (archived, bytes_max) = (replica.archived, self.config.log_bytes_held);
+                tracing::warn!(partition = %id, archived, to, bytes_max, "the log reached its limit and went before the archive had it");
+                self.config.metrics.iter().for_each(|metrics| metrics.logs_given_up.inc());
+            }
+            replica.log_given_up = given_up;
         }
         self.log.purge().map_err(log_fatal)
     }

@@ -121,7 +121,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
 
     pub fn replicas(&self) -> Vec<ReplicaReport> {
         let report = |slot: &Slot<L>| match slot {
-            Slot::Live(replica) => replica.report(),
+            Slot::Live(replica) => replica.report(&self.config),
             Slot::Stopped(stopped) => stopped.report(),
         };
         self.slots.values().map(report).collect()

@@ -8,7 +8,7 @@ use cairn_model::{
     time::Timestamp,
 };
 use cairn_replication::{
-    CoreConfig,
+    CoreConfig, Metrics,
     core::{Claim, Input},
     log::LogStore,
     operation::PartitionError,
@@ -108,7 +108,14 @@ fn archived_log(config: &mut CoreConfig) {
 
 /// A partition whose table has continuous backups on.
 fn with_backups(voters: usize) -> Cluster {
-    let mut cluster = Cluster::configured(voters, archived_log);
+    with_backups_and(voters, |_| ())
+}
+
+fn with_backups_and(voters: usize, configure: impl Fn(&mut CoreConfig) + 'static) -> Cluster {
+    let mut cluster = Cluster::configured(voters, move |config| {
+        archived_log(config);
+        configure(config);
+    });
     cluster.bootstrap(voters);
     let mut definition = definition();
     definition.schema_version = 2;
@@ -169,4 +176,65 @@ fn an_archive_that_takes_nothing_does_not_fill_the_disk() {
     cluster.ticks(3);
     let start = log_start(&cluster, 0);
     assert!((20..35).contains(&start), "4 MiB are kept, those of 13 entries: it starts at {start}");
+}
+
+#[test]
+fn a_replica_tells_how_much_of_its_log_the_archive_does_not_have() {
+    let mut cluster = with_backups(3);
+    for n in 0..20 {
+        cluster.write(0, crate::requests::put_large(n, "a", 100 << 10));
+    }
+    cluster.ticks(3);
+    let unarchived = |cluster: &Cluster, node| cluster.report(node).unwrap().unarchived_bytes >> 10;
+    for node in 0..3 {
+        let kib = unarchived(&cluster, node);
+        assert!((2_000..2_100).contains(&kib), "node {node}: {kib} KiB, where it is 20 times 100");
+    }
+    let last = last_index(&cluster, 0);
+    cluster.step(0, Input::Archived { partition: PARTITION, index: last - 5 });
+    cluster.ticks(3);
+    assert!(
+        (450..600).contains(&unarchived(&cluster, 0)),
+        "{} KiB, where it is five times 100",
+        unarchived(&cluster, 0)
+    );
+    cluster.step(0, Input::Archived { partition: PARTITION, index: last });
+    cluster.ticks(30);
+    assert_eq!([0, 1, 2].map(|node| cluster.report(node).unwrap().unarchived_bytes), [0; 3]);
+}
+
+#[test]
+fn a_log_of_which_nothing_is_archived_has_nothing_that_the_archive_lacks() {
+    let mut cluster = Cluster::configured(1, archived_log);
+    cluster.bootstrap(1);
+    cluster.write(0, put(1, "a", 1));
+    assert_eq!(cluster.report(0).unwrap().unarchived_bytes, 0, "its continuous backups are off");
+}
+
+#[test]
+fn a_log_that_goes_before_the_archive_has_it_is_counted_once() {
+    let metrics = Metrics::new().unwrap();
+    let registry = prometheus::Registry::new();
+    metrics.register(&registry).unwrap();
+    let given_up = || {
+        let families = registry.gather();
+        let family = families.iter().find(|family| family.name() == "cairn_log_given_up_total").unwrap();
+        family.get_metric()[0].get_counter().get_value()
+    };
+    let mut cluster = with_backups_and(1, move |config| config.metrics = Some(metrics.clone()));
+    let mut write = |cluster: &mut Cluster, numbers: std::ops::Range<u64>| {
+        for n in numbers {
+            cluster.write(0, crate::requests::put_large(n, "a", 300 << 10));
+        }
+        cluster.ticks(3);
+    };
+    write(&mut cluster, 0..10);
+    assert_eq!(given_up(), 0.0);
+    write(&mut cluster, 10..40);
+    write(&mut cluster, 40..60);
+    assert_eq!(given_up(), 1.0, "it goes on to be given up");
+    let last = last_index(&cluster, 0);
+    cluster.step(0, Input::Archived { partition: PARTITION, index: last });
+    write(&mut cluster, 60..70);
+    assert_eq!(given_up(), 1.0, "the archive began anew");
 }

@@ -34,7 +34,7 @@ pub struct Node {
 pub struct Cluster {
     pub nodes: Vec<Node>,
     pub boot_ms: u64,
-    pub configure: fn(&mut CoreConfig),
+    configure: Box<dyn Fn(&mut CoreConfig)>,
     frames: VecDeque<(usize, usize, Bytes)>,
     /// From and to: lost.
     pub cut: BTreeSet<(usize, usize)>,
@@ -51,7 +51,7 @@ impl Cluster {
         Self::configured(nodes, |_| {})
     }
 
-    pub fn configured(nodes: usize, configure: fn(&mut CoreConfig)) -> Self {
+    pub fn configured(nodes: usize, configure: impl Fn(&mut CoreConfig) + 'static) -> Self {
         let node = |_| Node {
             store: MemoryStore::default(),
             log: MemoryLog::default(),
@@ -62,7 +62,7 @@ impl Cluster {
         let mut cluster = Self {
             nodes: (0..nodes).map(node).collect(),
             boot_ms: 1_000,
-            configure,
+            configure: Box::new(configure),
             frames: VecDeque::new(),
             cut: BTreeSet::new(),
             answers: BTreeMap::new(),

@@ -6,7 +6,7 @@ use cairn_model::{descriptor::PartitionDescriptor, ids::PartitionId, table::Tabl
 
 /// A node that data can be restored into.
 #[async_trait]
-pub(crate) trait Adopter: Send + Sync {
+pub trait Adopter: Send + Sync {
     /// Whether the node has a replica of the partition.
     async fn has(&self, partition: PartitionId) -> anyhow::Result<bool>;
 
@@ -15,7 +15,7 @@ pub(crate) trait Adopter: Send + Sync {
 }
 
 /// One partition on its way in. Dropped before its end, nothing of it stays. Every call blocks.
-pub(crate) trait Adoption: RestoreSink {
+pub trait Adoption: RestoreSink {
     /// The end: what was loaded becomes the first replica of the partition that the descriptor names.
     fn adopt(self: Box<Self>, descriptor: PartitionDescriptor, definition: TableDefinition) -> anyhow::Result<()>;
 }

@@ -1,12 +1,25 @@
 //! The archive beside a node: where it lies, what it takes from the node's host, and how a partition comes back from it.
 
+mod adoption;
+mod backing_up;
+mod host_adopter;
 mod loading;
+pub(crate) mod past;
+pub mod role;
+mod service;
 mod sink;
+pub(crate) mod socket;
 mod source;
+#[cfg(test)]
+mod testing;
 
-pub(crate) use loading::load;
+pub use adoption::{Adopter, Adoption};
+pub(crate) use backing_up::back_up;
+pub(crate) use host_adopter::HostAdopter;
+pub(crate) use loading::{load, plan};
 pub(crate) use sink::RestoringPartition;
-pub(crate) use source::{HostSource, snapshot_of};
+pub use socket::SocketNode;
+pub(crate) use source::HostSource;
 
 use cairn_archive::ArchiveConfig;
 use std::path::PathBuf;

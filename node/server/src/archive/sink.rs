@@ -2,7 +2,7 @@
 
 use cairn_archive::restore::RestoreSink;
 use cairn_engine::FjallStore;
-use cairn_model::time::Timestamp;
+use cairn_model::{descriptor::PartitionDescriptor, table::TableDefinition, time::Timestamp};
 use cairn_replication::{
     Host,
     log::LogEntry,
@@ -23,6 +23,27 @@ impl RestoringPartition {
     /// What is deleted after this time is kept; then it can only be read.
     pub(crate) fn keep_deletions(&mut self, after: Timestamp) {
         self.0.keep_deletions(after);
+    }
+
+    /// Whether what was restored can become that partition of that table.
+    pub(crate) fn check_fit(
+        &self,
+        descriptor: &PartitionDescriptor,
+        definition: &TableDefinition,
+    ) -> anyhow::Result<()> {
+        let (was, of) = self.0.archived().ok_or_else(|| anyhow::anyhow!("the snapshot is not complete"))?;
+        anyhow::ensure!(
+            descriptor.range == was.range,
+            "the descriptor's range is {:?}, but what was restored has the keys of {:?}",
+            descriptor.range,
+            was.range
+        );
+        anyhow::ensure!(
+            definition.key_schema == of.key_schema,
+            "the definition's key schema is not that of table {}, which was restored",
+            of.table_name
+        );
+        Ok(())
     }
 
     pub(crate) fn read(self) -> Result<Loaded<FjallStore>, RestoreError> {

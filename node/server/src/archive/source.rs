@@ -9,7 +9,7 @@ use cairn_replication::{Host, host::TailError, log::LogEntry, operation::Partiti
 pub(crate) struct HostSource(pub(crate) Host);
 
 /// The partition as this node has it now. Blocks.
-pub(crate) fn snapshot_of(host: &Host, partition: PartitionId) -> Result<SourceSnapshot, SourceError> {
+fn snapshot_of(host: &Host, partition: PartitionId) -> Result<SourceSnapshot, SourceError> {
     let mut reader = host.snapshot(partition).map_err(from_tail)?;
     let record = reader.record().clone();
     Ok(SourceSnapshot {

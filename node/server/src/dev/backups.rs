@@ -2,7 +2,10 @@
 
 use super::tables::{ACCOUNT, LocalTables};
 use crate::{
-    archive::{self, RestoringPartition, snapshot_of},
+    archive::{
+        self, HostSource, RestoringPartition,
+        past::{self, Past, path_of},
+    },
     environment,
     node::Node,
 };
@@ -17,16 +20,15 @@ use cairn_api::{
     errors,
 };
 use cairn_archive::{
-    ArchiveError, Bucket, Recovery, Shipper, TablePath,
-    backup::{self, BackupRecord, NewBackup},
-    restore::{self, RestorePlan, TableRef},
+    ArchiveError, Bucket, Shipper, Source,
+    backup::{self, BackupOrder, BackupRecord},
     table,
 };
 use cairn_model::{
     ServiceError, TableDefinition,
+    archive::{self as model, ArchiveOwner, RestoreOrigin, TableReference},
     ids::{PartitionId, TableId},
     table::RestoredFrom,
-    time::Timestamp,
 };
 use parking_lot::Mutex;
 use std::{
@@ -68,10 +70,6 @@ impl LocalBackups {
         Arc::new(Self { node, tables, bucket, shipper, region, creating: Mutex::default(), restoring: Arc::default() })
     }
 
-    fn path(&self, table_id: TableId) -> TablePath {
-        TablePath { cluster: CLUSTER.to_owned(), account: ACCOUNT.to_owned(), table_id }
-    }
-
     async fn record(&self, arn: BackupArn<'_>) -> Result<BackupRecord, ServiceError> {
         let got = backup::get(&self.bucket, CLUSTER, ACCOUNT, arn.backup_id).await;
         got.map_err(|error| match error {
@@ -80,13 +78,13 @@ impl LocalBackups {
         })
     }
 
-    fn new_backup(&self, table: &TableView, name: String, backup_type: backup::BackupType) -> NewBackup {
+    fn new_backup(&self, table: &TableView, name: String, backup_type: backup::BackupType) -> BackupOrder {
         let now_ms = environment::wall_ms();
         let is_system = backup_type == backup::BackupType::System;
         let backup_id = backup_id(now_ms, uuid::Uuid::new_v4().as_fields().0);
         let table_arn = TableArn { region: &self.region, account: ACCOUNT, table_name: &table.definition.table_name };
         let arn = BackupArn { table: table_arn, backup_id: &backup_id }.to_string();
-        NewBackup {
+        BackupOrder {
             arn,
             name,
             backup_type,
@@ -99,11 +97,10 @@ impl LocalBackups {
     }
 
     /// Brings a backup of what the table holds now into the bucket.
-    async fn upload(&self, partition: PartitionId, new: NewBackup) -> Result<BackupRecord, ArchiveError> {
-        let host = self.node.host().clone();
-        let snapshot = tokio::task::spawn_blocking(move || snapshot_of(&host, partition)).await;
-        let snapshot = snapshot.map_err(|_| ArchiveError::Interrupted { object: new.arn.clone() })??;
-        backup::create(&self.bucket, CLUSTER, ACCOUNT, new, vec![snapshot]).await
+    async fn upload(&self, partition: PartitionId, order: BackupOrder) -> Result<BackupRecord, ArchiveError> {
+        let source = HostSource(self.node.host().clone());
+        let claim = source.close(partition).await?;
+        archive::back_up(&source, &self.bucket, &owner(), (partition, claim), order, Arc::default()).await
     }
 
     /// Makes the backup that a table with recovery on leaves when it is deleted; the table stays until that is there.
@@ -129,27 +126,23 @@ impl LocalBackups {
 
     /// Notes in the archive that a table is gone, so that what is there of it goes too in time.
     async fn mark_deleted(&self, table_id: TableId) {
-        let marked = table::mark_deleted(&self.bucket, &self.path(table_id), environment::wall_ms()).await;
+        let marked = table::mark_deleted(&self.bucket, &path_of(&owner(), table_id), environment::wall_ms()).await;
         if let Err(error) = marked {
             tracing::warn!(table = %table_id, error = &error as &dyn std::error::Error, "the archive of a deleted table does not know that it is, and is kept");
-        }
-    }
-
-    async fn plan(&self, origin: &Origin, except: &[String]) -> Result<RestorePlan, ArchiveError> {
-        match origin {
-            Origin::Backup(id) => restore::plan_backup(&self.bucket, CLUSTER, ACCOUNT, id).await,
-            Origin::Past(path, at) => restore::plan(&self.bucket, path, *at, except).await,
         }
     }
 
     /// Begins to make a table of what lies in the archive.
     async fn begin(
         self: &Arc<Self>,
-        origin: Origin,
+        origin: RestoreOrigin,
         definition: TableDefinition,
     ) -> Result<Arc<TableView>, ServiceError> {
         let view = self.tables.begin_restore(definition.clone()).await?;
-        let reading = origin.backup().map(|id| Reading::begin(&self.restoring, id));
+        let reading = match &origin {
+            RestoreOrigin::Backup { backup_id, .. } => Some(Reading::begin(&self.restoring, backup_id)),
+            RestoreOrigin::Table { .. } => None,
+        };
         let backups = self.clone();
         tokio::spawn(async move {
             let (table, table_id) = (definition.table_name.clone(), definition.table_id);
@@ -169,27 +162,19 @@ impl LocalBackups {
         Ok(view)
     }
 
-    async fn restore(&self, origin: &Origin, definition: TableDefinition) -> anyhow::Result<()> {
-        let plan = |except: Vec<String>| async move { self.plan(origin, &except).await };
-        let restored = archive::load(self.node.host(), plan, None, RestoringPartition::finish).await?;
+    async fn restore(&self, origin: &RestoreOrigin, definition: TableDefinition) -> anyhow::Result<()> {
+        let plan = |except: Vec<String>| async move { archive::plan(&self.bucket, origin, &except).await };
+        let host = self.node.host().clone();
+        let begin = move || Ok(RestoringPartition::begin(&host)?);
+        let end = |partition: RestoringPartition| Ok(partition.finish()?);
+        let restored = archive::load(plan, Arc::default(), begin, end).await?;
         self.tables.adopt(restored, definition).await
     }
 }
 
-/// What a table is restored from.
-enum Origin {
-    /// A backup, by its id.
-    Backup(String),
-    Past(TablePath, Timestamp),
-}
-
-impl Origin {
-    fn backup(&self) -> Option<&str> {
-        match self {
-            Self::Backup(id) => Some(id),
-            Self::Past(..) => None,
-        }
-    }
+/// Under whose name the archive has what is here.
+fn owner() -> ArchiveOwner {
+    ArchiveOwner { region: CLUSTER.to_owned(), account: ACCOUNT.to_owned() }
 }
 
 /// A backup that is being read, and is not deleted meanwhile.
@@ -348,7 +333,7 @@ impl Backups for SharedBackups {
     }
 
     async fn restorable_window(&self, table: &TableView) -> Result<Option<RestorableWindow>, ServiceError> {
-        Ok(self.0.window(table).map(|(window, _)| window))
+        Ok(window_of(&self.0.past(table)))
     }
 
     async fn restore_from_backup(
@@ -361,14 +346,13 @@ impl Backups for SharedBackups {
             return Err(errors::backup_being_created(arn));
         }
         let record = self.0.record(arn).await?;
-        let origin = Origin::Backup(record.backup_id);
-        let plan = self.0.plan(&origin, &[]).await.map_err(|error| failed("plan a restore", &error))?;
+        let origin = RestoreOrigin::Backup { owner: owner(), backup_id: record.backup_id };
         let from = RestoredFrom {
             source_backup_arn: Some(record.arn),
             source_table_arn: Some(record.table_arn),
             restore_time_ms: record.creation_time_ms,
         };
-        let definition = target.into_definition(&plan.definition, new_table_id(), environment::wall_ms(), from)?;
+        let definition = target.into_definition(&record.definition, new_table_id(), environment::wall_ms(), from)?;
         self.0.begin(origin, definition).await
     }
 
@@ -379,43 +363,40 @@ impl Backups for SharedBackups {
         time: RestoreTime,
         target: RestoreTarget,
     ) -> Result<Arc<TableView>, ServiceError> {
-        let (name, table_id, window, latest) = match source {
-            RestoreSource::Table(table) => {
-                let name = table.definition.table_name.clone();
-                let (window, latest) = self.0.window(table).ok_or_else(|| errors::nothing_restorable_yet(&name))?;
-                (name, table.definition.table_id, window, latest)
-            }
-            RestoreSource::Absent(name) => {
-                let (table_id, window, latest) = self.0.deleted(name).await?;
-                (name.to_owned(), table_id, window, latest)
-            }
+        // The settings of a table that is there are those it has now.
+        let (settings, past) = match source {
+            RestoreSource::Table(table) => (table.definition.clone(), self.0.past(table)),
+            RestoreSource::Absent(name) => self.0.deleted(name).await?,
         };
-        let at_ms = match time {
-            RestoreTime::Latest => window.latest_ms,
-            RestoreTime::Millis(at_ms) if at_ms < window.earliest_ms || at_ms > window.latest_ms => {
-                return Err(errors::invalid_restore_time(at_ms, window));
-            }
-            RestoreTime::Millis(at_ms) => at_ms,
+        let name = settings.table_name.clone();
+        let window = window_of(&past).ok_or_else(|| match source {
+            RestoreSource::Table(_) => errors::nothing_restorable_yet(&name),
+            RestoreSource::Absent(_) => errors::backed_up_table_not_found(&name),
+        })?;
+        let time = match time {
+            RestoreTime::Latest => model::RestoreTime::Latest,
+            RestoreTime::Millis(at_ms) => model::RestoreTime::Millis(at_ms),
         };
-        // All of that millisecond, as far as it is known to be there.
-        let at = Timestamp(Timestamp::from_millis(at_ms).0 | 0xFFFF).min(latest);
-        let origin = Origin::Past(self.0.path(table_id), at);
-        let plan = match self.0.plan(&origin, &[]).await {
-            Ok(plan) => plan,
+        let Some((at_ms, at)) = past.moment(time) else {
+            tracing::warn!("{}", past.refusal(&name, time));
+            let at_ms = match time {
+                model::RestoreTime::Latest => window.latest_ms,
+                model::RestoreTime::Millis(at_ms) => at_ms,
+            };
+            return Err(errors::invalid_restore_time(at_ms, window));
+        };
+        let origin = RestoreOrigin::Table { owner: owner(), table_id: settings.table_id, at };
+        match archive::plan(&self.0.bucket, &origin, &[]).await {
+            Ok(_) => {}
             Err(ArchiveError::NotRestorable { reason, .. }) => {
                 tracing::warn!(table = name, at_ms, reason, "a time in the window can't be restored");
                 return Err(errors::invalid_restore_time(at_ms, window));
             }
             Err(error) => return Err(failed("plan a restore", &error)),
-        };
+        }
         let arn = TableArn { region: &self.0.region, account: ACCOUNT, table_name: &name }.to_string();
         let from = RestoredFrom { source_backup_arn: None, source_table_arn: Some(arn), restore_time_ms: at_ms };
-        // The settings of a table that is there are those it has now.
-        let settings = match source {
-            RestoreSource::Table(table) => &table.definition,
-            RestoreSource::Absent(_) => &plan.definition,
-        };
-        let definition = target.into_definition(settings, new_table_id(), environment::wall_ms(), from)?;
+        let definition = target.into_definition(&settings, new_table_id(), environment::wall_ms(), from)?;
         self.0.begin(origin, definition).await
     }
 }
@@ -469,33 +450,27 @@ impl Catalog for SharedBackups {
 }
 
 impl LocalBackups {
-    /// What can be restored of a table, and its latest time to the last digit.
-    fn window(&self, table: &TableView) -> Option<(RestorableWindow, Timestamp)> {
-        let backups = table.definition.continuous_backups?;
-        let (mut window, latest) = window_of(&self.shipper.status(table.definition.table_id)?)?;
-        let period_ms = u64::from(backups.recovery_period_days) * DAY_MS;
-        let earliest_ms = window.earliest_ms.max(backups.enabled_at_ms);
-        window.earliest_ms = earliest_ms.max(environment::wall_ms().saturating_sub(period_ms));
-        (window.earliest_ms <= window.latest_ms).then_some((window, latest))
+    /// What can be restored of a table that is there.
+    fn past(&self, table: &TableView) -> Past {
+        let definition = &table.definition;
+        let shipped = definition.continuous_backups.and_then(|_| self.shipper.status(definition.table_id));
+        Past::new(shipped.unwrap_or_default(), definition, environment::wall_ms())
     }
 
-    /// The newest table of a name that was deleted, and what can be restored of it.
-    async fn deleted(&self, name: &str) -> Result<(TableId, RestorableWindow, Timestamp), ServiceError> {
-        let found = restore::find_table(&self.bucket, CLUSTER, ACCOUNT, TableRef::Name(name)).await;
+    /// A table that is not there any more, and what can be restored of it.
+    async fn deleted(&self, name: &str) -> Result<(TableDefinition, Past), ServiceError> {
+        let table = TableReference::Name(name.to_owned());
+        let found = past::find(&self.bucket, &owner(), &table, environment::wall_ms()).await;
         let found = found.map_err(|error| failed("look for a deleted table", &error))?;
-        let newest = found.into_iter().max_by_key(|table| table.definition.creation_time_ms);
-        let table_id = newest.ok_or_else(|| errors::backed_up_table_not_found(name))?.definition.table_id;
-        let recovery = restore::recoverable(&self.bucket, &self.path(table_id)).await;
-        let recovery = recovery.map_err(|error| failed("look for what can be restored", &error))?;
-        let (window, latest) = window_of(&recovery).ok_or_else(|| errors::backed_up_table_not_found(name))?;
-        Ok((table_id, window, latest))
+        found.ok_or_else(|| errors::backed_up_table_not_found(name))
     }
 }
 
-fn window_of(recovery: &Recovery) -> Option<(RestorableWindow, Timestamp)> {
-    let latest = recovery.windows.last()?.latest;
-    let window = RestorableWindow { earliest_ms: recovery.earliest_ms()?, latest_ms: recovery.latest_ms()? };
-    Some((window, latest))
+/// From its earliest time to its latest.
+fn window_of(past: &Past) -> Option<RestorableWindow> {
+    let windows = past.windows();
+    let (first, last) = (windows.first()?, windows.last()?);
+    Some(RestorableWindow { earliest_ms: first.earliest_ms, latest_ms: last.latest_ms })
 }
 
 fn new_table_id() -> TableId {

@@ -1,6 +1,7 @@
 //! HTTP/2 between Cairn's own programs: what a storage node listens to, and how it is called.
 
 pub mod client;
+pub(crate) mod listener;
 pub mod server;
 pub mod transport;
 

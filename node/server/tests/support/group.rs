@@ -7,10 +7,13 @@ use cairn_model::{
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     identity::INTERNAL_NAME,
     ids::{PartitionId, ReplicaId, TableId},
-    node::{NodeReport, Order, OrderOutcome},
+    node::{NodeReport, Order, OrderOutcome, ReplicaReport, ReplicaState},
     table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableStatus},
 };
-use cairn_replication::operation::{PartitionOutcome, PartitionRequest};
+use cairn_replication::{
+    operation::{PartitionOutcome, PartitionRequest},
+    wire::{self, PartitionAnswer, PartitionCall},
+};
 use cairn_server::{
     internal::client::{GroupName, NodeClient},
     router::{fleet::Fleet, nodes::Nodes, partitions::RemotePartitions},
@@ -19,7 +22,7 @@ use cairn_server::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use serde_json::json;
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command},
     sync::Arc,
     time::Duration,
@@ -33,14 +36,27 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// A group of three nodes, an operator's client and a router's.
 pub struct Group {
     folder: TempDir,
+    /// Whether the nodes listen for archives beside them.
+    archived: bool,
     ports: Vec<u16>,
     nodes: Vec<Option<Child>>,
     pub operator: Arc<NodeClient>,
     pub router: RemotePartitions,
+    /// To ask one node what the router would ask any.
+    as_router: Arc<NodeClient>,
 }
 
 impl Group {
     pub async fn start() -> Self {
+        Self::start_nodes(false).await
+    }
+
+    /// Starts nodes that listen at [`Self::socket`].
+    pub async fn start_archived() -> Self {
+        Self::start_nodes(true).await
+    }
+
+    async fn start_nodes(archived: bool) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let issuer = issuer();
@@ -65,8 +81,8 @@ impl Group {
         let as_router = client(&folder.path().join("router"));
         let map = Nodes::new(as_router.clone(), fleet, folder.path());
         tokio::spawn(map.clone().run());
-        let router = RemotePartitions::new(as_router, map, None);
-        let mut group = Self { folder, ports, nodes: vec![None, None, None], operator, router };
+        let router = RemotePartitions::new(as_router.clone(), map, None);
+        let mut group = Self { folder, archived, ports, nodes: vec![None, None, None], operator, router, as_router };
         (0..3).for_each(|node| group.start_node(node));
         for node in 0..3 {
             group.report(node).await;
@@ -80,6 +96,7 @@ impl Group {
 
     pub fn start_node(&mut self, node: usize) {
         let folder = self.folder.path();
+        let socket = self.archived.then(|| self.socket(node));
         let child = Command::new(env!("CARGO_BIN_EXE_cairn"))
             .args(["storage", "--region", "east", "--account", ACCOUNT, "--group", GROUP])
             .args(["--zone", &format!("zone-{node}"), "--release-namespace", "cairn-system"])
@@ -88,10 +105,21 @@ impl Group {
             .arg(folder.join(format!("data-{node}")))
             .arg("--tls-dir")
             .arg(folder.join("storage"))
+            .args(socket.iter().flat_map(|socket| [Path::new("--archive-socket"), socket]))
             .env("CAIRN_LOG", "warn")
             .spawn()
             .unwrap();
         self.nodes[node] = Some(child);
+    }
+
+    /// Where the archive beside the node finds it.
+    pub fn socket(&self, node: usize) -> PathBuf {
+        self.folder.path().join(format!("archive-{node}.sock"))
+    }
+
+    /// The folder with the certificate of this name.
+    pub fn tls_dir(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     pub fn kill_node(&mut self, node: usize) {
@@ -128,15 +156,26 @@ impl Group {
         panic!("node {node} does not report");
     }
 
-    /// Which of the nodes leads, once one does.
+    /// Which of the nodes leads any partition, once one does.
     pub async fn leader(&self) -> usize {
+        self.leader_that(|_| true).await
+    }
+
+    /// Which of the nodes leads this partition, once one does.
+    pub async fn leader_of(&self, partition: PartitionId) -> usize {
+        self.leader_that(|id| id == partition).await
+    }
+
+    async fn leader_that(&self, wanted: impl Fn(PartitionId) -> bool) -> usize {
         for _ in 0..100 {
             for (node, child) in self.nodes.iter().enumerate() {
                 if child.is_none() {
                     continue;
                 }
-                let report = self.report(node).await;
-                if report.replicas.iter().any(|r| r.state == cairn_model::node::ReplicaState::Leader) {
+                let leads = |replica: &ReplicaReport| {
+                    replica.state == ReplicaState::Leader && wanted(replica.descriptor.partition_id)
+                };
+                if self.report(node).await.replicas.iter().any(leads) {
                     return node;
                 }
             }
@@ -147,7 +186,18 @@ impl Group {
 
     /// Bootstraps a table with the partition key `Id` of type S on all three nodes, at the first.
     pub async fn create_table(&self) -> TableView {
-        let table_id = TableId([7; 16]);
+        self.create_table_of(definition(TableId([7; 16]))).await
+    }
+
+    pub async fn create_table_of(&self, definition: TableDefinition) -> TableView {
+        let descriptor = self.descriptor(PartitionId([8; 16]), definition.table_id).await;
+        let outcome = self.order(0, &Order::Bootstrap { descriptor, definition: definition.clone() }).await;
+        assert!(matches!(outcome, OrderOutcome::Done | OrderOutcome::InProgress { .. }), "{outcome:?}");
+        TableView { definition, status: TableStatus::Active, item_count: 0, size_bytes: 0, arn: String::new() }
+    }
+
+    /// A partition's first, with a voter on each of the three nodes.
+    pub async fn descriptor(&self, partition_id: PartitionId, table_id: TableId) -> PartitionDescriptor {
         let mut members = Vec::new();
         for node in 0..3 {
             members.push(Member {
@@ -158,19 +208,22 @@ impl Group {
                 role: MemberRole::Voter,
             });
         }
-        let descriptor = PartitionDescriptor {
-            partition_id: PartitionId([8; 16]),
+        PartitionDescriptor {
+            partition_id,
             table_id,
             range: KeyRange::default(),
             epoch: 1,
             members,
             next_replica_id: 4,
             parents: Vec::new(),
-        };
-        let definition = definition(table_id);
-        let outcome = self.order(0, &Order::Bootstrap { descriptor, definition: definition.clone() }).await;
-        assert!(matches!(outcome, OrderOutcome::Done | OrderOutcome::InProgress { .. }), "{outcome:?}");
-        TableView { definition, status: TableStatus::Active, item_count: 0, size_bytes: 0, arn: String::new() }
+        }
+    }
+
+    /// What this one node answers, as to a router.
+    pub async fn request_at(&self, node: usize, call: &PartitionCall) -> PartitionAnswer {
+        let body = wire::encode_call(call).unwrap();
+        let answer = self.as_router.post(&group_name(), &self.address(node), "/v1/partition", body, DEADLINE).await;
+        wire::decode_answer(answer.unwrap()).unwrap()
     }
 
     pub async fn order(&self, node: usize, order: &Order) -> OrderOutcome {

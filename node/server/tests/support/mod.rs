@@ -1,7 +1,9 @@
 //! A `cairn dev` of a test's own, and a client as plain as can be.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod archives;
 pub mod group;
+pub mod s3;
 
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, body::Bytes};

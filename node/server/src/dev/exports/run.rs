@@ -15,7 +15,7 @@ use cairn_archive::{
 use cairn_engine::FjallStore;
 use cairn_model::time::Timestamp;
 use cairn_replication::restore::{Loaded, LoadedVersion};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// How often the archive is looked at for a time that it does not have yet, and for how long about: it is seconds behind,
 /// but for an outage.
@@ -116,7 +116,15 @@ impl LocalExports {
         let plan = |except: Vec<String>| async move {
             restore::plan_from(&self.archive, path, since.unwrap_or(at), at, &except).await
         };
-        archive::load(self.node.host(), plan, since, RestoringPartition::read).await
+        let host = self.node.host().clone();
+        let begin = move || {
+            let mut partition = RestoringPartition::begin(&host)?;
+            if let Some(since) = since {
+                partition.keep_deletions(since);
+            }
+            Ok(partition)
+        };
+        archive::load(plan, Arc::default(), begin, |partition: RestoringPartition| Ok(partition.read()?)).await
     }
 }
 
