@@ -1,8 +1,8 @@
 //! What every reconcile has at hand: the API server, the nodes, the configuration, and what is known of the namespace.
 
 use crate::{
-    FIELD_MANAGER, config::Config, error::Result, error::While, metrics::Metrics, node_client::Reports, pki::Authority,
-    rolling::Rolling,
+    FIELD_MANAGER, config::Config, controller::table::archives::Archives, error::Result, error::While,
+    metrics::Metrics, node_client::Reports, pki::Authority, rolling::Rolling,
 };
 use cairn_crds::{StorageGroup, StorageGroupSpec, Table};
 use jiff::Timestamp;
@@ -34,6 +34,7 @@ pub struct Shared {
     pub config: Config,
     pub group_defaults: StorageGroupSpec,
     pub reports: Reports,
+    pub archives: Archives,
     pub recorder: Recorder,
     pub metrics: Metrics,
     pub authority: RwLock<Arc<Authority>>,

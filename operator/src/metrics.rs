@@ -11,6 +11,7 @@ pub struct Metrics {
     reconcile_seconds: HistogramVec,
     leading: IntGauge,
     certificate_expiry: IntGaugeVec,
+    recovery_unhealthy: IntGaugeVec,
 }
 
 impl Metrics {
@@ -29,11 +30,19 @@ impl Metrics {
             Opts::new("cairn_operator_certificate_expiry_timestamp_seconds", "When a certificate ends, by its Secret."),
             &["namespace", "secret"],
         )?;
+        let recovery_unhealthy = IntGaugeVec::new(
+            Opts::new(
+                "cairn_operator_table_recovery_unhealthy",
+                "1 while a table's past is not kept as it is to be, 0 while it is; by Table. Its condition ContinuousBackups says why.",
+            ),
+            &["namespace", "table"],
+        )?;
         registry.register(Box::new(reconciles.clone()))?;
         registry.register(Box::new(reconcile_seconds.clone()))?;
         registry.register(Box::new(leading.clone()))?;
         registry.register(Box::new(certificate_expiry.clone()))?;
-        Ok(Self { registry, reconciles, reconcile_seconds, leading, certificate_expiry })
+        registry.register(Box::new(recovery_unhealthy.clone()))?;
+        Ok(Self { registry, reconciles, reconcile_seconds, leading, certificate_expiry, recovery_unhealthy })
     }
 
     pub fn reconciled(&self, kind: &str, is_ok: bool, took: Duration) {
@@ -47,6 +56,15 @@ impl Metrics {
 
     pub fn certificate_ends(&self, namespace: &str, secret: &str, at_seconds: i64) {
         self.certificate_expiry.with_label_values(&[namespace, secret]).set(at_seconds);
+    }
+
+    pub fn recovery_is_on(&self, namespace: &str, table: &str, is_healthy: bool) {
+        self.recovery_unhealthy.with_label_values(&[namespace, table]).set(i64::from(!is_healthy));
+    }
+
+    pub fn recovery_is_off(&self, namespace: &str, table: &str) {
+        // There is none for a table whose recovery was never on.
+        let _ = self.recovery_unhealthy.remove_label_values(&[namespace, table]);
     }
 
     /// The metrics in the text format.

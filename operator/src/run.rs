@@ -7,7 +7,8 @@ use crate::{
     controller::{
         certificates,
         fleet::{self, Watched},
-        storage_group, table,
+        storage_group,
+        table::{self, archives::Archives},
     },
     error::{Result, While},
     leader::Contender,
@@ -118,6 +119,7 @@ impl Shared {
             config,
             group_defaults,
             reports: Reports::new(nodes),
+            archives: Archives::default(),
             metrics,
             authority: RwLock::new(Arc::new(authority)),
             rolling: Rolling::default(),
