@@ -72,3 +72,19 @@ impl Metrics {
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_whose_recovery_is_off_is_not_counted() {
+        let metrics = Metrics::new().unwrap();
+        metrics.recovery_is_on("game", "users", false);
+        let line = r#"cairn_operator_table_recovery_unhealthy{namespace="game",table="users"} 1"#;
+        assert!(metrics.text().unwrap().contains(line));
+        metrics.recovery_is_off("game", "users");
+        metrics.recovery_is_off("game", "users");
+        assert!(!metrics.text().unwrap().contains("users"));
+    }
+}

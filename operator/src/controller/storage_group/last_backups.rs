@@ -24,6 +24,9 @@ use std::{sync::Arc, time::Duration};
 const LAST_BACKUP_PENDING: &str = "LastBackupPending";
 /// For how long nobody is told that a backup is not there yet.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(1);
+/// How soon one is asked after again, and one of which people are told: each time may be written down.
+const PAUSE: SignedDuration = SignedDuration::from_millis(1_900);
+const LATE_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 /// How many are made at once, and how long an archive may take to say how far one is.
 const AT_ONCE_MAX: usize = 8;
 const CALL_PATIENCE: Duration = Duration::from_secs(5);
@@ -53,28 +56,44 @@ pub async fn make(
         let turn = usize::try_from(ctx.now().as_second()).unwrap_or_default() % waiting.len();
         waiting.rotate_left(turn);
     }
-    let mut stuck = Vec::new();
     if group.spec.archive.is_some() {
-        let makings = waiting.iter_mut().take(AT_ONCE_MAX).map(|drop| async move {
-            let outcome = make_one(ctx, drop, nodes, answers).await;
-            (drop, outcome)
-        });
-        for (drop, outcome) in join_all(makings).await {
-            match outcome {
-                Ok(()) => drop.last_backup = None,
-                Err(why) => {
-                    tracing::debug!(table_id = drop.table_id, why, "a deleted table's last backup is not made yet");
-                    stuck.push((drop.table_id.clone(), why));
-                }
+        let makings = waiting.into_iter().take(AT_ONCE_MAX).map(|drop| async move {
+            if make_in_its_time(ctx, drop, nodes, answers).await {
+                drop.last_backup = None;
             }
-        }
+        });
+        join_all(makings).await;
     }
+    let why = |drop: &PendingDrop| Some((drop.table_id.clone(), ctx.archives.last_backups.get(&drop.partition_id)?));
+    let stuck: Vec<_> = status.pending_drops.iter().filter_map(why).collect();
     tell(ctx, group, status, &stuck).await;
 }
 
 fn is_given_up(group: &StorageGroup, drop: &PendingDrop) -> bool {
     let given_up = group.annotations().get(DROP_WITHOUT_BACKUP_ANNOTATION);
     given_up.is_some_and(|ids| ids.split(',').any(|id| id.trim() == drop.table_id))
+}
+
+/// Whether the backup is made. Why one is not is kept for a while, and not asked for again before that.
+async fn make_in_its_time(
+    ctx: &Context,
+    drop: &PendingDrop,
+    nodes: &[ExpectedNode],
+    answers: &[Option<Arc<NodeReport>>],
+) -> bool {
+    if ctx.archives.last_backups.get(&drop.partition_id).is_some() {
+        return false;
+    }
+    let Err(why) = make_one(ctx, drop, nodes, answers).await else { return true };
+    tracing::debug!(table_id = drop.table_id, why, "a deleted table's last backup is not made yet");
+    let is_told = drop.last_backup.as_ref().is_some_and(|backup| is_late(backup, ctx.now()));
+    let pause = if is_told { LATE_PAUSE } else { PAUSE };
+    ctx.archives.last_backups.put(drop.partition_id.clone(), why, pause);
+    false
+}
+
+fn is_late(backup: &LastBackup, now: Timestamp) -> bool {
+    now.duration_since(backup.requested_at.0) > PATIENCE
 }
 
 /// Ok once the backup is in the bucket and the archive knows that the table is deleted; before, why it is not.
@@ -192,7 +211,7 @@ fn pending(group: &StorageGroup, drops: &[PendingDrop], stuck: &[(String, String
     let waiting: Vec<_> = drops
         .iter()
         .filter_map(|drop| Some((drop, drop.last_backup.as_ref()?)))
-        .filter(|(_, backup)| !has_archive || now.duration_since(backup.requested_at.0) > PATIENCE)
+        .filter(|(_, backup)| !has_archive || is_late(backup, now))
         .collect();
     if waiting.is_empty() {
         return None;

@@ -1,5 +1,6 @@
 //! What archives last said: a hundred tables of a group ask each of them once, and no load is asked after more often than it should be.
 
+use super::restore::Resolution;
 use crate::node_client::{Reports, Target};
 use cairn_model::{
     archive::{ArchiveAnswer, ArchiveCall, ArchiveReport, RestoreProgress},
@@ -7,7 +8,9 @@ use cairn_model::{
 };
 use jiff::{SignedDuration, Timestamp};
 use std::{
+    borrow::Borrow,
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -18,8 +21,6 @@ const REPORT_PATIENCE: Duration = Duration::from_secs(3);
 const LOADING: SignedDuration = SignedDuration::from_secs(1);
 const REFUSED: SignedDuration = SignedDuration::from_secs(10);
 const SILENT: SignedDuration = SignedDuration::from_secs(3);
-/// What nobody asked after for longer is forgotten.
-const FORGOTTEN: SignedDuration = SignedDuration::from_mins(1);
 
 /// What an archive reported, and when it was asked.
 #[derive(Clone, Debug)]
@@ -49,18 +50,44 @@ struct Last {
     heard: Option<Arc<Heard>>,
 }
 
+/// Answers that are not asked for again before they are due, whatever else there is to look at.
 #[derive(Debug)]
-struct LastLoad {
-    /// When it is asked after again.
-    due: Timestamp,
-    load: Load,
+pub struct Paced<K, V>(Mutex<HashMap<K, (Timestamp, V)>>);
+
+impl<K, V> Default for Paced<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash, V: Clone> Paced<K, V> {
+    /// The last answer, as long as another is not due.
+    pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        let now = Timestamp::now();
+        lock(&self.0).get(key).filter(|(due, _)| now < *due).map(|(_, answer)| answer.clone())
+    }
+
+    /// Keeps an answer for so long.
+    pub fn put(&self, key: K, answer: V, pause: SignedDuration) {
+        let now = Timestamp::now();
+        let mut answers = lock(&self.0);
+        answers.retain(|_, (due, _)| now < *due);
+        answers.insert(key, (now.saturating_add(pause).unwrap_or(now), answer));
+    }
 }
 
 /// The memory of what archives said.
 #[derive(Debug, Default)]
 pub struct Archives {
     reports: Mutex<HashMap<Target, Arc<tokio::sync::Mutex<Last>>>>,
-    loads: Mutex<HashMap<PartitionId, LastLoad>>,
+    loads: Paced<PartitionId, Load>,
+    /// By the Table's uid, why it can't be made of its source yet.
+    pub resolutions: Paced<String, Resolution>,
+    /// By the partition's id, why a deleted table's last backup is not there yet.
+    pub last_backups: Paced<String, String>,
 }
 
 impl Archives {
@@ -86,9 +113,8 @@ impl Archives {
 
     /// Has the archive beside the node load a partition, or go on with it; not before it is due.
     pub async fn load(&self, reports: &Reports, beside: &Target, partition: PartitionId, call: &ArchiveCall) -> Load {
-        let now = Timestamp::now();
-        if let Some(last) = lock(&self.loads).get(&partition).filter(|last| now < last.due) {
-            return last.load.clone();
+        if let Some(load) = self.loads.get(&partition) {
+            return load;
         }
         let (load, pause) = match reports.archive(beside, call).await {
             Ok(ArchiveAnswer::Restore(RestoreProgress::Loading { bytes_done, bytes_total })) => {
@@ -99,14 +125,26 @@ impl Archives {
             Ok(other) => (Load::Refused(format!("it answered {other:?} when it was to load the table")), REFUSED),
             Err(error) => (Load::Silent(crate::error::chain(&error)), SILENT),
         };
-        let now = Timestamp::now();
-        let mut loads = lock(&self.loads);
-        loads.retain(|_, last| now.duration_since(last.due) < FORGOTTEN);
-        loads.insert(partition, LastLoad { due: now.saturating_add(pause).unwrap_or(now), load: load.clone() });
+        self.loads.put(partition, load.clone(), pause);
         load
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_kept_until_it_is_due_again() {
+        let paced = Paced::<String, u8>::default();
+        paced.put("a".into(), 1, SignedDuration::from_mins(1));
+        paced.put("b".into(), 2, SignedDuration::ZERO);
+        assert_eq!((paced.get("a"), paced.get("b"), paced.get("c")), (Some(1), None, None));
+        paced.put("d".into(), 3, SignedDuration::from_mins(1));
+        assert_eq!(lock(&paced.0).len(), 2, "what is over is forgotten");
+    }
 }

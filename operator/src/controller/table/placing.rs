@@ -60,9 +60,14 @@ pub async fn place(
         return Ok(Placed::Waits(Wait::for_the_group(message)));
     }
     let of_name = |drops: &[_]| adoption::held(&validated.account, &validated.table_name, answers, drops);
-    // An archive takes its time; nobody else waits for it.
+    let (table_id, partition_id) = (TableId(Uuid::new_v4().into_bytes()), PartitionId(Uuid::new_v4().into_bytes()));
+    let chosen = placement::choose(&known.zones, nodes, answers, &known.nodes, table_id, partition_id);
+    // An archive takes its time; nobody else waits for it, and it is not asked in vain.
     let source = match &validated.table.spec.restore_from {
         Some(from) if of_name(&known.pending_drops).is_empty() => {
+            if let Err(message) = chosen {
+                return Ok(Placed::Waits(Wait::for_the_group(message)));
+            }
             match restore::resolve(ctx, validated, from, group, nodes, answers).await? {
                 Resolution::Found(source) => Some(*source),
                 Resolution::Waits(wait) => return Ok(Placed::Waits(wait)),
@@ -102,8 +107,7 @@ pub async fn place(
     } else if validated.table.spec.restore_from.is_some() && source.is_none() {
         return Ok(Placed::Waits(Wait::for_the_group("the data that was under the table's name is being dropped")));
     } else {
-        let (table_id, partition_id) = (TableId(Uuid::new_v4().into_bytes()), PartitionId(Uuid::new_v4().into_bytes()));
-        match placement::choose(&known.zones, nodes, answers, &known.nodes, table_id, partition_id) {
+        match chosen {
             Ok(placement) => status.placements = Some(vec![placement]),
             Err(message) => return Ok(Placed::Waits(Wait::for_the_group(message))),
         }

@@ -19,16 +19,20 @@ use cairn_model::{
     node::NodeReport,
     table::{KeySchema, TableDefinition},
 };
+use jiff::SignedDuration;
+use kube::ResourceExt;
 use std::{sync::Arc, time::Duration};
 
 /// How many archives are asked for a source before the next look.
 const ARCHIVES_ASKED_MAX: usize = 3;
 /// How soon a source is looked for again that can't be had yet.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(3);
+/// A little less: what comes in between hears the same again.
+const RESOLVE_PAUSE: SignedDuration = SignedDuration::from_millis(2_900);
 const LOAD_AGAIN: Duration = Duration::from_secs(1);
 
 /// What became of looking for a source.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Resolution {
     Found(Box<RestoreStatus>),
     Waits(Wait),
@@ -47,6 +51,24 @@ pub async fn resolve(
     if group.spec.archive.is_none() {
         return Ok(Resolution::Refused(Refusal::new("ArchiveMissing", archive_missing(group))));
     }
+    let uid = table.table.uid().unwrap_or_default();
+    if let Some(resolution) = ctx.archives.resolutions.get(&uid) {
+        return Ok(resolution);
+    }
+    let resolution = look_up(ctx, table, from, nodes, answers).await?;
+    if !matches!(resolution, Resolution::Found(_)) {
+        ctx.archives.resolutions.put(uid, resolution.clone(), RESOLVE_PAUSE);
+    }
+    Ok(resolution)
+}
+
+async fn look_up(
+    ctx: &Context,
+    table: &ValidatedTable,
+    from: &RestoreFrom,
+    nodes: &[ExpectedNode],
+    answers: &[Option<Arc<NodeReport>>],
+) -> Result<Resolution> {
     let source = match from.asked()? {
         RestoreAsked::Source(source) => source,
         RestoreAsked::BackupResource(name) => match backup_named(ctx, &table.account, name).await? {
