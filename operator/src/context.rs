@@ -1,8 +1,15 @@
 //! What every reconcile has at hand: the API server, the nodes, the configuration, and what is known of the namespace.
 
 use crate::{
-    FIELD_MANAGER, config::Config, controller::storage_group::archive::Archives, error::Result, error::While,
-    metrics::Metrics, node_client::Reports, pki::Authority, rolling::Rolling,
+    FIELD_MANAGER,
+    config::Config,
+    controller::{storage_group::archive::Archives as GroupArchives, table::archives::Archives},
+    error::Result,
+    error::While,
+    metrics::Metrics,
+    node_client::Reports,
+    pki::Authority,
+    rolling::Rolling,
 };
 use cairn_crds::{StorageGroup, StorageGroupSpec, Table};
 use jiff::Timestamp;
@@ -34,6 +41,9 @@ pub struct Shared {
     pub config: Config,
     pub group_defaults: StorageGroupSpec,
     pub reports: Reports,
+    /// Of groups: how their archives are.
+    pub group_archives: GroupArchives,
+    /// Of tables: what archives said of them.
     pub archives: Archives,
     pub recorder: Recorder,
     pub metrics: Metrics,

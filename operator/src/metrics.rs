@@ -13,6 +13,7 @@ pub struct Metrics {
     certificate_expiry: IntGaugeVec,
     archive_unhealthy: IntGaugeVec,
     log_held_bytes: IntGaugeVec,
+    recovery_unhealthy: IntGaugeVec,
 }
 
 impl Metrics {
@@ -44,12 +45,20 @@ impl Metrics {
             ),
             &group,
         )?;
+        let recovery_unhealthy = IntGaugeVec::new(
+            Opts::new(
+                "cairn_operator_table_recovery_unhealthy",
+                "1 while a table's past is not kept as it is to be, 0 while it is; by Table. Its condition ContinuousBackups says why.",
+            ),
+            &["namespace", "table"],
+        )?;
         registry.register(Box::new(reconciles.clone()))?;
         registry.register(Box::new(reconcile_seconds.clone()))?;
         registry.register(Box::new(leading.clone()))?;
         registry.register(Box::new(certificate_expiry.clone()))?;
         registry.register(Box::new(archive_unhealthy.clone()))?;
         registry.register(Box::new(log_held_bytes.clone()))?;
+        registry.register(Box::new(recovery_unhealthy.clone()))?;
         Ok(Self {
             registry,
             reconciles,
@@ -58,6 +67,7 @@ impl Metrics {
             certificate_expiry,
             archive_unhealthy,
             log_held_bytes,
+            recovery_unhealthy,
         })
     }
 
@@ -91,8 +101,33 @@ impl Metrics {
         }
     }
 
+    pub fn recovery_is_on(&self, namespace: &str, table: &str, is_healthy: bool) {
+        self.recovery_unhealthy.with_label_values(&[namespace, table]).set(i64::from(!is_healthy));
+    }
+
+    pub fn recovery_is_off(&self, namespace: &str, table: &str) {
+        // There is none for a table whose recovery was never on.
+        let _ = self.recovery_unhealthy.remove_label_values(&[namespace, table]);
+    }
+
     /// The metrics in the text format.
     pub fn text(&self) -> Result<String> {
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_whose_recovery_is_off_is_not_counted() {
+        let metrics = Metrics::new().unwrap();
+        metrics.recovery_is_on("game", "users", false);
+        let line = r#"cairn_operator_table_recovery_unhealthy{namespace="game",table="users"} 1"#;
+        assert!(metrics.text().unwrap().contains(line));
+        metrics.recovery_is_off("game", "users");
+        metrics.recovery_is_off("game", "users");
+        assert!(!metrics.text().unwrap().contains("users"));
     }
 }

@@ -7,8 +7,8 @@ use crate::{
     controller::{
         certificates,
         fleet::{self, Watched},
-        storage_group::{self, archive::Archives},
-        table,
+        storage_group::{self, archive::Archives as GroupArchives},
+        table::{self, archives::Archives},
     },
     error::{Result, While},
     leader::Contender,
@@ -119,6 +119,7 @@ impl Shared {
             config,
             group_defaults,
             reports: Reports::new(nodes),
+            group_archives: GroupArchives::default(),
             archives: Archives::default(),
             metrics,
             authority: RwLock::new(Arc::new(authority)),

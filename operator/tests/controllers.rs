@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod scenes {
+    pub(crate) mod recovery;
+}
 mod support;
 
 use cairn_crds::{ADOPT_ANNOTATION, StorageGroup, Table};
@@ -53,6 +56,7 @@ async fn the_controllers_on_a_real_api_server() {
     volumes_grow(&server).await;
     access_keys_reach_the_routers(&server).await;
     an_empty_group_is_removed_and_a_new_table_brings_it_back(&server).await;
+    scenes::recovery::play(&server).await;
 }
 
 async fn merge<K>(api: &Api<K>, name: &str, patch: Value) -> K

@@ -1,6 +1,7 @@
 //! A world for the controllers: a real API server, pods that are there and nodes that answer.
 
 pub(crate) mod api_server;
+pub(crate) mod bucket;
 pub(crate) mod fake;
 
 use api_server::ApiServer;

@@ -198,8 +198,8 @@ fn definition(table: &Table) -> Result<TableDefinition, String> {
     let uid = table.uid().ok_or("the Table has no uid")?;
     let table_id: TableId = uid.parse().map_err(|_| format!("the Table's uid {uid:?} is no id"))?;
     let created = table.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_millisecond());
-    let birth = Birth { table_id, schema_version: 1, creation_time_ms: u64::try_from(created).unwrap_or_default() };
-    table.spec.definition(&table.account(), &table.table_name(), birth).map_err(|error| error.to_string())
+    let birth = Birth::new(table_id, u64::try_from(created).unwrap_or_default());
+    table.spec.definition(&table.account(), &table.table_name(), &birth).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

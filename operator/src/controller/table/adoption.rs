@@ -2,11 +2,7 @@
 
 use super::validate::ValidatedTable;
 use crate::controller::Refusal;
-use cairn_crds::{
-    ADOPT_ANNOTATION,
-    storage_group::PendingDrop,
-    table::{Placement, definition::Birth},
-};
+use cairn_crds::{ADOPT_ANNOTATION, storage_group::PendingDrop, table::Placement};
 use cairn_model::{
     descriptor::PartitionDescriptor,
     ids::{PartitionId, TableId},
@@ -79,13 +75,12 @@ pub fn decide(table: &ValidatedTable, held: Vec<HeldTable>) -> Result<Option<Hel
             ),
         ));
     };
-    let birth = birth(&adopted.definition);
-    if table.definition(birth).map(|definition| definition.key_schema) != Ok(adopted.definition.key_schema.clone()) {
+    if table.table.spec.keys().as_ref() != Ok(&adopted.definition.key_schema) {
         return Err(Refusal::new(
             "AdoptionMismatch",
             format!(
                 "the data of {} has other keys than spec.keySchema and spec.attributeDefinitions say",
-                birth.table_id
+                adopted.definition.table_id
             ),
         ));
     }
@@ -101,15 +96,6 @@ pub fn placements(held: &HeldTable) -> Vec<Placement> {
             Some(Placement::from_descriptor(descriptor, first.node_id))
         })
         .collect()
-}
-
-/// What a definition keeps of its table's making.
-pub fn birth(definition: &TableDefinition) -> Birth {
-    Birth {
-        table_id: definition.table_id,
-        schema_version: definition.schema_version,
-        creation_time_ms: definition.creation_time_ms,
-    }
 }
 
 #[cfg(test)]
@@ -160,6 +146,7 @@ mod tests {
             partition_id: String::new(),
             table_id: fixture::table_id().to_string(),
             nodes: vec!["x".into()],
+            last_backup: None,
         };
         assert!(held("game", "users", &answers(), &[drop]).is_empty());
         assert!(held("game", "others", &answers(), &[]).is_empty());

@@ -1,28 +1,24 @@
-//! Bootstrap, once: the recorded node initialises a partition with its full membership.
+//! Bootstrap, once: the recorded node gets a partition with its full membership, empty or from the archive.
 
 use super::observation::{Answers, Observation};
 use crate::{error::Result, node_client::Target};
-use cairn_crds::{Table, table::Placement};
-use cairn_model::{ids::TableId, node::Order, table::TableDefinition};
+use cairn_crds::Table;
+use cairn_model::{descriptor::PartitionDescriptor, ids::TableId};
 
-/// The orders that make the partitions which nobody has made yet; or what is waited for.
+/// The partitions that nobody has made yet, and the node that each is to be made on; or what is waited for.
 ///
-/// After a leader was once seen (`status.schemaVersion`) nothing is ever made again: what is not there then is lost, and making
-/// it anew would be a lie. Before that no membership changed, so a majority of the recorded members that hold nothing says that
+/// After a leader was once seen (`status.schemaVersion`) nothing is ever made again, nor restored: what is not there then is lost,
+/// and making it anew would be a lie. Before that no membership changed, so a majority of the recorded members that hold nothing says that
 /// the partition was not made.
-pub fn orders(
+pub fn missing(
     table: &Table,
     table_id: TableId,
-    definition: &TableDefinition,
-    placements: &[Placement],
     observation: &Observation<'_>,
     answers: Answers<'_>,
-) -> Result<Result<Vec<(Target, Order)>, String>> {
-    if table.status.as_ref().is_some_and(|status| status.schema_version.is_some()) {
-        return Ok(Ok(Vec::new()));
-    }
-    let mut orders = Vec::new();
-    for placement in placements {
+) -> Result<Result<Vec<(Target, PartitionDescriptor)>, String>> {
+    let mut missing = Vec::new();
+    let unmade = table.status.iter().filter(|status| status.schema_version.is_none());
+    for placement in unmade.flat_map(|status| status.placements.iter().flatten()) {
         let descriptor = placement.descriptor(table_id)?;
         if observation.partitions.contains_key(&descriptor.partition_id) {
             continue;
@@ -43,9 +39,9 @@ pub fn orders(
                 "the node {bootstrap}, which was chosen to make the table, does not answer; if its volume is lost, delete the Table and apply it again"
             )));
         };
-        orders.push((node.target.clone(), Order::Bootstrap { descriptor, definition: definition.clone() }));
+        missing.push((node.target.clone(), descriptor));
     }
-    Ok(Ok(orders))
+    Ok(Ok(missing))
 }
 
 #[cfg(test)]
@@ -59,7 +55,7 @@ mod tests {
     };
     use std::sync::Arc;
 
-    type Outcome = Result<Vec<(Target, Order)>, String>;
+    type Outcome = Result<Vec<(Target, PartitionDescriptor)>, String>;
 
     fn empty_nodes() -> Vec<Option<Arc<NodeReport>>> {
         let mut reports = fixture::reports_of_one_table(3);
@@ -69,39 +65,43 @@ mod tests {
         reports.into_iter().map(Some).collect()
     }
 
-    fn placed() -> Placement {
+    fn placed() -> Table {
         let (zones, nodes) = (fixture::zones(), fixture::nodes());
         let partition = PartitionId([0; 16]);
-        placement::choose(&zones, &nodes, &empty_nodes(), &[], fixture::table_id(), partition).unwrap()
+        let placement = placement::choose(&zones, &nodes, &empty_nodes(), &[], fixture::table_id(), partition);
+        let mut table = fixture::table("users");
+        let placements = Some(vec![placement.unwrap()]);
+        table.status = Some(TableResourceStatus { placements, ..TableResourceStatus::default() });
+        table
     }
 
-    fn orders_given(table: &Table, reports: &[Option<Arc<NodeReport>>]) -> Outcome {
+    fn found_missing(table: &Table, reports: &[Option<Arc<NodeReport>>]) -> Outcome {
         let nodes = fixture::nodes();
         let answers = Answers { nodes: &nodes, reports };
         let observation = Observation::of(fixture::table_id(), answers);
-        orders(table, fixture::table_id(), &fixture::definition(), &[placed()], &observation, answers).unwrap()
+        missing(table, fixture::table_id(), &observation, answers).unwrap()
     }
 
     #[test]
     fn the_recorded_node_makes_the_partition() {
-        let orders = orders_given(&fixture::table("users"), &empty_nodes()).unwrap();
-        assert_eq!(orders.len(), 1);
-        assert_eq!(orders[0].0, fixture::nodes()[0].target);
-        assert!(matches!(&orders[0].1, Order::Bootstrap { descriptor, .. } if descriptor.members.len() == 3));
+        let missing = found_missing(&placed(), &empty_nodes()).unwrap();
+        assert_eq!(missing.len(), 1);
+        assert_eq!(missing[0].0, fixture::nodes()[0].target);
+        assert_eq!(missing[0].1.members.len(), 3);
     }
 
     #[test]
     fn a_table_that_was_led_once_is_never_made_again() {
-        let mut table = fixture::table("users");
-        table.status = Some(TableResourceStatus { schema_version: Some(1), ..TableResourceStatus::default() });
-        assert!(orders_given(&table, &empty_nodes()).unwrap().is_empty());
+        let mut table = placed();
+        table.status.as_mut().unwrap().schema_version = Some(1);
+        assert!(found_missing(&table, &empty_nodes()).unwrap().is_empty());
     }
 
     #[test]
     fn an_emptied_volume_is_not_asked_to_make_what_another_was_chosen_for() {
         let mut reports = empty_nodes();
         Arc::make_mut(reports[0].as_mut().unwrap()).node_id = NodeId([9; 16]);
-        assert!(orders_given(&fixture::table("users"), &reports).unwrap_err().contains("does not answer"));
+        assert!(found_missing(&placed(), &reports).unwrap_err().contains("does not answer"));
     }
 
     #[test]
@@ -109,6 +109,6 @@ mod tests {
         let mut reports = empty_nodes();
         reports[1] = None;
         reports[2] = None;
-        assert!(orders_given(&fixture::table("users"), &reports).unwrap_err().contains("1 of 3"));
+        assert!(found_missing(&placed(), &reports).unwrap_err().contains("1 of 3"));
     }
 }

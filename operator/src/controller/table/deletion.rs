@@ -4,7 +4,13 @@ use crate::{
     context::Context,
     error::{Result, While},
 };
-use cairn_crds::{StorageGroup, TABLE_FINALIZER, Table, storage_group::PendingDrop};
+use cairn_crds::{
+    StorageGroup, TABLE_FINALIZER, Table,
+    storage_group::{LastBackup, PendingDrop},
+};
+use cairn_model::arn::{BackupArn, TableArn, backup_id};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     ResourceExt,
     api::{Patch, PatchParams, PostParams},
@@ -31,7 +37,7 @@ pub async fn finalize(ctx: &Context, table: &Table) -> Result<Action> {
     let api = ctx.api::<StorageGroup>(&namespace);
     match api.get_opt(&table.spec.storage_group).await.while_doing(|| "read the table's group".to_owned())? {
         Some(mut group) => {
-            let drops = drops(table, &group);
+            let drops = drops(table, &group, last_backup(table, &ctx.config.region, ctx.now()).as_ref());
             let status = group.status.get_or_insert_default();
             let new: Vec<_> = drops
                 .into_iter()
@@ -54,15 +60,30 @@ pub async fn finalize(ctx: &Context, table: &Table) -> Result<Action> {
     }
     let left: Vec<_> = table.finalizers().iter().filter(|finalizer| *finalizer != TABLE_FINALIZER).cloned().collect();
     match patch_finalizers(ctx, table, &left).await {
-        Ok(_) => tracing::info!(namespace, table = table.name_any(), "a table is deleted"),
+        Ok(_) => {
+            ctx.metrics.recovery_is_off(&namespace, &table.name_any());
+            tracing::info!(namespace, table = table.name_any(), "a table is deleted");
+        }
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error),
     }
     Ok(Action::await_change())
 }
 
+/// The backup that the table leaves: none of a table that was never made, and none without point-in-time recovery.
+fn last_backup(table: &Table, region: &str, now: Timestamp) -> Option<LastBackup> {
+    table.status.as_ref()?.schema_version?;
+    table.definition().ok()?.continuous_backups?;
+    let now_ms = u64::try_from(now.as_millisecond()).unwrap_or_default();
+    let backup_id = backup_id(now_ms, uuid::Uuid::new_v4().as_fields().0);
+    let (account, table_name) = (table.account(), table.table_name());
+    let table_arn = TableArn { region, account: &account, table_name: &table_name };
+    let backup_arn = BackupArn { table: table_arn, backup_id: &backup_id }.to_string();
+    Some(LastBackup { backup_id, backup_arn, table_name, requested_at: Time(now) })
+}
+
 /// Every partition of the table on every node of the group: a replica may have moved since the partition was placed.
-fn drops(table: &Table, group: &StorageGroup) -> Vec<PendingDrop> {
+fn drops(table: &Table, group: &StorageGroup, last_backup: Option<&LastBackup>) -> Vec<PendingDrop> {
     let Some(status) = &table.status else { return Vec::new() };
     let Some(table_id) = &status.table_id else { return Vec::new() };
     let nodes = group.status.iter().flat_map(|status| &status.nodes).filter_map(|node| node.node_id.clone());
@@ -76,7 +97,12 @@ fn drops(table: &Table, group: &StorageGroup) -> Vec<PendingDrop> {
             nodes.extend(placement.members.iter().map(|member| member.node_id.clone()));
             nodes.sort();
             nodes.dedup();
-            PendingDrop { partition_id: placement.partition_id.clone(), table_id: table_id.clone(), nodes }
+            PendingDrop {
+                partition_id: placement.partition_id.clone(),
+                table_id: table_id.clone(),
+                nodes,
+                last_backup: last_backup.cloned(),
+            }
         })
         .collect()
 }
@@ -93,7 +119,9 @@ async fn patch_finalizers(ctx: &Context, table: &Table, finalizers: &[String]) -
 mod tests {
     use super::*;
     use crate::controller::table::{adoption, fixture};
-    use cairn_crds::{StorageGroupStatus, TableResourceStatus, storage_group::StorageNodeStatus};
+    use cairn_crds::{
+        StorageGroupStatus, TableResourceStatus, storage_group::StorageNodeStatus, table::ContinuousBackups,
+    };
     use cairn_model::ids::NodeId;
     use std::sync::Arc;
 
@@ -117,7 +145,7 @@ mod tests {
             }],
             ..StorageGroupStatus::default()
         });
-        let drops = drops(&table, &group);
+        let drops = drops(&table, &group, None);
         assert_eq!(drops.len(), 1);
         assert_eq!(drops[0].nodes, [1, 2, 3, 9].map(|id| NodeId([id; 16]).to_string()));
     }
@@ -125,6 +153,26 @@ mod tests {
     #[test]
     fn a_table_that_was_never_placed_leaves_nothing() {
         let group = StorageGroup::new("default", crate::build::fixture::spec());
-        assert!(drops(&fixture::table("users"), &group).is_empty());
+        assert!(drops(&fixture::table("users"), &group, None).is_empty());
+    }
+
+    #[test]
+    fn a_table_leaves_a_backup_if_it_was_made_and_its_recovery_is_on() {
+        let now = Timestamp::from_millisecond(1_550_000_000_000).unwrap();
+        let mut table = fixture::table("users");
+        table.spec.continuous_backups = Some(ContinuousBackups::of_period(Some(7)));
+        let status = json!({
+            "tableId": fixture::table_id(), "creationDateTime": "2019-01-01T00:00:00Z",
+            "continuousBackups": {"enabledAt": "2019-01-01T00:00:00Z"},
+        });
+        table.status = Some(serde_json::from_value(status).unwrap());
+        assert_eq!(last_backup(&table, "east", now), None, "it was never made");
+        table.status.as_mut().unwrap().schema_version = Some(1);
+        let backup = last_backup(&table, "east", now).unwrap();
+        assert!(backup.backup_id.starts_with("01550000000000-"), "{backup:?}");
+        let arn = BackupArn::parse(&backup.backup_arn).unwrap();
+        assert_eq!((arn.table.account, arn.table.table_name, arn.backup_id), ("game", "users", &*backup.backup_id));
+        table.spec.continuous_backups = None;
+        assert_eq!(last_backup(&table, "east", now), None, "its recovery is off");
     }
 }

@@ -1,10 +1,14 @@
 //! The controller of Tables: placed once, made by one node, and from then on as the nodes report.
 
 pub mod adoption;
+pub mod archives;
 pub mod bootstrap;
 pub mod deletion;
 pub mod observation;
 pub mod placement;
+pub mod placing;
+pub mod recovery;
+pub mod restore;
 pub mod status;
 pub mod validate;
 
@@ -13,10 +17,7 @@ pub(crate) mod fixture;
 
 use super::{
     Refusal, guarded, retry, set_progress,
-    storage_group::{
-        expiry,
-        members::{self, ExpectedNode},
-    },
+    storage_group::members::{self, ExpectedNode},
 };
 use crate::{
     build::default_group,
@@ -28,20 +29,15 @@ use cairn_crds::{
     DEFAULT_STORAGE_GROUP, StorageGroup, Table, TableResourceStatus, condition::Progress, table::definition::Birth,
 };
 use cairn_model::{
-    ids::{PartitionId, TableId},
+    ids::TableId,
     node::{NodeReport, Order, OrderOutcome},
     table::{TableDefinition, TableStatus},
 };
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{
-    ResourceExt,
-    api::{ListParams, PostParams},
-    runtime::controller::Action,
-};
+use jiff::SignedDuration;
+use kube::{ResourceExt, api::PostParams, runtime::controller::Action};
 use observation::{Answers, Observation};
+use placing::{Placed, Wait};
 use std::{sync::Arc, time::Duration};
-use uuid::Uuid;
 use validate::ValidatedTable;
 
 /// How soon a table that is not ACTIVE yet is looked at again, and how old a report may be for it.
@@ -80,12 +76,12 @@ async fn reconcile_table(table: Table, ctx: &Context) -> Result<Action> {
     let table = deletion::guard(ctx, table).await?;
     let Some(group) = group_of(ctx, &table).await? else {
         let message = format!("the StorageGroup {} is not there yet", table.spec.storage_group);
-        return wait(ctx, &table, "StorageGroupMissing", message).await;
+        return wait(ctx, &table, Wait { reason: "StorageGroupMissing", message, again: GROUP_WAIT }).await;
     };
     let nodes = members::recorded(&group, &ctx.config);
     if nodes.is_empty() {
         let message = format!("the StorageGroup {} has no zones yet", group.name_any());
-        return wait(ctx, &table, "StorageGroupStarting", message).await;
+        return wait(ctx, &table, Wait::for_the_group(message)).await;
     }
     let validated = ValidatedTable { account: table.account(), table_name: table.table_name(), table: table.clone() };
     let age_max = if is_active(&table) { REFRESH_AGE_MAX } else { MAKING_AGE_MAX };
@@ -93,60 +89,76 @@ async fn reconcile_table(table: Table, ctx: &Context) -> Result<Action> {
     let table = if is_placed {
         table
     } else {
-        match place(ctx, &validated, &group, &nodes, &answers).await? {
+        match placing::place(ctx, &validated, &group, &nodes, &answers).await? {
             Placed::Written(table) => *table,
-            Placed::Waits(message) => return wait(ctx, &table, "StorageGroupStarting", message).await,
+            Placed::Waits(for_what) => return wait(ctx, &table, for_what).await,
             Placed::Refused(refusal) => return stall(ctx, &table, &refusal).await,
         }
     };
     let validated = ValidatedTable { table, ..validated };
-    settle(ctx, validated, refusal, &nodes, answers).await
+    settle(ctx, validated, refusal, &group, &nodes, answers).await
 }
 
 /// Everything that follows once a table is placed: what is ordered of the nodes, and what is said of what they answer.
 async fn settle(
     ctx: &Context,
-    validated: ValidatedTable,
+    mut validated: ValidatedTable,
     refusal: Option<Refusal>,
+    group: &StorageGroup,
     nodes: &[ExpectedNode],
     mut reports: Vec<Option<Arc<NodeReport>>>,
 ) -> Result<Action> {
-    let table = &validated.table;
-    let before = table.status.clone().unwrap_or_default();
-    let table_id = before.table_id.as_ref().and_then(|id| id.parse().ok());
+    let status = validated.table.status.clone().unwrap_or_default();
+    let table_id = status.table_id.as_ref().and_then(|id| id.parse().ok());
     let table_id: TableId = table_id.ok_or(Error::Incomplete { field: "status.tableId" })?;
     // What was heard of an ACTIVE table may be old; before anything is ordered of it, or it is called ill, it is asked again.
-    if is_active(table) && !is_well(&validated, refusal.as_ref(), table_id, Answers { nodes, reports: &reports }) {
+    if is_active(&validated.table)
+        && !is_well(&validated, refusal.as_ref(), table_id, Answers { nodes, reports: &reports })?
+    {
         reports = ask(ctx, nodes, MENDING_AGE_MAX).await;
     }
     let answers = Answers { nodes, reports: &reports };
     let observation = Observation::of(table_id, answers);
     let held = observation.definition();
-    let birth = held.map_or_else(|| first_birth(&before, table_id), adoption::birth);
+    if refusal.is_none() {
+        let mut stamped = status;
+        let is_asked = validated.table.spec.recovery_period_days()?.is_some();
+        let held_on = held.and_then(|held| held.continuous_backups);
+        recovery::stamp(&mut stamped, is_asked, group.spec.archive.is_some(), held_on, ctx.now());
+        validated.table = write_status(ctx, &validated.table, stamped).await?;
+    }
+    let table = &validated.table;
+    let before = table.status.clone().unwrap_or_default();
+    let wanted = validated.definition(&birth(&before, held)?);
+    let is_current = refusal.is_some() || held.is_some_and(|held| wanted.as_ref() == Ok(held));
     let mut progress = None;
+    let mut loading = None;
     let mut orders = observation.repairs(answers);
     if refusal.is_none() {
-        let wanted = validated.definition(birth)?;
-        match bootstrap::orders(
-            table,
-            table_id,
-            &wanted,
-            before.placements.as_deref().unwrap_or_default(),
-            &observation,
-            answers,
-        )? {
-            Ok(bootstraps) => orders.extend(bootstraps),
+        let wanted = wanted?;
+        match bootstrap::missing(table, table_id, &observation, answers)? {
+            Ok(missing) => {
+                match &before.restore {
+                    Some(restore) => loading = restore::load(ctx, restore, group, missing, &wanted).await?,
+                    None => orders.extend(missing.into_iter().map(|(target, descriptor)| {
+                        (target, Order::Bootstrap { descriptor, definition: wanted.clone() })
+                    })),
+                }
+            }
             Err(message) => progress = Some(Progress::reconciling("NodesSilent", message)),
         }
         orders.extend(updates(&wanted, &observation));
     }
-    let is_current = refusal.is_some() || held.is_some_and(|held| validated.definition(birth).as_ref() == Ok(held));
     let failures = give(ctx, &orders).await;
 
     let mut status = before.clone();
     status::name(&mut status, &validated, &ctx.config.region);
     let generation = table.metadata.generation;
     let observed = status::observe(&mut status, &observation, answers, is_current, generation, ctx.now());
+    if let Some(loading) = &loading {
+        progress = Some(loading.progress.clone());
+        status::note_loading(&mut status, loading);
+    }
     let mut progress = progress.unwrap_or(observed);
     if let (Some(failure), true) = (failures.first(), progress != Progress::Ready) {
         progress = Progress::reconciling(progress.reason(), failure.clone());
@@ -155,24 +167,35 @@ async fn settle(
         progress = refusal.progress();
     }
     status.observed_generation = generation;
+    let leader = observation.leaders().next().map(|(target, _)| target);
+    let is_starting = recovery::observe(ctx, table, group, leader, table_id, &mut status).await;
     let zones_ready = observation.zones_ready(answers);
     set_progress(ctx, table, &mut status.conditions, &progress, generation).await;
     let table = write_status(ctx, table, status).await?;
-    let is_mending = !orders.is_empty() || zones_ready.0 < zones_ready.1 || progress != Progress::Ready;
-    Ok(Action::requeue(match (is_active(&table), is_mending) {
-        (false, _) => MAKING,
-        (true, true) => MENDING,
-        (true, false) => REFRESH,
+    let is_mending = !orders.is_empty() || zones_ready.0 < zones_ready.1 || progress != Progress::Ready || is_starting;
+    Ok(Action::requeue(match (loading, is_active(&table), is_mending) {
+        (Some(loading), ..) => loading.again,
+        (None, false, _) => MAKING,
+        (None, true, true) => MENDING,
+        (None, true, false) => REFRESH,
     }))
 }
 
 /// Whether nothing is to be done or said but counts.
-fn is_well(validated: &ValidatedTable, refusal: Option<&Refusal>, table_id: TableId, answers: Answers<'_>) -> bool {
+fn is_well(
+    validated: &ValidatedTable,
+    refusal: Option<&Refusal>,
+    table_id: TableId,
+    answers: Answers<'_>,
+) -> Result<bool> {
     let observation = Observation::of(table_id, answers);
     let (ready, zones) = observation.zones_ready(answers);
-    let definition = observation.definition();
-    let is_current = definition.is_some_and(|held| validated.definition(adoption::birth(held)).as_ref() == Ok(held));
-    observation.is_led() && ready == zones && (is_current || refusal.is_some())
+    let status = validated.table.status.clone().unwrap_or_default();
+    let is_current = match observation.definition() {
+        Some(held) => validated.definition(&birth(&status, Some(held))?).as_ref() == Ok(held),
+        None => false,
+    };
+    Ok(observation.is_led() && ready == zones && (is_current || refusal.is_some()))
 }
 
 /// The orders that bring the leaders' definitions to what is wanted.
@@ -224,72 +247,14 @@ fn name_of(order: &Order) -> &'static str {
     }
 }
 
-/// What became of placing a table.
-enum Placed {
-    Written(Box<Table>),
-    Waits(String),
-    Refused(Refusal),
-}
-
-/// Writes down, once and over the version that was read, where the table's partitions lie; before any node is ordered anything.
-async fn place(
-    ctx: &Context,
-    validated: &ValidatedTable,
-    group: &StorageGroup,
-    nodes: &[ExpectedNode],
-    answers: &[Option<Arc<NodeReport>>],
-) -> Result<Placed> {
-    let known = group.status.clone().unwrap_or_default();
-    if !placement::a_zone_has_answered(&known.zones, nodes, answers) {
-        return Ok(Placed::Waits(format!("waiting for the storage nodes of {}", group.name_any())));
+/// What the table was given; of what can't change, the nodes know best.
+fn birth(status: &TableResourceStatus, held: Option<&TableDefinition>) -> Result<Birth> {
+    let mut birth = status.birth()?;
+    if let Some(held) = held {
+        birth.schema_version = held.schema_version;
+        birth.creation_time_ms = held.creation_time_ms;
     }
-    let _alone = ctx.placing.lock().await;
-    let in_namespace = ctx.api::<Table>(&validated.account).list(&ListParams::default()).await;
-    let in_namespace = in_namespace.while_doing(|| format!("list the tables of {}", validated.account))?;
-    if let Err(refusal) = validate::validate(&validated.table, &in_namespace.items) {
-        return Ok(Placed::Refused(refusal));
-    }
-    let group = expiry::break_fence(ctx, &validated.account, &group.name_any()).await?;
-    if group.metadata.deletion_timestamp.is_some() {
-        return Ok(Placed::Waits("the StorageGroup is being deleted".to_owned()));
-    }
-    let drops = group.status.map(|status| status.pending_drops).unwrap_or_default();
-    let held = adoption::held(&validated.account, &validated.table_name, answers, &drops);
-    let adopted = match adoption::decide(validated, held) {
-        Ok(adopted) => adopted,
-        Err(refusal) => return Ok(Placed::Refused(refusal)),
-    };
-    let mut status = validated.table.status.clone().unwrap_or_default();
-    status::name(&mut status, validated, &ctx.config.region);
-    status.table_status = Some(TableStatus::Creating);
-    if let Some(adopted) = adopted {
-        let birth = adoption::birth(&adopted.definition);
-        tracing::info!(table = validated.table_name, table_id = %birth.table_id, "a table's data is taken over");
-        status.table_id = Some(birth.table_id.to_string());
-        status.schema_version = i64::try_from(birth.schema_version).ok();
-        status.creation_date_time = created(birth.creation_time_ms);
-        status.placements = Some(adoption::placements(&adopted));
-    } else {
-        let (table_id, partition_id) = (TableId(Uuid::new_v4().into_bytes()), PartitionId(Uuid::new_v4().into_bytes()));
-        match placement::choose(&known.zones, nodes, answers, &known.nodes, table_id, partition_id) {
-            Ok(placement) => status.placements = Some(vec![placement]),
-            Err(message) => return Ok(Placed::Waits(message)),
-        }
-        status.table_id = Some(table_id.to_string());
-        status.creation_date_time = validated.table.creation_timestamp();
-    }
-    let table = write_status(ctx, &validated.table, status).await?;
-    Ok(Placed::Written(Box::new(table)))
-}
-
-fn created(millis: u64) -> Option<Time> {
-    Timestamp::from_millisecond(i64::try_from(millis).ok()?).ok().map(Time)
-}
-
-/// The birth of a table that no node has made yet.
-fn first_birth(status: &TableResourceStatus, table_id: TableId) -> Birth {
-    let created = status.creation_date_time.as_ref().map_or(0, |time| time.0.as_millisecond());
-    Birth { table_id, schema_version: 1, creation_time_ms: u64::try_from(created).unwrap_or_default() }
+    Ok(birth)
 }
 
 /// The table's group; the group `default` is made for a namespace's first table.
@@ -320,9 +285,9 @@ fn is_active(table: &Table) -> bool {
     table.status.as_ref().is_some_and(|status| status.table_status == Some(TableStatus::Active))
 }
 
-async fn wait(ctx: &Context, table: &Table, reason: &str, message: String) -> Result<Action> {
-    say(ctx, table, &Progress::reconciling(reason, message)).await?;
-    Ok(Action::requeue(if reason == "StorageGroupMissing" { GROUP_WAIT } else { MAKING }))
+async fn wait(ctx: &Context, table: &Table, wait: Wait) -> Result<Action> {
+    say(ctx, table, &Progress::reconciling(wait.reason, wait.message)).await?;
+    Ok(Action::requeue(wait.again))
 }
 
 async fn stall(ctx: &Context, table: &Table, refusal: &Refusal) -> Result<Action> {

@@ -2,6 +2,7 @@
 
 use super::{
     observation::{Answers, Observation},
+    restore::Loading,
     validate::ValidatedTable,
 };
 use cairn_crds::{TableResourceStatus, condition, condition::Progress, table::definition::table_arn};
@@ -40,6 +41,10 @@ pub fn observe(
             Progress::reconciling("Creating", "the table's partition is being made")
         };
     }
+    if let Some(restore) = &mut status.restore {
+        restore.restore_in_progress = false;
+        restore.progress = None;
+    }
     status.schema_version =
         observation.definition().and_then(|definition| i64::try_from(definition.schema_version).ok());
     status.item_count = i64::try_from(observation.item_count()).ok();
@@ -56,6 +61,13 @@ pub fn observe(
     } else {
         status.table_status = Some(TableStatus::Updating);
         Progress::reconciling("Updating", "the table's definition is being changed")
+    }
+}
+
+/// Fills in how far the loading is; what is not known now stays as it was.
+pub fn note_loading(status: &mut TableResourceStatus, loading: &Loading) {
+    if let (Some(restore), Some(percent)) = (&mut status.restore, &loading.percent) {
+        restore.progress = Some(percent.clone());
     }
 }
 

@@ -3,7 +3,10 @@
 use crate::controller::Refusal;
 use cairn_crds::{
     Table,
-    table::definition::{Birth, DefinitionError},
+    table::{
+        RestoreFrom,
+        definition::{Birth, DefinitionError},
+    },
 };
 use cairn_model::{ids::TableId, table::TableDefinition};
 use kube::ResourceExt;
@@ -18,7 +21,7 @@ pub struct ValidatedTable {
 
 impl ValidatedTable {
     /// The definition that the spec asks for.
-    pub fn definition(&self, birth: Birth) -> Result<TableDefinition, DefinitionError> {
+    pub fn definition(&self, birth: &Birth) -> Result<TableDefinition, DefinitionError> {
         self.table.spec.definition(&self.account, &self.table_name, birth)
     }
 }
@@ -34,8 +37,9 @@ pub fn validate(table: &Table, in_namespace: &[Table]) -> Result<ValidatedTable,
         ));
     }
     let validated = ValidatedTable { account: table.account(), table_name: table.table_name(), table: table.clone() };
-    let birth = Birth { table_id: TableId([0; 16]), schema_version: 1, creation_time_ms: 0 };
-    if let Err(error) = validated.definition(birth) {
+    let definition = validated.definition(&Birth::new(TableId([0; 16]), 0));
+    let source = table.spec.restore_from.as_ref().map(RestoreFrom::asked).transpose();
+    if let (Err(error), _) | (_, Err(error)) = (definition, source) {
         return Err(Refusal::new("InvalidSpec", error.to_string()));
     }
     if let Some(other) = holder_of_name(table, in_namespace) {
@@ -105,10 +109,21 @@ mod tests {
         assert!(refusal.message.contains("spec.timeToLive"), "{refusal:?}");
     }
 
+    fn fixture_table_with_a_day_that_is_none() -> Table {
+        let mut table = table("users");
+        let no_day = r#"{"table": "old", "at": "2025-02-30T00:00:00Z"}"#;
+        table.spec.restore_from = Some(serde_json::from_str(no_day).unwrap());
+        table
+    }
+
     #[test]
     fn a_spec_that_got_past_the_rules_is_refused() {
         let mut table = table("users");
         table.spec.attribute_definitions.clear();
         assert_eq!(validate(&table, &[]).unwrap_err().reason, "InvalidSpec");
+        let mut table = fixture_table_with_a_day_that_is_none();
+        assert!(validate(&table, &[]).unwrap_err().message.contains("spec.restoreFrom.at"));
+        table.spec.restore_from = None;
+        assert!(validate(&table, &[]).is_ok());
     }
 }

@@ -93,7 +93,7 @@ impl Archives {
 pub async fn ask(ctx: &Context, group: &StorageGroup, expected: &[ExpectedNode], pods: &[Pod]) -> Option<Vec<Said>> {
     let runs = |node: &&ExpectedNode| pods.iter().any(|pod| pod.name_any() == node.pod_name && runs_archive(pod));
     let running: Vec<_> = expected.iter().filter(runs).collect();
-    if group.spec.archive.is_none() || running.is_empty() || !ctx.archives.is_due(group, ctx.now()) {
+    if group.spec.archive.is_none() || running.is_empty() || !ctx.group_archives.is_due(group, ctx.now()) {
         return None;
     }
     let asked = running.into_iter().map(|node| async {

@@ -44,12 +44,12 @@ pub async fn observe(
     let key @ (account, name) = &asking::key(group);
     if group.spec.archive.is_none() {
         conditions.retain(|condition| condition.type_ != HEALTHY && condition.type_ != LOG_HELD);
-        ctx.archives.forget(key);
+        ctx.group_archives.forget(key);
         ctx.metrics.forget_archive(account, name);
         return;
     }
     if let Some(said) = said {
-        let overdue = ctx.archives.overdue(key, &said, ctx.now());
+        let overdue = ctx.group_archives.overdue(key, &said, ctx.now());
         // Where the node is down too, the archive is not what is wrong.
         let is_up = |pod: &str| expected.iter().zip(answers).any(|(n, answer)| n.pod_name == pod && answer.is_some());
         if let Some(health) = Health::of(&said, |pod| overdue.contains(pod) && is_up(pod)) {

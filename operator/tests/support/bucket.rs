@@ -1,0 +1,164 @@
+//! Archives as they are played for the controllers: one bucket, and beside each node an archive that ships to it.
+
+use super::fake::Fleet;
+use cairn_model::{
+    archive::{
+        ArchiveAnswer, ArchiveCall, ArchiveOwner, ArchiveRefusal, ArchiveReport, BackupOrder, BackupReport,
+        BackupState, Recovery, RecoveryWindow, Resolved, RestoreOrigin, RestoreProgress, TableArchive,
+    },
+    descriptor::PartitionDescriptor,
+    ids::{PartitionId, TableId},
+    node::{ReplicaReport, ReplicaState},
+    table::TableDefinition,
+    time::Timestamp,
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+/// What a restored table has, other than one that was made empty.
+pub(crate) const RESTORED_ITEMS: u64 = 42;
+
+#[derive(Default)]
+pub(crate) struct Contents {
+    /// What whoever wants to restore something is told.
+    pub(crate) source: Option<Result<TableDefinition, ArchiveRefusal>>,
+    /// While there is one, backups and loads end with it.
+    pub(crate) failure: Option<String>,
+    /// How often a load was asked after.
+    pub(crate) loads: u32,
+    /// Whether loads come to their end.
+    pub(crate) finishes: bool,
+    pub(crate) backups: BTreeMap<String, BackupOrder>,
+    pub(crate) deleted: Vec<TableId>,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Bucket(Arc<Mutex<Contents>>);
+
+impl Bucket {
+    /// Has the archives beside the nodes of the fleet ship to this bucket.
+    pub(crate) fn serve(&self, fleet: &Fleet) {
+        let (bucket, nodes) = (self.clone(), fleet.clone());
+        fleet.archive(move |address, call| bucket.answer(&nodes, &address.replace(":7401", ":7400"), call));
+    }
+
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Contents) -> T) -> T {
+        look(&mut self.0.lock().unwrap())
+    }
+
+    fn answer(&self, fleet: &Fleet, address: &str, call: &ArchiveCall) -> ArchiveAnswer {
+        self.with(|contents| match call {
+            ArchiveCall::Report => report(fleet, address),
+            ArchiveCall::Resolve { .. } => resolve(contents),
+            ArchiveCall::Restore { descriptor, definition, .. } => {
+                contents.loads += 1;
+                if let Some(message) = &contents.failure {
+                    return refused(ArchiveRefusal::Failed, message);
+                }
+                if !contents.finishes {
+                    let progress = RestoreProgress::Loading { bytes_done: 37, bytes_total: 100 };
+                    return ArchiveAnswer::Restore(progress);
+                }
+                adopt(fleet, address, descriptor, definition);
+                ArchiveAnswer::Restore(RestoreProgress::Done)
+            }
+            ArchiveCall::CreateBackup { partition_id, backup } => {
+                if let Some(message) = &contents.failure {
+                    return refused(ArchiveRefusal::Failed, message);
+                }
+                if !leads(fleet, address, *partition_id) {
+                    return refused(ArchiveRefusal::NotLeader, "the node does not lead it");
+                }
+                contents.backups.insert(backup.backup_id.clone(), backup.clone());
+                ArchiveAnswer::Backup(Box::new(BackupReport {
+                    order: backup.clone(),
+                    state: BackupState::Available,
+                    item_count: 7,
+                    table_size_bytes: 700,
+                    size_bytes: 300,
+                    bytes_done: 700,
+                }))
+            }
+            ArchiveCall::MarkDeleted { table_id, .. } => {
+                contents.deleted.push(*table_id);
+                ArchiveAnswer::Done
+            }
+            other => refused(ArchiveRefusal::Invalid, &format!("not played: {other:?}")),
+        })
+    }
+}
+
+fn refused(reason: ArchiveRefusal, message: &str) -> ArchiveAnswer {
+    ArchiveAnswer::Refused { reason, message: message.to_owned() }
+}
+
+/// Every table with recovery on that the node leads can be restored up to now.
+fn report(fleet: &Fleet, address: &str) -> ArchiveAnswer {
+    let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
+    let tables = fleet.with(|nodes| {
+        let led = nodes[address].replicas.iter().filter(|replica| replica.state == ReplicaState::Leader);
+        led.filter_map(|replica| {
+            let on = replica.definition.continuous_backups?;
+            let windows = vec![RecoveryWindow { earliest_ms: on.enabled_at_ms, latest_ms: now_ms }];
+            let recovery = Recovery { windows, problems: Vec::new() };
+            Some(TableArchive { table_id: replica.definition.table_id, recovery })
+        })
+        .collect()
+    });
+    ArchiveAnswer::Report(ArchiveReport { version: "0".into(), unreachable: None, tables })
+}
+
+fn resolve(contents: &Contents) -> ArchiveAnswer {
+    match &contents.source {
+        Some(Ok(definition)) => {
+            let owner = ArchiveOwner { region: "east".into(), account: definition.account.clone() };
+            ArchiveAnswer::Resolved(Box::new(Resolved {
+                origin: RestoreOrigin::Table {
+                    owner,
+                    table_id: definition.table_id,
+                    at: Timestamp::from_millis(1_763_719_200_123),
+                },
+                table_arn: format!("arn:aws:dynamodb:east:{}:table/{}", definition.account, definition.table_name),
+                definition: definition.clone(),
+                backup_arn: None,
+                restore_time_ms: 1_763_719_200_123,
+            }))
+        }
+        Some(Err(reason)) => refused(*reason, "the log of 10:00 to 10:05 is missing"),
+        None => refused(ArchiveRefusal::NotFound, "the bucket has no such table"),
+    }
+}
+
+fn leads(fleet: &Fleet, address: &str, partition: PartitionId) -> bool {
+    fleet.with(|nodes| {
+        let mut replicas = nodes[address].replicas.iter();
+        replicas.any(|replica| replica.state == ReplicaState::Leader && replica.descriptor.partition_id == partition)
+    })
+}
+
+/// The node has the partition from now on, and its peers follow.
+fn adopt(fleet: &Fleet, address: &str, descriptor: &PartitionDescriptor, definition: &TableDefinition) {
+    fleet.with(|nodes| {
+        for member in &descriptor.members {
+            let node = nodes.get_mut(&member.address).unwrap();
+            if node.replicas.iter().any(|replica| replica.descriptor.partition_id == descriptor.partition_id) {
+                continue;
+            }
+            node.replicas.push(ReplicaReport {
+                replica_id: member.replica_id,
+                descriptor: descriptor.clone(),
+                definition: definition.clone(),
+                state: if member.address == address { ReplicaState::Leader } else { ReplicaState::Follower },
+                leader: None,
+                term: 1,
+                applied_index: 1,
+                caught_up: true,
+                item_count: RESTORED_ITEMS,
+                size_bytes: 4_200,
+                unarchived_bytes: 0,
+            });
+        }
+    });
+}
