@@ -1,10 +1,15 @@
 //! Between a Table and what the nodes keep of it: the table's definition.
 
-use super::{AttributeDefinition, KeySchemaElement, KeyType, ProvisionedThroughput, Table, TableSpec};
+use super::{
+    AttributeDefinition, KeySchemaElement, KeyType, ProvisionedThroughput, Table, TableSpec, feature::ContinuousBackups,
+};
 use cairn_model::{
     ids::TableId,
     table::{self, BillingMode, KeyAttribute, KeySchema, TableDefinition},
 };
+
+/// The longest recovery period, and the one where none is given (reference).
+const RECOVERY_PERIOD_DAYS_MAX: u16 = 35;
 
 /// Why a Table says nothing that a node could keep.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -157,6 +162,22 @@ impl TableSpec {
         if definition.deletion_protection_enabled != self.deletion_protection_enabled.unwrap_or_default() {
             self.deletion_protection_enabled = Some(definition.deletion_protection_enabled);
         }
+        let period_days = definition.continuous_backups.map(|recovery| recovery.recovery_period_days);
+        if period_days != self.recovery_period_days() {
+            self.continuous_backups = Some(ContinuousBackups {
+                point_in_time_recovery_enabled: Some(period_days.is_some()),
+                recovery_period_in_days: period_days.map(i64::from),
+            });
+        }
+    }
+
+    /// For how many days a table can be restored, where point-in-time recovery is to be on.
+    pub fn recovery_period_days(&self) -> Option<u16> {
+        let asked = self.continuous_backups.as_ref()?;
+        let days = asked.recovery_period_in_days.map_or(RECOVERY_PERIOD_DAYS_MAX, |days| {
+            u16::try_from(days.clamp(1, i64::from(RECOVERY_PERIOD_DAYS_MAX))).unwrap_or(RECOVERY_PERIOD_DAYS_MAX)
+        });
+        (asked.point_in_time_recovery_enabled == Some(true)).then_some(days)
     }
 }
 
@@ -274,5 +295,22 @@ mod tests {
         spec.update_from_definition(&changed);
         assert_eq!(spec.storage_group, "analytics");
         assert_eq!(spec.definition("game", "Scores", birth()).unwrap(), changed);
+    }
+    #[test]
+    fn an_update_turns_recovery_on_and_off_and_leaves_it_as_it_was_written_otherwise() {
+        let mut spec = TableSpec::from_definition(&definition());
+        let mut changed = definition();
+        for recovery in [Some(7), None] {
+            changed.continuous_backups = recovery
+                .map(|recovery_period_days| table::ContinuousBackups { recovery_period_days, enabled_at_ms: 1_000 });
+            spec.update_from_definition(&changed);
+            assert_eq!(spec.recovery_period_days(), recovery);
+        }
+        spec.continuous_backups =
+            Some(ContinuousBackups { point_in_time_recovery_enabled: Some(true), recovery_period_in_days: None });
+        let written = spec.clone();
+        changed.continuous_backups = Some(table::ContinuousBackups { recovery_period_days: 35, enabled_at_ms: 1_000 });
+        spec.update_from_definition(&changed);
+        assert_eq!(spec, written);
     }
 }
