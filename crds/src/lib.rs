@@ -23,5 +23,7 @@ pub const DEFAULT_STORAGE_GROUP: &str = "default";
 pub const TABLE_FINALIZER: &str = "cairn.dev/table";
 /// On a Table: the id of a table whose data the nodes hold under this name, to be taken over.
 pub const ADOPT_ANNOTATION: &str = "cairn.dev/adopt";
+/// On a StorageGroup: the ids of deleted tables, separated by commas, whose data is dropped without a last backup.
+pub const DROP_WITHOUT_BACKUP_ANNOTATION: &str = "cairn.dev/drop-without-backup";
 /// On a Secret: `true` makes it an access key of its namespace.
 pub const CREDENTIALS_LABEL: &str = "cairn.dev/credentials";

@@ -184,3 +184,54 @@ fn placements_and_the_tables_id_are_frozen_once_set() {
     let other_id = placed("a").replace("tableId: t", "tableId: u");
     refuses_change(&placed("a"), &other_id, "status.tableId is written once");
 }
+
+#[test]
+fn data_comes_from_one_source() {
+    let from = |source: &str| table(&format!("{KEYS}, {ON_DEMAND}, restoreFrom: {{{source}}}"));
+    let id = "tableId: 07070707-0707-0707-0707-070707070707";
+    let arn = "backupArn: 'arn:aws:dynamodb:east:game:table/users/backup/01550000000000-abcdef12'";
+    accepts(&from("table: users, latest: true"));
+    accepts(&from(&format!("{id}, at: '2026-11-21T10:00:00.123+02:00'")));
+    accepts(&from("table: users, at: '2026-11-21T10:00:00Z', latest: false"));
+    accepts(&from("backup: nightly"));
+    accepts(&from(arn));
+    for none_or_two in ["latest: true", "table: users, backup: nightly", &format!("{id}, table: users, latest: true")] {
+        refuses(&from(none_or_two), "one source");
+    }
+}
+
+#[test]
+fn a_past_has_a_moment_and_a_backup_has_its_own() {
+    let from = |source: &str| table(&format!("{KEYS}, {ON_DEMAND}, restoreFrom: {{{source}}}"));
+    refuses(&from("table: users"), "give restoreFrom.at, or");
+    refuses(&from("table: users, latest: false"), "give restoreFrom.at, or");
+    refuses(&from("table: users, latest: true, at: '2026-11-21T10:00:00Z'"), "not both");
+    for moment in ["latest: true", "at: '2026-11-21T10:00:00Z'"] {
+        refuses(&from(&format!("backup: nightly, {moment}")), "a backup has one moment");
+    }
+    for no_moment in ["2026-11-21", "2026-11-21T10:00:00", "2026-13-21T10:00:00Z", "2026-11-21T24:00:00Z", "yesterday"]
+    {
+        refuses(&from(&format!("table: users, at: '{no_moment}'")), "RFC 3339");
+    }
+}
+
+#[test]
+fn what_is_restored_is_frozen_with_the_placements_but_for_how_far_it_is() {
+    let spec = format!("{KEYS}, {ON_DEMAND}, restoreFrom: {{table: old, latest: true}}");
+    let placed = |restore: &str| named("users", &spec, &format!(", status: {{tableId: t, placements: []{restore}}}"));
+    let restoring = |source: &str, progress: &str| {
+        placed(&format!(
+            ", restore: {{sourceTableArn: a, restoreDateTime: '2026-11-21T10:00:00Z', region: east, account: game, {source}, {progress}}}"
+        ))
+    };
+    let at = |at: u8| format!("tableId: t, at: '{at}'");
+    let begun = restoring(&at(1), "restoreInProgress: true");
+    accepts_change(&table(&spec), &begun);
+    accepts_change(&begun, &restoring(&at(1), "restoreInProgress: true, progress: 37%"));
+    accepts_change(&begun, &restoring(&at(1), "restoreInProgress: false"));
+    for other in [at(2), "tableId: t".to_owned(), "backupId: b".to_owned()] {
+        refuses_change(&begun, &restoring(&other, "restoreInProgress: true"), "written once, but for");
+    }
+    refuses_change(&begun, &placed(""), "written with status.placements");
+    refuses_change(&placed(""), &begun, "written with status.placements");
+}

@@ -140,6 +140,22 @@ pub struct PendingDrop {
     /// The nodes that have not yet said that they dropped it.
     #[schemars(length(max = 700), inner(length(max = 36)), extend("x-kubernetes-list-type" = "atomic"))]
     pub nodes: Vec<String>,
+    /// A backup that the table leaves, as long as it is not in the bucket: nothing is dropped before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_backup: Option<LastBackup>,
+}
+
+/// The backup that a deleted table leaves which had point-in-time recovery.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastBackup {
+    #[schemars(length(max = 64))]
+    pub backup_id: String,
+    #[schemars(length(max = 1024))]
+    pub backup_arn: String,
+    #[schemars(length(max = 255))]
+    pub table_name: String,
+    pub requested_at: Time,
 }
 
 impl StorageGroupSpec {

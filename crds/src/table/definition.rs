@@ -1,15 +1,13 @@
 //! Between a Table and what the nodes keep of it: the table's definition.
 
 use super::{
-    AttributeDefinition, KeySchemaElement, KeyType, ProvisionedThroughput, Table, TableSpec, feature::ContinuousBackups,
+    AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, ProvisionedThroughput, Table,
+    TableResourceStatus, TableSpec, recovery::millis_of_time,
 };
 use cairn_model::{
     ids::TableId,
-    table::{self, BillingMode, KeyAttribute, KeySchema, TableDefinition},
+    table::{self, BillingMode, KeyAttribute, KeySchema, RestoredFrom, TableDefinition},
 };
-
-/// The longest recovery period, and the one where none is given (reference).
-const RECOVERY_PERIOD_DAYS_MAX: u16 = 35;
 
 /// Why a Table says nothing that a node could keep.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +22,12 @@ pub enum DefinitionError {
         "spec.provisionedThroughput must be given, with units of at least 1, if and only if spec.billingMode is PROVISIONED"
     )]
     Throughput,
+    #[error("spec.continuousBackups.recoveryPeriodInDays must be 1 to 35")]
+    RecoveryPeriod,
+    #[error(
+        "spec.restoreFrom must name one source: table or tableId with at or latest, or backup or backupArn without them"
+    )]
+    RestoreFrom,
     #[error("{name:?} is no table's name: it must have 3 to 255 characters of a-zA-Z0-9_.-")]
     Name { name: String },
     #[error("the table has no {field} yet")]
@@ -32,12 +36,22 @@ pub enum DefinitionError {
     Invalid { field: &'static str, value: String },
 }
 
-/// What is given to a table when it is made and is not in its spec.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a table is given and is not in its spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Birth {
     pub table_id: TableId,
     pub schema_version: u64,
     pub creation_time_ms: u64,
+    /// Since when point-in-time recovery is on without a break. Before it is known, recovery is not on, whatever the spec says.
+    pub recovery_since_ms: Option<u64>,
+    pub restored_from: Option<RestoredFrom>,
+}
+
+impl Birth {
+    /// Of a table that nobody has made yet.
+    pub fn new(table_id: TableId, creation_time_ms: u64) -> Self {
+        Self { table_id, schema_version: 1, creation_time_ms, recovery_since_ms: None, restored_from: None }
+    }
 }
 
 impl TableSpec {
@@ -75,7 +89,7 @@ impl TableSpec {
         &self,
         account: &str,
         table_name: &str,
-        birth: Birth,
+        birth: &Birth,
     ) -> Result<TableDefinition, DefinitionError> {
         let named = (3..=255).contains(&table_name.len())
             && table_name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
@@ -91,6 +105,10 @@ impl TableSpec {
             (BillingMode::PayPerRequest, None) => None,
             _ => return Err(DefinitionError::Throughput),
         };
+        let continuous_backups =
+            self.recovery_period_days()?.zip(birth.recovery_since_ms).map(|(recovery_period_days, enabled_at_ms)| {
+                table::ContinuousBackups { recovery_period_days, enabled_at_ms }
+            });
         Ok(TableDefinition {
             account: account.to_owned(),
             table_name: table_name.to_owned(),
@@ -102,9 +120,14 @@ impl TableSpec {
             table_class: self.table_class,
             deletion_protection_enabled: self.deletion_protection_enabled.unwrap_or_default(),
             creation_time_ms: birth.creation_time_ms,
-            continuous_backups: None,
-            restored_from: None,
+            continuous_backups,
+            restored_from: birth.restored_from.clone(),
         })
+    }
+
+    /// For how many days the table's past is to be kept; none while point-in-time recovery is not to be on.
+    pub fn recovery_period_days(&self) -> Result<Option<u16>, DefinitionError> {
+        self.continuous_backups.as_ref().map_or(Ok(None), ContinuousBackups::period_days)
     }
 
     fn is_key(&self, attribute: &str) -> bool {
@@ -144,7 +167,9 @@ impl TableSpec {
             local_secondary_indexes: None,
             stream_specification: None,
             time_to_live: None,
-            continuous_backups: None,
+            continuous_backups: definition
+                .continuous_backups
+                .map(|backups| ContinuousBackups::of_period(Some(backups.recovery_period_days))),
             restore_from: None,
             sse_specification: None,
             table_replicas: None,
@@ -154,30 +179,18 @@ impl TableSpec {
         }
     }
 
-    /// Takes over what `UpdateTable` can change, and leaves the rest as it was written.
-    pub fn update_from_definition(&mut self, definition: &TableDefinition) {
-        self.billing_mode = definition.billing_mode;
-        self.provisioned_throughput = definition.provisioned_throughput.map(ProvisionedThroughput::from);
-        self.table_class = definition.table_class;
-        if definition.deletion_protection_enabled != self.deletion_protection_enabled.unwrap_or_default() {
-            self.deletion_protection_enabled = Some(definition.deletion_protection_enabled);
+    /// Takes over what the API changed, and leaves the rest as it was written: what is asked for and not so yet, too.
+    pub fn update_from_definition(&mut self, before: &TableDefinition, after: &TableDefinition) {
+        self.billing_mode = after.billing_mode;
+        self.provisioned_throughput = after.provisioned_throughput.map(ProvisionedThroughput::from);
+        self.table_class = after.table_class;
+        if after.deletion_protection_enabled != self.deletion_protection_enabled.unwrap_or_default() {
+            self.deletion_protection_enabled = Some(after.deletion_protection_enabled);
         }
-        let period_days = definition.continuous_backups.map(|recovery| recovery.recovery_period_days);
-        if period_days != self.recovery_period_days() {
-            self.continuous_backups = Some(ContinuousBackups {
-                point_in_time_recovery_enabled: Some(period_days.is_some()),
-                recovery_period_in_days: period_days.map(i64::from),
-            });
+        let period = |definition: &TableDefinition| definition.continuous_backups.map(|b| b.recovery_period_days);
+        if period(before) != period(after) {
+            self.continuous_backups = Some(ContinuousBackups::of_period(period(after)));
         }
-    }
-
-    /// For how many days a table can be restored, where point-in-time recovery is to be on.
-    pub fn recovery_period_days(&self) -> Option<u16> {
-        let asked = self.continuous_backups.as_ref()?;
-        let days = asked.recovery_period_in_days.map_or(RECOVERY_PERIOD_DAYS_MAX, |days| {
-            u16::try_from(days.clamp(1, i64::from(RECOVERY_PERIOD_DAYS_MAX))).unwrap_or(RECOVERY_PERIOD_DAYS_MAX)
-        });
-        (asked.point_in_time_recovery_enabled == Some(true)).then_some(days)
     }
 }
 
@@ -185,17 +198,25 @@ impl Table {
     /// The definition of a table that has been given its id: what its nodes keep, or will once they have caught up.
     pub fn definition(&self) -> Result<TableDefinition, DefinitionError> {
         let status = self.status.as_ref().ok_or(DefinitionError::Missing { field: "status" })?;
-        let table_id = status.table_id.as_ref().ok_or(DefinitionError::Missing { field: "status.tableId" })?;
+        self.spec.definition(&self.account(), &self.table_name(), &status.birth()?)
+    }
+}
+
+impl TableResourceStatus {
+    /// What the table was given.
+    pub fn birth(&self) -> Result<Birth, DefinitionError> {
+        let table_id = self.table_id.as_ref().ok_or(DefinitionError::Missing { field: "status.tableId" })?;
         let created =
-            status.creation_date_time.as_ref().ok_or(DefinitionError::Missing { field: "status.creationDateTime" })?;
-        let birth = Birth {
+            self.creation_date_time.as_ref().ok_or(DefinitionError::Missing { field: "status.creationDateTime" })?;
+        Ok(Birth {
             table_id: table_id
                 .parse()
                 .map_err(|_| DefinitionError::Invalid { field: "status.tableId", value: table_id.clone() })?,
-            schema_version: status.schema_version.and_then(|version| u64::try_from(version).ok()).unwrap_or(1),
-            creation_time_ms: u64::try_from(created.0.as_millisecond()).unwrap_or_default(),
-        };
-        self.spec.definition(&self.account(), &self.table_name(), birth)
+            schema_version: self.schema_version.and_then(|version| u64::try_from(version).ok()).unwrap_or(1),
+            creation_time_ms: millis_of_time(created),
+            recovery_since_ms: self.continuous_backups.as_ref().map(|backups| millis_of_time(&backups.enabled_at)),
+            restored_from: self.restore.as_ref().map(|restore| restore.restored_from()).transpose()?,
+        })
     }
 }
 
@@ -247,20 +268,29 @@ mod tests {
             table_class: None,
             deletion_protection_enabled: true,
             creation_time_ms: 1_000,
-            continuous_backups: None,
-            restored_from: None,
+            continuous_backups: Some(table::ContinuousBackups { recovery_period_days: 7, enabled_at_ms: 5_000 }),
+            restored_from: Some(RestoredFrom {
+                source_backup_arn: None,
+                source_table_arn: Some(table_arn("east", "game", "Old")),
+                restore_time_ms: 999,
+            }),
         }
     }
 
     fn birth() -> Birth {
-        Birth { table_id: TableId([7; 16]), schema_version: 3, creation_time_ms: 1_000 }
+        Birth {
+            schema_version: 3,
+            recovery_since_ms: Some(5_000),
+            restored_from: definition().restored_from,
+            ..Birth::new(TableId([7; 16]), 1_000)
+        }
     }
 
     #[test]
     fn a_definition_survives_the_way_through_a_spec() {
         let definition = definition();
         let spec = TableSpec::from_definition(&definition);
-        assert_eq!(spec.definition("game", "Scores", birth()).unwrap(), definition);
+        assert_eq!(spec.definition("game", "Scores", &birth()).unwrap(), definition);
     }
 
     #[test]
@@ -280,9 +310,9 @@ mod tests {
             (swapped, DefinitionError::KeySchema),
             (unpaid, DefinitionError::Throughput),
         ] {
-            assert_eq!(spec.definition("game", "Scores", birth()).unwrap_err(), error);
+            assert_eq!(spec.definition("game", "Scores", &birth()).unwrap_err(), error);
         }
-        assert!(matches!(good.definition("game", "no", birth()), Err(DefinitionError::Name { .. })));
+        assert!(matches!(good.definition("game", "no", &birth()), Err(DefinitionError::Name { .. })));
     }
 
     #[test]
@@ -292,25 +322,52 @@ mod tests {
         let mut changed = definition();
         changed.billing_mode = BillingMode::PayPerRequest;
         changed.provisioned_throughput = None;
-        spec.update_from_definition(&changed);
+        spec.update_from_definition(&definition(), &changed);
         assert_eq!(spec.storage_group, "analytics");
-        assert_eq!(spec.definition("game", "Scores", birth()).unwrap(), changed);
+        assert_eq!(spec.definition("game", "Scores", &birth()).unwrap(), changed);
     }
+
     #[test]
-    fn an_update_turns_recovery_on_and_off_and_leaves_it_as_it_was_written_otherwise() {
+    fn recovery_that_is_asked_for_is_on_only_once_it_is_known_since_when() {
+        let spec = TableSpec::from_definition(&definition());
+        let unknown = Birth { recovery_since_ms: None, ..birth() };
+        assert_eq!(spec.definition("game", "Scores", &unknown).unwrap().continuous_backups, None);
+    }
+
+    #[test]
+    fn the_api_turns_recovery_off_and_on() {
         let mut spec = TableSpec::from_definition(&definition());
-        let mut changed = definition();
-        for recovery in [Some(7), None] {
-            changed.continuous_backups = recovery
-                .map(|recovery_period_days| table::ContinuousBackups { recovery_period_days, enabled_at_ms: 1_000 });
-            spec.update_from_definition(&changed);
-            assert_eq!(spec.recovery_period_days(), recovery);
-        }
-        spec.continuous_backups =
-            Some(ContinuousBackups { point_in_time_recovery_enabled: Some(true), recovery_period_in_days: None });
-        let written = spec.clone();
-        changed.continuous_backups = Some(table::ContinuousBackups { recovery_period_days: 35, enabled_at_ms: 1_000 });
-        spec.update_from_definition(&changed);
-        assert_eq!(spec, written);
+        let off = TableDefinition { continuous_backups: None, ..definition() };
+        spec.update_from_definition(&definition(), &off);
+        assert_eq!(spec.continuous_backups.as_ref().unwrap().point_in_time_recovery_enabled, Some(false));
+        spec.update_from_definition(&off, &definition());
+        assert_eq!(spec.recovery_period_days(), Ok(Some(7)));
+    }
+
+    #[test]
+    fn another_update_leaves_recovery_that_is_asked_for_and_not_on_yet() {
+        let mut spec = TableSpec::from_definition(&definition());
+        let before = TableDefinition { continuous_backups: None, ..definition() };
+        let after = TableDefinition { deletion_protection_enabled: false, ..before.clone() };
+        spec.update_from_definition(&before, &after);
+        assert_eq!(spec.recovery_period_days(), Ok(Some(7)));
+    }
+
+    #[test]
+    fn a_status_says_what_the_nodes_keep() {
+        let mut table = Table::new("scores", TableSpec::from_definition(&definition()));
+        table.metadata.namespace = Some("game".into());
+        let time = |second| format!("1970-01-01T00:00:0{second}Z");
+        let status = serde_json::json!({
+            "tableId": TableId([7; 16]), "schemaVersion": 3, "creationDateTime": time(1),
+            "continuousBackups": {"enabledAt": time(5)},
+            "restore": {
+                "sourceTableArn": table_arn("east", "game", "Old"), "restoreDateTime": time(0), "region": "east",
+                "account": "game", "tableId": TableId([8; 16]), "at": (999_u64 << 16).to_string(),
+                "restoreInProgress": true,
+            },
+        });
+        table.status = Some(serde_json::from_value(status).unwrap());
+        assert_eq!(table.definition().unwrap(), definition());
     }
 }

@@ -60,39 +60,6 @@ pub struct TimeToLive {
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ContinuousBackups {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub point_in_time_recovery_enabled: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 35))]
-    pub recovery_period_in_days: Option<i64>,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RestoreFrom {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 3, max = 255))]
-    pub table: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 36))]
-    pub table_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub backup: Option<String>,
-    /// A backup by its ARN, as RestoreTableFromBackup names it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 37, max = 1024))]
-    pub backup_arn: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    pub at: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latest: Option<bool>,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
 pub struct SseSpecification {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
@@ -124,11 +91,6 @@ impl TableSpec {
             ("spec.localSecondaryIndexes", some(self.local_secondary_indexes.as_ref())),
             ("spec.streamSpecification", self.stream_specification.as_ref().is_some_and(|s| s.stream_enabled)),
             ("spec.timeToLive", self.time_to_live.as_ref().is_some_and(|t| t.enabled != Some(false))),
-            (
-                "spec.continuousBackups",
-                self.continuous_backups.as_ref().is_some_and(|b| b.point_in_time_recovery_enabled == Some(true)),
-            ),
-            ("spec.restoreFrom", self.restore_from.is_some()),
             ("spec.sseSpecification", self.sse_specification.as_ref().is_some_and(|s| s.enabled != Some(false))),
             ("spec.tableReplicas", some(self.table_replicas.as_ref())),
             ("spec.contributorInsights", self.contributor_insights.as_deref() == Some("ENABLE")),
@@ -175,8 +137,6 @@ billingMode: PAY_PER_REQUEST
             ),
             ("streamSpecification: {streamEnabled: true, streamViewType: NEW_IMAGE}", "spec.streamSpecification"),
             ("timeToLive: {enabled: true, attributeName: expires}", "spec.timeToLive"),
-            ("continuousBackups: {pointInTimeRecoveryEnabled: true}", "spec.continuousBackups"),
-            ("restoreFrom: {table: users, latest: true}", "spec.restoreFrom"),
             ("sseSpecification: {enabled: true}", "spec.sseSpecification"),
             ("tableReplicas: [{regionName: west}]", "spec.tableReplicas"),
             ("contributorInsights: ENABLE", "spec.contributorInsights"),
@@ -193,7 +153,6 @@ billingMode: PAY_PER_REQUEST
             "globalSecondaryIndexes: []",
             "streamSpecification: {streamEnabled: false}",
             "timeToLive: {enabled: false}",
-            "continuousBackups: {pointInTimeRecoveryEnabled: false}",
             "sseSpecification: {enabled: false}",
             "contributorInsights: DISABLE",
             "deletionPolicy: Retain",

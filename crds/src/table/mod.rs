@@ -6,10 +6,12 @@ pub mod definition;
 pub mod feature;
 pub mod placement;
 pub mod recovery;
+pub mod restore;
 mod rules;
 
 pub use placement::{Placement, PlacementMember};
-pub use recovery::{ContinuousBackupsStatus, RestorableWindow, RestoreStatus};
+pub use recovery::{ContinuousBackups, ContinuousBackupsStatus, RestorableWindow};
+pub use restore::{RestoreAsked, RestoreFrom, RestoreStatus};
 pub(crate) use rules::ROOT as ROOT_RULES;
 
 use crate::rules::json;
@@ -37,6 +39,13 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Items", type_ = "integer", json_path = ".status.itemCount"),
     printcolumn(name = "Size", type_ = "integer", json_path = ".status.tableSizeBytes"),
     printcolumn(name = "Zones", type_ = "string", json_path = ".status.zonesReady"),
+    printcolumn(
+        name = "Latest",
+        type_ = "string",
+        json_path = ".status.continuousBackups.latestRestorableDateTime",
+        priority = "1"
+    ),
+    printcolumn(name = "Restore", type_ = "string", json_path = ".status.restore.progress", priority = "1"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -101,11 +110,11 @@ pub struct TableSpec {
     pub time_to_live: Option<feature::TimeToLive>,
 
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub continuous_backups: Option<feature::ContinuousBackups>,
+    pub continuous_backups: Option<ContinuousBackups>,
 
     /// Where the table's first data comes from. It never changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restore_from: Option<feature::RestoreFrom>,
+    pub restore_from: Option<RestoreFrom>,
 
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "sseSpecification")]
     pub sse_specification: Option<feature::SseSpecification>,

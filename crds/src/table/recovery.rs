@@ -1,8 +1,24 @@
-//! What a Table's status says of its backups and of where its first data came from.
+//! Point-in-time recovery of a Table: what its spec asks for, and what its status says of it.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use super::definition::DefinitionError;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// For how many days a table's past is kept where nothing is said of it, and at most.
+pub const RECOVERY_PERIOD_DAYS_MAX: u16 = 35;
+
+/// Point-in-time recovery, as it is asked for.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContinuousBackups {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point_in_time_recovery_enabled: Option<bool>,
+    /// For how long the table's past is kept; 35 where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 35))]
+    pub recovery_period_in_days: Option<i64>,
+}
 
 /// Point-in-time recovery, as it really is.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -29,37 +45,46 @@ pub struct RestorableWindow {
     pub latest: Time,
 }
 
-/// What `spec.restoreFrom` turned out to be: written once, with the placements.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RestoreStatus {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub source_backup_arn: Option<String>,
-    #[schemars(length(max = 1024))]
-    pub source_table_arn: String,
-    /// The moment that is restored.
-    pub restore_date_time: Time,
-    /// Under whose name the source lies in the bucket.
-    #[schemars(length(max = 63))]
-    pub region: String,
-    #[schemars(length(max = 63))]
-    pub account: String,
-    /// The source: this backup,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    pub backup_id: Option<String>,
-    /// or this table
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 36))]
-    pub table_id: Option<String>,
-    /// with every entry up to this hybrid timestamp, in decimal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 20))]
-    pub at: Option<String>,
-    pub restore_in_progress: bool,
-    /// Of what is loaded, as `37%`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16))]
-    pub progress: Option<String>,
+impl ContinuousBackups {
+    /// For how many days the past is to be kept; none while recovery is not to be on.
+    pub fn period_days(&self) -> Result<Option<u16>, DefinitionError> {
+        if self.point_in_time_recovery_enabled != Some(true) {
+            return Ok(None);
+        }
+        let days = self.recovery_period_in_days.unwrap_or_else(|| RECOVERY_PERIOD_DAYS_MAX.into());
+        let days = u16::try_from(days).ok().filter(|days| (1..=RECOVERY_PERIOD_DAYS_MAX).contains(days));
+        days.map(Some).ok_or(DefinitionError::RecoveryPeriod)
+    }
+
+    /// What asks for recovery to be on with this period, or to be off.
+    pub fn of_period(days: Option<u16>) -> Self {
+        Self { point_in_time_recovery_enabled: Some(days.is_some()), recovery_period_in_days: days.map(i64::from) }
+    }
+}
+
+/// The second that a moment is in: a resource's times have whole seconds.
+pub fn time_of_millis(millis: u64) -> Time {
+    let seconds = i64::try_from(millis / 1_000).unwrap_or(i64::MAX);
+    Time(jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX))
+}
+
+/// Milliseconds since the Unix epoch; 0 for a time before it.
+pub fn millis_of_time(time: &Time) -> u64 {
+    u64::try_from(time.0.as_millisecond()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recovery_is_kept_for_35_days_where_nothing_is_said() {
+        let of = |yaml: &str| serde_yaml_ng::from_str::<ContinuousBackups>(yaml).unwrap().period_days();
+        assert_eq!(of("{}"), Ok(None));
+        assert_eq!(of("{pointInTimeRecoveryEnabled: false, recoveryPeriodInDays: 7}"), Ok(None));
+        assert_eq!(of("{pointInTimeRecoveryEnabled: true}"), Ok(Some(35)));
+        assert_eq!(of("{pointInTimeRecoveryEnabled: true, recoveryPeriodInDays: 7}"), Ok(Some(7)));
+        let beyond = of("{pointInTimeRecoveryEnabled: true, recoveryPeriodInDays: 36}");
+        assert_eq!(beyond, Err(DefinitionError::RecoveryPeriod));
+    }
 }

@@ -14,6 +14,38 @@ pub(super) const KEY_SCHEMA: &[Rule] = &[
     ),
 ];
 
+/// Of `spec.restoreFrom`.
+pub(super) const RESTORE_FROM: &[Rule] = &[
+    (
+        "[has(self.table), has(self.tableId), has(self.backup), has(self.backupArn)].filter(given, given).size() == 1",
+        "restoreFrom names one source: table, tableId, backup or backupArn",
+    ),
+    (
+        "!has(self.at) || self.at.matches('^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$')",
+        "restoreFrom.at must be a moment as RFC 3339 has it, such as 2026-11-21T10:00:00Z",
+    ),
+    ("!has(self.at) || !has(self.latest) || !self.latest", "give restoreFrom.at or restoreFrom.latest, not both"),
+    (
+        "!(has(self.table) || has(self.tableId)) || has(self.at) || (has(self.latest) && self.latest)",
+        "a table's past has many moments: give restoreFrom.at, or restoreFrom.latest: true",
+    ),
+    (
+        "!(has(self.backup) || has(self.backupArn)) || !(has(self.at) || (has(self.latest) && self.latest))",
+        "a backup has one moment: leave out restoreFrom.at and restoreFrom.latest",
+    ),
+];
+
+/// Of `status.restore`: a load that is asked for again must give the same.
+pub(super) const RESTORE_STATUS: &[Rule] = &[(
+    "self.sourceTableArn == oldSelf.sourceTableArn && self.restoreDateTime == oldSelf.restoreDateTime \
+     && self.region == oldSelf.region && self.account == oldSelf.account \
+     && has(self.sourceBackupArn) == has(oldSelf.sourceBackupArn) && (!has(self.sourceBackupArn) || self.sourceBackupArn == oldSelf.sourceBackupArn) \
+     && has(self.backupId) == has(oldSelf.backupId) && (!has(self.backupId) || self.backupId == oldSelf.backupId) \
+     && has(self.tableId) == has(oldSelf.tableId) && (!has(self.tableId) || self.tableId == oldSelf.tableId) \
+     && has(self.at) == has(oldSelf.at) && (!has(self.at) || self.at == oldSelf.at)",
+    "status.restore is written once, but for restoreInProgress and progress",
+)];
+
 /// Of `spec`.
 pub(super) const SPEC: &[Rule] = &[
     (
@@ -76,5 +108,9 @@ pub(crate) const ROOT: &[Rule] = &[
     (
         "!has(oldSelf.status) || !has(oldSelf.status.tableId) || (has(self.status) && has(self.status.tableId) && self.status.tableId == oldSelf.status.tableId)",
         "status.tableId is written once",
+    ),
+    (
+        "!has(oldSelf.status) || !has(oldSelf.status.placements) || (has(self.status) && has(self.status.restore) == has(oldSelf.status.restore))",
+        "status.restore is written with status.placements, or never",
     ),
 ];

@@ -3,7 +3,6 @@
 //! Tables, partitions, backups and access keys are behind the traits [`Catalog`], [`Partitions`], [`Backups`] and
 //! [`Credentials`]; nothing here knows of replicas, disks, buckets or Kubernetes.
 
-pub mod arn;
 pub mod backups;
 mod capacity;
 pub mod catalog;
@@ -24,6 +23,7 @@ mod sigv4;
 mod validation;
 
 pub use backups::Backups;
+pub use cairn_model::arn;
 pub use catalog::{Catalog, NewTable, RecoveryUpdate, TableUpdate, TableView};
 pub use credentials::{AccessKey, Authentication, Credentials};
 pub use environment::Environment;

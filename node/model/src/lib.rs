@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod arbitrary;
 pub mod archive;
+pub mod arn;
 pub mod codec;
 pub mod descriptor;
 pub mod error;

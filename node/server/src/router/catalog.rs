@@ -109,7 +109,7 @@ impl Catalog for KubernetesCatalog {
         let mut definition = view.definition.clone();
         update.apply(&mut definition, environment::wall_ms());
         let mut spec = resource.spec.clone();
-        spec.update_from_definition(&definition);
+        spec.update_from_definition(&view.definition, &definition);
         let mut table = manifest(account, &resource.name_any(), spec);
         table.metadata.resource_version = resource.resource_version();
         let updated = self.apply(&table).await?;

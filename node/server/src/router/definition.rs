@@ -3,14 +3,18 @@
 use cairn_api::arn::{BackupArn, TableArn};
 use cairn_crds::{
     Table,
-    table::{definition::Birth, feature::RestoreFrom},
+    table::{
+        definition::Birth,
+        recovery::millis_of_time,
+        restore::{RestoreAsked, RestoreFrom},
+    },
 };
 use cairn_model::{
     TableDefinition,
+    archive::{RestoreSource, RestoreTime, TableReference},
     ids::TableId,
     table::{ContinuousBackups, RestoredFrom},
 };
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::ResourceExt;
 
 /// The definition of a resource; before it was given an id and a time, under those it will be given. `now_ms`: milliseconds
@@ -18,38 +22,25 @@ use kube::ResourceExt;
 pub(super) fn definition(table: &Table, region: &str, now_ms: u64) -> Result<TableDefinition, String> {
     let given =
         table.status.as_ref().is_some_and(|status| status.table_id.is_some() && status.creation_date_time.is_some());
-    let mut definition = if given { table.definition().map_err(|error| error.to_string())? } else { unplaced(table)? };
-    if definition.restored_from.is_none() && !given {
-        definition.restored_from =
-            table.spec.restore_from.as_ref().and_then(|from| restored_from(from, region, &definition.account));
-    }
+    let mut definition =
+        if given { table.definition().map_err(|error| error.to_string())? } else { unplaced(table, region)? };
     if definition.continuous_backups.is_none() {
-        // Before the operator has noted since when: from now on, at the earliest.
-        definition.continuous_backups = table.spec.recovery_period_days().map(|days| ContinuousBackups {
-            recovery_period_days: days,
-            enabled_at_ms: enabled_at_ms(table).unwrap_or(now_ms),
-        });
+        // The operator has not noted yet since when: from now on, at the earliest.
+        let period = table.spec.recovery_period_days().map_err(|error| error.to_string())?;
+        definition.continuous_backups =
+            period.map(|recovery_period_days| ContinuousBackups { recovery_period_days, enabled_at_ms: now_ms });
     }
     Ok(definition)
 }
 
-/// Since when point-in-time recovery is on, once the operator has noted it; milliseconds since the Unix epoch.
-pub(super) fn enabled_at_ms(table: &Table) -> Option<u64> {
-    let recovery = table.status.as_ref()?.continuous_backups.as_ref()?;
-    Some(millis(&recovery.enabled_at))
-}
-
-/// Milliseconds since the Unix epoch.
-pub(super) fn millis(time: &Time) -> u64 {
-    u64::try_from(time.0.as_millisecond()).unwrap_or_default()
-}
-
-fn unplaced(table: &Table) -> Result<TableDefinition, String> {
+fn unplaced(table: &Table, region: &str) -> Result<TableDefinition, String> {
     let uid = table.uid().ok_or("the Table has no uid")?;
     let table_id: TableId = uid.parse().map_err(|_| format!("the Table's uid {uid:?} is no id"))?;
-    let creation_time_ms = table.creation_timestamp().as_ref().map(millis).unwrap_or_default();
-    let birth = Birth { table_id, schema_version: 1, creation_time_ms };
-    table.spec.definition(&table.account(), &table.table_name(), birth).map_err(|error| error.to_string())
+    let creation_time_ms = table.creation_timestamp().as_ref().map(millis_of_time).unwrap_or_default();
+    let account = table.account();
+    let restored_from = table.spec.restore_from.as_ref().and_then(|from| restored_from(from, region, &account));
+    let birth = Birth { restored_from, ..Birth::new(table_id, creation_time_ms) };
+    table.spec.definition(&account, &table.table_name(), &birth).map_err(|error| error.to_string())
 }
 
 /// Where the data will come from, as far as the spec tells by itself; nothing where it does not tell of which moment.
@@ -61,9 +52,16 @@ fn restored_from(from: &RestoreFrom, region: &str, account: &str) -> Option<Rest
             restore_time_ms: arn.creation_time_ms(),
         });
     }
-    let at: Timestamp = from.at.as_ref()?.parse().ok()?;
-    let table = from.table.as_ref().map(|table_name| TableArn { region, account, table_name }.to_string());
-    Some(RestoredFrom { source_backup_arn: None, source_table_arn: table, restore_time_ms: millis(&Time(at)) })
+    let Ok(RestoreAsked::Source(RestoreSource::Table { table, at: RestoreTime::Millis(restore_time_ms) })) =
+        from.asked()
+    else {
+        return None;
+    };
+    let source_table_arn = match table {
+        TableReference::Name(table_name) => Some(TableArn { region, account, table_name: &table_name }.to_string()),
+        TableReference::Id(_) => None,
+    };
+    Some(RestoredFrom { source_backup_arn: None, source_table_arn, restore_time_ms })
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! A backup as DynamoDB's API shows it: one that is in the bucket, or a resource whose backup is being made.
 
-use crate::router::{definition::millis, tables::Tables};
+use crate::router::tables::Tables;
 use cairn_api::{
     arn::{BackupArn, TableArn},
     backups::{BackupDescription, BackupDetails, BackupStatus, BackupSummary, BackupType},
 };
-use cairn_crds::Backup;
+use cairn_crds::{Backup, table::recovery::millis_of_time};
 use cairn_model::archive::{self, BackupReport, BackupState};
 use kube::ResourceExt;
 
@@ -63,8 +63,8 @@ pub(super) fn details(resource: &Backup, arn: String) -> Option<BackupDetails> {
         size_bytes: size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
         status: if is_creating(resource) { BackupStatus::Creating } else { BackupStatus::Available },
         backup_type: BackupType::User,
-        creation_time_ms: millis(resource.metadata.creation_timestamp.as_ref()?),
-        expiry_time_ms: status.and_then(|status| status.backup_expiry_date_time.as_ref()).map(millis),
+        creation_time_ms: millis_of_time(resource.metadata.creation_timestamp.as_ref()?),
+        expiry_time_ms: status.and_then(|status| status.backup_expiry_date_time.as_ref()).map(millis_of_time),
     })
 }
 

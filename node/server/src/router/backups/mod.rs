@@ -6,9 +6,7 @@ mod listing;
 mod resources;
 mod restores;
 
-use super::{
-    archives::Archives, catalog::KubernetesCatalog, definition::enabled_at_ms, tables::Tables, writes::ApiWrites,
-};
+use super::{archives::Archives, catalog::KubernetesCatalog, tables::Tables, writes::ApiWrites};
 use crate::internal::client::GroupName;
 use async_trait::async_trait;
 use cairn_api::{
@@ -216,7 +214,9 @@ impl Backups for ClusterBackups {
     async fn restorable_window(&self, table: &TableView) -> Result<Option<RestorableWindow>, ServiceError> {
         let definition = &table.definition;
         let resource = self.tables.resource(&definition.account, &definition.table_name);
-        if resource.is_some_and(|resource| enabled_at_ms(&resource).is_none()) {
+        let noted =
+            |resource: &Table| resource.status.as_ref().is_some_and(|status| status.continuous_backups.is_some());
+        if resource.is_some_and(|resource| !noted(&resource)) {
             return Ok(None);
         }
         match self.tables.group(table) {

@@ -8,7 +8,7 @@ use cairn_api::{
     backups::{RestoreSource, RestoreTarget, RestoreTime},
     errors,
 };
-use cairn_crds::{TableSpec, table::feature::RestoreFrom};
+use cairn_crds::{TableSpec, table::restore::RestoreFrom};
 use cairn_model::{
     ServiceError, TableDefinition,
     archive::{self, ArchiveRefusal, Resolved, RestoreOrigin, TableReference},

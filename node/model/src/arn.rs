@@ -123,7 +123,8 @@ pub fn backup_id(creation_time_ms: u64, random: u32) -> String {
     format!("{creation_time_ms:0TIME_DIGITS$}-{random:0RANDOM_DIGITS$x}")
 }
 
-pub(crate) fn is_backup_id(text: &str) -> bool {
+/// Whether the text has the form that [`backup_id`] makes.
+pub fn is_backup_id(text: &str) -> bool {
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.split_once('-').is_some_and(|(time, random)| {
         time.len() == TIME_DIGITS
