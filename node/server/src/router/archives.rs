@@ -16,13 +16,14 @@ use cairn_model::{
     },
     ids::TableId,
 };
+use futures::{StreamExt, stream::FuturesUnordered};
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-/// For one archive's answer: it looks into the bucket, a few seconds at most.
-const ARCHIVE_DEADLINE: Duration = Duration::from_secs(4);
+/// After how long without an answer another archive is asked too.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// For a group's answer, by whichever of its archives; an operation of the API may need two, and the API server besides.
-const GROUP_DEADLINE: Duration = Duration::from_secs(10);
+const GROUP_DEADLINE: Duration = Duration::from_secs(12);
 /// For how long an archive that was silent, or could not do what it was asked, is tried last.
 const SUSPICION_MS: u64 = 30_000;
 
@@ -126,38 +127,61 @@ impl Archives {
         }
     }
 
-    /// Asks each archive of the group, once at most, until one answers.
+    /// Asks the archives of the group, each once at most: the next where one fails or takes long. The first answer counts.
     async fn ask(&self, group: &GroupName, call: &ArchiveCall) -> Result<ArchiveAnswer, ArchiveError> {
         let unanswered = |reason: String| ArchiveError::Unanswered { group: group.group.clone(), reason };
         let body = Bytes::from(serde_json::to_vec(call).map_err(|error| unanswered(error.to_string()))?);
         let mut last = "it has none: set spec.archive of the StorageGroup".to_owned();
-        let asked = tokio::time::timeout(GROUP_DEADLINE, async {
-            for address in self.order(group) {
-                match self.attempt(group, &address, body.clone()).await {
-                    Ok(ArchiveAnswer::Refused { reason, message }) if !is_its_own(reason) => {
-                        return Some(Err(ArchiveError::Refused { reason, message }));
-                    }
-                    Ok(ArchiveAnswer::Refused { message, .. }) => last = format!("{address}: {message}"),
-                    Ok(answer) => {
+        let answered = tokio::time::timeout(GROUP_DEADLINE, async {
+            let mut left = self.order(group).into_iter();
+            let mut asked = FuturesUnordered::new();
+            loop {
+                let next = left.next();
+                let patience = if next.is_some() { PATIENCE } else { GROUP_DEADLINE };
+                asked.extend(next.clone().map(|address| self.attempt(group, address, body.clone())));
+                match (tokio::time::timeout(patience, asked.next()).await, next) {
+                    (Ok(Some((address, Ok(answer)))), _) => {
                         self.suspects.lock().remove(&address);
-                        return Some(Ok(answer));
+                        return Some(answer);
                     }
-                    Err(reason) => last = reason,
+                    (Ok(Some((address, Err(reason)))), _) => {
+                        self.suspect(address);
+                        last = reason;
+                    }
+                    (Err(_), Some(address)) => {
+                        last = format!("nothing from {address} within {PATIENCE:?}");
+                        self.suspect(address);
+                    }
+                    (Ok(None) | Err(_), _) => return None,
                 }
-                self.suspect(address);
             }
-            None
         });
-        match asked.await {
+        match answered.await {
             Ok(Some(answer)) => answer,
             Ok(None) | Err(_) => Err(unanswered(last)),
         }
     }
 
-    async fn attempt(&self, group: &GroupName, address: &str, body: Bytes) -> Result<ArchiveAnswer, String> {
-        let answer = self.client.post(group, address, "/v1/archive", body, ARCHIVE_DEADLINE).await;
-        let answer = answer.map_err(|error| error.to_string())?;
-        serde_json::from_slice(&answer).map_err(|error| format!("{address} answered what can't be read: {error}"))
+    /// What one archive answers, a no included; the error says why another is to be asked.
+    async fn attempt(
+        &self,
+        group: &GroupName,
+        address: String,
+        body: Bytes,
+    ) -> (String, Result<Result<ArchiveAnswer, ArchiveError>, String>) {
+        let answer = match self.client.post(group, &address, "/v1/archive", body, GROUP_DEADLINE).await {
+            Ok(answer) => serde_json::from_slice(&answer)
+                .map_err(|error| format!("{address} answered what can't be read: {error}")),
+            Err(error) => Err(error.to_string()),
+        };
+        let answer = answer.and_then(|answer| match answer {
+            ArchiveAnswer::Refused { reason: ArchiveRefusal::Failed | ArchiveRefusal::NotLeader, message } => {
+                Err(format!("{address}: {message}"))
+            }
+            ArchiveAnswer::Refused { reason, message } => Ok(Err(ArchiveError::Refused { reason, message })),
+            answer => Ok(Ok(answer)),
+        });
+        (address, answer)
     }
 
     /// The addresses of the group's archives, best first.
@@ -177,16 +201,6 @@ impl Archives {
         let mut suspects = self.suspects.lock();
         suspects.retain(|_, at| now_ms.abs_diff(*at) < SUSPICION_MS);
         suspects.insert(address, now_ms);
-    }
-}
-
-/// Whether a refusal says something of the archive that gave it, and nothing of what was asked.
-fn is_its_own(reason: ArchiveRefusal) -> bool {
-    match reason {
-        ArchiveRefusal::Failed | ArchiveRefusal::NotLeader => true,
-        ArchiveRefusal::NotFound | ArchiveRefusal::NotRestorable | ArchiveRefusal::InUse | ArchiveRefusal::Invalid => {
-            false
-        }
     }
 }
 

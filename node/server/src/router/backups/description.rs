@@ -16,11 +16,7 @@ pub(super) fn of_report(report: BackupReport) -> BackupDescription {
             arn: order.arn,
             name: order.name,
             size_bytes: report.size_bytes,
-            status: match report.state {
-                BackupState::Creating => BackupStatus::Creating,
-                BackupState::Available => BackupStatus::Available,
-                BackupState::Deleted => BackupStatus::Deleted,
-            },
+            status: status(report.state),
             backup_type: match order.backup_type {
                 archive::BackupType::User => BackupType::User,
                 archive::BackupType::System => BackupType::System,
@@ -61,7 +57,7 @@ pub(super) fn details(resource: &Backup, arn: String) -> Option<BackupDetails> {
         arn,
         name: resource.spec.backup_name.clone().unwrap_or_else(|| resource.name_any()),
         size_bytes: size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
-        status: if is_creating(resource) { BackupStatus::Creating } else { BackupStatus::Available },
+        status: status.and_then(|status| status.backup_status).map_or(BackupStatus::Creating, self::status),
         backup_type: BackupType::User,
         creation_time_ms: millis_of_time(resource.metadata.creation_timestamp.as_ref()?),
         expiry_time_ms: status.and_then(|status| status.backup_expiry_date_time.as_ref()).map(millis_of_time),
@@ -74,6 +70,14 @@ pub(super) fn summary(backup: &BackupDescription) -> BackupSummary {
         table_name: backup.table.table_name.clone(),
         table_id: backup.table.table_id,
         table_arn: backup.table_arn.clone(),
+    }
+}
+
+fn status(state: BackupState) -> BackupStatus {
+    match state {
+        BackupState::Creating => BackupStatus::Creating,
+        BackupState::Available => BackupStatus::Available,
+        BackupState::Deleted => BackupStatus::Deleted,
     }
 }
 
