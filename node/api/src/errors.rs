@@ -69,7 +69,8 @@ pub fn backed_up_table_not_found(name: &str) -> ServiceError {
 pub fn backups_unavailable() -> ServiceError {
     ServiceError::new(
         ErrorKind::ContinuousBackupsUnavailableException,
-        "Backups have not yet been enabled for this table. They need an archive: `cairn dev --archive URL` has one, clusters have none yet.",
+        "Backups have not yet been enabled for this table. They need an archive: set spec.archive of the table's \
+         StorageGroup, or start `cairn dev` with --archive URL.",
     )
 }
 
@@ -134,7 +135,7 @@ pub fn restore_target_taken(table: &TableView) -> ServiceError {
     let name = &table.definition.table_name;
     if table.status != TableStatus::Creating {
         // DynamoDB says the same of one that is being deleted.
-        return ServiceError::new(ErrorKind::TableAlreadyExistsException, format!("Table already exists: {name}"));
+        return restore_target_exists(name);
     }
     let backup = table.definition.restored_from.as_ref().and_then(|from| from.source_backup_arn.as_ref());
     let message = match backup {
@@ -142,6 +143,19 @@ pub fn restore_target_taken(table: &TableView) -> ServiceError {
         None => format!("Table: {name} is being created"),
     };
     ServiceError::new(ErrorKind::TableInUseException, message)
+}
+
+/// A restore into a name that is taken, by whatever it is.
+pub fn restore_target_exists(name: &str) -> ServiceError {
+    ServiceError::new(ErrorKind::TableAlreadyExistsException, format!("Table already exists: {name}"))
+}
+
+/// An export where nobody exports. Cairn's own text: DynamoDB always can.
+pub(crate) fn exports_unavailable() -> ServiceError {
+    ServiceError::validation(
+        "ExportTableToPointInTime is not available here: `cairn dev --archive URL` exports, clusters don't in this \
+         version.",
+    )
 }
 
 /// An export of a table that is not there, or not there yet.
@@ -186,8 +200,7 @@ pub fn too_many_exports(limit: usize) -> ServiceError {
 /// An import where nobody imports. Cairn's own text: DynamoDB always can.
 pub fn imports_unavailable() -> ServiceError {
     ServiceError::validation(
-        "ImportTable is not available here. It needs an archive: `cairn dev --archive URL` has one, clusters have none \
-         yet.",
+        "ImportTable is not available here: `cairn dev --archive URL` imports, clusters don't in this version.",
     )
 }
 

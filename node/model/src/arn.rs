@@ -52,6 +52,12 @@ impl<'a> BackupArn<'a> {
         let backup_id = rest?.strip_prefix("backup/")?;
         is_backup_id(backup_id).then_some(Self { table, backup_id })
     }
+
+    /// When the backup was asked for; milliseconds since the Unix epoch.
+    pub fn creation_time_ms(self) -> u64 {
+        let time = self.backup_id.split_once('-').map_or(self.backup_id, |(time, _)| time);
+        time.parse().unwrap_or_default()
+    }
 }
 
 impl fmt::Display for BackupArn<'_> {
@@ -142,6 +148,7 @@ mod tests {
         let backup = BackupArn { table, backup_id: &id };
         assert_eq!(backup.to_string(), "arn:aws:dynamodb:east:game:table/users/backup/01550000000000-abcdef12");
         assert_eq!(BackupArn::parse(&backup.to_string()), Some(backup));
+        assert_eq!(backup.creation_time_ms(), 1_550_000_000_000);
         let export = ExportArn { table, export_id: &id };
         assert_eq!(export.to_string(), "arn:aws:dynamodb:east:game:table/users/export/01550000000000-abcdef12");
         assert_eq!(ExportArn::parse(&export.to_string()), Some(export));

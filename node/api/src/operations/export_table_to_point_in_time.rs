@@ -75,8 +75,10 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let table = call.catalog.table(call.account, arn.table_name).filter(|_| arn.region == call.region);
     let table = table.filter(|table| matches!(table.status, TableStatus::Active | TableStatus::Updating));
     let table = table.ok_or_else(|| errors::exported_table_not_found(arn))?;
-    let exports = call.exports.filter(|_| table.definition.continuous_backups.is_some());
-    let exports = exports.ok_or_else(|| errors::recovery_off(arn.table_name))?;
+    let exports = call.exports.ok_or_else(errors::exports_unavailable)?;
+    if table.definition.continuous_backups.is_none() {
+        return Err(errors::recovery_off(arn.table_name));
+    }
     let request = ExportRequest {
         scope,
         client_token: input.client_token,

@@ -106,7 +106,8 @@ async fn a_table_whose_backups_are_kept_nowhere_says_what_it_needs() {
     let request = json!({"TableName": "uncovered", "BackupName": "nightly"});
     let (name, text) = service.error("CreateBackup", request).await;
     assert_eq!(name, "ContinuousBackupsUnavailableException");
-    assert!(text.starts_with("Backups have not yet been enabled for this table.") && text.contains("--archive"));
+    assert!(text.starts_with("Backups have not yet been enabled for this table."), "{text}");
+    assert!(text.contains("--archive") && text.contains("spec.archive"), "{text}");
 }
 
 #[tokio::test]

@@ -169,8 +169,8 @@ async fn what_is_not_there_or_has_no_recovery_is_not_exported() {
 #[tokio::test]
 async fn without_an_archive_nothing_is_exported_and_nothing_is_listed() {
     let service = Service::with_users().await;
-    let answer = service.error("ExportTableToPointInTime", request(json!({}))).await;
-    assert_eq!(answer.0, "PointInTimeRecoveryUnavailableException");
+    let text = service.invalid("ExportTableToPointInTime", request(json!({}))).await;
+    assert!(text.contains("--archive"), "{text}");
     assert_eq!(service.ok("ListExports", json!({})).await, json!({"ExportSummaries": []}));
     assert_eq!(service.error("DescribeExport", json!({"ExportArn": EXPORT})).await.0, "ExportNotFoundException");
 }

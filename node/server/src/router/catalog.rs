@@ -1,44 +1,30 @@
 //! CreateTable and friends on Kubernetes: the same `Table` resource that `kubectl apply` would write, as the field manager
 //! `cairn-api`, never by force.
 
-use super::tables::Tables;
+use super::{
+    tables::Tables,
+    writes::{ApiWrites, FIELD_MANAGER, answered},
+};
 use crate::environment;
 use async_trait::async_trait;
 use cairn_api::{Catalog, NewTable, TableUpdate, TableView, errors};
 use cairn_crds::{Table, TableSpec, resource_name};
-use cairn_model::{ErrorKind, ServiceError, ids::TableId, table::TableStatus};
-use clap::ValueEnum;
+use cairn_model::{ServiceError, ids::TableId, table::TableStatus};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ObjectMeta, Patch, PatchParams, Preconditions},
 };
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-pub(super) const FIELD_MANAGER: &str = "cairn-api";
-/// Writes the status and the finalizer of every Table.
-const OPERATOR: &str = "cairn-operator";
-/// For the API server's answer.
-const DEADLINE: Duration = Duration::from_secs(10);
-
-/// Which tables the API may create, change and delete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ApiWrites {
-    /// Those that the API made, and that nobody else has taken over since.
-    Own,
-    /// Any; where another manager owns the field that would change, the API server refuses it.
-    All,
-    /// None: tables are declared by manifests alone.
-    None,
-}
-
-pub(super) struct KubernetesCatalog {
+#[allow(missing_debug_implementations)]
+pub struct KubernetesCatalog {
     client: Client,
     tables: Arc<Tables>,
     writes: ApiWrites,
 }
 
 impl KubernetesCatalog {
-    pub(super) fn new(client: Client, tables: Arc<Tables>, writes: ApiWrites) -> Self {
+    pub fn new(client: Client, tables: Arc<Tables>, writes: ApiWrites) -> Self {
         Self { client, tables, writes }
     }
 
@@ -46,27 +32,40 @@ impl KubernetesCatalog {
         Api::namespaced(self.client.clone(), account)
     }
 
-    fn writable(&self) -> Result<(), ServiceError> {
-        if self.writes == ApiWrites::None {
-            return Err(denied(
-                "Tables are not changed through this API (api.writes is none): apply a Table manifest instead",
-            ));
-        }
-        Ok(())
+    /// Whether tables may be made through the API at all.
+    pub(super) fn check_writes(&self) -> Result<(), ServiceError> {
+        self.writes.check::<Table>()
     }
 
     /// The resource, if the API may change it.
     fn own(&self, account: &str, name: &str) -> Result<Arc<Table>, ServiceError> {
-        self.writable()?;
+        self.check_writes()?;
         let table = self.tables.resource(account, name).ok_or_else(|| errors::table_not_found(name))?;
-        if self.writes == ApiWrites::Own
-            && let Some(owner) = other_owner(&table)
-        {
-            return Err(denied(&format!(
-                "Table {name} is managed by {owner}: change it there, or set api.writes to all"
-            )));
-        }
+        self.writes.check_owner(&*table, name)?;
         Ok(table)
+    }
+
+    /// Makes a Table. Where its name is taken, `taken` has what the caller is told: of the table that has it, as far as it
+    /// says what it is.
+    pub(super) async fn create(
+        &self,
+        account: &str,
+        name: &str,
+        spec: TableSpec,
+        taken: impl Fn(Option<&TableView>) -> ServiceError + Send,
+    ) -> Result<TableView, ServiceError> {
+        self.check_writes()?;
+        if let Some(table) = self.tables.view(account, name) {
+            return Err(taken(Some(&table)));
+        }
+        let resource = resource_name(name);
+        if let Some(table) = answered(self.api(account).get_opt(&resource)).await? {
+            return Err(taken(self.tables.describe(&table).ok().as_ref()));
+        }
+        let created = self.apply(&manifest(account, &resource, spec)).await?;
+        let view = self.tables.describe(&created)?;
+        self.tables.put(created);
+        Ok(TableView { status: TableStatus::Creating, ..view })
     }
 
     async fn apply(&self, table: &Table) -> Result<Table, ServiceError> {
@@ -90,22 +89,10 @@ impl Catalog for KubernetesCatalog {
     }
 
     async fn create_table(&self, account: &str, new: NewTable) -> Result<Arc<TableView>, ServiceError> {
-        self.writable()?;
         let name = new.table_name.clone();
-        if self.tables.view(account, &name).is_some() {
-            return Err(errors::table_exists(&name));
-        }
-        let resource = resource_name(&name);
-        if answered(self.api(account).get_opt(&resource)).await?.is_some() {
-            return Err(errors::table_exists(&name));
-        }
         // The resource's uid becomes the id, and its creation time the table's.
-        let definition = new.into_definition(account, TableId([0; 16]), 0);
-        let table = manifest(account, &resource, TableSpec::from_definition(&definition));
-        let created = self.apply(&table).await?;
-        let view = self.tables.describe(&created)?;
-        self.tables.put(created);
-        Ok(Arc::new(TableView { status: TableStatus::Creating, ..view }))
+        let spec = TableSpec::from_definition(&new.into_definition(account, TableId([0; 16]), 0));
+        Ok(Arc::new(self.create(account, &name, spec, |_| errors::table_exists(&name)).await?))
     }
 
     async fn update_table(
@@ -157,46 +144,5 @@ fn manifest(account: &str, resource: &str, spec: TableSpec) -> Table {
         },
         spec,
         status: None,
-    }
-}
-
-/// The manager, other than the API and the operator, that owns a field of the table's spec.
-fn other_owner(table: &Table) -> Option<&str> {
-    table.managed_fields().iter().find_map(|entry| {
-        let manager = entry.manager.as_deref()?;
-        let spec = entry.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:spec").is_some());
-        (spec && manager != FIELD_MANAGER && manager != OPERATOR).then_some(manager)
-    })
-}
-
-fn denied(message: &str) -> ServiceError {
-    ServiceError::new(ErrorKind::AccessDeniedException, message)
-}
-
-async fn answered<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ServiceError> {
-    let unavailable = || {
-        ServiceError::new(
-            ErrorKind::InternalServerError,
-            "The Kubernetes API server does not answer; tables can't be changed at present. Data operations go on.",
-        )
-    };
-    match tokio::time::timeout(DEADLINE, call).await {
-        Err(_) => Err(unavailable()),
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(kube::Error::Api(status))) => Err(match status.code {
-            404 => ServiceError::new(ErrorKind::ResourceNotFoundException, status.message.clone()),
-            409 => ServiceError::new(ErrorKind::ResourceInUseException, status.message.clone()),
-            403 => denied(&status.message),
-            400 | 422 => ServiceError::validation(status.message.clone()),
-            429 => ServiceError::new(ErrorKind::ThrottlingException, status.message.clone()),
-            _ => {
-                tracing::warn!(code = status.code, message = status.message, "the API server refused a change");
-                unavailable()
-            }
-        }),
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "failed to reach the API server");
-            Err(unavailable())
-        }
     }
 }

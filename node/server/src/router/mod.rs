@@ -1,20 +1,27 @@
 //! The role `router`: the stateless front door that all clients talk to.
 
-mod catalog;
+pub mod archives;
+pub mod backups;
+pub mod catalog;
+mod definition;
 pub mod fleet;
 pub mod nodes;
 pub mod partitions;
 pub mod routes;
-mod tables;
+pub mod tables;
 mod watch;
+pub mod writes;
 
 use crate::{admin, environment::SystemEnvironment, internal::client::NodeClient, shutdown, tls::Tls};
 use anyhow::Context;
+use archives::Archives;
+use backups::ClusterBackups;
 use cairn_api::{Api, ApiConfig, Authentication, Backends};
 use cairn_model::identity::Role;
-use catalog::{ApiWrites, KubernetesCatalog};
+use catalog::KubernetesCatalog;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::net::TcpListener;
+use writes::ApiWrites;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -47,7 +54,7 @@ pub struct Arguments {
     /// Namespaces whose tables are served; all where none is named.
     #[arg(long, env = "CAIRN_WATCH_NAMESPACES", value_delimiter = ',')]
     watch_namespaces: Vec<String>,
-    /// Which tables CreateTable, UpdateTable and DeleteTable may touch.
+    /// Which tables and backups the API may create, change and delete.
     #[arg(long, env = "CAIRN_API_WRITES", value_enum, default_value = "own")]
     api_writes: ApiWrites,
 }
@@ -90,10 +97,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     tokio::spawn(watch::fleet(kubernetes.clone(), source, fleet.clone()));
 
+    let catalog = Arc::new(KubernetesCatalog::new(kubernetes.clone(), tables.clone(), arguments.api_writes));
+    let archives = Archives::new(client.clone(), fleet.clone(), arguments.zone.clone());
+    let region = arguments.region.clone();
+    let backups = ClusterBackups::new(region, archives, kubernetes, catalog.clone(), tables, arguments.api_writes);
     let backends = Backends {
-        catalog: Arc::new(KubernetesCatalog::new(kubernetes, tables, arguments.api_writes)),
+        catalog,
         partitions: Arc::new(partitions::RemotePartitions::new(client, nodes, arguments.zone)),
-        backups: None,
+        backups: Some(Arc::new(backups)),
         exports: None,
         imports: None,
         authentication: Authentication::Verify(fleet),

@@ -1,14 +1,12 @@
 //! The Tables of the cluster as the router knows them: from the API server while it answers, and otherwise as they were
 //! last, or as the storage nodes report them.
 
-use super::routes::Routes;
+use super::{definition::definition, routes::Routes};
+use crate::{environment, internal::client::GroupName};
 use arc_swap::ArcSwap;
 use cairn_api::TableView;
-use cairn_crds::{
-    Table,
-    table::definition::{Birth, table_arn},
-};
-use cairn_model::{ServiceError, TableDefinition, ids::TableId, table::TableStatus};
+use cairn_crds::{Table, table::definition::table_arn};
+use cairn_model::{ServiceError, table::TableStatus};
 use kube::ResourceExt;
 use parking_lot::RwLock;
 use std::{
@@ -18,7 +16,7 @@ use std::{
 
 /// Every account's tables.
 #[derive(Debug)]
-pub(super) struct Tables {
+pub struct Tables {
     region: String,
     routes: Arc<ArcSwap<Routes>>,
     resources: RwLock<Resources>,
@@ -43,12 +41,12 @@ struct Entry {
 }
 
 impl Tables {
-    pub(super) fn new(region: String, routes: Arc<ArcSwap<Routes>>, watched: Vec<String>) -> Arc<Self> {
+    pub fn new(region: String, routes: Arc<ArcSwap<Routes>>, watched: Vec<String>) -> Arc<Self> {
         Arc::new(Self { region, routes, resources: RwLock::default(), watched })
     }
 
     /// Takes over one Table as it is now.
-    pub(super) fn put(&self, table: Table) {
+    pub fn put(&self, table: Table) {
         let Some(namespace) = table.namespace() else { return };
         let (account, key) = (namespace.clone(), (namespace, table.name_any()));
         let mut resources = self.resources.write();
@@ -64,7 +62,7 @@ impl Tables {
     }
 
     /// Takes over all Tables of a namespace, or of all namespaces, at once.
-    pub(super) fn replace(&self, namespace: Option<&str>, tables: Vec<Table>) {
+    pub fn replace(&self, namespace: Option<&str>, tables: Vec<Table>) {
         let mut resources = self.resources.write();
         resources.all.retain(|(of, _), _| namespace.is_some_and(|namespace| namespace != of));
         for table in tables {
@@ -81,6 +79,22 @@ impl Tables {
     /// The resource that has the table's name.
     pub(super) fn resource(&self, account: &str, name: &str) -> Option<Arc<Table>> {
         self.resources.read().by_account.get(account)?.get(name).map(|entry| entry.resource.clone())
+    }
+
+    /// The account's resources that have a table's name.
+    pub(super) fn resources(&self, account: &str) -> Vec<Arc<Table>> {
+        let resources = self.resources.read();
+        let tables = resources.by_account.get(account).into_iter().flat_map(BTreeMap::values);
+        tables.map(|entry| entry.resource.clone()).collect()
+    }
+
+    /// The storage group that holds the table, as its resource says or as the nodes report.
+    pub(super) fn group(&self, table: &TableView) -> Option<GroupName> {
+        let (account, name) = (&table.definition.account, &table.definition.table_name);
+        let of_resource =
+            |resource: Arc<Table>| GroupName { account: account.clone(), group: resource.spec.storage_group.clone() };
+        let reported = || self.routes.load().find(table.definition.table_id, b"").map(|route| route.group.clone());
+        self.resource(account, name).map(of_resource).or_else(reported)
     }
 
     pub(super) fn view(&self, account: &str, name: &str) -> Option<Arc<TableView>> {
@@ -126,7 +140,7 @@ impl Tables {
 
     /// The table as its resource describes it.
     pub(super) fn describe(&self, table: &Table) -> Result<TableView, ServiceError> {
-        let definition = definition(table).map_err(ServiceError::validation)?;
+        let definition = definition(table, &self.region, environment::wall_ms()).map_err(ServiceError::validation)?;
         let status = table.status.as_ref();
         let counted = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
         Ok(TableView {
@@ -186,20 +200,6 @@ fn claim(table: &Table) -> (bool, Option<i64>, String) {
     let named = table.status.as_ref().is_some_and(|status| status.table_id.is_some());
     let created = table.metadata.creation_timestamp.as_ref().map(|time| time.0.as_millisecond());
     (!named, created, table.name_any())
-}
-
-/// What the resource asks for; before it was given an id and a time, under those it will be given.
-fn definition(table: &Table) -> Result<TableDefinition, String> {
-    let given =
-        table.status.as_ref().is_some_and(|status| status.table_id.is_some() && status.creation_date_time.is_some());
-    if given {
-        return table.definition().map_err(|error| error.to_string());
-    }
-    let uid = table.uid().ok_or("the Table has no uid")?;
-    let table_id: TableId = uid.parse().map_err(|_| format!("the Table's uid {uid:?} is no id"))?;
-    let created = table.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_millisecond());
-    let birth = Birth::new(table_id, u64::try_from(created).unwrap_or_default());
-    table.spec.definition(&table.account(), &table.table_name(), &birth).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -1,0 +1,118 @@
+//! What a Table asks for: the definition that its nodes keep, or will once the operator has placed it.
+
+use cairn_api::arn::{BackupArn, TableArn};
+use cairn_crds::{
+    Table,
+    table::{
+        definition::Birth,
+        recovery::millis_of_time,
+        restore::{RestoreAsked, RestoreFrom},
+    },
+};
+use cairn_model::{
+    TableDefinition,
+    archive::{RestoreSource, RestoreTime, TableReference},
+    ids::TableId,
+    table::{ContinuousBackups, RestoredFrom},
+};
+use kube::ResourceExt;
+
+/// The definition of a resource; before it was given an id and a time, under those it will be given. `now_ms`: milliseconds
+/// since the Unix epoch.
+pub(super) fn definition(table: &Table, region: &str, now_ms: u64) -> Result<TableDefinition, String> {
+    let given =
+        table.status.as_ref().is_some_and(|status| status.table_id.is_some() && status.creation_date_time.is_some());
+    let mut definition =
+        if given { table.definition().map_err(|error| error.to_string())? } else { unplaced(table, region)? };
+    if definition.continuous_backups.is_none() {
+        // The operator has not noted yet since when: from now on, at the earliest.
+        let period = table.spec.recovery_period_days().map_err(|error| error.to_string())?;
+        definition.continuous_backups =
+            period.map(|recovery_period_days| ContinuousBackups { recovery_period_days, enabled_at_ms: now_ms });
+    }
+    Ok(definition)
+}
+
+fn unplaced(table: &Table, region: &str) -> Result<TableDefinition, String> {
+    let uid = table.uid().ok_or("the Table has no uid")?;
+    let table_id: TableId = uid.parse().map_err(|_| format!("the Table's uid {uid:?} is no id"))?;
+    let creation_time_ms = table.creation_timestamp().as_ref().map(millis_of_time).unwrap_or_default();
+    let account = table.account();
+    let restored_from = table.spec.restore_from.as_ref().and_then(|from| restored_from(from, region, &account));
+    let birth = Birth { restored_from, ..Birth::new(table_id, creation_time_ms) };
+    table.spec.definition(&account, &table.table_name(), &birth).map_err(|error| error.to_string())
+}
+
+/// Where the data will come from, as far as the spec tells by itself; nothing where it does not tell of which moment.
+fn restored_from(from: &RestoreFrom, region: &str, account: &str) -> Option<RestoredFrom> {
+    if let Some(arn) = from.backup_arn.as_deref().and_then(BackupArn::parse) {
+        return Some(RestoredFrom {
+            source_backup_arn: Some(arn.to_string()),
+            source_table_arn: Some(arn.table.to_string()),
+            restore_time_ms: arn.creation_time_ms(),
+        });
+    }
+    let Ok(RestoreAsked::Source(RestoreSource::Table { table, at: RestoreTime::Millis(restore_time_ms) })) =
+        from.asked()
+    else {
+        return None;
+    };
+    let source_table_arn = match table {
+        TableReference::Name(table_name) => Some(TableArn { region, account, table_name: &table_name }.to_string()),
+        TableReference::Id(_) => None,
+    };
+    Some(RestoredFrom { source_backup_arn: None, source_table_arn, restore_time_ms })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const NOW_MS: u64 = 1_800_000_000_000;
+
+    fn table(more: Value, status: Value) -> TableDefinition {
+        let mut table = json!({
+            "apiVersion": "cairn.dev/v1alpha1", "kind": "Table",
+            "metadata": {
+                "name": "users", "namespace": "game", "uid": "11111111-1111-4111-8111-111111111111",
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+            },
+            "spec": {
+                "attributeDefinitions": [{"attributeName": "Id", "attributeType": "S"}],
+                "keySchema": [{"attributeName": "Id", "keyType": "HASH"}],
+                "billingMode": "PAY_PER_REQUEST",
+            },
+            "status": status,
+        });
+        table["spec"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        definition(&serde_json::from_value(table).unwrap(), "east", NOW_MS).unwrap()
+    }
+
+    #[test]
+    fn recovery_is_on_from_the_moment_the_spec_says_so() {
+        let spec = json!({"continuousBackups": {"pointInTimeRecoveryEnabled": true, "recoveryPeriodInDays": 7}});
+        let asked = table(spec.clone(), json!(null)).continuous_backups.unwrap();
+        assert_eq!(asked, ContinuousBackups { recovery_period_days: 7, enabled_at_ms: NOW_MS });
+        let status = json!({"continuousBackups": {"enabledAt": "2026-01-02T00:00:00Z"}});
+        let noted = table(spec, status).continuous_backups.unwrap();
+        assert_eq!(noted, ContinuousBackups { recovery_period_days: 7, enabled_at_ms: 1_767_312_000_000 });
+        let off = json!({"continuousBackups": {"pointInTimeRecoveryEnabled": false}});
+        assert_eq!(table(off, json!(null)).continuous_backups, None);
+    }
+
+    #[test]
+    fn a_table_that_is_not_placed_yet_says_what_it_will_be_restored_from() {
+        let backup = "arn:aws:dynamodb:east:game:table/users/backup/01550000000000-abcdef12";
+        let from = table(json!({"restoreFrom": {"backupArn": backup}}), json!(null)).restored_from.unwrap();
+        assert_eq!(from.source_backup_arn.as_deref(), Some(backup));
+        assert_eq!(from.source_table_arn.as_deref(), Some("arn:aws:dynamodb:east:game:table/users"));
+        assert_eq!(from.restore_time_ms, 1_550_000_000_000);
+        let past = json!({"restoreFrom": {"table": "scores", "at": "2026-01-02T00:00:00.123Z"}});
+        let from = table(past, json!(null)).restored_from.unwrap();
+        assert_eq!(from.source_table_arn.as_deref(), Some("arn:aws:dynamodb:east:game:table/scores"));
+        assert_eq!(from.restore_time_ms, 1_767_312_000_123);
+        let latest = json!({"restoreFrom": {"table": "scores", "latest": true}});
+        assert_eq!(table(latest, json!(null)).restored_from, None, "of which moment is not known yet");
+    }
+}

@@ -1,0 +1,93 @@
+//! What the API may write in the cluster, as whom, and what its callers are told when the cluster refuses.
+
+use cairn_model::{ErrorKind, ServiceError};
+use clap::ValueEnum;
+use kube::{Resource, ResourceExt};
+use std::time::Duration;
+
+pub(super) const FIELD_MANAGER: &str = "cairn-api";
+/// Writes the status and the finalizer of every object here.
+const OPERATOR: &str = "cairn-operator";
+/// For the API server's answer.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Which tables and backups the API may create, change and delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ApiWrites {
+    /// Those that the API made, and that nobody else has taken over since.
+    Own,
+    /// Any; where another manager owns the field that would change, the API server refuses it.
+    All,
+    /// None: they are declared by manifests alone.
+    None,
+}
+
+impl ApiWrites {
+    /// Whether the API may write objects of this kind at all.
+    pub(super) fn check<K: Resource<DynamicType = ()>>(self) -> Result<(), ServiceError> {
+        if self == Self::None {
+            let kind = K::kind(&());
+            return Err(denied(&format!(
+                "{kind}s are not changed through this API (api.writes is none): apply a {kind} manifest instead"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Whether the API may change or delete this object, which its callers know by this name.
+    pub(super) fn check_owner<K: Resource<DynamicType = ()>>(self, object: &K, name: &str) -> Result<(), ServiceError> {
+        self.check::<K>()?;
+        if self == Self::Own
+            && let Some(owner) = other_owner(object)
+        {
+            let kind = K::kind(&());
+            return Err(denied(&format!(
+                "{kind} {name} is managed by {owner}: change it there, or set api.writes to all"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The manager, other than the API and the operator, that owns a field of the object's spec.
+fn other_owner(object: &impl ResourceExt) -> Option<&str> {
+    object.managed_fields().iter().find_map(|entry| {
+        let manager = entry.manager.as_deref()?;
+        let spec = entry.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:spec").is_some());
+        (spec && manager != FIELD_MANAGER && manager != OPERATOR).then_some(manager)
+    })
+}
+
+fn denied(message: &str) -> ServiceError {
+    ServiceError::new(ErrorKind::AccessDeniedException, message)
+}
+
+/// Waits for the API server's answer, within a deadline, and says its errors in DynamoDB's words.
+pub(super) async fn answered<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ServiceError> {
+    let unavailable = || {
+        ServiceError::new(
+            ErrorKind::InternalServerError,
+            "The Kubernetes API server does not answer; tables and backups can't be changed at present. Data operations \
+             go on.",
+        )
+    };
+    match tokio::time::timeout(DEADLINE, call).await {
+        Err(_) => Err(unavailable()),
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) => Err(match status.code {
+            404 => ServiceError::new(ErrorKind::ResourceNotFoundException, status.message.clone()),
+            409 => ServiceError::new(ErrorKind::ResourceInUseException, status.message.clone()),
+            403 => denied(&status.message),
+            400 | 422 => ServiceError::validation(status.message.clone()),
+            429 => ServiceError::new(ErrorKind::ThrottlingException, status.message.clone()),
+            _ => {
+                tracing::warn!(code = status.code, message = status.message, "the API server refused a call");
+                unavailable()
+            }
+        }),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "failed to reach the API server");
+            Err(unavailable())
+        }
+    }
+}

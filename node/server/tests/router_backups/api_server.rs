@@ -1,0 +1,138 @@
+//! An API server as far as the router needs one: objects in memory, got, listed, created, applied and deleted over HTTP.
+
+use cairn_server::environment::wall_ms;
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request, Response, StatusCode, body::Bytes, body::Incoming, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use k8s_openapi::jiff::Timestamp;
+use kube::{Client, Config};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+use tokio::net::TcpListener;
+
+/// By the plural of their kind, and their names; all are of one namespace.
+type Objects = BTreeMap<(String, String), Value>;
+
+#[derive(Clone, Default)]
+pub struct ApiServer {
+    objects: Arc<Mutex<Objects>>,
+}
+
+impl ApiServer {
+    pub async fn start() -> (Self, Client) {
+        let server = Self::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(server.clone().serve(listener));
+        (server, Client::try_from(Config::new(url.parse().unwrap())).unwrap())
+    }
+
+    pub fn all(&self, plural: &str) -> Vec<Value> {
+        self.objects.lock().iter().filter(|((of, _), _)| of == plural).map(|(_, object)| object.clone()).collect()
+    }
+
+    /// The only object of its kind.
+    pub fn one(&self, plural: &str) -> Value {
+        let all = self.all(plural);
+        assert_eq!(all.len(), 1, "{all:?}");
+        all[0].clone()
+    }
+
+    pub fn get(&self, plural: &str, name: &str) -> Option<Value> {
+        self.objects.lock().get(&(plural.to_owned(), name.to_owned())).cloned()
+    }
+
+    /// Makes an object, or changes it, as whoever is named.
+    pub fn put(&self, plural: &str, name: &str, mut object: Value, manager: &str) -> Value {
+        let mut objects = self.objects.lock();
+        let key = (plural.to_owned(), name.to_owned());
+        let metadata = object["metadata"].as_object_mut().unwrap();
+        match objects.get(&key).map(|old| old["metadata"].clone()) {
+            Some(old) => *metadata = old.as_object().unwrap().clone(),
+            None => {
+                let now = Timestamp::from_millisecond(wall_ms() as i64).unwrap();
+                let made = json!(now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+                metadata.entry("creationTimestamp").or_insert(made);
+                metadata.insert("uid".into(), json!(uuid::Uuid::new_v4().to_string()));
+                metadata.insert("name".into(), json!(name));
+                metadata.insert("namespace".into(), json!("game"));
+                metadata.insert("managedFields".into(), json!([{"manager": manager, "fieldsV1": {"f:spec": {}}}]));
+            }
+        }
+        objects.insert(key, object.clone());
+        object
+    }
+
+    /// Writes a status, as the operator does.
+    pub fn set_status(&self, plural: &str, name: &str, status: Value) {
+        self.objects.lock().get_mut(&(plural.to_owned(), name.to_owned())).unwrap()["status"] = status;
+    }
+
+    async fn serve(self, listener: TcpListener) {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let server = self.clone();
+            tokio::spawn(async move {
+                let service = service_fn(move |request| {
+                    let server = server.clone();
+                    async move { Ok::<_, Infallible>(server.answer(request).await) }
+                });
+                let http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path().strip_prefix("/apis/cairn.dev/v1alpha1/namespaces/game/").unwrap().to_owned();
+        let manager =
+            parts.uri.query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("fieldManager="));
+        let manager = manager.unwrap_or("unknown").to_owned();
+        let body = body.collect().await.unwrap().to_bytes();
+        let sent: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let (plural, name) = path.split_once('/').map_or((&*path, None), |(plural, name)| (plural, Some(name)));
+        match (parts.method, name) {
+            (Method::GET, None) => {
+                let list = json!({"kind": "List", "apiVersion": "cairn.dev/v1alpha1", "metadata": {}, "items": self.all(plural)});
+                reply(StatusCode::OK, &list)
+            }
+            (Method::POST, None) => {
+                let name = sent["metadata"]["name"].as_str().unwrap().to_owned();
+                if self.get(plural, &name).is_some() {
+                    return failure(StatusCode::CONFLICT);
+                }
+                reply(StatusCode::CREATED, &self.put(plural, &name, sent, &manager))
+            }
+            (Method::PATCH, Some(name)) => {
+                let mut changed = self.get(plural, name).unwrap_or_else(|| sent.clone());
+                changed["spec"] = sent["spec"].clone();
+                reply(StatusCode::OK, &self.put(plural, name, changed, &manager))
+            }
+            (Method::GET, Some(name)) => match self.get(plural, name) {
+                Some(object) => reply(StatusCode::OK, &object),
+                None => failure(StatusCode::NOT_FOUND),
+            },
+            (Method::DELETE, Some(name)) => match self.objects.lock().remove(&(plural.to_owned(), name.to_owned())) {
+                Some(object) => reply(StatusCode::OK, &object),
+                None => failure(StatusCode::NOT_FOUND),
+            },
+            (method, _) => panic!("{method} {path}"),
+        }
+    }
+}
+
+fn failure(code: StatusCode) -> Response<Full<Bytes>> {
+    let reason = code.canonical_reason().unwrap().replace(' ', "");
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": reason, "reason": reason, "code": code.as_u16()});
+    reply(code, &status)
+}
+
+fn reply(code: StatusCode, object: &Value) -> Response<Full<Bytes>> {
+    Response::builder()
+        .status(code)
+        .header("content-type", "application/json")
+        .body(Full::from(object.to_string()))
+        .unwrap()
+}
