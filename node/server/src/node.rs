@@ -11,7 +11,7 @@ use cairn_replication::{
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// What a write is told while the volume is nearly full.
@@ -118,16 +118,15 @@ impl OpenFolder {
 
 fn lock_folder(path: &Path, owner: &Owner, patience: Duration) -> Result<Folder, FolderError> {
     let new_id = NodeId(uuid::Uuid::new_v4().into_bytes());
-    let since = Instant::now();
-    let mut told = false;
+    let mut waited = Duration::ZERO;
     loop {
         match Folder::open(path, owner, new_id) {
-            Err(FolderError::InUse { .. }) if since.elapsed() < patience => {
-                if !told {
+            Err(FolderError::InUse { .. }) if waited < patience => {
+                if waited.is_zero() {
                     tracing::warn!(folder = %path.display(), "another process still uses the data folder; waiting for its end");
-                    told = true;
                 }
                 std::thread::sleep(LOCK_INTERVAL);
+                waited += LOCK_INTERVAL;
             }
             opened => return opened,
         }
