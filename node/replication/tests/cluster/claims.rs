@@ -222,7 +222,7 @@ fn a_log_that_goes_before_the_archive_has_it_is_counted_once() {
         family.get_metric()[0].get_counter().get_value()
     };
     let mut cluster = with_backups_and(1, move |config| config.metrics = Some(metrics.clone()));
-    let mut write = |cluster: &mut Cluster, numbers: std::ops::Range<u64>| {
+    let write = |cluster: &mut Cluster, numbers: std::ops::Range<u64>| {
         for n in numbers {
             cluster.write(0, crate::requests::put_large(n, "a", 300 << 10));
         }

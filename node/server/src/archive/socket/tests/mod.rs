@@ -211,6 +211,27 @@ async fn a_restore_that_is_dropped_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_restore_whose_archive_dies_is_given_up() {
+    let pair = Pair::start();
+    let dying = tokio::runtime::Runtime::new().unwrap();
+    let path = socket(pair.folder.path());
+    let (begun, in_the_middle) = tokio::sync::oneshot::channel();
+    dying.spawn_blocking(|| {
+        let archive = SocketNode::start(path);
+        let mut adoption = archive.begin().unwrap();
+        adoption.chunk(&[1; 300_000]).unwrap();
+        begun.send(()).unwrap();
+        // It ends by what the death of its runtime does to it.
+        while adoption.chunk(&[1; 300_000]).is_ok() {}
+        std::mem::forget(adoption);
+    });
+    in_the_middle.await.unwrap();
+    dying.shutdown_background();
+    eventually(|| pair.node.events().last() == Some(&Event::GivenUp)).await;
+    pair.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_node_refuses_is_told() {
     let pair = Pair::start();
     let refused = |adopted: anyhow::Result<()>| format!("{:#}", adopted.unwrap_err());
