@@ -4,6 +4,9 @@ use crate::{ArchiveError, Bucket, TablePath, document};
 use cairn_model::table::TableDefinition;
 use serde::{Deserialize, Serialize};
 
+/// For how long a table that is marked deleted may still be led here and there.
+const DROP_MS_MAX: u64 = 3_600 * 1_000;
+
 /// `table.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,11 +34,19 @@ pub async fn mark_deleted(bucket: &Bucket, path: &TablePath, deleted_at_ms: u64)
     }
 }
 
-/// Keeps the newest definition of a table that is there: if it was marked deleted, it was not dropped after all, and the
-/// mark goes.
-pub(crate) async fn keep(bucket: &Bucket, path: &TablePath, definition: &TableDefinition) -> Result<(), ArchiveError> {
+/// Keeps the newest definition of a table that is there: if it was marked deleted long ago, it was not dropped after all,
+/// and the mark goes.
+pub(crate) async fn keep(
+    bucket: &Bucket,
+    path: &TablePath,
+    definition: &TableDefinition,
+    now_ms: u64,
+) -> Result<(), ArchiveError> {
     let definition = match get(bucket, path).await {
         Ok(kept) => {
+            if kept.deleted_at_ms.is_some() && is_fresh(bucket, path, now_ms).await? {
+                return Ok(());
+            }
             let newer = kept.definition.schema_version > definition.schema_version;
             if kept.deleted_at_ms.is_none() && (newer || kept.definition == *definition) {
                 return Ok(());
@@ -47,6 +58,12 @@ pub(crate) async fn keep(bucket: &Bucket, path: &TablePath, definition: &TableDe
         Err(error) => return Err(error),
     };
     put(bucket, path, &ArchivedTable { definition, deleted_at_ms: None }).await
+}
+
+/// Whether the table may still be on its way out, from one node after the other.
+async fn is_fresh(bucket: &Bucket, path: &TablePath, now_ms: u64) -> Result<bool, ArchiveError> {
+    let written_ms = bucket.head(&path.table()).await?.last_modified.timestamp_millis();
+    Ok(now_ms.saturating_sub(u64::try_from(written_ms).unwrap_or(0)) < DROP_MS_MAX)
 }
 
 async fn put(bucket: &Bucket, path: &TablePath, table: &ArchivedTable) -> Result<(), ArchiveError> {

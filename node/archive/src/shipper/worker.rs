@@ -109,7 +109,8 @@ impl Worker {
 
     async fn try_round(&mut self, partition: &SourcePartition) -> Result<(), ArchiveError> {
         if self.definition.as_ref() != Some(&partition.definition) {
-            table::keep(&self.shared.bucket, &self.table, &partition.definition).await?;
+            let now_ms = self.shared.clock.now().wall_ms;
+            table::keep(&self.shared.bucket, &self.table, &partition.definition, now_ms).await?;
             self.definition = Some(partition.definition.clone());
         }
         let mut head = match self.head.take() {

@@ -4,6 +4,7 @@ use crate::model::{
     CLUSTER, Model, PARTITION_ID, START_MS, TABLE_ID, definition, eventually, often, run, ship_all, shipped, shipper,
     table,
 };
+use crate::stamped::Stamped;
 use cairn_archive::{
     ArchiveConfig, ArchiveError, Bucket, ShipperOptions, Source,
     restore::{self, TableRef},
@@ -260,23 +261,38 @@ async fn a_deleted_table_is_found_by_name_and_by_id() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_led_is_not_deleted() {
-    let (_, bucket) = memory();
+async fn a_table_that_is_led_long_after_it_was_marked_deleted_is_not_deleted() {
     let model = Model::new();
+    let bucket = Bucket::over(Stamped::new(&model));
     model.write(1, 1);
-    let shipper = shipper(&bucket, &model, "node-a", ShipperOptions { upkeep_interval: Duration::ZERO, ..often() });
-    let rounds = async {
-        shipped(&shipper, &model).await;
-        // And then it could not be dropped.
-        mark_deleted(&bucket, &table(), model.now_ms()).await.unwrap();
-        let marked = async || {
-            let found = restore::find_table(&bucket, CLUSTER, "local", TableRef::Id(TABLE_ID)).await.unwrap();
-            found[0].deleted_at_ms.is_some()
-        };
-        assert!(marked().await);
-        eventually(async || !marked().await).await;
+    let options = ShipperOptions { upkeep_interval: Duration::from_secs(60), ..often() };
+    let is_marked = async || {
+        let found = restore::find_table(&bucket, CLUSTER, "local", TableRef::Id(TABLE_ID)).await.unwrap();
+        found[0].deleted_at_ms.is_some()
     };
-    shipper.run(rounds).await;
+    let first = shipper(&bucket, &model, "node-a", options.clone());
+    let rounds = async {
+        shipped(&first, &model).await;
+        mark_deleted(&bucket, &table(), model.now_ms()).await.unwrap();
+        assert!(is_marked().await);
+    };
+    first.run(rounds).await;
+    // It is dropped from one node after the other: one that has it still may lead it for a while.
+    let second = shipper(&bucket, &model, "node-b", options);
+    let rounds = async {
+        for _ in 0..50 {
+            model.advance(60_000);
+            shipped(&second, &model).await;
+            assert!(is_marked().await);
+        }
+        // And then it could not be dropped.
+        eventually(async || {
+            model.advance(60_000);
+            !is_marked().await
+        })
+        .await;
+    };
+    second.run(rounds).await;
 }
 
 #[tokio::test]

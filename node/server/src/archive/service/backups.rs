@@ -3,7 +3,7 @@
 use super::{ArchiveService, jobs::Jobs, refusal::Refusal};
 use crate::archive::backing_up::{BackupProgress, back_up};
 use cairn_archive::{
-    SourceError,
+    ArchiveError, SourceError,
     backup::{self, BackupOrder, BackupRecord},
 };
 use cairn_model::{
@@ -47,7 +47,7 @@ impl ArchiveService {
         let bucket = self.reach.bucket()?;
         match backup::get(&bucket, &own.region, &own.account, &id).await {
             Ok(record) => return Ok(report(record, BackupState::Available)),
-            Err(cairn_archive::ArchiveError::NotFound { .. }) => {}
+            Err(ArchiveError::NotFound { .. }) => {}
             Err(error) => return Err(Refusal::from(&error)),
         }
         let claim = self.source.close(partition).await.map_err(|error| match error {
@@ -55,7 +55,7 @@ impl ArchiveService {
             error => Refusal::from(&error.into()),
         })?;
         let creating = Creating { order: order.clone(), progress: Arc::default() };
-        let waiting = Creating { order: order.clone(), progress: Arc::default() }.told();
+        let waiting = creating.told();
         let (source, own) = (self.source.clone(), own.clone());
         let table_id = order.definition.table_id;
         let of_the_table = |other: &Creating| other.order.definition.table_id == table_id;

@@ -30,13 +30,13 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Send + Sync + 'static> Jobs<K, P>
     pub(super) fn look(&self, key: &K) -> Result<Option<Arc<P>>, Refusal> {
         let mut all = self.all.lock();
         match all.get(key) {
-            Some(Job::Running(progress)) => return Ok(Some(progress.clone())),
-            None => return Ok(None),
-            Some(Job::Failed { .. }) => {}
-        }
-        match all.remove(key) {
-            Some(Job::Failed { refusal, .. }) => Err(refusal),
-            _ => Ok(None),
+            None => Ok(None),
+            Some(Job::Running(progress)) => Ok(Some(progress.clone())),
+            Some(Job::Failed { refusal, .. }) => {
+                let refusal = refusal.clone();
+                all.remove(key);
+                Err(refusal)
+            }
         }
     }
 

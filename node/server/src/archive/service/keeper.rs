@@ -30,14 +30,14 @@ pub(crate) struct BucketSettings {
 
 /// What the files hold; none for one that is not there, or empty.
 #[derive(Clone, PartialEq, Eq)]
-struct Files {
+pub(super) struct Files {
     access_key_id: Option<String>,
     secret_access_key: Option<String>,
     ca: Option<String>,
 }
 
 impl BucketSettings {
-    fn read(&self) -> Files {
+    pub(super) fn read(&self) -> Files {
         let credential = |name: &str| self.credentials_dir.as_ref().and_then(|dir| read(&dir.join(name)));
         Files {
             access_key_id: credential("accessKeyId"),
@@ -46,13 +46,8 @@ impl BucketSettings {
         }
     }
 
-    #[cfg(test)]
-    pub(super) async fn open_now(&self) -> Result<Bucket, String> {
-        self.open(&self.read()).await
-    }
-
     /// The error names the setting.
-    async fn open(&self, files: &Files) -> Result<Bucket, String> {
+    pub(super) async fn open(&self, files: &Files) -> Result<Bucket, String> {
         let mut config = self.config.clone();
         if let Some(dir) = &self.credentials_dir {
             if config.url.starts_with("s3://") {

@@ -9,6 +9,7 @@ mod keeper;
 mod port;
 mod reach;
 mod refusal;
+mod report;
 mod resolving;
 mod restores;
 #[cfg(test)]

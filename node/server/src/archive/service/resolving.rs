@@ -9,50 +9,13 @@ use cairn_api::arn::TableArn;
 use cairn_archive::table;
 use cairn_model::{
     archive::{
-        ArchiveOwner, ArchiveRefusal, ArchiveReport, Recovery, Resolved, RestoreOrigin, RestoreSource, RestoreTime,
-        TableArchive, TableReference,
+        ArchiveOwner, ArchiveRefusal, Recovery, Resolved, RestoreOrigin, RestoreSource, RestoreTime, TableReference,
     },
-    ids::{PartitionId, TableId},
+    ids::TableId,
     table::TableDefinition,
 };
-use std::{collections::BTreeMap, time::Duration};
-
-/// For a node to answer at all.
-const NODE_DEADLINE: Duration = Duration::from_secs(2);
 
 impl ArchiveService {
-    /// From memory, but for whether the node answers.
-    pub(super) async fn report(&self) -> ArchiveReport {
-        let shipper = self.reach.shipper();
-        let unreachable = match self.reach.unreachable() {
-            Some(why) => Some(why),
-            None => self.node_unreachable().await,
-        };
-        // One table may have several partitions here.
-        let led: BTreeMap<TableId, TableDefinition> =
-            self.source.partitions().into_iter().map(|led| (led.definition.table_id, led.definition)).collect();
-        let now_ms = environment::wall_ms();
-        let tables = led.into_iter().map(|(table_id, definition)| {
-            let shipped = shipper.as_ref().and_then(|shipper| shipper.status(table_id));
-            let mut recovery = recovery(Past::new(shipped.unwrap_or_default(), &definition, now_ms));
-            recovery.problems.extend(unreachable.clone());
-            TableArchive { table_id, recovery }
-        });
-        let tables = tables.collect();
-        ArchiveReport { version: env!("CARGO_PKG_VERSION").to_owned(), unreachable, tables }
-    }
-
-    /// Why the node beside this archive can't be asked, if it can't.
-    async fn node_unreachable(&self) -> Option<String> {
-        // A partition that nobody has.
-        let asked = tokio::time::timeout(NODE_DEADLINE, self.adopter.has(PartitionId([0; 16]))).await;
-        let error = match asked {
-            Ok(answered) => answered.err().map(|error| format!("{error:#}"))?,
-            Err(_) => format!("it did not answer within {} s", NODE_DEADLINE.as_secs()),
-        };
-        Some(format!("the storage node beside the archive can't be asked: {error}"))
-    }
-
     pub(super) async fn recovery(&self, table_id: TableId) -> Result<Recovery, Refusal> {
         let (_, past) = self.find(&TableReference::Id(table_id)).await?;
         Ok(recovery(past))
@@ -108,6 +71,6 @@ impl ArchiveService {
     }
 }
 
-fn recovery(past: Past) -> Recovery {
+pub(super) fn recovery(past: Past) -> Recovery {
     Recovery { windows: past.windows(), problems: past.into_problems() }
 }

@@ -60,7 +60,7 @@ async fn credentials_that_are_missing_are_named_and_waited_for() {
     let settings = BucketSettings { config, credentials_dir: Some(folder.path().to_owned()) };
     std::fs::write(folder.path().join("accessKeyId"), "AKIA").unwrap();
     std::fs::write(folder.path().join("secretAccessKey"), "\n").unwrap();
-    let why = settings.open_now().await.unwrap_err();
+    let why = settings.open(&settings.read()).await.unwrap_err();
     assert!(why.starts_with("secret_access_key: ") && why.contains("secretAccessKey is not there"), "{why}");
 }
 

@@ -199,13 +199,34 @@ async fn a_restore_arrives_as_it_is_and_the_node_has_the_partition() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_is_dropped_is_given_up() {
     let pair = Pair::start();
-    pair.blocking(|archive| {
+    let adoption = pair.blocking(|archive| {
         let mut adoption = archive.begin().unwrap();
         for _ in 0..20 {
             adoption.chunk(&[1; 100_000]).unwrap();
         }
-    })
-    .await;
+        adoption
+    });
+    let adoption = adoption.await;
+    eventually(|| !pair.node.events().is_empty()).await;
+    drop(adoption);
+    eventually(|| pair.node.events().last() == Some(&Event::GivenUp)).await;
+    pair.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_whose_archive_dies_is_given_up() {
+    let pair = Pair::start();
+    let dying = tokio::runtime::Runtime::new().unwrap();
+    let path = socket(pair.folder.path());
+    dying.spawn_blocking(|| {
+        let archive = SocketNode::start(path);
+        let mut adoption = archive.begin().unwrap();
+        // It ends by what the death of its runtime does to it.
+        while adoption.chunk(&[1; 300_000]).is_ok() {}
+        std::mem::forget(adoption);
+    });
+    eventually(|| !pair.node.events().is_empty()).await;
+    dying.shutdown_background();
     eventually(|| pair.node.events().last() == Some(&Event::GivenUp)).await;
     pair.stop();
 }
