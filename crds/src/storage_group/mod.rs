@@ -148,6 +148,9 @@ pub struct PendingDrop {
     /// A backup that the table leaves, as long as it is not in the bucket: nothing is dropped before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_backup: Option<LastBackup>,
+    /// Until then an archive may still bring the partition to a node, for a table that was deleted while it was restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loading_until: Option<Time>,
 }
 
 /// The backup that a deleted table leaves which had point-in-time recovery.

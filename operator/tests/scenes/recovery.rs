@@ -20,6 +20,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
+use std::time::Duration;
 
 const DEFAULTS: &str = "{volume: {size: 1Gi}, archive: {url: 's3://tables'}}";
 const RECOVERY: &str = ", continuousBackups: {pointInTimeRecoveryEnabled: true, recoveryPeriodInDays: 7}";
@@ -30,6 +31,7 @@ pub(crate) async fn play(server: &ApiServer) {
     recovery_waits_for_an_archive(server).await;
     a_table_is_restored_and_says_how_far_it_is(server).await;
     a_restore_that_can_not_be_leaves_nothing_behind(server).await;
+    what_is_loaded_for_a_deleted_table_goes(server).await;
     a_backup_is_restored_by_its_resource(server).await;
     a_deleted_table_leaves_a_backup_before_its_data_goes(server).await;
     a_last_backup_that_can_not_be_made_is_given_up_by_a_person(server).await;
@@ -183,6 +185,19 @@ async fn a_restore_that_can_not_be_leaves_nothing_behind(server: &ApiServer) {
     world.wait_active("users").await;
 }
 
+async fn what_is_loaded_for_a_deleted_table_goes(server: &ApiServer) {
+    let (world, bucket) = world(server, "too-late").await;
+    bucket.with(|contents| contents.source = Some(Ok(old("too-late", ScalarType::S))));
+    world.create_table("users", FROM_OLD).await;
+    world.wait_reason("users", "Restoring").await;
+    let tables = world.api::<Table>();
+    tables.delete("users", &DeleteParams::default()).await.unwrap();
+    wait("the table to go", || async { tables.get_opt("users").await.unwrap().is_none().then_some(()) }).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    bucket.finish(&world.fleet);
+    wait("the data to be dropped", || async { (replicas_held(&world) == 0).then_some(()) }).await;
+}
+
 async fn a_backup_is_restored_by_its_resource(server: &ApiServer) {
     let (world, bucket) = world(server, "by-name").await;
     bucket.with(|contents| {
@@ -209,7 +224,7 @@ async fn a_deleted_table_leaves_a_backup_before_its_data_goes(server: &ApiServer
     let tables = world.api::<Table>();
     tables.delete("users", &DeleteParams::default()).await.unwrap();
     wait("the table to go", || async { tables.get_opt("users").await.unwrap().is_none().then_some(()) }).await;
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(replicas_held(&world), 3, "the data waits for its backup");
     bucket.with(|contents| contents.failure = None);
     wait("the data to be dropped", || async {

@@ -26,8 +26,9 @@ pub(crate) struct Contents {
     pub(crate) source: Option<Result<TableDefinition, ArchiveRefusal>>,
     /// While there is one, backups and loads end with it.
     pub(crate) failure: Option<String>,
-    /// How often a load was asked after.
+    /// How often a load was asked after, and the last that was.
     pub(crate) loads: u32,
+    pub(crate) load: Option<(String, PartitionDescriptor, TableDefinition)>,
     /// Whether loads come to their end.
     pub(crate) finishes: bool,
     pub(crate) backups: BTreeMap<String, BackupOrder>,
@@ -48,12 +49,19 @@ impl Bucket {
         look(&mut self.0.lock().unwrap())
     }
 
+    /// Brings the last load to its end, though nobody asks after it.
+    pub(crate) fn finish(&self, fleet: &Fleet) {
+        let (address, descriptor, definition) = self.with(|contents| contents.load.take()).unwrap();
+        adopt(fleet, &address, &descriptor, &definition);
+    }
+
     fn answer(&self, fleet: &Fleet, address: &str, call: &ArchiveCall) -> ArchiveAnswer {
         self.with(|contents| match call {
             ArchiveCall::Report => report(fleet, address),
             ArchiveCall::Resolve { .. } => resolve(contents),
             ArchiveCall::Restore { descriptor, definition, .. } => {
                 contents.loads += 1;
+                contents.load = Some((address.to_owned(), descriptor.clone(), definition.clone()));
                 if let Some(message) = &contents.failure {
                     return refused(ArchiveRefusal::Failed, message);
                 }

@@ -7,6 +7,7 @@ use cairn_model::{
     ids::{NodeId, PartitionId, TableId},
     node::{NodeReport, Order, OrderOutcome},
 };
+use jiff::Timestamp;
 use std::sync::Arc;
 
 /// Gives the orders that are due; answers with the drops that are not done on every node.
@@ -15,6 +16,7 @@ pub async fn order(
     nodes: &[ExpectedNode],
     answers: &[Option<Arc<NodeReport>>],
     reports: &Reports,
+    now: Timestamp,
 ) -> Vec<PendingDrop> {
     let mut left = Vec::new();
     for drop in drops {
@@ -23,11 +25,19 @@ pub async fn order(
             left.push(drop.clone());
             continue;
         }
-        let mut still = left_after_identities(drop, answers);
+        let is_loading = drop.loading_until.as_ref().is_some_and(|until| now < until.0);
+        let mut still = if is_loading { drop.clone() } else { left_after_identities(drop, answers) };
         if let (Ok(partition_id), Ok(table_id)) = (drop.partition_id.parse(), drop.table_id.parse()) {
             for (node, report) in nodes.iter().zip(answers) {
                 let Some(report) = report else { continue };
-                if is_due(&still, partition_id, table_id, report) && done(node, partition_id, table_id, reports).await {
+                if is_loading {
+                    // What has come to the node by now goes at once; what may come yet is waited for.
+                    if holds(report, partition_id, table_id) {
+                        done(node, partition_id, table_id, reports).await;
+                    }
+                } else if is_due(&still, partition_id, table_id, report)
+                    && done(node, partition_id, table_id, reports).await
+                {
                     still.nodes.retain(|id| *id != report.node_id.to_string());
                 } else if holds(report, partition_id, table_id) && !still.nodes.contains(&report.node_id.to_string()) {
                     still.nodes.push(report.node_id.to_string());
@@ -104,6 +114,7 @@ mod tests {
             table_id: TableId([8; 16]).to_string(),
             nodes: ids.iter().map(|id| NodeId([*id; 16]).to_string()).collect(),
             last_backup: None,
+            loading_until: None,
         }
     }
 

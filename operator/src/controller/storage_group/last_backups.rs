@@ -265,6 +265,7 @@ mod tests {
                 table_name: "users".into(),
                 requested_at: Time(Timestamp::from_second(second).unwrap()),
             }),
+            loading_until: None,
         }
     }
 

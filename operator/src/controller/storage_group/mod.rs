@@ -40,8 +40,8 @@ const DISK_FULL: &str = "DiskFull";
 /// How often a group that is as it should be is looked at, and one that is not.
 const REFRESH: Duration = Duration::from_secs(10);
 const WAIT: Duration = Duration::from_millis(500);
-/// How soon deleted tables' last backups are asked after again.
-const BACKUP_WAIT: Duration = Duration::from_secs(2);
+/// The same for one that waits for what archives do for tables that are deleted.
+const ARCHIVE_WAIT: Duration = Duration::from_secs(2);
 const ZONES_WAIT: Duration = Duration::from_secs(30);
 /// A report this old will do for what a group's status says.
 const REPORT_AGE_MAX: SignedDuration = SignedDuration::from_millis(400);
@@ -103,7 +103,7 @@ async fn settle(
     status.nodes = members::statuses(&expected, &answers, &view.pods, &before.nodes);
     let ready = status.nodes.iter().filter(|node| node.ready).count();
     status.nodes_ready = Some(format!("{ready}/{}", status.nodes.len()));
-    status.pending_drops = drops::order(&before.pending_drops, &expected, &answers, &ctx.reports).await;
+    status.pending_drops = drops::order(&before.pending_drops, &expected, &answers, &ctx.reports, ctx.now()).await;
     last_backups::make(ctx, &group, &mut status, &expected, &answers).await;
     let is_named = expiry::is_named(ctx, &group).await?;
     expiry::note(&mut status, is_named, ctx.now());
@@ -129,8 +129,8 @@ async fn settle(
     let now = Time(ctx.now());
     condition::set(&mut status.conditions, DISK_FULL, is_full, reason, &message, group.metadata.generation, &now);
     archive::observe(ctx, &group, &mut status.conditions, archives, &expected, &answers).await;
-    let drops_left = status.pending_drops.iter().any(|drop| drop.last_backup.is_none());
-    let backups_left = status.pending_drops.iter().any(|drop| drop.last_backup.is_some());
+    let waits_left = !status.pending_drops.is_empty();
+    let drops_left = status.pending_drops.iter().any(|d| d.last_backup.is_none() && d.loading_until.is_none());
     let group = write_status(ctx, group, status).await?;
 
     let retention = SignedDuration::from_secs(i64::from(ctx.config.empty_group_retention_seconds));
@@ -143,9 +143,9 @@ async fn settle(
         }
     }
     let is_settled = progress == Progress::Ready && !drops_left;
-    Ok(Action::requeue(match (is_settled, backups_left) {
+    Ok(Action::requeue(match (is_settled, waits_left) {
         (false, _) => WAIT,
-        (true, true) => BACKUP_WAIT,
+        (true, true) => ARCHIVE_WAIT,
         (true, false) => REFRESH,
     }))
 }

@@ -147,6 +147,7 @@ mod tests {
             table_id: fixture::table_id().to_string(),
             nodes: vec!["x".into()],
             last_backup: None,
+            loading_until: None,
         };
         assert!(held("game", "users", &answers(), &[drop]).is_empty());
         assert!(held("game", "others", &answers(), &[]).is_empty());

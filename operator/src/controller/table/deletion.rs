@@ -9,7 +9,7 @@ use cairn_crds::{
     storage_group::{LastBackup, PendingDrop},
 };
 use cairn_model::arn::{BackupArn, TableArn, backup_id};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     ResourceExt,
@@ -17,6 +17,9 @@ use kube::{
     runtime::{controller::Action, events::EventType},
 };
 use serde_json::json;
+
+/// A load that nobody asks after any more has ended by then.
+const LOAD_AGE_MAX: SignedDuration = SignedDuration::from_mins(5);
 
 /// Puts the finalizer on, before anything is placed.
 pub async fn guard(ctx: &Context, table: Table) -> Result<Table> {
@@ -37,7 +40,8 @@ pub async fn finalize(ctx: &Context, table: &Table) -> Result<Action> {
     let api = ctx.api::<StorageGroup>(&namespace);
     match api.get_opt(&table.spec.storage_group).await.while_doing(|| "read the table's group".to_owned())? {
         Some(mut group) => {
-            let drops = drops(table, &group, last_backup(table, &ctx.config.region, ctx.now()).as_ref());
+            let backup = last_backup(table, &ctx.config.region, ctx.now());
+            let drops = drops(table, &group, backup.as_ref(), ctx.now());
             let status = group.status.get_or_insert_default();
             let new: Vec<_> = drops
                 .into_iter()
@@ -83,11 +87,13 @@ fn last_backup(table: &Table, region: &str, now: Timestamp) -> Option<LastBackup
 }
 
 /// Every partition of the table on every node of the group: a replica may have moved since the partition was placed.
-fn drops(table: &Table, group: &StorageGroup, last_backup: Option<&LastBackup>) -> Vec<PendingDrop> {
+fn drops(table: &Table, group: &StorageGroup, last_backup: Option<&LastBackup>, now: Timestamp) -> Vec<PendingDrop> {
     let Some(status) = &table.status else { return Vec::new() };
     let Some(table_id) = &status.table_id else { return Vec::new() };
     let nodes = group.status.iter().flat_map(|status| &status.nodes).filter_map(|node| node.node_id.clone());
     let nodes: Vec<_> = nodes.collect();
+    let is_loading = status.restore.as_ref().is_some_and(|restore| restore.restore_in_progress);
+    let loading_until = now.checked_add(LOAD_AGE_MAX).ok().filter(|_| is_loading).map(Time);
     status
         .placements
         .iter()
@@ -102,6 +108,7 @@ fn drops(table: &Table, group: &StorageGroup, last_backup: Option<&LastBackup>) 
                 table_id: table_id.clone(),
                 nodes,
                 last_backup: last_backup.cloned(),
+                loading_until: loading_until.clone(),
             }
         })
         .collect()
@@ -145,7 +152,7 @@ mod tests {
             }],
             ..StorageGroupStatus::default()
         });
-        let drops = drops(&table, &group, None);
+        let drops = drops(&table, &group, None, Timestamp::UNIX_EPOCH);
         assert_eq!(drops.len(), 1);
         assert_eq!(drops[0].nodes, [1, 2, 3, 9].map(|id| NodeId([id; 16]).to_string()));
     }
@@ -153,7 +160,7 @@ mod tests {
     #[test]
     fn a_table_that_was_never_placed_leaves_nothing() {
         let group = StorageGroup::new("default", crate::build::fixture::spec());
-        assert!(drops(&fixture::table("users"), &group, None).is_empty());
+        assert!(drops(&fixture::table("users"), &group, None, Timestamp::UNIX_EPOCH).is_empty());
     }
 
     #[test]
