@@ -18,7 +18,7 @@ const LABEL_LENGTH_MAX: usize = 63;
 
 /// The coarse form; the operator says what is wrong within it.
 const SCHEDULE: &[Rule] = &[(
-    "self.matches('^ *(@(yearly|annually|monthly|weekly|daily|midnight|hourly)|[0-9*/,-]+ +[0-9*/,-]+ +[0-9*/,?LW-]+ +[0-9A-Za-z*/,-]+ +[0-9A-Za-z*/,?#-]+) *$')",
+    "self.matches('^ *(@(yearly|annually|monthly|weekly|daily|hourly)|[0-9*/,-]+ +[0-9*/,-]+ +[0-9*/,?LW-]+ +[0-9A-Za-z*/,-]+ +[0-9A-Za-z*/,?#-]+) *$')",
     "schedule has five fields (minute, hour, day of the month, month, day of the week), or is @yearly, @monthly, @weekly, @daily or @hourly",
 )];
 
