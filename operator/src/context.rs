@@ -1,10 +1,10 @@
 //! What every reconcile has at hand: the API server, the nodes, the configuration, and what is known of the namespace.
 
 use crate::{
-    FIELD_MANAGER, config::Config, error::Result, error::While, metrics::Metrics, node_client::Reports, pki::Authority,
-    rolling::Rolling,
+    FIELD_MANAGER, config::Config, controller::backup::presence::Presence, error::Result, error::While,
+    metrics::Metrics, node_client::Reports, pki::Authority, rolling::Rolling,
 };
-use cairn_crds::{StorageGroup, StorageGroupSpec, Table};
+use cairn_crds::{Backup, SCHEDULED_BY_LABEL, ScheduledBackup, StorageGroup, StorageGroupSpec, Table};
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
@@ -27,6 +27,13 @@ use tokio::sync::{Mutex, Notify};
 pub type GuardedTable = DeserializeGuard<Table>;
 /// A StorageGroup as it was read, or why it could not be.
 pub type GuardedGroup = DeserializeGuard<StorageGroup>;
+/// A Backup as it was read, or why it could not be.
+pub type GuardedBackup = DeserializeGuard<Backup>;
+/// A ScheduledBackup as it was read, or why it could not be.
+pub type GuardedScheduledBackup = DeserializeGuard<ScheduledBackup>;
+
+/// What time it is.
+pub type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// What all namespaces share.
 pub struct Shared {
@@ -42,6 +49,9 @@ pub struct Shared {
     pub placing: Mutex<()>,
     /// Rung when a group or an access key changed, so that the routers' Secret is looked at.
     pub fleet_changed: Notify,
+    /// When AVAILABLE backups were last seen in their buckets.
+    pub presence: Presence,
+    pub clock: Clock,
 }
 
 impl Debug for Shared {
@@ -56,6 +66,7 @@ pub struct Context {
     pub shared: Arc<Shared>,
     pub tables: Store<GuardedTable>,
     pub groups: Store<GuardedGroup>,
+    pub backups: Store<GuardedBackup>,
 }
 
 impl std::ops::Deref for Context {
@@ -68,7 +79,7 @@ impl std::ops::Deref for Context {
 
 impl Shared {
     pub fn now(&self) -> Timestamp {
-        Timestamp::now()
+        (self.clock)()
     }
 
     pub fn authority(&self) -> Arc<Authority> {
@@ -129,6 +140,17 @@ impl Context {
             .into_iter()
             .filter_map(|table| table.0.as_ref().ok().cloned())
             .filter(|table| table.namespace().as_deref() == Some(namespace))
+            .collect()
+    }
+
+    /// The backups of a namespace that could be read and have this label of a schedule.
+    pub fn backups_by(&self, namespace: &str, schedule: &str) -> Vec<Backup> {
+        self.backups
+            .state()
+            .into_iter()
+            .filter_map(|backup| backup.0.as_ref().ok().cloned())
+            .filter(|backup| backup.namespace().as_deref() == Some(namespace))
+            .filter(|backup| backup.labels().get(SCHEDULED_BY_LABEL).is_some_and(|label| label == schedule))
             .collect()
     }
 
