@@ -33,5 +33,6 @@ async fn backups_on_a_real_api_server() {
     scenes::a_backup_is_gone_only_when_the_bucket_says_so_twice(&server).await;
     schedules::a_schedule_makes_backups_and_keeps_some(&server).await;
     schedules::a_schedule_waits_for_the_backup_before(&server).await;
+    schedules::a_schedule_counts_a_backup_that_is_there_already(&server).await;
     schedules::a_schedule_that_can_not_be_understood_says_so(&server).await;
 }

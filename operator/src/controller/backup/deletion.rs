@@ -10,7 +10,7 @@ use super::{
 use crate::{
     context::Context,
     controller::patch_finalizers,
-    error::{Result, While},
+    error::{Result, chain},
 };
 use cairn_crds::{BACKUP_FINALIZER, Backup, StorageGroup, condition};
 use cairn_model::archive::{ArchiveAnswer, ArchiveCall, ArchiveRefusal, BackupState};
@@ -66,7 +66,7 @@ pub async fn finalize(ctx: &Context, backup: &Backup) -> Result<Action> {
     }
     let Some(backup_id) = left_in_bucket(ctx, backup) else { return release(ctx, backup, None).await };
     let namespace = backup.namespace().unwrap_or_default();
-    if is_ending(ctx, &namespace).await? {
+    if is_ending(ctx, &namespace).await {
         return release(ctx, backup, Some("the namespace is being deleted")).await;
     }
     let Some(group) = archives::group_of(ctx, backup).await? else {
@@ -137,10 +137,16 @@ fn judge(answer: Result<ArchiveAnswer, String>) -> Attempt {
     }
 }
 
-async fn is_ending(ctx: &Context, namespace: &str) -> Result<bool> {
+/// Nothing is kept waiting because that can't be asked.
+async fn is_ending(ctx: &Context, namespace: &str) -> bool {
     let namespaces: Api<Namespace> = Api::all(ctx.client.clone());
-    let found = namespaces.get_opt(namespace).await.while_doing(|| format!("read the namespace {namespace}"))?;
-    Ok(found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
+    match namespaces.get_opt(namespace).await {
+        Ok(found) => found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()),
+        Err(error) => {
+            tracing::warn!(namespace, error = %chain(&error), "failed to read a namespace");
+            false
+        }
+    }
 }
 
 /// Takes the finalizer off; `left` says why objects stay in the bucket, if they do.

@@ -7,10 +7,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    controller::{
-        set_progress,
-        table::observation::{Answers, Observation},
-    },
+    controller::table::observation::{Answers, Observation},
     error::{Error, Result, While},
 };
 use cairn_crds::{Backup, StorageGroup, Table, condition::Progress};
@@ -28,6 +25,7 @@ const MISSING: &str = "TableMissing";
 const MAKING: Duration = Duration::from_secs(1);
 const FAILED_WAIT: Duration = Duration::from_secs(10);
 const STALLED_WAIT: Duration = Duration::from_secs(5);
+const GONE_WAIT: Duration = Duration::from_secs(60);
 /// A leader that moved is found anew with a report younger than the wait for it.
 const REPORT_AGE_MAX: SignedDuration = SignedDuration::from_millis(500);
 
@@ -131,9 +129,7 @@ async fn go_on(ctx: &Context, backup: &Backup, report: &BackupReport, size_bytes
 pub async fn finish(ctx: &Context, backup: &Backup, report: &BackupReport) -> Result<Action> {
     let mut status = backup.status.clone().unwrap_or_default();
     status::fill(&mut status, report);
-    status.observed_generation = backup.metadata.generation;
-    set_progress(ctx, backup, &mut status.conditions, &Progress::Ready, backup.metadata.generation).await;
-    let backup = write_status(ctx, backup, status).await?;
+    let backup = say(ctx, backup, status, &Progress::Ready).await?;
     ctx.presence.found(&backup.uid().unwrap_or_default(), ctx.now());
     Ok(await_look(ctx, &backup))
 }
@@ -141,15 +137,17 @@ pub async fn finish(ctx: &Context, backup: &Backup, report: &BackupReport) -> Re
 /// Without its table a backup can't be begun; one that was may be in the bucket.
 async fn without_table(ctx: &Context, backup: &Backup, table_name: &str) -> Result<Action> {
     let namespace = backup.namespace().unwrap_or_default();
+    let mut again = STALLED_WAIT;
     if let (Some(group), Some(backup_id)) = (archives::group_of(ctx, backup).await?, backup.backup_id()) {
         match archives::describe(ctx, &group, None, &backup_id).await {
             Found::Available(report) => return finish(ctx, backup, &report).await,
             Found::Unknown(message) => return wait(ctx, backup, "ArchiveSilent", message, FAILED_WAIT).await,
-            Found::Missing => {}
+            // The table of its id does not come back.
+            Found::Missing => again = GONE_WAIT,
         }
     }
     let message = format!("there is no table {table_name} in the namespace {namespace} to make a backup of");
-    stall(ctx, backup, &Progress::stalled(MISSING, message), STALLED_WAIT).await
+    stall(ctx, backup, &Progress::stalled(MISSING, message), again).await
 }
 
 #[cfg(test)]

@@ -78,10 +78,13 @@ async fn reconcile_schedule(scheduled: ScheduledBackup, ctx: &Context) -> Result
         write(ctx, &scheduled, status, &Progress::Ready).await?;
         return Ok(Action::await_change());
     }
-    let holding_up = retention::holding_up(&backups, now);
+    // Made by an operator that did not come to write it down, it holds up none but the next.
+    let is_made = |due| backups.iter().any(|backup| backup.name_any() == name_of(&scheduled, due));
+    let is_done = plan.due.is_some_and(is_made);
+    let holding_up = retention::holding_up(&backups, now).filter(|_| !is_done);
     if let (Some(due), None) = (plan.due, holding_up) {
-        if let Some(name) = make(ctx, &scheduled, due).await? {
-            status.last_backup_name = Some(name);
+        if is_done || make(ctx, &scheduled, due).await? {
+            status.last_backup_name = Some(name_of(&scheduled, due));
         }
         status.last_schedule_time = Some(Time(due));
     }
@@ -99,8 +102,8 @@ async fn reconcile_schedule(scheduled: ScheduledBackup, ctx: &Context) -> Result
     Ok(Action::requeue(Duration::try_from(wait).unwrap_or_default()))
 }
 
-/// Makes the Backup that is due; none where the name is someone else's. That it is there already is as good.
-async fn make(ctx: &Context, scheduled: &ScheduledBackup, due: Timestamp) -> Result<Option<String>> {
+/// Makes the Backup that is due; false where the name is someone else's. That it is there already is as good.
+async fn make(ctx: &Context, scheduled: &ScheduledBackup, due: Timestamp) -> Result<bool> {
     let backup = build(scheduled, due);
     let (namespace, name) = (scheduled.namespace().unwrap_or_default(), backup.name_any());
     let api = ctx.api::<Backup>(&namespace);
@@ -113,16 +116,21 @@ async fn make(ctx: &Context, scheduled: &ScheduledBackup, due: Timestamp) -> Res
             {
                 let note = format!("the Backup {name} is not of this schedule: this time passes without one");
                 ctx.event(scheduled, EventType::Warning, "NameTaken", note).await;
-                return Ok(None);
+                return Ok(false);
             }
         }
         Err(error) => return Err(error).while_doing(|| format!("make the backup {namespace}/{name}")),
     }
-    Ok(Some(name))
+    Ok(true)
+}
+
+/// The name of the Backup that is due then.
+fn name_of(scheduled: &ScheduledBackup, due: Timestamp) -> String {
+    let base = bounded_name(&scheduled.name_any(), NAME_LENGTH_MAX - TIME_LENGTH);
+    format!("{base}-{}", due.strftime("%Y%m%d%H%M"))
 }
 
 fn build(scheduled: &ScheduledBackup, due: Timestamp) -> Backup {
-    let base = bounded_name(&scheduled.name_any(), NAME_LENGTH_MAX - TIME_LENGTH);
     let spec = BackupSpec {
         table_name: Some(scheduled.spec.table_name.clone()),
         backup_name: None,
@@ -131,7 +139,7 @@ fn build(scheduled: &ScheduledBackup, due: Timestamp) -> Backup {
         from_archive: None,
         storage_group: None,
     };
-    let mut backup = Backup::new(&format!("{base}-{}", due.strftime("%Y%m%d%H%M")), spec);
+    let mut backup = Backup::new(&name_of(scheduled, due), spec);
     backup.metadata.namespace = scheduled.namespace();
     backup.metadata.labels = Some([(SCHEDULED_BY_LABEL.to_owned(), scheduled.label_value())].into());
     backup
