@@ -2,8 +2,15 @@
 
 #![allow(clippy::duplicated_attributes, reason = "each printer column has a type and a path of its own")]
 
+mod arn;
+mod rules;
+
+pub use arn::BackupArn;
+pub(crate) use rules::ROOT as ROOT_RULES;
+
+use crate::rules::json;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::CustomResource;
+use kube::{CustomResource, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +36,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = json(rules::SPEC)))]
 pub struct BackupSpec {
     /// The table, by its name in DynamoDB's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +73,8 @@ pub enum DeletionPolicy {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FromArchive {
-    #[schemars(length(min = 37, max = 1024))]
+    /// As `status.backupArn` of the resource that made it has it.
+    #[schemars(length(min = 37, max = 1024), extend("x-kubernetes-validations" = json(rules::BACKUP_ARN)))]
     pub backup_arn: String,
 }
 
@@ -121,5 +130,28 @@ impl Backup {
         let made = self.metadata.creation_timestamp.as_ref()?.0.as_millisecond();
         let uid = self.metadata.uid.as_ref()?;
         Some(format!("{made:014}-{}", uid.get(..8)?))
+    }
+
+    /// The backup's name in DynamoDB's API: `spec.backupName`, or the resource's.
+    pub fn backup_name(&self) -> String {
+        self.spec.backup_name.clone().unwrap_or_else(|| self.name_any())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::jiff::Timestamp;
+
+    #[test]
+    fn an_id_tells_when_the_resource_was_made_and_which_it_is() {
+        let mut backup: Backup =
+            serde_json::from_str(r#"{"apiVersion": "cairn.dev/v1alpha1", "kind": "Backup", "metadata": {"name": "nightly"}, "spec": {"tableName": "users"}}"#)
+                .unwrap();
+        assert_eq!(backup.backup_id(), None);
+        backup.metadata.creation_timestamp = Some(Time(Timestamp::from_millisecond(1_700_000_000_000).unwrap()));
+        backup.metadata.uid = Some("abcdef12-3456-7890-abcd-ef1234567890".into());
+        assert_eq!(backup.backup_id().as_deref(), Some("01700000000000-abcdef12"));
+        assert_eq!(backup.backup_name(), "nightly");
     }
 }

@@ -6,12 +6,14 @@ pub mod backup;
 pub mod condition;
 pub mod name;
 mod rules;
+pub mod scheduled_backup;
 pub mod schema;
 pub mod storage_group;
 pub mod table;
 
 pub use backup::{Backup, BackupResourceStatus, BackupSpec};
-pub use name::{resource_name, short_hash};
+pub use name::{bounded_name, resource_name, short_hash};
+pub use scheduled_backup::{ScheduledBackup, ScheduledBackupSpec, ScheduledBackupStatus};
 pub use storage_group::{StorageGroup, StorageGroupSpec, StorageGroupStatus};
 pub use table::{Table, TableResourceStatus, TableSpec};
 
@@ -21,6 +23,10 @@ pub const GROUP: &str = "cairn.dev";
 pub const DEFAULT_STORAGE_GROUP: &str = "default";
 /// A table's data is moved to its group's `status.pendingDrops` before it goes.
 pub const TABLE_FINALIZER: &str = "cairn.dev/table";
+/// A backup with `deletionPolicy: Delete` is deleted from the bucket before its resource goes.
+pub const BACKUP_FINALIZER: &str = "cairn.dev/backup";
+/// On a Backup: the ScheduledBackup that made it.
+pub const SCHEDULED_BY_LABEL: &str = "cairn.dev/scheduled-by";
 /// On a Table: the id of a table whose data the nodes hold under this name, to be taken over.
 pub const ADOPT_ANNOTATION: &str = "cairn.dev/adopt";
 /// On a StorageGroup: the ids of deleted tables, separated by commas, whose data is dropped without a last backup.

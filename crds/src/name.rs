@@ -27,6 +27,16 @@ pub fn short_hash(text: &str) -> String {
     format!("{:08x}", xxh3_64(text.as_bytes()) >> 32)
 }
 
+/// The name of a Kubernetes object, where it has at most so many characters; else its beginning, with its hash behind it.
+pub fn bounded_name(name: &str, length_max: usize) -> String {
+    if name.len() <= length_max {
+        return name.to_owned();
+    }
+    let hash = short_hash(name);
+    let beginning: String = name.chars().take(length_max.saturating_sub(hash.len() + 1)).collect();
+    format!("{}-{hash}", beginning.trim_end_matches(['-', '.']))
+}
+
 /// Whether the text is a DNS-1123 subdomain, as Kubernetes wants the names of its objects.
 fn is_resource_name(text: &str) -> bool {
     text.len() <= RESOURCE_NAME_LENGTH_MAX
@@ -61,6 +71,15 @@ mod tests {
         for name in ["___", "...", "-a-", "a..b", "A.b_C", &"x".repeat(255), &"_".repeat(255), &"A".repeat(255)] {
             assert!(is_resource_name(&resource_name(name)), "{name} became {}", resource_name(name));
         }
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_cut_and_told_apart_by_a_hash() {
+        assert_eq!(bounded_name("nightly", 7), "nightly");
+        let (one, two) = (format!("{}.a", "x".repeat(53)), format!("{}.b", "x".repeat(53)));
+        let bounded = bounded_name(&one, 54);
+        assert!(bounded.len() <= 54 && is_resource_name(&bounded), "{bounded}");
+        assert_ne!(bounded, bounded_name(&two, 54));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The CustomResourceDefinitions, as the API server gets them.
 
-use crate::{Backup, StorageGroup, Table, rules, storage_group, table};
+use crate::{Backup, ScheduledBackup, StorageGroup, Table, backup, rules, storage_group, table};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::Value;
@@ -26,7 +26,14 @@ pub struct SchemaFile {
 /// Every kind's definition.
 pub fn definitions() -> Result<Vec<SchemaFile>, SchemaError> {
     Ok(vec![
-        SchemaFile { file_name: "backups.cairn.dev.yaml", definition: finish(Backup::crd(), rules::json(&[]))? },
+        SchemaFile {
+            file_name: "backups.cairn.dev.yaml",
+            definition: finish(Backup::crd(), rules::json(backup::ROOT_RULES))?,
+        },
+        SchemaFile {
+            file_name: "scheduledbackups.cairn.dev.yaml",
+            definition: finish(ScheduledBackup::crd(), rules::json(&[]))?,
+        },
         SchemaFile {
             file_name: "storagegroups.cairn.dev.yaml",
             definition: finish(StorageGroup::crd(), rules::json(storage_group::ROOT_RULES))?,

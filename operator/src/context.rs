@@ -3,7 +3,9 @@
 use crate::{
     FIELD_MANAGER,
     config::Config,
-    controller::{storage_group::archive::Archives as GroupArchives, table::archives::Archives},
+    controller::{
+        backup::presence::Presence, storage_group::archive::Archives as GroupArchives, table::archives::Archives,
+    },
     error::Result,
     error::While,
     metrics::Metrics,
@@ -11,7 +13,7 @@ use crate::{
     pki::Authority,
     rolling::Rolling,
 };
-use cairn_crds::{StorageGroup, StorageGroupSpec, Table};
+use cairn_crds::{Backup, SCHEDULED_BY_LABEL, ScheduledBackup, StorageGroup, StorageGroupSpec, Table};
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
@@ -34,6 +36,13 @@ use tokio::sync::{Mutex, Notify};
 pub type GuardedTable = DeserializeGuard<Table>;
 /// A StorageGroup as it was read, or why it could not be.
 pub type GuardedGroup = DeserializeGuard<StorageGroup>;
+/// A Backup as it was read, or why it could not be.
+pub type GuardedBackup = DeserializeGuard<Backup>;
+/// A ScheduledBackup as it was read, or why it could not be.
+pub type GuardedScheduledBackup = DeserializeGuard<ScheduledBackup>;
+
+/// What time it is.
+pub type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// What all namespaces share.
 pub struct Shared {
@@ -53,6 +62,9 @@ pub struct Shared {
     pub placing: Mutex<()>,
     /// Rung when a group or an access key changed, so that the routers' Secret is looked at.
     pub fleet_changed: Notify,
+    /// When AVAILABLE backups were last seen in their buckets.
+    pub presence: Presence,
+    pub clock: Clock,
 }
 
 impl Debug for Shared {
@@ -67,6 +79,7 @@ pub struct Context {
     pub shared: Arc<Shared>,
     pub tables: Store<GuardedTable>,
     pub groups: Store<GuardedGroup>,
+    pub backups: Store<GuardedBackup>,
 }
 
 impl std::ops::Deref for Context {
@@ -79,7 +92,7 @@ impl std::ops::Deref for Context {
 
 impl Shared {
     pub fn now(&self) -> Timestamp {
-        Timestamp::now()
+        (self.clock)()
     }
 
     pub fn authority(&self) -> Arc<Authority> {
@@ -140,6 +153,17 @@ impl Context {
             .into_iter()
             .filter_map(|table| table.0.as_ref().ok().cloned())
             .filter(|table| table.namespace().as_deref() == Some(namespace))
+            .collect()
+    }
+
+    /// The backups of a namespace that could be read and have this label of a schedule.
+    pub fn backups_by(&self, namespace: &str, schedule: &str) -> Vec<Backup> {
+        self.backups
+            .state()
+            .into_iter()
+            .filter_map(|backup| backup.0.as_ref().ok().cloned())
+            .filter(|backup| backup.namespace().as_deref() == Some(namespace))
+            .filter(|backup| backup.labels().get(SCHEDULED_BY_LABEL).is_some_and(|label| label == schedule))
             .collect()
     }
 

@@ -3,10 +3,12 @@
 use crate::{
     admin,
     config::Config,
-    context::{Context, GuardedGroup, GuardedTable, Shared},
+    context::{Context, GuardedBackup, GuardedGroup, GuardedScheduledBackup, GuardedTable, Shared},
     controller::{
+        backup::{self, presence::Presence},
         certificates,
         fleet::{self, Watched},
+        scheduled_backup,
         storage_group::{self, archive::Archives as GroupArchives},
         table::{self, archives::Archives},
     },
@@ -16,7 +18,7 @@ use crate::{
     node_client::{NodeClient, Nodes, Reports, tls},
     rolling::Rolling,
 };
-use cairn_crds::{CREDENTIALS_LABEL, StorageGroup, Table};
+use cairn_crds::{Backup, CREDENTIALS_LABEL, SCHEDULED_BY_LABEL, ScheduledBackup, StorageGroup, Table};
 use futures::{StreamExt, future::BoxFuture};
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -126,6 +128,8 @@ impl Shared {
             rolling: Rolling::default(),
             placing: Mutex::default(),
             fleet_changed: Notify::new(),
+            presence: Presence::default(),
+            clock: Box::new(jiff::Timestamp::now),
         }
     }
 }
@@ -185,7 +189,13 @@ fn start(shared: &Arc<Shared>, scope: &Scope, running: &mut Vec<BoxFuture<'stati
     let settings = || controller::Config::default().concurrency(CONCURRENCY);
     let tables = Controller::<GuardedTable>::new(scope.guarded::<Table>(), any());
     let groups = Controller::<GuardedGroup>::new(scope.guarded::<StorageGroup>(), any());
-    let context = Arc::new(Context { shared: Arc::clone(shared), tables: tables.store(), groups: groups.store() });
+    let backups = Controller::<GuardedBackup>::new(scope.guarded::<Backup>(), any());
+    let context = Arc::new(Context {
+        shared: Arc::clone(shared),
+        tables: tables.store(),
+        groups: groups.store(),
+        backups: backups.store(),
+    });
 
     let known = tables.store();
     let tables =
@@ -211,10 +221,31 @@ fn start(shared: &Arc<Shared>, scope: &Scope, running: &mut Vec<BoxFuture<'stati
         });
     let watched = Watched { groups: groups.store(), secrets: watch_secrets(shared, scope, running) };
 
+    let schedules = schedules(scope).with_config(settings());
+    let of_schedules = schedules.run(scheduled_backup::reconcile, scheduled_backup::on_error, Arc::clone(&context));
+    running.push(Box::pin(of_schedules.for_each(|_| async {})));
+    let of_backups = backups.with_config(settings()).run(backup::reconcile, backup::on_error, Arc::clone(&context));
+    running.push(Box::pin(of_backups.for_each(|_| async {})));
     running.push(Box::pin(tables.run(table::reconcile, table::on_error, Arc::clone(&context)).for_each(|_| async {})));
     running
         .push(Box::pin(groups.run(storage_group::reconcile, storage_group::on_error, context).for_each(|_| async {})));
     watched
+}
+
+/// The schedules, each looked at again when a backup of its own changes.
+fn schedules(scope: &Scope) -> Controller<GuardedScheduledBackup> {
+    let schedules =
+        Controller::<GuardedScheduledBackup>::new(scope.guarded::<ScheduledBackup>(), watcher::Config::default());
+    let known = schedules.store();
+    let labelled = watcher::Config::default().labels(SCHEDULED_BY_LABEL);
+    schedules.watches(scope.guarded::<Backup>(), labelled, move |backup: GuardedBackup| {
+        let (namespace, label) = (backup.namespace(), backup.labels().get(SCHEDULED_BY_LABEL).cloned());
+        let of_backup = known.state().into_iter().filter(move |scheduled| {
+            let value = scheduled.0.as_ref().ok().map(ScheduledBackup::label_value);
+            scheduled.namespace() == namespace && value.is_some() && value == label
+        });
+        of_backup.map(|scheduled| ObjectRef::from_obj(scheduled.as_ref())).collect::<Vec<_>>()
+    })
 }
 
 /// Watches the Secrets that are access keys, and rings when one changes.

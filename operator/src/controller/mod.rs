@@ -1,22 +1,29 @@
 //! The controllers, and what they share: how a reconcile is timed, retried and told about.
 
+pub mod backup;
 pub mod certificates;
 pub mod fleet;
+pub mod scheduled_backup;
 pub mod storage_group;
 pub mod table;
 
 use crate::{
     context::Shared,
-    error::{Error, Result},
+    error::{Error, Result, While},
 };
 use cairn_crds::condition::{self, Progress};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+};
 use kube::{
     Resource, ResourceExt,
+    api::{Patch, PatchParams},
     core::DeserializeGuard,
     runtime::{controller::Action, events::EventType},
 };
-use std::{future::Future, time::Duration};
+use serde::de::DeserializeOwned;
+use std::{fmt::Debug, future::Future, time::Duration};
 
 const CONFLICT_DELAY: Duration = Duration::from_millis(100);
 const ERROR_DELAY: Duration = Duration::from_secs(2);
@@ -94,4 +101,16 @@ async fn set_progress<K>(
         Progress::Stalled { message, .. } => (EventType::Warning, message.as_str()),
     };
     shared.event(object, type_, progress.reason(), note).await;
+}
+
+/// Writes an object's finalizers, over the version that was read.
+async fn patch_finalizers<K>(shared: &Shared, object: &K, finalizers: &[String]) -> Result<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let version = object.resource_version();
+    let patch = serde_json::json!({"metadata": {"finalizers": finalizers, "resourceVersion": version}});
+    let patched = shared.api::<K>(&namespace).patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+    patched.while_doing(|| format!("write the finalizers of {} {namespace}/{name}", K::kind(&())))
 }

@@ -1,5 +1,7 @@
 //! A world for the controllers: a real API server, pods that are there and nodes that answer.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 pub(crate) mod api_server;
 pub(crate) mod bucket;
 pub(crate) mod fake;
@@ -9,14 +11,24 @@ use cairn_crds::{StorageGroup, StorageGroupSpec, Table};
 use cairn_operator::{config::Config, context::Shared, metrics::Metrics, pki::Authority, run};
 use clap::Parser;
 use fake::Fleet;
+use jiff::{SignedDuration, Timestamp};
 use kube::{Api, Client, api::PostParams};
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 /// One namespace of accounts with its own operator, which is also the release's.
 pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) namespace: String,
     pub(crate) fleet: Fleet,
+    /// How many seconds the operator's clock is ahead.
+    pub(crate) ahead: Arc<AtomicI64>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -53,15 +65,19 @@ impl World {
         args.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let config = Config::parse_from(args);
         let defaults: StorageGroupSpec = serde_yaml_ng::from_str(defaults).unwrap();
-        let (certificate, key) = Authority::generate("tests", jiff::Timestamp::now()).unwrap();
+        let (certificate, key) = Authority::generate("tests", Timestamp::now()).unwrap();
         let authority = Authority::from_pem("tests", &certificate, &key).unwrap();
         let nodes = Arc::new(fleet.clone());
-        let shared = Shared::new(server.client.clone(), config, defaults, Metrics::new().unwrap(), authority, nodes);
+        let ahead = Arc::new(AtomicI64::new(0));
+        let mut shared =
+            Shared::new(server.client.clone(), config, defaults, Metrics::new().unwrap(), authority, nodes);
+        let seconds = Arc::clone(&ahead);
+        shared.clock = Box::new(move || Timestamp::now() + SignedDuration::from_secs(seconds.load(Ordering::SeqCst)));
         let tasks = vec![
             tokio::spawn(run::control(Arc::new(shared))),
             tokio::spawn(fake::run_pods(server.client.clone(), namespace.to_owned(), fleet.clone())),
         ];
-        Self { client: server.client.clone(), namespace: namespace.to_owned(), fleet, tasks }
+        Self { client: server.client.clone(), namespace: namespace.to_owned(), fleet, ahead, tasks }
     }
 
     pub(crate) fn api<K>(&self) -> Api<K>

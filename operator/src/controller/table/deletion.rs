@@ -2,6 +2,7 @@
 
 use crate::{
     context::Context,
+    controller::patch_finalizers,
     error::{Result, While},
 };
 use cairn_crds::{
@@ -13,10 +14,9 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     ResourceExt,
-    api::{Patch, PatchParams, PostParams},
+    api::PostParams,
     runtime::{controller::Action, events::EventType},
 };
-use serde_json::json;
 
 /// A load that nobody asks after any more has ended by then.
 const LOAD_AGE_MAX: SignedDuration = SignedDuration::from_mins(5);
@@ -112,14 +112,6 @@ fn drops(table: &Table, group: &StorageGroup, last_backup: Option<&LastBackup>, 
             }
         })
         .collect()
-}
-
-async fn patch_finalizers(ctx: &Context, table: &Table, finalizers: &[String]) -> Result<Table> {
-    let namespace = table.namespace().unwrap_or_default();
-    let name = table.name_any();
-    let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": table.resource_version()}});
-    let patched = ctx.api::<Table>(&namespace).patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await;
-    patched.while_doing(|| format!("write the finalizers of the table {namespace}/{name}"))
 }
 
 #[cfg(test)]

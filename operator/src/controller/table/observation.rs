@@ -118,7 +118,8 @@ impl<'a> Observation<'a> {
 }
 
 impl<'a> Answers<'a> {
-    fn replicas(self) -> impl Iterator<Item = (&'a ExpectedNode, &'a ReplicaReport)> {
+    /// Every replica that is reported, and where it is.
+    pub fn replicas(self) -> impl Iterator<Item = (&'a ExpectedNode, &'a ReplicaReport)> {
         self.nodes
             .iter()
             .zip(self.reports)
