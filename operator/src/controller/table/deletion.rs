@@ -122,6 +122,7 @@ mod tests {
         StorageGroupStatus, TableResourceStatus, storage_group::StorageNodeStatus, table::ContinuousBackups,
     };
     use cairn_model::ids::NodeId;
+    use serde_json::json;
     use std::sync::Arc;
 
     #[test]
