@@ -1,9 +1,10 @@
 //! What a Backup's status says, and the order that is made of it.
 
 use crate::{Error, Result};
-use cairn_crds::{Backup, BackupResourceStatus, Table, backup::BackupArn, table::definition::table_arn};
+use cairn_crds::{Backup, BackupResourceStatus, Table};
 use cairn_model::{
     archive::{BackupOrder, BackupReport, BackupState, BackupType},
+    arn::{BackupArn, TableArn},
     table::TableDefinition,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -16,13 +17,13 @@ pub fn begin(backup: &Backup, table: &Table, region: &str) -> Result<BackupResou
     let made = backup.creation_timestamp().ok_or(Error::Incomplete { field: "metadata.creationTimestamp" })?;
     let backup_id = backup.backup_id().ok_or(Error::Incomplete { field: "metadata.uid" })?;
     let table_id = table.status.as_ref().and_then(|status| status.table_id.clone());
-    let arn =
-        BackupArn { region: region.to_owned(), account: account.clone(), table_name: table_name.clone(), backup_id };
+    let table_arn = TableArn { region, account: &account, table_name: &table_name };
+    let arn = BackupArn { table: table_arn, backup_id: &backup_id };
     let expiry = backup.spec.retain_days.map(|days| Time(made.0 + SignedDuration::from_hours(24 * days)));
     Ok(BackupResourceStatus {
         backup_status: Some(BackupState::Creating),
         backup_arn: Some(arn.to_string()),
-        table_arn: Some(table_arn(region, &account, &table_name)),
+        table_arn: Some(table_arn.to_string()),
         table_name: Some(table_name),
         table_id: Some(table_id.ok_or(Error::Incomplete { field: "the table's status.tableId" })?),
         storage_group: Some(table.spec.storage_group.clone()),
