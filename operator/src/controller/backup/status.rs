@@ -1,13 +1,13 @@
 //! What a Backup's status says, and the order that is made of it.
 
 use crate::{Error, Result};
-use cairn_crds::{Backup, BackupResourceStatus, Table};
+use cairn_crds::{Backup, BackupResourceStatus, Table, table::recovery::time_of_millis};
 use cairn_model::{
     archive::{BackupOrder, BackupReport, BackupState, BackupType},
     arn::{BackupArn, TableArn},
     table::TableDefinition,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
@@ -58,8 +58,8 @@ pub fn fill(status: &mut BackupResourceStatus, report: &BackupReport) {
     status.table_name = Some(order.definition.table_name.clone());
     status.table_id = Some(order.definition.table_id.to_string());
     status.table_arn = Some(order.table_arn.clone());
-    status.backup_creation_date_time = time(order.creation_time_ms);
-    status.backup_expiry_date_time = order.expiry_time_ms.and_then(time);
+    status.backup_creation_date_time = Some(time_of_millis(order.creation_time_ms));
+    status.backup_expiry_date_time = order.expiry_time_ms.map(time_of_millis);
     status.backup_size_bytes = i64::try_from(report.size_bytes).ok();
     status.item_count = i64::try_from(report.item_count).ok();
     status.table_size_bytes = i64::try_from(report.table_size_bytes).ok();
@@ -69,10 +69,6 @@ pub fn fill(status: &mut BackupResourceStatus, report: &BackupReport) {
 pub fn percent(done: u64, total: u64) -> String {
     let percent = u128::from(done) * 100 / u128::from(total.max(1));
     format!("{}%", percent.min(99))
-}
-
-fn time(millis: u64) -> Option<Time> {
-    Timestamp::from_millisecond(i64::try_from(millis).ok()?).ok().map(Time)
 }
 
 fn millis(time: &Time) -> Option<u64> {
