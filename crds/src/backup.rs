@@ -2,10 +2,8 @@
 
 #![allow(clippy::duplicated_attributes, reason = "each printer column has a type and a path of its own")]
 
-mod arn;
 mod rules;
 
-pub use arn::BackupArn;
 pub(crate) use rules::ROOT as ROOT_RULES;
 
 use crate::rules::json;

@@ -5,6 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 pub const READY: &str = "Ready";
 pub const RECONCILING: &str = "Reconciling";
 pub const STALLED: &str = "Stalled";
+/// The API server takes no message beyond 32 KiB; texts of others, such as a bucket's errors, have no limit of their own.
+const MESSAGE_BYTES_MAX: usize = 4_096;
 
 /// How far an object is on its way to what its spec asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +49,7 @@ pub fn set_progress(conditions: &mut Vec<Condition>, progress: &Progress, genera
     }
 }
 
-/// Writes one condition.
+/// Writes one condition; of a message that is too long, the beginning.
 pub fn set(
     conditions: &mut Vec<Condition>,
     type_: &str,
@@ -67,7 +69,7 @@ pub fn set(
         type_: type_.to_owned(),
         status: status.to_owned(),
         reason: reason.to_owned(),
-        message: message.to_owned(),
+        message: bounded(message, MESSAGE_BYTES_MAX).to_owned(),
         observed_generation: generation,
         last_transition_time,
     };
@@ -75,6 +77,11 @@ pub fn set(
         Some(at) => conditions[at] = condition,
         None => conditions.push(condition),
     }
+}
+
+/// The text, or as much of its beginning as has this many bytes.
+pub fn bounded(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
 }
 
 /// Whether the condition is there and true.
@@ -89,6 +96,14 @@ mod tests {
 
     fn at(second: i64) -> Time {
         Time(Timestamp::from_second(second).unwrap())
+    }
+
+    #[test]
+    fn a_message_has_a_limit() {
+        let mut conditions = Vec::new();
+        set_progress(&mut conditions, &Progress::stalled("Failed", "ä".repeat(100_000)), Some(1), &at(1));
+        assert!(conditions.iter().all(|c| c.message.len() <= MESSAGE_BYTES_MAX && c.message.starts_with('ä')));
+        assert_eq!((bounded("äb", 1), bounded("äb", 2), bounded("äb", 9)), ("", "ä", "äb"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
     pki::Authority,
     rolling::Rolling,
 };
-use cairn_crds::{Backup, SCHEDULED_BY_LABEL, ScheduledBackup, StorageGroup, StorageGroupSpec, Table};
+use cairn_crds::{Backup, SCHEDULED_BY_LABEL, ScheduledBackup, StorageGroup, StorageGroupSpec, Table, condition};
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
@@ -40,6 +40,9 @@ pub type GuardedGroup = DeserializeGuard<StorageGroup>;
 pub type GuardedBackup = DeserializeGuard<Backup>;
 /// A ScheduledBackup as it was read, or why it could not be.
 pub type GuardedScheduledBackup = DeserializeGuard<ScheduledBackup>;
+
+/// The longest note of an event.
+const NOTE_BYTES_MAX: usize = 1_000;
 
 /// What time it is.
 pub type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
@@ -127,11 +130,8 @@ impl Shared {
         K: Resource,
         K::DynamicType: Default,
     {
-        let mut note: String = note.into();
         // The API server refuses a longer one.
-        while note.len() > 1000 {
-            note.pop();
-        }
+        let note = condition::bounded(&note.into(), NOTE_BYTES_MAX).to_owned();
         let event = Event {
             type_,
             reason: reason.to_owned(),

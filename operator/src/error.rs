@@ -32,8 +32,8 @@ pub enum Error {
     Metric(#[from] prometheus::Error),
     #[error("the lease {lease} went to another operator")]
     LeaseLost { lease: String },
-    #[error("there are still tables: {summary}")]
-    TablesRemain { summary: String },
+    #[error("there are still tables, or backups with deletionPolicy Delete: {summary}")]
+    ObjectsRemain { summary: String },
     #[error("the object has no {field}")]
     Incomplete { field: &'static str },
 }

@@ -36,7 +36,11 @@ use kube::{
         watcher,
     },
 };
-use std::sync::{Arc, RwLock};
+use serde::de::DeserializeOwned;
+use std::{
+    fmt::Debug,
+    sync::{Arc, RwLock},
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{Mutex, Notify},
@@ -216,10 +220,18 @@ fn start(shared: &Arc<Shared>, scope: &Scope, running: &mut Vec<BoxFuture<'stati
             Some(ObjectRef::<GuardedGroup>::new(&group).within(&pod.namespace().unwrap_or_default()))
         })
         .watches(scope.guarded::<Table>(), any(), move |table: GuardedTable| {
-            let group = table.0.as_ref().ok()?.spec.storage_group.clone();
+            let read = table.0.as_ref().ok()?;
+            // One that is placed and stays says nothing new to its group, however often its status is written.
+            let is_placed = read.status.as_ref().is_some_and(|status| status.placements.is_some());
+            let is_news = !is_placed || read.metadata.deletion_timestamp.is_some();
+            let group = Some(read.spec.storage_group.clone()).filter(|_| is_news)?;
             Some(ObjectRef::<GuardedGroup>::new(&group).within(&table.namespace().unwrap_or_default()))
         });
-    let watched = Watched { groups: groups.store(), secrets: watch_secrets(shared, scope, running) };
+    let keys = any().labels(&format!("{CREDENTIALS_LABEL}=true"));
+    let watched = Watched {
+        groups: watch(shared, scope.guarded::<StorageGroup>(), any(), running),
+        secrets: watch(shared, scope.api::<Secret>(), keys, running),
+    };
 
     let schedules = schedules(scope).with_config(settings());
     let of_schedules = schedules.run(scheduled_backup::reconcile, scheduled_backup::on_error, Arc::clone(&context));
@@ -248,19 +260,23 @@ fn schedules(scope: &Scope) -> Controller<GuardedScheduledBackup> {
     })
 }
 
-/// Watches the Secrets that are access keys, and rings when one changes.
-fn watch_secrets(
+/// Watches objects of which the routers' Secret is made, and rings when one changes. The store is nobody else's: kube wakes only
+/// one of those who wait until a store is ready, and a controller waits for its own.
+fn watch<K>(
     shared: &Arc<Shared>,
-    scope: &Scope,
+    api: Api<K>,
+    config: watcher::Config,
     running: &mut Vec<BoxFuture<'static, ()>>,
-) -> reflector::Store<Secret> {
+) -> reflector::Store<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
     let (store, writer) = reflector::store();
-    let labelled = watcher::Config::default().labels(&format!("{CREDENTIALS_LABEL}=true"));
-    let events = reflector::reflector(writer, watcher(scope.api::<Secret>(), labelled).default_backoff());
+    let events = reflector::reflector(writer, watcher(api, config).default_backoff());
     let shared = Arc::clone(shared);
     running.push(Box::pin(events.for_each(move |event| {
         if let Err(error) = event {
-            tracing::warn!(error = %crate::error::chain(&error), "the watch of access keys broke off");
+            tracing::warn!(kind = %K::kind(&()), error = %crate::error::chain(&error), "a watch broke off");
         }
         shared.fleet_changed.notify_one();
         futures::future::ready(())

@@ -55,6 +55,7 @@ async fn the_controllers_on_a_real_api_server() {
     frozen_archives_hold_up_nothing(&server).await;
     volumes_grow(&server).await;
     access_keys_reach_the_routers(&server).await;
+    however_many_namespaces_are_watched_the_routers_get_their_secret(&server).await;
     an_empty_group_is_removed_and_a_new_table_brings_it_back(&server).await;
     scenes::recovery::play(&server).await;
 }
@@ -363,6 +364,20 @@ async fn access_keys_reach_the_routers(server: &ApiServer) {
         let fleet = secrets.get("cairn-fleet").await.unwrap();
         let keys = String::from_utf8(fleet.data.unwrap()["credentials.json"].0.clone()).unwrap();
         (!keys.contains("AKIA")).then_some(())
+    })
+    .await;
+}
+
+async fn however_many_namespaces_are_watched_the_routers_get_their_secret(server: &ApiServer) {
+    let others: Vec<_> = (0..7).map(|number| format!("many-{number}")).collect();
+    let flag = format!("--watch-namespaces={}", others.join(","));
+    let world = World::with_defaults(server, "many", "{volume: {size: 1Gi}}", &[&flag]).await;
+    world.create_table("users", "").await;
+    world.wait_active("users").await;
+    wait("the routers' Secret", || async {
+        let fleet = world.api::<Secret>().get_opt("cairn-fleet").await.unwrap()?;
+        let groups = String::from_utf8(fleet.data.unwrap()["fleet.json"].0.clone()).unwrap();
+        (groups.matches(":7400").count() == 3).then_some(())
     })
     .await;
 }

@@ -5,6 +5,7 @@ use super::{
     TableResourceStatus, TableSpec, recovery::millis_of_time,
 };
 use cairn_model::{
+    arn::TableArn,
     ids::TableId,
     table::{self, BillingMode, KeyAttribute, KeySchema, RestoredFrom, TableDefinition},
 };
@@ -242,7 +243,7 @@ impl From<table::ProvisionedThroughput> for ProvisionedThroughput {
 
 /// The name that DynamoDB's clients know the table by beyond its account.
 pub fn table_arn(region: &str, account: &str, table_name: &str) -> String {
-    format!("arn:aws:dynamodb:{region}:{account}:table/{table_name}")
+    TableArn { region, account, table_name }.to_string()
 }
 
 #[cfg(test)]

@@ -37,7 +37,9 @@ pub struct RestoreFrom {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 37, max = 1024),
-        regex(pattern = r"^arn:aws:dynamodb:[^:/]+:[^:/]+:table/[a-zA-Z0-9_.-]{3,255}/backup/[0-9]{14}-[0-9a-f]{8}$")
+        regex(
+            pattern = r"^arn:aws:dynamodb:[a-zA-Z0-9-]+:[a-zA-Z0-9-]+:table/[a-zA-Z0-9_.-]{3,255}/backup/[0-9]{14}-[0-9a-f]{8}$"
+        )
     )]
     pub backup_arn: Option<String>,
     /// The moment of the table's past, as RFC 3339 has it.

@@ -28,6 +28,16 @@ impl<'a> TableArn<'a> {
         let whole = ![region, account, table_name].contains(&"");
         whole.then_some((Self { region, account, table_name }, rest))
     }
+
+    /// Whether no part has a character that means something elsewhere.
+    fn is_plain(&self) -> bool {
+        let is_name = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let is_table = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+        is_name(self.region)
+            && is_name(self.account)
+            && TABLE_NAME_LENGTH.contains(&self.table_name.len())
+            && is_table(self.table_name)
+    }
 }
 
 impl fmt::Display for TableArn<'_> {
@@ -46,11 +56,11 @@ pub struct BackupArn<'a> {
 }
 
 impl<'a> BackupArn<'a> {
-    /// `None` for a text that is not one.
+    /// `None` for a text that is not one. All parts are checked: they become parts of paths in a bucket.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (table, rest) = TableArn::split(text)?;
         let backup_id = rest?.strip_prefix("backup/")?;
-        is_backup_id(backup_id).then_some(Self { table, backup_id })
+        (table.is_plain() && is_backup_id(backup_id)).then_some(Self { table, backup_id })
     }
 
     /// When the backup was asked for; milliseconds since the Unix epoch.
@@ -114,6 +124,7 @@ impl fmt::Display for ImportArn<'_> {
     }
 }
 
+const TABLE_NAME_LENGTH: std::ops::RangeInclusive<usize> = 3..=255;
 const TIME_DIGITS: usize = 14;
 const RANDOM_DIGITS: usize = 8;
 
@@ -177,6 +188,10 @@ mod tests {
             "arn:aws:dynamodb:east:game:table/users/backup/1550000000000-abcdef12",
             "arn:aws:dynamodb:east:game:table/users/backup/01550000000000-ABCDEF12",
             "arn:aws:dynamodb:east:game:table/users/backup/../../0155000000-abcdef12",
+            "arn:aws:dynamodb:..:game:table/users/backup/01550000000000-abcdef12",
+            "arn:aws:dynamodb:east:../game:table/users/backup/01550000000000-abcdef12",
+            "arn:aws:dynamodb:east:game:table/us/backup/01550000000000-abcdef12",
+            "arn:aws:dynamodb:east:game:table/u%2Fs/backup/01550000000000-abcdef12",
         ] {
             assert_eq!(BackupArn::parse(text), None, "{text}");
         }

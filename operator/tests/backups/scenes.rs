@@ -176,6 +176,30 @@ pub(crate) async fn a_backup_goes_when_its_time_is_over(server: &ApiServer) {
     assert_eq!((bucket.deletions(), bucket.backups.len()), (0, 1));
 }
 
+pub(crate) async fn a_backup_whose_time_is_over_is_left_to_the_buckets_clock(server: &ApiServer) {
+    let scene = Scene::new(server, "overdue").await;
+    scene.create("nightly", json!({"tableName": "users", "retainDays": 2, "deletionPolicy": "Delete"})).await;
+    scene.wait_reason("nightly", "Ready").await;
+    scene.pass::<Backup>("nightly", 2 * DAY).await;
+    scene.wait_gone("nightly").await;
+    let bucket = scene.bucket();
+    assert_eq!((bucket.deletions(), bucket.backups.len()), (0, 1), "the operator's clock may be wrong");
+}
+
+pub(crate) async fn a_backup_that_is_found_again_is_available_again(server: &ApiServer) {
+    let scene = Scene::new(server, "returning").await;
+    scene.made("nightly", "Retain").await;
+    let there = std::mem::take(&mut scene.bucket().backups);
+    scene.pass::<Backup>("nightly", 601).await;
+    wait("the first look", || async { (scene.bucket().calls.len() > 1).then_some(()) }).await;
+    scene.pass::<Backup>("nightly", 61).await;
+    assert!(scene.wait_reason("nightly", "BackupGone").await.contains("spec.archive"));
+    scene.bucket().backups = there;
+    scene.pass::<Backup>("nightly", 601).await;
+    scene.wait_status("nightly", |status| status.backup_status == Some(BackupState::Available)).await;
+    scene.wait_reason("nightly", "Ready").await;
+}
+
 pub(crate) async fn a_backup_is_gone_only_when_the_bucket_says_so_twice(server: &ApiServer) {
     let scene = Scene::new(server, "vanishing").await;
     scene.made("nightly", "Retain").await;

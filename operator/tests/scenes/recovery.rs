@@ -127,7 +127,7 @@ async fn a_table_is_restored_and_says_how_far_it_is(server: &ApiServer) {
     bucket.with(|contents| contents.source = Some(Ok(old("restore", ScalarType::S))));
     world.create_table("users", FROM_OLD).await;
     let message = world.wait_reason("users", "Restoring").await;
-    assert_eq!(message, "37 of 100 bytes are loaded");
+    assert_eq!(message, "37% of 100 bytes are loaded");
     let restoring = wait("the progress", || async {
         let status = status(&world, "users").await;
         status.restore.as_ref()?.progress.is_some().then_some(status)

@@ -8,11 +8,11 @@ use super::{
     write_status,
 };
 use crate::{
-    context::Context,
-    controller::patch_finalizers,
+    context::{Context, GuardedTable},
+    controller::{patch_finalizers, storage_group::expiry},
     error::{Result, chain},
 };
-use cairn_crds::{BACKUP_FINALIZER, Backup, StorageGroup, condition};
+use cairn_crds::{BACKUP_FINALIZER, Backup, StorageGroup, condition, table::RestoreStatus};
 use cairn_model::archive::{ArchiveAnswer, ArchiveCall, ArchiveRefusal, BackupState};
 use jiff::SignedDuration;
 use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::Time};
@@ -73,7 +73,11 @@ pub async fn finalize(ctx: &Context, backup: &Backup) -> Result<Action> {
         return release(ctx, backup, Some("its StorageGroup is gone, or has no archive any more")).await;
     };
     let late = |_| Attempt::Failed(format!("the archive did not answer within {} s", ATTEMPT_MAX.as_secs()));
-    let attempt = timeout(ATTEMPT_MAX, attempt(ctx, backup, &group, &backup_id)).await.unwrap_or_else(late);
+    let attempt =
+        match restoring(&expiry::tables_in(ctx, &namespace).await?, &namespace, &backup_id, &ctx.config.region) {
+            Some(table) => Attempt::InUse(format!("the table {table} is being restored from it")),
+            None => timeout(ATTEMPT_MAX, attempt(ctx, backup, &group, &backup_id)).await.unwrap_or_else(late),
+        };
     let (type_, reason, message, max) = match attempt {
         Attempt::Gone => return release(ctx, backup, None).await,
         Attempt::InUse(message) => (WAITING, "BackupInUse", message, WAITING_MAX),
@@ -94,13 +98,30 @@ pub async fn finalize(ctx: &Context, backup: &Backup) -> Result<Action> {
     Ok(Action::requeue(AGAIN))
 }
 
-/// The backup's id, if there may be anything in the bucket that is to go.
+/// The backup's id, if there may be anything in the bucket that is to go. One whose time is over is left to the bucket's own clock:
+/// that of an operator may be wrong.
 fn left_in_bucket(ctx: &Context, backup: &Backup) -> Option<String> {
     let source = Source::of(backup).ok()?;
     let status = backup.status.as_ref()?;
-    let is_there = status.backup_arn.is_some() && status.backup_status != Some(BackupState::Deleted);
+    let is_there = status.backup_arn.is_some()
+        && status.backup_status != Some(BackupState::Deleted)
+        && super::expiry(backup).is_none_or(|expiry| ctx.now() < expiry);
     let is_left = is_there && source.is_deleted_with(backup, &ctx.config.region);
     source.backup_id(backup).filter(|_| is_left)
+}
+
+/// A table that is being made of the backup: the archive that is asked need not be the one that loads it.
+fn restoring(tables: &[GuardedTable], account: &str, backup_id: &str, region: &str) -> Option<String> {
+    let tables = tables.iter().filter_map(|table| table.0.as_ref().ok());
+    let mut there = tables.filter(|table| table.metadata.deletion_timestamp.is_none());
+    let is_of = |from: &RestoreStatus| {
+        from.restore_in_progress
+            && from.backup_id.as_deref() == Some(backup_id)
+            && (from.region.as_str(), from.account.as_str()) == (region, account)
+    };
+    let restored =
+        there.find(|table| table.status.as_ref().and_then(|status| status.restore.as_ref()).is_some_and(is_of));
+    restored.map(ResourceExt::name_any)
 }
 
 /// One that is being made is known only to the archive that makes it: all are asked that may.
@@ -170,4 +191,33 @@ fn is_guarded(backup: &Backup) -> bool {
 
 fn others(backup: &Backup) -> Vec<String> {
     backup.finalizers().iter().filter(|finalizer| *finalizer != BACKUP_FINALIZER).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::table::fixture;
+    use cairn_crds::TableResourceStatus;
+    use k8s_openapi::jiff::Timestamp;
+    use kube::core::DeserializeGuard;
+
+    const ID: &str = "01550000000000-abcdef12";
+
+    #[test]
+    fn a_backup_is_in_use_while_a_table_is_restored_from_it() {
+        let mut table = fixture::table("users");
+        let restore = serde_json::json!({
+            "sourceTableArn": "arn:aws:dynamodb:east:game:table/old", "restoreDateTime": Timestamp::UNIX_EPOCH.to_string(),
+            "region": "east", "account": "game", "backupId": ID, "restoreInProgress": true,
+        });
+        let restore: RestoreStatus = serde_json::from_value(restore).unwrap();
+        let mut found = |restore: RestoreStatus, account: &str, id: &str| {
+            table.status = Some(TableResourceStatus { restore: Some(restore), ..TableResourceStatus::default() });
+            restoring(&[DeserializeGuard(Ok(table.clone()))], account, id, "east")
+        };
+        assert_eq!(found(restore.clone(), "game", ID).as_deref(), Some("users"));
+        assert_eq!(found(restore.clone(), "game", "01550000000000-00000000"), None);
+        assert_eq!(found(restore.clone(), "shop", ID), None, "it is another account's");
+        assert_eq!(found(RestoreStatus { restore_in_progress: false, ..restore }, "game", ID), None);
+    }
 }

@@ -45,24 +45,24 @@ async fn reconcile_backup(backup: Backup, ctx: &Context) -> Result<Action> {
     if backup.metadata.deletion_timestamp.is_some() {
         return deletion::finalize(ctx, &backup).await;
     }
-    let source = Source::of(&backup);
-    let is_deleted_with = source.as_ref().is_ok_and(|source| source.is_deleted_with(&backup, &ctx.config.region));
+    let is_deleted_with = Source::of(&backup).is_ok_and(|source| source.is_deleted_with(&backup, &ctx.config.region));
     let backup = deletion::guard(ctx, backup, is_deleted_with).await?;
     if expiry(&backup).is_some_and(|expiry| expiry <= ctx.now()) {
         return deletion::expire(ctx, &backup).await;
     }
-    let source = match source.and_then(|source| source.check_policy(&backup, &ctx.config.region).map(|()| source)) {
+    let source = match Source::of(&backup)
+        .and_then(|source| source.check_policy(&backup, &ctx.config.region).map(|()| source))
+    {
         Ok(source) => source,
         Err(refusal) => {
             say(ctx, &backup, backup.status.clone().unwrap_or_default(), &refusal.progress()).await?;
             return Ok(await_look(ctx, &backup));
         }
     };
-    match (state(&backup), &source) {
-        (Some(BackupState::Available), _) => standing::look(ctx, backup, &source).await,
-        (Some(BackupState::Deleted), _) => Ok(await_look(ctx, &backup)),
-        (_, Source::Table(table_name)) => making::advance(ctx, backup, table_name).await,
-        (_, Source::Archive(arn)) => standing::adopt(ctx, backup, &source, arn).await,
+    match (state(&backup), source) {
+        (Some(BackupState::Available | BackupState::Deleted), _) => standing::look(ctx, &backup, source).await,
+        (_, Source::Table(table_name)) => making::advance(ctx, backup.clone(), table_name).await,
+        (_, Source::Archive(arn)) => standing::adopt(ctx, &backup, source, arn).await,
     }
 }
 
@@ -74,11 +74,11 @@ fn expiry(backup: &Backup) -> Option<Timestamp> {
     backup.status.as_ref().and_then(|status| status.backup_expiry_date_time.as_ref()).map(|time| time.0)
 }
 
-/// Until an AVAILABLE backup is looked for again, or any is over.
+/// Until a backup that was made or found is looked for again, or any is over.
 fn await_look(ctx: &Context, backup: &Backup) -> Action {
     let now = ctx.now();
-    let is_there = state(backup) == Some(BackupState::Available);
-    let look = is_there.then(|| ctx.presence.wait(&backup.uid().unwrap_or_default(), now));
+    let was_there = matches!(state(backup), Some(BackupState::Available | BackupState::Deleted));
+    let look = was_there.then(|| ctx.presence.wait(&backup.uid().unwrap_or_default(), now));
     let end = expiry(backup).map(|expiry| expiry.duration_since(now).min(EXPIRY_WAIT_MAX));
     match look.into_iter().chain(end).min() {
         Some(wait) => Action::requeue(Duration::try_from(wait.max(LOOK_MIN)).unwrap_or_default()),

@@ -1,4 +1,4 @@
-//! When an AVAILABLE backup was last seen in its bucket, and when it is looked for again. Forgotten when the operator restarts.
+//! When a backup was last seen in its bucket, and when it is looked for again. Forgotten when the operator restarts.
 
 use cairn_crds::short_hash;
 use jiff::{SignedDuration, Timestamp};
@@ -53,7 +53,8 @@ impl Presence {
     /// Whether it was missed the last time, too.
     pub fn missed(&self, uid: &str, now: Timestamp) -> bool {
         let was_missed = self.was_missed(uid);
-        self.note(uid, Look { next: now + AGAIN, was_missed: true });
+        let pause = if was_missed { PERIOD } else { AGAIN };
+        self.note(uid, Look { next: now + pause, was_missed: true });
         was_missed
     }
 
@@ -98,6 +99,7 @@ mod tests {
         assert!(!presence.missed("a", at(11)));
         presence.unknown("a", at(12));
         assert!(presence.missed("a", at(22)));
+        assert_eq!(presence.wait("a", at(22)), PERIOD, "it is looked for as rarely as others from then on");
     }
 
     #[test]

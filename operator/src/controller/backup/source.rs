@@ -1,27 +1,25 @@
 //! What a Backup is of: a table, or what lies in the bucket already.
 
 use crate::controller::Refusal;
-use cairn_crds::{
-    Backup,
-    backup::{BackupArn, DeletionPolicy},
-};
-use cairn_model::archive::ArchiveOwner;
+use cairn_crds::{Backup, backup::DeletionPolicy};
+use cairn_model::{archive::ArchiveOwner, arn::BackupArn};
 use kube::ResourceExt;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source<'a> {
     /// The table, by its name in DynamoDB's API.
-    Table(String),
-    Archive(BackupArn),
+    Table(&'a str),
+    Archive(BackupArn<'a>),
 }
 
-impl Source {
-    pub fn of(backup: &Backup) -> Result<Self, Refusal> {
+impl<'a> Source<'a> {
+    pub fn of(backup: &'a Backup) -> Result<Self, Refusal> {
         match (&backup.spec.table_name, &backup.spec.from_archive) {
-            (Some(table_name), None) => Ok(Self::Table(table_name.clone())),
+            (Some(table_name), None) => Ok(Self::Table(table_name)),
             (None, Some(from)) => {
-                let invalid = |error| Refusal::new("InvalidSpec", format!("spec.fromArchive.backupArn: {error}"));
-                from.backup_arn.parse().map(Self::Archive).map_err(invalid)
+                let message = "spec.fromArchive.backupArn: the ARN of a backup has the form arn:aws:dynamodb:REGION:ACCOUNT:table/TABLE/backup/ID";
+                let invalid = || Refusal::new("InvalidSpec", message);
+                BackupArn::parse(&from.backup_arn).map(Self::Archive).ok_or_else(invalid)
             }
             _ => Err(Refusal::new("InvalidSpec", "give either spec.tableName or spec.fromArchive")),
         }
@@ -31,7 +29,9 @@ impl Source {
     pub fn owner(&self) -> Option<ArchiveOwner> {
         match self {
             Self::Table(_) => None,
-            Self::Archive(arn) => Some(ArchiveOwner { region: arn.region.clone(), account: arn.account.clone() }),
+            Self::Archive(arn) => {
+                Some(ArchiveOwner { region: arn.table.region.to_owned(), account: arn.table.account.to_owned() })
+            }
         }
     }
 
@@ -39,7 +39,7 @@ impl Source {
     pub fn backup_id(&self, backup: &Backup) -> Option<String> {
         match self {
             Self::Table(_) => backup.backup_id(),
-            Self::Archive(arn) => Some(arn.backup_id.clone()),
+            Self::Archive(arn) => Some(arn.backup_id.to_owned()),
         }
     }
 
@@ -77,6 +77,7 @@ mod tests {
             let source = Source::of(&backup).unwrap();
             assert!(source.check_policy(&backup, "east").is_ok());
             backup.spec.deletion_policy = DeletionPolicy::Delete;
+            let source = Source::of(&backup).unwrap();
             assert_eq!(source.check_policy(&backup, "east").is_ok(), is_own, "{arn}");
             assert_eq!(source.is_deleted_with(&backup, "east"), is_own, "{arn}");
         }

@@ -1,12 +1,13 @@
 //! What a Backup's status says, and the order that is made of it.
 
 use crate::{Error, Result};
-use cairn_crds::{Backup, BackupResourceStatus, Table, backup::BackupArn, table::definition::table_arn};
+use cairn_crds::{Backup, BackupResourceStatus, Table, table::recovery::time_of_millis};
 use cairn_model::{
     archive::{BackupOrder, BackupReport, BackupState, BackupType},
+    arn::{BackupArn, TableArn},
     table::TableDefinition,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
@@ -16,13 +17,13 @@ pub fn begin(backup: &Backup, table: &Table, region: &str) -> Result<BackupResou
     let made = backup.creation_timestamp().ok_or(Error::Incomplete { field: "metadata.creationTimestamp" })?;
     let backup_id = backup.backup_id().ok_or(Error::Incomplete { field: "metadata.uid" })?;
     let table_id = table.status.as_ref().and_then(|status| status.table_id.clone());
-    let arn =
-        BackupArn { region: region.to_owned(), account: account.clone(), table_name: table_name.clone(), backup_id };
+    let table_arn = TableArn { region, account: &account, table_name: &table_name };
+    let arn = BackupArn { table: table_arn, backup_id: &backup_id };
     let expiry = backup.spec.retain_days.map(|days| Time(made.0 + SignedDuration::from_hours(24 * days)));
     Ok(BackupResourceStatus {
         backup_status: Some(BackupState::Creating),
         backup_arn: Some(arn.to_string()),
-        table_arn: Some(table_arn(region, &account, &table_name)),
+        table_arn: Some(table_arn.to_string()),
         table_name: Some(table_name),
         table_id: Some(table_id.ok_or(Error::Incomplete { field: "the table's status.tableId" })?),
         storage_group: Some(table.spec.storage_group.clone()),
@@ -57,8 +58,8 @@ pub fn fill(status: &mut BackupResourceStatus, report: &BackupReport) {
     status.table_name = Some(order.definition.table_name.clone());
     status.table_id = Some(order.definition.table_id.to_string());
     status.table_arn = Some(order.table_arn.clone());
-    status.backup_creation_date_time = time(order.creation_time_ms);
-    status.backup_expiry_date_time = order.expiry_time_ms.and_then(time);
+    status.backup_creation_date_time = Some(time_of_millis(order.creation_time_ms));
+    status.backup_expiry_date_time = order.expiry_time_ms.map(time_of_millis);
     status.backup_size_bytes = i64::try_from(report.size_bytes).ok();
     status.item_count = i64::try_from(report.item_count).ok();
     status.table_size_bytes = i64::try_from(report.table_size_bytes).ok();
@@ -68,10 +69,6 @@ pub fn fill(status: &mut BackupResourceStatus, report: &BackupReport) {
 pub fn percent(done: u64, total: u64) -> String {
     let percent = u128::from(done) * 100 / u128::from(total.max(1));
     format!("{}%", percent.min(99))
-}
-
-fn time(millis: u64) -> Option<Time> {
-    Timestamp::from_millisecond(i64::try_from(millis).ok()?).ok().map(Time)
 }
 
 fn millis(time: &Time) -> Option<u64> {

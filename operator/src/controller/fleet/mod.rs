@@ -88,6 +88,7 @@ async fn reconcile(shared: &Shared, watched: &[Watched], told: &mut BTreeMap<Str
 fn forget_gone(shared: &Shared, watched: &[Watched]) {
     let groups = watched.iter().flat_map(|watch| watch.groups.state());
     let present = groups.map(|group| (group.namespace().unwrap_or_default(), group.name_any())).collect();
+    shared.archives.forget_others(&present);
     for (account, group) in shared.group_archives.forget_others(&present) {
         shared.metrics.forget_archive(&account, &group);
     }

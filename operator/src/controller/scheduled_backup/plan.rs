@@ -6,7 +6,10 @@
 use super::schedule::Schedule;
 use crate::controller::Refusal;
 use cairn_crds::ScheduledBackup;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+/// By how much the last time may be ahead of the clock.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// What is to be done now, and when to look again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +28,9 @@ pub fn plan(scheduled: &ScheduledBackup, schedule: &Schedule, now: Timestamp) ->
         // Written down by an operator whose clock was ahead, it would be waited for in vain.
         _ => status.next_schedule_time.filter(|_| is_same).map_or(next, |known| known.0.min(next)),
     };
+    // One that is far ahead was written by an operator whose clock was: until then nothing would be made.
     let last = status.last_schedule_time.map(|time| time.0);
+    let last = last.filter(|last| last.duration_since(now) <= AHEAD_MAX);
     let due = if expected <= now { schedule.last_until(now) } else { None };
     Ok(Plan { due: due.filter(|due| last.is_none_or(|last| last < *due)), next })
 }
@@ -85,6 +90,13 @@ mod tests {
         assert_eq!(planned(&scheduled, "05T10:00").0, None);
         assert_eq!(planned(&scheduled, "04T10:00").0, None);
         assert_eq!(planned(&scheduled, "06T03:01").0, Some(at("06T03:00")));
+    }
+
+    #[test]
+    fn a_last_time_from_a_clock_that_was_far_ahead_does_not_stop_the_schedule() {
+        let mut scheduled = daily();
+        scheduled.status.as_mut().unwrap().last_schedule_time = Some(Time("2036-01-01T03:00:00Z".parse().unwrap()));
+        assert_eq!(planned(&scheduled, "02T03:00").0, Some(at("02T03:00")));
     }
 
     #[test]

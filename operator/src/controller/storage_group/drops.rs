@@ -1,14 +1,23 @@
 //! The data of deleted tables: ordered dropped from every node until every node has said that it is.
 
 use super::members::ExpectedNode;
-use crate::node_client::Reports;
+use crate::{context::GuardedTable, node_client::Reports};
 use cairn_crds::storage_group::PendingDrop;
 use cairn_model::{
     ids::{NodeId, PartitionId, TableId},
     node::{NodeReport, Order, OrderOutcome},
 };
 use jiff::Timestamp;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
+
+/// The drops of tables that are there again, and the others. A resource that was brought back with its status, as a backup of the
+/// cluster does it, has its data still: nothing of it may go.
+pub fn part(drops: Vec<PendingDrop>, tables: &[GuardedTable]) -> (Vec<PendingDrop>, Vec<PendingDrop>) {
+    let there = tables.iter().filter_map(|table| table.0.as_ref().ok());
+    let there = there.filter(|table| table.metadata.deletion_timestamp.is_none());
+    let ids: BTreeSet<_> = there.filter_map(|table| table.status.as_ref()?.table_id.as_deref()).collect();
+    drops.into_iter().partition(|drop| ids.contains(drop.table_id.as_str()))
+}
 
 /// Gives the orders that are due; answers with the drops that are not done on every node.
 pub async fn order(
@@ -31,9 +40,9 @@ pub async fn order(
             for (node, report) in nodes.iter().zip(answers) {
                 let Some(report) = report else { continue };
                 if is_loading {
-                    // What has come to the node by now goes at once; what may come yet is waited for.
-                    if holds(report, partition_id, table_id) {
-                        done(node, partition_id, table_id, reports).await;
+                    // What has come to the node by now goes, and nothing comes after it; what may come yet is waited for.
+                    if holds(report, partition_id, table_id) && done(node, partition_id, table_id, reports).await {
+                        still.loading_until = None;
                     }
                 } else if is_due(&still, partition_id, table_id, report)
                     && done(node, partition_id, table_id, reports).await
@@ -92,6 +101,10 @@ async fn done(node: &ExpectedNode, partition_id: PartitionId, table_id: TableId,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controller::table::fixture;
+    use cairn_crds::{Table, TableResourceStatus};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use kube::core::DeserializeGuard;
 
     fn report(id: u8) -> Option<Arc<NodeReport>> {
         Some(Arc::new(NodeReport {
@@ -116,6 +129,18 @@ mod tests {
             last_backup: None,
             loading_until: None,
         }
+    }
+
+    #[test]
+    fn nothing_goes_of_a_table_that_is_there_again() {
+        let mut table = fixture::table("users");
+        let table_id = Some(TableId([8; 16]).to_string());
+        table.status = Some(TableResourceStatus { table_id, ..TableResourceStatus::default() });
+        let guarded = |table: &Table| vec![DeserializeGuard(Ok(table.clone()))];
+        assert_eq!(part(vec![drop_on(&[1])], &guarded(&table)), (vec![drop_on(&[1])], Vec::new()));
+        table.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        assert_eq!(part(vec![drop_on(&[1])], &guarded(&table)), (Vec::new(), vec![drop_on(&[1])]));
+        assert_eq!(part(vec![drop_on(&[1])], &guarded(&fixture::table("users"))).1.len(), 1);
     }
 
     #[test]

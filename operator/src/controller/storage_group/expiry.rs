@@ -7,10 +7,10 @@
 
 use crate::{
     build::default_group,
-    context::Context,
+    context::{Context, GuardedTable},
     error::{Result, While, status_code},
 };
-use cairn_crds::{StorageGroup, StorageGroupStatus, Table};
+use cairn_crds::{StorageGroup, StorageGroupStatus};
 use cairn_model::node::NodeReport;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -53,12 +53,16 @@ pub fn judge(
     }
 }
 
-/// Whether a list, asked of the API server now, has a table that names the group.
-pub async fn is_named(ctx: &Context, group: &StorageGroup) -> Result<bool> {
-    let namespace = group.namespace().unwrap_or_default();
-    let tables = ctx.api::<Table>(&namespace).list(&ListParams::default()).await;
-    let tables = tables.while_doing(|| format!("list the tables of {namespace}"))?;
-    Ok(tables.iter().any(|table| table.spec.storage_group == group.name_any()))
+/// The tables of a namespace, asked of the API server now. One that can't be read stops nobody else.
+pub async fn tables_in(ctx: &Context, namespace: &str) -> Result<Vec<GuardedTable>> {
+    let tables = ctx.api::<GuardedTable>(namespace).list(&ListParams::default()).await;
+    Ok(tables.while_doing(|| format!("list the tables of {namespace}"))?.items)
+}
+
+/// Whether a table names the group; one that can't be read may.
+pub fn is_named(group: &StorageGroup, tables: &[GuardedTable]) -> bool {
+    let name = group.name_any();
+    tables.iter().any(|table| table.0.as_ref().is_ok_and(|table| table.spec.storage_group == name) || table.0.is_err())
 }
 
 /// Deletes the group as it was when it was read; someone who changed it since keeps it.
@@ -137,6 +141,14 @@ mod tests {
         let held = reports_of_one_table(1).into_iter().map(Some).collect::<Vec<_>>();
         assert_eq!(judge_after(&group(1000), &held), Expiry::Stays);
         assert_eq!(judge_after(&group(1000), &[None]), Expiry::Stays);
+    }
+
+    #[test]
+    fn a_table_that_can_not_be_read_keeps_its_group() {
+        let read = |json: &str| serde_json::from_str::<GuardedTable>(json).unwrap();
+        let unreadable = read(r#"{"metadata": {"name": "users"}, "spec": {"keySchema": 7}}"#);
+        assert!(unreadable.0.is_err() && is_named(&group(0), &[unreadable]));
+        assert!(!is_named(&group(0), &[]));
     }
 
     #[test]

@@ -32,6 +32,7 @@ const AT_ONCE_MAX: usize = 8;
 const CALL_PATIENCE: Duration = Duration::from_secs(5);
 /// Of those that can't be made, how many a condition tells of.
 const TOLD_MAX: usize = 5;
+const WHY_BYTES_MAX: usize = 300;
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
 const KEPT_DAYS: u64 = 35;
 
@@ -218,7 +219,7 @@ fn pending(group: &StorageGroup, drops: &[PendingDrop], stuck: &[(String, String
     }
     let why = |drop: &PendingDrop| match stuck.iter().find(|(table_id, _)| *table_id == drop.table_id) {
         _ if !has_archive => ": the group has no archive any more; set its spec.archive".to_owned(),
-        Some((_, why)) => format!(": {why}"),
+        Some((_, why)) => format!(": {}", condition::bounded(why, WHY_BYTES_MAX)),
         None => String::new(),
     };
     let mut told: Vec<_> = waiting
@@ -231,11 +232,11 @@ fn pending(group: &StorageGroup, drops: &[PendingDrop], stuck: &[(String, String
     }
     let ids: Vec<_> = waiting.iter().take(TOLD_MAX).map(|(drop, _)| drop.table_id.as_str()).collect();
     Some(format!(
-        "the data of deleted tables is kept until their last backups are made: {}; to give them up: kubectl -n {} annotate --overwrite storagegroups.cairn.dev {} {DROP_WITHOUT_BACKUP_ANNOTATION}={}",
-        told.join("; "),
+        "the data of deleted tables is kept until their last backups are made; to give them up: kubectl -n {} annotate --overwrite storagegroups.cairn.dev {} {DROP_WITHOUT_BACKUP_ANNOTATION}={}; they are {}",
         group.namespace().unwrap_or_default(),
         group.name_any(),
         ids.join(","),
+        told.join("; "),
     ))
 }
 
@@ -303,6 +304,14 @@ mod tests {
         assert!(message.contains("users (id 07070707") && message.contains("no such bucket"), "{message}");
         let way_out = format!("storagegroups.cairn.dev default cairn.dev/drop-without-backup={}", fixture::table_id());
         assert!(message.contains(&way_out), "{message}");
+    }
+
+    #[test]
+    fn however_much_an_archive_says_the_way_out_is_told_first() {
+        let stuck = [(fixture::table_id().to_string(), "x".repeat(100_000))];
+        let message = pending(&group(true), &[drop_at(0)], &stuck, Timestamp::from_second(3_601).unwrap()).unwrap();
+        assert!(message.len() < 1_000, "{}", message.len());
+        assert!(message.find("kubectl").unwrap() < message.find("xxx").unwrap(), "{message}");
     }
 
     #[test]

@@ -23,8 +23,11 @@ use cairn_crds::{
     condition::{self, Progress},
 };
 use expiry::Expiry;
-use jiff::SignedDuration;
-use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    api::core::v1::Pod,
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+};
 use kube::{
     ResourceExt,
     api::{DeleteParams, PostParams},
@@ -40,6 +43,9 @@ const DISK_FULL: &str = "DiskFull";
 /// How often a group that is as it should be is looked at, and one that is not.
 const REFRESH: Duration = Duration::from_secs(10);
 const WAIT: Duration = Duration::from_millis(500);
+/// One that has been waiting for this long is looked at less often.
+const LATE: SignedDuration = SignedDuration::from_mins(2);
+const LATE_WAIT: Duration = Duration::from_secs(5);
 /// The same for one that waits for what archives do for tables that are deleted.
 const ARCHIVE_WAIT: Duration = Duration::from_secs(2);
 const ZONES_WAIT: Duration = Duration::from_secs(30);
@@ -99,13 +105,19 @@ async fn settle(
     let targets: Vec<_> = expected.iter().map(|node| node.target.clone()).collect();
     let (answers, archives) =
         tokio::join!(ctx.reports.of(&targets, REPORT_AGE_MAX), archive::ask(ctx, &group, &expected, &view.pods),);
+    let tables = expiry::tables_in(ctx, &validated.namespace).await?;
     let mut status = before.clone();
     status.nodes = members::statuses(&expected, &answers, &view.pods, &before.nodes);
     let ready = status.nodes.iter().filter(|node| node.ready).count();
     status.nodes_ready = Some(format!("{ready}/{}", status.nodes.len()));
-    status.pending_drops = drops::order(&before.pending_drops, &expected, &answers, &ctx.reports, ctx.now()).await;
+    let (taken_back, due) = drops::part(before.pending_drops.clone(), &tables);
+    for drop in taken_back {
+        let note = format!("the data of the table {} is kept: a Table has that id again", drop.table_id);
+        ctx.event(&group, EventType::Warning, "DropTakenBack", note).await;
+    }
+    status.pending_drops = drops::order(&due, &expected, &answers, &ctx.reports, ctx.now()).await;
     last_backups::make(ctx, &group, &mut status, &expected, &answers).await;
-    let is_named = expiry::is_named(ctx, &group).await?;
+    let is_named = expiry::is_named(&group, &tables);
     expiry::note(&mut status, is_named, ctx.now());
 
     let lost = lost::replace(ctx, &validated.namespace, &expected, &answers, &status.nodes, view).await?;
@@ -129,7 +141,7 @@ async fn settle(
     let now = Time(ctx.now());
     condition::set(&mut status.conditions, DISK_FULL, is_full, reason, &message, group.metadata.generation, &now);
     archive::observe(ctx, &group, &mut status.conditions, archives, &expected, &answers).await;
-    let waits_left = !status.pending_drops.is_empty();
+    let waits_left = status.pending_drops.iter().any(|drop| drop.last_backup.is_some());
     let drops_left = status.pending_drops.iter().any(|d| d.last_backup.is_none() && d.loading_until.is_none());
     let group = write_status(ctx, group, status).await?;
 
@@ -137,17 +149,25 @@ async fn settle(
     if !is_named && expiry::judge(&group, &answers, retention, ctx.now()) == Expiry::Over {
         validated.removes_claims = true;
         apply_sets(ctx, &validated, view).await?;
-        if !expiry::is_named(ctx, &group).await? {
+        if !expiry::is_named(&group, &expiry::tables_in(ctx, &validated.namespace).await?) {
             expiry::remove(ctx, &group).await?;
             return Ok(Action::await_change());
         }
     }
     let is_settled = progress == Progress::Ready && !drops_left;
+    let conditions = group.status.map(|status| status.conditions).unwrap_or_default();
     Ok(Action::requeue(match (is_settled, waits_left) {
+        (false, _) if is_late(&conditions, ctx.now()) => LATE_WAIT,
         (false, _) => WAIT,
         (true, true) => ARCHIVE_WAIT,
         (true, false) => REFRESH,
     }))
+}
+
+/// Whether the group has not been as it should be for so long that it may take its time: its pods are watched meanwhile.
+fn is_late(conditions: &[Condition], now: Timestamp) -> bool {
+    let ready = conditions.iter().find(|condition| condition.type_ == condition::READY);
+    ready.is_some_and(|ready| ready.status == "False" && now.duration_since(ready.last_transition_time.0) > LATE)
 }
 
 async fn apply(ctx: &Context, group: &ValidatedGroup, view: &View) -> Result<()> {
@@ -226,4 +246,19 @@ async fn write_status(ctx: &Context, mut group: StorageGroup, status: StorageGro
     let replaced = replaced.while_doing(|| format!("write the status of the group {namespace}/{name}"))?;
     ctx.fleet_changed.notify_one();
     Ok(replaced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_that_is_not_well_for_long_is_looked_at_less_often() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut conditions = Vec::new();
+        condition::set_progress(&mut conditions, &Progress::reconciling("NodesNotReady", ""), None, &Time(at(0)));
+        assert!(!is_late(&conditions, at(120)) && is_late(&conditions, at(121)));
+        condition::set_progress(&mut conditions, &Progress::Ready, None, &Time(at(130)));
+        assert!(!is_late(&conditions, at(1_000)) && !is_late(&[], at(1_000)));
+    }
 }

@@ -9,7 +9,7 @@ use cairn_model::{
 use jiff::{SignedDuration, Timestamp};
 use std::{
     borrow::Borrow,
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     hash::Hash,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -111,6 +111,12 @@ impl Archives {
         heard
     }
 
+    /// Forgets the archives of groups that are not among those there are, by namespace and name.
+    pub fn forget_others(&self, present: &BTreeSet<(String, String)>) {
+        let is_of = |target: &Target| (target.identity.namespace.clone(), target.identity.group.clone());
+        lock(&self.reports).retain(|target, _| present.contains(&is_of(target)));
+    }
+
     /// Has the archive beside the node load a partition, or go on with it; not before it is due.
     pub async fn load(&self, reports: &Reports, beside: &Target, partition: PartitionId, call: &ArchiveCall) -> Load {
         if let Some(load) = self.loads.get(&partition) {
@@ -137,6 +143,18 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn archives_of_groups_that_are_gone_are_forgotten() {
+        let archives = Archives::default();
+        let target = crate::controller::table::fixture::nodes().remove(0).target;
+        let group = (target.identity.namespace.clone(), target.identity.group.clone());
+        lock(&archives.reports).insert(target, Arc::default());
+        archives.forget_others(&[group].into());
+        assert_eq!(lock(&archives.reports).len(), 1);
+        archives.forget_others(&BTreeSet::new());
+        assert!(lock(&archives.reports).is_empty());
+    }
 
     #[test]
     fn an_answer_is_kept_until_it_is_due_again() {

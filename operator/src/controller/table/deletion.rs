@@ -18,8 +18,8 @@ use kube::{
     runtime::{controller::Action, events::EventType},
 };
 
-/// A load that nobody asks after any more has ended by then.
-const LOAD_AGE_MAX: SignedDuration = SignedDuration::from_mins(5);
+/// An archive goes on with a load though nobody asks after it; it has ended by then.
+const LOAD_AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// Puts the finalizer on, before anything is placed.
 pub async fn guard(ctx: &Context, table: Table) -> Result<Table> {

@@ -7,7 +7,7 @@ use crate::{
         Refusal,
         storage_group::{expiry, members::ExpectedNode},
     },
-    error::{Result, While},
+    error::Result,
 };
 use cairn_crds::{
     StorageGroup, Table,
@@ -18,7 +18,7 @@ use cairn_model::{
     node::NodeReport,
     table::TableStatus,
 };
-use kube::{ResourceExt, api::ListParams};
+use kube::ResourceExt;
 use restore::Resolution;
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
@@ -77,9 +77,9 @@ pub async fn place(
         _ => None,
     };
     let _alone = ctx.placing.lock().await;
-    let in_namespace = ctx.api::<Table>(&validated.account).list(&ListParams::default()).await;
-    let in_namespace = in_namespace.while_doing(|| format!("list the tables of {}", validated.account))?;
-    if let Err(refusal) = validate::validate(&validated.table, &in_namespace.items) {
+    let in_namespace = expiry::tables_in(ctx, &validated.account).await?;
+    let in_namespace: Vec<_> = in_namespace.into_iter().filter_map(|table| table.0.ok()).collect();
+    if let Err(refusal) = validate::validate(&validated.table, &in_namespace) {
         return Ok(Placed::Refused(refusal));
     }
     let group = expiry::break_fence(ctx, &validated.account, &group.name_any()).await?;

@@ -160,7 +160,7 @@ fn note(status: &mut TableResourceStatus, heard: Option<&Heard>, table_id: Table
         return (Health::ArchiveSilent, "the archive beside the table's leader does not answer".to_owned());
     };
     if let Some(why) = &heard.report.unreachable {
-        return (Health::BucketUnreachable, bounded(why.clone()));
+        return (Health::BucketUnreachable, bounded(why));
     }
     let nothing = Recovery::default();
     let recovery = recovery_of(heard, table_id).unwrap_or(&nothing);
@@ -169,7 +169,7 @@ fn note(status: &mut TableResourceStatus, heard: Option<&Heard>, table_id: Table
         let what = if recovery.problems.is_empty() { Health::Starting } else { Health::Holes };
         let message = "nothing of the table is in the archive yet".to_owned();
         let all: Vec<_> = std::iter::once(message).chain(recovery.problems.iter().cloned()).collect();
-        return (what, bounded(all.join("; ")));
+        return (what, bounded(&all.join("; ")));
     };
     let health = if windows.len() > 1 || !recovery.problems.is_empty() {
         Health::Holes
@@ -189,7 +189,7 @@ fn note(status: &mut TableResourceStatus, heard: Option<&Heard>, table_id: Table
             let written = status.continuous_backups.iter().flat_map(|on| &on.windows);
             let spans: Vec<_> = written.take(8).map(|w| format!("{} to {}", w.earliest.0, w.latest.0)).collect();
             let spans = (!spans.is_empty()).then(|| format!("only parts can be restored: {}", spans.join(", ")));
-            bounded(recovery.problems.iter().cloned().chain(spans).collect::<Vec<_>>().join("; "))
+            bounded(&recovery.problems.iter().cloned().chain(spans).collect::<Vec<_>>().join("; "))
         }
         _ => String::new(),
     };
@@ -234,11 +234,8 @@ fn whole_seconds(window: &RecoveryWindow) -> Option<RestorableWindow> {
     (earliest.0 <= latest.0).then_some(RestorableWindow { earliest, latest })
 }
 
-fn bounded(mut message: String) -> String {
-    while message.len() > MESSAGE_BYTES_MAX {
-        message.pop();
-    }
-    message
+fn bounded(message: &str) -> String {
+    condition::bounded(message, MESSAGE_BYTES_MAX).to_owned()
 }
 
 #[cfg(test)]

@@ -234,12 +234,13 @@ fn loading(loads: &[Load]) -> Loading {
         let progress = Progress::reconciling("Restoring", "the data is loaded; the table's partition is being made");
         return Loading { progress, percent: Some("100%".to_owned()), again: super::MAKING };
     }
+    // Only what changes now and then is told: each other text would be another version of the Table.
     if !is_known {
-        let progress = Progress::reconciling("Restoring", format!("{done} bytes are loaded"));
+        let progress = Progress::reconciling("Restoring", "the data is being loaded; how much it is, is not known yet");
         return Loading { progress, percent: Some("0%".to_owned()), again: LOAD_AGAIN };
     }
     let percent = u128::from(done.min(total)) * 100 / u128::from(total);
-    let progress = Progress::reconciling("Restoring", format!("{done} of {total} bytes are loaded"));
+    let progress = Progress::reconciling("Restoring", format!("{percent}% of {total} bytes are loaded"));
     Loading { progress, percent: Some(format!("{percent}%")), again: LOAD_AGAIN }
 }
 
@@ -277,8 +278,13 @@ mod tests {
     fn a_load_says_how_far_it_is() {
         let half = loading(&[Load::Loading { bytes_done: 37, bytes_total: 100 }]);
         assert_eq!(half.percent.as_deref(), Some("37%"));
-        assert_eq!(half.progress, Progress::reconciling("Restoring", "37 of 100 bytes are loaded"));
+        assert_eq!(half.progress, Progress::reconciling("Restoring", "37% of 100 bytes are loaded"));
         let unknown = loading(&[Load::Loading { bytes_done: 5, bytes_total: 0 }]);
+        assert_eq!(
+            unknown,
+            loading(&[Load::Loading { bytes_done: 6, bytes_total: 0 }]),
+            "it would be written each time"
+        );
         assert_eq!(unknown.percent.as_deref(), Some("0%"));
         assert_eq!(loading(&[Load::Done]).percent.as_deref(), Some("100%"));
     }

@@ -55,7 +55,7 @@ pub(super) fn details(resource: &Backup, arn: String) -> Option<BackupDetails> {
     let size = status.and_then(|status| status.backup_size_bytes);
     Some(BackupDetails {
         arn,
-        name: resource.spec.backup_name.clone().unwrap_or_else(|| resource.name_any()),
+        name: resource.backup_name(),
         size_bytes: size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
         status: status.and_then(|status| status.backup_status).map_or(BackupStatus::Creating, self::status),
         backup_type: BackupType::User,
