@@ -91,7 +91,7 @@ impl Reader<'_> {
             Some(name) => name,
             None => match self.cursor.symbol()? {
                 Some(symbol) => symbol.text,
-                None => return Err(self.cursor.fail("a field's name is missing")),
+                None => return Err(self.missing("a field's name is missing")),
             },
         };
         self.cursor.skip_space()?;
@@ -144,10 +144,12 @@ impl Reader<'_> {
         if self.cursor.take(",") || self.cursor.comes(closing) {
             return Ok(());
         }
-        Err(self.cursor.fail(match self.cursor.at_end() {
-            true => "the line ends within the item",
-            false => "a comma is missing",
-        }))
+        Err(self.missing("a comma is missing"))
+    }
+
+    /// What is wrong where something else stands, or nothing more.
+    fn missing(&self, problem: &str) -> String {
+        self.cursor.fail(if self.cursor.at_end() { "the line ends within the item" } else { problem })
     }
 
     /// A value at a depth, which is counted from 1.
@@ -165,9 +167,9 @@ impl Reader<'_> {
             return self.members(|reader| reader.value(depth + 1)).map(AttributeValue::L);
         }
         let Some(symbol) = self.cursor.symbol()? else {
-            return Err(self.cursor.fail(match self.cursor.at_end() {
-                true => "the line ends within the item",
-                false if self.cursor.comes("(") => "DynamoDB has no S-expressions",
+            let is_expression = self.cursor.comes("(");
+            return Err(self.missing(match is_expression {
+                true => "DynamoDB has no S-expressions",
                 false => "a value is missing",
             }));
         };

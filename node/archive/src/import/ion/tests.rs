@@ -185,6 +185,7 @@ fn a_line_that_is_no_item_says_why() {
         ("{Item:{\"\":1}}", "Empty attribute name"),
         ("{Item:{a:1", "the line ends within the item"),
         ("{Item:{a:", "the line ends within the item"),
+        ("{Item:{a:1,", "the line ends within the item"),
         ("{Item:{a:[1,", "the line ends within the item"),
         ("{Item:{a:\"b", "quotes are not closed"),
         ("{Item:{a:{{AA==", "a blob is not closed"),
