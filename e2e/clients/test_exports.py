@@ -10,9 +10,12 @@ import tempfile
 import time
 import unittest
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import suite
+from amazon.ion import simpleion
+from amazon.ion.core import IonType
 from test_backups import S3, Archived, now
 
 BUCKET = "exports"
@@ -37,20 +40,25 @@ class Exported(Archived):
         self.fail(f"{arn} did not end in forty seconds")
 
     def lines(self, export):
-        """What the data files of a complete export hold; everything that is said of them is checked."""
+        return list(map(json.loads, self.texts(export)))
+
+    def texts(self, export, output_format="DYNAMODB_JSON"):
+        """The lines of a complete export's data files; everything that is said of them is checked."""
         self.assertEqual(export["ExportStatus"], "COMPLETED", export)
         summary = json.loads(self.checked(export["ExportManifest"]))
         self.assertEqual((summary["exportArn"], summary["tableArn"]), (export["ExportArn"], export["TableArn"]))
         self.assertEqual(summary["tableId"], export["TableId"])
-        self.assertEqual((summary["outputFormat"], summary["exportType"]), ("DYNAMODB_JSON", export["ExportType"]))
+        self.assertEqual((summary["outputFormat"], summary["exportType"]), (output_format, export["ExportType"]))
+        self.assertEqual(export["ExportFormat"], output_format)
         lines = []
         for entry in map(json.loads, self.checked(summary["manifestFilesS3Key"]).splitlines()):
             data = self.read(entry["dataFileS3Key"])
             self.assertEqual(md5(data), entry["md5Checksum"])
             self.assertTrue(entry["etag"])
-            found = gzip.decompress(data).decode().splitlines()
+            found = gzip.decompress(data).decode().split("\n")
+            self.assertEqual(found.pop(), "")
             self.assertEqual(len(found), entry["itemCount"])
-            lines += map(json.loads, found)
+            lines += found
         self.assertEqual((len(lines), len(lines)), (summary["itemCount"], export["ItemCount"]))
         return lines
 
@@ -109,6 +117,37 @@ class InAFolder(Exported):
         (line,) = self.lines(self.export())
         expected = item | {"b": {"B": "AP8="}, "bs": {"BS": ["eA=="]}}
         self.assertEqual(line, {"Item": expected})
+
+    def test_amazons_ion_reads_an_export_in_ion(self):
+        self.recoverable("users")
+        self.restorable("users", now())
+        text = "every \u00e4 ' \" \\ \r\n\t\0\x7f\x85\u2028 type"
+        item = {
+            "h": {"S": text},
+            "n": {"N": "-12345678901234567890123456789012345678"},
+            "tiny": {"N": "1E-130"},
+            "b": {"B": b"\x00\xff"},
+            "ss": {"SS": ["x", "y"]},
+            "ns": {"NS": ["1.5", "600"]},
+            "bs": {"BS": [b"x"]},
+            "yes": {"BOOL": True},
+            "null": {"NULL": True},
+            "$10": {"L": [{"S": ""}, {"M": {"it's": {"N": "0.05"}}}]},
+        }
+        self.client.put_item(TableName="users", Item=item)
+        (line,) = self.texts(self.export(ExportFormat="ION"), "ION")
+        self.assertTrue(line.startswith("$ion_1_0 {Item:{"), line)
+        read = simpleion.loads(line)["Item"]
+        self.assertEqual(set(read), set(item))
+        sets = {name: (read[name].ion_annotations[0].text, sorted(read[name])) for name in ("ss", "ns", "bs")}
+        self.assertEqual(sets["ss"], ("$dynamodb_SS", ["x", "y"]))
+        self.assertEqual(sets["ns"], ("$dynamodb_NS", [Decimal("1.5"), 600]))
+        self.assertEqual(sets["bs"], ("$dynamodb_BS", [b"x"]))
+        self.assertEqual((read["h"], bytes(read["b"])), (text, b"\x00\xff"))
+        self.assertEqual((read["n"], read["tiny"]), (Decimal(item["n"]["N"]), Decimal("1E-130")))
+        self.assertIsInstance(read["n"], Decimal)
+        self.assertEqual((bool(read["yes"]), read["null"].ion_type), (True, IonType.NULL))
+        self.assertEqual(read["$10"], ["", {"it's": Decimal("0.05")}])
 
     def test_an_incremental_export_has_what_changed(self):
         self.recoverable("users")

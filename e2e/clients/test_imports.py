@@ -7,10 +7,14 @@ import subprocess
 import tempfile
 import time
 import unittest
+from decimal import Decimal
 from pathlib import Path
 
 import suite
 import test_backups
+from amazon.ion import simpleion
+from amazon.ion.core import IonType
+from amazon.ion.simple_types import IonPyList
 from boto3.dynamodb.types import TypeSerializer
 
 serializer = TypeSerializer()
@@ -73,6 +77,46 @@ class Imports:
         names = {item["h"]["S"]: item["name"]["S"] for item in items}
         self.assertEqual(names, {"1": 'Dress "large", red', "2": ""})
 
+    def test_what_amazons_ion_wrote_becomes_a_table(self):
+        text = "every \u00e4 ' \" \\ \r\n\t\0\x7f\x85\u2028 \U0001f600 type"
+
+        def members(kind, values):
+            return IonPyList.from_value(IonType.LIST, values, annotations=(f"$dynamodb_{kind}",))
+
+        item = {
+            "h": text,
+            "n": Decimal("-12345678901234567890123456789012345678"),
+            "tiny": Decimal("1E-130"),
+            "zero": Decimal(0),
+            "b": b"\x00\xff",
+            "ss": members("SS", ["y", "x"]),
+            "ns": members("NS", [Decimal("1.5"), 600]),
+            "bs": members("BS", [b"x"]),
+            "yes": True,
+            "null": None,
+            "$10": ["", {"it's": Decimal("0.05")}],
+        }
+        lines = [simpleion.dumps({"Item": each}, binary=False) for each in (item, {"h": "float", "v": 1.5})]
+        self.upload("data.ion.gz", gzip.compress("\n".join(lines).encode()))
+        done = self.import_table("users", "data", InputFormat="ION", InputCompressionType="GZIP")
+        self.assertEqual((done["ImportStatus"], done["ImportedItemCount"], done["ErrorCount"]), ("COMPLETED", 1, 1), done)
+        (read,) = self.client.scan(TableName="users")["Items"]
+        read["ns"]["NS"].sort(key=Decimal)
+        expected = {
+            "h": {"S": text},
+            "n": {"N": "-12345678901234567890123456789012345678"},
+            "tiny": {"N": "0." + "0" * 129 + "1"},
+            "zero": {"N": "0"},
+            "b": {"B": b"\x00\xff"},
+            "ss": {"SS": ["x", "y"]},
+            "ns": {"NS": ["1.5", "600"]},
+            "bs": {"BS": [b"x"]},
+            "yes": {"BOOL": True},
+            "null": {"NULL": True},
+            "$10": {"L": [{"S": ""}, {"M": {"it's": {"N": "0.05"}}}]},
+        }
+        self.assertEqual(read, expected)
+
     def test_what_was_exported_is_imported_again(self):
         self.recoverable("users")
         value = {
@@ -86,16 +130,22 @@ class Imports:
             self.client.put_item(TableName="users", Item={"h": {"S": f"key-{n}"}, "v": value})
         self.restorable("users", test_backups.now())
         source = self.client.describe_table(TableName="users")["Table"]["TableArn"]
-        export = self.client.export_table_to_point_in_time(TableArn=source, S3Bucket="source")["ExportDescription"]
+        for written in ("DYNAMODB_JSON", "ION"):
+            with self.subTest(written):
+                self.check_what_was_exported(source, written)
+
+    def check_what_was_exported(self, source, written):
+        begun = self.client.export_table_to_point_in_time(TableArn=source, S3Bucket="source", ExportFormat=written)
+        export = begun["ExportDescription"]
         for _ in range(400):
             export = self.client.describe_export(ExportArn=export["ExportArn"])["ExportDescription"]
             if export["ExportStatus"] != "IN_PROGRESS":
                 break
             time.sleep(0.05)
         prefix = export["ExportManifest"].removesuffix("manifest-summary.json") + "data/"
-        done = self.import_table("again", prefix, InputCompressionType="GZIP")
+        done = self.import_table(written, prefix, InputFormat=written, InputCompressionType="GZIP")
         self.assertEqual((done["ImportStatus"], done["ImportedItemCount"]), ("COMPLETED", 30), done)
-        tables = [self.client.scan(TableName=name)["Items"] for name in ("users", "again")]
+        tables = [self.client.scan(TableName=name)["Items"] for name in ("users", written)]
         before, after = ({item["h"]["S"]: item for item in items} for items in tables)
         self.assertEqual(after, before)
 

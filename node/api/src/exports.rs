@@ -12,6 +12,13 @@ pub enum ExportStatus {
     Failed,
 }
 
+/// How an export is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportFormat {
+    DynamoDbJson,
+    Ion,
+}
+
 /// What an export shows of a changed item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportView {
@@ -33,6 +40,7 @@ pub enum ExportScope {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportRequest {
     pub scope: ExportScope,
+    pub format: ExportFormat,
     pub client_token: Option<String>,
     pub s3_bucket: String,
     pub s3_prefix: Option<String>,

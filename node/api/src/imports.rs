@@ -33,6 +33,7 @@ pub struct CsvOptions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImportFormat {
     DynamoDbJson,
+    Ion,
     /// With its options, if there are any.
     Csv(Option<CsvOptions>),
 }

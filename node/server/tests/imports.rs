@@ -153,6 +153,40 @@ async fn csv_makes_strings_of_all_but_the_keys() {
 }
 
 #[tokio::test]
+async fn ion_becomes_a_table_and_what_is_no_item_in_it_is_told() {
+    let folders = Folders::new();
+    let (_dev, caller) = folders.start();
+    folders.put(
+        "users.ion",
+        concat!(
+            "$ion_1_0 {Item:{Id:\"a\",V:\"1\",n:6d2,s:$dynamodb_SS::[\"y\",\"x\"]}}\n",
+            "$ion_1_0 {Item:{Id:\"b\",V:1e0}}\n",
+            "$ion_1_0 {Item:{Id:\"c\",\n",
+            "$ion_1_0 {Item:{Id:\"d\",V:'''2'''}}\n",
+        ),
+    );
+    let mut asked = request("users", "users.ion");
+    asked["InputFormat"] = json!("ION");
+    let description = import(&caller, asked.clone()).await;
+    assert_eq!((&description["ImportStatus"], &description["InputFormat"]), (&json!("COMPLETED"), &json!("ION")));
+    assert_eq!(items(&caller, "users").await, pairs(&[("a", "1"), ("d", "2")]));
+    let got = caller.ok("GetItem", json!({"TableName": "users", "Key": {"Id": {"S": "a"}}})).await;
+    let item = json!({"Id": {"S": "a"}, "V": {"S": "1"}, "n": {"N": "600"}, "s": {"SS": ["x", "y"]}});
+    assert_eq!(got["Item"], item);
+    let errors = folders.errors(description["ImportArn"].as_str().unwrap());
+    assert_eq!(errors.iter().map(|error| &error["line"]).collect::<Vec<_>>(), [2, 3]);
+    assert!(errors[0]["message"].as_str().unwrap().contains("DynamoDB has no floats"), "{errors:?}");
+    assert!(errors[1]["message"].as_str().unwrap().contains("the line ends within the item"), "{errors:?}");
+
+    folders.put("binary.10n", b"\xe0\x01\x00\xea\x0f");
+    asked["S3BucketSource"]["S3KeyPrefix"] = json!("binary");
+    asked["TableCreationParameters"]["TableName"] = json!("binary");
+    let description = import(&caller, asked).await;
+    assert_eq!(description["FailureCode"], "SourceUnreadable", "{description}");
+    assert!(description["FailureMessage"].as_str().unwrap().contains("it is binary Ion"), "{description}");
+}
+
+#[tokio::test]
 async fn what_is_no_item_is_counted_and_told_and_the_rest_is_imported() {
     let folders = Folders::new();
     let (_dev, caller) = folders.start();

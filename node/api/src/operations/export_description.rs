@@ -1,7 +1,7 @@
 //! `ExportDescription`: what ExportTableToPointInTime and DescribeExport answer; `ExportSummary`, of ListExports.
 
 use crate::{
-    exports::{ExportDescription, ExportScope, ExportStatus, ExportView},
+    exports::{ExportDescription, ExportFormat, ExportScope, ExportStatus, ExportView},
     output::Object,
 };
 
@@ -53,7 +53,7 @@ fn write_description(export: &ExportDescription, mut description: Object<'_>) {
         ("ClientToken", export.request.client_token.as_deref()),
         ("S3Bucket", Some(export.request.s3_bucket.as_str())),
         ("S3Prefix", export.request.s3_prefix.as_deref()),
-        ("ExportFormat", Some("DYNAMODB_JSON")),
+        ("ExportFormat", Some(export_format(export.request.format))),
         ("ExportManifest", export.manifest.as_deref()),
         ("FailureCode", export.failure.as_ref().map(|failure| failure.code.as_str())),
         ("FailureMessage", export.failure.as_ref().map(|failure| failure.message.as_str())),
@@ -83,6 +83,13 @@ fn export_type(scope: ExportScope) -> &'static str {
     match scope {
         ExportScope::Full { .. } => "FULL_EXPORT",
         ExportScope::Incremental { .. } => "INCREMENTAL_EXPORT",
+    }
+}
+
+fn export_format(format: ExportFormat) -> &'static str {
+    match format {
+        ExportFormat::DynamoDbJson => "DYNAMODB_JSON",
+        ExportFormat::Ion => "ION",
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Call, export_description};
 use crate::{
     errors,
-    exports::{ExportRequest, ExportScope, ExportView},
+    exports::{ExportFormat, ExportRequest, ExportScope, ExportView},
     input::{self, Input, fields::Time, shape::Shape},
     validation::{
         constraints::Constraints,
@@ -81,6 +81,10 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     }
     let request = ExportRequest {
         scope,
+        format: match input.export_format.as_deref() {
+            Some("ION") => ExportFormat::Ion,
+            _ => ExportFormat::DynamoDbJson,
+        },
         client_token: input.client_token,
         s3_bucket: input.s3_bucket.unwrap_or_default(),
         s3_prefix: input.s3_prefix,
@@ -116,11 +120,7 @@ impl ExportInput {
             ("S3SseAlgorithm", &self.s3_sse_algorithm),
             ("S3SseKmsKeyId", &self.s3_sse_kms_key_id),
             ("FilterSpecification", &self.filter_specification),
-        ])?;
-        if self.export_format.as_deref() == Some("ION") {
-            return Err(invalid("ExportFormat ION is not supported by this version of Cairn"));
-        }
-        Ok(())
+        ])
     }
 
     fn scope(&self) -> Result<ExportScope, ServiceError> {

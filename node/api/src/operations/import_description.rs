@@ -109,6 +109,7 @@ fn status(status: ImportStatus) -> &'static str {
 fn format(format: &ImportFormat) -> &'static str {
     match format {
         ImportFormat::DynamoDbJson => "DYNAMODB_JSON",
+        ImportFormat::Ion => "ION",
         ImportFormat::Csv(_) => "CSV",
     }
 }

@@ -135,9 +135,7 @@ impl ImportTableInput {
         let csv = self.input_format_options.as_ref().and_then(|options| options.csv.as_ref());
         match (self.input_format.as_deref(), csv) {
             (Some("CSV"), csv) => Ok(ImportFormat::Csv(csv.map(CsvInput::options))),
-            (Some("ION"), _) => Err(ServiceError::validation(
-                "One or more parameter values were invalid: InputFormat ION is not supported by this version of Cairn",
-            )),
+            (Some("ION"), None) => Ok(ImportFormat::Ion),
             (_, None) => Ok(ImportFormat::DynamoDbJson),
             (_, Some(_)) => Err(ServiceError::validation(
                 "One or more parameter values were invalid: InputFormatOptions Csv can only be specified when \

@@ -1,7 +1,7 @@
 //! The operations on exports.
 
 use crate::client::Service;
-use cairn_api::exports::{ExportFailure, ExportRequest, ExportScope, ExportStatus, ExportView};
+use cairn_api::exports::{ExportFailure, ExportFormat, ExportRequest, ExportScope, ExportStatus, ExportView};
 use cairn_model::table::TableStatus;
 use serde_json::{Value, json};
 
@@ -101,11 +101,23 @@ async fn an_incremental_export_has_its_span_and_its_view() {
     let view = ExportView::NewAndOldImages;
     let expected = ExportRequest {
         scope: ExportScope::Incremental { from_ms: 1_699_990_000_000, to_ms: None, view },
+        format: ExportFormat::DynamoDbJson,
         client_token: None,
         s3_bucket: "my-bucket".into(),
         s3_prefix: None,
     };
     assert_eq!(*asked, expected);
+}
+
+#[tokio::test]
+async fn an_export_may_be_in_ion() {
+    let service = users().await;
+    let begun = service.ok("ExportTableToPointInTime", request(json!({"ExportFormat": "ION"}))).await;
+    assert_eq!(begun["ExportDescription"]["ExportFormat"], "ION");
+    let (_, asked) = service.exports.0.lock().unwrap().last_key_value().unwrap().1.clone();
+    assert_eq!(asked.format, ExportFormat::Ion);
+    let unsaid = service.ok("ExportTableToPointInTime", request(json!({}))).await;
+    assert_eq!(unsaid["ExportDescription"]["ExportFormat"], "DYNAMODB_JSON");
 }
 
 #[tokio::test]
@@ -230,7 +242,6 @@ async fn what_is_not_there_yet_is_refused_by_its_name() {
         (json!({"S3SseAlgorithm": "AES256"}), "S3SseAlgorithm"),
         (json!({"S3SseKmsKeyId": "key"}), "S3SseKmsKeyId"),
         (json!({"FilterSpecification": filter}), "FilterSpecification"),
-        (json!({"ExportFormat": "ION"}), "ExportFormat ION"),
     ] {
         let text = service.invalid("ExportTableToPointInTime", request(more)).await;
         let expected =

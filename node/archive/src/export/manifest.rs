@@ -1,6 +1,6 @@
 //! The manifests of an export, as DynamoDB writes them.
 
-use super::record::{ExportRecord, ExportScope, ExportView};
+use super::record::{ExportFormat, ExportRecord, ExportScope, ExportView};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use md5::{Digest, Md5};
@@ -41,7 +41,7 @@ struct Summary<'a> {
     manifest_files_s3_key: &'a str,
     billed_size_bytes: u64,
     item_count: u64,
-    output_format: &'static str,
+    output_format: ExportFormat,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_view: Option<ExportView>,
     export_type: &'static str,
@@ -87,7 +87,7 @@ pub(super) fn summary(record: &ExportRecord, totals: Totals<'_>) -> serde_json::
         manifest_files_s3_key: totals.files_key,
         billed_size_bytes: totals.billed_size_bytes,
         item_count: totals.item_count,
-        output_format: "DYNAMODB_JSON",
+        output_format: record.format,
         output_view: span.map(|(.., view)| view),
         export_type: if span.is_some() { "INCREMENTAL_EXPORT" } else { "FULL_EXPORT" },
     })
@@ -121,6 +121,7 @@ mod tests {
             table_id: TableId([1; 16]),
             node_id: NodeId([2; 16]),
             scope,
+            format: ExportFormat::DynamodbJson,
             until_request: false,
             client_token: None,
             s3_bucket: "exports".into(),
@@ -164,6 +165,14 @@ mod tests {
                 r#"{{"version":"2023-08-01",{head}"exportFromTime":"2020-11-04T07:13:20.000Z","exportToTime":"2020-11-04T07:28:34.000Z",{middle}"outputView":"NEW_AND_OLD_IMAGES","exportType":"INCREMENTAL_EXPORT"}}"#
             )
         );
+    }
+
+    #[test]
+    fn a_summary_names_the_format_of_the_data_files() {
+        let record = ExportRecord { format: ExportFormat::Ion, ..record(ExportScope::FullExport { time_ms: 0 }) };
+        let totals = Totals { end_time_ms: 0, files_key: "", billed_size_bytes: 0, item_count: 0 };
+        let summary: serde_json::Value = serde_json::from_slice(&summary(&record, totals).unwrap()).unwrap();
+        assert_eq!(summary["outputFormat"], "ION");
     }
 
     #[test]

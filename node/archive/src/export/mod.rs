@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! PREFIX/AWSDynamoDB/EXPORT_ID/_started               empty: the bucket can be written
-//! PREFIX/AWSDynamoDB/EXPORT_ID/data/RANDOM.json.gz    of a full export: a line an item
+//! PREFIX/AWSDynamoDB/EXPORT_ID/data/RANDOM.json.gz    of a full export: a line an item (.ion.gz in Ion)
 //! PREFIX/AWSDynamoDB/data/RANDOM.json.gz              of an incremental one: a line a changed item
 //! PREFIX/AWSDynamoDB/EXPORT_ID/manifest-files.json    a line a data file
 //! PREFIX/AWSDynamoDB/EXPORT_ID/manifest-files.md5     the checksum of the file before it, in base 64
@@ -11,12 +11,14 @@
 //! PREFIX/AWSDynamoDB/EXPORT_ID/manifest-summary.md5
 //! ```
 
+mod dynamodb_json;
+mod ion;
 pub mod line;
 mod manifest;
 mod record;
 mod writer;
 
-pub use record::{ExportRecord, ExportScope, ExportState, ExportView, create, forget, get, list, update};
+pub use record::{ExportFormat, ExportRecord, ExportScope, ExportState, ExportView, create, forget, get, list, update};
 pub use writer::{ExportWriter, WriteError};
 
 use object_store::path::Path;

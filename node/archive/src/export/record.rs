@@ -8,6 +8,25 @@ use serde::{Deserialize, Serialize};
 
 const READS_AT_ONCE: usize = 8;
 
+/// How the lines of data files are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ExportFormat {
+    #[default]
+    DynamodbJson,
+    Ion,
+}
+
+impl ExportFormat {
+    /// What the names of data files end in.
+    pub(super) fn extension(self) -> &'static str {
+        match self {
+            Self::DynamodbJson => "json.gz",
+            Self::Ion => "ion.gz",
+        }
+    }
+}
+
 /// What of a changed item an incremental export has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -61,6 +80,8 @@ pub struct ExportRecord {
     /// Which node makes it, and goes on with it after a restart.
     pub node_id: NodeId,
     pub scope: ExportScope,
+    #[serde(default)]
+    pub format: ExportFormat,
     /// Whether the request left the last time of the scope to us.
     #[serde(default)]
     pub until_request: bool,

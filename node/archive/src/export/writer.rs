@@ -2,7 +2,7 @@
 
 use super::{
     manifest::{self, FileEntry, Totals},
-    record::{ExportRecord, ExportScope, ExportState},
+    record::{ExportFormat, ExportRecord, ExportScope, ExportState},
     root,
 };
 use crate::{ArchiveError, Bucket};
@@ -97,6 +97,11 @@ impl ExportWriter {
         Ok(())
     }
 
+    /// How its lines are to be written.
+    pub fn format(&self) -> ExportFormat {
+        self.record.format
+    }
+
     /// Adds a line, which ends with its newline. For a blocking thread of a tokio runtime (`spawn_blocking`).
     pub fn line(&mut self, line: &[u8]) -> Result<(), WriteError> {
         self.file.write_all(line).map_err(|error| self.failed(unwritten(error)))?;
@@ -112,7 +117,7 @@ impl ExportWriter {
     async fn end_file(&mut self) -> Result<(), WriteError> {
         let file = std::mem::replace(&mut self.file, new_file());
         let bytes = Bytes::from(file.finish().map_err(|error| self.failed(unwritten(error)))?);
-        let path = self.data.clone().join(format!("{}.json.gz", random_name()));
+        let path = self.data.clone().join(format!("{}.{}", random_name(), self.record.format.extension()));
         let checksum = manifest::md5(&bytes);
         let etag = self.put(&path, bytes).await?;
         self.entries.push(FileEntry {
@@ -207,6 +212,7 @@ mod tests {
             table_id: TableId([1; 16]),
             node_id: NodeId([2; 16]),
             scope: ExportScope::FullExport { time_ms: 0 },
+            format: ExportFormat::DynamodbJson,
             until_request: false,
             client_token: None,
             s3_bucket: "exports".into(),
@@ -284,14 +290,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_empty_table_has_an_empty_file() {
-        let bucket = Bucket::over(Arc::new(InMemory::new()));
-        let writer = ExportWriter::begin(bucket.clone(), record()).await.unwrap();
-        writer.finish(7, 0).await.unwrap();
-        let objects = objects(&bucket).await;
-        let data = objects.iter().find(|(key, _)| key.ends_with(".json.gz")).unwrap().1;
-        let mut text = String::new();
-        GzDecoder::new(&data[..]).read_to_string(&mut text).unwrap();
-        assert_eq!(text, "");
+    async fn an_empty_table_has_an_empty_file_that_is_named_for_its_format() {
+        for (format, extension) in [(ExportFormat::DynamodbJson, ".json.gz"), (ExportFormat::Ion, ".ion.gz")] {
+            let bucket = Bucket::over(Arc::new(InMemory::new()));
+            let writer = ExportWriter::begin(bucket.clone(), ExportRecord { format, ..record() }).await.unwrap();
+            writer.finish(7, 0).await.unwrap();
+            let objects = objects(&bucket).await;
+            let data = objects.iter().find(|(key, _)| key.ends_with(extension)).unwrap().1;
+            let mut text = String::new();
+            GzDecoder::new(&data[..]).read_to_string(&mut text).unwrap();
+            assert_eq!(text, "");
+        }
     }
 }

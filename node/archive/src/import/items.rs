@@ -1,7 +1,7 @@
 //! The items of one file, one after the other, with what was wrong in between.
 
 use super::{
-    Compression, Format, csv, dynamodb_json,
+    Compression, Format, csv, dynamodb_json, ion,
     lines::{Line, Lines},
 };
 use cairn_model::{Item, KeySchema, codec::EncodedItem, key::EncodedKey, limits::ITEM_BYTES_MAX, size::item_size};
@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-/// Of what is wrong, as much is told.
+/// Of what is wrong, and of why, as much is told.
 const SHOWN_BYTES_MAX: usize = 1_024;
 const BUFFER_BYTES: usize = 64 << 10;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -35,9 +35,16 @@ pub struct Rejected {
 /// Reads one file. An error of its iteration is the end of it: what follows can't be read.
 pub struct Items<'a> {
     lines: Lines<Box<dyn BufRead + Send + 'a>>,
-    csv: Option<Csv>,
+    records: Records,
     schema: KeySchema,
     ended: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Records {
+    DynamoDbJson,
+    Ion,
+    Csv(Csv),
 }
 
 #[derive(Clone, Debug)]
@@ -49,7 +56,10 @@ struct Csv {
 
 impl std::fmt::Debug for Items<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Items").field("csv", &self.csv).field("line", &self.lines.number).finish_non_exhaustive()
+        f.debug_struct("Items")
+            .field("records", &self.records)
+            .field("line", &self.lines.number)
+            .finish_non_exhaustive()
     }
 }
 
@@ -69,14 +79,15 @@ impl<'a> Items<'a> {
                 Box::new(BufReader::with_capacity(BUFFER_BYTES, zstd::stream::read::Decoder::new(reader)?))
             }
         };
-        let csv = match format {
-            Format::DynamoDbJson => None,
+        let records = match format {
+            Format::DynamoDbJson => Records::DynamoDbJson,
+            Format::Ion => Records::Ion,
             Format::Csv { delimiter, header } => {
                 header.as_deref().map_or(Ok(()), csv::check_header).map_err(invalid)?;
-                Some(Csv { delimiter, header: header.map(Arc::new) })
+                Records::Csv(Csv { delimiter, header: header.map(Arc::new) })
             }
         };
-        Ok(Self { lines: Lines::new(reader), csv, schema, ended: false })
+        Ok(Self { lines: Lines::new(reader), records, schema, ended: false })
     }
 
     /// Read so far, uncompressed.
@@ -85,24 +96,37 @@ impl<'a> Items<'a> {
     }
 
     fn read(&mut self) -> io::Result<Option<Entry>> {
-        match self.csv.clone() {
-            None => self.read_json(),
-            Some(Csv { delimiter, header: Some(header) }) => self.read_csv(delimiter, &header),
-            Some(Csv { delimiter, header: None }) => {
+        match self.records.clone() {
+            Records::DynamoDbJson => self.read_line(|text| dynamodb_json::read(text).map(Some)),
+            Records::Ion => self.read_ion(),
+            Records::Csv(Csv { delimiter, header: Some(header) }) => self.read_csv(delimiter, &header),
+            Records::Csv(Csv { delimiter, header: None }) => {
                 let Some(header) = self.read_header(delimiter)?.map(Arc::new) else { return Ok(None) };
-                self.csv = Some(Csv { delimiter, header: Some(header.clone()) });
+                self.records = Records::Csv(Csv { delimiter, header: Some(header.clone()) });
                 self.read_csv(delimiter, &header)
             }
         }
     }
 
-    fn read_json(&mut self) -> io::Result<Option<Entry>> {
+    fn read_ion(&mut self) -> io::Result<Option<Entry>> {
+        let read = self.read_line(ion::read);
+        if self.lines.number == 1 && ion::is_binary(&self.lines.text) {
+            return Err(invalid("it is binary Ion: an import needs text, an item a line".to_owned()));
+        }
+        read
+    }
+
+    /// The next line that has an item or should have one, as `read` finds it.
+    fn read_line(&mut self, read: fn(&[u8]) -> Result<Option<Item>, String>) -> io::Result<Option<Entry>> {
         while let Some(line) = self.lines.read()? {
             let text = self.text();
             let item = match line {
                 Line::TooLong => Err(TOO_LONG.to_owned()),
                 Line::Whole { .. } if text.trim_ascii().is_empty() => continue,
-                Line::Whole { .. } => dynamodb_json::read(text),
+                Line::Whole { .. } => match read(text).transpose() {
+                    Some(item) => item,
+                    None => continue,
+                },
             };
             return Ok(Some(entry(self.lines.number, item, &self.schema, text)));
         }
@@ -174,9 +198,10 @@ impl Iterator for Items<'_> {
 }
 
 fn entry(line: u64, item: Result<Item, String>, schema: &KeySchema, text: &[u8]) -> Entry {
+    let shown = |text: &[u8]| String::from_utf8_lossy(beginning(text)).into_owned();
     let item = item
         .and_then(|item| checked(&item, schema))
-        .map_err(|message| Rejected { message, text: String::from_utf8_lossy(beginning(text)).into_owned() });
+        .map_err(|message| Rejected { message: shown(message.as_bytes()), text: shown(text) });
     Entry { line, item }
 }
 

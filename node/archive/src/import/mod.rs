@@ -7,6 +7,7 @@
 mod csv;
 mod dynamodb_json;
 mod error_log;
+mod ion;
 mod items;
 mod lines;
 pub mod record;
@@ -23,6 +24,8 @@ use serde::{Deserialize, Serialize};
 pub enum Format {
     /// `{"Item": {…}}`, one a line.
     DynamoDbJson,
+    /// `$ion_1_0 {Item: {…}}`, as text, one a line.
+    Ion,
     Csv {
         delimiter: u8,
         /// The columns' names; if none, the first record of each file.

@@ -57,6 +57,7 @@ pub struct SourceRecord {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE", tag = "name")]
 pub enum FormatRecord {
     DynamodbJson,
+    Ion,
     #[serde(rename_all = "camelCase")]
     Csv {
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -89,9 +89,11 @@ fn an_item_that_is_too_large_is_rejected_and_only_its_beginning_is_told() {
 #[test]
 fn a_line_without_an_end_takes_no_more_memory_than_a_record_may() {
     let header = Some(vec!["Id".to_owned()]);
-    for (format, next) in
-        [(Format::DynamoDbJson, "{\"Item\":{\"Id\":{\"S\":\"b\"}}}"), (Format::Csv { delimiter: b',', header }, "b")]
-    {
+    for (format, next) in [
+        (Format::DynamoDbJson, "{\"Item\":{\"Id\":{\"S\":\"b\"}}}"),
+        (Format::Ion, "{Item:{Id:\"b\"}}"),
+        (Format::Csv { delimiter: b',', header }, "b"),
+    ] {
         let file = ["x".repeat(RECORD_BYTES_MAX + 1).as_bytes(), b"\n", next.as_bytes()].concat();
         let read = read_all(&file, Compression::None, format, by_id()).unwrap();
         assert_eq!(problem(&read, 0), "The record is too long");
@@ -152,6 +154,41 @@ fn a_header_that_cannot_be_one_makes_the_file_unreadable() {
     assert_eq!(plain("Id,V\n", csv()), []);
 }
 
+#[test]
+fn ion_is_an_item_a_line_and_what_is_none_says_why() {
+    let lines = [
+        "$ion_1_0 {Item:{Id:\"a\",V:\"1\"}}\r",
+        "$ion_1_0",
+        " // a comment",
+        "$ion_1_0 {Item:{Id:\"b\"",
+        "{Item:{Id:1.}}",
+        "{Item:{Id:\"c\",V:1e0}}",
+        "",
+        "{Item:{Id:\"d\"}}",
+    ];
+    let read = plain(&lines.join("\n"), Format::Ion);
+    assert_eq!(read.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 4, 5, 6, 8]);
+    assert_eq!(read[0].1, Ok(item(&[("Id", "a"), ("V", "1")])));
+    assert_eq!(problem(&read, 1), "The line cannot be read: the line ends within the item, at byte 23");
+    assert!(problem(&read, 2).contains("Type mismatch for key Id expected: S actual: N"), "{read:?}");
+    assert!(problem(&read, 3).contains("DynamoDB has no floats"), "{read:?}");
+    assert_eq!(read[4].1, Ok(item(&[("Id", "d")])));
+}
+
+#[test]
+fn binary_ion_makes_the_file_unreadable() {
+    let file = b"\xe0\x01\x00\xea\xee\x8b\x81\x83\n{Item:{Id:\"a\"}}";
+    let read = read_all(file, Compression::None, Format::Ion, by_id());
+    assert_eq!(read.unwrap_err(), "it is binary Ion: an import needs text, an item a line");
+}
+
+#[test]
+fn of_a_long_problem_only_the_beginning_is_told() {
+    let file = format!("{{Item:{{Id:\"a\",V:{}}}}}", "1x".repeat(100_000));
+    let mut items = Items::new(file.as_bytes(), Compression::None, Format::Ion, by_id()).unwrap();
+    assert_eq!(items.next().unwrap().unwrap().item.unwrap_err().message.len(), 1_024);
+}
+
 fn packed(file: &[u8], compression: Compression) -> Vec<u8> {
     match compression {
         Compression::None => file.to_vec(),
@@ -190,7 +227,7 @@ proptest! {
         pieces in vec(
             prop_oneof![
                 select(vec![
-                    "Id", ",", "\"", "\n", "\r\n", "a", "{\"Item\":", "{\"Id\":{\"S\":\"a\"}}", "}", "\u{feff}", "[", "null",
+                    "Id", ",", "\"", "\n", "\r\n", "a", "{\"Item\":", "{\"Id\":{\"S\":\"a\"}}", "{Id:\"a\"}", "}", "\u{feff}", "[", "null",
                 ]).prop_map(|text| text.as_bytes().to_vec()),
                 vec(any::<u8>(), 0..4),
             ],
@@ -199,7 +236,7 @@ proptest! {
         compression in select(vec![Compression::None, Compression::Gzip, Compression::Zstd]),
         pack in any::<bool>(),
         format in select(vec![
-            Format::DynamoDbJson, csv(), Format::Csv { delimiter: b'|', header: Some(vec!["Id".into(), "V".into()]) },
+            Format::DynamoDbJson, Format::Ion, csv(), Format::Csv { delimiter: b'|', header: Some(vec!["Id".into(), "V".into()]) },
         ]),
     ) {
         let text = pieces.concat();

@@ -11,7 +11,10 @@ use cairn_api::{
     arn::{ExportArn, TableArn, backup_id},
     backups::RestorableWindow,
     errors,
-    exports::{ExportDescription, ExportFailure, ExportPage, ExportRequest, ExportScope, ExportStatus, ExportView},
+    exports::{
+        ExportDescription, ExportFailure, ExportFormat, ExportPage, ExportRequest, ExportScope, ExportStatus,
+        ExportView,
+    },
 };
 use cairn_archive::{
     ArchiveConfig, ArchiveError, Bucket,
@@ -182,6 +185,10 @@ impl LocalExports {
             table_id: table.definition.table_id,
             node_id: self.node.id(),
             scope,
+            format: match request.format {
+                ExportFormat::DynamoDbJson => export::ExportFormat::DynamodbJson,
+                ExportFormat::Ion => export::ExportFormat::Ion,
+            },
             until_request,
             client_token: request.client_token,
             s3_bucket: request.s3_bucket,
@@ -304,6 +311,10 @@ fn asked(record: &ExportRecord) -> ExportRequest {
     };
     ExportRequest {
         scope,
+        format: match record.format {
+            export::ExportFormat::DynamodbJson => ExportFormat::DynamoDbJson,
+            export::ExportFormat::Ion => ExportFormat::Ion,
+        },
         client_token: record.client_token.clone(),
         s3_bucket: record.s3_bucket.clone(),
         s3_prefix: record.s3_prefix.clone(),

@@ -136,11 +136,11 @@ type Written = (ExportWriter, u64);
 
 /// Every item; with the size of the table.
 fn write_items(loaded: &Loaded<FjallStore>, mut writer: ExportWriter) -> anyhow::Result<Written> {
-    let mut text = Vec::new();
+    let (format, mut text) = (writer.format(), Vec::new());
     for_each(loaded, |_, version| {
         let LoadedVersion::Item(version) = version else { return Ok(()) };
         text.clear();
-        line::item(&version.item, &mut text)?;
+        line::item(format, &version.item, &mut text)?;
         Ok(writer.line(&text)?)
     })?;
     Ok((writer, loaded.size_bytes()))
@@ -154,7 +154,7 @@ fn write_changes(
     mut writer: ExportWriter,
 ) -> anyhow::Result<Written> {
     let definition = after.definition().context("nothing was loaded")?;
-    let (mut text, mut bytes) = (Vec::new(), 0);
+    let (format, mut text, mut bytes) = (writer.format(), Vec::new(), 0);
     for_each(after, |key, version| {
         let old = match before.get(key)? {
             Some(LoadedVersion::Item(old)) => Some(old),
@@ -167,7 +167,8 @@ fn write_changes(
         };
         let old = old.as_ref().map(|old| &old.item);
         text.clear();
-        line::change(&definition.key_schema, line::Change { written_at, new, old }, show_old, &mut text)?;
+        let change = line::Change { written_at, new, old };
+        line::change(format, &definition.key_schema, change, show_old, &mut text)?;
         // What came and went meanwhile is not shown.
         if text.is_empty() {
             return Ok(());

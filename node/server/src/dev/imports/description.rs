@@ -16,6 +16,7 @@ pub(super) fn source_record(source: ImportSource) -> SourceRecord {
 pub(super) fn format_record(format: ImportFormat) -> FormatRecord {
     match format {
         ImportFormat::DynamoDbJson => FormatRecord::DynamodbJson,
+        ImportFormat::Ion => FormatRecord::Ion,
         ImportFormat::Csv(options) => FormatRecord::Csv {
             options: options.map(|csv| CsvRecord { delimiter: csv.delimiter, header_list: csv.header_list }),
         },
@@ -34,6 +35,7 @@ pub(super) fn compression(compression: ImportCompression) -> Compression {
 pub(super) fn format(record: &FormatRecord) -> Format {
     match record {
         FormatRecord::DynamodbJson => Format::DynamoDbJson,
+        FormatRecord::Ion => Format::Ion,
         FormatRecord::Csv { options } => {
             let delimiter = options.as_ref().and_then(|csv| csv.delimiter).and_then(|one| u8::try_from(one).ok());
             let header = options.as_ref().and_then(|csv| csv.header_list.clone());
@@ -54,6 +56,7 @@ pub(super) fn request(record: &ImportRecord) -> ImportRequest {
         },
         format: match record.format.clone() {
             FormatRecord::DynamodbJson => ImportFormat::DynamoDbJson,
+            FormatRecord::Ion => ImportFormat::Ion,
             FormatRecord::Csv { options } => ImportFormat::Csv(
                 options.map(|csv| CsvOptions { delimiter: csv.delimiter, header_list: csv.header_list }),
             ),
