@@ -99,6 +99,7 @@ impl TableSpec {
             creation_time_ms: birth.creation_time_ms,
             continuous_backups: None,
             restored_from: None,
+            replicas: None,
         })
     }
 
@@ -228,6 +229,7 @@ mod tests {
             creation_time_ms: 1_000,
             continuous_backups: None,
             restored_from: None,
+            replicas: None,
         }
     }
 
