@@ -189,6 +189,17 @@ impl StoredVersion {
         self.item.0.is_empty()
     }
 
+    /// A stored version as this region's own; what is not one stays as it is.
+    pub fn made_own(bytes: Bytes) -> Bytes {
+        match Self::parse(bytes.clone()) {
+            Ok(mut version) if !version.origin.is_empty() => {
+                version.origin = Bytes::new();
+                version.encode()
+            }
+            _ => bytes,
+        }
+    }
+
     /// What the version is ordered by, in the region `own`.
     pub fn version(&self, own: &str) -> Version {
         Version { time: self.version_time, region: self.origin_region().unwrap_or(own).to_owned() }

@@ -8,6 +8,7 @@ use crate::{
 };
 use bytes::Bytes;
 use cairn_model::{
+    codec::StoredVersion,
     ids::{PartitionId, ReplicaId},
     key::EncodedKey,
 };
@@ -47,12 +48,12 @@ impl<S: Store> Engine<S> {
     }
 
     /// Loads the next chunk of a snapshot that becomes another partition: its items only, for what requests of the old one
-    /// came to is nothing to the new one.
+    /// came to is nothing to the new one, and neither is which regions they came from.
     pub fn load_items(&self, writer: &mut SnapshotWriter, chunk: &[u8]) -> Result<(), EngineError> {
         let mut changes = Changes::default();
         for (key, value) in writer.take_chunk(chunk)? {
             if layout::is_item(&key) {
-                changes.put(layout::transplanted(writer.storage_id, &key), value);
+                changes.put(layout::transplanted(writer.storage_id, &key), StoredVersion::made_own(value));
             }
         }
         if !changes.is_empty() {
@@ -67,7 +68,7 @@ impl<S: Store> Engine<S> {
         for write in writes {
             let key = layout::item(writer.storage_id, &write.key.0);
             match write.value {
-                Some(value) => changes.put(key, value),
+                Some(value) => changes.put(key, StoredVersion::made_own(value)),
                 None => changes.delete(key),
             }
         }

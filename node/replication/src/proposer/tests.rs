@@ -13,6 +13,8 @@ const LIMITS: Limits = Limits {
     entries_in_flight_max: 4,
     bytes_in_flight_max: 1 << 20,
     evaluations_max: 3,
+    remote_ahead_ms_max: 60_000,
+    remote_times_interval_ms: 5_000,
 };
 
 /// A leader whose log commits what it is told to.
@@ -73,11 +75,14 @@ impl Leader {
         let round = Round {
             engine: &self.engine,
             storage_id: 1,
+            partition: self.state.descriptor.partition_id,
             range: &self.state.descriptor.range,
+            replicas: self.state.definition.replicas.as_ref(),
             term: self.term,
             epoch: self.state.descriptor.epoch,
             schema_version: self.state.definition.schema_version,
             wall_ms: self.wall_ms,
+            boot_ms: self.wall_ms,
             next_index: self.next_index(),
         };
         let (log, refuses) = (&mut self.log, self.refuses);
