@@ -1,7 +1,7 @@
 //! What other regions wrote, decided by version on the items as of every earlier write; and the upkeep of what is kept
 //! beside the items: tombstones that nobody needs any more, versions whose time has come.
 
-use super::{InFlight, Propose, Proposer, ProposerError, Round, internal};
+use super::{InFlight, Limits, Propose, Proposer, ProposerError, Round, internal};
 use crate::{
     entry::{Entry, EntryBody, RemoteEffect, RemoteGroup, RemoteWrite, RemoteWrites, Upkeep},
     global::{
@@ -64,7 +64,11 @@ struct Known {
     state: GlobalState,
     /// Whether anything is kept beside the items.
     keeps: bool,
+    /// What was here when it was last written down, and when that was.
+    logged: Vector,
     logged_boot_ms: Option<u64>,
+    /// Something of it is not written down.
+    is_ahead: bool,
 }
 
 /// What of a global table is in an entry under way.
@@ -80,11 +84,17 @@ pub(super) struct RemoteInFlight {
 struct Decided {
     state: GlobalState,
     groups: Vec<RemoteGroup>,
-    moves: Vector,
     keys: Vec<EncodedKey>,
     /// Something was won, set aside or copied: it is written down at once.
     weighs: bool,
     moved: bool,
+}
+
+impl Known {
+    /// Whether it is time to write down what brought nothing else.
+    fn is_late(&self, boot_ms: u64, limits: &Limits) -> bool {
+        self.logged_boot_ms.is_none_or(|logged| boot_ms.saturating_sub(logged) >= limits.remote_times_interval_ms)
+    }
 }
 
 impl Remote {
@@ -149,9 +159,9 @@ impl Proposer {
         std::mem::take(&mut self.remote.counts)
     }
 
-    /// Its time has come, where there is anything to be kept up.
+    /// The time of its upkeep has come, where there is anything to be kept up, or that is not known yet.
     pub(crate) fn keep_up(&mut self) {
-        self.remote.upkeep_due |= self.remote.keeps_tombstones();
+        self.remote.upkeep_due |= self.remote.known.as_ref().is_none_or(|known| known.keeps);
     }
 
     /// Reads what is known of other regions, if that was not done.
@@ -164,7 +174,8 @@ impl Proposer {
             || kept.is_some()
             || round.engine.tombstones(round.storage_id, None).next().transpose()?.is_some();
         let state = GlobalState::of(kept.as_ref())?;
-        self.remote.known = Some(Known { state, keeps, logged_boot_ms: None });
+        let logged = state.vector.clone();
+        self.remote.known = Some(Known { state, keeps, logged, logged_boot_ms: None, is_ahead: false });
         (self.remote.behind, self.remote.looked_through) = (None, Timestamp(0));
         Ok(())
     }
@@ -209,31 +220,43 @@ impl Proposer {
             }
         };
         let Some(known) = &mut self.remote.known else { return Ok(()) };
-        let own = round.own();
-        let reader = decided.state.reader(&own, self.last_time, &source.region);
+        let reader = decided.state.reader(&round.own(), self.last_time, &source.region);
         let Some(reader) = reader else {
             let reason = "too many regions are known".into();
             self.remote.answers.push((token, Err(PartitionError::Overloaded { reason })));
             return Ok(());
         };
         let read = |state: &GlobalState| state.read_of(&source.region).map_or(0, |(_, index)| index);
-        let is_late = known
-            .logged_boot_ms
-            .is_none_or(|logged| round.boot_ms.saturating_sub(logged) >= self.limits.remote_times_interval_ms)
-            || read(&decided.state) > read(&known.state) + UNLOGGED_ENTRIES_MAX;
-        if !(decided.weighs || decided.moved && is_late) {
-            known.state = decided.state;
+        let is_far = read(&decided.state) > read(&known.state) + UNLOGGED_ENTRIES_MAX;
+        known.is_ahead |= decided.moved;
+        known.state = decided.state;
+        if decided.weighs || known.is_ahead && (is_far || known.is_late(round.boot_ms, &self.limits)) {
+            let remote =
+                RemoteInFlight { keys: decided.keys, waiter: Some((token, deadline_ms, reader)), is_upkeep: false };
+            self.write_down(round, decided.groups, remote, propose)
+        } else {
             self.remote.answers.push((token, Ok(reader)));
-            return Ok(());
+            Ok(())
         }
-        let Decided { state, mut groups, moves, keys, .. } = decided;
-        groups.extend(moves.iter().map(|(lineage, time)| RemoteGroup {
+    }
+
+    /// Proposes an entry with what is known now, and these writes.
+    fn write_down<S>(
+        &mut self,
+        round: &mut Round<'_, S>,
+        mut groups: Vec<RemoteGroup>,
+        remote: RemoteInFlight,
+        propose: Propose<'_>,
+    ) -> Result<(), ProposerError> {
+        let Some(known) = &mut self.remote.known else { return Ok(()) };
+        let moves = known.state.vector.iter().filter(|(lineage, time)| *time > known.logged.get(lineage));
+        groups.extend(moves.map(|(lineage, time)| RemoteGroup {
             origin: Some(Origin { lineage: lineage.clone(), time }),
             writes: Vec::new(),
         }));
-        let body = EntryBody::Remote(RemoteWrites { state: state.encode()?, groups });
-        (known.state, known.keeps, known.logged_boot_ms) = (state, true, Some(round.boot_ms));
-        let remote = RemoteInFlight { keys, waiter: Some((token, deadline_ms, reader)), is_upkeep: false };
+        let body = EntryBody::Remote(RemoteWrites { state: known.state.encode()?, groups });
+        known.logged.clone_from(&known.state.vector);
+        (known.keeps, known.is_ahead, known.logged_boot_ms) = (true, false, Some(round.boot_ms));
         self.propose_remote(round, body, remote, propose)
     }
 
@@ -268,8 +291,7 @@ impl Proposer {
             moved = true;
         }
         let reading = peer.reading.clone();
-        let mut decided =
-            Decided { state, groups: Vec::new(), moves: Vector::default(), keys: Vec::new(), weighs: false, moved };
+        let mut decided = Decided { state, groups: Vec::new(), keys: Vec::new(), weighs: false, moved };
         let done = match batch.body {
             BatchBody::Hello => Ok(()),
             BatchBody::Changes { after, through, groups } => {
@@ -311,14 +333,8 @@ impl Proposer {
             }
             let covered = group.origin.is_none().then_some(known);
             match self.decide_records(round, decided, group.records, covered)? {
-                Ok(writes) if !writes.is_empty() => {
-                    decided.groups.push(RemoteGroup { origin: group.origin.clone(), writes });
-                }
-                Ok(_) => {
-                    if let Some(origin) = &group.origin {
-                        decided.moves.advance(&origin.lineage, origin.time);
-                    }
-                }
+                Ok(writes) if writes.is_empty() => {}
+                Ok(writes) => decided.groups.push(RemoteGroup { origin: group.origin.clone(), writes }),
                 Err(error) => return Ok(Err(error)),
             }
             if let Some(origin) = &group.origin {
@@ -360,9 +376,7 @@ impl Proposer {
             Some(after) => Reading { place: reading.place, copy: Some(CopyPosition { after, ..page }) },
             None => {
                 for (lineage, time) in page.vector.iter().filter(|(lineage, _)| **lineage != own) {
-                    if decided.state.vector.advance(lineage, time) {
-                        decided.moves.advance(lineage, time);
-                    }
+                    decided.state.vector.advance(lineage, time);
                 }
                 Reading { place: Some(page.start), copy: None }
             }
@@ -507,11 +521,16 @@ impl Proposer {
             known.state = state;
         }
         keys.extend(upkeep.tombstones_removed.iter().cloned());
-        if upkeep == Upkeep::default() {
-            return Ok(());
+        if upkeep != Upkeep::default() {
+            let remote = RemoteInFlight { keys, waiter: None, is_upkeep: true };
+            return self.propose_remote(round, EntryBody::Upkeep(upkeep), remote, propose);
         }
-        let remote = RemoteInFlight { keys, waiter: None, is_upkeep: true };
-        self.propose_remote(round, EntryBody::Upkeep(upkeep), remote, propose)
+        match &self.remote.known {
+            Some(known) if known.is_ahead && known.is_late(round.boot_ms, &self.limits) => {
+                self.write_down(round, Vec::new(), RemoteInFlight::default(), propose)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes up what was set aside until now; gives the time of the first that is left.
