@@ -12,10 +12,12 @@ use cairn_model::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Bytes of records in a batch that is still taken: one item more than any source is to put into one.
-pub const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Bytes of records that are put into one batch, but for its last entry or item.
+pub const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Bytes of records in a batch that is still taken: far above that, and what an entry and an item may add.
+const TAKEN_BYTES_MAX: usize = 8 << 20;
 /// Lineages and members in one batch.
-const NAMES_MAX: usize = 1_024;
+const NAMES_MAX: usize = 16_384;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
@@ -138,7 +140,7 @@ impl RemoteBatch {
             _ => 0,
         };
         let all = names(&self.source) + self.others.iter().map(names).sum::<usize>() + self.known.len() + copied;
-        if all > NAMES_MAX || self.record_bytes() > BATCH_BYTES_MAX { Err(BatchError::TooLarge) } else { Ok(()) }
+        if all > NAMES_MAX || self.record_bytes() > TAKEN_BYTES_MAX { Err(BatchError::TooLarge) } else { Ok(()) }
     }
 
     fn record_bytes(&self) -> usize {
@@ -148,5 +150,60 @@ impl RemoteBatch {
             BatchBody::Changes { groups, .. } => groups.iter().map(|group| of(&group.records)).sum(),
             BatchBody::Copy { records, .. } => of(records),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch() -> RemoteBatch {
+        let lineage = Lineage { region: "east".into(), partition: PartitionId([1; 16]) };
+        let has: Vector = [(lineage.clone(), Timestamp(9))].into_iter().collect();
+        let record = Record { key: EncodedKey(Bytes::from_static(b"key")), version: Bytes::from_static(b"\x01\x07") };
+        RemoteBatch {
+            source: Member { lineage: lineage.clone(), members: ["east".into()].into(), has: has.clone() },
+            reader: "west".into(),
+            known: has,
+            read: Some((PartitionId([1; 16]), 4)),
+            others: Vec::new(),
+            body: BatchBody::Changes {
+                after: 3,
+                through: LogPlace { index: 5, term: 4, sequence: 3, epoch: 2, schema_version: 1 },
+                groups: vec![Group { origin: Some(Origin { lineage, time: Timestamp(9) }), records: vec![record] }],
+            },
+        }
+    }
+
+    /// The bytes of version 1: regions of neighbouring versions run together.
+    #[test]
+    fn batches_of_version_1_stay_readable() {
+        let partition = b"\x2401010101-0101-0101-0101-010101010101";
+        let lineage = [&b"\x04east"[..], partition].concat();
+        let golden = [
+            &b"\x01"[..],
+            &lineage,
+            b"\x01\x04east\x01",
+            &lineage,
+            b"\x09\x04west\x01",
+            &lineage,
+            b"\x09\x01",
+            partition,
+            b"\x04\x00\x01\x03\x05\x04\x03\x02\x01\x01\x01",
+            &lineage,
+            b"\x09\x01\x03key\x02\x01\x07",
+        ]
+        .concat();
+        assert_eq!(batch().encode().unwrap(), golden);
+        assert_eq!(RemoteBatch::decode(golden).unwrap(), batch());
+    }
+
+    #[test]
+    fn a_batch_past_its_limits_is_refused() {
+        let mut batch = batch();
+        if let BatchBody::Changes { groups, .. } = &mut batch.body {
+            groups[0].records[0].version = vec![0; TAKEN_BYTES_MAX].into();
+        }
+        assert_eq!(RemoteBatch::decode(batch.encode().unwrap()), Err(BatchError::TooLarge));
     }
 }

@@ -3,8 +3,8 @@
 //! All of it blocks, and may be asked of any replica; the leader's is the newest.
 
 use super::{
-    BatchBody, CopyPosition, GlobalState, Group, Lineage, Member, Origin, Reader, Record, RemoteBatch, StateError,
-    Vector, time_and_key,
+    BATCH_BYTES_MAX, BatchBody, CopyPosition, GlobalState, Group, Lineage, Member, Origin, Reader, Record, RemoteBatch,
+    StateError, Vector, time_and_key,
 };
 use crate::{
     core::Claim,
@@ -96,10 +96,11 @@ impl<'a, S: Store> Source<'a, S> {
         self.addressed(to, BatchBody::Hello)
     }
 
-    /// The next batch for a reader, of about `bytes_max` bytes: what the log has behind its place, or a page of a copy.
+    /// The next batch for a reader, of about `bytes_max` bytes and no more than [`super::BATCH_BYTES_MAX`]: what the log has behind its place, or a page of a copy.
     /// With a claim ([`crate::Host::close`]) that the log has reached, the reader moves on to its time.
     pub fn batch(&self, reader: &Reader, claim: Option<Claim>, bytes_max: usize) -> Result<RemoteBatch, OutboundError> {
         let log_id = self.point.replica.log_id;
+        let bytes_max = bytes_max.min(BATCH_BYTES_MAX);
         let keeps = |place: LogPlace| Ok::<_, OutboundError>(self.log.state(log_id)?.start.index <= place.index);
         let (place, copy) =
             if reader.source == self.own.partition { (reader.place, reader.copy.as_ref()) } else { (None, None) };

@@ -14,6 +14,7 @@ mod requests;
 mod convergence;
 mod copies;
 mod members;
+mod restores;
 mod skew;
 mod world;
 mod writes;

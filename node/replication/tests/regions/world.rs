@@ -218,16 +218,16 @@ impl World {
     /// Every region has the same, says how much it is, and keeps nothing beside it.
     pub fn assert_converged(&mut self) {
         let first = self.contents(0);
-        for region in 0..self.clusters.len() {
+        for (region, name) in NAMES.iter().enumerate().take(self.clusters.len()) {
             let contents = self.contents(region);
-            assert_eq!(contents, first, "{} differs from {}", NAMES[region], NAMES[0]);
+            assert_eq!(contents, first, "{name} differs from {}", NAMES[0]);
             let leader = self.leader(region);
             let report = self.clusters[region].report(leader).unwrap();
             let bytes = |item: &Vec<u8>| cairn_model::codec::EncodedItem(item.clone().into()).size().unwrap();
             let size: u64 = contents.iter().map(|(_, _, item)| u64::from(bytes(item))).sum();
-            assert_eq!((report.item_count, report.size_bytes), (contents.len() as u64, size), "{}", NAMES[region]);
-            assert_eq!(self.tombstones(region), 0, "tombstones in {}", NAMES[region]);
-            assert_eq!(self.set_aside(region), 0, "set aside in {}", NAMES[region]);
+            assert_eq!((report.item_count, report.size_bytes), (contents.len() as u64, size), "{name}");
+            assert_eq!(self.tombstones(region), 0, "tombstones in {name}");
+            assert_eq!(self.set_aside(region), 0, "set aside in {name}");
         }
     }
 }

@@ -146,3 +146,19 @@ fn while_nothing_is_written_little_is_logged() {
     let logged = index(&mut world) - before;
     assert!(logged <= 13, "{logged} entries in a minute");
 }
+
+#[test]
+fn a_tombstone_waits_until_the_others_have_it_though_everything_of_theirs_is_here() {
+    let mut world = World::global(2);
+    world.write(0, put(1, "a", 1));
+    world.settle();
+    world.cut.insert((0, 1));
+    world.write(0, delete(2, "a"));
+    for _ in 0..5 {
+        world.pass(60_000);
+        world.ship_all(3);
+    }
+    assert_eq!((world.tombstones(0), world.n(1, "a")), (1, Some(1)));
+    world.settle();
+    world.assert_converged();
+}
