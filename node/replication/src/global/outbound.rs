@@ -25,6 +25,9 @@ use std::ops::Bound;
 /// How many times the bytes of a page are looked at for it: most of them a reader may have already.
 const PAGE_BYTES_SCANNED: usize = 8;
 
+/// Records of one batch, but for its last entry: the receiving leader decides them all between two other writes.
+const RECORDS_MAX: usize = 2_048;
+
 /// The parts of a copy, in this order: what is set aside becomes items and tombstones, never the other way.
 const SET_ASIDE: u8 = 1;
 const ITEMS: u8 = 2;
@@ -38,6 +41,8 @@ pub enum OutboundError {
     NotGlobal,
     #[error("region {region:?} is not among the table's members")]
     NotAMember { region: String },
+    #[error("this replica has applied entry {applied} of those up to {needed}: ask the leader")]
+    Behind { applied: u64, needed: u64 },
     #[error("failed to read the log")]
     Log(#[from] LogError),
     #[error("failed to read the items")]
@@ -104,6 +109,10 @@ impl<'a, S: Store> Source<'a, S> {
         let keeps = |place: LogPlace| Ok::<_, OutboundError>(self.log.state(log_id)?.start.index <= place.index);
         let (place, copy) =
             if reader.source == self.own.partition { (reader.place, reader.copy.as_ref()) } else { (None, None) };
+        let (applied, needed) = (self.point.replica.applied.index, copy.map(|copy| copy.start).or(place));
+        if let Some(needed) = needed.map(|place| place.index).filter(|needed| *needed > applied) {
+            return Err(OutboundError::Behind { applied, needed });
+        }
         let body = match (place, copy) {
             (_, Some(page)) if keeps(page.start)? => self.page(reader, page.clone(), bytes_max)?,
             (Some(place), None) if keeps(place)? => match self.changes(reader, place, claim, bytes_max) {
@@ -148,6 +157,9 @@ impl<'a, S: Store> Source<'a, S> {
         let mut through = place;
         for entry in &entries {
             gathering.entry(&mut through, entry)?;
+            if gathering.record_count >= RECORDS_MAX {
+                break;
+            }
         }
         if let Some(claim) = claim.filter(|claim| claim.index <= through.index) {
             gathering.moves.advance(&self.own, claim.time);
@@ -192,7 +204,8 @@ impl<'a, S: Store> Source<'a, S> {
                     bytes += record.bytes();
                     records.push(record);
                 }
-                if bytes >= bytes_max || scanned >= PAGE_BYTES_SCANNED * bytes_max {
+                let is_full = bytes >= bytes_max || records.len() >= RECORDS_MAX;
+                if is_full || scanned >= PAGE_BYTES_SCANNED * bytes_max {
                     let mut next = BytesMut::with_capacity(1 + at.len());
                     next.put_u8(part);
                     next.put_slice(&at);
@@ -244,6 +257,7 @@ struct Gathering<'a, S> {
     reader: &'a Reader,
     known: Vector,
     groups: Vec<Group>,
+    record_count: usize,
     /// Times that moved on without a write.
     moves: Vector,
 }
@@ -251,7 +265,7 @@ struct Gathering<'a, S> {
 impl<'a, S: Store> Gathering<'a, S> {
     fn new(source: &'a Source<'a, S>, reader: &'a Reader) -> Self {
         let known = source.state.known(&source.vector);
-        Self { source, reader, known, groups: Vec::new(), moves: Vector::default() }
+        Self { source, reader, known, groups: Vec::new(), record_count: 0, moves: Vector::default() }
     }
 
     fn entry(&mut self, place: &mut LogPlace, entry: &LogEntry) -> Result<(), OutboundError> {
@@ -297,7 +311,10 @@ impl<'a, S: Store> Gathering<'a, S> {
                 Some(origin) if self.reader.vector.get(&origin.lineage) >= origin.time => {}
                 Some(origin) => self.push(origin, records),
                 None if records.is_empty() => {}
-                None => self.groups.push(Group { origin: None, records }),
+                None => {
+                    self.record_count += records.len();
+                    self.groups.push(Group { origin: None, records });
+                }
             }
         }
         Ok(())
@@ -307,6 +324,7 @@ impl<'a, S: Store> Gathering<'a, S> {
         if records.is_empty() {
             self.moves.advance(&origin.lineage, origin.time);
         } else {
+            self.record_count += records.len();
             self.groups.push(Group { origin: Some(origin), records });
         }
     }

@@ -70,6 +70,8 @@ pub(super) struct RemoteInFlight {
     /// Who waits, until when by the boot-time clock, and for what.
     waiter: Option<(u64, u64, Reader)>,
     is_upkeep: bool,
+    /// There is more to keep up as soon as it is applied.
+    has_more: bool,
 }
 
 /// A batch that is being decided.
@@ -120,6 +122,7 @@ impl Remote {
 
 impl RemoteInFlight {
     pub(super) fn answer(self, result: Result<(), PartitionError>, remote: &mut Remote) {
+        remote.upkeep_due |= self.has_more;
         if let Some((token, _, reader)) = self.waiter {
             remote.answers.push((token, result.map(|()| reader)));
         }
@@ -157,10 +160,11 @@ impl Proposer {
             return Ok(());
         }
         let kept = round.engine.kept(round.storage_id, &Kept::Regions)?;
-        let keeps = round.replicas.is_some()
-            || kept.is_some()
-            || round.engine.tombstones(round.storage_id, None).next().transpose()?.is_some();
         let state = GlobalState::of(kept.as_ref())?;
+        let keeps = round.replicas.is_some()
+            || !state.peers.is_empty()
+            || round.engine.tombstones(round.storage_id, None).next().transpose()?.is_some()
+            || round.engine.set_aside(round.storage_id, None).next().transpose()?.is_some();
         let logged = state.vector.clone();
         self.remote.known = Some(Known { state, keeps, logged, logged_boot_ms: None, is_ahead: false });
         (self.remote.behind, self.remote.looked_through) = (None, Timestamp(0));
@@ -218,8 +222,8 @@ impl Proposer {
         known.is_ahead |= decided.moved;
         known.state = decided.state;
         if decided.weighs || known.is_ahead && (is_far || known.is_late(round.boot_ms, &self.limits)) {
-            let remote =
-                RemoteInFlight { keys: decided.keys, waiter: Some((token, deadline_ms, reader)), is_upkeep: false };
+            let waiter = Some((token, deadline_ms, reader));
+            let remote = RemoteInFlight { keys: decided.keys, waiter, ..RemoteInFlight::default() };
             self.write_down(round, decided.groups, remote, propose)
         } else {
             self.remote.answers.push((token, Ok(reader)));

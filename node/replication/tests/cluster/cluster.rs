@@ -231,7 +231,7 @@ impl Cluster {
         self.ask_at(node, PARTITION, request)
     }
 
-    fn ask_at(&mut self, node: usize, partition: PartitionId, request: PartitionRequest) -> Option<Answer> {
+    pub fn ask_at(&mut self, node: usize, partition: PartitionId, request: PartitionRequest) -> Option<Answer> {
         let token = self.send_to(node, partition, request);
         self.settle();
         self.answers.remove(&token)

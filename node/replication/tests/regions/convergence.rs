@@ -93,7 +93,12 @@ impl Run {
             return;
         }
         let bytes_max = self.random.random_range(50..3_000);
-        if let Ok(batch) = self.world.batch(from, to, bytes_max) {
+        let batch = if self.random.random_bool(0.03) {
+            self.world.batch_of_cut_log(from, to, bytes_max)
+        } else {
+            self.world.batch(from, to, bytes_max)
+        };
+        if let Ok(batch) = batch {
             self.travelling.push((from, to, batch));
         }
     }

@@ -44,6 +44,25 @@ fn a_third_region_joins_two_that_have_written_and_deleted() {
 }
 
 #[test]
+fn a_region_whose_table_was_lost_and_made_anew_gets_all_of_it_again() {
+    let mut world = World::global(3);
+    for n in 0..12 {
+        world.write((n % 3) as usize, put(n, &format!("item-{n}"), n as i64));
+    }
+    world.ship_all(4);
+    world.write(2, delete(20, "item-0"));
+    world.settle();
+    world.make_anew(2, &[0, 1, 2]);
+    world.write(1, delete(21, "item-1"));
+    world.write(2, put(22, "new", 1));
+    world.ship_all(1);
+    assert_eq!(world.tombstones(0), 1, "the table made anew has nothing yet");
+    world.settle();
+    assert_eq!(world.contents(2).len(), 11);
+    world.assert_converged();
+}
+
+#[test]
 fn a_region_that_leaves_keeps_its_data_and_nothing_waits_for_it() {
     let mut world = World::global(3);
     world.write(0, put(1, "a", 1));

@@ -7,6 +7,8 @@ use crate::{
 use cairn_engine::{Engine, Kept, MemoryStore};
 use cairn_model::{
     codec::{StoredVersion, Version},
+    descriptor::PartitionDescriptor,
+    ids::PartitionId,
     key::EncodedKey,
     node::{Order, OrderOutcome},
     table::GlobalReplicas,
@@ -15,7 +17,7 @@ use cairn_replication::{
     CoreConfig,
     core::Input,
     global::{OutboundError, Reader, RemoteBatch, outbound::Source},
-    operation::{PartitionError, PartitionRequest},
+    operation::{PartitionError, PartitionOutcome, PartitionRequest},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,11 +30,12 @@ pub const BATCH_BYTES: usize = 64 << 10;
 
 pub struct World {
     pub clusters: Vec<Cluster>,
+    /// Of each region.
+    pub partitions: Vec<PartitionId>,
     /// Where each reader said that it stands, by source and reader.
     pub readers: BTreeMap<(usize, usize), Reader>,
     /// From and to: nothing passes.
     pub cut: BTreeSet<(usize, usize)>,
-    pub batches: usize,
 }
 
 /// All that a region has of a table: key, version, item.
@@ -48,9 +51,9 @@ impl World {
         };
         Self {
             clusters: (0..regions).map(cluster).collect(),
+            partitions: vec![PARTITION; regions],
             readers: BTreeMap::new(),
             cut: BTreeSet::new(),
-            batches: 0,
         }
     }
 
@@ -78,8 +81,23 @@ impl World {
         let mut definition = cluster.report(leader).unwrap().definition;
         definition.schema_version += 1;
         definition.replicas = replicas;
-        let order = Order::UpdateDefinition { partition_id: PARTITION, definition };
+        let order = Order::UpdateDefinition { partition_id: self.partitions[region], definition };
         assert_eq!(cluster.order(leader, order), OrderOutcome::Done);
+    }
+
+    /// A region loses its table and makes it anew, empty, on a node of its own.
+    pub fn make_anew(&mut self, region: usize, members: &[usize]) {
+        let partition = PartitionId([self.partitions[region].0[0] + 1; 16]);
+        let boot_ms = self.clusters[region].boot_ms;
+        let mut cluster = Cluster::new(1);
+        cluster.boot_ms = boot_ms;
+        let descriptor = PartitionDescriptor { partition_id: partition, ..requests::descriptor(1) };
+        let order = Order::Bootstrap { descriptor, definition: requests::definition() };
+        assert_eq!(cluster.order(0, order), OrderOutcome::Done);
+        cluster.ticks(5);
+        (self.clusters[region], self.partitions[region]) = (cluster, partition);
+        self.readers.retain(|(from, to), _| *from != region && *to != region);
+        self.list(region, 1, members);
     }
 
     pub fn leader(&mut self, region: usize) -> usize {
@@ -97,13 +115,14 @@ impl World {
 
     fn storage(&mut self, region: usize) -> (Arc<Engine<MemoryStore>>, u64) {
         let engine = self.engine(region);
-        let storage_id = engine.replica(PARTITION).unwrap().storage_id;
+        let storage_id = engine.replica(self.partitions[region]).unwrap().storage_id;
         (engine, storage_id)
     }
 
     pub fn ask(&mut self, region: usize, request: PartitionRequest) -> Option<Answer> {
         let leader = self.leader(region);
-        self.clusters[region].ask(leader, request)
+        let partition = self.partitions[region];
+        self.clusters[region].ask_at(leader, partition, request)
     }
 
     pub fn write(&mut self, region: usize, request: PartitionRequest) {
@@ -125,12 +144,19 @@ impl World {
     pub fn batch(&mut self, from: usize, to: usize, bytes_max: usize) -> Result<RemoteBatch, OutboundError> {
         let leader = self.leader(from);
         let node = &self.clusters[from].nodes[leader];
-        let source = Source::of(node.engine.as_ref().unwrap(), &node.log, PARTITION)?;
-        self.batches += 1;
+        let source = Source::of(node.engine.as_ref().unwrap(), &node.log, self.partitions[from])?;
         match self.readers.get(&(from, to)) {
             None => source.hello(NAMES[to]),
             Some(reader) => source.batch(reader, None, bytes_max),
         }
+    }
+
+    /// The next batch of a source whose log was cut behind what the reader has.
+    pub fn batch_of_cut_log(&mut self, from: usize, to: usize, bytes_max: usize) -> Result<RemoteBatch, OutboundError> {
+        if let Some(reader) = self.readers.get_mut(&(from, to)) {
+            (reader.place, reader.copy) = (None, None);
+        }
+        self.batch(from, to, bytes_max)
     }
 
     /// A batch arrives, as the bytes that travel; what it is answered.
@@ -139,7 +165,7 @@ impl World {
         let leader = self.leader(to);
         let cluster = &mut self.clusters[to];
         let token = cluster.token();
-        cluster.step(leader, Input::Remote { token, partition: PARTITION, batch: Box::new(batch) });
+        cluster.step(leader, Input::Remote { token, partition: self.partitions[to], batch: Box::new(batch) });
         cluster.settle();
         cluster.taken.remove(&token).unwrap_or(Err(PartitionError::Unknown { reason: "no answer".into() }))
     }
@@ -200,8 +226,10 @@ impl World {
     }
 
     pub fn n(&mut self, region: usize, id: &str) -> Option<i64> {
-        let leader = self.leader(region);
-        let found = self.clusters[region].get(leader, id)?;
+        let found = match self.ask(region, requests::get(id, true)) {
+            Some(Ok(PartitionOutcome::Get(outcome))) => outcome.items[0].as_ref()?.0.decode().unwrap(),
+            other => panic!("not read: {other:?}"),
+        };
         (-1_000..100_000).find(|n| found == requests::item(id, *n))
     }
 

@@ -11,7 +11,7 @@ use cairn_engine::Store;
 use cairn_model::{codec::StoredVersion, key::EncodedKey, time::Timestamp};
 
 /// Tombstones looked at, and versions taken up, in one step.
-const TOMBSTONES_MAX: usize = 1_024;
+const TOMBSTONES_MAX: usize = 4_096;
 const TAKEN_UP_MAX: usize = 256;
 const BYTES_MAX: usize = 1 << 20;
 
@@ -54,7 +54,8 @@ impl Proposer {
         }
         keys.extend(upkeep.tombstones_removed.iter().cloned());
         if upkeep != Upkeep::default() {
-            let remote = RemoteInFlight { keys, waiter: None, is_upkeep: true };
+            let has_more = self.remote.behind.is_some() || upkeep.taken_up.len() >= TAKEN_UP_MAX;
+            let remote = RemoteInFlight { keys, waiter: None, is_upkeep: true, has_more };
             return self.propose_remote(round, EntryBody::Upkeep(upkeep), remote, propose);
         }
         match &self.remote.known {
