@@ -154,11 +154,13 @@ fn a_tombstone_waits_until_the_others_have_it_though_everything_of_theirs_is_her
     world.settle();
     world.cut.insert((0, 1));
     world.write(0, delete(2, "a"));
-    for _ in 0..5 {
+    for n in 0..5 {
         world.pass(60_000);
+        world.write(1, put(10 + n, "b", 1));
         world.ship_all(3);
     }
-    assert_eq!((world.tombstones(0), world.n(1, "a")), (1, Some(1)));
+    assert_eq!((world.tombstones(0), world.n(0, "b")), (1, Some(1)));
+    assert_eq!(world.n(1, "a"), Some(1));
     world.settle();
     world.assert_converged();
 }
