@@ -27,7 +27,7 @@ use cairn_model::{
     table::GlobalReplicas,
     time::Timestamp,
 };
-use remote::{Remote, RemoteInFlight};
+use remote::{Remote, RemoteInFlight, Undecided};
 use std::collections::{HashMap, VecDeque};
 
 pub(crate) type Answer = (u64, Result<PartitionOutcome, PartitionError>);
@@ -271,11 +271,11 @@ impl Proposer {
         answers: &mut Vec<Answer>,
     ) -> Result<(), ProposerError> {
         let key = &write.request.key;
-        let current = self.current(round, key)?;
-        let current = match current {
+        let current = match self.current(round, key) {
             Ok(current) => current,
+            Err(Undecided::Fatal(error)) => return Err(error),
             // Of this replica's disk only, so no outcome.
-            Err(error) => {
+            Err(Undecided::Refused(error)) => {
                 answer_all(&write, Err(PartitionError::Service(error)), answers);
                 return Ok(());
             }

@@ -6,17 +6,20 @@ mod upkeep;
 use super::{InFlight, Limits, Propose, Proposer, ProposerError, Round, internal};
 use crate::{
     entry::{Entry, EntryBody, RemoteGroup, RemoteWrites},
-    global::{GlobalState, Lineage, Origin, Reader, RemoteBatch, Vector},
+    global::{GlobalState, Lineage, Origin, Reader, Reading, RemoteBatch, Vector},
     operation::PartitionError,
 };
 use cairn_engine::{Kept, Store};
-use cairn_model::{ServiceError, codec::StoredVersion, key::EncodedKey, time::Timestamp};
+use cairn_model::{
+    ServiceError,
+    codec::{CodecError, StoredVersion},
+    key::EncodedKey,
+    time::Timestamp,
+};
 use std::collections::VecDeque;
 
 /// Batches of one partition that wait.
 const WAITING_MAX: usize = 8;
-/// Entries of another region's log that brought nothing, after which it is written down how far it was read.
-const UNLOGGED_ENTRIES_MAX: u64 = 1_024;
 
 pub(crate) type RemoteAnswer = (u64, Result<Reader, PartitionError>);
 
@@ -68,7 +71,7 @@ struct Known {
 pub(super) struct RemoteInFlight {
     pub(super) keys: Vec<EncodedKey>,
     /// Who waits, until when by the boot-time clock, and for what.
-    waiter: Option<(u64, u64, Reader)>,
+    waiter: Option<(u64, u64, Result<Reader, PartitionError>)>,
     is_upkeep: bool,
     /// There is more to keep up as soon as it is applied.
     has_more: bool,
@@ -76,12 +79,36 @@ pub(super) struct RemoteInFlight {
 
 /// A batch that is being decided.
 struct Decided {
+    source: String,
+    /// Everything that its records may be of.
+    known: Vector,
+    /// Where the reading of the source stood.
+    reading: Reading,
     state: GlobalState,
     groups: Vec<RemoteGroup>,
     keys: Vec<EncodedKey>,
     /// Something was won, set aside or copied: it is written down at once.
     weighs: bool,
     moved: bool,
+}
+
+/// Why a version could not be decided.
+#[derive(Debug)]
+pub(super) enum Undecided {
+    Fatal(ProposerError),
+    Refused(ServiceError),
+}
+
+impl From<ProposerError> for Undecided {
+    fn from(error: ProposerError) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+impl From<CodecError> for Undecided {
+    fn from(error: CodecError) -> Self {
+        Self::Refused(error.into())
+    }
 }
 
 impl Known {
@@ -124,7 +151,7 @@ impl RemoteInFlight {
     pub(super) fn answer(self, result: Result<(), PartitionError>, remote: &mut Remote) {
         remote.upkeep_due |= self.has_more;
         if let Some((token, _, reader)) = self.waiter {
-            remote.answers.push((token, result.map(|()| reader)));
+            remote.answers.push((token, result.and(reader)));
         }
     }
 
@@ -176,7 +203,7 @@ impl Proposer {
         &self,
         round: &Round<'_, S>,
         key: &EncodedKey,
-    ) -> Result<Result<Option<StoredVersion>, ServiceError>, ProposerError> {
+    ) -> Result<Option<StoredVersion>, Undecided> {
         let stored = match self.overlay.get(key) {
             Some(item) => Ok(item.version.clone()),
             None => match round.engine.get(round.storage_id, key) {
@@ -187,9 +214,9 @@ impl Proposer {
             },
         };
         match stored {
-            Err(error) if error.is_fatal() => Err(error.into()),
-            Err(error) => Ok(Err(internal(&error))),
-            Ok(bytes) => Ok(bytes.map(StoredVersion::parse).transpose().map_err(ServiceError::from)),
+            Err(error) if error.is_fatal() => Err(Undecided::Fatal(error.into())),
+            Err(error) => Err(Undecided::Refused(internal(&error))),
+            Ok(bytes) => Ok(bytes.map(StoredVersion::parse).transpose()?),
         }
     }
 
@@ -200,33 +227,36 @@ impl Proposer {
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
         let Some(WaitingBatch { token, deadline_ms, batch }) = self.remote.waiting.pop_front() else { return Ok(()) };
-        let source = batch.source.lineage.clone();
-        let decided = match self.decide(round, batch)? {
-            Ok(decided) => decided,
+        let Some(known) = &mut self.remote.known else { return Ok(()) };
+        let decided = match decide::begin(round, known, &batch) {
+            Ok(decided) => self.decide(round, decided, batch.body),
             Err(error) => {
+                self.remote.answers.push((token, Err(PartitionError::Service(error))));
+                return Ok(());
+            }
+        };
+        let decided = match decided {
+            Ok(decided) => decided,
+            Err(Undecided::Fatal(error)) => return Err(error),
+            Err(Undecided::Refused(error)) => {
                 // What was decided of it may be in the overlay.
                 self.discard(std::iter::empty());
                 self.remote.answers.push((token, Err(PartitionError::Service(error))));
                 return Ok(());
             }
         };
+        let Decided { state, source, groups, keys, weighs, moved, .. } = decided;
         let Some(known) = &mut self.remote.known else { return Ok(()) };
-        let reader = decided.state.reader(&round.own(), self.last_time, &source.region);
-        let Some(reader) = reader else {
-            let reason = "too many regions are known".into();
-            self.remote.answers.push((token, Err(PartitionError::Overloaded { reason })));
-            return Ok(());
-        };
-        let read = |state: &GlobalState| state.read_of(&source.region).map_or(0, |(_, index)| index);
-        let is_far = read(&decided.state) > read(&known.state) + UNLOGGED_ENTRIES_MAX;
-        known.is_ahead |= decided.moved;
-        known.state = decided.state;
-        if decided.weighs || known.is_ahead && (is_far || known.is_late(round.boot_ms, &self.limits)) {
+        let reader = state.reader(&round.own(), self.last_time, &source);
+        let reader = reader.ok_or(PartitionError::Overloaded { reason: "too many regions are known".into() });
+        known.is_ahead |= moved;
+        known.state = state;
+        if weighs || known.is_ahead && known.is_late(round.boot_ms, &self.limits) {
             let waiter = Some((token, deadline_ms, reader));
-            let remote = RemoteInFlight { keys: decided.keys, waiter, ..RemoteInFlight::default() };
-            self.write_down(round, decided.groups, remote, propose)
+            let remote = RemoteInFlight { keys, waiter, ..RemoteInFlight::default() };
+            self.write_down(round, groups, remote, propose)
         } else {
-            self.remote.answers.push((token, Ok(reader)));
+            self.remote.answers.push((token, reader));
             Ok(())
         }
     }

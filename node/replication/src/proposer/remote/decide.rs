@@ -1,132 +1,129 @@
 //! What a batch of another region comes to: which of its versions win here, and where the reading of its source stands then.
 
-use super::Decided;
+use super::{Decided, Known, Undecided};
 use crate::{
     entry::{RemoteEffect, RemoteGroup, RemoteWrite},
-    global::{BatchBody, CopyPosition, Group, Origin, Reading, Record, RemoteBatch, Vector},
+    global::{BatchBody, CopyPosition, Group, Origin, Reading, Record, RemoteBatch},
     place::LogPlace,
-    proposer::{Proposer, ProposerError, Round},
+    proposer::{Proposer, Round},
     read,
 };
 use bytes::Bytes;
 use cairn_engine::Store;
 use cairn_model::{ServiceError, codec::StoredVersion, key::EncodedKey, table::GlobalReplicas};
 
+/// Takes note of who has what; an error refuses the batch.
+pub(super) fn begin<S>(round: &Round<'_, S>, known: &Known, batch: &RemoteBatch) -> Result<Decided, ServiceError> {
+    let replicas = round.replicas.ok_or_else(|| ServiceError::validation("the table is not global"))?;
+    if let Some(flaw) = flaw(replicas, batch) {
+        return Err(ServiceError::validation(flaw));
+    }
+    batch.check().map_err(|error| ServiceError::validation(error.to_string()))?;
+    let source = batch.source.lineage.region.clone();
+    let mut state = known.state.clone();
+    let mut moved = state.hear(&batch.source, true);
+    for member in batch.others.iter().filter(|member| member.lineage.region != replicas.region) {
+        moved |= state.hear(member, false);
+    }
+    let too_many = || ServiceError::validation("too many regions are known");
+    let peer = state.peers.get_mut(&source).ok_or_else(too_many)?;
+    if let Some((_, index)) =
+        batch.read.filter(|(partition, index)| *partition == round.partition && *index > peer.has_read)
+    {
+        peer.has_read = index;
+        moved = true;
+    }
+    Ok(Decided {
+        source,
+        known: batch.known.clone(),
+        reading: peer.reading.clone(),
+        state,
+        groups: Vec::new(),
+        keys: Vec::new(),
+        weighs: false,
+        moved,
+    })
+}
+
 impl Proposer {
-    /// An error refuses the batch.
     pub(super) fn decide<S: Store>(
         &mut self,
         round: &Round<'_, S>,
-        batch: RemoteBatch,
-    ) -> Result<Result<Decided, ServiceError>, ProposerError> {
-        let (Some(replicas), Some(known)) = (round.replicas, &self.remote.known) else {
-            return Ok(Err(ServiceError::validation("the table is not global")));
-        };
-        if let Err(error) =
-            flaw(replicas, &batch).map_or(Ok(()), Err).and(batch.check().map_err(|error| error.to_string()))
-        {
-            return Ok(Err(ServiceError::validation(error)));
-        }
-        let source = batch.source.lineage.region.clone();
-        let mut state = known.state.clone();
-        let mut moved = state.hear(&batch.source, true);
-        for member in batch.others.iter().filter(|member| member.lineage.region != replicas.region) {
-            moved |= state.hear(member, false);
-        }
-        let Some(peer) = state.peers.get_mut(&source) else {
-            return Ok(Err(ServiceError::validation("too many regions are known")));
-        };
-        if let Some((partition, index)) = batch.read
-            && partition == round.partition
-            && index > peer.has_read
-        {
-            peer.has_read = index;
-            moved = true;
-        }
-        let reading = peer.reading.clone();
-        let mut decided = Decided { state, groups: Vec::new(), keys: Vec::new(), weighs: false, moved };
-        let done = match batch.body {
-            BatchBody::Hello => Ok(()),
+        mut decided: Decided,
+        body: BatchBody,
+    ) -> Result<Decided, Undecided> {
+        match body {
+            BatchBody::Hello => {}
             BatchBody::Changes { after, through, groups } => {
-                self.decide_changes(round, &mut decided, &source, &reading, (after, through), groups, &batch.known)?
+                self.decide_changes(round, &mut decided, after, through, groups)?;
             }
-            BatchBody::Copy { page, next, records } => {
-                self.decide_page(round, &mut decided, &source, &reading, page, next, records, &batch.known)?
-            }
-        };
-        Ok(done.map(|()| decided))
+            BatchBody::Copy { page, next, records } => self.decide_page(round, &mut decided, page, next, records)?,
+        }
+        Ok(decided)
     }
 
-    #[allow(clippy::too_many_arguments)] // each is a part of one batch, taken apart once
     fn decide_changes<S: Store>(
         &mut self,
         round: &Round<'_, S>,
         decided: &mut Decided,
-        source: &str,
-        reading: &Reading,
-        (after, through): (u64, LogPlace),
+        after: u64,
+        through: LogPlace,
         groups: Vec<Group>,
-        known: &Vector,
-    ) -> Result<Result<(), ServiceError>, ProposerError> {
-        let Some(place) = reading.place.filter(|place| reading.copy.is_none() && after <= place.index) else {
-            return Ok(Ok(()));
-        };
+    ) -> Result<(), Undecided> {
+        let Reading { place: Some(place), copy: None } = decided.reading else { return Ok(()) };
+        if after > place.index {
+            return Ok(());
+        }
         if through.index > place.index
-            && let Some(peer) = decided.state.peers.get_mut(source)
+            && let Some(peer) = decided.state.peers.get_mut(&decided.source)
         {
             peer.reading.place = Some(through);
             decided.moved = true;
         }
         let own = round.own();
-        for group in groups {
+        for Group { origin, records } in groups {
             let is_here =
                 |origin: &Origin| origin.lineage == own || decided.state.vector.get(&origin.lineage) >= origin.time;
-            if group.origin.as_ref().is_some_and(is_here) {
+            if origin.as_ref().is_some_and(is_here) {
                 continue;
             }
-            let covered = group.origin.is_none().then_some(known);
-            match self.decide_records(round, decided, group.records, covered)? {
-                Ok(writes) if writes.is_empty() => {}
-                Ok(writes) => decided.groups.push(RemoteGroup { origin: group.origin.clone(), writes }),
-                Err(error) => return Ok(Err(error)),
-            }
-            if let Some(origin) = &group.origin {
+            let writes = self.decide_records(round, decided, records, origin.is_none())?;
+            if let Some(origin) = &origin {
                 decided.moved |= decided.state.vector.advance(&origin.lineage, origin.time);
             }
+            if !writes.is_empty() {
+                decided.groups.push(RemoteGroup { origin, writes });
+            }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)] // each is a part of one batch, taken apart once
     fn decide_page<S: Store>(
         &mut self,
         round: &Round<'_, S>,
         decided: &mut Decided,
-        source: &str,
-        reading: &Reading,
         page: CopyPosition,
         next: Option<Bytes>,
         records: Vec<Record>,
-        known: &Vector,
-    ) -> Result<Result<(), ServiceError>, ProposerError> {
+    ) -> Result<(), Undecided> {
+        let reading = &decided.reading;
+        let place = reading.place;
         let goes_on = reading.copy.as_ref() == Some(&page);
         let is_later = |index: Option<u64>| index.is_none_or(|index| index < page.start.index);
         let begins = page.after.is_empty()
             && is_later(reading.copy.as_ref().map(|copy| copy.start.index))
-            && is_later(reading.place.map(|place| place.index));
+            && is_later(place.map(|place| place.index));
         if !goes_on && !begins {
-            return Ok(Ok(()));
+            return Ok(());
         }
-        match self.decide_records(round, decided, records, Some(known))? {
-            Ok(writes) if writes.is_empty() => {}
-            Ok(writes) => decided.groups.push(RemoteGroup { origin: None, writes }),
-            Err(error) => return Ok(Err(error)),
+        let writes = self.decide_records(round, decided, records, true)?;
+        if !writes.is_empty() {
+            decided.groups.push(RemoteGroup { origin: None, writes });
         }
         decided.weighs = true;
         let own = round.own();
-        let Some(peer) = decided.state.peers.get_mut(source) else { return Ok(Ok(())) };
-        peer.reading = match next {
-            Some(after) => Reading { place: reading.place, copy: Some(CopyPosition { after, ..page }) },
+        let reading = match next {
+            Some(after) => Reading { place, copy: Some(CopyPosition { after, ..page }) },
             None => {
                 for (lineage, time) in page.vector.iter().filter(|(lineage, _)| **lineage != own) {
                     decided.state.vector.advance(lineage, time);
@@ -134,89 +131,81 @@ impl Proposer {
                 Reading { place: Some(page.start), copy: None }
             }
         };
-        Ok(Ok(()))
+        if let Some(peer) = decided.state.peers.get_mut(&decided.source) {
+            peer.reading = reading;
+        }
+        Ok(())
     }
 
-    /// What records come to; those that are covered, where their source knows of `covered`, were here before.
+    /// What records come to. Of those that were copied, it is not known of which entry they are: they were here before if
+    /// all is here that they may be of.
     fn decide_records<S: Store>(
         &mut self,
         round: &Round<'_, S>,
         decided: &mut Decided,
         records: Vec<Record>,
-        covered: Option<&Vector>,
-    ) -> Result<Result<Vec<RemoteWrite>, ServiceError>, ProposerError> {
+        were_copied: bool,
+    ) -> Result<Vec<RemoteWrite>, Undecided> {
         let own = round.own();
         let mut has = decided.state.vector.clone();
         has.advance(&own, self.last_time);
         let mut writes = Vec::new();
         for record in records {
-            let version = match record.parse() {
-                Ok(version) => version,
-                Err(error) => return Ok(Err(ServiceError::from(error))),
+            let version = record.parse()?;
+            let is_here = were_copied && has.covers_version(&version.version(&own.region), &decided.known);
+            let write = if is_here || !read::contains(round.range, &record.key) {
+                None
+            } else {
+                self.decide_version(round, record.key, version, true)?
             };
-            let is_covered = covered.is_some_and(|known| has.covers_version(&version.version(&own.region), known));
-            if is_covered || !read::contains(round.range, &record.key) {
-                self.remote.counts.passed_over += 1;
-                continue;
-            }
-            match self.decide_version(round, record.key, version, true)? {
-                Ok(Some(write)) => {
-                    if write.effect == RemoteEffect::SetAside {
-                        self.remote.counts.set_aside += 1;
-                    } else {
-                        self.remote.counts.taken += 1;
-                        decided.keys.push(write.key.clone());
-                    }
-                    decided.weighs = true;
-                    writes.push(write);
+            match &write {
+                None => self.remote.counts.passed_over += 1,
+                Some(write) if write.effect == RemoteEffect::SetAside => self.remote.counts.set_aside += 1,
+                Some(write) => {
+                    self.remote.counts.taken += 1;
+                    decided.keys.push(write.key.clone());
                 }
-                Ok(None) => self.remote.counts.passed_over += 1,
-                Err(error) => return Ok(Err(error)),
             }
+            writes.extend(write);
         }
-        Ok(Ok(writes))
+        decided.weighs |= !writes.is_empty();
+        Ok(writes)
     }
 
-    /// What a version comes to; none if what is here is as new.
+    /// What a version comes to; none if what is here is as new. One that is too far ahead is set aside if it may be.
     pub(super) fn decide_version<S: Store>(
         &mut self,
         round: &Round<'_, S>,
         key: EncodedKey,
         mut version: StoredVersion,
         may_wait: bool,
-    ) -> Result<Result<Option<RemoteWrite>, ServiceError>, ProposerError> {
+    ) -> Result<Option<RemoteWrite>, Undecided> {
         let region = &round.own().region;
         if version.origin_region() == Some(region) {
             version.origin = Bytes::new();
         }
-        let current = match self.current(round, &key)? {
-            Ok(current) => current,
-            Err(error) => return Ok(Err(error)),
-        };
+        let current = self.current(round, &key)?;
         if current.as_ref().is_some_and(|current| current.version(region) >= version.version(region)) {
-            return Ok(Ok(None));
+            return Ok(None);
         }
         let bytes = version.encode();
         if may_wait && version.version_time.millis() > round.wall_ms + self.limits.remote_ahead_ms_max {
             let effect = RemoteEffect::SetAside;
-            return Ok(Ok(Some(RemoteWrite { key, effect, size_change: 0, count_change: 0, version: bytes })));
+            return Ok(Some(RemoteWrite { key, effect, size_change: 0, count_change: 0, version: bytes }));
         }
         let sizes = |version: Option<&StoredVersion>| match version.filter(|version| !version.is_tombstone()) {
             None => Ok((0, 0)),
             Some(version) => version.item.size().map(|size| (i64::from(size), 1)),
         };
-        let ((before, count_before), (after, count_after)) = match (sizes(current.as_ref()), sizes(Some(&version))) {
-            (Ok(before), Ok(after)) => (before, after),
-            (Err(error), _) | (_, Err(error)) => return Ok(Err(ServiceError::from(error))),
-        };
+        let ((before, count_before), (after, count_after)) = (sizes(current.as_ref())?, sizes(Some(&version))?);
         self.overlay.put(key.clone(), Some(bytes.clone()), round.next_index);
-        Ok(Ok(Some(RemoteWrite {
+        Ok(Some(RemoteWrite {
             key,
             effect: if version.is_tombstone() { RemoteEffect::Delete } else { RemoteEffect::Put },
             size_change: after - before,
             count_change: count_after - count_before,
             version: bytes,
-        })))
+        }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The upkeep of what a global table keeps beside its items: versions whose time has come are taken up, tombstones that
 //! nobody needs any more go, and times that moved are written down.
 
-use super::RemoteInFlight;
+use super::{RemoteInFlight, Undecided};
 use crate::{
     entry::{EntryBody, RemoteEffect, RemoteWrite, Upkeep},
     global::{Stability, time_and_key},
@@ -92,7 +92,11 @@ impl Proposer {
                 version: stored,
             };
             // What can't be read here is damage of this disk: it waits.
-            let Ok(won) = self.decide_version(round, key, version, false)? else { return Ok(Some(time)) };
+            let won = match self.decide_version(round, key, version, false) {
+                Ok(won) => won,
+                Err(Undecided::Fatal(error)) => return Err(error),
+                Err(Undecided::Refused(_)) => return Ok(Some(time)),
+            };
             keys.extend(won.as_ref().map(|write| write.key.clone()));
             let write = won.unwrap_or(lost);
             bytes += write.encoded_bytes();
