@@ -254,6 +254,8 @@ async fn two_regions_have_a_table_in_common() {
     for id in 0..50 {
         assert!(east.request(PARTITION, 1, put(id)).await.is_ok());
     }
+    let unheard = west.hello(PARTITION, "east").unwrap();
+    east.remote(PARTITION, unheard).await.unwrap();
     let hello = east.hello(PARTITION, "west").unwrap();
     let mut reader = west.remote(PARTITION, hello).await.unwrap();
     let mut batches = 0;

@@ -49,6 +49,8 @@ pub struct RemoteBatch {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     pub lineage: Lineage,
+    /// When its table was made, by that region's clock; of two lineages of a region the later one counts.
+    pub created_ms: u64,
     /// The members as it lists them.
     pub members: BTreeSet<String>,
     pub has: Vector,
@@ -103,6 +105,8 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reader {
     pub region: String,
+    /// Its own.
+    pub partition: PartitionId,
     pub vector: Vector,
     /// The source's partition that the rest is about.
     pub source: PartitionId,
@@ -162,7 +166,12 @@ mod tests {
         let has: Vector = [(lineage.clone(), Timestamp(9))].into_iter().collect();
         let record = Record { key: EncodedKey(Bytes::from_static(b"key")), version: Bytes::from_static(b"\x01\x07") };
         RemoteBatch {
-            source: Member { lineage: lineage.clone(), members: ["east".into()].into(), has: has.clone() },
+            source: Member {
+                lineage: lineage.clone(),
+                created_ms: 6,
+                members: ["east".into()].into(),
+                has: has.clone(),
+            },
             reader: "west".into(),
             known: has,
             read: Some((PartitionId([1; 16]), 4)),
@@ -183,7 +192,7 @@ mod tests {
         let golden = [
             &b"\x01"[..],
             &lineage,
-            b"\x01\x04east\x01",
+            b"\x06\x01\x04east\x01",
             &lineage,
             b"\x09\x04west\x01",
             &lineage,

@@ -36,6 +36,8 @@
 //!
 //! **Members** are in the table's definition and change with it, so that every entry was evaluated under one set of them.
 //! A source ships to its members only, a receiver takes from its members only: a region belongs once both list each other.
+//! A source ships only to a table that it has heard of and written down: so whoever hears that the source has something has
+//! heard of all tables that it has shipped to before, and lets no tombstone go that one of them lacks.
 //! A region that is gone holds back tombstones, and, up to a limit in bytes, the log; nothing else. A table that is not
 //! global any more drops what is in this module's care. A region that comes back after it was taken out of the members must
 //! come back empty.
@@ -54,4 +56,4 @@ pub use state::{GlobalState, Peer, Reading, StateError};
 pub use vector::{Lineage, Vector};
 
 pub(crate) use aside::{set_aside, time_and_key};
-pub(crate) use state::Stability;
+pub(crate) use state::{Heard, Stability};

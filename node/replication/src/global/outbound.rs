@@ -41,6 +41,8 @@ pub enum OutboundError {
     NotGlobal,
     #[error("region {region:?} is not among the table's members")]
     NotAMember { region: String },
+    #[error("nothing was heard yet of the table that region {region:?} has now: it must ship first")]
+    NotHeard { region: String },
     #[error("this replica has applied entry {applied} of those up to {needed}: ask the leader")]
     Behind { applied: u64, needed: u64 },
     #[error("failed to read the log")]
@@ -104,6 +106,9 @@ impl<'a, S: Store> Source<'a, S> {
     /// The next batch for a reader, of about `bytes_max` bytes and no more than [`super::BATCH_BYTES_MAX`]: what the log has behind its place, or a page of a copy.
     /// With a claim ([`crate::Host::close`]) that the log has reached, the reader moves on to its time.
     pub fn batch(&self, reader: &Reader, claim: Option<Claim>, bytes_max: usize) -> Result<RemoteBatch, OutboundError> {
+        if self.state.peers.get(&reader.region).is_none_or(|peer| peer.partition != reader.partition) {
+            return Err(OutboundError::NotHeard { region: reader.region.clone() });
+        }
         let log_id = self.point.replica.log_id;
         let bytes_max = bytes_max.min(BATCH_BYTES_MAX);
         let keeps = |place: LogPlace| Ok::<_, OutboundError>(self.log.state(log_id)?.start.index <= place.index);
@@ -130,7 +135,12 @@ impl<'a, S: Store> Source<'a, S> {
             return Err(OutboundError::NotAMember { region: to.to_owned() });
         }
         Ok(RemoteBatch {
-            source: Member { lineage: self.own.clone(), members: self.replicas.members.clone(), has: self.has() },
+            source: Member {
+                lineage: self.own.clone(),
+                created_ms: self.point.replica.definition.creation_time_ms,
+                members: self.replicas.members.clone(),
+                has: self.has(),
+            },
             reader: to.to_owned(),
             known: self.state.known(&self.vector),
             read: self.state.read_of(to),

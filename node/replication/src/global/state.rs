@@ -21,6 +21,15 @@ const PEERS_MAX: usize = 2 * GLOBAL_MEMBERS_MAX;
 #[error("failed to read what is known of other regions")]
 pub struct StateError(#[from] wire::WireError);
 
+/// What came of it that something was said of a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Nothing,
+    Moved,
+    /// Its table was not known.
+    New,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GlobalState {
     /// What is here of other regions.
@@ -33,6 +42,8 @@ pub struct GlobalState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     pub partition: PartitionId,
+    /// When that region's table was made.
+    pub created_ms: u64,
     /// The members as it lists them.
     pub members: BTreeSet<String>,
     pub has: Vector,
@@ -83,33 +94,28 @@ impl GlobalState {
         }
     }
 
-    /// Takes note of what is said of a region; `at_first_hand` by itself. What it says of a lineage that is older than the
-    /// one known is not heard.
-    pub(crate) fn hear(&mut self, said: &Member, at_first_hand: bool) -> bool {
+    /// Takes note of what is said of a region. What it says of a table that another has taken the place of is not heard.
+    pub(crate) fn hear(&mut self, said: &Member) -> Heard {
         let region = &said.lineage.region;
         let has_room = self.peers.len() < PEERS_MAX;
         match self.peers.get_mut(region) {
             Some(peer) if peer.partition == said.lineage.partition => {
-                let mut moved = peer.has.merge(&said.has);
-                if peer.members != said.members && (at_first_hand || moved) {
+                let moved = peer.has.merge(&said.has);
+                // At one time a region has one list, and its own time rises with every change of it.
+                if moved && peer.members != said.members {
                     peer.members.clone_from(&said.members);
-                    moved = true;
                 }
-                moved
+                if moved { Heard::Moved } else { Heard::Nothing }
             }
-            Some(peer) => {
-                let known = Lineage { region: region.clone(), partition: peer.partition };
-                let is_newer = said.has.get(&said.lineage) > peer.has.get(&known);
-                if at_first_hand || is_newer {
-                    *peer = Peer::new(said);
-                }
-                at_first_hand || is_newer
+            Some(peer) if peer.is_before(said) => {
+                *peer = Peer::new(said);
+                Heard::New
             }
             None if has_room => {
                 self.peers.insert(region.clone(), Peer::new(said));
-                true
+                Heard::New
             }
-            None => false,
+            _ => Heard::Nothing,
         }
     }
 
@@ -119,6 +125,7 @@ impl GlobalState {
         others
             .map(|(region, peer)| Member {
                 lineage: Lineage { region: region.clone(), partition: peer.partition },
+                created_ms: peer.created_ms,
                 members: peer.members.clone(),
                 has: peer.has.clone(),
             })
@@ -141,6 +148,7 @@ impl GlobalState {
         vector.advance(own, own_time);
         Some(Reader {
             region: own.region.clone(),
+            partition: own.partition,
             vector,
             source: peer.partition,
             place: peer.reading.place,
@@ -184,9 +192,15 @@ impl GlobalState {
 }
 
 impl Peer {
+    /// Whether another table has taken the place of the one that is known.
+    pub(crate) fn is_before(&self, said: &Member) -> bool {
+        (self.created_ms, self.partition) < (said.created_ms, said.lineage.partition)
+    }
+
     fn new(said: &Member) -> Self {
         Self {
             partition: said.lineage.partition,
+            created_ms: said.created_ms,
             members: said.members.clone(),
             has: said.has.clone(),
             has_read: 0,

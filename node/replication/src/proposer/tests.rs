@@ -394,7 +394,7 @@ fn global_leader() -> (Leader, RemoteBatch) {
     };
     let place = LogPlace { index: 5, term: 1, sequence: 1, epoch: 1, schema_version: 1 };
     let batch = RemoteBatch {
-        source: Member { lineage: west, members, has: has.clone() },
+        source: Member { lineage: west, created_ms: 0, members, has: has.clone() },
         reader: "east".into(),
         known: has.clone(),
         read: None,

@@ -119,13 +119,20 @@ impl Run {
 
     fn disturb(&mut self) {
         let region = self.region();
-        match self.random.random_range(0..4) {
-            0 => {
+        match self.random.random_range(0..9) {
+            0 if self.joined == self.world.clusters.len() => {
+                // All that it wrote is elsewhere, and comes back; what travels is still of the table that was lost.
+                self.world.cut.clear();
+                self.world.ship_all(6);
+                let members: Vec<usize> = (0..self.joined).collect();
+                self.world.make_anew(region, &members);
+            }
+            0..3 => {
                 let other = self.region();
                 self.world.cut.extend([(region, other), (other, region)]);
             }
-            1 => self.world.cut.clear(),
-            2 => {
+            3..5 => self.world.cut.clear(),
+            5..7 => {
                 let leader = self.world.leader(region);
                 self.world.clusters[region].crash(leader);
                 self.world.clusters[region].start(leader);

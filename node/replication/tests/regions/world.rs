@@ -67,6 +67,16 @@ impl World {
     pub fn join_all(&mut self, epoch: u64) {
         let all: Vec<usize> = (0..self.clusters.len()).collect();
         all.iter().for_each(|region| self.list(*region, epoch, &all));
+        self.greet();
+    }
+
+    /// Every region hears of every other's table.
+    fn greet(&mut self) {
+        for from in 0..self.clusters.len() {
+            for to in (0..self.clusters.len()).filter(|to| *to != from) {
+                self.ship(from, to, BATCH_BYTES);
+            }
+        }
     }
 
     /// A region lists these members, itself among them; none: its table is not global any more.
@@ -88,9 +98,10 @@ impl World {
     /// A region loses its table and makes it anew, empty, on a node of its own.
     pub fn make_anew(&mut self, region: usize, members: &[usize]) {
         let partition = PartitionId([self.partitions[region].0[0] + 1; 16]);
-        let boot_ms = self.clusters[region].boot_ms;
-        let mut cluster = Cluster::new(1);
-        cluster.boot_ms = boot_ms;
+        let old = &self.clusters[region];
+        let mut cluster = Cluster::configured(1, old.configure);
+        cluster.boot_ms = old.boot_ms;
+        cluster.nodes[0].wall_offset_ms = old.nodes[0].wall_offset_ms;
         let descriptor = PartitionDescriptor { partition_id: partition, ..requests::descriptor(1) };
         let order = Order::Bootstrap { descriptor, definition: requests::definition() };
         assert_eq!(cluster.order(0, order), OrderOutcome::Done);

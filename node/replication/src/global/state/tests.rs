@@ -13,7 +13,7 @@ fn regions(names: &[&str]) -> BTreeSet<String> {
 }
 
 fn said(region: &str, members: &[&str], times: &[(&str, u64)]) -> Member {
-    Member { lineage: lineage(region), members: regions(members), has: has(times) }
+    Member { lineage: lineage(region), created_ms: 2, members: regions(members), has: has(times) }
 }
 
 fn stable(state: &GlobalState, own: &[(&str, u64)]) -> u64 {
@@ -26,9 +26,9 @@ fn what_is_stable_is_what_every_member_has_of_every_member() {
     let mut state = GlobalState::default();
     let own = [("east", 9), ("west", 7)];
     assert_eq!(stable(&state, &own), 0, "the west was never heard");
-    state.hear(&said("west", &["east", "west"], &[("east", 5), ("west", 8)]), true);
+    state.hear(&said("west", &["east", "west"], &[("east", 5), ("west", 8)]));
     assert_eq!(stable(&state, &own), 5);
-    state.hear(&said("west", &["east", "west"], &[("east", 8), ("west", 8)]), true);
+    state.hear(&said("west", &["east", "west"], &[("east", 8), ("west", 8)]));
     assert_eq!(stable(&state, &own), 7);
 }
 
@@ -36,9 +36,9 @@ fn what_is_stable_is_what_every_member_has_of_every_member() {
 fn members_of_members_count() {
     let mut state = GlobalState::default();
     let own = [("east", 9), ("west", 9), ("north", 9)];
-    state.hear(&said("west", &["east", "west", "north"], &own), true);
+    state.hear(&said("west", &["east", "west", "north"], &own));
     assert_eq!(stable(&state, &own), 0, "the north was never heard of");
-    state.hear(&said("north", &["west", "north"], &[("east", 4), ("west", 9), ("north", 9)]), false);
+    state.hear(&said("north", &["west", "north"], &[("east", 4), ("west", 9), ("north", 9)]));
     assert_eq!(stable(&state, &own), 4);
 }
 
@@ -48,27 +48,31 @@ fn a_lineage_that_has_ended_holds_nothing_back_once_all_have_all_of_it() {
     let old = Lineage { region: "west".into(), partition: PartitionId([0; 16]) };
     let mut own = has(&[("east", 9), ("west", 9)]);
     own.advance(&old, Timestamp(3));
-    state.hear(&said("west", &["east", "west"], &[("east", 9), ("west", 9)]), true);
+    state.hear(&said("west", &["east", "west"], &[("east", 9), ("west", 9)]));
     let replicas = GlobalReplicas { region: "east".into(), epoch: 1, members: regions(&["east", "west"]) };
     let east = lineage("east");
     let time = |state: &GlobalState| Stability { state, replicas: &replicas, own: &east, has: &own }.time();
     assert_eq!(time(&state), Timestamp(0), "the west's table made anew lacks what the one before it wrote");
     let mut all = said("west", &["east", "west"], &[("east", 9), ("west", 9)]);
     all.has.advance(&old, Timestamp(3));
-    state.hear(&all, true);
+    state.hear(&all);
     assert_eq!(time(&state), Timestamp(9));
 }
 
 #[test]
-fn what_is_said_of_an_older_lineage_at_second_hand_is_not_heard() {
+fn of_the_tables_of_a_region_the_one_made_last_counts() {
     let mut state = GlobalState::default();
-    state.hear(&said("west", &["west"], &[("west", 9)]), true);
-    let old = Lineage { region: "west".into(), partition: PartitionId([0; 16]) };
-    let mut older = Member { lineage: old.clone(), members: regions(&["west"]), has: Vector::default() };
-    older.has.advance(&old, Timestamp(3));
-    assert!(!state.hear(&older, false));
+    assert_eq!(state.hear(&said("west", &["west"], &[("west", 9)])), Heard::New);
+    let other = |created_ms| Member {
+        lineage: Lineage { region: "west".into(), partition: PartitionId([0; 16]) },
+        created_ms,
+        ..said("west", &["west"], &[])
+    };
+    assert_eq!(state.hear(&other(1)), Heard::Nothing);
     assert_eq!(state.peers["west"].partition, PartitionId([1; 16]));
-    assert!(state.hear(&older, true));
+    assert_eq!(state.hear(&other(3)), Heard::New);
+    assert_eq!(state.hear(&said("west", &["west"], &[("west", 10)])), Heard::Nothing);
+    assert_eq!(state.peers["west"].partition, PartitionId([0; 16]));
 }
 
 #[test]
@@ -82,9 +86,9 @@ fn a_version_set_aside_limits_what_a_region_says_it_has() {
 fn the_log_is_held_for_the_member_that_has_read_least() {
     let replicas = GlobalReplicas { region: "east".into(), epoch: 1, members: regions(&["east", "west", "north"]) };
     let mut state = GlobalState::default();
-    state.hear(&said("west", &[], &[]), true);
+    state.hear(&said("west", &[], &[]));
     assert_eq!(state.read_by_all(&replicas), 0);
-    state.hear(&said("north", &[], &[]), true);
+    state.hear(&said("north", &[], &[]));
     state.peers.get_mut("west").unwrap().has_read = 7;
     state.peers.get_mut("north").unwrap().has_read = 5;
     assert_eq!(state.read_by_all(&replicas), 5);
@@ -94,7 +98,7 @@ fn the_log_is_held_for_the_member_that_has_read_least() {
 #[test]
 fn what_is_kept_of_other_regions_in_version_1_stays_readable() {
     let mut state = GlobalState { vector: has(&[("west", 300)]), ..GlobalState::default() };
-    state.hear(&said("west", &["west"], &[("west", 5)]), true);
+    state.hear(&said("west", &["west"], &[("west", 5)]));
     let place = LogPlace { index: 4, term: 3, sequence: 2, epoch: 1, schema_version: 6 };
     let copy = CopyPosition { start: place, vector: Vector::default(), after: Bytes::from_static(b"k") };
     let peer = state.peers.get_mut("west").unwrap();
@@ -105,7 +109,7 @@ fn what_is_kept_of_other_regions_in_version_1_stays_readable() {
         partition,
         b"\xac\x02\x01\x04west",
         partition,
-        b"\x01\x04west\x01\x04west",
+        b"\x02\x01\x04west\x01\x04west",
         partition,
         b"\x05\x08\x01\x04\x03\x02\x01\x06\x01\x04\x03\x02\x01\x06\x00\x01k",
     ]

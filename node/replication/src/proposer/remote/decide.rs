@@ -3,7 +3,7 @@
 use super::{Decided, Known, Undecided};
 use crate::{
     entry::{RemoteEffect, RemoteGroup, RemoteWrite},
-    global::{BatchBody, CopyPosition, Group, Origin, Reading, Record, RemoteBatch},
+    global::{BatchBody, CopyPosition, Group, Heard, Origin, Reading, Record, RemoteBatch},
     place::LogPlace,
     proposer::{Proposer, Round},
     read,
@@ -21,12 +21,15 @@ pub(super) fn begin<S>(round: &Round<'_, S>, known: &Known, batch: &RemoteBatch)
     batch.check().map_err(|error| ServiceError::validation(error.to_string()))?;
     let source = batch.source.lineage.region.clone();
     let mut state = known.state.clone();
-    let mut moved = state.hear(&batch.source, true);
-    for member in batch.others.iter().filter(|member| member.lineage.region != replicas.region) {
-        moved |= state.hear(member, false);
-    }
+    let others = batch.others.iter().filter(|member| member.lineage.region != replicas.region);
+    let heard: Vec<Heard> = others.chain([&batch.source]).map(|member| state.hear(member)).collect();
+    let mut moved = heard.iter().any(|heard| *heard != Heard::Nothing);
     let too_many = || ServiceError::validation("too many regions are known");
     let peer = state.peers.get_mut(&source).ok_or_else(too_many)?;
+    if peer.partition != batch.source.lineage.partition {
+        let message = format!("a table made later has taken the place of this one in region {source:?}");
+        return Err(ServiceError::validation(message));
+    }
     if let Some((_, index)) =
         batch.read.filter(|(partition, index)| *partition == round.partition && *index > peer.has_read)
     {
@@ -40,7 +43,7 @@ pub(super) fn begin<S>(round: &Round<'_, S>, known: &Known, batch: &RemoteBatch)
         state,
         groups: Vec::new(),
         keys: Vec::new(),
-        weighs: false,
+        weighs: heard.contains(&Heard::New),
         moved,
     })
 }
