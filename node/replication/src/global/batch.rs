@@ -34,8 +34,9 @@ pub enum BatchError {
 pub struct RemoteBatch {
     /// Who sends it, and what that region has.
     pub source: Member,
-    /// The region it is for.
+    /// The region it is for, and the table there: what another one has, it is made without. None: it only asks.
     pub reader: String,
+    pub reader_partition: Option<PartitionId>,
     /// Everything that records in it may be of: what the source has, and what it is copying.
     pub known: Vector,
     /// Up to which entry of the reader's log the source has read, and keeps that it has.
@@ -173,6 +174,7 @@ mod tests {
                 has: has.clone(),
             },
             reader: "west".into(),
+            reader_partition: Some(PartitionId([1; 16])),
             known: has,
             read: Some((PartitionId([1; 16]), 4)),
             others: Vec::new(),
@@ -195,6 +197,8 @@ mod tests {
             b"\x06\x01\x04east\x01",
             &lineage,
             b"\x09\x04west\x01",
+            partition,
+            b"\x01",
             &lineage,
             b"\x09\x01",
             partition,

@@ -100,7 +100,7 @@ impl<'a, S: Store> Source<'a, S> {
 
     /// A batch that only asks where a region stands.
     pub fn hello(&self, to: &str) -> Result<RemoteBatch, OutboundError> {
-        self.addressed(to, BatchBody::Hello)
+        self.addressed(to, None, BatchBody::Hello)
     }
 
     /// The next batch for a reader, of about `bytes_max` bytes and no more than [`super::BATCH_BYTES_MAX`]: what the log has behind its place, or a page of a copy.
@@ -127,10 +127,15 @@ impl<'a, S: Store> Source<'a, S> {
             },
             _ => self.copy(reader, bytes_max)?,
         };
-        self.addressed(&reader.region, body)
+        self.addressed(&reader.region, Some(reader.partition), body)
     }
 
-    fn addressed(&self, to: &str, body: BatchBody) -> Result<RemoteBatch, OutboundError> {
+    fn addressed(
+        &self,
+        to: &str,
+        reader_partition: Option<PartitionId>,
+        body: BatchBody,
+    ) -> Result<RemoteBatch, OutboundError> {
         if !self.replicas.members.contains(to) || to == self.own.region {
             return Err(OutboundError::NotAMember { region: to.to_owned() });
         }
@@ -142,6 +147,7 @@ impl<'a, S: Store> Source<'a, S> {
                 has: self.has(),
             },
             reader: to.to_owned(),
+            reader_partition,
             known: self.state.known(&self.vector),
             read: self.state.read_of(to),
             others: self.state.others(&[&self.own.region, to]),

@@ -396,6 +396,7 @@ fn global_leader() -> (Leader, RemoteBatch) {
     let batch = RemoteBatch {
         source: Member { lineage: west, created_ms: 0, members, has: has.clone() },
         reader: "east".into(),
+        reader_partition: Some(leader.state.descriptor.partition_id),
         known: has.clone(),
         read: None,
         others: Vec::new(),

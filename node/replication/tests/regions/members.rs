@@ -63,6 +63,20 @@ fn a_region_whose_table_was_lost_and_made_anew_gets_all_of_it_again() {
 }
 
 #[test]
+fn what_was_made_for_a_table_that_was_lost_is_not_taken_by_the_one_made_anew() {
+    let mut world = World::global(2);
+    world.write(0, put(1, "a", 1));
+    world.ship_all(3);
+    // Nothing is in it, for the table that is lost has all of it.
+    let late = world.batch_of_cut_log(0, 1, 1 << 20).unwrap();
+    world.make_anew(1, &[0, 1]);
+    assert!(matches!(world.deliver(1, &late), Err(PartitionError::Service(_))));
+    world.settle();
+    assert_eq!(world.n(1, "a"), Some(1));
+    world.assert_converged();
+}
+
+#[test]
 fn a_region_that_leaves_keeps_its_data_and_nothing_waits_for_it() {
     let mut world = World::global(3);
     world.write(0, put(1, "a", 1));

@@ -10,12 +10,12 @@ use crate::{
 };
 use bytes::Bytes;
 use cairn_engine::Store;
-use cairn_model::{ServiceError, codec::StoredVersion, key::EncodedKey, table::GlobalReplicas};
+use cairn_model::{ServiceError, codec::StoredVersion, ids::PartitionId, key::EncodedKey, table::GlobalReplicas};
 
 /// Takes note of who has what; an error refuses the batch.
 pub(super) fn begin<S>(round: &Round<'_, S>, known: &Known, batch: &RemoteBatch) -> Result<Decided, ServiceError> {
     let replicas = round.replicas.ok_or_else(|| ServiceError::validation("the table is not global"))?;
-    if let Some(flaw) = flaw(replicas, batch) {
+    if let Some(flaw) = flaw(replicas, round.partition, batch) {
         return Err(ServiceError::validation(flaw));
     }
     batch.check().map_err(|error| ServiceError::validation(error.to_string()))?;
@@ -213,10 +213,13 @@ impl Proposer {
 }
 
 /// Why a batch is not taken.
-fn flaw(replicas: &GlobalReplicas, batch: &RemoteBatch) -> Option<String> {
+fn flaw(replicas: &GlobalReplicas, partition: PartitionId, batch: &RemoteBatch) -> Option<String> {
     let source = &batch.source.lineage.region;
     if batch.reader != replicas.region {
         return Some(format!("the batch is for region {:?}, and this is {:?}", batch.reader, replicas.region));
+    }
+    if batch.body != BatchBody::Hello && batch.reader_partition != Some(partition) {
+        return Some("the batch is for a table that this one has taken the place of".into());
     }
     (*source == replicas.region || !replicas.members.contains(source))
         .then(|| format!("region {source:?} is not among the table's other members"))
