@@ -123,6 +123,7 @@ impl TableSpec {
             creation_time_ms: birth.creation_time_ms,
             continuous_backups,
             restored_from: birth.restored_from.clone(),
+            replicas: None,
         })
     }
 
@@ -275,6 +276,7 @@ mod tests {
                 source_table_arn: Some(table_arn("east", "game", "Old")),
                 restore_time_ms: 999,
             }),
+            replicas: None,
         }
     }
 

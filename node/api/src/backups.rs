@@ -153,6 +153,7 @@ impl RestoreTarget {
             creation_time_ms,
             continuous_backups: None,
             restored_from: Some(restored_from),
+            replicas: None,
         })
     }
 

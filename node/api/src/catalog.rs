@@ -48,6 +48,7 @@ impl NewTable {
             creation_time_ms,
             continuous_backups: None,
             restored_from: None,
+            replicas: None,
         }
     }
 }

@@ -91,6 +91,7 @@ fn definition() -> TableDefinition {
         creation_time_ms: 1_600_000_000_000,
         continuous_backups: Some(ContinuousBackups { recovery_period_days: 35, enabled_at_ms: 1_650_000_000_000 }),
         restored_from: None,
+        replicas: None,
     }
 }
 

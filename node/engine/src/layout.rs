@@ -14,7 +14,12 @@
 //! 0           0x05        storage id, 8 bytes           empty: a snapshot is loading under this storage id
 //! ≥ 1         0x00        encoded key                   an item           (cairn_model::codec::StoredVersion)
 //! ≥ 1         0x01..0x7F  reserved for local indexes
-//! ≥ 1         0x80..0xEF  reserved
+//! ≥ 1         0x80        encoded key                   a tombstone of a global table (StoredVersion without an item)
+//! ≥ 1         0x81        version time, 8 bytes BE;     a version set aside until its time comes (StoredVersion)
+//!                         region's length, 1 byte;
+//!                         region; encoded key
+//! ≥ 1         0x82        -                             what other regions have (replication: global::state)
+//! ≥ 1         0x83..0xEF  reserved
 //! ≥ 1         0xF0        position, 8 bytes BE          an entry's outcomes (outcome.rs)
 //! ≥ 1         0xFF        -                             applied state     (record.rs)
 //! ```
@@ -23,6 +28,7 @@
 //! journal, two keyspaces can hold different prefixes of the same commits (an applied index ahead of its items). One
 //! keyspace always holds one prefix.
 
+use crate::engine::Kept;
 use bytes::{BufMut, Bytes, BytesMut};
 use cairn_model::ids::PartitionId;
 use std::ops::Bound;
@@ -35,6 +41,9 @@ const DEAD: u8 = 0x04;
 const LOADING: u8 = 0x05;
 
 const BASE_TABLE: u8 = 0x00;
+const TOMBSTONES: u8 = 0x80;
+const SET_ASIDE: u8 = 0x81;
+const REGIONS: u8 = 0x82;
 const OUTCOMES: u8 = 0xF0;
 const APPLIED: u8 = 0xFF;
 
@@ -83,6 +92,29 @@ pub(crate) fn all_loading() -> (Bound<Bytes>, Bound<Bytes>) {
 
 pub(crate) fn item(storage_id: u64, encoded_key: &[u8]) -> Bytes {
     key(storage_id, BASE_TABLE, encoded_key)
+}
+
+pub(crate) fn kept(storage_id: u64, kept: &Kept) -> Bytes {
+    match kept {
+        Kept::Tombstone(encoded_key) => key(storage_id, TOMBSTONES, &encoded_key.0),
+        Kept::SetAside(rest) => key(storage_id, SET_ASIDE, rest),
+        Kept::Regions => key(storage_id, REGIONS, &[]),
+    }
+}
+
+/// The tombstones behind an encoded key.
+pub(crate) fn tombstones(storage_id: u64, after: Option<&[u8]>) -> (Bound<Bytes>, Bound<Bytes>) {
+    behind(storage_id, TOMBSTONES, after)
+}
+
+/// What is set aside, behind one of its keys.
+pub(crate) fn set_aside(storage_id: u64, after: Option<&[u8]>) -> (Bound<Bytes>, Bound<Bytes>) {
+    behind(storage_id, SET_ASIDE, after)
+}
+
+fn behind(storage_id: u64, index: u8, after: Option<&[u8]>) -> (Bound<Bytes>, Bound<Bytes>) {
+    let (lower, upper) = whole_index(storage_id, index);
+    (after.map_or(lower, |after| Bound::Excluded(key(storage_id, index, after))), upper)
 }
 
 /// Bounds of encoded keys as bounds of stored ones.
@@ -135,7 +167,8 @@ pub(crate) fn is_item(from_index: &[u8]) -> bool {
 /// Whether a key, from its index onwards, may come with a snapshot.
 pub(crate) fn is_replicated(from_index: &[u8]) -> bool {
     match from_index {
-        [BASE_TABLE, rest @ ..] => !rest.is_empty(),
+        [BASE_TABLE | TOMBSTONES | SET_ASIDE, rest @ ..] => !rest.is_empty(),
+        [REGIONS, rest @ ..] => rest.is_empty(),
         [OUTCOMES, rest @ ..] => rest.len() == 8,
         _ => false,
     }

@@ -28,8 +28,11 @@
 //! stored version = 01         format version
 //!               u64           version time, little-endian (48 bits of milliseconds, 16 of a counter)
 //!               varint byte…  region of origin, UTF-8; empty: this region
-//!               item          as above, to the end
+//!               item          as above, to the end; nothing: the item was deleted, and this is its *tombstone*
 //! ```
+//!
+//! Of two versions of an item the one with the later version time counts, and of two of one time that of the region whose
+//! name comes later in the order of bytes.
 //!
 //! Every item has one encoding. Readers take nothing on trust: bytes that are not of this form are an error.
 
@@ -144,6 +147,14 @@ pub struct StoredVersion {
     pub item: EncodedItem,
 }
 
+/// The order of an item's versions: the greater one counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    pub time: Timestamp,
+    /// The region that wrote it, by its name.
+    pub region: String,
+}
+
 impl StoredVersion {
     /// Slices into `bytes`; nothing is copied, and the item's own bytes are not read.
     pub fn parse(bytes: Bytes) -> Result<Self, CodecError> {
@@ -167,6 +178,31 @@ impl StoredVersion {
         write::string(&self.origin, &mut out);
         out.extend_from_slice(&self.item.0);
         out.into()
+    }
+
+    /// What a deletion leaves in a global table, so that no older version comes back.
+    pub fn tombstone(version_time: Timestamp, origin: Bytes) -> Self {
+        Self { version_time, origin, item: EncodedItem(Bytes::new()) }
+    }
+
+    pub fn is_tombstone(&self) -> bool {
+        self.item.0.is_empty()
+    }
+
+    /// A stored version as this region's own; what is not one stays as it is.
+    pub fn made_own(bytes: Bytes) -> Bytes {
+        match Self::parse(bytes.clone()) {
+            Ok(mut version) if !version.origin.is_empty() => {
+                version.origin = Bytes::new();
+                version.encode()
+            }
+            _ => bytes,
+        }
+    }
+
+    /// What the version is ordered by, in the region `own`.
+    pub fn version(&self, own: &str) -> Version {
+        Version { time: self.version_time, region: self.origin_region().unwrap_or(own).to_owned() }
     }
 
     /// The region that wrote the version; none: this one.

@@ -2,6 +2,7 @@
 
 use crate::ids::TableId;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ScalarType {
@@ -73,7 +74,51 @@ pub struct TableDefinition {
     /// Where the table's first data came from, if it was restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored_from: Option<RestoredFrom>,
+    /// Present while the table is a replica of a global table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<GlobalReplicas>,
 }
+
+/// The regions that keep the same table, as this one has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GlobalReplicas {
+    /// The region of this replica: never changes while the table is global.
+    pub region: String,
+    /// Rises with every change of the members.
+    pub epoch: u64,
+    /// All of them, this one too; at most [`GLOBAL_MEMBERS_MAX`].
+    pub members: BTreeSet<String>,
+}
+
+/// Regions of one global table.
+pub const GLOBAL_MEMBERS_MAX: usize = 16;
+
+impl GlobalReplicas {
+    /// Why a table that was (or was not) global as `before` can't become one like this.
+    pub fn flaw(&self, before: Option<&Self>) -> Option<String> {
+        let named = |region: &String| !region.is_empty() && region.len() <= REGION_BYTES_MAX;
+        if !self.members.iter().all(named) {
+            return Some(format!("replicas.members: a region's name has 1 to {REGION_BYTES_MAX} bytes"));
+        }
+        if !self.members.contains(&self.region) {
+            return Some(format!("replicas.members: the table's own region {:?} is not among them", self.region));
+        }
+        if self.members.len() > GLOBAL_MEMBERS_MAX {
+            return Some(format!("replicas.members: a global table has at most {GLOBAL_MEMBERS_MAX} regions"));
+        }
+        let before = before?;
+        if before.region != self.region {
+            return Some(format!("replicas.region: it is {:?} and can't become {:?}", before.region, self.region));
+        }
+        let higher = self.epoch > before.epoch;
+        (self != before && !higher)
+            .then(|| format!("replicas.epoch: it must be above {}, the present one", before.epoch))
+    }
+}
+
+/// Bytes of a region's name.
+pub const REGION_BYTES_MAX: usize = 63;
 
 /// Point-in-time recovery, while it is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,4 +150,26 @@ pub enum TableStatus {
     Active,
     Updating,
     Deleting,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replicas(epoch: u64, members: &[&str]) -> GlobalReplicas {
+        let members = members.iter().map(|region| (*region).to_owned()).collect();
+        GlobalReplicas { region: "east".into(), epoch, members }
+    }
+
+    #[test]
+    fn members_name_their_own_region_and_change_with_a_higher_epoch() {
+        let before = replicas(2, &["east", "west"]);
+        assert_eq!(before.flaw(None), None);
+        assert_eq!(before.flaw(Some(&before)), None);
+        assert_eq!(replicas(3, &["east", "north"]).flaw(Some(&before)), None);
+        let elsewhere = GlobalReplicas { region: "west".into(), ..replicas(3, &["east", "west"]) };
+        for flawed in [replicas(2, &["east"]), replicas(3, &["west"]), replicas(3, &["east", ""]), elsewhere] {
+            assert!(flawed.flaw(Some(&before)).is_some(), "{flawed:?}");
+        }
+    }
 }

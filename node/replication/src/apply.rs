@@ -1,12 +1,17 @@
 //! What a committed entry does to a replica's state, or that it is void: the same on every replica.
 
 use crate::{
-    entry::{Effect, Entry, EntryBody, EntryError, EntryHeader},
+    entry::{Effect, Entry, EntryBody, EntryError, RemoteEffect, RemoteWrite, Upkeep},
+    global::set_aside,
     membership::{self, MemberChange},
+    place::LogPlace,
     raft_types::LogEntry,
 };
-use cairn_engine::{Applied, ApplyBatch, ItemWrite, Outcome};
-use cairn_model::{descriptor::PartitionDescriptor, table::TableDefinition};
+use bytes::Bytes;
+use cairn_engine::{Applied, ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome};
+use cairn_model::{
+    codec::StoredVersion, descriptor::PartitionDescriptor, key::EncodedKey, table::TableDefinition, time::Timestamp,
+};
 use std::sync::Arc;
 
 /// What entries change besides items.
@@ -31,27 +36,24 @@ pub(crate) enum Applies {
 impl ReplicatedState {
     /// Applies one entry to this state and adds its effects to the batch.
     pub(crate) fn apply(&mut self, entry: &LogEntry, batch: &mut ApplyBatch) -> Result<Applies, EntryError> {
-        if entry.term != self.applied.term {
-            self.applied.sequence = 0;
-        }
-        self.applied.index = entry.index;
-        self.applied.term = entry.term;
+        let mut place = self.place();
+        place.enter(entry.index, entry.term);
+        (self.applied.index, self.applied.term, self.applied.sequence) = (place.index, place.term, place.sequence);
         if entry.payload.is_empty() {
             return Ok(Applies::Empty);
         }
         let Entry { header, body } = Entry::decode(entry.payload.clone())?;
         self.applied.entry_time = self.applied.entry_time.max(header.entry_time);
-        if !self.is_current(&header, entry.term) {
+        if !place.is_met_by(&header) {
             return Ok(Applies::Void);
         }
         let applies = match body {
             EntryBody::Writes(writes) => {
                 for write in writes {
-                    self.applied.size_bytes = self.applied.size_bytes.saturating_add_signed(write.size_change);
-                    self.applied.item_count = self.applied.item_count.saturating_add_signed(write.count_change.into());
+                    self.count(write.size_change, write.count_change);
                     match write.effect {
                         Effect::Put(version) => batch.items.push(ItemWrite { key: write.key, value: Some(version) }),
-                        Effect::Delete => batch.items.push(ItemWrite { key: write.key, value: None }),
+                        Effect::Delete => self.delete(write.key, write.version_time, batch),
                         Effect::Nothing => {}
                     }
                     batch.outcomes.push(Outcome {
@@ -80,27 +82,87 @@ impl ReplicatedState {
                 batch.definition = Some(definition);
                 Applies::Valid
             }
+            EntryBody::Remote(remote) => {
+                batch.kept.push(KeptWrite { what: Kept::Regions, value: Some(remote.state) });
+                let writes = remote.groups.into_iter().flat_map(|group| group.writes);
+                writes.for_each(|write| self.apply_remote(write, batch));
+                Applies::Valid
+            }
+            EntryBody::Upkeep(upkeep) => {
+                self.apply_upkeep(upkeep, batch);
+                Applies::Valid
+            }
         };
         self.applied.sequence = header.sequence;
         Ok(applies)
     }
 
-    /// Whether the entry was evaluated on just this state: its term, epoch and schema, and all of the proposer's entries
-    /// before it. A void entry leaves the sequence where it was, so that those evaluated on top of it are void too.
-    fn is_current(&self, header: &EntryHeader, term: u64) -> bool {
-        header.term == term
-            && header.epoch == self.descriptor.epoch
-            && header.schema_version == self.definition.schema_version
-            && header.sequence == self.applied.sequence + 1
+    pub(crate) fn place(&self) -> LogPlace {
+        LogPlace {
+            index: self.applied.index,
+            term: self.applied.term,
+            sequence: self.applied.sequence,
+            epoch: self.descriptor.epoch,
+            schema_version: self.definition.schema_version,
+        }
+    }
+
+    /// In a global table a deletion leaves a tombstone.
+    fn delete(&self, key: EncodedKey, version_time: Timestamp, batch: &mut ApplyBatch) {
+        if self.definition.replicas.is_some() {
+            let tombstone = StoredVersion::tombstone(version_time, Bytes::new()).encode();
+            batch.kept.push(KeptWrite { what: Kept::Tombstone(key.clone()), value: Some(tombstone) });
+        }
+        batch.items.push(ItemWrite { key, value: None });
+    }
+
+    fn apply_remote(&mut self, write: RemoteWrite, batch: &mut ApplyBatch) {
+        self.count(write.size_change, write.count_change);
+        let RemoteWrite { key, version, .. } = write;
+        match write.effect {
+            RemoteEffect::Put => batch.items.push(ItemWrite { key, value: Some(version) }),
+            RemoteEffect::Delete => {
+                batch.items.push(ItemWrite { key: key.clone(), value: None });
+                batch.kept.push(KeptWrite { what: Kept::Tombstone(key), value: Some(version) });
+            }
+            RemoteEffect::SetAside => {
+                if let Some(what) = set_aside(&key, &version) {
+                    batch.kept.push(KeptWrite { what, value: Some(version) });
+                }
+            }
+            RemoteEffect::Nothing => {}
+        }
+    }
+
+    fn apply_upkeep(&mut self, upkeep: Upkeep, batch: &mut ApplyBatch) {
+        if let Some(state) = upkeep.state {
+            batch.kept.push(KeptWrite { what: Kept::Regions, value: Some(state) });
+        }
+        for key in upkeep.tombstones_removed {
+            batch.kept.push(KeptWrite { what: Kept::Tombstone(key), value: None });
+        }
+        for write in upkeep.taken_up {
+            if let Some(what) = set_aside(&write.key, &write.version) {
+                batch.kept.push(KeptWrite { what, value: None });
+            }
+            self.apply_remote(write, batch);
+        }
+    }
+
+    fn count(&mut self, size_change: i64, count_change: i8) {
+        self.applied.size_bytes = self.applied.size_bytes.saturating_add_signed(size_change);
+        self.applied.item_count = self.applied.item_count.saturating_add_signed(count_change.into());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{entry::EntryWrite, testing};
-    use bytes::Bytes;
-    use cairn_model::{ids::RequestId, key::EncodedKey, time::Timestamp};
+    use crate::{
+        entry::{EntryHeader, EntryWrite},
+        testing,
+    };
+    use cairn_model::ids::RequestId;
 
     fn state() -> ReplicatedState {
         ReplicatedState {

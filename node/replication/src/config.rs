@@ -35,7 +35,7 @@ pub struct CoreConfig {
     pub log_bytes_kept: u64,
     /// Set where an archive takes the log of tables with continuous backups: entries that it does not have yet are kept.
     pub has_archive: bool,
-    /// Bytes of a partition's log that are kept for the archive, past which they go all the same.
+    /// Bytes of a partition's log that are kept for the archive and for other regions, past which they go all the same.
     pub log_bytes_held: u64,
     /// The engine is persisted when this many bytes have been applied since it was last, or this much time has passed.
     pub persist_bytes: u64,
@@ -47,6 +47,10 @@ pub struct CoreConfig {
     pub snapshot_chunks_in_flight_max: usize,
     /// A snapshot that makes no progress for this long is given up.
     pub snapshot_timeout_ms: u64,
+    /// How far ahead of the clock a version of another region may be; past that it is set aside until its time has come.
+    pub remote_ahead_ms_max: u64,
+    /// How often what other regions have is written down while they write nothing.
+    pub remote_times_interval_ms: u64,
     /// A leader stamps only while its clock is this close to those of a quorum.
     pub clock_offset_max_ms: u64,
     pub metrics: Option<Metrics>,
@@ -79,6 +83,8 @@ impl CoreConfig {
             snapshots_in_max: 4,
             snapshot_chunks_in_flight_max: 8,
             snapshot_timeout_ms: 10_000,
+            remote_ahead_ms_max: 10 * 60 * 1_000,
+            remote_times_interval_ms: 5_000,
             clock_offset_max_ms: 500,
             metrics: None,
         }

@@ -5,7 +5,7 @@
 //! ```text
 //! offset  size
 //!      0     1  format version: 1
-//!      1     1  kind: 1 writes, 2 descriptor, 3 definition
+//!      1     1  kind: 1 writes, 2 descriptor, 3 definition, 4 writes of other regions, 5 upkeep
 //!      2     8  term         ┐
 //!     10     8  epoch        │ under which it was evaluated
 //!     18     8  schema       │
@@ -23,10 +23,32 @@
 //!            4  n, n* stored version: of a put; else n is 0
 //!            4  n, n* outcome: what the client is answered
 //! body of kind 2: the new descriptor, of kind 3: the new definition; in JSON, fields of which are only ever added
+//! body of kind 4:
+//!            4  n, n* what is known of other regions from now on (global::state)
+//!            4  groups, and for each
+//!               1  1: it is one entry of a region's log; 0: it was copied, and the next three are not there
+//!               2  n, n* region
+//!              16  partition of that region
+//!               8  entry time there
+//!               4  writes, and for each
+//!                  2  n, n* key
+//!                  1  effect: 1 put, 2 delete, 3 none, 4 set aside
+//!                  8  change of the partition's size in bytes, signed
+//!                  1  change of the partition's item count, signed
+//!                  4  n, n* stored version; of a deletion, without an item
+//! body of kind 5:
+//!            4  n, n* what is known of other regions from now on; n is 0: what was known before
+//!            4  tombstones that go, and for each
+//!               2  n, n* key
+//!            4  versions that were set aside and are taken up, and for each a write as in kind 4
 //! ```
 //!
 //! The entry a leader's term begins with has no payload. An entry whose format is not known here stops the replica:
 //! guessing would let it diverge.
+
+mod global;
+
+pub(crate) use global::{RemoteEffect, RemoteGroup, RemoteWrite, RemoteWrites, Upkeep};
 
 use bytes::{Buf, BufMut, Bytes};
 use cairn_model::{
@@ -59,6 +81,8 @@ pub(crate) enum EntryBody {
     Writes(Vec<EntryWrite>),
     Descriptor(PartitionDescriptor),
     Definition(TableDefinition),
+    Remote(RemoteWrites),
+    Upkeep(Upkeep),
 }
 
 /// What one write does to its item.
@@ -115,6 +139,11 @@ impl Entry {
         let body_bytes = match &self.body {
             EntryBody::Writes(writes) => 4 + writes.iter().map(EntryWrite::encoded_bytes).sum::<usize>(),
             EntryBody::Descriptor(_) | EntryBody::Definition(_) => 512,
+            EntryBody::Remote(remote) => {
+                let writes = remote.groups.iter().flat_map(|group| &group.writes);
+                64 + remote.state.len() + writes.map(RemoteWrite::encoded_bytes).sum::<usize>()
+            }
+            EntryBody::Upkeep(upkeep) => 64 + upkeep.taken_up.iter().map(RemoteWrite::encoded_bytes).sum::<usize>(),
         };
         let mut out = Vec::with_capacity(HEADER_BYTES + body_bytes);
         out.put_u8(VERSION);
@@ -122,6 +151,8 @@ impl Entry {
             EntryBody::Writes(_) => 1,
             EntryBody::Descriptor(_) => 2,
             EntryBody::Definition(_) => 3,
+            EntryBody::Remote(_) => 4,
+            EntryBody::Upkeep(_) => 5,
         });
         out.put_u64_le(self.header.term);
         out.put_u64_le(self.header.epoch);
@@ -135,6 +166,8 @@ impl Entry {
             }
             EntryBody::Descriptor(descriptor) => out.extend_from_slice(&json(descriptor)?),
             EntryBody::Definition(definition) => out.extend_from_slice(&json(definition)?),
+            EntryBody::Remote(remote) => global::encode_remote(&mut out, remote)?,
+            EntryBody::Upkeep(upkeep) => global::encode_upkeep(&mut out, upkeep)?,
         }
         Ok(out)
     }
@@ -167,6 +200,8 @@ impl Entry {
             1 => EntryBody::Writes(decode_writes(payload)?),
             2 => EntryBody::Descriptor(from_json(&payload)?),
             3 => EntryBody::Definition(from_json(&payload)?),
+            4 => EntryBody::Remote(global::decode_remote(payload)?),
+            5 => EntryBody::Upkeep(global::decode_upkeep(payload)?),
             other => return Err(EntryError::UnknownKind(other)),
         };
         Ok(Self { header, body })
@@ -250,105 +285,4 @@ fn take(body: &mut Bytes, length: usize) -> Option<Bytes> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry() -> Entry {
-        Entry {
-            header: EntryHeader {
-                term: 3,
-                epoch: 2,
-                schema_version: 1,
-                sequence: 7,
-                entry_time: Timestamp(0x0102_0304),
-            },
-            body: EntryBody::Writes(vec![
-                EntryWrite {
-                    request_id: RequestId([0xaa; 16]),
-                    key: EncodedKey(Bytes::from_static(b"key")),
-                    effect: Effect::Put(Bytes::from_static(b"version")),
-                    version_time: Timestamp(0x0102_0303),
-                    size_change: 12,
-                    count_change: 1,
-                    outcome: Bytes::from_static(b"ok"),
-                },
-                EntryWrite {
-                    request_id: RequestId([0xbb; 16]),
-                    key: EncodedKey(Bytes::from_static(b"k")),
-                    effect: Effect::Delete,
-                    version_time: Timestamp(0x0102_0304),
-                    size_change: -5,
-                    count_change: -1,
-                    outcome: Bytes::new(),
-                },
-                EntryWrite {
-                    request_id: RequestId([0xcc; 16]),
-                    key: EncodedKey(Bytes::from_static(b"n")),
-                    effect: Effect::Nothing,
-                    version_time: Timestamp(0x0102_0304),
-                    size_change: 0,
-                    count_change: 0,
-                    outcome: Bytes::from_static(b"failed"),
-                },
-            ]),
-        }
-    }
-
-    /// The bytes of format version 1. They are in logs: this test may get siblings, it never changes.
-    #[rustfmt::skip]
-    const GOLDEN: &[u8] = &[
-        1, 1,
-        3, 0, 0, 0, 0, 0, 0, 0,
-        2, 0, 0, 0, 0, 0, 0, 0,
-        1, 0, 0, 0, 0, 0, 0, 0,
-        7, 0, 0, 0, 0, 0, 0, 0,
-        4, 3, 2, 1, 0, 0, 0, 0,
-        3, 0, 0, 0,
-        0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa,
-        3, 0, b'k', b'e', b'y',
-        1,
-        3, 3, 2, 1, 0, 0, 0, 0,
-        12, 0, 0, 0, 0, 0, 0, 0,
-        1,
-        7, 0, 0, 0, b'v', b'e', b'r', b's', b'i', b'o', b'n',
-        2, 0, 0, 0, b'o', b'k',
-        0xbb, 0xbb, 0xbb, 0xbb, 0xbb, 0xbb, 0xbb, 0xbb, 0xbb, 0xbb, 0xbb, 0xbb, 0xbb, 0xbb, 0xbb, 0xbb,
-        1, 0, b'k',
-        2,
-        4, 3, 2, 1, 0, 0, 0, 0,
-        0xfb, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-        0xff,
-        0, 0, 0, 0,
-        0, 0, 0, 0,
-        0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc,
-        1, 0, b'n',
-        3,
-        4, 3, 2, 1, 0, 0, 0, 0,
-        0, 0, 0, 0, 0, 0, 0, 0,
-        0,
-        0, 0, 0, 0,
-        6, 0, 0, 0, b'f', b'a', b'i', b'l', b'e', b'd',
-    ];
-
-    #[test]
-    fn entries_of_format_version_1_stay_readable() {
-        assert_eq!(entry().encode().unwrap(), GOLDEN);
-        assert_eq!(Entry::decode(Bytes::from_static(GOLDEN)), Ok(entry()));
-    }
-
-    #[test]
-    fn an_entry_cut_short_or_of_an_unknown_format_is_refused() {
-        for end in 0..GOLDEN.len() {
-            assert!(Entry::decode(Bytes::from_static(&GOLDEN[..end])).is_err(), "cut at {end}");
-        }
-        let mut other = GOLDEN.to_vec();
-        other[0] = 2;
-        assert_eq!(Entry::decode(other.clone().into()), Err(EntryError::UnknownVersion(2)));
-        other[0] = 1;
-        other[1] = 9;
-        assert_eq!(Entry::decode(other.into()), Err(EntryError::UnknownKind(9)));
-        let mut longer = GOLDEN.to_vec();
-        longer.push(0);
-        assert!(Entry::decode(longer.into()).is_err());
-    }
-}
+mod tests;

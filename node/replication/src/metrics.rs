@@ -15,6 +15,9 @@ pub struct Metrics {
     pub(crate) snapshots_installed: IntCounter,
     pub(crate) stopped_replicas: IntGauge,
     pub(crate) logs_given_up: IntCounter,
+    pub(crate) remote_writes_taken: IntCounter,
+    pub(crate) remote_writes_passed_over: IntCounter,
+    pub(crate) remote_writes_set_aside: IntCounter,
 }
 
 impl Metrics {
@@ -43,6 +46,18 @@ impl Metrics {
                 "cairn_log_given_up_total",
                 "Times that a replica's log reached its limit and went before the archive had it.",
             )?,
+            remote_writes_taken: IntCounter::new(
+                "cairn_remote_writes_taken_total",
+                "Writes of other regions that won here.",
+            )?,
+            remote_writes_passed_over: IntCounter::new(
+                "cairn_remote_writes_passed_over_total",
+                "Writes of other regions that were here already, or had lost to a later version.",
+            )?,
+            remote_writes_set_aside: IntCounter::new(
+                "cairn_remote_writes_set_aside_total",
+                "Writes of other regions whose time is too far ahead of the clock here: they wait until it has come.",
+            )?,
         })
     }
 
@@ -56,6 +71,9 @@ impl Metrics {
         registry.register(Box::new(self.snapshots_sent.clone()))?;
         registry.register(Box::new(self.snapshots_installed.clone()))?;
         registry.register(Box::new(self.stopped_replicas.clone()))?;
-        registry.register(Box::new(self.logs_given_up.clone()))
+        registry.register(Box::new(self.logs_given_up.clone()))?;
+        registry.register(Box::new(self.remote_writes_taken.clone()))?;
+        registry.register(Box::new(self.remote_writes_passed_over.clone()))?;
+        registry.register(Box::new(self.remote_writes_set_aside.clone()))
     }
 }

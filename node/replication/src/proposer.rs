@@ -7,9 +7,12 @@
 //!
 //! Which replica may propose, and when, is [`crate::replica`]'s to know.
 
+mod remote;
+
 use crate::{
     entry::{Effect, Entry, EntryBody, EntryHeader, EntryWrite},
     evaluate::{self, Change},
+    global::StateError,
     operation::{PartitionError, PartitionOutcome, WriteOutcome, WriteRequest},
     overlay::Overlay,
     read, wire,
@@ -17,8 +20,14 @@ use crate::{
 use bytes::Bytes;
 use cairn_engine::{Applied, Engine, EngineError, Store};
 use cairn_model::{
-    ErrorKind, ServiceError, codec::StoredVersion, descriptor::KeyRange, ids::RequestId, time::Timestamp,
+    ErrorKind, ServiceError,
+    codec::StoredVersion,
+    descriptor::KeyRange,
+    ids::{PartitionId, RequestId},
+    table::GlobalReplicas,
+    time::Timestamp,
 };
+use remote::{Remote, RemoteInFlight, Undecided};
 use std::collections::{HashMap, VecDeque};
 
 pub(crate) type Answer = (u64, Result<PartitionOutcome, PartitionError>);
@@ -31,6 +40,8 @@ pub(crate) struct Limits {
     pub(crate) entries_in_flight_max: usize,
     pub(crate) bytes_in_flight_max: usize,
     pub(crate) evaluations_max: u32,
+    pub(crate) remote_ahead_ms_max: u64,
+    pub(crate) remote_times_interval_ms: u64,
 }
 
 /// Who waits for an answer, and until when by the boot-time clock.
@@ -53,6 +64,7 @@ struct InFlight {
     index: u64,
     bytes: usize,
     writes: Vec<(WaitingWrite, WriteResult)>,
+    remote: RemoteInFlight,
 }
 
 /// What a client is answered, as its outcome is kept.
@@ -62,11 +74,15 @@ type WriteResult = Result<WriteOutcome, ServiceError>;
 pub(crate) struct Round<'a, S> {
     pub(crate) engine: &'a Engine<S>,
     pub(crate) storage_id: u64,
+    pub(crate) partition: PartitionId,
     pub(crate) range: &'a KeyRange,
+    /// Of a global table.
+    pub(crate) replicas: Option<&'a GlobalReplicas>,
     pub(crate) term: u64,
     pub(crate) epoch: u64,
     pub(crate) schema_version: u64,
     pub(crate) wall_ms: u64,
+    pub(crate) boot_ms: u64,
     /// The log index that the next proposal gets.
     pub(crate) next_index: u64,
 }
@@ -82,6 +98,8 @@ pub(crate) enum ProposerError {
     Entry(#[from] crate::entry::EntryError),
     #[error(transparent)]
     Wire(#[from] wire::WireError),
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 #[derive(Debug)]
@@ -100,6 +118,7 @@ pub(crate) struct Proposer {
     draining: bool,
     /// To be evaluated anew after that, in their order.
     retries: Vec<WaitingWrite>,
+    remote: Remote,
 }
 
 impl Proposer {
@@ -115,6 +134,7 @@ impl Proposer {
             last_time: Timestamp::default(),
             draining: false,
             retries: Vec::new(),
+            remote: Remote::default(),
         }
     }
 
@@ -124,6 +144,7 @@ impl Proposer {
         self.sequence = applied.sequence;
         self.last_time = applied.entry_time;
         self.draining = false;
+        self.remote.forget();
     }
 
     /// Stamps nothing at or below this time any more, while it leads.
@@ -142,7 +163,7 @@ impl Proposer {
     }
 
     pub(crate) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || self.remote.waits()
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -161,7 +182,7 @@ impl Proposer {
 
     /// Whether a round would evaluate anything.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.draining && !self.waiting.is_empty() && self.has_room()
+        !self.draining && (!self.waiting.is_empty() || self.remote.is_due()) && self.has_room()
     }
 
     /// Evaluates what waits, as far as there is room, and proposes it.
@@ -171,9 +192,26 @@ impl Proposer {
         propose: Propose<'_>,
         answers: &mut Vec<Answer>,
     ) -> Result<(), ProposerError> {
+        if !self.is_ready() {
+            return Ok(());
+        }
+        self.know(&round)?;
+        self.upkeep(&mut round, propose)?;
         let mut entry = OpenEntry::default();
         while self.is_ready() {
-            let Some(write) = self.waiting.pop_front() else { break };
+            if self.remote.waits() && entry.writes.is_empty() {
+                self.take_batch(&mut round, propose)?;
+                if self.draining {
+                    break;
+                }
+            }
+            let Some(write) = self.waiting.pop_front() else {
+                if self.remote.waits() {
+                    self.close(&mut round, &mut entry, propose)?;
+                    continue;
+                }
+                break;
+            };
             let Some(write) = self.answer_retry(&round, &mut entry, write, answers)? else { continue };
             if !read::contains(round.range, &write.request.key) {
                 answer_all(&write, Err(PartitionError::EpochMismatch { epoch: round.epoch }), answers);
@@ -233,25 +271,18 @@ impl Proposer {
         answers: &mut Vec<Answer>,
     ) -> Result<(), ProposerError> {
         let key = &write.request.key;
-        let stored = match self.overlay.get(key) {
-            Some(item) => Ok(item.version.clone()),
-            None => round.engine.get(round.storage_id, key),
-        };
-        let current = match stored {
-            Err(error) if error.is_fatal() => return Err(error.into()),
-            Err(error) => Err(internal(&error)),
-            Ok(bytes) => bytes.map(StoredVersion::parse).transpose().map_err(ServiceError::from),
-        };
-        let current = match current {
+        let current = match self.current(round, key) {
             Ok(current) => current,
+            Err(Undecided::Fatal(error)) => return Err(error),
             // Of this replica's disk only, so no outcome.
-            Err(error) => {
+            Err(Undecided::Refused(error)) => {
                 answer_all(&write, Err(PartitionError::Service(error)), answers);
                 return Ok(());
             }
         };
         write.evaluations += 1;
         let replaced = current.as_ref().map_or(Timestamp(0), |version| version.version_time);
+        let current = current.filter(|version| !version.is_tombstone());
         self.last_time = self.last_time.max(replaced).next(round.wall_ms);
         let version_time = self.last_time;
         let (change, result) = match evaluate::evaluate(&write.request, current.as_ref()) {
@@ -271,7 +302,10 @@ impl Proposer {
         };
         match &effect {
             Effect::Put(version) => self.overlay.put(key.clone(), Some(version.clone()), round.next_index),
-            Effect::Delete => self.overlay.put(key.clone(), None, round.next_index),
+            Effect::Delete => {
+                let tombstone = || StoredVersion::tombstone(version_time, Bytes::new()).encode();
+                self.overlay.put(key.clone(), round.replicas.map(|_| tombstone()), round.next_index);
+            }
             Effect::Nothing => {}
         }
         self.ids_in_flight.insert(write.request.request_id, round.next_index);
@@ -306,14 +340,7 @@ impl Proposer {
             writes.push((write, result));
             effects.push(effect);
         }
-        let header = EntryHeader {
-            term: round.term,
-            epoch: round.epoch,
-            schema_version: round.schema_version,
-            sequence: self.sequence + 1,
-            entry_time: self.last_time,
-        };
-        let payload = Entry { header, body: EntryBody::Writes(effects) }.encode()?;
+        let payload = Entry { header: self.header(round), body: EntryBody::Writes(effects) }.encode()?;
         let (index, bytes) = (round.next_index, payload.len());
         if !propose(payload) {
             self.discard(writes.into_iter().map(|(write, _)| write));
@@ -321,7 +348,7 @@ impl Proposer {
         }
         self.sequence += 1;
         self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight { index, bytes, writes });
+        self.in_flight.push_back(InFlight { index, bytes, writes, remote: RemoteInFlight::default() });
         round.next_index += 1;
         Ok(())
     }
@@ -332,14 +359,18 @@ impl Proposer {
             return None;
         }
         self.last_time = self.last_time.next(round.wall_ms);
-        let header = EntryHeader {
+        Some(Entry { header: self.header(round), body })
+    }
+
+    /// Of the next entry, stamped with the last time.
+    fn header<S>(&self, round: &Round<'_, S>) -> EntryHeader {
+        EntryHeader {
             term: round.term,
             epoch: round.epoch,
             schema_version: round.schema_version,
             sequence: self.sequence + 1,
             entry_time: self.last_time,
-        };
-        Some(Entry { header, body })
+        }
     }
 
     /// A change was proposed at `index`, or failed to be. Nothing is evaluated until it is applied: it would be void.
@@ -347,7 +378,8 @@ impl Proposer {
         self.draining = true;
         if let Some(index) = proposed {
             self.sequence += 1;
-            self.in_flight.push_back(InFlight { index, bytes: 0, writes: Vec::new() });
+            let remote = RemoteInFlight::default();
+            self.in_flight.push_back(InFlight { index, bytes: 0, writes: Vec::new(), remote });
         }
     }
 
@@ -364,11 +396,15 @@ impl Proposer {
             }
             self.overlay.applied(&write.request.key, index);
         }
+        entry.remote.keys.iter().for_each(|key| self.overlay.applied(key, index));
         if valid {
+            entry.remote.answer(Ok(()), &mut self.remote);
             for (write, result) in entry.writes {
                 answer_all(&write, answer_of(result), answers);
             }
         } else {
+            let reason = "the entry was void".into();
+            entry.remote.answer(Err(PartitionError::Overloaded { reason }), &mut self.remote);
             self.discard(entry.writes.into_iter().map(|(write, _)| write));
         }
     }
@@ -377,6 +413,7 @@ impl Proposer {
     pub(crate) fn settle(&mut self, applied: &Applied, answers: &mut Vec<Answer>) {
         if self.draining && self.in_flight.is_empty() {
             self.draining = false;
+            self.remote.forget();
             self.sequence = applied.sequence;
             self.last_time = self.last_time.max(applied.entry_time);
             for write in std::mem::take(&mut self.retries).into_iter().rev() {
@@ -407,7 +444,10 @@ impl Proposer {
         let unknown = PartitionError::Unknown { reason: "the partition's leader changed".into() };
         for entry in self.in_flight.drain(..) {
             entry.writes.iter().for_each(|(write, _)| answer_all(write, Err(unknown.clone()), answers));
+            entry.remote.answer(Err(unknown.clone()), &mut self.remote);
         }
+        self.remote.refuse_waiting(not_leader);
+        self.remote.forget();
         for write in self.retries.drain(..).chain(self.waiting.drain(..)) {
             answer_all(&write, Err(not_leader.clone()), answers);
         }
@@ -420,6 +460,7 @@ impl Proposer {
     /// What waits for its evaluation is turned away; what is under way goes on.
     pub(crate) fn refuse_waiting(&mut self, error: &PartitionError, answers: &mut Vec<Answer>) {
         self.waiting.drain(..).for_each(|write| answer_all(&write, Err(error.clone()), answers));
+        self.remote.refuse_waiting(error);
     }
 
     /// Answers whoever has waited too long.
@@ -430,8 +471,10 @@ impl Proposer {
             expire_waiters(write, boot_ms, &undone, answers);
         }
         self.waiting.retain(|write| !write.waiters.is_empty());
-        for (write, _) in self.in_flight.iter_mut().flat_map(|entry| &mut entry.writes) {
-            expire_waiters(write, boot_ms, &unknown, answers);
+        self.remote.expire(boot_ms, &undone);
+        for entry in &mut self.in_flight {
+            entry.writes.iter_mut().for_each(|(write, _)| expire_waiters(write, boot_ms, &unknown, answers));
+            entry.remote.expire(boot_ms, &unknown, &mut self.remote);
         }
     }
 }

@@ -118,6 +118,8 @@ impl<L: LogStore> Replica<L> {
                 entries_in_flight_max: config.entries_in_flight_max,
                 bytes_in_flight_max: config.bytes_in_flight_max,
                 evaluations_max: config.evaluations_max,
+                remote_ahead_ms_max: config.remote_ahead_ms_max,
+                remote_times_interval_ms: config.remote_times_interval_ms,
             }),
             reads: Reads::default(),
             leading: 0,
@@ -276,16 +278,7 @@ impl<L: LogStore> Replica<L> {
         answers: &mut Vec<Answer>,
     ) -> Result<(), ProposerError> {
         let raft = &mut self.raft;
-        let round = Round {
-            engine,
-            storage_id: self.storage_id,
-            range: &self.state.descriptor.range,
-            term: raft.raft.term,
-            epoch: self.state.descriptor.epoch,
-            schema_version: self.state.definition.schema_version,
-            wall_ms: now.wall_ms,
-            next_index: raft.raft.raft_log.last_index() + 1,
-        };
+        let round = round_of(&self.state, engine, self.storage_id, raft, now);
         self.proposer.round(round, &mut |payload| raft.propose(Vec::new(), payload).is_ok(), answers)
     }
 
@@ -303,17 +296,8 @@ impl<L: LogStore> Replica<L> {
         if !may_stamp || (of_members && self.raft.raft.has_pending_conf()) {
             return Ok(None);
         }
-        let index = self.raft.raft.raft_log.last_index() + 1;
-        let round = Round {
-            engine,
-            storage_id: self.storage_id,
-            range: &self.state.descriptor.range,
-            term: self.raft.raft.term,
-            epoch: self.state.descriptor.epoch,
-            schema_version: self.state.definition.schema_version,
-            wall_ms: now.wall_ms,
-            next_index: index,
-        };
+        let round = round_of(&self.state, engine, self.storage_id, &self.raft, now);
+        let index = round.next_index;
         let Some(entry) = self.proposer.change(&round, body) else { return Ok(None) };
         let payload = entry.encode()?;
         let mut raft_entry = RaftEntry::default();
@@ -416,5 +400,28 @@ impl<L: LogStore> Replica<L> {
             size_bytes: self.state.applied.size_bytes,
             unarchived_bytes: if self.is_archived(config) { self.raft.store().bytes_behind(self.archived) } else { 0 },
         }
+    }
+}
+
+/// Under what the next entry is evaluated.
+fn round_of<'a, S: Store, L: LogStore>(
+    state: &'a ReplicatedState,
+    engine: &'a Engine<S>,
+    storage_id: u64,
+    raft: &RawNode<ReplicaLog<L>>,
+    now: Now,
+) -> Round<'a, S> {
+    Round {
+        engine,
+        storage_id,
+        partition: state.descriptor.partition_id,
+        range: &state.descriptor.range,
+        replicas: state.definition.replicas.as_ref(),
+        term: raft.raft.term,
+        epoch: state.descriptor.epoch,
+        schema_version: state.definition.schema_version,
+        wall_ms: now.wall_ms,
+        boot_ms: now.boot_ms,
+        next_index: raft.raft.raft_log.last_index() + 1,
     }
 }

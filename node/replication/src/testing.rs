@@ -48,6 +48,7 @@ pub(crate) fn definition() -> TableDefinition {
         creation_time_ms: 0,
         continuous_backups: None,
         restored_from: None,
+        replicas: None,
     }
 }
 

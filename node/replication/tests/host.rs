@@ -10,7 +10,7 @@ use cairn_model::{
     ids::{NodeId, PartitionId, ReplicaId, RequestId, TableId},
     key::EncodedKey,
     node::{Order, OrderOutcome, ReplicaState},
-    table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableDefinition},
+    table::{BillingMode, GlobalReplicas, KeyAttribute, KeySchema, ScalarType, TableDefinition},
 };
 use cairn_replication::{
     CoreConfig, Host, HostConfig, SystemClock, Transport,
@@ -67,6 +67,7 @@ fn definition() -> TableDefinition {
         creation_time_ms: 0,
         continuous_backups: None,
         restored_from: None,
+        replicas: None,
     }
 }
 
@@ -232,4 +233,44 @@ async fn a_node_that_stops_hands_its_leadership_over_first() {
     let next = await_leader(&hosts).await;
     assert_ne!(next, leader);
     assert!(hosts[next].request(PARTITION, 1, put(2)).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_regions_have_a_table_in_common() {
+    let folders: Vec<_> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
+    let mut hosts = Vec::new();
+    let mut locks = Vec::new();
+    for (folder, region) in folders.iter().zip(["east", "west"]) {
+        let (host, lock) = start(0, folder.path(), &Arc::new(Channels::default()));
+        let members = ["east".to_owned(), "west".to_owned()].into();
+        let replicas = Some(GlobalReplicas { region: region.into(), epoch: 1, members });
+        let definition = TableDefinition { replicas, ..definition() };
+        assert_eq!(host.order(Order::Bootstrap { descriptor: descriptor(1), definition }).await, OrderOutcome::Done);
+        await_leader(std::slice::from_ref(&host)).await;
+        hosts.push(host);
+        locks.push(lock);
+    }
+    let (east, west) = (hosts[0].clone(), hosts[1].clone());
+    for id in 0..50 {
+        assert!(east.request(PARTITION, 1, put(id)).await.is_ok());
+    }
+    let unheard = west.hello(PARTITION, "east").unwrap();
+    east.remote(PARTITION, unheard).await.unwrap();
+    let hello = east.hello(PARTITION, "west").unwrap();
+    let mut reader = west.remote(PARTITION, hello).await.unwrap();
+    let mut batches = 0;
+    while reader.place.is_none() || !is_there(&west, 50, true).await {
+        let claim = east.close(PARTITION).await.unwrap();
+        let batch = east.changes(PARTITION, &reader, Some(claim), 300).unwrap();
+        reader = west.remote(PARTITION, batch).await.unwrap();
+        batches += 1;
+        if batches == 3 {
+            assert!(east.request(PARTITION, 1, put(50)).await.is_ok());
+        }
+        assert!(batches < 200, "it gets nowhere: {reader:?}");
+    }
+    for id in 0..=50 {
+        assert!(is_there(&west, id, true).await, "item {id}");
+    }
+    assert_eq!(west.set_aside(PARTITION).unwrap().count, 0);
 }

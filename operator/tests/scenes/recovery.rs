@@ -60,6 +60,7 @@ fn old(account: &str, key_type: ScalarType) -> TableDefinition {
         creation_time_ms: 0,
         continuous_backups: None,
         restored_from: None,
+        replicas: None,
     }
 }
 

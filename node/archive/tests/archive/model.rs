@@ -229,6 +229,7 @@ pub(crate) fn definition() -> TableDefinition {
         creation_time_ms: START_MS - 1_000,
         continuous_backups: Some(ContinuousBackups { recovery_period_days: 35, enabled_at_ms: START_MS }),
         restored_from: None,
+        replicas: None,
     }
 }
 

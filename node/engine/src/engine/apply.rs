@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 pub struct ApplyBatch {
     /// Of several for one key the last counts.
     pub items: Vec<ItemWrite>,
+    /// What a global table keeps beside its items; of several for one thing the last counts.
+    pub kept: Vec<KeptWrite>,
     /// In the order of the entries, and of the writes in each.
     pub outcomes: Vec<Outcome>,
     /// The descriptor as of the last entry, if one changed it.
@@ -25,6 +27,24 @@ pub struct ApplyBatch {
 pub struct ItemWrite {
     pub key: EncodedKey,
     /// The encoded [`cairn_model::codec::StoredVersion`]; none to delete.
+    pub value: Option<Bytes>,
+}
+
+/// What a replica of a global table keeps beside its items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Where an item was deleted: its version, without an item.
+    Tombstone(EncodedKey),
+    /// A version whose time is too far ahead, under a key that begins with the time (layout.rs).
+    SetAside(Bytes),
+    /// What other regions have, and where the reading of them stands; what is in it is the replication package's business.
+    Regions,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptWrite {
+    pub what: Kept,
+    /// None to delete.
     pub value: Option<Bytes>,
 }
 
@@ -82,6 +102,13 @@ impl<S: Store> Engine<S> {
         }
         for write in &batch.items {
             let key = layout::item(storage_id, &write.key.0);
+            match &write.value {
+                Some(value) => changes.put(key, value.clone()),
+                None => changes.delete(key),
+            }
+        }
+        for write in &batch.kept {
+            let key = layout::kept(storage_id, &write.what);
             match &write.value {
                 Some(value) => changes.put(key, value.clone()),
                 None => changes.delete(key),

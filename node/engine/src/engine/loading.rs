@@ -8,6 +8,7 @@ use crate::{
 };
 use bytes::Bytes;
 use cairn_model::{
+    codec::StoredVersion,
     ids::{PartitionId, ReplicaId},
     key::EncodedKey,
 };
@@ -47,7 +48,8 @@ impl<S: Store> Engine<S> {
     }
 
     /// Loads the next chunk of a snapshot that becomes another partition: its items only, for what requests of the old one
-    /// came to is nothing to the new one. They go past the store's journal, and can be read once the last chunk is in.
+    /// came to is nothing to the new one, and neither is which regions they came from. They go past the store's journal, and
+    /// can be read once the last chunk is in.
     pub fn load_items(&self, writer: &mut SnapshotWriter, chunk: &[u8]) -> Result<(), EngineError> {
         let mut pairs = Vec::new();
         for (key, value) in writer.take_chunk(chunk)? {
@@ -56,7 +58,7 @@ impl<S: Store> Engine<S> {
                     return Err(EngineError::Snapshot { reason: "its keys are not in order".into() });
                 }
                 writer.last_key = key.clone();
-                pairs.push((layout::transplanted(writer.storage_id, &key), value));
+                pairs.push((layout::transplanted(writer.storage_id, &key), StoredVersion::made_own(value)));
             }
         }
         if !pairs.is_empty() {
@@ -78,7 +80,7 @@ impl<S: Store> Engine<S> {
         for write in writes {
             let key = layout::item(writer.storage_id, &write.key.0);
             match write.value {
-                Some(value) => changes.put(key, value),
+                Some(value) => changes.put(key, StoredVersion::made_own(value)),
                 None => changes.delete(key),
             }
         }

@@ -1,11 +1,13 @@
 //! The engine: a store, and what is known of the replicas in it.
 
 mod apply;
+mod global;
 mod loading;
 mod read;
 mod replicas;
 
-pub use apply::{ApplyBatch, ItemWrite, Outcome};
+pub use apply::{ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome};
+pub use global::{GlobalPoint, SetAsideIter};
 pub use read::ScanIter;
 
 use crate::{

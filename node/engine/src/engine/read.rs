@@ -31,6 +31,12 @@ impl<S: Store> Engine<S> {
 
 pub struct ScanIter(StoreRange);
 
+impl ScanIter {
+    pub(super) fn new(range: StoreRange) -> Self {
+        Self(range)
+    }
+}
+
 impl Iterator for ScanIter {
     type Item = Result<(EncodedKey, Bytes), EngineError>;
 

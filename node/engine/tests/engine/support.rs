@@ -49,6 +49,7 @@ pub(crate) fn definition(n: u8) -> TableDefinition {
         creation_time_ms: 1_700_000_000_000,
         continuous_backups: None,
         restored_from: None,
+        replicas: None,
     }
 }
 

@@ -39,6 +39,22 @@ fn attributes_and_sets_out_of_order_are_damage() {
 }
 
 #[test]
+fn a_tombstone_is_a_version_without_an_item() {
+    let tombstone = StoredVersion::tombstone(Timestamp(7), Bytes::from_static(b"west"));
+    let parsed = StoredVersion::parse(tombstone.encode()).unwrap();
+    assert_eq!(parsed, tombstone);
+    assert!(parsed.is_tombstone());
+}
+
+#[test]
+fn versions_are_ordered_by_time_and_then_by_region() {
+    let version = |time, origin: &'static str| StoredVersion::tombstone(Timestamp(time), origin.into()).version("east");
+    assert!(version(2, "") > version(1, "west"));
+    assert!(version(1, "west") > version(1, ""));
+    assert_eq!(version(1, "east"), version(1, ""));
+}
+
+#[test]
 fn a_number_has_one_form() {
     let item = |number: &[u8]| EncodedItem([&[1, 2, 1, 1, b'a', TAG_N], number].concat().into());
     assert!(item(&[1, 5]).decode().is_ok());

@@ -10,6 +10,7 @@ use crate::{
     apply::Applies,
     clock::Now,
     entry::EntryError,
+    global::GlobalState,
     log::{LogBatch, LogStore},
     membership::MemberChange,
     operation::PartitionError,
@@ -19,8 +20,8 @@ use crate::{
     replica::Replica,
     storage::Position,
 };
-use cairn_engine::{ApplyBatch, Store};
-use cairn_model::{ids::PartitionId, node::OrderOutcome};
+use cairn_engine::{ApplyBatch, Engine, Kept, Store};
+use cairn_model::{ids::PartitionId, node::OrderOutcome, table::GlobalReplicas};
 use raft::{
     Ready,
     eraftpb::{Entry, Message},
@@ -310,6 +311,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
                     }
                 });
             }
+            super::remote::answer(&mut replica.proposer, &self.config, &mut self.outputs);
             replica.follow_currency();
             view_changed |= replica.view_changed;
             let evaluates_more = replica.evaluates() && replica.proposer.is_ready() && replica.clock_agrees;
@@ -337,7 +339,8 @@ impl<S: Store, L: LogStore> Core<S, L> {
         }
     }
 
-    /// The engine was persisted: what is below may leave the logs, except for what is kept for followers.
+    /// The engine was persisted: what is below may leave the logs, except for what is kept for followers, for the archive and
+    /// for other regions.
     pub(super) fn persisted(&mut self) -> Result<(), FatalError> {
         self.persisting = false;
         let persisted = self.engine.persisted_indexes();
@@ -351,6 +354,10 @@ impl<S: Store, L: LogStore> Core<S, L> {
             let is_archived = replica.is_archived(&self.config);
             if is_archived {
                 to = to.min(replica.archived.max(store.index_within(self.config.log_bytes_held)));
+            }
+            if let Some(replicas) = &replica.state.definition.replicas {
+                let read = read_by_all(&self.engine, replica.storage_id, replicas);
+                to = to.min(read.max(store.index_within(self.config.log_bytes_held)));
             }
             let start = store.start().index;
             if to <= start || (over_bytes == 0 && to <= start + self.config.log_entries_kept / 8) {
@@ -369,6 +376,12 @@ impl<S: Store, L: LogStore> Core<S, L> {
         }
         self.log.purge().map_err(log_fatal)
     }
+}
+
+/// Up to which entry the other regions have read the log; nothing of it, where that can't be told.
+fn read_by_all<S: Store>(engine: &Engine<S>, storage_id: u64, replicas: &GlobalReplicas) -> u64 {
+    let kept = engine.kept(storage_id, &Kept::Regions).ok().flatten();
+    GlobalState::of(kept.as_ref()).map_or(0, |state| state.read_by_all(replicas))
 }
 
 fn take_orders<L: LogStore>(replica: &mut Replica<L>, index: u64, valid: bool) -> Vec<Output> {

@@ -1,6 +1,7 @@
 //! What goes into the machine and what comes out.
 
 use crate::{
+    global::{Reader, RemoteBatch},
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
     restore::Restored,
 };
@@ -46,6 +47,12 @@ pub enum Input {
         token: u64,
         order: Order,
     },
+    /// A batch of another region, to the leader; answered once what it comes to is applied. It may come twice, and late.
+    Remote {
+        token: u64,
+        partition: PartitionId,
+        batch: Box<RemoteBatch>,
+    },
     /// Initialise a partition with data that was restored; answered as an order is.
     Adopt {
         token: u64,
@@ -83,6 +90,11 @@ pub enum Output {
     Closed {
         token: u64,
         result: Result<Claim, PartitionError>,
+    },
+    /// Where this region stands with the batch's source now.
+    RemoteTaken {
+        token: u64,
+        result: Result<Reader, PartitionError>,
     },
     OrderAnswer {
         token: u64,

@@ -5,6 +5,7 @@ mod flush;
 mod frames;
 mod io;
 mod orders;
+mod remote;
 mod snapshots;
 mod views;
 
@@ -41,6 +42,8 @@ use std::{
 /// Ticks between two messages that carry an introduction even to those who have answered: they may know this replica
 /// no more.
 const INTRODUCTION_TICKS: u64 = 20;
+/// Ticks between two steps of the upkeep of a global table.
+const UPKEEP_TICKS: u64 = 10;
 
 /// All replicas of a node. It reads no clock, starts no thread and sends nothing by itself.
 pub struct Core<S: Store, L: LogStore> {
@@ -160,6 +163,10 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 self.close(token, partition, now);
                 Ok(())
             }
+            Input::Remote { token, partition, batch } => {
+                self.take_remote(token, partition, *batch, now);
+                Ok(())
+            }
             Input::Order { token, order } => self.order(token, order, now),
             Input::Adopt { token, restored, descriptor, definition } => {
                 self.order_adoption(token, *restored, descriptor, definition)
@@ -191,6 +198,9 @@ impl<S: Store, L: LogStore> Core<S, L> {
             }
             replica.tick(&mut self.random);
             replica.proposer.expire(now.boot_ms, &mut answers);
+            if self.ticks.is_multiple_of(UPKEEP_TICKS) {
+                replica.proposer.keep_up();
+            }
             expired_reads.extend(replica.reads.take_expired(now.boot_ms));
             self.dirty.insert(*id);
         }
@@ -309,11 +319,15 @@ impl<S: Store, L: LogStore> Core<S, L> {
 
     /// The replica that may serve a request made under this epoch.
     fn serving(&mut self, partition: PartitionId, epoch: u64) -> Result<&mut Replica<L>, PartitionError> {
+        let replica = self.live(partition)?;
+        let known = replica.descriptor().epoch;
+        if known == epoch { Ok(replica) } else { Err(PartitionError::EpochMismatch { epoch: known }) }
+    }
+
+    /// The replica, if it takes part and has data.
+    fn live(&mut self, partition: PartitionId) -> Result<&mut Replica<L>, PartitionError> {
         match self.slots.get_mut(&partition) {
-            Some(Slot::Live(replica)) if replica.has_data() => {
-                let known = replica.descriptor().epoch;
-                if known == epoch { Ok(replica) } else { Err(PartitionError::EpochMismatch { epoch: known }) }
-            }
+            Some(Slot::Live(replica)) if replica.has_data() => Ok(replica),
             Some(Slot::Live(_)) => Err(PartitionError::UnknownPartition),
             Some(Slot::Stopped(_)) => Err(PartitionError::NotLeader { leader: None }),
             None => Err(PartitionError::UnknownPartition),
@@ -349,6 +363,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
         let mut answers = Vec::new();
         replica.proposer.abandon(&error, &mut answers);
         self.answer_all(answers);
+        remote::answer(&mut replica.proposer, &self.config, &mut self.outputs);
         for read in replica.reads.take_all() {
             self.refuse_read(read, error.clone());
         }

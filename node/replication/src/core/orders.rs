@@ -99,6 +99,9 @@ impl<S: Store, L: LogStore> Core<S, L> {
         if definition.table_id != descriptor.table_id {
             return Ok(Err(refused("the definition is of another table than the descriptor")));
         }
+        if let Some(flaw) = definition.replicas.as_ref().and_then(|replicas| replicas.flaw(None)) {
+            return Ok(Err(refused(flaw)));
+        }
         let own = self.config.node_id;
         let Some(member) = membership::voters(descriptor).find(|member| member.node_id == own) else {
             return Ok(Err(refused(format!("node {own} is no voter in the descriptor"))));
@@ -135,6 +138,9 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 "the definition's version is {}, but the present one is {}",
                 definition.schema_version, present.schema_version
             ))));
+        }
+        if let Some(flaw) = definition.replicas.as_ref().and_then(|replicas| replicas.flaw(present.replicas.as_ref())) {
+            return Ok(Some(refused(flaw)));
         }
         let body = EntryBody::Definition(definition);
         match replica.propose_change(&engine, agreement, now, body).map_err(proposer_fatal)? {

@@ -4,6 +4,7 @@ use super::{OnFatal, Transport, gathering::Gathering, persister::Persister};
 use crate::{
     clock::Clock,
     core::{Claim, Core, FatalError, Input, Output, ReadPoint},
+    global::{Reader, RemoteBatch},
     log::LogStore,
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
     restore::Restored,
@@ -33,6 +34,7 @@ const COMMANDS_A_FLUSH: usize = 1_024;
 type RequestAnswer = oneshot::Sender<Result<PartitionOutcome, PartitionError>>;
 type ReadAnswer = oneshot::Sender<Result<ReadPoint, PartitionError>>;
 
+type RemoteAnswer = oneshot::Sender<Result<Reader, PartitionError>>;
 type CloseAnswer = oneshot::Sender<Result<Claim, PartitionError>>;
 
 /// Restored data, and what it is to become.
@@ -46,6 +48,7 @@ pub(super) enum Command {
     Request { partition: PartitionId, epoch: u64, request: Box<PartitionRequest>, answer: RequestAnswer },
     ReadBarrier { partition: PartitionId, epoch: u64, answer: ReadAnswer },
     Close { partition: PartitionId, answer: CloseAnswer },
+    Remote { partition: PartitionId, batch: Box<RemoteBatch>, answer: RemoteAnswer },
     Order { order: Box<Order>, answer: oneshot::Sender<OrderOutcome> },
     Adopt { adoption: Box<Adoption>, answer: oneshot::Sender<OrderOutcome> },
     Archived { partition: PartitionId, index: u64 },
@@ -59,6 +62,7 @@ enum Waiter {
     Request(RequestAnswer),
     Read(ReadAnswer),
     Close(CloseAnswer),
+    Remote(RemoteAnswer),
     Order(oneshot::Sender<OrderOutcome>),
 }
 
@@ -173,6 +177,9 @@ impl<S: Store, L: LogStore> Driver<S, L> {
                 Input::ReadBarrier { token: self.wait(Waiter::Read(answer)), partition, epoch }
             }
             Command::Close { partition, answer } => Input::Close { token: self.wait(Waiter::Close(answer)), partition },
+            Command::Remote { partition, batch, answer } => {
+                Input::Remote { token: self.wait(Waiter::Remote(answer)), partition, batch }
+            }
             Command::Adopt { adoption, answer } => {
                 let Adoption { restored, descriptor, definition } = *adoption;
                 let token = self.wait(Waiter::Order(answer));
@@ -222,6 +229,11 @@ impl<S: Store, L: LogStore> Driver<S, L> {
             }
             Output::Closed { token, result } => {
                 if let Some(Waiter::Close(answer)) = waiters.remove(&token) {
+                    let _ = answer.send(result);
+                }
+            }
+            Output::RemoteTaken { token, result } => {
+                if let Some(Waiter::Remote(answer)) = waiters.remove(&token) {
                     let _ = answer.send(result);
                 }
             }

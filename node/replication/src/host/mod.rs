@@ -3,8 +3,10 @@
 mod driver;
 mod gathering;
 mod persister;
+mod regions;
 mod tail;
 
+pub use regions::SetAside;
 pub use tail::TailError;
 
 use crate::{

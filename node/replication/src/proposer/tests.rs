@@ -1,7 +1,14 @@
 //! The proposer on an engine in memory, with a log that is only a list of what was proposed.
 
 use super::*;
-use crate::{apply::ReplicatedState, operation::PartitionOutcome, raft_types::LogEntry, testing};
+use crate::{
+    apply::ReplicatedState,
+    global::{BatchBody, CopyPosition, Lineage, Member, Record, RemoteBatch, Vector},
+    operation::PartitionOutcome,
+    place::LogPlace,
+    raft_types::LogEntry,
+    testing,
+};
 use cairn_engine::{ApplyBatch, MemoryStore, ReplicaRecord};
 use cairn_model::{Item, ids::ReplicaId};
 use std::sync::Arc;
@@ -13,6 +20,8 @@ const LIMITS: Limits = Limits {
     entries_in_flight_max: 4,
     bytes_in_flight_max: 1 << 20,
     evaluations_max: 3,
+    remote_ahead_ms_max: 60_000,
+    remote_times_interval_ms: 5_000,
 };
 
 /// A leader whose log commits what it is told to.
@@ -73,11 +82,14 @@ impl Leader {
         let round = Round {
             engine: &self.engine,
             storage_id: 1,
+            partition: self.state.descriptor.partition_id,
             range: &self.state.descriptor.range,
+            replicas: self.state.definition.replicas.as_ref(),
             term: self.term,
             epoch: self.state.descriptor.epoch,
             schema_version: self.state.definition.schema_version,
             wall_ms: self.wall_ms,
+            boot_ms: self.wall_ms,
             next_index: self.next_index(),
         };
         let (log, refuses) = (&mut self.log, self.refuses);
@@ -364,4 +376,94 @@ fn whoever_waits_too_long_is_told_what_is_known() {
     assert!(matches!(of(2), Err(PartitionError::Overloaded { .. })));
     leader.apply();
     assert!(leader.answers().is_empty(), "nobody is answered twice");
+}
+
+/// A leader of a table that the regions east and west have in common, and a batch of the west.
+fn global_leader() -> (Leader, RemoteBatch) {
+    let mut leader = Leader::new();
+    let mut definition = testing::definition();
+    let members: std::collections::BTreeSet<String> = ["east".to_owned(), "west".to_owned()].into();
+    definition.replicas = Some(GlobalReplicas { region: "east".into(), epoch: 1, members: members.clone() });
+    leader.state.definition = Arc::new(definition);
+    let west = Lineage { region: "west".into(), partition: PartitionId([9; 16]) };
+    let has: Vector = [(west.clone(), Timestamp::from_millis(900))].into_iter().collect();
+    let version = StoredVersion {
+        version_time: Timestamp::from_millis(900),
+        origin: Bytes::from_static(b"west"),
+        item: cairn_model::codec::EncodedItem::encode(&testing::item("a", 7)),
+    };
+    let place = LogPlace { index: 5, term: 1, sequence: 1, epoch: 1, schema_version: 1 };
+    let batch = RemoteBatch {
+        source: Member { lineage: west, created_ms: 0, members, has: has.clone() },
+        reader: "east".into(),
+        reader_partition: Some(leader.state.descriptor.partition_id),
+        known: has.clone(),
+        read: None,
+        others: Vec::new(),
+        body: BatchBody::Copy {
+            page: CopyPosition { start: place, vector: has, after: Bytes::new() },
+            next: None,
+            records: vec![Record { key: testing::key("a"), version: version.encode() }],
+        },
+    };
+    (leader, batch)
+}
+
+#[test]
+fn a_batch_of_another_region_is_answered_once_it_is_applied_and_later_writes_see_it_at_once() {
+    let (mut leader, batch) = global_leader();
+    leader.proposer.enqueue_remote(1, batch, 100);
+    leader.ask(2, testing::add(2, "a", 1));
+    leader.round();
+    assert_eq!(leader.log.len(), 2, "what is of another region has an entry of its own");
+    assert!(leader.proposer.take_remote_answers().is_empty());
+    leader.apply();
+    let answers = leader.proposer.take_remote_answers();
+    assert_eq!(answers[0].1.as_ref().unwrap().place.unwrap().index, 5);
+    leader.apply();
+    assert_eq!(attributes(&leader.answers()[0]), testing::number("n", 8));
+}
+
+#[test]
+fn a_batch_in_a_void_entry_is_not_done_and_taken_when_it_comes_again() {
+    let (mut leader, batch) = global_leader();
+    leader.proposer.enqueue_remote(1, batch.clone(), 100);
+    leader.round();
+    let mut descriptor = testing::descriptor(1);
+    descriptor.epoch = 2;
+    leader.state.descriptor = Arc::new(descriptor);
+    leader.apply();
+    assert!(matches!(leader.proposer.take_remote_answers()[..], [(1, Err(PartitionError::Overloaded { .. }))]));
+    assert_eq!(leader.state.applied.item_count, 0);
+    leader.proposer.enqueue_remote(2, batch, 100);
+    leader.round();
+    leader.apply();
+    assert!(matches!(leader.proposer.take_remote_answers()[..], [(2, Ok(_))]));
+    assert_eq!(leader.state.applied.item_count, 1);
+}
+
+#[test]
+fn a_damaged_record_refuses_its_batch_whole() {
+    let (mut leader, mut batch) = global_leader();
+    if let BatchBody::Copy { records, .. } = &mut batch.body {
+        records.push(Record { key: testing::key("b"), version: Bytes::from_static(b"\x01") });
+    }
+    leader.proposer.enqueue_remote(1, batch, 100);
+    leader.round();
+    assert!(leader.log.is_empty());
+    assert!(matches!(leader.proposer.take_remote_answers()[..], [(1, Err(PartitionError::Service(_)))]));
+    leader.proposer.settle(&leader.state.applied, &mut leader.answers);
+    leader.ask(2, testing::put_new(2, "a", 1));
+    leader.round();
+    leader.apply();
+    assert!(leader.answers()[0].1.is_ok(), "nothing of it is left");
+}
+
+#[test]
+fn batches_that_wait_are_few_and_none_waits_past_its_deadline() {
+    let (mut leader, batch) = global_leader();
+    (0..9).for_each(|token| leader.proposer.enqueue_remote(token, batch.clone(), 100));
+    assert!(matches!(leader.proposer.take_remote_answers()[..], [(8, Err(PartitionError::Overloaded { .. }))]));
+    leader.proposer.expire(100, &mut leader.answers);
+    assert_eq!(leader.proposer.take_remote_answers().len(), 8);
 }

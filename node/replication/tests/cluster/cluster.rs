@@ -11,6 +11,7 @@ use cairn_model::{
 use cairn_replication::{
     CoreConfig, Now,
     core::{Claim, Core, Input, Output},
+    global::Reader,
     log::{LogEntry, LogStore, MemoryLog},
     operation::{PartitionError, PartitionOutcome, PartitionRequest, WriteOutcome},
 };
@@ -41,6 +42,7 @@ pub struct Cluster {
     pub answers: BTreeMap<u64, Answer>,
     pub order_answers: BTreeMap<u64, OrderOutcome>,
     pub claims: BTreeMap<u64, Result<Claim, PartitionError>>,
+    pub taken: BTreeMap<u64, Result<Reader, PartitionError>>,
     next_token: u64,
     starts: u64,
     pub frames_sent: usize,
@@ -68,6 +70,7 @@ impl Cluster {
             answers: BTreeMap::new(),
             order_answers: BTreeMap::new(),
             claims: BTreeMap::new(),
+            taken: BTreeMap::new(),
             next_token: 0,
             starts: 0,
             frames_sent: 0,
@@ -156,6 +159,9 @@ impl Cluster {
                 Output::Closed { token, result } => {
                     assert!(self.claims.insert(token, result).is_none(), "answered twice");
                 }
+                Output::RemoteTaken { token, result } => {
+                    assert!(self.taken.insert(token, result).is_none(), "answered twice");
+                }
                 Output::OrderAnswer { token, outcome } => {
                     assert!(self.order_answers.insert(token, outcome).is_none(), "answered twice");
                 }
@@ -225,7 +231,7 @@ impl Cluster {
         self.ask_at(node, PARTITION, request)
     }
 
-    fn ask_at(&mut self, node: usize, partition: PartitionId, request: PartitionRequest) -> Option<Answer> {
+    pub fn ask_at(&mut self, node: usize, partition: PartitionId, request: PartitionRequest) -> Option<Answer> {
         let token = self.send_to(node, partition, request);
         self.settle();
         self.answers.remove(&token)

@@ -60,6 +60,7 @@ pub fn definition() -> TableDefinition {
         creation_time_ms: 0,
         continuous_backups: None,
         restored_from: None,
+        replicas: None,
     }
 }
 

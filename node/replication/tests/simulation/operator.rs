@@ -35,6 +35,7 @@ pub fn definition(table: usize) -> TableDefinition {
         creation_time_ms: 1_790_000_000_000,
         continuous_backups: None,
         restored_from: None,
+        replicas: None,
     }
 }
 

@@ -293,7 +293,7 @@ impl World {
                     self.witness.hear(partition, claim);
                 }
             }
-            Output::ReadReady { .. } => {}
+            Output::ReadReady { .. } | Output::RemoteTaken { .. } => {}
         }
     }
 

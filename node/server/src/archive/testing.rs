@@ -41,6 +41,7 @@ pub(crate) fn definition(name: &str, id: u8) -> TableDefinition {
         creation_time_ms: u64::from(id),
         continuous_backups: Some(ContinuousBackups { recovery_period_days: 35, enabled_at_ms: u64::from(id) }),
         restored_from: None,
+        replicas: None,
     }
 }
 

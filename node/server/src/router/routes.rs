@@ -158,6 +158,7 @@ mod tests {
             creation_time_ms: 0,
             continuous_backups: None,
             restored_from: None,
+            replicas: None,
         }
     }
 

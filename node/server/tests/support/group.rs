@@ -273,6 +273,7 @@ pub fn definition(table_id: TableId) -> TableDefinition {
         creation_time_ms: 0,
         continuous_backups: None,
         restored_from: None,
+        replicas: None,
     }
 }
 

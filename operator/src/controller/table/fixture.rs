@@ -44,6 +44,7 @@ pub(crate) fn definition() -> TableDefinition {
         creation_time_ms: 1_000,
         continuous_backups: None,
         restored_from: None,
+        replicas: None,
     }
 }
 

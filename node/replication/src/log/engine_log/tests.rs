@@ -106,6 +106,7 @@ fn record(n: u64, storage_id: u64, log_id: u64) -> ReplicaRecord {
             creation_time_ms: 0,
             continuous_backups: None,
             restored_from: None,
+            replicas: None,
         },
         applied: Applied::default(),
         damaged: None,

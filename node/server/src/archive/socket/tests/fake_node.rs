@@ -63,6 +63,7 @@ pub(super) fn definition() -> TableDefinition {
         creation_time_ms: 5,
         continuous_backups: Some(ContinuousBackups { recovery_period_days: 7, enabled_at_ms: 6 }),
         restored_from: None,
+        replicas: None,
     }
 }
 

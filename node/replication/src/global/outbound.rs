@@ -1,0 +1,364 @@
+//! What a partition ships: batches for one reader, made from its committed log, or from its items where that is not enough.
+//!
+//! All of it blocks, and may be asked of any replica; the leader's is the newest.
+
+use super::{
+    BATCH_BYTES_MAX, BatchBody, CopyPosition, GlobalState, Group, Lineage, Member, Origin, Reader, Record, RemoteBatch,
+    StateError, Vector, time_and_key,
+};
+use crate::{
+    core::Claim,
+    entry::{Effect, Entry, EntryBody, EntryError, EntryWrite, RemoteWrites},
+    log::{LogEntry, LogError, LogStore},
+    place::LogPlace,
+};
+use bytes::{BufMut, Bytes, BytesMut};
+use cairn_engine::{Engine, EngineError, GlobalPoint, Store};
+use cairn_model::{
+    codec::{CodecError, StoredVersion},
+    ids::PartitionId,
+    key::EncodedKey,
+    table::GlobalReplicas,
+};
+use std::ops::Bound;
+
+/// How many times the bytes of a page are looked at for it: most of them a reader may have already.
+const PAGE_BYTES_SCANNED: usize = 8;
+
+/// Records of one batch, but for its last entry: the receiving leader decides them all between two other writes.
+const RECORDS_MAX: usize = 2_048;
+
+/// The parts of a copy, in this order: what is set aside becomes items and tombstones, never the other way.
+const SET_ASIDE: u8 = 1;
+const ITEMS: u8 = 2;
+const TOMBSTONES: u8 = 3;
+
+#[derive(Debug, thiserror::Error)]
+pub enum OutboundError {
+    #[error("the node holds no replica of the partition")]
+    UnknownPartition,
+    #[error("the table is not global")]
+    NotGlobal,
+    #[error("region {region:?} is not among the table's members")]
+    NotAMember { region: String },
+    #[error("nothing was heard yet of the table that region {region:?} has now: it must ship first")]
+    NotHeard { region: String },
+    #[error("this replica has applied entry {applied} of those up to {needed}: ask the leader")]
+    Behind { applied: u64, needed: u64 },
+    #[error("failed to read the log")]
+    Log(#[from] LogError),
+    #[error("failed to read the items")]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("failed to read an entry of the log: {0}")]
+    Entry(String),
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+impl From<EntryError> for OutboundError {
+    fn from(error: EntryError) -> Self {
+        Self::Entry(error.to_string())
+    }
+}
+
+/// One replica, as others read from it.
+pub struct Source<'a, S> {
+    engine: &'a Engine<S>,
+    log: &'a dyn LogStore,
+    point: GlobalPoint,
+    replicas: GlobalReplicas,
+    own: Lineage,
+    state: GlobalState,
+    /// All that is here, set aside or not.
+    vector: Vector,
+}
+
+impl<'a, S: Store> Source<'a, S> {
+    /// The partition as of now, for as long as a batch takes.
+    pub fn of(engine: &'a Engine<S>, log: &'a dyn LogStore, partition: PartitionId) -> Result<Self, OutboundError> {
+        let replica = engine.replica(partition).ok_or(OutboundError::UnknownPartition)?;
+        let point = engine.global_point(replica.storage_id)?;
+        let replicas = point.replica.definition.replicas.clone().ok_or(OutboundError::NotGlobal)?;
+        let own = Lineage { region: replicas.region.clone(), partition };
+        let state = GlobalState::of(point.regions.as_ref())?;
+        let vector = state.has(&own, point.replica.applied.entry_time, None);
+        Ok(Self { engine, log, point, replicas, own, state, vector })
+    }
+
+    /// What this region knows of the others.
+    pub fn state(&self) -> &GlobalState {
+        &self.state
+    }
+
+    /// What this region has.
+    pub fn has(&self) -> Vector {
+        let aside = self.point.first_set_aside.as_ref().and_then(time_and_key);
+        self.state.has(&self.own, self.point.replica.applied.entry_time, aside.map(|(time, _)| time))
+    }
+
+    /// A batch that only asks where a region stands.
+    pub fn hello(&self, to: &str) -> Result<RemoteBatch, OutboundError> {
+        self.addressed(to, None, BatchBody::Hello)
+    }
+
+    /// The next batch for a reader, of about `bytes_max` bytes and no more than [`super::BATCH_BYTES_MAX`]: what the log has behind its place, or a page of a copy.
+    /// With a claim ([`crate::Host::close`]) that the log has reached, the reader moves on to its time.
+    pub fn batch(&self, reader: &Reader, claim: Option<Claim>, bytes_max: usize) -> Result<RemoteBatch, OutboundError> {
+        if self.state.peers.get(&reader.region).is_none_or(|peer| peer.partition != reader.partition) {
+            return Err(OutboundError::NotHeard { region: reader.region.clone() });
+        }
+        let log_id = self.point.replica.log_id;
+        let bytes_max = bytes_max.min(BATCH_BYTES_MAX);
+        let keeps = |place: LogPlace| Ok::<_, OutboundError>(self.log.state(log_id)?.start.index <= place.index);
+        let (place, copy) =
+            if reader.source == self.own.partition { (reader.place, reader.copy.as_ref()) } else { (None, None) };
+        let (applied, needed) = (self.point.replica.applied.index, copy.map(|copy| copy.start).or(place));
+        if let Some(needed) = needed.map(|place| place.index).filter(|needed| *needed > applied) {
+            return Err(OutboundError::Behind { applied, needed });
+        }
+        let body = match (place, copy) {
+            (_, Some(page)) if keeps(page.start)? => self.page(reader, page.clone(), bytes_max)?,
+            (Some(place), None) if keeps(place)? => match self.changes(reader, place, claim, bytes_max) {
+                // It was cut meanwhile.
+                Err(OutboundError::Log(_)) if !keeps(place)? => self.copy(reader, bytes_max)?,
+                changes => changes?,
+            },
+            _ => self.copy(reader, bytes_max)?,
+        };
+        self.addressed(&reader.region, Some(reader.partition), body)
+    }
+
+    fn addressed(
+        &self,
+        to: &str,
+        reader_partition: Option<PartitionId>,
+        body: BatchBody,
+    ) -> Result<RemoteBatch, OutboundError> {
+        if !self.replicas.members.contains(to) || to == self.own.region {
+            return Err(OutboundError::NotAMember { region: to.to_owned() });
+        }
+        Ok(RemoteBatch {
+            source: Member {
+                lineage: self.own.clone(),
+                created_ms: self.point.replica.definition.creation_time_ms,
+                members: self.replicas.members.clone(),
+                has: self.has(),
+            },
+            reader: to.to_owned(),
+            reader_partition,
+            known: self.state.known(&self.vector),
+            read: self.state.read_of(to),
+            others: self.state.others(&[&self.own.region, to]),
+            body,
+        })
+    }
+
+    fn changes(
+        &self,
+        reader: &Reader,
+        place: LogPlace,
+        claim: Option<Claim>,
+        bytes_max: usize,
+    ) -> Result<BatchBody, OutboundError> {
+        let replica = &self.point.replica;
+        let after = replica.applied.index + 1;
+        let entries = if place.index + 1 < after {
+            self.log.entries(replica.log_id, place.index + 1, after, bytes_max as u64)?
+        } else {
+            Vec::new()
+        };
+        let mut gathering = Gathering::new(self, reader);
+        let mut through = place;
+        for entry in &entries {
+            gathering.entry(&mut through, entry)?;
+            if gathering.record_count >= RECORDS_MAX {
+                break;
+            }
+        }
+        if let Some(claim) = claim.filter(|claim| claim.index <= through.index) {
+            gathering.moves.advance(&self.own, claim.time);
+        }
+        Ok(BatchBody::Changes { after: place.index, through, groups: gathering.finish() })
+    }
+
+    /// The first page of a copy that begins now.
+    fn copy(&self, reader: &Reader, bytes_max: usize) -> Result<BatchBody, OutboundError> {
+        let replica = &self.point.replica;
+        let start = LogPlace {
+            index: replica.applied.index,
+            term: replica.applied.term,
+            sequence: replica.applied.sequence,
+            epoch: replica.descriptor.epoch,
+            schema_version: replica.definition.schema_version,
+        };
+        let page = CopyPosition { start, vector: self.vector.clone(), after: Bytes::new() };
+        if reader.vector.covers(&self.vector) {
+            return Ok(BatchBody::Copy { page, next: None, records: Vec::new() });
+        }
+        self.page(reader, page, bytes_max)
+    }
+
+    fn page(&self, reader: &Reader, page: CopyPosition, bytes_max: usize) -> Result<BatchBody, OutboundError> {
+        let storage_id = self.point.replica.storage_id;
+        let known = self.state.known(&self.vector);
+        let mut records = Vec::new();
+        let (mut bytes, mut scanned) = (0, 0);
+        let (part, after) = page
+            .after
+            .split_first()
+            .map_or((SET_ASIDE, Bytes::new()), |(part, key)| (*part, page.after.slice_ref(key)));
+        for part in part..=TOMBSTONES {
+            let behind = if page.after.first() == Some(&part) { after.clone() } else { Bytes::new() };
+            for pair in self.part(storage_id, part, behind) {
+                let (at, key, version) = pair?;
+                scanned += at.len() + version.len();
+                let version = StoredVersion::parse(version)?;
+                if !reader.vector.covers_version(&version.version(&self.own.region), &known) {
+                    let record = Record { key, version: self.with_origin(version) };
+                    bytes += record.bytes();
+                    records.push(record);
+                }
+                let is_full = bytes >= bytes_max || records.len() >= RECORDS_MAX;
+                if is_full || scanned >= PAGE_BYTES_SCANNED * bytes_max {
+                    let mut next = BytesMut::with_capacity(1 + at.len());
+                    next.put_u8(part);
+                    next.put_slice(&at);
+                    return Ok(BatchBody::Copy { page, next: Some(next.freeze()), records });
+                }
+            }
+        }
+        Ok(BatchBody::Copy { page, next: None, records })
+    }
+
+    /// One part of a copy behind a place in it: each version with its place and its key.
+    fn part(&self, storage_id: u64, part: u8, behind: Bytes) -> Box<dyn Iterator<Item = Part>> {
+        let is_behind = !behind.is_empty();
+        let same = |pair: Result<(EncodedKey, Bytes), EngineError>| {
+            let (key, version) = pair?;
+            Ok((key.0.clone(), key, version))
+        };
+        match part {
+            SET_ASIDE => Box::new(self.engine.set_aside(storage_id, is_behind.then_some(&behind[..])).map(|pair| {
+                let (at, version) = pair?;
+                let (_, key) = time_and_key(&at).ok_or(CodecError::Damaged("a key of what is set aside"))?;
+                Ok((at, key, version))
+            })),
+            ITEMS => {
+                let lower = if is_behind { Bound::Excluded(&behind[..]) } else { Bound::Unbounded };
+                Box::new(self.engine.scan(storage_id, lower, Bound::Unbounded, true).map(same))
+            }
+            _ => {
+                let behind = is_behind.then(|| EncodedKey(behind));
+                Box::new(self.engine.tombstones(storage_id, behind.as_ref()).map(same))
+            }
+        }
+    }
+
+    /// Elsewhere, a version without an origin would be another region's.
+    fn with_origin(&self, mut version: StoredVersion) -> Bytes {
+        if version.origin.is_empty() {
+            version.origin = Bytes::copy_from_slice(self.own.region.as_bytes());
+        }
+        version.encode()
+    }
+}
+
+type Part = Result<(Bytes, EncodedKey, Bytes), OutboundError>;
+
+/// The groups of one batch.
+struct Gathering<'a, S> {
+    source: &'a Source<'a, S>,
+    reader: &'a Reader,
+    known: Vector,
+    groups: Vec<Group>,
+    record_count: usize,
+    /// Times that moved on without a write.
+    moves: Vector,
+}
+
+impl<'a, S: Store> Gathering<'a, S> {
+    fn new(source: &'a Source<'a, S>, reader: &'a Reader) -> Self {
+        let known = source.state.known(&source.vector);
+        Self { source, reader, known, groups: Vec::new(), record_count: 0, moves: Vector::default() }
+    }
+
+    fn entry(&mut self, place: &mut LogPlace, entry: &LogEntry) -> Result<(), OutboundError> {
+        let own = &self.source.own;
+        let Some(time) = Entry::time_of(&entry.payload) else {
+            place.pass(entry)?;
+            return Ok(());
+        };
+        // That it is void matters as little as that it is of another region: no entry behind it is stamped at or below.
+        self.moves.advance(own, time);
+        match place.pass(entry)?.map(|entry| entry.body) {
+            Some(EntryBody::Writes(writes)) if self.reader.vector.get(own) < time => {
+                let records: Result<Vec<Record>, _> =
+                    writes.into_iter().filter_map(|write| self.record(write).transpose()).collect();
+                self.push(Origin { lineage: own.clone(), time }, records?);
+            }
+            Some(EntryBody::Remote(remote)) => self.remote(remote)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn record(&self, write: EntryWrite) -> Result<Option<Record>, OutboundError> {
+        let version = match write.effect {
+            Effect::Put(version) => StoredVersion::parse(version)?,
+            Effect::Delete => StoredVersion::tombstone(write.version_time, Bytes::new()),
+            Effect::Nothing => return Ok(None),
+        };
+        Ok(Some(Record { key: write.key, version: self.source.with_origin(version) }))
+    }
+
+    fn remote(&mut self, remote: RemoteWrites) -> Result<(), OutboundError> {
+        for group in remote.groups {
+            let mut records = Vec::with_capacity(group.writes.len());
+            for write in group.writes {
+                let version = StoredVersion::parse(write.version)?;
+                let of = version.version(&self.source.own.region);
+                if group.origin.is_some() || !self.reader.vector.covers_version(&of, &self.known) {
+                    records.push(Record { key: write.key, version: self.source.with_origin(version) });
+                }
+            }
+            match group.origin {
+                Some(origin) if self.reader.vector.get(&origin.lineage) >= origin.time => {}
+                Some(origin) => self.push(origin, records),
+                None if records.is_empty() => {}
+                None => {
+                    self.record_count += records.len();
+                    self.groups.push(Group { origin: None, records });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, origin: Origin, records: Vec<Record>) {
+        if records.is_empty() {
+            self.moves.advance(&origin.lineage, origin.time);
+        } else {
+            self.record_count += records.len();
+            self.groups.push(Group { origin: Some(origin), records });
+        }
+    }
+
+    /// Times move on behind all writes of the batch.
+    fn finish(mut self) -> Vec<Group> {
+        for (lineage, time) in self.moves.iter() {
+            if time > self.reader.vector.get(lineage) {
+                let origin = Some(Origin { lineage: lineage.clone(), time });
+                self.groups.push(Group { origin, records: Vec::new() });
+            }
+        }
+        self.groups
+    }
+}
+
+impl<S> std::fmt::Debug for Source<'_, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("own", &self.own).field("vector", &self.vector).finish_non_exhaustive()
+    }
+}

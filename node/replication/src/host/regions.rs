@@ -1,0 +1,61 @@
+//! What other regions take from a node, and bring to it.
+
+use super::{Host, driver::Command};
+use crate::{
+    core::Claim,
+    global::{OutboundError, Reader, RemoteBatch, outbound::Source, time_and_key},
+    operation::PartitionError,
+};
+use cairn_engine::{EngineError, Store};
+use cairn_model::{ids::PartitionId, time::Timestamp};
+
+/// Versions set aside that are counted; past that there are more.
+const SET_ASIDE_COUNTED_MAX: usize = 10_000;
+
+/// What waits in a partition because its time is too far ahead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetAside {
+    /// At most ten thousand are counted.
+    pub count: usize,
+    /// The version time that comes first.
+    pub first: Option<Timestamp>,
+}
+
+impl<S: Store> Host<S> {
+    /// A batch that only asks where `region` stands with this partition. Blocks.
+    pub fn hello(&self, partition: PartitionId, region: &str) -> Result<RemoteBatch, OutboundError> {
+        Source::of(&self.engine, &*self.log, partition)?.hello(region)
+    }
+
+    /// The next batch for a reader of another region, as [`Source::batch`] has it. To be asked of the leader, whose copy is
+    /// the newest. Blocks.
+    pub fn changes(
+        &self,
+        partition: PartitionId,
+        reader: &Reader,
+        claim: Option<Claim>,
+        bytes_max: usize,
+    ) -> Result<RemoteBatch, OutboundError> {
+        Source::of(&self.engine, &*self.log, partition)?.batch(reader, claim, bytes_max)
+    }
+
+    /// Takes in a batch of another region, where this node leads the partition: tells where this region stands with its
+    /// source then. After an error the same batch, or any other, may be sent again.
+    pub async fn remote(&self, partition: PartitionId, batch: RemoteBatch) -> Result<Reader, PartitionError> {
+        let batch = Box::new(batch);
+        self.ask(|answer| Command::Remote { partition, batch, answer }).await?
+    }
+
+    /// What is set aside in a partition: other regions' clocks, or this one's, are wrong. Blocks.
+    pub fn set_aside(&self, partition: PartitionId) -> Result<SetAside, EngineError> {
+        let replica =
+            self.engine.replica(partition).ok_or(EngineError::UnknownPartition { partition_id: partition })?;
+        let mut found = SetAside::default();
+        for pair in self.engine.set_aside(replica.storage_id, None).take(SET_ASIDE_COUNTED_MAX) {
+            let (key, _) = pair?;
+            found.first = found.first.or_else(|| time_and_key(&key).map(|(time, _)| time));
+            found.count += 1;
+        }
+        Ok(found)
+    }
+}
