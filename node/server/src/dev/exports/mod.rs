@@ -123,7 +123,7 @@ impl LocalExports {
         let exports = self.clone();
         tokio::spawn(async move {
             record.state = exports.run(&record).await;
-            exports.open.lock().insert(id.clone(), record.clone());
+            // Only then it is told: after a kill in between, it would be under way again.
             exports.note(&record).await;
             exports.open.lock().remove(&id);
         });
