@@ -13,7 +13,7 @@ use crate::{
     pki::Authority,
     rolling::Rolling,
 };
-use cairn_crds::{Backup, SCHEDULED_BY_LABEL, ScheduledBackup, StorageGroup, StorageGroupSpec, Table, condition};
+use cairn_crds::{Backup, ScheduledBackup, StorageGroup, StorageGroupSpec, Table, condition};
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
@@ -153,17 +153,6 @@ impl Context {
             .into_iter()
             .filter_map(|table| table.0.as_ref().ok().cloned())
             .filter(|table| table.namespace().as_deref() == Some(namespace))
-            .collect()
-    }
-
-    /// The backups of a namespace that could be read and have this label of a schedule.
-    pub fn backups_by(&self, namespace: &str, schedule: &str) -> Vec<Backup> {
-        self.backups
-            .state()
-            .into_iter()
-            .filter_map(|backup| backup.0.as_ref().ok().cloned())
-            .filter(|backup| backup.namespace().as_deref() == Some(namespace))
-            .filter(|backup| backup.labels().get(SCHEDULED_BY_LABEL).is_some_and(|label| label == schedule))
             .collect()
     }
 

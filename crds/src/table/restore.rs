@@ -244,6 +244,7 @@ mod tests {
                 creation_time_ms: 0,
                 continuous_backups: None,
                 restored_from: None,
+                replicas: None,
             },
             table_arn: "arn:aws:dynamodb:east:game:table/users".into(),
             backup_arn,

@@ -63,12 +63,10 @@ async fn reconcile_schedule(scheduled: ScheduledBackup, ctx: &Context) -> Result
         }
     };
     let namespace = scheduled.namespace().unwrap_or_default();
-    // What is made or deleted is decided upon what the API server has now: an old view would make one too many, or cost one.
-    let mut backups = ctx.backups_by(&namespace, &scheduled.label_value());
+    // What is made or deleted is decided upon what the API server has now: an old view would make one too many, cost one, or
+    // miss the change that this is about.
+    let backups = list(ctx, &scheduled).await?;
     let keep = usize::try_from(spec.keep).unwrap_or(1);
-    if plan.due.is_some() || !retention::superfluous(&backups, keep, now).is_empty() {
-        backups = list(ctx, &scheduled).await?;
-    }
     for backup in retention::superfluous(&backups, keep, now) {
         delete(ctx, backup).await?;
         tracing::info!(namespace, backup = backup.name_any(), "a backup beyond spec.keep is deleted");
