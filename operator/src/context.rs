@@ -82,7 +82,6 @@ pub struct Context {
     pub shared: Arc<Shared>,
     pub tables: Store<GuardedTable>,
     pub groups: Store<GuardedGroup>,
-    pub backups: Store<GuardedBackup>,
 }
 
 impl std::ops::Deref for Context {

@@ -194,12 +194,7 @@ fn start(shared: &Arc<Shared>, scope: &Scope, running: &mut Vec<BoxFuture<'stati
     let tables = Controller::<GuardedTable>::new(scope.guarded::<Table>(), any());
     let groups = Controller::<GuardedGroup>::new(scope.guarded::<StorageGroup>(), any());
     let backups = Controller::<GuardedBackup>::new(scope.guarded::<Backup>(), any());
-    let context = Arc::new(Context {
-        shared: Arc::clone(shared),
-        tables: tables.store(),
-        groups: groups.store(),
-        backups: backups.store(),
-    });
+    let context = Arc::new(Context { shared: Arc::clone(shared), tables: tables.store(), groups: groups.store() });
 
     let known = tables.store();
     let tables =
