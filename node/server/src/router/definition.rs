@@ -39,7 +39,9 @@ fn unplaced(table: &Table, region: &str) -> Result<TableDefinition, String> {
     let creation_time_ms = table.creation_timestamp().as_ref().map(millis_of_time).unwrap_or_default();
     let account = table.account();
     let restored_from = table.spec.restore_from.as_ref().and_then(|from| restored_from(from, region, &account));
-    let birth = Birth { restored_from, ..Birth::new(table_id, creation_time_ms) };
+    let noted = table.status.as_ref().and_then(|status| status.continuous_backups.as_ref());
+    let recovery_since_ms = noted.map(|backups| millis_of_time(&backups.enabled_at));
+    let birth = Birth { restored_from, recovery_since_ms, ..Birth::new(table_id, creation_time_ms) };
     table.spec.definition(&account, &table.table_name(), &birth).map_err(|error| error.to_string())
 }
 
