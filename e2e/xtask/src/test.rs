@@ -141,6 +141,8 @@ fn e2e(report: &mut Report) -> Result<()> {
                 report.skip("e2e", &obstacle);
                 return Ok(());
             }
+            // The suite runs it beside a cluster of its own.
+            cluster::tool("versitygw")?;
             Cluster::create("test")?
         }
     };
