@@ -1,6 +1,8 @@
-//! A restore of a gigabyte beside writing a gigabyte to the same disk sequentially, in turns.
+//! A restore of a gigabyte beside writing a gigabyte to the same disk sequentially, in turns: a figure, not a test, for it
+//! depends on the disk. A restore is bound by the processor at some 500 MB/s on two cores; a disk that writes no faster than
+//! twice that gives the share that is wanted, and one that a cache in memory makes faster does not.
 
-use super::{record, servers::Server};
+use super::{keep, servers::Server};
 use crate::client::now;
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -13,7 +15,7 @@ use std::{
 };
 use tokio::time::sleep;
 
-const SHARE_MIN: f64 = 0.50;
+const SHARE_WANTED: f64 = 0.50;
 const ROUNDS: usize = 3;
 const ITEMS: usize = 3_072;
 const ITEM_BYTES: usize = 341 << 10;
@@ -21,8 +23,7 @@ const WRITERS: usize = 8;
 const SOURCE: &str = "gigabyte";
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// True when restoring is at least half as fast as writing.
-pub(super) async fn run(server: &Server) -> Result<bool> {
+pub(super) async fn run(server: &Server) -> Result<()> {
     let megabytes = (ITEMS * ITEM_BYTES) as f64 / 1e6;
     println!("\nrestore of {megabytes:.0} MB from a backup, {ROUNDS} rounds in turn with writing as much sequentially");
     let data = server.folder().context("the server keeps no data")?.to_owned();
@@ -40,13 +41,10 @@ pub(super) async fn run(server: &Server) -> Result<bool> {
             rates.push(rate);
         }
     }
-    record(
-        "restore",
-        ["cairn dev --archive", "a sequential write"],
-        "megabytesPerSecond",
-        [&restores, &writes],
-        SHARE_MIN,
-    )
+    let names = ["cairn dev --archive", "a sequential write"];
+    let share = keep("restore", names, "megabytesPerSecond", [&restores, &writes], SHARE_WANTED)?;
+    println!("  a restore is {:.0} % as fast; {:.0} % wanted", share * 100.0, SHARE_WANTED * 100.0);
+    Ok(())
 }
 
 /// Fills a table with what no compression makes smaller, and backs it up; answers with the backup's ARN.

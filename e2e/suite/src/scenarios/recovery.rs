@@ -338,5 +338,12 @@ pub(crate) async fn a_wrong_archive_holds_nothing_up_and_says_what_is_wrong(worl
     wait_restorable(&client, "events", 0).await?;
     delete_tables(&["events"])?;
     kube::kubectl(&["delete", "storagegroups", "analytics", "-n", NAMESPACE, "--timeout=60s"])?;
+    // A group's volumes outlive it.
+    for claim in kube::items(&["persistentvolumeclaims", "-n", NAMESPACE])? {
+        if kube::name(&claim).starts_with("data-cairn-analytics-") {
+            let name = kube::name(&claim);
+            kube::kubectl(&["delete", "persistentvolumeclaim", name, "-n", NAMESPACE, "--timeout=60s"])?;
+        }
+    }
     Ok(Verdict::Passed(format!("healthy {mended:.0?} after it was set right")))
 }

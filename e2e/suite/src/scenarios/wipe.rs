@@ -14,7 +14,12 @@ use std::time::Duration;
 fn volumes_to_reapply() -> Result<Vec<String>> {
     kube::items(&["persistentvolumes"])?
         .into_iter()
-        .filter(|volume| volume["spec"]["claimRef"]["namespace"] == NAMESPACE)
+        .filter(|volume| {
+            let claim = &volume["spec"]["claimRef"];
+            // Those of the group `default`, which holds the table.
+            claim["namespace"] == NAMESPACE
+                && claim["name"].as_str().is_some_and(|name| name.starts_with("data-cairn-default-"))
+        })
         .map(|mut volume| {
             let claim = volume["spec"]["claimRef"].take();
             let mut spec = volume["spec"].take();
