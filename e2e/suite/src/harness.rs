@@ -8,6 +8,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use futures::future::BoxFuture;
+use serde_json::Value;
 use std::{
     env, fs,
     path::PathBuf,
@@ -106,6 +107,12 @@ impl World {
             .env("AWS_PAGER", "");
         Ok(command)
     }
+}
+
+/// `aws dynamodb …`, with what it prints; null where it prints nothing.
+pub(crate) fn aws(world: &mut World, arguments: &[&str]) -> Result<Value> {
+    let text = kube::output(world.python("aws")?.arg("dynamodb").args(arguments))?;
+    Ok(if text.trim().is_empty() { Value::Null } else { serde_json::from_str(&text)? })
 }
 
 /// Runs all, or those whose name contains one of the words of `only` (with commas between) and the essential ones; true when none failed.

@@ -6,6 +6,7 @@ pub mod dev;
 mod disk;
 pub mod environment;
 pub mod internal;
+mod listen;
 mod node;
 mod node_gauges;
 pub mod router;

@@ -11,16 +11,13 @@ use crate::{
         server::{self, Callers},
         transport::PeerTransport,
     },
+    listen::bind,
     node::{DISK_FULL, Node, OpenFolder},
     shutdown,
     tls::Tls,
 };
-use anyhow::Context;
 use cairn_engine::Owner;
-use cairn_model::{
-    identity::Role,
-    node::{NodeReport, ReplicaState},
-};
+use cairn_model::node::{NodeReport, ReplicaState};
 use cairn_replication::{
     Host,
     log::OnDamage,
@@ -28,7 +25,6 @@ use cairn_replication::{
     wire::{PartitionAnswer, PartitionCall},
 };
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
-use tokio::net::TcpListener;
 
 /// For the process of the pod before this one, deleted by force, to end; an exit here would cost the kubelet's back-off.
 const PREDECESSOR_DEADLINE: Duration = Duration::from_secs(60);
@@ -126,18 +122,7 @@ impl StorageNode {
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let registry = prometheus::Registry::new();
     let tls = Tls::from_dir(&arguments.tls_dir)?;
-    let own = tls.own_identity()?;
-    anyhow::ensure!(
-        own.role == Role::Storage
-            && own.region == arguments.region
-            && own.namespace == arguments.account
-            && own.group == arguments.group,
-        "the certificate in {} is {own}'s, not that of a storage node of region {}, namespace {}, group {}",
-        arguments.tls_dir.display(),
-        arguments.region,
-        arguments.account,
-        arguments.group
-    );
+    let own = tls.storage_identity(&arguments.region, &arguments.account, &arguments.group)?;
     let owner =
         Owner { region: arguments.region.clone(), account: arguments.account.clone(), group: arguments.group.clone() };
     let folder = OpenFolder::open(
@@ -161,11 +146,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         let offer = Offer::new(Arc::new(HostSource(host.clone())), Arc::new(HostAdopter(host.clone())));
         tokio::spawn(socket::serve(listener, offer));
     }
-    let listener = TcpListener::bind(arguments.listen)
-        .await
-        .with_context(|| format!("failed to listen on {}", arguments.listen))?;
-    let admin =
-        TcpListener::bind(arguments.admin).await.with_context(|| format!("failed to listen on {}", arguments.admin))?;
+    let listener = bind(arguments.listen).await?;
+    let admin = bind(arguments.admin).await?;
     let readiness: Readiness = {
         let storage = storage.clone();
         Arc::new(move || storage.not_ready())

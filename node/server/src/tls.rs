@@ -2,7 +2,7 @@
 //! identity of whoever is at the other end. Who may do what is for the caller to decide.
 
 use arc_swap::ArcSwap;
-use cairn_model::identity::{INTERNAL_NAME, Identity};
+use cairn_model::identity::{INTERNAL_NAME, Identity, Role};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
@@ -85,6 +85,17 @@ impl Tls {
     /// The identity in this program's own certificate.
     pub fn own_identity(&self) -> Result<Identity, TlsError> {
         identity_of(self.current.load().certificate.first())
+    }
+
+    /// The same, if it is that of a storage node of this group: its archive shows it too.
+    pub fn storage_identity(&self, region: &str, account: &str, group: &str) -> anyhow::Result<Identity> {
+        let own = self.own_identity()?;
+        anyhow::ensure!(
+            own.role == Role::Storage && own.region == region && own.namespace == account && own.group == group,
+            "the certificate in {} is {own}'s, not that of a storage node of region {region}, namespace {account}, group {group}",
+            self.dir.display()
+        );
+        Ok(own)
     }
 
     /// Answers a handshake; the peer has shown a certificate of the same CA.

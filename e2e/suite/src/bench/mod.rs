@@ -7,8 +7,11 @@ pub(crate) mod floor;
 mod restore;
 mod servers;
 
-use crate::sigv4::{self, Signer};
-use anyhow::{Context, Result};
+use crate::{
+    client::now,
+    sigv4::{self, Signer},
+};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use servers::Server;
 use std::{env, fs, path::PathBuf, time::Duration};
@@ -18,6 +21,7 @@ const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(3);
 const ITEMS: usize = 1_000;
 const TABLE: &str = "bench";
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const GET_SHARE_MIN: f64 = 0.30;
 const PUT_SHARE_MIN: f64 = 1.00;
@@ -81,21 +85,32 @@ fn puts() -> Vec<(&'static str, Value)> {
 
 async fn prepare(server: &Server) -> Result<()> {
     let client = server.client();
-    let patience = Duration::from_secs(10);
-    let table = json!({"TableName": TABLE, "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [{"AttributeName": "Id", "AttributeType": "S"}], "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}]});
-    client.insist("CreateTable", &table, patience).await?.ok()?;
-    for _ in 0..200 {
-        let description = client.call("DescribeTable", &json!({"TableName": TABLE})).await?.ok()?;
-        if description["Table"]["TableStatus"] == "ACTIVE" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    create_table(server, TABLE).await?;
     for (operation, body) in puts() {
-        client.insist(operation, &body, patience).await?.ok()?;
+        client.insist(operation, &body, PATIENCE).await?.ok()?;
     }
     Ok(())
+}
+
+/// A table with the partition key `Id` of type S, ACTIVE when this returns.
+async fn create_table(server: &Server, name: &str) -> Result<()> {
+    let table = json!({"TableName": name, "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "Id", "AttributeType": "S"}], "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}]});
+    server.client().insist("CreateTable", &table, PATIENCE).await?.ok()?;
+    wait_active(server, name).await
+}
+
+async fn wait_active(server: &Server, table: &str) -> Result<()> {
+    let client = server.client();
+    let deadline = now() + PATIENCE;
+    loop {
+        let answer = client.call("DescribeTable", &json!({"TableName": table})).await?.ok()?;
+        if answer["Table"]["TableStatus"] == "ACTIVE" {
+            return Ok(());
+        }
+        ensure!(now() < deadline, "{table} is not ACTIVE: {answer}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Ours against the other: prints and records the medians; true when ours reaches its share of the other's.

@@ -2,7 +2,7 @@
 //! depends on the disk. A restore is bound by the processor at some 500 MB/s on two cores; a disk that writes no faster than
 //! twice that gives the share that is wanted, and one that a cache in memory makes faster does not.
 
-use super::{keep, servers::Server};
+use super::{PATIENCE, create_table, keep, servers::Server, wait_active};
 use crate::client::now;
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -21,7 +21,6 @@ const ITEMS: usize = 3_072;
 const ITEM_BYTES: usize = 341 << 10;
 const WRITERS: usize = 8;
 const SOURCE: &str = "gigabyte";
-const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) async fn run(server: &Server) -> Result<()> {
     let megabytes = (ITEMS * ITEM_BYTES) as f64 / 1e6;
@@ -47,18 +46,14 @@ pub(super) async fn run(server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// Fills a table with what no compression makes smaller, and backs it up; answers with the backup's ARN.
+/// Fills a table with what hardly any compression makes smaller, and backs it up; answers with the backup's ARN.
 async fn prepare(server: &Server) -> Result<String> {
     let client = server.client();
-    let table = json!({"TableName": SOURCE, "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [{"AttributeName": "Id", "AttributeType": "S"}], "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}]});
-    client.insist("CreateTable", &table, PATIENCE).await?.ok()?;
-    wait_active(server, SOURCE).await?;
+    create_table(server, SOURCE).await?;
     stream::iter(0..ITEMS)
         .map(|number| {
             let client = client.clone();
             async move {
-                // Hexadecimal would halve under compression; these are 94 characters, drawn anew for each item.
                 let payload = noise(number as u64 + 1, ITEM_BYTES);
                 let item = json!({"Id": {"S": number.to_string()}, "Payload": {"S": payload}});
                 client.insist("PutItem", &json!({"TableName": SOURCE, "Item": item}), PATIENCE).await?.ok()
@@ -92,19 +87,6 @@ async fn restore(server: &Server, arn: &str, target: &str) -> Result<Duration> {
     Ok(took)
 }
 
-async fn wait_active(server: &Server, table: &str) -> Result<()> {
-    let client = server.client();
-    let deadline = now() + PATIENCE;
-    loop {
-        let answer = client.call("DescribeTable", &json!({"TableName": table})).await?.ok()?;
-        if answer["Table"]["TableStatus"] == "ACTIVE" {
-            return Ok(());
-        }
-        ensure!(now() < deadline, "{table} is not ACTIVE: {answer}");
-        sleep(Duration::from_millis(20)).await;
-    }
-}
-
 fn write_sequentially(path: &Path) -> Result<Duration> {
     let block = noise(7, 1 << 20);
     let start = now();
@@ -128,11 +110,11 @@ async fn settle() -> Result<()> {
 /// Printable characters without a pattern (xorshift).
 fn noise(seed: u64, length: usize) -> String {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
+    let next = || {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         char::from(33 + (state >> 32) as u8 % 94)
     };
-    (0..length).map(|_| next()).filter(|c| *c != '"' && *c != '\\').collect()
+    std::iter::repeat_with(next).filter(|c| *c != '"' && *c != '\\').take(length).collect()
 }

@@ -2,12 +2,12 @@
 
 use super::tables;
 use crate::{
-    harness::{ACCESS_KEY, NAMESPACE, REGION, Verdict, World},
+    harness::{ACCESS_KEY, NAMESPACE, REGION, Verdict, World, aws},
     kube::{self, output},
     sigv4::Signer,
 };
 use anyhow::{Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 pub(super) fn access_key(name: &str, id: &str, secret: &str) -> String {
@@ -21,10 +21,7 @@ stringData: {{accessKeyId: {id}, secretAccessKey: {secret}}}
 }
 
 pub(crate) async fn the_aws_cli_works_unmodified(world: &mut World) -> Result<Verdict> {
-    let mut aws = |arguments: &[&str]| -> Result<Value> {
-        let text = output(world.python("aws")?.arg("dynamodb").args(arguments))?;
-        Ok(if text.trim().is_empty() { Value::Null } else { serde_json::from_str(&text)? })
-    };
+    let mut aws = |arguments: &[&str]| aws(world, arguments);
     let table = "cli";
     aws(&[
         "create-table",

@@ -3,9 +3,9 @@
 use super::{clients, faults, tables};
 use crate::{
     client::{Dynamo, now},
-    harness::{NAMESPACE, REGION, Verdict, World},
+    harness::{NAMESPACE, REGION, Verdict, World, aws},
     history::{self, Writing},
-    kube::{self, output},
+    kube,
     sigv4::Signer,
 };
 use anyhow::{Context, Result, ensure};
@@ -66,7 +66,7 @@ fn wait_available(namespace: &str, name: &str) -> Result<Duration> {
     })
 }
 
-/// The pod beside whose node the table's leader is: the one whose archive ships.
+/// Kills the pod of a node that leads: the one whose archive ships.
 fn kill_one_storage_pod() -> Result<()> {
     let zone = faults::leader_zone()?;
     let pods = kube::storage_pods(NAMESPACE)?;
@@ -218,10 +218,7 @@ pub(crate) async fn the_aws_cli_backs_up_and_restores(world: &mut World) -> Resu
     if world.bucket.is_none() {
         return Ok(Verdict::Skipped(NO_BUCKET));
     }
-    let mut aws = |arguments: &[&str]| -> Result<Value> {
-        let text = output(world.python("aws")?.arg("dynamodb").args(arguments))?;
-        Ok(if text.trim().is_empty() { Value::Null } else { serde_json::from_str(&text)? })
-    };
+    let mut aws = |arguments: &[&str]| aws(world, arguments);
     aws(&[
         "create-table",
         "--table-name",
@@ -237,11 +234,9 @@ pub(crate) async fn the_aws_cli_backs_up_and_restores(world: &mut World) -> Resu
     aws(&["put-item", "--table-name", "kept", "--item", r#"{"Id": {"S": "a"}, "Value": {"N": "1"}}"#])?;
     let created = aws(&["create-backup", "--table-name", "kept", "--backup-name", "before"])?;
     let arn = created["BackupDetails"]["BackupArn"].as_str().context("no ARN")?.to_owned();
-    let described = |aws: &mut dyn FnMut(&[&str]) -> Result<Value>| -> Result<Value> {
-        aws(&["describe-backup", "--backup-arn", &arn])
-    };
     kube::wait("the backup is AVAILABLE", RESTORE_PATIENCE, || {
-        Ok(described(&mut aws)?["BackupDescription"]["BackupDetails"]["BackupStatus"] == "AVAILABLE")
+        Ok(aws(&["describe-backup", "--backup-arn", &arn])?["BackupDescription"]["BackupDetails"]["BackupStatus"]
+            == "AVAILABLE")
     })?;
     let listed = aws(&["list-backups", "--table-name", "kept"])?;
     ensure!(listed["BackupSummaries"][0]["BackupArn"] == *arn, "list-backups answers {listed}");

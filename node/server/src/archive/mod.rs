@@ -22,7 +22,10 @@ pub use socket::SocketNode;
 pub(crate) use source::HostSource;
 
 use cairn_archive::ArchiveConfig;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
+
+/// For the archive to take what was written last, when its process ends.
+pub(crate) const LAST_SHIPMENT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Where the archive lies.
 #[derive(Debug, clap::Args)]

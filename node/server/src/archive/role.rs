@@ -1,24 +1,23 @@
 //! The role `archive`: beside a storage node in its pod, it ships what that commits into a bucket, and brings tables back.
 
 use super::{
-    ArchiveArguments, SocketNode,
+    ArchiveArguments, LAST_SHIPMENT_DEADLINE, SocketNode,
     service::{ArchivePort, ArchiveService, BucketKeeper, BucketSettings, Reach},
 };
 use crate::{
     admin,
     internal::{listener, server::Callers},
+    listen::bind,
     shutdown,
     tls::Tls,
 };
 use anyhow::Context;
-use cairn_model::{archive::ArchiveOwner, identity::Role};
+use cairn_model::archive::ArchiveOwner;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 
 /// How often the files of the credentials and the authorities are looked at, and a bucket that can't be used.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
-/// For the archive to take what was committed last.
-const LAST_SHIPMENT_DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -63,28 +62,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let metrics = cairn_archive::Metrics::new()?;
     metrics.register(&registry)?;
     let tls = Tls::from_dir(&arguments.tls_dir)?;
-    let identity = tls.own_identity()?;
-    anyhow::ensure!(
-        identity.role == Role::Storage
-            && identity.region == arguments.region
-            && identity.namespace == arguments.account
-            && identity.group == arguments.group,
-        "the certificate in {} is {identity}'s, not that of a storage node of region {}, namespace {}, group {}",
-        arguments.tls_dir.display(),
-        arguments.region,
-        arguments.account,
-        arguments.group
-    );
+    let identity = tls.storage_identity(&arguments.region, &arguments.account, &arguments.group)?;
     let own = ArchiveOwner { region: arguments.region, account: arguments.account };
     let node = Arc::new(SocketNode::start(arguments.socket));
     let reach = Reach::new();
     let service = ArchiveService::new(own.clone(), node.clone(), node.clone(), reach.clone());
 
-    let listener = TcpListener::bind(arguments.listen)
-        .await
-        .with_context(|| format!("failed to listen on {}", arguments.listen))?;
-    let admin =
-        TcpListener::bind(arguments.admin).await.with_context(|| format!("failed to listen on {}", arguments.admin))?;
+    let listener = bind(arguments.listen).await?;
+    let admin = bind(arguments.admin).await?;
     // A pod is not unready because a bucket is.
     tokio::spawn(admin::serve(admin, registry, Arc::new(|| None)));
     let callers = Callers { own: identity, release_namespace: arguments.release_namespace };

@@ -7,8 +7,9 @@ mod tables;
 
 use crate::{
     admin,
-    archive::{ArchiveArguments, HostSource},
+    archive::{ArchiveArguments, HostSource, LAST_SHIPMENT_DEADLINE},
     environment::SystemEnvironment,
+    listen::bind,
     node::{Node, OpenFolder},
     router::fleet,
     shutdown,
@@ -25,10 +26,7 @@ use exports::SharedExports;
 use imports::SharedImports;
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tables::{ACCOUNT, LocalTables};
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
-
-/// For the archive to take what was written last.
-const LAST_SHIPMENT_DEADLINE: Duration = Duration::from_secs(10);
+use tokio::{sync::watch, task::JoinHandle};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -91,9 +89,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
             Authentication::AcceptAny { account: ACCOUNT.to_owned() }
         }
     };
-    let listener = TcpListener::bind(arguments.listen)
-        .await
-        .with_context(|| format!("failed to listen on {}", arguments.listen))?;
+    let listener = bind(arguments.listen).await?;
     let listen = listener.local_addr()?;
     let registry = prometheus::Registry::new();
     let owner = Owner { region: arguments.region.clone(), account: ACCOUNT.to_owned(), group: "dev".to_owned() };
@@ -141,7 +137,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let api = Arc::new(Api::new(ApiConfig::new(arguments.region.clone()), backends, &registry)?);
     if let Some(address) = arguments.admin {
-        let admin = TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}"))?;
+        let admin = bind(address).await?;
         tokio::spawn(admin::serve(admin, registry, Arc::new(|| None)));
     }
     welcome(&arguments, listen);

@@ -12,7 +12,7 @@ pub mod tables;
 mod watch;
 pub mod writes;
 
-use crate::{admin, environment::SystemEnvironment, internal::client::NodeClient, shutdown, tls::Tls};
+use crate::{admin, environment::SystemEnvironment, internal::client::NodeClient, listen::bind, shutdown, tls::Tls};
 use anyhow::Context;
 use archives::Archives;
 use backups::ClusterBackups;
@@ -20,7 +20,6 @@ use cairn_api::{Api, ApiConfig, Authentication, Backends};
 use cairn_model::identity::Role;
 use catalog::KubernetesCatalog;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
-use tokio::net::TcpListener;
 use writes::ApiWrites;
 
 #[derive(Debug, clap::Args)]
@@ -111,11 +110,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         environment: Arc::new(SystemEnvironment),
     };
     let api = Arc::new(Api::new(ApiConfig::new(arguments.region), backends, &registry)?);
-    let listener = TcpListener::bind(arguments.listen)
-        .await
-        .with_context(|| format!("failed to listen on {}", arguments.listen))?;
-    let admin =
-        TcpListener::bind(arguments.admin).await.with_context(|| format!("failed to listen on {}", arguments.admin))?;
+    let listener = bind(arguments.listen).await?;
+    let admin = bind(arguments.admin).await?;
     tokio::spawn(admin::serve(admin, registry, Arc::new(|| None)));
     tracing::info!(listen = %arguments.listen, "serving");
     cairn_api::serve(listener, api, shutdown::requested()).await?;
