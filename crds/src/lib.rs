@@ -4,6 +4,7 @@
 
 pub mod backup;
 pub mod condition;
+pub mod global_table;
 pub mod name;
 mod rules;
 pub mod scheduled_backup;
@@ -12,6 +13,7 @@ pub mod storage_group;
 pub mod table;
 
 pub use backup::{Backup, BackupResourceStatus, BackupSpec};
+pub use global_table::{GlobalTable, GlobalTableReplica, GlobalTableResourceStatus, GlobalTableSpec};
 pub use name::{bounded_name, resource_name, short_hash};
 pub use scheduled_backup::{ScheduledBackup, ScheduledBackupSpec, ScheduledBackupStatus};
 pub use storage_group::{StorageGroup, StorageGroupSpec, StorageGroupStatus};
@@ -33,3 +35,12 @@ pub const ADOPT_ANNOTATION: &str = "cairn.dev/adopt";
 pub const DROP_WITHOUT_BACKUP_ANNOTATION: &str = "cairn.dev/drop-without-backup";
 /// On a Secret: `true` makes it an access key of its namespace.
 pub const CREDENTIALS_LABEL: &str = "cairn.dev/credentials";
+
+/// The ConfigMap in the release's namespace with this cluster's own peer bundle: the keys below, and under
+/// [`PEER_MANIFEST_KEY`] a ConfigMap, as YAML, to be applied in the accounts of other clusters.
+pub const PEER_BUNDLE: &str = "cairn-peer";
+pub const PEER_REGION_KEY: &str = "region";
+pub const PEER_CLUSTER_ID_KEY: &str = "clusterId";
+pub const PEER_ENDPOINT_KEY: &str = "endpoint";
+pub const PEER_CA_KEY: &str = "ca.crt";
+pub const PEER_MANIFEST_KEY: &str = "manifest.yaml";

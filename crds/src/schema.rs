@@ -1,6 +1,6 @@
 //! The CustomResourceDefinitions, as the API server gets them.
 
-use crate::{Backup, ScheduledBackup, StorageGroup, Table, backup, rules, storage_group, table};
+use crate::{Backup, GlobalTable, ScheduledBackup, StorageGroup, Table, backup, rules, storage_group, table};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::Value;
@@ -29,6 +29,10 @@ pub fn definitions() -> Result<Vec<SchemaFile>, SchemaError> {
         SchemaFile {
             file_name: "backups.cairn.dev.yaml",
             definition: finish(Backup::crd(), rules::json(backup::ROOT_RULES))?,
+        },
+        SchemaFile {
+            file_name: "globaltables.cairn.dev.yaml",
+            definition: finish(GlobalTable::crd(), rules::json(&[]))?,
         },
         SchemaFile {
             file_name: "scheduledbackups.cairn.dev.yaml",

@@ -17,6 +17,7 @@ pub mod key;
 pub mod limits;
 pub mod node;
 pub mod number;
+pub mod region;
 pub mod size;
 pub mod table;
 pub mod time;

@@ -4,6 +4,7 @@
 use crate::{
     descriptor::PartitionDescriptor,
     ids::{NodeId, PartitionId, ReplicaId, TableId},
+    region::RegionReport,
     table::TableDefinition,
 };
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,9 @@ pub struct ReplicaReport {
     /// Of the log, what is kept because the archive does not have it yet. 0 where nothing is archived.
     #[serde(default)]
     pub unarchived_bytes: u64,
+    /// Of a global table, by the leader alone: how it stands with each other member that it has a [`crate::table::PeerCluster`] of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<RegionReport>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

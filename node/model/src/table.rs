@@ -2,7 +2,7 @@
 
 use crate::ids::TableId;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ScalarType {
@@ -89,12 +89,40 @@ pub struct GlobalReplicas {
     pub epoch: u64,
     /// All of them, this one too; at most [`GLOBAL_MEMBERS_MAX`].
     pub members: BTreeSet<String>,
+    /// The cluster of this replica: the uid of its namespace `kube-system`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cluster_id: String,
+    /// How the other members are reached and known, by region. One that is missing here is a member that nothing is read of yet.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub peers: BTreeMap<String, PeerCluster>,
+}
+
+/// Another cluster that keeps the same table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerCluster {
+    /// `https://HOST:PORT` of that cluster's routers.
+    pub endpoint: String,
+    pub cluster_id: String,
+    /// The authority that signs that cluster's certificates, in PEM.
+    pub ca: String,
 }
 
 /// Regions of one global table.
 pub const GLOBAL_MEMBERS_MAX: usize = 16;
 
 impl GlobalReplicas {
+    /// Those of a table that has no other region yet.
+    pub fn in_region(region: &str) -> Self {
+        Self {
+            region: region.to_owned(),
+            epoch: 1,
+            members: BTreeSet::from([region.to_owned()]),
+            cluster_id: String::new(),
+            peers: BTreeMap::new(),
+        }
+    }
+
     /// Why a table that was (or was not) global as `before` can't become one like this.
     pub fn flaw(&self, before: Option<&Self>) -> Option<String> {
         let named = |region: &String| !region.is_empty() && region.len() <= REGION_BYTES_MAX;
@@ -103,6 +131,9 @@ impl GlobalReplicas {
         }
         if !self.members.contains(&self.region) {
             return Some(format!("replicas.members: the table's own region {:?} is not among them", self.region));
+        }
+        if let Some(stranger) = self.peers.keys().find(|region| !self.members.contains(*region)) {
+            return Some(format!("replicas.peers: {stranger:?} is not among the members"));
         }
         if self.members.len() > GLOBAL_MEMBERS_MAX {
             return Some(format!("replicas.members: a global table has at most {GLOBAL_MEMBERS_MAX} regions"));
@@ -158,7 +189,7 @@ mod tests {
 
     fn replicas(epoch: u64, members: &[&str]) -> GlobalReplicas {
         let members = members.iter().map(|region| (*region).to_owned()).collect();
-        GlobalReplicas { region: "east".into(), epoch, members }
+        GlobalReplicas { epoch, members, ..GlobalReplicas::in_region("east") }
     }
 
     #[test]

@@ -399,6 +399,7 @@ impl<L: LogStore> Replica<L> {
             item_count: self.state.applied.item_count,
             size_bytes: self.state.applied.size_bytes,
             unarchived_bytes: if self.is_archived(config) { self.raft.store().bytes_behind(self.archived) } else { 0 },
+            regions: Vec::new(),
         }
     }
 }

@@ -243,7 +243,7 @@ async fn two_regions_have_a_table_in_common() {
     for (folder, region) in folders.iter().zip(["east", "west"]) {
         let (host, lock) = start(0, folder.path(), &Arc::new(Channels::default()));
         let members = ["east".to_owned(), "west".to_owned()].into();
-        let replicas = Some(GlobalReplicas { region: region.into(), epoch: 1, members });
+        let replicas = Some(GlobalReplicas { members, ..GlobalReplicas::in_region(region) });
         let definition = TableDefinition { replicas, ..definition() };
         assert_eq!(host.order(Order::Bootstrap { descriptor: descriptor(1), definition }).await, OrderOutcome::Done);
         await_leader(std::slice::from_ref(&host)).await;

@@ -173,6 +173,7 @@ impl Node {
             item_count: 0,
             size_bytes: 0,
             unarchived_bytes: 0,
+            regions: Vec::new(),
         };
         NodeReport {
             node_id,

@@ -166,6 +166,7 @@ fn adopt(fleet: &Fleet, address: &str, descriptor: &PartitionDescriptor, definit
                 item_count: RESTORED_ITEMS,
                 size_bytes: 4_200,
                 unarchived_bytes: 0,
+                regions: Vec::new(),
             });
         }
     });

@@ -88,6 +88,7 @@ impl Fleet {
                         item_count: 7,
                         size_bytes: 700,
                         unarchived_bytes: 0,
+                        regions: Vec::new(),
                     });
                 }
                 OrderOutcome::Done

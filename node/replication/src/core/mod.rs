@@ -387,6 +387,7 @@ impl Stopped {
             item_count: self.record.applied.item_count,
             size_bytes: self.record.applied.size_bytes,
             unarchived_bytes: 0,
+            regions: Vec::new(),
         }
     }
 }

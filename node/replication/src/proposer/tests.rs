@@ -383,7 +383,7 @@ fn global_leader() -> (Leader, RemoteBatch) {
     let mut leader = Leader::new();
     let mut definition = testing::definition();
     let members: std::collections::BTreeSet<String> = ["east".to_owned(), "west".to_owned()].into();
-    definition.replicas = Some(GlobalReplicas { region: "east".into(), epoch: 1, members: members.clone() });
+    definition.replicas = Some(GlobalReplicas { members: members.clone(), ..GlobalReplicas::in_region("east") });
     leader.state.definition = Arc::new(definition);
     let west = Lineage { region: "west".into(), partition: PartitionId([9; 16]) };
     let has: Vector = [(west.clone(), Timestamp::from_millis(900))].into_iter().collect();

@@ -115,9 +115,8 @@ fn members_that_lack_their_own_region_are_refused() {
     let mut definition = world.clusters[0].report(0).unwrap().definition;
     definition.schema_version += 1;
     definition.replicas = Some(cairn_model::table::GlobalReplicas {
-        region: "east".into(),
-        epoch: 1,
         members: ["west".to_owned()].into(),
+        ..cairn_model::table::GlobalReplicas::in_region("east")
     });
     let order = Order::UpdateDefinition { partition_id: crate::requests::PARTITION, definition };
     let outcome = world.clusters[0].order(0, order);

@@ -84,9 +84,9 @@ impl World {
     /// A region lists these members, itself among them; none: its table is not global any more.
     pub fn list(&mut self, region: usize, epoch: u64, members: &[usize]) {
         let replicas = (!members.is_empty()).then(|| GlobalReplicas {
-            region: NAMES[region].into(),
             epoch,
             members: members.iter().map(|member| NAMES[*member].to_owned()).collect(),
+            ..GlobalReplicas::in_region(NAMES[region])
         });
         let leader = self.leader(region);
         let cluster = &mut self.clusters[region];

@@ -190,6 +190,7 @@ mod tests {
             item_count: 10 * epoch,
             size_bytes: 100 * epoch,
             unarchived_bytes: 0,
+            regions: Vec::new(),
         }
     }
 

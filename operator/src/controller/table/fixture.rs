@@ -95,6 +95,7 @@ pub(crate) fn reports_of_one_table(count: u8) -> Vec<Arc<NodeReport>> {
                 item_count: 5,
                 size_bytes: 500,
                 unarchived_bytes: 0,
+                regions: Vec::new(),
             }],
             disk_free_bytes: 1,
             disk_total_bytes: 2,

@@ -17,7 +17,7 @@ fn said(region: &str, members: &[&str], times: &[(&str, u64)]) -> Member {
 }
 
 fn stable(state: &GlobalState, own: &[(&str, u64)]) -> u64 {
-    let replicas = GlobalReplicas { region: "east".into(), epoch: 1, members: regions(&["east", "west"]) };
+    let replicas = GlobalReplicas { members: regions(&["east", "west"]), ..GlobalReplicas::in_region("east") };
     Stability { state, replicas: &replicas, own: &lineage("east"), has: &has(own) }.time().0
 }
 
@@ -49,7 +49,7 @@ fn a_lineage_that_has_ended_holds_nothing_back_once_all_have_all_of_it() {
     let mut own = has(&[("east", 9), ("west", 9)]);
     own.advance(&old, Timestamp(3));
     state.hear(&said("west", &["east", "west"], &[("east", 9), ("west", 9)]));
-    let replicas = GlobalReplicas { region: "east".into(), epoch: 1, members: regions(&["east", "west"]) };
+    let replicas = GlobalReplicas { members: regions(&["east", "west"]), ..GlobalReplicas::in_region("east") };
     let east = lineage("east");
     let time = |state: &GlobalState| Stability { state, replicas: &replicas, own: &east, has: &own }.time();
     assert_eq!(time(&state), Timestamp(0), "the west's table made anew lacks what the one before it wrote");
@@ -84,7 +84,7 @@ fn a_version_set_aside_limits_what_a_region_says_it_has() {
 
 #[test]
 fn the_log_is_held_for_the_member_that_has_read_least() {
-    let replicas = GlobalReplicas { region: "east".into(), epoch: 1, members: regions(&["east", "west", "north"]) };
+    let replicas = GlobalReplicas { members: regions(&["east", "west", "north"]), ..GlobalReplicas::in_region("east") };
     let mut state = GlobalState::default();
     state.hear(&said("west", &[], &[]));
     assert_eq!(state.read_by_all(&replicas), 0);
