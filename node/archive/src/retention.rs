@@ -65,7 +65,7 @@ async fn sweep_table(bucket: &Bucket, path: &TablePath, now_ms: u64) -> Result<(
 async fn sweep_backups(bucket: &Bucket, cluster: &str, account: &str, now_ms: u64) -> Result<(), ArchiveError> {
     for id in bucket.folders(&layout::backups(cluster, account)).await? {
         match backup::get(bucket, cluster, account, &id).await {
-            Ok(record) if record.expiry_time_ms.is_some_and(|at_ms| at_ms <= now_ms) => {
+            Ok(record) if record.order.expiry_time_ms.is_some_and(|at_ms| at_ms <= now_ms) => {
                 backup::delete(bucket, cluster, account, &id).await?;
             }
             Ok(_) => {}

@@ -236,8 +236,9 @@ pub struct BackupOrder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum BackupType {
+    /// A CreateBackup, or a `Backup` resource.
     User,
-    /// What a deleted table leaves that had point-in-time recovery.
+    /// What a deleted table leaves that had point-in-time recovery: `NAME$DeletedTableBackup`.
     System,
 }
 

@@ -160,8 +160,12 @@ async fn a_deleted_table_and_a_backup_go_when_their_time_is_over_and_no_sooner()
     assert_eq!(objects(&store).await, kept);
     model.advance(1);
     retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
-    let ids: Vec<String> =
-        backup::list(&bucket, CLUSTER, "local").await.unwrap().into_iter().map(|backup| backup.backup_id).collect();
+    let ids: Vec<String> = backup::list(&bucket, CLUSTER, "local")
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|backup| backup.order.backup_id)
+        .collect();
     assert_eq!(ids, ["lasting"]);
     model.advance(35 * DAY_MS - 5 - 1);
     retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
@@ -219,7 +223,7 @@ async fn one_document_that_cannot_be_read_stops_nothing_else() {
     }
     let listed = async || {
         let listed = backup::list(&bucket, CLUSTER, "local").await.unwrap();
-        listed.into_iter().map(|backup| backup.backup_id).collect::<Vec<_>>()
+        listed.into_iter().map(|backup| backup.order.backup_id).collect::<Vec<_>>()
     };
     assert_eq!(listed().await, ["expiring", "lasting"]);
     let find = async |by| restore::find_table(&bucket, CLUSTER, "local", by).await;

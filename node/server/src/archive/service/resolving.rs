@@ -29,14 +29,14 @@ impl ArchiveService {
     }
 
     async fn resolve_backup(&self, owner: Option<ArchiveOwner>, id: &str) -> Result<Resolved, Refusal> {
-        let record = self.backup(owner.as_ref(), id).await?;
+        let order = self.backup(owner.as_ref(), id).await?.order;
         let owner = owner.unwrap_or_else(|| self.own.clone());
         Ok(Resolved {
-            origin: RestoreOrigin::Backup { owner, backup_id: record.backup_id },
-            definition: record.definition,
-            table_arn: record.table_arn,
-            backup_arn: Some(record.arn),
-            restore_time_ms: record.creation_time_ms,
+            origin: RestoreOrigin::Backup { owner, backup_id: order.backup_id },
+            definition: order.definition,
+            table_arn: order.table_arn,
+            backup_arn: Some(order.arn),
+            restore_time_ms: order.creation_time_ms,
         })
     }
 
