@@ -96,7 +96,7 @@ fn definition() -> TableDefinition {
 }
 
 fn table() -> ArchivedTable {
-    ArchivedTable { definition: definition(), deleted_at_ms: Some(1_700_000_000_001) }
+    ArchivedTable { definition: definition(), deleted_at_ms: Some(1_700_000_000_001), goes_at_once: false }
 }
 
 fn manifest() -> Manifest {

@@ -58,9 +58,15 @@ pub enum ArchiveCall {
     /// Deletes a backup of this account from the bucket: [`ArchiveAnswer::Backup`], DELETED.
     #[serde(rename_all = "camelCase")]
     DeleteBackup { backup_id: String },
-    /// The table is deleted: what lies in the bucket of it goes when its recovery period is over. [`ArchiveAnswer::Done`].
+    /// The table is deleted: what lies in the bucket of it goes when its recovery period is over, or, `with_archive`, as soon
+    /// as nothing is shipped there any more. [`ArchiveAnswer::Done`].
     #[serde(rename_all = "camelCase")]
-    MarkDeleted { table_id: TableId, deleted_at_ms: u64 },
+    MarkDeleted {
+        table_id: TableId,
+        deleted_at_ms: u64,
+        #[serde(default)]
+        with_archive: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use cairn_archive::{
     check::check,
     restore::{self, TableRef},
     retention,
-    table::mark_deleted,
+    table::{Deletion, mark_deleted},
 };
 use cairn_model::{ids::TableId, time::Timestamp};
 use futures::TryStreamExt;
@@ -155,7 +155,7 @@ async fn a_deleted_table_and_a_backup_go_when_their_time_is_over_and_no_sooner()
     let kept = objects(&store).await;
     model.advance(4);
     retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
-    mark_deleted(&bucket, &table(), now_ms).await.unwrap();
+    mark_deleted(&bucket, &table(), Deletion { at_ms: now_ms, with_archive: false }).await.unwrap();
     retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
     assert_eq!(objects(&store).await, kept);
     model.advance(1);
@@ -232,13 +232,34 @@ async fn one_document_that_cannot_be_read_stops_nothing_else() {
         assert!(find(by).await.is_err(), "{by:?}");
     }
     assert!(find(TableRef::Id(TableId([2; 16]))).await.unwrap().is_empty());
-    mark_deleted(&bucket, &table(), model.now_ms()).await.unwrap();
+    mark_deleted(&bucket, &table(), Deletion { at_ms: model.now_ms(), with_archive: false }).await.unwrap();
     model.advance(35 * DAY_MS);
     retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
     assert_eq!(listed().await, ["lasting"]);
     // Of the tables and the damaged backup, only what cannot be read is left.
     let left = objects(&store).await;
     assert_eq!(left.len(), 2 + 2 + 2, "{left:?}");
+}
+
+#[tokio::test]
+async fn a_table_deleted_with_its_archive_goes_once_nobody_ships_to_it() {
+    let model = Model::new();
+    let store = Stamped::new(&model);
+    let bucket = Bucket::over(store.clone());
+    model.write(1, 1);
+    ship_all(&shipper(&bucket, &model, "node-a", often()), &model).await;
+    let snapshots = vec![model.snapshot_now()];
+    backup::create(&bucket, CLUSTER, "local", new_backup("lasting", None), snapshots).await.unwrap();
+    let deletion = Deletion { at_ms: model.now_ms(), with_archive: true };
+    mark_deleted(&bucket, &table(), deletion).await.unwrap();
+    let kept = objects(&store).await;
+    model.advance(3_600_000 - 1);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
+    assert_eq!(objects(&store).await, kept, "a node may ship still");
+    model.advance(1);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
+    let left = objects(&store).await;
+    assert!(!left.is_empty() && left.iter().all(|object| object.as_ref().contains("/backups/")), "{left:?}");
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use cairn_api::{
 use cairn_archive::{
     ArchiveError, Bucket, Shipper, Source,
     backup::{self, BackupOrder, BackupRecord},
-    table,
+    table::{self, Deletion},
 };
 use cairn_model::{
     ServiceError, TableDefinition,
@@ -126,7 +126,8 @@ impl LocalBackups {
 
     /// Notes in the archive that a table is gone, so that what is there of it goes too in time.
     async fn mark_deleted(&self, table_id: TableId) {
-        let marked = table::mark_deleted(&self.bucket, &path_of(&owner(), table_id), environment::wall_ms()).await;
+        let deletion = Deletion { at_ms: environment::wall_ms(), with_archive: false };
+        let marked = table::mark_deleted(&self.bucket, &path_of(&owner(), table_id), deletion).await;
         if let Err(error) = marked {
             tracing::warn!(table = %table_id, error = &error as &dyn std::error::Error, "the archive of a deleted table does not know that it is, and is kept");
         }

@@ -6,7 +6,7 @@ use crate::{
     environment,
 };
 use cairn_api::arn::TableArn;
-use cairn_archive::table;
+use cairn_archive::table::{self, Deletion};
 use cairn_model::{
     archive::{
         ArchiveOwner, ArchiveRefusal, Recovery, Resolved, RestoreOrigin, RestoreSource, RestoreTime, TableReference,
@@ -65,8 +65,8 @@ impl ArchiveService {
         })
     }
 
-    pub(super) async fn mark_deleted(&self, table_id: TableId, deleted_at_ms: u64) -> Result<(), Refusal> {
-        let marked = table::mark_deleted(&self.reach.bucket()?, &path_of(&self.own, table_id), deleted_at_ms).await;
+    pub(super) async fn mark_deleted(&self, table_id: TableId, deletion: Deletion) -> Result<(), Refusal> {
+        let marked = table::mark_deleted(&self.reach.bucket()?, &path_of(&self.own, table_id), deletion).await;
         marked.map_err(|error| Refusal::from(&error))
     }
 }
