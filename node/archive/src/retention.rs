@@ -1,8 +1,8 @@
 //! What is deleted: objects that no manifest names any more, tables and backups past their time, leftovers.
 
 use crate::{
-    ArchiveError, Bucket, TablePath, archived, backup, document, import, layout, layout::PartitionPath, manifest::Manifest,
-    table,
+    ArchiveError, Bucket, TablePath, archived, backup, document, import, layout, layout::PartitionPath,
+    manifest::Manifest, table,
 };
 use cairn_replication::Clock;
 use object_store::ObjectMeta;

@@ -16,7 +16,10 @@ use crate::{
 };
 use cairn_engine::{Applied, ApplyBatch, Engine, EngineError, Pressure, SnapshotWriter, Store};
 use cairn_model::{
-    descriptor::{KeyRange, PartitionDescriptor}, table::TableDefinition, time::Timestamp};
+    descriptor::{KeyRange, PartitionDescriptor},
+    table::TableDefinition,
+    time::Timestamp,
+};
 use std::{sync::Arc, time::Duration};
 
 /// Bytes of entries that become one batch.

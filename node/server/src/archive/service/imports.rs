@@ -3,9 +3,12 @@
 //! How an import ended is in the bucket before the node is told to take the partition: an archive that is asked again finds
 //! the node with the partition and how it went, or begins anew.
 
-use super::{ArchiveService, jobs::Jobs, refusal::Refusal, reach::Opened};
+use super::{ArchiveService, jobs::Jobs, reach::Opened, refusal::Refusal};
 use crate::{
-    archive::{Adopter, importing::{Progress, fill}},
+    archive::{
+        Adopter,
+        importing::{Progress, fill},
+    },
     environment,
 };
 use cairn_archive::{ArchiveError, import::Imports};
@@ -49,7 +52,8 @@ impl ArchiveService {
         let opened = self.reach.opened()?;
         let records = self.records(&opened);
         let has = self.adopter.has(descriptor.partition_id).await;
-        let has = has.map_err(|error| Refusal::failed(format!("the node can't be asked for its partitions: {error:#}")))?;
+        let has =
+            has.map_err(|error| Refusal::failed(format!("the node can't be asked for its partitions: {error:#}")))?;
         match records.get(&id).await {
             Ok((order, Some(outcome))) if has || !outcome.completed => return Ok(ended(&records, order, outcome)),
             Ok(_) | Err(ArchiveError::NotFound { .. }) if !has => {}
@@ -59,21 +63,31 @@ impl ArchiveService {
         let importing = Importing { order, progress: Progress::default() };
         let waiting = importing.told();
         let adopter = self.adopter.clone();
-        self.importings.begin(&id, importing, |_| false, |importing| async move {
-            let table = importing.order.definition.table_name.clone();
-            match run(&opened, &records, adopter, &importing, descriptor).await {
-                Ok(outcome) => {
-                    let reason = outcome.failure.map_or_else(String::new, |failure| failure.message);
-                    tracing::info!(table, items = outcome.progress.imported_item_count, reason, "an import has ended");
-                    Ok(())
+        self.importings.begin(
+            &id,
+            importing,
+            |_| false,
+            |importing| async move {
+                let table = importing.order.definition.table_name.clone();
+                match run(&opened, &records, adopter, &importing, descriptor).await {
+                    Ok(outcome) => {
+                        let reason = outcome.failure.map_or_else(String::new, |failure| failure.message);
+                        tracing::info!(
+                            table,
+                            items = outcome.progress.imported_item_count,
+                            reason,
+                            "an import has ended"
+                        );
+                        Ok(())
+                    }
+                    Err(error) => {
+                        let error = &*error as &dyn std::error::Error;
+                        tracing::error!(table, error, "failed to import a table");
+                        Err(Refusal::failed(format!("{error:#}")))
+                    }
                 }
-                Err(error) => {
-                    let error = &*error as &dyn std::error::Error;
-                    tracing::error!(table, error, "failed to import a table");
-                    Err(Refusal::failed(format!("{error:#}")))
-                }
-            }
-        });
+            },
+        );
         // It may have been fast, and there may have been no place for it.
         Ok(self.importings.look(&id)?.map_or(waiting, |importing| importing.told()))
     }
@@ -129,7 +143,10 @@ fn check_id(id: &str) -> Result<(), Refusal> {
 }
 
 fn unknown(id: &str) -> Refusal {
-    Refusal::new(ArchiveRefusal::NotFound, format!("the node has the table, and the bucket not how the import {id} ended"))
+    Refusal::new(
+        ArchiveRefusal::NotFound,
+        format!("the node has the table, and the bucket not how the import {id} ended"),
+    )
 }
 
 fn report(records: &Imports, order: ImportOrder, outcome: Option<ImportOutcome>) -> ImportReport {
@@ -163,8 +180,7 @@ async fn run(
         Err(error) => return Err(error.into()),
     }
     let (log, log_url) = (records.error_log(&order.import_id), records.error_log_url(&order.import_id));
-    let (outcome, intake) =
-        fill(&opened.config, order, log, &log_url, progress, move || adopter.fill()).await?;
+    let (outcome, intake) = fill(&opened.config, order, log, &log_url, progress, move || adopter.fill()).await?;
     records.end(&order.import_id, &outcome).await?;
     if let Some(intake) = intake {
         let definition = order.definition.clone();

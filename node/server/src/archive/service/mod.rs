@@ -22,9 +22,9 @@ pub(crate) use reach::Reach;
 
 use super::Adopter;
 use backups::Creations;
-use imports::Importings;
 use cairn_archive::Source;
 use cairn_model::archive::{ArchiveAnswer, ArchiveCall, ArchiveOwner, ArchiveRefusal};
+use imports::Importings;
 use refusal::Refusal;
 use restores::Restores;
 use std::{sync::Arc, time::Duration};

@@ -25,15 +25,13 @@ pub(super) struct Marker {
     version: u64,
     import_id: String,
     table_id: TableId,
-    /// None in one of a version that wrote it before the table was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    outcome: Option<ImportOutcome>,
+    outcome: ImportOutcome,
 }
 
 impl Marker {
     pub(super) fn new(order: &ImportOrder, outcome: ImportOutcome) -> Self {
         let (import_id, table_id) = (order.import_id.clone(), order.definition.table_id);
-        Self { version: 1, import_id, table_id, outcome: Some(outcome) }
+        Self { version: 1, import_id, table_id, outcome }
     }
 }
 
@@ -96,22 +94,13 @@ impl Markers {
         .await
     }
 
-    /// After a start: the outcomes that the bucket may not have yet, by import. What the end of the process interrupted has
-    /// failed, and there is no table.
+    /// After a start: the outcomes that the bucket may not have yet, by import. One whose table is not there was interrupted.
     pub(super) async fn recover(&self, tables: &LocalTables) -> anyhow::Result<BTreeMap<String, ImportOutcome>> {
         let markers = self.read().await.with_context(|| format!("failed to read {}", self.folder.display()))?;
         let mut outcomes = BTreeMap::new();
         for Marker { import_id, table_id, outcome, .. } in markers {
-            let outcome = match outcome {
-                Some(outcome) if !outcome.completed || tables.has(table_id) => outcome,
-                Some(_) => ImportOutcome::interrupted(crate::environment::wall_ms()),
-                None => {
-                    tables.drop_table(table_id).await.context("failed to drop the table of an interrupted import")?;
-                    tables.refresh();
-                    ImportOutcome::interrupted(crate::environment::wall_ms())
-                }
-            };
-            outcomes.insert(import_id, outcome);
+            let interrupted = || ImportOutcome::interrupted(crate::environment::wall_ms());
+            outcomes.insert(import_id, if tables.has(table_id) { outcome } else { interrupted() });
         }
         Ok(outcomes)
     }

@@ -62,7 +62,9 @@ pub(super) fn load(adopter: &dyn Adopter, mut frames: mpsc::Receiver<Frame>) -> 
                 let AdoptOrder { descriptor, definition } = serde_json::from_slice(&order)?;
                 return adoption.adopt(descriptor, definition);
             }
-            Frame::Head(_) | Frame::End | Frame::Failed(_) | Frame::Items(_) => anyhow::bail!("a restore has no such frames"),
+            Frame::Head(_) | Frame::End | Frame::Failed(_) | Frame::Items(_) => {
+                anyhow::bail!("a restore has no such frames")
+            }
         };
         taken.map_err(anyhow::Error::from_boxed)?;
     }
