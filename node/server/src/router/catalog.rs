@@ -12,9 +12,13 @@ use cairn_crds::{Table, TableSpec, resource_name};
 use cairn_model::{ServiceError, ids::TableId, table::TableStatus};
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, ObjectMeta, Patch, PatchParams, Preconditions},
+    api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, Preconditions},
 };
 use std::sync::Arc;
+
+/// Resources a call of the API server lists, and how many such calls are made before giving up.
+const PAGE: u32 = 500;
+const PAGES_MAX: usize = 100;
 
 #[allow(missing_debug_implementations)]
 pub struct KubernetesCatalog {
@@ -66,6 +70,22 @@ impl KubernetesCatalog {
         let view = self.tables.describe(&created)?;
         self.tables.put(created);
         Ok(TableView { status: TableStatus::Creating, ..view })
+    }
+
+    /// All of the account's Tables, as the API server has them now.
+    pub(super) async fn resources(&self, account: &str) -> Result<Vec<Table>, ServiceError> {
+        let (api, mut params) = (self.api(account), ListParams::default().limit(PAGE));
+        let mut all = Vec::new();
+        for _ in 0..PAGES_MAX {
+            let page = answered(api.list(&params)).await?;
+            all.extend(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(all),
+            }
+        }
+        tracing::error!(account, "the namespace has more Tables than can be listed");
+        Err(errors::internal())
     }
 
     async fn apply(&self, table: &Table) -> Result<Table, ServiceError> {
