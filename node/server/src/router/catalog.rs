@@ -9,7 +9,7 @@ use crate::environment;
 use async_trait::async_trait;
 use cairn_api::{Catalog, NewTable, TableUpdate, TableView, errors};
 use cairn_crds::{Table, TableSpec, resource_name};
-use cairn_model::{ServiceError, ids::TableId, table::TableStatus};
+use cairn_model::{ServiceError, archive::import::ImportStatus, ids::TableId, table::TableStatus};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, Preconditions},
@@ -106,6 +106,13 @@ impl Catalog for KubernetesCatalog {
 
     fn list_tables(&self, account: &str) -> Vec<String> {
         self.tables.names(account)
+    }
+
+    fn has_failed(&self, table: &TableView) -> bool {
+        let (account, name) = (&table.definition.account, &table.definition.table_name);
+        let resource = self.tables.resource(account, name);
+        let import = resource.as_ref().and_then(|resource| resource.status.as_ref()?.import.as_ref());
+        import.is_some_and(|import| import.import_status == ImportStatus::Failed)
     }
 
     async fn create_table(&self, account: &str, new: NewTable) -> Result<Arc<TableView>, ServiceError> {
