@@ -17,7 +17,7 @@ pub use error_log::ErrorLog;
 pub use items::{Entry, Items, Rejected};
 pub(crate) use record::sweep;
 pub use record::{Imports, Page};
-pub use source::{SourceFile, SourceFiles, SourceProblem};
+pub use source::{SourceFile, SourceFiles, SourceProblem, is_unreached};
 
 pub use cairn_model::archive::import::ImportCompression as Compression;
 

@@ -5,7 +5,7 @@ use crate::environment;
 use anyhow::Context;
 use cairn_archive::{
     ArchiveConfig, ArchiveError,
-    import::{Entry, ErrorLog, Items, Rejected, SourceFile, SourceFiles},
+    import::{Entry, ErrorLog, Items, Rejected, SourceFile, SourceFiles, is_unreached},
 };
 use cairn_model::{
     archive::import::{ImportFailure, ImportOrder, ImportOutcome, ImportProgress},
@@ -52,6 +52,7 @@ pub(crate) async fn fill<S: ItemSink + 'static>(
 ) -> anyhow::Result<(ImportOutcome, Option<S>)> {
     let prefix = order.source.key_prefix.as_deref().unwrap_or_default();
     let (filled, error_log) = match SourceFiles::find(archive, &order.source.bucket, prefix).await {
+        Err(problem) if problem.may_pass() => return Err(anyhow::anyhow!(problem.message)),
         Err(problem) => (Err(Stop::Source(failure(problem.code, problem.message))), false),
         Ok(source) => {
             let (order, progress, runtime) = (order.clone(), progress.clone(), Handle::current());
@@ -91,7 +92,7 @@ pub(crate) async fn fill<S: ItemSink + 'static>(
 enum Stop {
     /// For good.
     Source(ImportFailure),
-    /// The node, not the source.
+    /// The node or the way to the source, not what is there.
     Here(anyhow::Error),
 }
 
@@ -125,7 +126,12 @@ impl<S: ItemSink> Filling<S> {
 
     fn read_file(&mut self, source: &SourceFiles, file: &SourceFile) -> Result<(), Stop> {
         let unreadable = |error: io::Error| {
-            Stop::Source(failure("SourceUnreadable", format!("The object {} cannot be read: {error}", file.key)))
+            let message = format!("The object {} cannot be read: {error}", file.key);
+            if is_unreached(&error) {
+                Stop::Here(anyhow::anyhow!(message))
+            } else {
+                Stop::Source(failure("SourceUnreadable", message))
+            }
         };
         let reader = source.open(file, self.runtime.clone());
         let (format, schema) = ((&self.order.format).into(), self.order.definition.key_schema.clone());

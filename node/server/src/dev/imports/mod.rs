@@ -155,9 +155,8 @@ impl LocalImports {
         let outcome = match self.make(running).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                let error = &*error as &dyn std::error::Error;
-                tracing::error!(table, error, "failed to import a table");
-                self.broken(running)
+                tracing::error!(table, error = &*error as &dyn std::error::Error, "failed to import a table");
+                broken(running, &error)
             }
         };
         drop(permit);
@@ -186,17 +185,6 @@ impl LocalImports {
             self.tables.adopt(restored, order.definition.clone()).await?;
         }
         Ok(outcome)
-    }
-
-    /// The outcome of an import that failed here, and not by its source.
-    fn broken(&self, Running { order, progress, .. }: &Running) -> ImportOutcome {
-        let id = &order.import_id;
-        let message = format!("The import could not be finished here: Cairn's log says why, at the import {id}");
-        ImportOutcome {
-            progress: progress.get(),
-            failure: Some(ImportFailure { code: "InternalServerError".to_owned(), message }),
-            ..ImportOutcome::interrupted(environment::wall_ms())
-        }
     }
 
     /// Brings an outcome into the bucket, however long that takes.
@@ -287,6 +275,15 @@ impl LocalImports {
                 return Ok(found);
             }
         }
+    }
+}
+
+/// The outcome of an import that failed, and not by what its source holds.
+fn broken(running: &Running, error: &anyhow::Error) -> ImportOutcome {
+    ImportOutcome {
+        progress: running.progress.get(),
+        failure: Some(ImportFailure { code: "InternalServerError".to_owned(), message: format!("{error:#}") }),
+        ..ImportOutcome::interrupted(environment::wall_ms())
     }
 }
 
