@@ -179,7 +179,7 @@ impl Read for Parts {
     }
 }
 
-fn unreadable(error: &ArchiveError) -> io::Error {
+pub(super) fn unreadable(error: &ArchiveError) -> io::Error {
     let text = config::chain(error);
     match error {
         ArchiveError::NotFound { .. }

@@ -60,6 +60,12 @@ struct Running {
     outcome: Mutex<Option<ImportOutcome>>,
 }
 
+/// What is known here of imports, before the bucket is asked: what has ended since has its outcome there.
+struct Known {
+    running: BTreeMap<String, Arc<Running>>,
+    settling: BTreeMap<String, ImportOutcome>,
+}
+
 impl SharedImports {
     /// What was interrupted has been looked after when it returns.
     pub(super) async fn start(
@@ -156,6 +162,7 @@ impl LocalImports {
             Ok(outcome) => outcome,
             Err(error) => {
                 tracing::error!(table, error = &*error as &dyn std::error::Error, "failed to import a table");
+                self.undo(table_id).await;
                 broken(running, &error)
             }
         };
@@ -185,6 +192,14 @@ impl LocalImports {
             self.tables.adopt(restored, order.definition.clone()).await?;
         }
         Ok(outcome)
+    }
+
+    /// Takes away a table that was made and did not start.
+    async fn undo(&self, table_id: TableId) {
+        self.tables.refresh();
+        if let Err(error) = self.tables.drop_table(table_id).await {
+            tracing::error!(%table_id, %error, "failed to drop the table of an import that failed: delete it");
+        }
     }
 
     /// Brings an outcome into the bucket, however long that takes.
@@ -221,14 +236,14 @@ impl LocalImports {
         ImportReport::ended(order, outcome, error_log)
     }
 
-    /// What the bucket had of an import, after `running` was looked at: what has ended since has its outcome there.
-    fn describe(
-        &self,
-        running: &BTreeMap<String, Arc<Running>>,
-        (order, outcome): (ImportOrder, Option<ImportOutcome>),
-    ) -> ImportReport {
-        let outcome = outcome.or_else(|| self.settling.lock().get(&order.import_id).cloned());
-        match (running.get(&order.import_id), outcome) {
+    fn known(&self) -> Known {
+        Known { running: self.running.lock().clone(), settling: self.settling.lock().clone() }
+    }
+
+    /// What the bucket had of an import, after `known`.
+    fn describe(&self, known: &Known, (order, outcome): (ImportOrder, Option<ImportOutcome>)) -> ImportReport {
+        let outcome = outcome.or_else(|| known.settling.get(&order.import_id).cloned());
+        match (known.running.get(&order.import_id), outcome) {
             (Some(running), _) => self.describe_running(running),
             (None, Some(outcome)) => self.ended(order, outcome),
             // It ended with its process, and its data folder is another one's or lost.
@@ -239,7 +254,8 @@ impl LocalImports {
         }
     }
 
-    /// Of the imports begun since then, the first that is such a one and up to `limit` more, and whether there are others.
+    /// The newest `limit` of the imports below `below` that were begun since then, those into one table if its ARN is given; and
+    /// whether there are more.
     async fn list(
         &self,
         table_arn: Option<&str>,
@@ -249,11 +265,11 @@ impl LocalImports {
     ) -> Result<ImportPage, ServiceError> {
         let (mut found, mut below) = (ImportPage::default(), below.map(str::to_owned));
         loop {
-            let running = self.running.lock().clone();
+            let known = self.known();
             let left = limit + 1 - found.imports.len();
             let page = self.records.page(table_arn, below.as_deref(), left, oldest_ms).await;
             let page = page.map_err(|error| failed("list the imports", &error))?;
-            found.imports.extend(page.imports.into_iter().map(|import| self.describe(&running, import)));
+            found.imports.extend(page.imports.into_iter().map(|import| self.describe(&known, import)));
             found.more = found.imports.len() > limit;
             found.imports.truncate(limit);
             below = page.read_to;
@@ -314,11 +330,11 @@ impl Imports for SharedImports {
         let arn_text = arn.to_string();
         let not_found = || errors::import_not_found(arn);
         // One under way needs no bucket to tell of it.
-        let running = self.0.running.lock().clone();
-        let described = match running.get(arn.import_id) {
+        let known = self.0.known();
+        let described = match known.running.get(arn.import_id) {
             Some(running) => self.0.describe_running(running),
             None => match self.0.records.get(arn.import_id).await {
-                Ok(import) => self.0.describe(&running, import),
+                Ok(import) => self.0.describe(&known, import),
                 Err(ArchiveError::NotFound { .. }) => return Err(not_found()),
                 Err(error) => return Err(failed("read an import", &error)),
             },
