@@ -6,7 +6,7 @@ mod rules;
 
 pub(crate) use rules::ROOT as ROOT_RULES;
 
-use crate::rules::json;
+use crate::{name::resource_id, rules::json};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, ResourceExt};
 use schemars::JsonSchema;
@@ -125,9 +125,7 @@ impl Backup {
     /// The id that a backup made by this resource has in the bucket and in its ARN: DynamoDB's form, from when the resource
     /// was made and its uid, so that whoever reads the resource knows it. None before the API server has it.
     pub fn backup_id(&self) -> Option<String> {
-        let made = self.metadata.creation_timestamp.as_ref()?.0.as_millisecond();
-        let uid = self.metadata.uid.as_ref()?;
-        Some(format!("{made:014}-{}", uid.get(..8)?))
+        resource_id(&self.metadata)
     }
 
     /// The backup's name in DynamoDB's API: `spec.backupName`, or the resource's.

@@ -1,5 +1,6 @@
 //! Names derived from other names; frozen, for objects in clusters carry them.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The longest name of a Kubernetes object (a DNS-1123 subdomain).
@@ -20,6 +21,13 @@ pub fn resource_name(table_name: &str) -> String {
     lowered = lowered.trim_matches('-').to_owned();
     let hash = xxh3_64(table_name.as_bytes());
     if lowered.is_empty() { format!("table-{hash:016x}") } else { format!("{lowered}-{hash:016x}") }
+}
+
+/// The id of what a resource stands for, in the bucket and in its ARN: DynamoDB's form, from when the resource was made and its
+/// uid. None before the API server has it.
+pub(crate) fn resource_id(metadata: &ObjectMeta) -> Option<String> {
+    let made = metadata.creation_timestamp.as_ref()?.0.as_millisecond();
+    Some(format!("{made:014}-{}", metadata.uid.as_ref()?.get(..8)?))
 }
 
 /// Eight hexadecimal digits of the text's XXH3-64: what tells a zone's objects apart where its name may not fit.

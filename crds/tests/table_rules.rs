@@ -235,3 +235,43 @@ fn what_is_restored_is_frozen_with_the_placements_but_for_how_far_it_is() {
     refuses_change(&begun, &placed(""), "written with status.placements");
     refuses_change(&placed(""), &begun, "written with status.placements");
 }
+
+const IMPORT: &str = "s3BucketSource: {s3Bucket: source}";
+
+fn importing(from: &str, more: &str) -> String {
+    table(&format!("{KEYS}, {ON_DEMAND}, importFrom: {{{from}}}{more}"))
+}
+
+#[test]
+fn options_for_csv_are_for_csv() {
+    accepts(&importing(&format!("{IMPORT}, inputFormat: ION"), ""));
+    let csv = "inputFormatOptions: {csv: {delimiter: ';'}}";
+    accepts(&importing(&format!("{IMPORT}, inputFormat: CSV, {csv}"), ""));
+    refuses(&importing(&format!("{IMPORT}, inputFormat: ION, {csv}"), ""), "when importFrom.inputFormat is CSV");
+}
+
+#[test]
+fn the_first_data_comes_from_one_place_and_where_it_came_from_never_changes() {
+    let ion = format!("{IMPORT}, inputFormat: ION");
+    let both = importing(&ion, ", restoreFrom: {table: old, latest: true}");
+    refuses(&both, "not from both");
+    accepts_change(&importing(&ion, ""), &importing(&ion, ""));
+    for other in [importing(&format!("{IMPORT}, inputFormat: CSV"), ""), good()] {
+        refuses_change(&importing(&ion, ""), &other, "importFrom says where");
+        refuses_change(&other, &importing(&ion, ""), "importFrom says where");
+    }
+}
+
+#[test]
+fn an_import_that_has_ended_stays_as_it_ended() {
+    let status = |arn: &str, status: &str| {
+        let status = format!(
+            ", status: {{import: {{importArn: {arn}, importStatus: {status}, startTime: '2026-01-01T00:00:00Z'}}}}"
+        );
+        named("users", &format!("{KEYS}, {ON_DEMAND}, importFrom: {{{IMPORT}, inputFormat: ION}}"), &status)
+    };
+    accepts_change(&status("a", "IN_PROGRESS"), &status("a", "FAILED"));
+    accepts_change(&status("a", "FAILED"), &status("a", "FAILED"));
+    refuses_change(&status("a", "FAILED"), &status("a", "IN_PROGRESS"), "does not begin again");
+    refuses_change(&status("a", "IN_PROGRESS"), &status("b", "IN_PROGRESS"), "does not begin again");
+}

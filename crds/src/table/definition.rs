@@ -173,6 +173,7 @@ impl TableSpec {
                 .continuous_backups
                 .map(|backups| ContinuousBackups::of_period(Some(backups.recovery_period_days))),
             restore_from: None,
+            import_from: None,
             sse_specification: None,
             table_replicas: None,
             contributor_insights: None,

@@ -4,11 +4,13 @@
 
 pub mod definition;
 pub mod feature;
+pub mod import;
 pub mod placement;
 pub mod recovery;
 pub mod restore;
 mod rules;
 
+pub use import::{ImportFrom, ImportStatus};
 pub use placement::{Placement, PlacementMember};
 pub use recovery::{ContinuousBackups, ContinuousBackupsStatus, RestorableWindow};
 pub use restore::{RestoreAsked, RestoreFrom, RestoreStatus};
@@ -46,6 +48,7 @@ use serde::{Deserialize, Serialize};
         priority = "1"
     ),
     printcolumn(name = "Restore", type_ = "string", json_path = ".status.restore.progress", priority = "1"),
+    printcolumn(name = "Import", type_ = "string", json_path = ".status.import.importStatus", priority = "1"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -115,6 +118,10 @@ pub struct TableSpec {
     /// Where the table's first data comes from. It never changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_from: Option<RestoreFrom>,
+
+    /// Files that the table's first items come from. It never changes, and acts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import_from: Option<ImportFrom>,
 
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "sseSpecification")]
     pub sse_specification: Option<feature::SseSpecification>,
@@ -229,6 +236,9 @@ pub struct TableResourceStatus {
     /// Present where the table's first data came from a backup or from another table's past.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestoreStatus>,
+    /// Present where the table's first items came from files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub import: Option<ImportStatus>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -46,6 +46,18 @@ pub(super) const RESTORE_STATUS: &[Rule] = &[(
     "status.restore is written once, but for restoreInProgress and progress",
 )];
 
+/// Of `spec.importFrom`.
+pub(super) const IMPORT_FROM: &[Rule] = &[(
+    "self.inputFormat == 'CSV' || !has(self.inputFormatOptions) || !has(self.inputFormatOptions.csv)",
+    "importFrom.inputFormatOptions.csv can only be specified when importFrom.inputFormat is CSV",
+)];
+
+/// Of `status.import`.
+pub(super) const IMPORT_STATUS: &[Rule] = &[(
+    "self.importArn == oldSelf.importArn && (oldSelf.importStatus == 'IN_PROGRESS' || self.importStatus == oldSelf.importStatus)",
+    "an import that has ended does not begin again",
+)];
+
 /// Of `spec`.
 pub(super) const SPEC: &[Rule] = &[
     (
@@ -87,6 +99,14 @@ pub(super) const SPEC: &[Rule] = &[
     (
         "has(self.restoreFrom) == has(oldSelf.restoreFrom) && (!has(self.restoreFrom) || self.restoreFrom == oldSelf.restoreFrom)",
         "restoreFrom says where the table's first data came from and can't change",
+    ),
+    (
+        "has(self.importFrom) == has(oldSelf.importFrom) && (!has(self.importFrom) || self.importFrom == oldSelf.importFrom)",
+        "importFrom says where the table's first items came from and can't change",
+    ),
+    (
+        "!has(self.importFrom) || !has(self.restoreFrom)",
+        "a table's first data comes from importFrom or from restoreFrom, not from both",
     ),
     ("self.storageGroup == oldSelf.storageGroup", "a table can't move to another storageGroup"),
 ];

@@ -110,6 +110,13 @@ stringData:
         )
     }
 
+    /// Puts an object into the bucket `source`, for a table to be made of.
+    pub(crate) fn put_source(&self, key: &str, content: &str) -> Result<()> {
+        let path = self.folder.join("data/source").join(key);
+        fs::create_dir_all(path.parent().context("an object has a folder")?)?;
+        fs::write(&path, content).with_context(|| format!("failed to write {}", path.display()))
+    }
+
     /// The objects below a folder of the bucket, as files.
     pub(crate) fn objects(&self, below: &str) -> Vec<PathBuf> {
         let mut folders = vec![self.folder.join("data").join(NAME).join("cairn").join(below)];

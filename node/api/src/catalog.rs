@@ -117,6 +117,11 @@ pub trait Catalog: Send + Sync {
     /// The hot path: from memory, without waiting. `None` when the account has no such table.
     fn table(&self, account: &str, name: &str) -> Option<Arc<TableView>>;
 
+    /// Whether a table that is CREATING will never be more, as one whose import failed: then it can be deleted.
+    fn has_failed(&self, _table: &TableView) -> bool {
+        false
+    }
+
     /// The names of the account's tables in ascending order of their bytes.
     fn list_tables(&self, account: &str) -> Vec<String>;
 

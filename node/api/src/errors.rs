@@ -200,7 +200,15 @@ pub fn too_many_exports(limit: usize) -> ServiceError {
 /// An import where nobody imports. Cairn's own text: DynamoDB always can.
 pub fn imports_unavailable() -> ServiceError {
     ServiceError::validation(
-        "ImportTable is not available here: `cairn dev --archive URL` imports, clusters don't in this version.",
+        "ImportTable is not available here: start `cairn dev` with --archive URL, by which the source's bucket is reached.",
+    )
+}
+
+/// An import in an account without an archive. Cairn's own text.
+pub fn imports_need_an_archive() -> ServiceError {
+    ServiceError::validation(
+        "ImportTable is not available to this account: its source's bucket is reached as an archive's is. Set \
+         spec.archive of a StorageGroup.",
     )
 }
 

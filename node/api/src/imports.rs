@@ -1,49 +1,19 @@
 //! What this package asks of whoever makes tables of files in a bucket. How the bucket is reached is the implementor's
 //! business.
 
+pub use cairn_model::archive::import::{
+    CsvOptions, ImportCompression, ImportFailure, ImportFormat, ImportOrder, ImportOutcome, ImportProgress,
+    ImportReport, ImportSource, ImportStatus,
+};
+
 use crate::{arn::ImportArn, catalog::NewTable};
 use async_trait::async_trait;
-use cairn_model::{ServiceError, TableDefinition};
+use cairn_model::ServiceError;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImportStatus {
-    InProgress,
-    Completed,
-    Failed,
-}
-
-/// `S3BucketSource`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImportSource {
-    pub bucket: String,
-    /// Of the keys of all objects that are imported: all of the bucket's, if there is none.
-    pub key_prefix: Option<String>,
-    pub bucket_owner: Option<String>,
-}
-
-/// `CsvOptions`, as they were given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CsvOptions {
-    /// One of `,;:|`, a tab and a space; a comma, if none is given.
-    pub delimiter: Option<char>,
-    /// If none is given, each object's first line.
-    pub header_list: Option<Vec<String>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ImportFormat {
-    DynamoDbJson,
-    Ion,
-    /// With its options, if there are any.
-    Csv(Option<CsvOptions>),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImportCompression {
-    None,
-    Gzip,
-    Zstd,
-}
+/// Imports under way of an account (DynamoDB's quota).
+pub const IMPORTS_MAX: usize = 50;
+/// For how long a client token stands for one import (reference).
+pub const TOKEN_MS: u64 = 8 * 3_600 * 1_000;
 
 /// ImportTable's parameters, but for the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,46 +24,22 @@ pub struct ImportRequest {
     pub compression: ImportCompression,
 }
 
-/// Why an import came to nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImportFailure {
-    pub code: String,
-    pub message: String,
-}
-
-/// How far an import is, or was when it ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ImportProgress {
-    /// Of the source, uncompressed.
-    pub processed_size_bytes: u64,
-    pub processed_item_count: u64,
-    pub imported_item_count: u64,
-    pub error_count: u64,
-}
-
-/// `ImportTableDescription`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ImportDescription {
-    /// As [`ImportArn`] writes it.
-    pub arn: String,
-    pub status: ImportStatus,
-    /// The table as it was made first.
-    pub table: TableDefinition,
-    pub table_arn: String,
-    pub request: ImportRequest,
-    /// Milliseconds since the Unix epoch.
-    pub start_time_ms: u64,
-    pub end_time_ms: Option<u64>,
-    pub progress: ImportProgress,
-    /// Where the errors are told, if there are any.
-    pub error_log: Option<String>,
-    pub failure: Option<ImportFailure>,
+impl ImportRequest {
+    /// Whether an import with this order is what is asked for, together with this table.
+    pub fn is(&self, order: &ImportOrder, table: NewTable) -> bool {
+        let made = &order.definition;
+        let asked = table.into_definition(&made.account, made.table_id, made.creation_time_ms);
+        asked == *made
+            && self.source == order.source
+            && self.format == order.format
+            && self.compression == order.compression
+    }
 }
 
 /// One page of ListImports.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImportPage {
-    pub imports: Vec<ImportDescription>,
+    pub imports: Vec<ImportReport>,
     /// Whether there are more after the last of these.
     pub more: bool,
 }
@@ -104,7 +50,7 @@ pub struct ImportPage {
 /// goes on after it, as IN_PROGRESS. [`crate::errors`] has the texts.
 #[async_trait]
 pub trait Imports: Send + Sync {
-    /// Begins an import. The table is CREATING until the import is COMPLETED, and gone if it FAILED.
+    /// Begins an import. The table is CREATING until the import is COMPLETED; where it FAILED, there is never an item of it.
     ///
     /// Where the account used the request's token within the last eight hours: the import that was begun then, or
     /// `ImportConflictException` for another request than it was. `ResourceInUseException` where the table's name is
@@ -114,10 +60,10 @@ pub trait Imports: Send + Sync {
         account: &str,
         request: ImportRequest,
         table: NewTable,
-    ) -> Result<ImportDescription, ServiceError>;
+    ) -> Result<ImportReport, ServiceError>;
 
     /// `ImportNotFoundException` where the account has no such import.
-    async fn describe_import(&self, account: &str, arn: ImportArn<'_>) -> Result<ImportDescription, ServiceError>;
+    async fn describe_import(&self, account: &str, arn: ImportArn<'_>) -> Result<ImportReport, ServiceError>;
 
     /// At most `limit` (1 to 25) of the account's imports of the last 90 days, those into one table if its ARN is given,
     /// in descending order of their ids, from the first that is below `exclusive_start_id`, which need not be there.

@@ -10,8 +10,8 @@
 //! CLUSTER/ACCOUNT/backups/BACKUP_ID/backup.json                     written last: without it there is no backup
 //! CLUSTER/ACCOUNT/backups/BACKUP_ID/PARTITION_ID-RANDOM.snap
 //! CLUSTER/ACCOUNT/exports/EXPORT_ID.json                           how far an export is; overwritten
-//! CLUSTER/ACCOUNT/imports/IMPORT_ID/import.json                     what was asked for
-//! CLUSTER/ACCOUNT/imports/IMPORT_ID/outcome.json                    how it ended; created, never overwritten
+//! CLUSTER/ACCOUNT/imports/IMPORT_ID/import.json                     what was asked for; all of it goes after 90 days
+//! CLUSTER/ACCOUNT/imports/IMPORT_ID/outcome.json                    how it ended; created, deleted where it is begun anew
 //! CLUSTER/ACCOUNT/imports/IMPORT_ID/errors.jsonl                    what was no item
 //! ```
 
@@ -106,6 +106,11 @@ pub(crate) fn backup_folder(cluster: &str, account: &str, backup_id: &str) -> Pa
 
 pub(crate) fn backup(cluster: &str, account: &str, backup_id: &str) -> Path {
     backup_folder(cluster, account, backup_id).join("backup.json")
+}
+
+/// Where what is known of an account's imports lies.
+pub(crate) fn imports(cluster: &str, account: &str) -> Path {
+    Path::from_iter([cluster, account, "imports"])
 }
 
 /// Keeps apart what two nodes upload, or one uploads again.

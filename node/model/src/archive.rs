@@ -5,12 +5,15 @@
 //! takes a partition's data out of a node or into it, only the one beside that node. No call takes longer than a few
 //! seconds: what does goes on after the answer, and who asks again is told how far it is.
 
+pub mod import;
+
 use crate::{
     descriptor::PartitionDescriptor,
     ids::{PartitionId, TableId},
     table::TableDefinition,
     time::Timestamp,
 };
+use import::{ImportOrder, ImportReport};
 use serde::{Deserialize, Serialize};
 
 /// Under whose name something lies in the bucket: an account of a region.
@@ -67,6 +70,24 @@ pub enum ArchiveCall {
         #[serde(default)]
         with_archive: bool,
     },
+
+    /// Makes a new table of files in a bucket, in the node beside this archive, as the first replica of its one partition:
+    /// [`ArchiveAnswer::Import`]. Asked again: how far it is; for one that ended: how. One that was interrupted begins anew.
+    #[serde(rename_all = "camelCase")]
+    Import { descriptor: PartitionDescriptor, order: ImportOrder },
+    /// An import of this account, as the bucket knows it: [`ArchiveAnswer::Import`].
+    #[serde(rename_all = "camelCase")]
+    DescribeImport { import_id: String },
+    /// The account's imports of the last 90 days, those into one table if its ARN is given, in descending order of their
+    /// ids, from the first below `below`; `limit` at most: [`ArchiveAnswer::Imports`].
+    #[serde(rename_all = "camelCase")]
+    ListImports {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        table_arn: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        below: Option<String>,
+        limit: usize,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +105,15 @@ pub enum ArchiveAnswer {
         more: bool,
     },
     Done,
+
+    Import(Box<ImportReport>),
+    #[serde(rename_all = "camelCase")]
+    Imports {
+        imports: Vec<ImportReport>,
+        /// Everything above this id was looked at; none where nothing is left below.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        read_to: Option<String>,
+    },
     /// It can't be done; the message says why and what to do.
     #[serde(rename_all = "camelCase")]
     Refused {

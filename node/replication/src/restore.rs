@@ -3,8 +3,10 @@
 //! The log is applied by the rules that every replica applies it by, so what was void then is void here; of what requests
 //! came to, nothing is kept. All of it blocks.
 
+mod filling;
 mod loaded;
 
+pub use filling::Filling;
 pub use loaded::{Loaded, LoadedVersion};
 
 use crate::{
@@ -13,7 +15,11 @@ use crate::{
     log::LogEntry,
 };
 use cairn_engine::{Applied, ApplyBatch, Engine, EngineError, Pressure, SnapshotWriter, Store};
-use cairn_model::{descriptor::PartitionDescriptor, table::TableDefinition, time::Timestamp};
+use cairn_model::{
+    descriptor::{KeyRange, PartitionDescriptor},
+    table::TableDefinition,
+    time::Timestamp,
+};
 use std::{sync::Arc, time::Duration};
 
 /// Bytes of entries that become one batch.
@@ -55,19 +61,13 @@ pub struct Restoration<S: Store> {
 pub struct Restored {
     pub(crate) writer: SnapshotWriter,
     pub(crate) applied: Applied,
-    descriptor: Arc<PartitionDescriptor>,
-    definition: Arc<TableDefinition>,
+    range: KeyRange,
 }
 
 impl Restored {
-    /// The archived partition, as of the last entry.
-    pub fn descriptor(&self) -> &PartitionDescriptor {
-        &self.descriptor
-    }
-
-    /// The archived table, as of the last entry.
-    pub fn definition(&self) -> &TableDefinition {
-        &self.definition
+    /// Of the partition that it is all of.
+    pub fn range(&self) -> &KeyRange {
+        &self.range
     }
 }
 
@@ -84,7 +84,7 @@ impl<S: Store> Restoration<S> {
 
     /// The next chunk of the snapshot.
     pub fn chunk(&mut self, chunk: &[u8]) -> Result<(), RestoreError> {
-        self.let_others_go_first();
+        let_others_go_first(&self.engine);
         let writer = self.writer.as_mut().ok_or_else(given_on)?;
         self.engine.load_items(writer, chunk)?;
         if let (true, Some(record)) = (writer.is_complete(), writer.record()) {
@@ -137,7 +137,7 @@ impl<S: Store> Restoration<S> {
         }
         let state = self.state.take().ok_or_else(|| RestoreError::OutOfTurn("the snapshot is not complete".into()))?;
         let writer = self.writer.take().ok_or_else(given_on)?;
-        Ok(Restored { writer, applied: state.applied, descriptor: state.descriptor, definition: state.definition })
+        Ok(Restored { writer, applied: state.applied, range: state.descriptor.range.clone() })
     }
 
     /// The end, where what is loaded is only read.
@@ -149,21 +149,21 @@ impl<S: Store> Restoration<S> {
         }
     }
 
-    /// Data that is restored can wait; what the node's tables take in can't.
-    fn let_others_go_first(&self) {
-        let mut waited = Duration::ZERO;
-        while waited < PRESSURE_WAIT_MAX && self.engine.pressure() == Pressure::High {
-            std::thread::sleep(PRESSURE_PAUSE);
-            waited += PRESSURE_PAUSE;
-        }
-    }
-
     fn write(&mut self) -> Result<(), RestoreError> {
-        self.let_others_go_first();
+        let_others_go_first(&self.engine);
         let writer = self.writer.as_ref().ok_or_else(given_on)?;
         let items = std::mem::take(&mut self.batch).items;
         self.batch_bytes = 0;
         Ok(self.engine.load_writes(writer, items)?)
+    }
+}
+
+/// Data that is loaded can wait; what the node's tables take in can't.
+fn let_others_go_first<S: Store>(engine: &Engine<S>) {
+    let mut waited = Duration::ZERO;
+    while waited < PRESSURE_WAIT_MAX && engine.pressure() == Pressure::High {
+        std::thread::sleep(PRESSURE_PAUSE);
+        waited += PRESSURE_PAUSE;
     }
 }
 

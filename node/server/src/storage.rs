@@ -142,8 +142,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let storage = Arc::new(StorageNode { node: node.clone(), owner, zone: arguments.zone });
 
     if let Some(listener) = archive_socket {
-        let host = node.host();
-        let offer = Offer::new(Arc::new(HostSource(host.clone())), Arc::new(HostAdopter(host.clone())));
+        let offer = Offer::new(Arc::new(HostSource(node.host().clone())), Arc::new(HostAdopter(node.clone())));
         tokio::spawn(socket::serve(listener, offer));
     }
     let listener = bind(arguments.listen).await?;

@@ -5,6 +5,7 @@ use cairn_model::{
     archive::{
         ArchiveAnswer, ArchiveCall, ArchiveOwner, ArchiveRefusal, ArchiveReport, BackupOrder, BackupReport,
         BackupState, Recovery, RecoveryWindow, Resolved, RestoreOrigin, RestoreProgress, TableArchive,
+        import::{ImportFailure, ImportOutcome, ImportProgress, ImportReport},
     },
     descriptor::PartitionDescriptor,
     ids::{PartitionId, TableId},
@@ -29,6 +30,9 @@ pub(crate) struct Contents {
     /// How often a load was asked after, and the last that was.
     pub(crate) loads: u32,
     pub(crate) load: Option<(String, PartitionDescriptor, TableDefinition)>,
+    /// Why imports fail for good, if they do; and the last one, as the archive tells of it.
+    pub(crate) import_failure: Option<String>,
+    pub(crate) import: Option<ImportReport>,
     /// Whether loads come to their end.
     pub(crate) finishes: bool,
     pub(crate) backups: BTreeMap<String, BackupOrder>,
@@ -73,6 +77,28 @@ impl Bucket {
                 adopt(fleet, address, descriptor, definition);
                 ArchiveAnswer::Restore(RestoreProgress::Done)
             }
+            ArchiveCall::Import { descriptor, order } => {
+                contents.loads += 1;
+                contents.load = Some((address.to_owned(), descriptor.clone(), order.definition.clone()));
+                if let Some(message) = &contents.failure {
+                    return refused(ArchiveRefusal::Failed, message);
+                }
+                let outcome = import_outcome(contents);
+                if outcome.as_ref().is_some_and(|outcome| outcome.completed) {
+                    adopt(fleet, address, descriptor, &order.definition);
+                }
+                let progress = ImportProgress { imported_item_count: 5, ..ImportProgress::default() };
+                let report = match outcome {
+                    Some(outcome) => ImportReport::ended(order.clone(), outcome, String::new()),
+                    None => ImportReport::in_progress(order.clone(), progress),
+                };
+                contents.import = Some(report.clone());
+                ArchiveAnswer::Import(Box::new(report))
+            }
+            ArchiveCall::DescribeImport { import_id } => match &contents.import {
+                Some(import) if import.order.import_id == *import_id => ArchiveAnswer::Import(Box::new(import.clone())),
+                _ => refused(ArchiveRefusal::NotFound, "the bucket has no such import"),
+            },
             ArchiveCall::CreateBackup { partition_id, backup } => {
                 if let Some(message) = &contents.failure {
                     return refused(ArchiveRefusal::Failed, message);
@@ -101,6 +127,17 @@ impl Bucket {
 
 fn refused(reason: ArchiveRefusal, message: &str) -> ArchiveAnswer {
     ArchiveAnswer::Refused { reason, message: message.to_owned() }
+}
+
+/// How an import ends, if it does.
+fn import_outcome(contents: &Contents) -> Option<ImportOutcome> {
+    let ended = ImportOutcome::interrupted(1_763_719_200_000);
+    if let Some(message) = &contents.import_failure {
+        let failure = ImportFailure { code: "S3NoSuchBucket".to_owned(), message: message.clone() };
+        return Some(ImportOutcome { failure: Some(failure), ..ended });
+    }
+    let progress = ImportProgress { imported_item_count: RESTORED_ITEMS, ..ImportProgress::default() };
+    contents.finishes.then_some(ImportOutcome { progress, completed: true, failure: None, ..ended })
 }
 
 /// Every table with recovery on that the node leads can be restored up to now.

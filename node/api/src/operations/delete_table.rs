@@ -11,6 +11,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         return Err(errors::deletion_protected());
     }
     match table.status {
+        TableStatus::Creating if call.catalog.has_failed(&table) => {}
         TableStatus::Creating => return Err(errors::table_being_created(&name)),
         TableStatus::Updating => return Err(errors::table_in_use(&name)),
         // Deleting it once more changes nothing.

@@ -2,12 +2,12 @@
 
 use super::table_description::{write_attribute_definitions, write_key_schema};
 use crate::{
-    imports::{ImportCompression, ImportDescription, ImportFormat, ImportSource, ImportStatus},
+    imports::{ImportCompression, ImportFormat, ImportReport, ImportSource, ImportStatus},
     output::Object,
 };
 use cairn_model::{TableDefinition, json, table::BillingMode};
 
-pub(super) fn answer(import: &ImportDescription) -> Vec<u8> {
+pub(super) fn answer(import: &ImportReport) -> Vec<u8> {
     let mut out = Vec::with_capacity(1_024);
     let mut answer = Object::begin(&mut out);
     write_description(import, answer.object("ImportTableDescription"));
@@ -15,34 +15,34 @@ pub(super) fn answer(import: &ImportDescription) -> Vec<u8> {
     out
 }
 
-pub(super) fn write_summary(import: &ImportDescription, out: &mut Vec<u8>) {
+pub(super) fn write_summary(import: &ImportReport, out: &mut Vec<u8>) {
     let mut summary = Object::begin(out);
     write_common(import, &mut summary);
     summary.end();
 }
 
-fn write_common(import: &ImportDescription, object: &mut Object<'_>) {
-    object.text("ImportArn", &import.arn);
+fn write_common(import: &ImportReport, object: &mut Object<'_>) {
+    object.text("ImportArn", &import.order.arn);
     object.text("ImportStatus", status(import.status));
-    object.text("TableArn", &import.table_arn);
-    write_source(&import.request.source, object.object("S3BucketSource"));
+    object.text("TableArn", &import.order.table_arn);
+    write_source(&import.order.source, object.object("S3BucketSource"));
     if let Some(log) = &import.error_log {
         object.text("CloudWatchLogGroupArn", log);
     }
-    object.text("InputFormat", format(&import.request.format));
-    object.timestamp("StartTime", import.start_time_ms);
+    object.text("InputFormat", format(&import.order.format));
+    object.timestamp("StartTime", import.order.start_time_ms);
     if let Some(millis) = import.end_time_ms {
         object.timestamp("EndTime", millis);
     }
 }
 
-fn write_description(import: &ImportDescription, mut description: Object<'_>) {
+fn write_description(import: &ImportReport, mut description: Object<'_>) {
     write_common(import, &mut description);
-    description.text("TableId", &import.table.table_id.to_string());
-    if let Some(token) = &import.request.client_token {
+    description.text("TableId", &import.order.definition.table_id.to_string());
+    if let Some(token) = &import.order.client_token {
         description.text("ClientToken", token);
     }
-    if let ImportFormat::Csv(Some(options)) = &import.request.format {
+    if let ImportFormat::Csv { options: Some(options) } = &import.order.format {
         let mut format_options = description.object("InputFormatOptions");
         let mut csv = format_options.object("Csv");
         if let Some(delimiter) = options.delimiter {
@@ -54,8 +54,8 @@ fn write_description(import: &ImportDescription, mut description: Object<'_>) {
         csv.end();
         format_options.end();
     }
-    description.text("InputCompressionType", compression(import.request.compression));
-    write_table(&import.table, description.object("TableCreationParameters"));
+    description.text("InputCompressionType", compression(import.order.compression));
+    write_table(&import.order.definition, description.object("TableCreationParameters"));
     description.literal("ErrorCount", import.progress.error_count);
     description.literal("ProcessedSizeBytes", import.progress.processed_size_bytes);
     description.literal("ProcessedItemCount", import.progress.processed_item_count);
@@ -110,7 +110,7 @@ fn format(format: &ImportFormat) -> &'static str {
     match format {
         ImportFormat::DynamoDbJson => "DYNAMODB_JSON",
         ImportFormat::Ion => "ION",
-        ImportFormat::Csv(_) => "CSV",
+        ImportFormat::Csv { .. } => "CSV",
     }
 }
 

@@ -134,7 +134,7 @@ impl ImportTableInput {
     fn format(&self) -> Result<ImportFormat, ServiceError> {
         let csv = self.input_format_options.as_ref().and_then(|options| options.csv.as_ref());
         match (self.input_format.as_deref(), csv) {
-            (Some("CSV"), csv) => Ok(ImportFormat::Csv(csv.map(CsvInput::options))),
+            (Some("CSV"), csv) => Ok(ImportFormat::Csv { options: csv.map(CsvInput::options) }),
             (Some("ION"), None) => Ok(ImportFormat::Ion),
             (_, None) => Ok(ImportFormat::DynamoDbJson),
             (_, Some(_)) => Err(ServiceError::validation(

@@ -56,7 +56,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut out = Vec::new();
     let mut answer = Object::begin(&mut out);
     answer.list("ImportSummaryList", &page.imports, write_summary);
-    if let (Some(last), true) = (page.imports.last().and_then(|last| ImportArn::parse(&last.arn)), page.more) {
+    if let (Some(last), true) = (page.imports.last().and_then(|last| ImportArn::parse(&last.order.arn)), page.more) {
         answer.text("NextToken", &write_token(last.import_id));
     }
     answer.end();

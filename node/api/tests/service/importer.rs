@@ -6,7 +6,7 @@ use cairn_api::{
     Imports, NewTable,
     arn::{ImportArn, TableArn, backup_id},
     errors,
-    imports::{ImportDescription, ImportPage, ImportProgress, ImportRequest, ImportStatus},
+    imports::{ImportOrder, ImportPage, ImportProgress, ImportReport, ImportRequest},
 };
 use cairn_model::{ServiceError, ids::TableId};
 use std::{
@@ -17,7 +17,7 @@ use std::{
 pub(crate) struct MemoryImports {
     catalog: Arc<MemoryCatalog>,
     /// By their ids.
-    pub(crate) imports: Mutex<BTreeMap<String, ImportDescription>>,
+    pub(crate) imports: Mutex<BTreeMap<String, ImportReport>>,
 }
 
 impl MemoryImports {
@@ -33,31 +33,31 @@ impl Imports for MemoryImports {
         account: &str,
         request: ImportRequest,
         table: NewTable,
-    ) -> Result<ImportDescription, ServiceError> {
+    ) -> Result<ImportReport, ServiceError> {
         let mut imports = self.imports.lock().unwrap();
         let start_time_ms = NOW_MS + imports.len() as u64 * 1_000;
         let id = backup_id(start_time_ms, 0xab_cdef12);
         let table_arn = TableArn { region: "east", account, table_name: &table.table_name };
-        let description = ImportDescription {
+        let order = ImportOrder {
             arn: ImportArn { table: table_arn, import_id: &id }.to_string(),
-            status: ImportStatus::InProgress,
+            import_id: id.clone(),
             table_arn: table_arn.to_string(),
-            table: table.clone().into_definition(account, TableId([9; 16]), NOW_MS),
-            request,
+            definition: table.into_definition(account, TableId([9; 16]), NOW_MS),
+            client_token: request.client_token,
+            source: request.source,
+            format: request.format,
+            compression: request.compression,
             start_time_ms,
-            end_time_ms: None,
-            progress: ImportProgress::default(),
-            error_log: None,
-            failure: None,
         };
-        self.catalog.insert_creating(description.table.clone())?;
+        let description = ImportReport::in_progress(order, ImportProgress::default());
+        self.catalog.insert_creating(description.order.definition.clone())?;
         imports.insert(id, description.clone());
         Ok(description)
     }
 
-    async fn describe_import(&self, _account: &str, arn: ImportArn<'_>) -> Result<ImportDescription, ServiceError> {
+    async fn describe_import(&self, _account: &str, arn: ImportArn<'_>) -> Result<ImportReport, ServiceError> {
         let imports = self.imports.lock().unwrap();
-        let found = imports.get(arn.import_id).filter(|import| import.arn == arn.to_string());
+        let found = imports.get(arn.import_id).filter(|import| import.order.arn == arn.to_string());
         found.cloned().ok_or_else(|| errors::import_not_found(arn))
     }
 
@@ -70,10 +70,10 @@ impl Imports for MemoryImports {
     ) -> Result<ImportPage, ServiceError> {
         let imports = self.imports.lock().unwrap();
         let below = |id: &str| exclusive_start_id.is_none_or(|start| id < start);
-        let mut matching: Vec<ImportDescription> = imports
+        let mut matching: Vec<ImportReport> = imports
             .iter()
             .rev()
-            .filter(|(id, import)| below(id) && table_arn.is_none_or(|arn| arn == import.table_arn))
+            .filter(|(id, import)| below(id) && table_arn.is_none_or(|arn| arn == import.order.table_arn))
             .map(|(_, import)| import.clone())
             .collect();
         let more = matching.len() > limit;

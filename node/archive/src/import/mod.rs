@@ -1,7 +1,7 @@
 //! Imports: the files that a new table is made of, item by item, and what the bucket keeps of an import.
 //!
 //! [`Items`] reads one file, whatever is in it, in bounded memory; [`SourceFiles`] finds the files and reads them from
-//! a bucket; [`record`] is what is known of an import after it. Writing the items is the business of whoever reads
+//! a bucket; [`Imports`] is what is known of an import after it. Writing the items is the business of whoever reads
 //! them.
 
 mod csv;
@@ -10,16 +10,20 @@ mod error_log;
 mod ion;
 mod items;
 mod lines;
-pub mod record;
+mod record;
 mod source;
 
 pub use error_log::ErrorLog;
 pub use items::{Entry, Items, Rejected};
-pub use source::{SourceFile, SourceFiles, SourceProblem};
+pub(crate) use record::sweep;
+pub use record::{Imports, Page};
+pub use source::{SourceFile, SourceFiles, SourceProblem, is_unreached};
 
-use serde::{Deserialize, Serialize};
+pub use cairn_model::archive::import::ImportCompression as Compression;
 
-/// How the items of a file are written.
+use cairn_model::archive::import::ImportFormat;
+
+/// How the items of a file are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `{"Item": {…}}`, one a line.
@@ -33,12 +37,18 @@ pub enum Format {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Compression {
-    None,
-    Gzip,
-    Zstd,
+impl From<&ImportFormat> for Format {
+    fn from(asked: &ImportFormat) -> Self {
+        match asked {
+            ImportFormat::DynamoDbJson => Self::DynamoDbJson,
+            ImportFormat::Ion => Self::Ion,
+            ImportFormat::Csv { options } => {
+                let options = options.clone().unwrap_or_default();
+                let delimiter = options.delimiter.and_then(|one| u8::try_from(one).ok()).unwrap_or(b',');
+                Self::Csv { delimiter, header: options.header_list }
+            }
+        }
+    }
 }
 
 /// No record of a file is longer: an item of the largest size, every byte of it escaped, is shorter by far.

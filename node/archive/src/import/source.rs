@@ -15,6 +15,8 @@ const FILES_MAX: usize = 50_000;
 /// What is asked of the bucket at once; this and the next are held besides what is being read.
 const PART_BYTES: u64 = 4 << 20;
 const PARTS_AHEAD: usize = 2;
+/// The code of a bucket that did not answer, or not as it should.
+const UNREACHED: &str = "S3ReadError";
 
 /// A file that is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +44,22 @@ pub struct SourceProblem {
     pub message: String,
 }
 
+/// Why a part of a file did not come, where that may pass.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unreached(String);
+
+/// Whether what ended the reading of a file was that its bucket could not be reached: another try may do better.
+pub fn is_unreached(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|cause| cause.is::<Unreached>())
+}
+
 impl SourceProblem {
+    /// Whether another try may do better.
+    pub fn may_pass(&self) -> bool {
+        self.code == UNREACHED
+    }
+
     fn new(code: &'static str, message: String) -> Self {
         Self { code, message }
     }
@@ -57,7 +74,7 @@ impl SourceProblem {
             } => "S3AccessDenied",
             ArchiveError::NotFound { .. } => "S3NoSuchBucket",
             _ if text.contains("NoSuchBucket") => "S3NoSuchBucket",
-            _ => "S3ReadError",
+            _ => UNREACHED,
         };
         match code {
             "S3NoSuchBucket" => Self::no_such_bucket(name),
@@ -154,11 +171,23 @@ impl Read for Parts {
             self.ask();
             let Some(part) = self.coming.pop_front() else { return Ok(0) };
             let part = self.runtime.block_on(part).map_err(io::Error::other)?;
-            self.current = part.map_err(|error| io::Error::other(config::chain(&error)))?;
+            self.current = part.map_err(|error| unreadable(&error))?;
         }
         let part = self.current.split_to(out.len().min(self.current.len()));
         out[..part.len()].copy_from_slice(&part);
         Ok(part.len())
+    }
+}
+
+pub(super) fn unreadable(error: &ArchiveError) -> io::Error {
+    let text = config::chain(error);
+    match error {
+        ArchiveError::NotFound { .. }
+        | ArchiveError::Store {
+            source: StoreError::Unauthenticated { .. } | StoreError::PermissionDenied { .. },
+            ..
+        } => io::Error::other(text),
+        _ => io::Error::other(Unreached(text)),
     }
 }
 

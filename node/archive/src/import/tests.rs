@@ -1,11 +1,12 @@
 use super::*;
+use crate::ArchiveError;
 use cairn_model::{
     AttributeValue, Item, KeySchema,
     number::Number,
     table::{KeyAttribute, ScalarType},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
-use std::io::Write;
+use std::io::{self, Write};
 
 fn schema(keys: &[(&str, ScalarType)]) -> KeySchema {
     let mut keys =
@@ -262,4 +263,30 @@ proptest! {
         let expected: Vec<_> = rows.iter().map(|(id, value)| item(&[("Id", id), ("V", value)])).collect();
         prop_assert_eq!(items, expected);
     }
+}
+
+/// Ends with an error after what it has.
+struct Broken<'a>(&'a [u8], ArchiveError);
+
+impl io::Read for Broken<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.0.is_empty() { Err(source::unreadable(&self.1)) } else { io::Read::read(&mut self.0, out) }
+    }
+}
+
+#[test]
+fn a_bucket_that_is_silent_is_told_from_a_file_that_is_gone_or_damaged() {
+    let silent = || ArchiveError::TimedOut { action: "read", object: "a".into(), seconds: 30 };
+    let gone = || ArchiveError::NotFound { object: "a".into() };
+    let file = packed(b"{\"Item\":{\"Id\":{\"S\":\"a\"}}}\n", Compression::Gzip);
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        for (error, expected) in [(silent(), true), (gone(), false)] {
+            let bytes = if compression == Compression::Gzip { &file[..10] } else { b"" };
+            let items = Items::new(Broken(bytes, error), compression, Format::DynamoDbJson, by_id());
+            let ended = items.and_then(|mut items| items.next().transpose()).unwrap_err();
+            assert_eq!(is_unreached(&ended), expected, "{compression:?}: {ended}");
+        }
+    }
+    let damaged = Items::new(&b"plain"[..], Compression::Gzip, Format::DynamoDbJson, by_id());
+    assert!(!is_unreached(&damaged.unwrap().next().unwrap().unwrap_err()));
 }

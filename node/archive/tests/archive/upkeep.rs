@@ -6,14 +6,20 @@ use crate::{
     stamped::Stamped,
 };
 use cairn_archive::{
-    Bucket, ShipperOptions,
+    ArchiveConfig, Bucket, ShipperOptions,
     backup::{self, BackupOrder, BackupType},
     check::check,
+    import::{Imports, Rejected},
     restore::{self, TableRef},
     retention,
     table::{Deletion, mark_deleted},
 };
-use cairn_model::{ids::TableId, time::Timestamp};
+use cairn_model::{
+    archive::import::{ImportCompression, ImportFormat, ImportOrder, ImportOutcome, ImportSource},
+    arn::backup_id,
+    ids::TableId,
+    time::Timestamp,
+};
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
 use std::{sync::Arc, time::Duration};
@@ -198,6 +204,50 @@ async fn a_backup_expires_whatever_its_type_and_though_no_table_has_recovery_on(
     };
     shipper.run(swept).await;
     assert!(objects(&store).await.iter().all(|path| !path.as_ref().contains("/backups/")));
+}
+
+#[tokio::test]
+async fn what_is_known_of_an_import_goes_after_90_days_and_no_sooner() {
+    let model = Model::new();
+    let store = Stamped::new(&model);
+    let bucket = Bucket::over(store.clone());
+    let imports = Imports::new(bucket.clone(), &ArchiveConfig::default(), CLUSTER, "local");
+    let begun_ms = model.now_ms();
+    let mut ids = Vec::new();
+    for number in 0..2_u64 {
+        let start_time_ms = begun_ms + number;
+        let import_id = backup_id(start_time_ms, 0);
+        let order = ImportOrder {
+            arn: import_id.clone(),
+            import_id: import_id.clone(),
+            table_arn: "arn".into(),
+            definition: definition(),
+            client_token: None,
+            source: ImportSource { bucket: "source".into(), key_prefix: None, bucket_owner: None },
+            format: ImportFormat::Ion,
+            compression: ImportCompression::None,
+            start_time_ms,
+        };
+        imports.create(&order).await.unwrap();
+        let mut log = imports.error_log(&import_id);
+        log.write("object", 1, &Rejected { message: "no item".into(), text: "x".into() }).await.unwrap();
+        log.finish().await.unwrap();
+        imports.end(&import_id, &ImportOutcome::interrupted(start_time_ms)).await.unwrap();
+        ids.push(import_id);
+    }
+    let listed = async || {
+        let page = imports.page(None, None, 10, 0).await.unwrap();
+        page.imports.into_iter().map(|(order, _)| order.import_id).collect::<Vec<_>>()
+    };
+    model.advance(90 * DAY_MS);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
+    assert_eq!(listed().await, [ids[1].clone(), ids[0].clone()]);
+    model.advance(1);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
+    assert_eq!(listed().await, [ids[1].clone()]);
+    model.advance(1);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
+    assert!(objects(&store).await.is_empty(), "{:?}", objects(&store).await);
 }
 
 #[tokio::test]

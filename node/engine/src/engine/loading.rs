@@ -35,6 +35,14 @@ impl<S: Store> Engine<S> {
         Ok(SnapshotWriter::new(storage_id))
     }
 
+    /// Begins to load items that come in no order, by [`Self::load_writes`], under a new storage id: complete whenever whoever
+    /// writes them says so.
+    pub fn begin_fill(&self) -> Result<SnapshotWriter, EngineError> {
+        let mut writer = self.begin_load()?;
+        writer.complete = true;
+        Ok(writer)
+    }
+
     /// Loads the next chunk. After an error the load can only be abandoned.
     pub fn load(&self, writer: &mut SnapshotWriter, chunk: &[u8]) -> Result<(), EngineError> {
         let mut changes = Changes::default();

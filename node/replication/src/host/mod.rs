@@ -15,7 +15,7 @@ use crate::{
     core::{Core, FatalError, ReadPoint, Views, serve_read},
     log::LogStore,
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
-    restore::{Restoration, RestoreError, Restored},
+    restore::{Filling, Restoration, RestoreError, Restored},
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -25,6 +25,7 @@ use cairn_model::{
     ids::{NodeId, PartitionId},
     node::{Order, OrderOutcome, ReplicaReport},
     table::TableDefinition,
+    time::Timestamp,
 };
 use driver::{Adoption, Command, Driver};
 use std::{
@@ -185,6 +186,11 @@ impl<S: Store> Host<S> {
     /// Begins to load data for a partition to come. Blocks.
     pub fn restore(&self) -> Result<Restoration<S>, RestoreError> {
         Restoration::begin(self.engine.clone())
+    }
+
+    /// Begins to take items for a partition to come, as versions of this time. Blocks.
+    pub fn fill(&self, time: Timestamp) -> Result<Filling<S>, RestoreError> {
+        Filling::begin(self.engine.clone(), time)
     }
 
     /// Initialises a partition with restored data, as [`Order::Bootstrap`] does without.

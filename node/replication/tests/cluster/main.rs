@@ -6,6 +6,7 @@ mod claims;
 mod clocks;
 mod cluster;
 mod damage;
+mod filling;
 mod leadership;
 mod membership;
 mod orders;

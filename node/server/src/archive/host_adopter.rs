@@ -1,26 +1,36 @@
-//! The way of restored data into this process's own node.
+//! The way of data into this process's own node.
 
-use super::{Adopter, Adoption, RestoringPartition};
+use super::{Adopter, Adoption, FillingPartition, Intake, ItemSink, RestoringPartition};
+use crate::node::Node;
 use async_trait::async_trait;
 use cairn_archive::restore::RestoreSink;
-use cairn_model::{descriptor::PartitionDescriptor, ids::PartitionId, node::OrderOutcome, table::TableDefinition};
-use cairn_replication::{Host, log::LogEntry};
+use cairn_model::{
+    codec::EncodedItem, descriptor::PartitionDescriptor, ids::PartitionId, key::EncodedKey, node::OrderOutcome,
+    table::TableDefinition,
+};
+use cairn_replication::{Host, log::LogEntry, restore::Restored};
+use std::sync::Arc;
 use tokio::runtime::Handle;
 
 type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Debug)]
-pub(crate) struct HostAdopter(pub(crate) Host);
+pub(crate) struct HostAdopter(pub(crate) Arc<Node>);
 
 #[async_trait]
 impl Adopter for HostAdopter {
     async fn has(&self, partition: PartitionId) -> anyhow::Result<bool> {
-        Ok(self.0.replicas().iter().any(|replica| replica.descriptor.partition_id == partition))
+        Ok(self.0.host().replicas().iter().any(|replica| replica.descriptor.partition_id == partition))
     }
 
     fn begin(&self) -> anyhow::Result<Box<dyn Adoption>> {
-        let partition = RestoringPartition::begin(&self.0)?;
-        Ok(Box::new(HostAdoption { host: self.0.clone(), partition }))
+        let partition = RestoringPartition::begin(self.0.host())?;
+        Ok(Box::new(HostAdoption { host: self.0.host().clone(), partition }))
+    }
+
+    fn fill(&self) -> anyhow::Result<Box<dyn Intake>> {
+        let partition = FillingPartition::begin(self.0.clone())?;
+        Ok(Box::new(HostIntake { host: self.0.host().clone(), partition }))
     }
 }
 
@@ -47,13 +57,45 @@ impl Adoption for HostAdoption {
     fn adopt(self: Box<Self>, descriptor: PartitionDescriptor, definition: TableDefinition) -> anyhow::Result<()> {
         let Self { host, partition } = *self;
         partition.check_fit(&descriptor, &definition)?;
+        adopt(&host, partition.finish()?, descriptor, definition)
+    }
+}
+
+struct HostIntake {
+    host: Host,
+    partition: FillingPartition,
+}
+
+impl ItemSink for HostIntake {
+    fn items(&mut self, items: Vec<(EncodedKey, EncodedItem)>) -> anyhow::Result<()> {
+        self.partition.items(items)
+    }
+}
+
+impl Intake for HostIntake {
+    fn adopt(self: Box<Self>, descriptor: PartitionDescriptor, definition: TableDefinition) -> anyhow::Result<()> {
+        let Self { host, partition } = *self;
         let restored = partition.finish()?;
-        match Handle::current().block_on(host.adopt(restored, descriptor, definition)) {
-            OrderOutcome::Done => Ok(()),
-            OrderOutcome::Refused { message } | OrderOutcome::InProgress { message } => {
-                anyhow::bail!("the node did not take the data: {message}")
-            }
-            OrderOutcome::NotLeader { .. } => anyhow::bail!("the node did not take the data: it does not lead"),
+        anyhow::ensure!(
+            descriptor.range == *restored.range(),
+            "the descriptor's range is {:?}, but items are taken for all keys",
+            descriptor.range
+        );
+        adopt(&host, restored, descriptor, definition)
+    }
+}
+
+fn adopt(
+    host: &Host,
+    restored: Restored,
+    descriptor: PartitionDescriptor,
+    definition: TableDefinition,
+) -> anyhow::Result<()> {
+    match Handle::current().block_on(host.adopt(restored, descriptor, definition)) {
+        OrderOutcome::Done => Ok(()),
+        OrderOutcome::Refused { message } | OrderOutcome::InProgress { message } => {
+            anyhow::bail!("the node did not take the data: {message}")
         }
+        OrderOutcome::NotLeader { .. } => anyhow::bail!("the node did not take the data: it does not lead"),
     }
 }

@@ -2,7 +2,9 @@
 
 mod adoption;
 mod backing_up;
+mod filling;
 mod host_adopter;
+mod importing;
 mod loading;
 pub(crate) mod past;
 pub mod role;
@@ -13,9 +15,11 @@ mod source;
 #[cfg(test)]
 mod testing;
 
-pub use adoption::{Adopter, Adoption};
+pub use adoption::{Adopter, Adoption, Intake, ItemSink};
 pub(crate) use backing_up::back_up;
+pub(crate) use filling::FillingPartition;
 pub(crate) use host_adopter::HostAdopter;
+pub(crate) use importing::{Progress, fill};
 pub(crate) use loading::{load, plan};
 pub(crate) use sink::RestoringPartition;
 pub use socket::SocketNode;

@@ -80,7 +80,7 @@ impl TestNode {
     }
 
     pub(crate) fn adopter(&self) -> Arc<dyn Adopter> {
-        Arc::new(HostAdopter(self.host().clone()))
+        Arc::new(HostAdopter(self.node.clone()))
     }
 
     /// The first of a table whose one partition has this id.

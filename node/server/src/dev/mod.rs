@@ -108,13 +108,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let imports = match (&bucket, &config) {
         (Some(bucket), Some(config)) => {
-            let (bucket, region) = (bucket.clone(), arguments.region.clone());
-            Some(SharedImports::start(&arguments.data, config.clone(), bucket, tables.clone(), region).await?)
+            let (data, bucket, region) = (&arguments.data, bucket.clone(), arguments.region.clone());
+            Some(SharedImports::start(data, node.clone(), config.clone(), bucket, tables.clone(), region).await?)
         }
-        _ => {
-            imports::clean(&arguments.data, &tables).await?;
-            None
-        }
+        _ => None,
     };
     let exports = match (&backups, bucket, config) {
         (Some((backups, _)), Some(bucket), Some(config)) => {

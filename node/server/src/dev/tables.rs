@@ -180,21 +180,20 @@ impl LocalTables {
         }
     }
 
-    /// Makes restored data a table's.
+    /// Whether the node has data of the table.
+    pub(super) fn has(&self, table_id: TableId) -> bool {
+        self.partition(table_id).is_some()
+    }
+
+    /// Makes restored or imported data a table's.
     pub(super) async fn adopt(&self, restored: Restored, definition: TableDefinition) -> anyhow::Result<()> {
-        let range = restored.descriptor().range.clone();
+        let range = restored.range().clone();
         let descriptor = self.first_descriptor(definition.table_id, range);
         let partition_id = descriptor.partition_id;
         match self.node.host().adopt(restored, descriptor, definition).await {
             OrderOutcome::Done => Ok(self.leads(partition_id).await?),
             other => anyhow::bail!("the node did not take the data: {other:?}"),
         }
-    }
-
-    /// Makes an empty table, which takes items when it returns.
-    pub(super) async fn bootstrap(&self, definition: TableDefinition) -> Result<(), ServiceError> {
-        let _alone = self.changes.lock().await;
-        self.make(definition).await
     }
 
     async fn make(&self, definition: TableDefinition) -> Result<(), ServiceError> {

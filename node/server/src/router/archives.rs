@@ -13,6 +13,7 @@ use cairn_model::{
     ServiceError,
     archive::{
         ArchiveAnswer, ArchiveCall, ArchiveRefusal, BackupReport, Recovery, Resolved, RestoreSource as ArchiveSource,
+        import::ImportReport,
     },
     ids::TableId,
 };
@@ -123,6 +124,34 @@ impl Archives {
     pub(super) async fn resolve(&self, group: &GroupName, source: &ArchiveSource) -> Result<Resolved, ArchiveError> {
         match self.ask(group, &ArchiveCall::Resolve { source: source.clone() }).await? {
             ArchiveAnswer::Resolved(resolved) => Ok(*resolved),
+            _ => Err(mismatch(group)),
+        }
+    }
+
+    /// Whether the account has any groups, with archives or without.
+    pub(super) fn knows(&self, account: &str) -> bool {
+        self.fleet.groups().iter().any(|group| group.account == account)
+    }
+
+    /// An import of the group's account, as the bucket knows it.
+    pub(super) async fn describe_import(&self, group: &GroupName, id: &str) -> Result<ImportReport, ArchiveError> {
+        match self.ask(group, &ArchiveCall::DescribeImport { import_id: id.to_owned() }).await? {
+            ArchiveAnswer::Import(report) => Ok(*report),
+            _ => Err(mismatch(group)),
+        }
+    }
+
+    /// Some of the account's imports in descending order of their ids, and below which id there are others; none where not.
+    pub(super) async fn list_imports(
+        &self,
+        group: &GroupName,
+        table_arn: Option<&str>,
+        below: Option<String>,
+        limit: usize,
+    ) -> Result<(Vec<ImportReport>, Option<String>), ArchiveError> {
+        let call = ArchiveCall::ListImports { table_arn: table_arn.map(str::to_owned), below, limit };
+        match self.ask(group, &call).await? {
+            ArchiveAnswer::Imports { imports, read_to } => Ok((imports, read_to)),
             _ => Err(mismatch(group)),
         }
     }

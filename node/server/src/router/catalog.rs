@@ -9,12 +9,16 @@ use crate::environment;
 use async_trait::async_trait;
 use cairn_api::{Catalog, NewTable, TableUpdate, TableView, errors};
 use cairn_crds::{Table, TableSpec, resource_name};
-use cairn_model::{ServiceError, ids::TableId, table::TableStatus};
+use cairn_model::{ServiceError, archive::import::ImportStatus, ids::TableId, table::TableStatus};
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, ObjectMeta, Patch, PatchParams, Preconditions},
+    api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, Preconditions},
 };
 use std::sync::Arc;
+
+/// Resources a call of the API server lists, and how many such calls are made before giving up.
+const PAGE: u32 = 500;
+const PAGES_MAX: usize = 100;
 
 #[allow(missing_debug_implementations)]
 pub struct KubernetesCatalog {
@@ -68,6 +72,22 @@ impl KubernetesCatalog {
         Ok(TableView { status: TableStatus::Creating, ..view })
     }
 
+    /// All of the account's Tables, as the API server has them now.
+    pub(super) async fn resources(&self, account: &str) -> Result<Vec<Table>, ServiceError> {
+        let (api, mut params) = (self.api(account), ListParams::default().limit(PAGE));
+        let mut all = Vec::new();
+        for _ in 0..PAGES_MAX {
+            let page = answered(api.list(&params)).await?;
+            all.extend(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(all),
+            }
+        }
+        tracing::error!(account, "the namespace has more Tables than can be listed");
+        Err(errors::internal())
+    }
+
     async fn apply(&self, table: &Table) -> Result<Table, ServiceError> {
         let account = table.namespace().unwrap_or_default();
         let applied = self.api(&account);
@@ -86,6 +106,13 @@ impl Catalog for KubernetesCatalog {
 
     fn list_tables(&self, account: &str) -> Vec<String> {
         self.tables.names(account)
+    }
+
+    fn has_failed(&self, table: &TableView) -> bool {
+        let (account, name) = (&table.definition.account, &table.definition.table_name);
+        let resource = self.tables.resource(account, name);
+        let import = resource.as_ref().and_then(|resource| resource.status.as_ref()?.import.as_ref());
+        import.is_some_and(|import| import.import_status == ImportStatus::Failed)
     }
 
     async fn create_table(&self, account: &str, new: NewTable) -> Result<Arc<TableView>, ServiceError> {

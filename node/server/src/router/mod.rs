@@ -5,6 +5,7 @@ pub mod backups;
 pub mod catalog;
 mod definition;
 pub mod fleet;
+pub mod imports;
 pub mod nodes;
 pub mod partitions;
 pub mod routes;
@@ -19,6 +20,7 @@ use backups::ClusterBackups;
 use cairn_api::{Api, ApiConfig, Authentication, Backends};
 use cairn_model::identity::Role;
 use catalog::KubernetesCatalog;
+use imports::ClusterImports;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use writes::ApiWrites;
 
@@ -97,15 +99,16 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     tokio::spawn(watch::fleet(kubernetes.clone(), source, fleet.clone()));
 
     let catalog = Arc::new(KubernetesCatalog::new(kubernetes.clone(), tables.clone(), arguments.api_writes));
-    let archives = Archives::new(client.clone(), fleet.clone(), arguments.zone.clone());
+    let archives = Arc::new(Archives::new(client.clone(), fleet.clone(), arguments.zone.clone()));
     let region = arguments.region.clone();
+    let imports = ClusterImports::new(region.clone(), archives.clone(), catalog.clone(), tables.clone());
     let backups = ClusterBackups::new(region, archives, kubernetes, catalog.clone(), tables, arguments.api_writes);
     let backends = Backends {
         catalog,
         partitions: Arc::new(partitions::RemotePartitions::new(client, nodes, arguments.zone)),
         backups: Some(Arc::new(backups)),
         exports: None,
-        imports: None,
+        imports: Some(Arc::new(imports)),
         authentication: Authentication::Verify(fleet),
         environment: Arc::new(SystemEnvironment),
     };

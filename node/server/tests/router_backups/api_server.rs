@@ -64,6 +64,10 @@ impl ApiServer {
         object
     }
 
+    pub fn remove(&self, plural: &str, name: &str) {
+        self.objects.lock().remove(&(plural.to_owned(), name.to_owned()));
+    }
+
     /// Writes a status, as the operator does.
     pub fn set_status(&self, plural: &str, name: &str, status: Value) {
         self.objects.lock().get_mut(&(plural.to_owned(), name.to_owned())).unwrap()["status"] = status;

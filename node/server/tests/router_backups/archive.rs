@@ -4,7 +4,7 @@ use cairn_model::{
     TableDefinition,
     archive::{
         ArchiveAnswer, ArchiveCall, ArchiveOwner, ArchiveRefusal, BackupReport, BackupState, Recovery, RecoveryWindow,
-        Resolved, RestoreOrigin, RestoreSource, RestoreTime, TableReference,
+        Resolved, RestoreOrigin, RestoreSource, RestoreTime, TableReference, import::ImportReport,
     },
     identity::Role,
     ids::TableId,
@@ -30,6 +30,8 @@ pub struct Bucket {
     /// Backups that are being read.
     pub in_use: BTreeSet<String>,
     pub pasts: Vec<Past>,
+    /// By their ids.
+    pub imports: BTreeMap<String, ImportReport>,
 }
 
 /// What is there of a table.
@@ -140,6 +142,19 @@ impl Bucket {
                 None => refused(ArchiveRefusal::NotFound),
             },
             ArchiveCall::Resolve { source } => self.resolve(source),
+            ArchiveCall::DescribeImport { import_id } => match self.imports.get(&import_id) {
+                Some(import) => ArchiveAnswer::Import(Box::new(import.clone())),
+                None => refused(ArchiveRefusal::NotFound),
+            },
+            ArchiveCall::ListImports { table_arn, below, limit } => {
+                let is_of =
+                    |import: &&ImportReport| table_arn.as_ref().is_none_or(|arn| *arn == import.order.table_arn);
+                let below = |id: &String| below.as_ref().is_none_or(|below| id < below);
+                let imports = self.imports.iter().rev().filter(|(id, _)| below(id)).map(|(_, import)| import);
+                let imports: Vec<ImportReport> = imports.filter(is_of).take(limit).cloned().collect();
+                let read_to = imports.last().filter(|_| imports.len() == limit);
+                ArchiveAnswer::Imports { read_to: read_to.map(|last| last.order.import_id.clone()), imports }
+            }
             call => panic!("a router has no business with {call:?}"),
         }
     }

@@ -1,10 +1,11 @@
-//! The operations on backups at a router: over archives that answer, are silent or know nothing, and over Kubernetes
+//! The operations on backups and imports at a router: over archives that answer, are silent or know nothing, and over Kubernetes
 //! resources.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 mod api_server;
 mod archive;
 mod deletions;
+mod imports;
 mod listing;
 mod making;
 mod recovery;

@@ -17,8 +17,8 @@ use cairn_model::{
 use cairn_server::{
     environment::SystemEnvironment,
     router::{
-        archives::Archives, backups::ClusterBackups, catalog::KubernetesCatalog, fleet::Fleet, nodes::Nodes,
-        partitions::RemotePartitions, tables::Tables, writes::ApiWrites,
+        archives::Archives, backups::ClusterBackups, catalog::KubernetesCatalog, fleet::Fleet, imports::ClusterImports,
+        nodes::Nodes, partitions::RemotePartitions, tables::Tables, writes::ApiWrites,
     },
     tls::Tls,
 };
@@ -74,7 +74,8 @@ impl Setting {
         let tables = Tables::new("east".to_owned(), nodes.shared_routes(), Vec::new());
         tables.replace(None, Vec::new());
         let catalog = Arc::new(KubernetesCatalog::new(kubernetes.clone(), tables.clone(), writes));
-        let asked = Archives::new(client.clone(), told, None);
+        let asked = Arc::new(Archives::new(client.clone(), told, None));
+        let imports = ClusterImports::new("east".to_owned(), asked.clone(), catalog.clone(), tables.clone());
         let backups =
             ClusterBackups::new("east".to_owned(), asked, kubernetes, catalog.clone(), tables.clone(), writes);
         let backends = Backends {
@@ -82,7 +83,7 @@ impl Setting {
             partitions: Arc::new(RemotePartitions::new(client, nodes, None)),
             backups: Some(Arc::new(backups)),
             exports: None,
-            imports: None,
+            imports: Some(Arc::new(imports)),
             authentication: Authentication::AcceptAny { account: ACCOUNT.to_owned() },
             environment: Arc::new(SystemEnvironment),
         };
@@ -135,6 +136,11 @@ impl Setting {
     pub fn watch(&self) {
         let tables = self.api_server.all("tables").into_iter().map(|table| serde_json::from_value(table).unwrap());
         self.tables.replace(None, tables.collect());
+    }
+
+    /// As after a start, or while its watch is behind.
+    pub fn forget_tables(&self) {
+        self.tables.replace(None, Vec::new());
     }
 
     /// A whole backup of `users`, made at that second of 2026, in the bucket of the group.

@@ -1,6 +1,6 @@
 //! What archives last said: a hundred tables of a group ask each of them once, and no load is asked after more often than it should be.
 
-use super::restore::Resolution;
+use super::{import, restore::Resolution};
 use crate::node_client::{Reports, Target};
 use cairn_model::{
     archive::{ArchiveAnswer, ArchiveCall, ArchiveReport, RestoreProgress},
@@ -86,6 +86,8 @@ pub struct Archives {
     loads: Paced<PartitionId, Load>,
     /// By the Table's uid, why it can't be made of its source yet.
     pub resolutions: Paced<String, Resolution>,
+    /// By the Table's uid, how far its import is, and whether the table was led then.
+    pub imports: Paced<String, (bool, import::Heard)>,
     /// By the partition's id, why a deleted table's last backup is not there yet.
     pub last_backups: Paced<String, String>,
 }

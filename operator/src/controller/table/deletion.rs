@@ -9,6 +9,7 @@ use cairn_crds::{
     StorageGroup, TABLE_FINALIZER, Table,
     backup::DeletionPolicy,
     storage_group::{LastBackup, PendingDrop},
+    table::ImportStatus,
 };
 use cairn_model::arn::{BackupArn, TableArn, backup_id};
 use jiff::{SignedDuration, Timestamp};
@@ -98,7 +99,8 @@ fn drops(table: &Table, group: &StorageGroup, last_backup: Option<&LastBackup>, 
     let Some(table_id) = &status.table_id else { return Vec::new() };
     let nodes = group.status.iter().flat_map(|status| &status.nodes).filter_map(|node| node.node_id.clone());
     let nodes: Vec<_> = nodes.collect();
-    let is_loading = status.restore.as_ref().is_some_and(|restore| restore.restore_in_progress);
+    let is_loading = status.restore.as_ref().is_some_and(|restore| restore.restore_in_progress)
+        || status.import.as_ref().is_some_and(ImportStatus::is_in_progress);
     let loading_until = now.checked_add(LOAD_AGE_MAX).ok().filter(|_| is_loading).map(Time);
     status
         .placements

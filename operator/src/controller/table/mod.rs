@@ -4,6 +4,7 @@ pub mod adoption;
 pub mod archives;
 pub mod bootstrap;
 pub mod deletion;
+pub mod import;
 pub mod observation;
 pub mod placement;
 pub mod placing;
@@ -133,6 +134,7 @@ async fn settle(
     let is_current = refusal.is_some() || held.is_some_and(|held| wanted.as_ref() == Ok(held));
     let mut progress = None;
     let mut loading = None;
+    let mut importing = None;
     let mut orders = observation.repairs(answers);
     if refusal.is_none() {
         let wanted = wanted?;
@@ -140,6 +142,10 @@ async fn settle(
             Ok(missing) => {
                 match &before.restore {
                     Some(restore) => loading = restore::load(ctx, restore, group, missing, &wanted).await?,
+                    None if table.spec.import_from.is_some() => {
+                        let is_led = observation.is_led();
+                        importing = import::proceed(ctx, table, group, missing, &wanted, is_led, nodes).await?;
+                    }
                     None => orders.extend(missing.into_iter().map(|(target, descriptor)| {
                         (target, Order::Bootstrap { descriptor, definition: wanted.clone() })
                     })),
@@ -159,6 +165,10 @@ async fn settle(
         progress = Some(loading.progress.clone());
         status::note_loading(&mut status, loading);
     }
+    if let Some(importing) = &importing {
+        progress.clone_from(&importing.progress);
+        status.import = Some(importing.status.clone());
+    }
     let mut progress = progress.unwrap_or(observed);
     if let (Some(failure), true) = (failures.first(), progress != Progress::Ready) {
         progress = Progress::reconciling(progress.reason(), failure.clone());
@@ -173,8 +183,9 @@ async fn settle(
     set_progress(ctx, table, &mut status.conditions, &progress, generation).await;
     let table = write_status(ctx, table, status).await?;
     let is_mending = !orders.is_empty() || zones_ready.0 < zones_ready.1 || progress != Progress::Ready || is_starting;
-    Ok(Action::requeue(match (loading, is_active(&table), is_mending) {
-        (Some(loading), ..) => loading.again,
+    let again = loading.map(|loading| loading.again).or(importing.map(|importing| importing.again));
+    Ok(Action::requeue(match (again, is_active(&table), is_mending) {
+        (Some(again), ..) => again,
         (None, false, _) => MAKING,
         (None, true, true) => MENDING,
         (None, true, false) => REFRESH,

@@ -1,6 +1,8 @@
 //! The one time that a table is given its id and its placements, or finds that it can't have them yet.
 
-use super::{MAKING, adoption, placement, recovery, restore, status, validate, validate::ValidatedTable, write_status};
+use super::{
+    MAKING, adoption, import, placement, recovery, restore, status, validate, validate::ValidatedTable, write_status,
+};
 use crate::{
     context::Context,
     controller::{
@@ -86,7 +88,7 @@ pub async fn place(
     if group.metadata.deletion_timestamp.is_some() {
         return Ok(Placed::Waits(Wait::for_the_group("the StorageGroup is being deleted")));
     }
-    let drops = group.status.map(|status| status.pending_drops).unwrap_or_default();
+    let drops = group.status.clone().map(|status| status.pending_drops).unwrap_or_default();
     let adopted = match adoption::decide(validated, of_name(&drops)) {
         Ok(adopted) => adopted,
         Err(refusal) => return Ok(Placed::Refused(refusal)),
@@ -114,6 +116,10 @@ pub async fn place(
         status.table_id = Some(table_id.to_string());
         status.creation_date_time = validated.table.creation_timestamp();
         status.restore = source;
+        status.import = match import::begin(validated, &ctx.config.region, &group, table_id)? {
+            Ok(begun) => begun,
+            Err(refusal) => return Ok(Placed::Refused(refusal)),
+        };
     }
     let is_asked = validated.table.spec.recovery_period_days()?.is_some();
     recovery::stamp(&mut status, is_asked, group.spec.archive.is_some(), recovery_held, ctx.now());

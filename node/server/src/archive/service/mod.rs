@@ -1,9 +1,10 @@
 //! What the archive beside a storage node answers the operator and the routers: [`ArchiveCall`] in, [`ArchiveAnswer`] out.
 //!
-//! No call takes long: restores and backups go on after it as [`jobs`]. What lies in the bucket and how it is read and
+//! No call takes long: restores, backups and imports go on after it as [`jobs`]. What lies in the bucket and how it is read and
 //! written is the business of `cairn_archive`; how the bucket is kept open, that of the [`keeper`].
 
 mod backups;
+mod imports;
 mod jobs;
 mod keeper;
 mod port;
@@ -23,6 +24,7 @@ use super::Adopter;
 use backups::Creations;
 use cairn_archive::{Source, table::Deletion};
 use cairn_model::archive::{ArchiveAnswer, ArchiveCall, ArchiveOwner, ArchiveRefusal};
+use imports::Importings;
 use refusal::Refusal;
 use restores::Restores;
 use std::{sync::Arc, time::Duration};
@@ -39,12 +41,14 @@ pub(crate) struct ArchiveService {
     reach: Reach,
     restores: Restores,
     creations: Creations,
+    importings: Importings,
 }
 
 impl ArchiveService {
     /// Speaks for `own` with the node that `source` and `adopter` are.
     pub(crate) fn new(own: ArchiveOwner, source: Arc<dyn Source>, adopter: Arc<dyn Adopter>, reach: Reach) -> Self {
-        Self { own, source, adopter, reach, restores: restores::restores(), creations: backups::creations() }
+        let (restores, creations, importings) = (restores::restores(), backups::creations(), imports::importings());
+        Self { own, source, adopter, reach, restores, creations, importings }
     }
 
     pub(crate) async fn answer(&self, call: ArchiveCall) -> ArchiveAnswer {
@@ -78,6 +82,16 @@ impl ArchiveService {
             ArchiveCall::MarkDeleted { table_id, deleted_at_ms, with_archive } => {
                 self.mark_deleted(table_id, Deletion { at_ms: deleted_at_ms, with_archive }).await?;
                 ArchiveAnswer::Done
+            }
+
+            ArchiveCall::Import { descriptor, order } => {
+                ArchiveAnswer::Import(Box::new(self.import(descriptor, order).await?))
+            }
+            ArchiveCall::DescribeImport { import_id } => {
+                ArchiveAnswer::Import(Box::new(self.describe_import(&import_id).await?))
+            }
+            ArchiveCall::ListImports { table_arn, below, limit } => {
+                self.list_imports(table_arn.as_deref(), below.as_deref(), limit).await?
             }
         })
     }

@@ -20,6 +20,7 @@
 //! 5 end          nothing: all of it was there
 //! 6 adopt        what the restored data is to become: JSON, `AdoptOrder`
 //! 7 failed       why no more follows: JSON, `Refusal`
+//! 8 items        of a partition that is filled: see `items`
 //! ```
 //!
 //! A body without the frame that ends it (5, 6 or 7) was cut.
@@ -42,6 +43,7 @@ pub(super) enum Frame {
     End,
     Adopt(Bytes),
     Failed(Bytes),
+    Items(Bytes),
 }
 
 /// Why a body is not what it should be.
@@ -91,6 +93,7 @@ impl FrameWriter {
             Frame::End => self.put_bytes(5, &[]),
             Frame::Adopt(json) => self.put_bytes(6, json),
             Frame::Failed(json) => self.put_bytes(7, json),
+            Frame::Items(items) => self.put_bytes(8, items),
         }
     }
 
@@ -157,6 +160,7 @@ impl FrameReader {
             5 => Frame::End,
             6 => Frame::Adopt(body),
             7 => Frame::Failed(body),
+            8 => Frame::Items(body),
             other => return Err(FrameError::UnknownKind(other)),
         }))
     }
@@ -185,6 +189,7 @@ mod tests {
             Frame::Entry(entry(8, b""), Timestamp(0)),
             Frame::Adopt(Bytes::from_static(b"{\"a\":1}")),
             Frame::Failed(Bytes::from_static(b"{}")),
+            Frame::Items(Bytes::from_static(b"items")),
             Frame::End,
         ]
     }

@@ -11,6 +11,7 @@ pub(super) const CLOSE: &str = "/v1/close";
 pub(super) const ARCHIVED: &str = "/v1/archived";
 pub(super) const HAS: &str = "/v1/has";
 pub(super) const RESTORE: &str = "/v1/restore";
+pub(super) const FILL: &str = "/v1/fill";
 
 /// One of the answer of [`PARTITIONS`].
 #[derive(Debug, Serialize, Deserialize)]

@@ -19,6 +19,7 @@
 mod body;
 mod client;
 mod frame;
+mod items;
 mod message;
 mod server;
 #[cfg(test)]

@@ -1,14 +1,17 @@
-//! What the data folder knows of the imports under way: which tables are not to stay if the process ends now.
+//! What the data folder knows of imports whose end the bucket may not know: how they end if their table is there.
 //!
-//! `imports/IMPORT_ID.json` is written before the table is made. It gets the outcome when every item is on the disk, or
-//! the table is gone; it goes when the bucket has the outcome.
+//! `imports/IMPORT_ID.json` is written when every item is loaded, before the table is made of them. It goes when the bucket
+//! has the outcome.
 
 use crate::dev::tables::LocalTables;
 use anyhow::Context;
-use cairn_archive::import::record::{FailureRecord, ImportOutcome};
-use cairn_model::ids::TableId;
+use cairn_model::{
+    archive::import::{ImportOrder, ImportOutcome},
+    ids::TableId,
+};
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -20,15 +23,15 @@ const ENDING: &str = "json";
 #[serde(rename_all = "camelCase")]
 pub(super) struct Marker {
     version: u64,
-    pub(super) import_id: String,
-    pub(super) table_id: TableId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) outcome: Option<ImportOutcome>,
+    import_id: String,
+    table_id: TableId,
+    outcome: ImportOutcome,
 }
 
 impl Marker {
-    pub(super) fn new(import_id: String, table_id: TableId) -> Self {
-        Self { version: 1, import_id, table_id, outcome: None }
+    pub(super) fn new(order: &ImportOrder, outcome: ImportOutcome) -> Self {
+        let (import_id, table_id) = (order.import_id.clone(), order.definition.table_id);
+        Self { version: 1, import_id, table_id, outcome }
     }
 }
 
@@ -64,7 +67,12 @@ impl Markers {
 
     pub(super) async fn remove(&self, import_id: &str) -> io::Result<()> {
         let path = self.path(import_id);
-        blocking(move || std::fs::remove_file(path)).await
+        blocking(move || match std::fs::remove_file(path) {
+            // One that failed never had any.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        })
+        .await
     }
 
     async fn read(&self) -> io::Result<Vec<Marker>> {
@@ -86,39 +94,15 @@ impl Markers {
         .await
     }
 
-    /// After a start: what the end of the process interrupted has failed, and its table goes. Gives the markers of all
-    /// imports whose outcome may not be in the bucket yet.
-    pub(super) async fn recover(&self, tables: &LocalTables) -> anyhow::Result<Vec<Marker>> {
-        let shown = self.folder.display();
-        let mut markers = self.read().await.with_context(|| format!("failed to read {shown}"))?;
-        for marker in &mut markers {
-            if marker.outcome.is_some() {
-                continue;
-            }
-            tables.drop_table(marker.table_id).await.context("failed to drop the table of an interrupted import")?;
-            tables.refresh();
-            marker.outcome = Some(interrupted(crate::environment::wall_ms()));
-            self.write(marker.clone()).await.with_context(|| format!("failed to write into {shown}"))?;
+    /// After a start: the outcomes that the bucket may not have yet, by import. One whose table is not there was interrupted.
+    pub(super) async fn recover(&self, tables: &LocalTables) -> anyhow::Result<BTreeMap<String, ImportOutcome>> {
+        let markers = self.read().await.with_context(|| format!("failed to read {}", self.folder.display()))?;
+        let mut outcomes = BTreeMap::new();
+        for Marker { import_id, table_id, outcome, .. } in markers {
+            let interrupted = || ImportOutcome::interrupted(crate::environment::wall_ms());
+            outcomes.insert(import_id, if tables.has(table_id) { outcome } else { interrupted() });
         }
-        Ok(markers)
-    }
-}
-
-/// The outcome of an import that ended with its process.
-pub(super) fn interrupted(end_time_ms: u64) -> ImportOutcome {
-    ImportOutcome {
-        end_time_ms,
-        processed_size_bytes: 0,
-        processed_item_count: 0,
-        imported_item_count: 0,
-        error_count: 0,
-        completed: false,
-        error_log: false,
-        failure: Some(FailureRecord {
-            code: "ImportInterrupted".to_owned(),
-            message: "Cairn was stopped while the import was in progress. Its table is gone: import it again"
-                .to_owned(),
-        }),
+        Ok(outcomes)
     }
 }
 

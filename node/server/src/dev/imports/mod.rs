@@ -1,54 +1,48 @@
 //! The imports of `cairn dev`: tables made of files in a bucket that is reached as the archive is.
 
-mod description;
-mod filling;
 mod marker;
 
 use super::{
     backups::CLUSTER,
     tables::{ACCOUNT, LocalTables},
 };
-use crate::environment;
+use crate::{
+    archive::{FillingPartition, Progress, fill},
+    environment,
+    node::Node,
+};
 use async_trait::async_trait;
 use cairn_api::{
-    Catalog, Imports, NewTable, TableView,
+    Catalog, Imports, NewTable,
     arn::{ImportArn, TableArn, backup_id},
     errors,
-    imports::{ImportDescription, ImportPage, ImportRequest},
+    imports::{IMPORTS_MAX, ImportOrder, ImportOutcome, ImportPage, ImportReport, ImportRequest, TOKEN_MS},
 };
-use cairn_archive::{
-    ArchiveConfig, ArchiveError, Bucket,
-    import::record::{self, ImportOutcome, ImportRecord},
+use cairn_archive::{ArchiveConfig, ArchiveError, Bucket, import};
+use cairn_model::{
+    ServiceError,
+    archive::import::{IMPORTS_KEPT_MS, ImportFailure, ImportProgress},
+    ids::TableId,
+    limits,
 };
-use cairn_model::{ServiceError, ids::TableId, limits};
-use filling::{INVALID_ITEMS, Progress, failure};
 use marker::{Marker, Markers};
 use parking_lot::Mutex;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
-/// Imports under way of an account (DynamoDB's quota); of them, as many are read at the same time.
-const IMPORTS_MAX: usize = 50;
+/// Imports that are read at the same time.
 const IMPORTS_AT_ONCE: usize = 4;
-/// For how long a client token stands for one import (reference).
-const TOKEN_MS: u64 = 8 * 3_600 * 1_000;
-/// For how long imports are listed (reference).
-const LISTED_MS: u64 = 90 * 24 * 3_600 * 1_000;
-/// Records that are read at once for a page.
-const READ_AT_ONCE: usize = 32;
+/// Records that are looked at for a client token, at a time.
+const TOKEN_PAGE: usize = 100;
 /// Between attempts to bring an outcome into the bucket.
 const OUTCOME_PAUSE: Duration = Duration::from_secs(5);
 
 /// Imports into one node.
 struct LocalImports {
+    node: Arc<Node>,
     tables: Arc<LocalTables>,
     archive: ArchiveConfig,
-    records: record::Imports,
+    records: import::Imports,
     markers: Markers,
     region: String,
     /// One import begins at a time: two of the same token are one.
@@ -61,20 +55,22 @@ struct LocalImports {
 }
 
 struct Running {
-    record: ImportRecord,
+    order: ImportOrder,
     progress: Progress,
     outcome: Mutex<Option<ImportOutcome>>,
 }
 
-/// The tables of imports that the process's end interrupted go, whether there is an archive now or not.
-pub(super) async fn clean(data: &Path, tables: &LocalTables) -> anyhow::Result<()> {
-    Markers::new(data).recover(tables).await.map(drop)
+/// What is known here of imports, before the bucket is asked: what has ended since has its outcome there.
+struct Known {
+    running: BTreeMap<String, Arc<Running>>,
+    settling: BTreeMap<String, ImportOutcome>,
 }
 
 impl SharedImports {
     /// What was interrupted has been looked after when it returns.
     pub(super) async fn start(
         data: &Path,
+        node: Arc<Node>,
         archive: ArchiveConfig,
         bucket: Bucket,
         tables: Arc<LocalTables>,
@@ -82,12 +78,11 @@ impl SharedImports {
     ) -> anyhow::Result<Self> {
         let markers = Markers::new(data);
         let recovered = markers.recover(&tables).await?;
-        let recovered: BTreeMap<String, ImportOutcome> =
-            recovered.into_iter().filter_map(|marker| Some((marker.import_id, marker.outcome?))).collect();
         let imports = Arc::new(LocalImports {
+            node,
             tables,
+            records: import::Imports::new(bucket, &archive, CLUSTER, ACCOUNT),
             archive,
-            records: record::Imports::new(bucket, CLUSTER, ACCOUNT),
             markers,
             region,
             beginning: tokio::sync::Mutex::default(),
@@ -108,39 +103,34 @@ impl SharedImports {
 }
 
 impl LocalImports {
-    async fn begin(
-        self: Arc<Self>,
-        request: ImportRequest,
-        table: NewTable,
-    ) -> Result<ImportDescription, ServiceError> {
+    async fn begin(self: Arc<Self>, request: ImportRequest, table: NewTable) -> Result<ImportReport, ServiceError> {
         let _alone = self.beginning.lock().await;
         let now_ms = environment::wall_ms();
         if let Some(token) = &request.client_token
-            && let Some((earlier, described)) = self.of_token(token, now_ms).await?
+            && let Some(earlier) = self.of_token(token, now_ms).await?
         {
-            let definition = &earlier.definition;
-            let asked = table.into_definition(ACCOUNT, definition.table_id, definition.creation_time_ms);
-            if asked != *definition || request != description::request(&earlier) {
-                return Err(errors::import_conflict(&earlier.arn));
-            }
-            return Ok(described);
+            return if request.is(&earlier.order, table) {
+                Ok(earlier)
+            } else {
+                Err(errors::import_conflict(&earlier.order.arn))
+            };
         }
         let table_id = TableId(uuid::Uuid::new_v4().into_bytes());
         let import_id = backup_id(now_ms, uuid::Uuid::new_v4().as_fields().0);
         let table_arn = TableArn { region: &self.region, account: ACCOUNT, table_name: &table.table_name };
-        let record = ImportRecord {
+        let order = ImportOrder {
             arn: ImportArn { table: table_arn, import_id: &import_id }.to_string(),
             table_arn: table_arn.to_string(),
             import_id,
             definition: table.into_definition(ACCOUNT, table_id, now_ms),
             client_token: request.client_token,
-            source: description::source_record(request.source),
-            format: description::format_record(request.format),
-            compression: description::compression(request.compression),
+            source: request.source,
+            format: request.format,
+            compression: request.compression,
             start_time_ms: now_ms,
         };
-        if self.tables.table(ACCOUNT, &record.definition.table_name).is_some() {
-            return Err(errors::table_exists(&record.definition.table_name));
+        if self.tables.table(ACCOUNT, &order.definition.table_name).is_some() {
+            return Err(errors::table_exists(&order.definition.table_name));
         }
         if self.running.lock().len() >= IMPORTS_MAX {
             return Err(errors::too_many_imports(IMPORTS_MAX));
@@ -148,121 +138,68 @@ impl LocalImports {
         if self.tables.list_tables(ACCOUNT).len() >= limits::TABLES_PER_ACCOUNT_MAX {
             return Err(errors::too_many_tables());
         }
-        let view = self.tables.begin_import(record.definition.clone()).await?;
-        let begun = description::in_progress(&record, Progress::default().get());
-        let running = Arc::new(Running { record, progress: Progress::default(), outcome: Mutex::default() });
-        let id = running.record.import_id.clone();
+        self.tables.begin_import(order.definition.clone()).await?;
+        let begun = ImportReport::in_progress(order.clone(), ImportProgress::default());
+        let running = Arc::new(Running { order, progress: Progress::default(), outcome: Mutex::default() });
+        let id = running.order.import_id.clone();
         // Before the bucket has it: what is there and not here has ended.
         self.running.lock().insert(id.clone(), running.clone());
-        if let Err(error) = self.note(&running.record).await {
+        if let Err(error) = self.records.create(&running.order).await {
             self.running.lock().remove(&id);
             self.tables.end_passing(table_id).await;
-            tracing::error!(error = &*error as &dyn std::error::Error, "failed to begin an import");
-            return Err(errors::internal());
+            return Err(failed("begin an import", &error));
         }
         let imports = self.clone();
-        tokio::spawn(async move { imports.run(&running, &view).await });
+        tokio::spawn(async move { imports.run(&running).await });
         Ok(begun)
     }
 
-    /// Notes in the data folder that the table is not to stay, and in the bucket that there is an import.
-    async fn note(&self, record: &ImportRecord) -> anyhow::Result<()> {
-        self.markers.write(Marker::new(record.import_id.clone(), record.definition.table_id)).await?;
-        if let Err(error) = self.records.create(record).await {
-            self.markers.remove(&record.import_id).await?;
-            return Err(error.into());
-        }
-        Ok(())
-    }
-
-    async fn run(&self, running: &Running, view: &Arc<TableView>) {
-        let record = &running.record;
-        let mut outcome = self.fill(running, view).await;
-        let table_id = record.definition.table_id;
-        let mut marker = Marker::new(record.import_id.clone(), table_id);
-        if outcome.completed {
-            marker.outcome = Some(outcome.clone());
-            // From here on the table stays.
-            if let Err(error) = self.markers.write(marker.clone()).await {
-                outcome.completed = false;
-                outcome.failure = Some(failure("InternalServerError", format!("failed to finish the import: {error}")));
-            }
-        }
-        let table = &record.definition.table_name;
-        let done = match outcome.completed {
-            true => {
-                tracing::info!(table, items = outcome.imported_item_count, "imported a table");
-                true
-            }
-            false => self.undo(&mut marker, &outcome).await,
-        };
-        if done {
-            self.tables.end_passing(table_id).await;
-        }
-        *running.outcome.lock() = Some(outcome.clone());
-        self.settle(&record.import_id, &outcome).await;
-        self.running.lock().remove(&record.import_id);
-        if done {
-            self.forget(&record.import_id).await;
-        }
-    }
-
-    async fn fill(&self, running: &Running, view: &Arc<TableView>) -> ImportOutcome {
-        let Running { record, progress, .. } = running;
+    async fn run(&self, running: &Running) {
+        let order = &running.order;
+        let (table, table_id) = (&order.definition.table_name, order.definition.table_id);
         let permit = self.at_once.acquire().await;
-        let filled = match self.tables.bootstrap(record.definition.clone()).await {
-            Ok(()) => {
-                let log = self.records.error_log(&record.import_id);
-                filling::fill(&self.tables, view, &self.archive, record, log, progress).await
-            }
+        let outcome = match self.make(running).await {
+            Ok(outcome) => outcome,
             Err(error) => {
-                filling::Filled { error_log: false, result: Err(failure("InternalServerError", error.to_string())) }
+                tracing::error!(table, error = &*error as &dyn std::error::Error, "failed to import a table");
+                self.undo(table_id).await;
+                broken(running, &error)
             }
         };
         drop(permit);
-        let counts = progress.get();
-        let completed = filled.result.is_ok();
-        let mut failure = match filled.result {
-            Err(failure) => Some(failure),
-            Ok(()) if counts.error_count > 0 => {
-                Some(failure(INVALID_ITEMS, "Some of the items failed validation checks".to_owned()))
+        match &outcome.failure {
+            Some(failure) if !outcome.completed => {
+                tracing::warn!(table, reason = failure.message, "failed to import a table: there is none");
             }
-            Ok(()) => None,
-        };
-        if let Some(failure) = &mut failure
-            && counts.error_count > 0
-        {
-            failure.message += &match filled.error_log {
-                true => format!(". The errors are told in {}", self.error_log(&record.import_id)),
-                false => ". The errors could not be written into the archive".to_owned(),
-            };
+            _ => tracing::info!(table, items = outcome.progress.imported_item_count, "imported a table"),
         }
-        ImportOutcome {
-            end_time_ms: environment::wall_ms(),
-            processed_size_bytes: counts.processed_size_bytes,
-            processed_item_count: counts.processed_item_count,
-            imported_item_count: counts.imported_item_count,
-            error_count: counts.error_count,
-            completed,
-            error_log: filled.error_log,
-            failure,
-        }
+        self.tables.end_passing(table_id).await;
+        *running.outcome.lock() = Some(outcome.clone());
+        self.settle(&order.import_id, &outcome).await;
+        self.running.lock().remove(&order.import_id);
+        self.forget(&order.import_id).await;
     }
 
-    /// Takes the table away again. If that fails, the table stays CREATING, and the next start takes it away.
-    async fn undo(&self, marker: &mut Marker, outcome: &ImportOutcome) -> bool {
-        let reason = outcome.failure.as_ref().map_or("", |failure| failure.message.as_str());
-        tracing::warn!(import = marker.import_id, reason, "failed to import a table: it is gone again");
+    /// Makes the table, if its import comes to a good end; that is noted before.
+    async fn make(&self, Running { order, progress, .. }: &Running) -> anyhow::Result<ImportOutcome> {
+        let (log, log_url) = (self.records.error_log(&order.import_id), self.records.error_log_url(&order.import_id));
+        let node = self.node.clone();
+        let begin = move || FillingPartition::begin(node);
+        let (outcome, partition) = fill(&self.archive, order, log, &log_url, progress, begin).await?;
+        if let Some(partition) = partition {
+            self.markers.write(Marker::new(order, outcome.clone())).await?;
+            let restored = tokio::task::spawn_blocking(move || partition.finish()).await??;
+            self.tables.adopt(restored, order.definition.clone()).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Takes away a table that was made and did not start.
+    async fn undo(&self, table_id: TableId) {
         self.tables.refresh();
-        if let Err(error) = self.tables.drop_table(marker.table_id).await {
-            tracing::error!(import = marker.import_id, %error, "the table of a failed import goes at the next start");
-            return false;
+        if let Err(error) = self.tables.drop_table(table_id).await {
+            tracing::error!(%table_id, %error, "failed to drop the table of an import that failed: delete it");
         }
-        marker.outcome = Some(outcome.clone());
-        if let Err(error) = self.markers.write(marker.clone()).await {
-            tracing::warn!(import = marker.import_id, %error, "failed to note how an import ended");
-        }
-        true
     }
 
     /// Brings an outcome into the bucket, however long that takes.
@@ -287,62 +224,83 @@ impl LocalImports {
         }
     }
 
-    /// Where the errors of an import are told: as an ARN where there are ARNs.
-    fn error_log(&self, import_id: &str) -> String {
-        let key = self.records.error_log_key(import_id);
-        let folder = self.archive.url.trim_end_matches('/');
-        match folder.strip_prefix("s3://") {
-            Some(folder) => format!("arn:aws:s3:::{folder}/{key}"),
-            None => format!("{folder}/{key}"),
-        }
-    }
-
-    fn describe_running(&self, running: &Running) -> ImportDescription {
+    fn describe_running(&self, running: &Running) -> ImportReport {
         match &*running.outcome.lock() {
-            None => description::in_progress(&running.record, running.progress.get()),
-            Some(outcome) => self.describe_ended(&running.record, outcome),
+            None => ImportReport::in_progress(running.order.clone(), running.progress.get()),
+            Some(outcome) => self.ended(running.order.clone(), outcome.clone()),
         }
     }
 
-    fn describe_ended(&self, record: &ImportRecord, outcome: &ImportOutcome) -> ImportDescription {
-        description::ended(record, outcome, self.error_log(&record.import_id))
+    fn ended(&self, order: ImportOrder, outcome: ImportOutcome) -> ImportReport {
+        let error_log = self.records.error_log_url(&order.import_id);
+        ImportReport::ended(order, outcome, error_log)
     }
 
-    /// The imports of these ids, in their order, but for those that are not there.
-    async fn describe(&self, ids: Vec<String>) -> Result<Vec<(ImportRecord, ImportDescription)>, ServiceError> {
-        // Before the bucket is asked: what has ended since has its outcome there.
-        let running = self.running.lock().clone();
-        let settling = self.settling.lock().clone();
-        let read = self.records.read(ids).await.map_err(|error| failed("read the imports", &error))?;
-        let describe = |(record, outcome): (ImportRecord, Option<ImportOutcome>)| {
-            let outcome = outcome.or_else(|| settling.get(&record.import_id).cloned());
-            let described = match (running.get(&record.import_id), outcome) {
-                (Some(running), _) => self.describe_running(running),
-                (None, Some(outcome)) => self.describe_ended(&record, &outcome),
-                // It ended with its process, and its data folder is another one's or lost.
-                (None, None) => self.describe_ended(&record, &marker::interrupted(record.start_time_ms)),
-            };
-            (record, described)
-        };
-        Ok(read.into_iter().map(describe).collect())
+    fn known(&self) -> Known {
+        Known { running: self.running.lock().clone(), settling: self.settling.lock().clone() }
+    }
+
+    /// What the bucket had of an import, after `known`.
+    fn describe(&self, known: &Known, (order, outcome): (ImportOrder, Option<ImportOutcome>)) -> ImportReport {
+        let outcome = outcome.or_else(|| known.settling.get(&order.import_id).cloned());
+        match (known.running.get(&order.import_id), outcome) {
+            (Some(running), _) => self.describe_running(running),
+            (None, Some(outcome)) => self.ended(order, outcome),
+            // It ended with its process, and its data folder is another one's or lost.
+            (None, None) => {
+                let interrupted = ImportOutcome::interrupted(order.start_time_ms);
+                self.ended(order, interrupted)
+            }
+        }
+    }
+
+    /// The newest `limit` of the imports below `below` that were begun since then, those into one table if its ARN is given; and
+    /// whether there are more.
+    async fn list(
+        &self,
+        table_arn: Option<&str>,
+        below: Option<&str>,
+        limit: usize,
+        oldest_ms: u64,
+    ) -> Result<ImportPage, ServiceError> {
+        let (mut found, mut below) = (ImportPage::default(), below.map(str::to_owned));
+        loop {
+            let known = self.known();
+            let left = limit + 1 - found.imports.len();
+            let page = self.records.page(table_arn, below.as_deref(), left, oldest_ms).await;
+            let page = page.map_err(|error| failed("list the imports", &error))?;
+            found.imports.extend(page.imports.into_iter().map(|import| self.describe(&known, import)));
+            found.more = found.imports.len() > limit;
+            found.imports.truncate(limit);
+            below = page.read_to;
+            if found.more || below.is_none() {
+                return Ok(found);
+            }
+        }
     }
 
     /// The import that a client token stands for.
-    async fn of_token(
-        &self,
-        token: &str,
-        now_ms: u64,
-    ) -> Result<Option<(ImportRecord, ImportDescription)>, ServiceError> {
-        let mut ids = self.records.ids().await.map_err(|error| failed("list the imports", &error))?;
-        ids.retain(|id| begun_ms(id) + TOKEN_MS > now_ms);
-        let read = self.describe(ids).await?;
-        Ok(read.into_iter().rev().find(|(record, _)| record.client_token.as_deref() == Some(token)))
+    async fn of_token(&self, token: &str, now_ms: u64) -> Result<Option<ImportReport>, ServiceError> {
+        let mut below: Option<String> = None;
+        loop {
+            let page = self.list(None, below.as_deref(), TOKEN_PAGE, now_ms.saturating_sub(TOKEN_MS)).await?;
+            below = page.imports.last().map(|last| last.order.import_id.clone());
+            let mut imports = page.imports.into_iter();
+            let found = imports.find(|import| import.order.client_token.as_deref() == Some(token));
+            if found.is_some() || !page.more {
+                return Ok(found);
+            }
+        }
     }
 }
 
-/// When an import of this id was begun.
-fn begun_ms(import_id: &str) -> u64 {
-    import_id.split('-').next().and_then(|millis| millis.parse().ok()).unwrap_or(0)
+/// The outcome of an import that failed, and not by what its source holds.
+fn broken(running: &Running, error: &anyhow::Error) -> ImportOutcome {
+    ImportOutcome {
+        progress: running.progress.get(),
+        failure: Some(ImportFailure { code: "InternalServerError".to_owned(), message: format!("{error:#}") }),
+        ..ImportOutcome::interrupted(environment::wall_ms())
+    }
 }
 
 /// The archive could not do something: the client asks again, the log tells why.
@@ -362,23 +320,26 @@ impl Imports for SharedImports {
         _account: &str,
         request: ImportRequest,
         table: NewTable,
-    ) -> Result<ImportDescription, ServiceError> {
+    ) -> Result<ImportReport, ServiceError> {
         // Spawned, so that a client that goes away leaves nothing half begun.
         let begun = tokio::spawn(self.0.clone().begin(request, table)).await;
         begun.unwrap_or_else(|_| Err(errors::internal()))
     }
 
-    async fn describe_import(&self, account: &str, arn: ImportArn<'_>) -> Result<ImportDescription, ServiceError> {
+    async fn describe_import(&self, account: &str, arn: ImportArn<'_>) -> Result<ImportReport, ServiceError> {
+        let arn_text = arn.to_string();
+        let not_found = || errors::import_not_found(arn);
         // One under way needs no bucket to tell of it.
-        let running = self.0.running.lock().get(arn.import_id).cloned();
-        let described = match running {
-            Some(running) => Some((running.record.clone(), self.0.describe_running(&running))),
-            None => self.0.describe(vec![arn.import_id.to_owned()]).await?.pop(),
+        let known = self.0.known();
+        let described = match known.running.get(arn.import_id) {
+            Some(running) => self.0.describe_running(running),
+            None => match self.0.records.get(arn.import_id).await {
+                Ok(import) => self.0.describe(&known, import),
+                Err(ArchiveError::NotFound { .. }) => return Err(not_found()),
+                Err(error) => return Err(failed("read an import", &error)),
+            },
         };
-        described
-            .filter(|(record, _)| account == ACCOUNT && record.arn == arn.to_string())
-            .map(|(_, described)| described)
-            .ok_or_else(|| errors::import_not_found(arn))
+        if account == ACCOUNT && described.order.arn == arn_text { Ok(described) } else { Err(not_found()) }
     }
 
     async fn list_imports(
@@ -388,30 +349,10 @@ impl Imports for SharedImports {
         limit: usize,
         exclusive_start_id: Option<&str>,
     ) -> Result<ImportPage, ServiceError> {
-        let mut page = ImportPage::default();
         if account != ACCOUNT {
-            return Ok(page);
+            return Ok(ImportPage::default());
         }
-        let this = &self.0;
-        let oldest_ms = environment::wall_ms().saturating_sub(LISTED_MS);
-        let ids = this.records.ids().await.map_err(|error| failed("list the imports", &error))?;
-        let ids: BTreeSet<String> = ids.into_iter().filter(|id| begun_ms(id) >= oldest_ms).collect();
-        let mut ids = ids.into_iter().rev().filter(|id| exclusive_start_id.is_none_or(|start| id.as_str() < start));
-        loop {
-            let some: Vec<String> = ids.by_ref().take(READ_AT_ONCE).collect();
-            if some.is_empty() {
-                return Ok(page);
-            }
-            for (record, described) in this.describe(some).await? {
-                if table_arn.is_some_and(|arn| arn != record.table_arn) {
-                    continue;
-                }
-                if page.imports.len() == limit {
-                    page.more = true;
-                    return Ok(page);
-                }
-                page.imports.push(described);
-            }
-        }
+        let oldest_ms = environment::wall_ms().saturating_sub(IMPORTS_KEPT_MS);
+        self.0.list(table_arn, exclusive_start_id, limit, oldest_ms).await
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Beside, backup, damage, eventually, from_backup, order, refused};
 use crate::archive::{
-    Adopter, Adoption,
+    Adopter, Adoption, Intake,
     testing::{ACCOUNT, TestNode, definition},
 };
 use async_trait::async_trait;
@@ -107,6 +107,11 @@ impl Adopter for Slow {
     fn begin(&self) -> anyhow::Result<Box<dyn Adoption>> {
         self.go_on.lock().recv()?;
         self.adopter.begin()
+    }
+
+    fn fill(&self) -> anyhow::Result<Box<dyn Intake>> {
+        self.go_on.lock().recv()?;
+        self.adopter.fill()
     }
 }
 

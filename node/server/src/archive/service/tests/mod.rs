@@ -2,6 +2,7 @@
 
 mod backups;
 mod bucket;
+mod imports;
 mod restores;
 
 use super::{ArchiveService, BucketKeeper, BucketSettings, Reach};

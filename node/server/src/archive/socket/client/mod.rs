@@ -9,9 +9,9 @@ use super::{
     ENTRIES_BYTES_MAX, NODE_IDLE_MAX,
     body::Frames,
     frame::{Frame, FrameError},
-    message::{CLOSE, ClosedTime, ENTRIES, EntriesCall, HAS, PartitionCall, SNAPSHOT},
+    message::{CLOSE, ClosedTime, ENTRIES, EntriesCall, FILL, HAS, PartitionCall, RESTORE, SNAPSHOT},
 };
-use crate::archive::{Adopter, Adoption};
+use crate::archive::{Adopter, Adoption, Intake};
 use async_trait::async_trait;
 use cairn_archive::{Claim, Source, SourceError, SourcePartition, SourceSnapshot};
 use cairn_model::{ids::PartitionId, time::Timestamp};
@@ -93,7 +93,11 @@ impl Adopter for SocketNode {
     }
 
     fn begin(&self) -> anyhow::Result<Box<dyn Adoption>> {
-        Ok(Box::new(restore::SocketAdoption::begin(&self.connections)?))
+        Ok(Box::new(restore::SocketAdoption::begin(&self.connections, RESTORE)?))
+    }
+
+    fn fill(&self) -> anyhow::Result<Box<dyn Intake>> {
+        Ok(Box::new(restore::SocketAdoption::begin(&self.connections, FILL)?))
     }
 }
 

@@ -1,18 +1,21 @@
-//! A restore on its way out, from a thread of the archive.
+//! A restore, or the items of an import, on its way out, from a thread of the archive.
 
 use super::connections::{self, Connections};
 use crate::archive::{
-    Adoption,
+    Adoption, Intake, ItemSink,
     socket::{
         NODE_IDLE_MAX,
         body::{self, PIECE_BYTES, Pieces},
         frame::{Frame, FrameWriter},
-        message::{AdoptOrder, RESTORE},
+        items,
+        message::AdoptOrder,
     },
 };
 use anyhow::Context;
 use cairn_archive::{SourceError, restore::RestoreSink};
-use cairn_model::{descriptor::PartitionDescriptor, table::TableDefinition, time::Timestamp};
+use cairn_model::{
+    codec::EncodedItem, descriptor::PartitionDescriptor, key::EncodedKey, table::TableDefinition, time::Timestamp,
+};
 use cairn_replication::log::LogEntry;
 use hyper::Method;
 use std::time::Duration;
@@ -31,12 +34,12 @@ pub(super) struct SocketAdoption {
 }
 
 impl SocketAdoption {
-    /// Blocks, as all of it does.
-    pub(super) fn begin(connections: &Connections) -> anyhow::Result<Self> {
-        let runtime = Handle::try_current().context("a restore needs a thread of the runtime")?;
+    /// By the call of this path. Blocks, as all of it does.
+    pub(super) fn begin(connections: &Connections, path: &'static str) -> anyhow::Result<Self> {
+        let runtime = Handle::try_current().context("it needs a thread of the runtime")?;
         let mut sender = runtime.block_on(connections.connect())?;
         let (pieces, body) = body::piped(NODE_IDLE_MAX);
-        let request = connections::request(Method::POST, RESTORE, body);
+        let request = connections::request(Method::POST, path, body);
         let answer = runtime.spawn(async move { connections::send(&mut sender, request).await.map(drop) });
         Ok(Self { runtime, frames: FrameWriter::new(), pieces: Some(pieces), answer })
     }
@@ -47,21 +50,29 @@ impl SocketAdoption {
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
-        let pieces = self.pieces.as_ref().context("the restore has ended")?;
+        let pieces = self.pieces.as_ref().context("it has ended")?;
         if pieces.send(self.frames.take()).is_ok() {
             return Ok(());
         }
         self.pieces = None;
         // It has answered before the end: what it says is the reason.
         self.answered(REASON_DEADLINE)?;
-        anyhow::bail!("the node takes no more of the restore")
+        anyhow::bail!("the node takes no more of it")
     }
 
     fn answered(&mut self, deadline: Duration) -> anyhow::Result<()> {
         let Self { runtime, answer, .. } = self;
         let answered = runtime.block_on(async { tokio::time::timeout(deadline, answer).await });
         let answered = answered.with_context(|| format!("the node did not answer within {deadline:?}"))?;
-        Ok(answered.context("the restore was cut off")??)
+        Ok(answered.context("it was cut off")??)
+    }
+
+    fn end(mut self, descriptor: PartitionDescriptor, definition: TableDefinition) -> anyhow::Result<()> {
+        let order = serde_json::to_vec(&AdoptOrder { descriptor, definition })?;
+        self.put(&Frame::Adopt(order.into()))?;
+        self.flush()?;
+        self.pieces = None;
+        self.answered(NODE_IDLE_MAX)
     }
 }
 
@@ -81,12 +92,20 @@ impl RestoreSink for SocketAdoption {
 }
 
 impl Adoption for SocketAdoption {
-    fn adopt(mut self: Box<Self>, descriptor: PartitionDescriptor, definition: TableDefinition) -> anyhow::Result<()> {
-        let order = serde_json::to_vec(&AdoptOrder { descriptor, definition })?;
-        self.put(&Frame::Adopt(order.into()))?;
-        self.flush()?;
-        self.pieces = None;
-        self.answered(NODE_IDLE_MAX)
+    fn adopt(self: Box<Self>, descriptor: PartitionDescriptor, definition: TableDefinition) -> anyhow::Result<()> {
+        self.end(descriptor, definition)
+    }
+}
+
+impl ItemSink for SocketAdoption {
+    fn items(&mut self, items: Vec<(EncodedKey, EncodedItem)>) -> anyhow::Result<()> {
+        self.put(&Frame::Items(items::encode(&items)))
+    }
+}
+
+impl Intake for SocketAdoption {
+    fn adopt(self: Box<Self>, descriptor: PartitionDescriptor, definition: TableDefinition) -> anyhow::Result<()> {
+        self.end(descriptor, definition)
     }
 }
 

@@ -152,7 +152,8 @@ async fn answer(request: Request<Incoming>, offer: &Offer) -> Result<Response<Bo
             let PartitionCall { partition_id } = call(body).await?;
             json(&offer.adopter.has(partition_id).await.map_err(Refusal::failed)?)
         }
-        (Method::POST, message::RESTORE) => restore::take_in(offer, body).await.map(|()| done()),
+        (Method::POST, message::RESTORE) => restore::take_in(offer, body, restore::load).await.map(|()| done()),
+        (Method::POST, message::FILL) => restore::take_in(offer, body, restore::fill).await.map(|()| done()),
         (method, path) => Err(Refusal::Failed { message: format!("the node has nothing for {method} {path}") }),
     }
 }

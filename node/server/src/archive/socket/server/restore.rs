@@ -1,4 +1,4 @@
-//! A restore on its way in: loaded by a thread, frame by frame. Whatever ends it early, nothing of it stays.
+//! A restore, or the items of an import, on its way in: loaded by a thread, frame by frame. Whatever ends it early, nothing of it stays.
 
 use super::Offer;
 use crate::archive::{
@@ -7,6 +7,7 @@ use crate::archive::{
         ARCHIVE_IDLE_MAX,
         body::Frames,
         frame::{Frame, FrameError},
+        items,
         message::{AdoptOrder, Refusal},
     },
 };
@@ -17,22 +18,25 @@ use tokio::sync::mpsc;
 /// Between the socket and the thread that loads.
 const FRAMES_AHEAD: usize = 2;
 
+/// What becomes of the frames, up to the partition that the node has then. Blocks.
+type Load = fn(&dyn Adopter, mpsc::Receiver<Frame>) -> anyhow::Result<()>;
+
 /// Done when the node has the partition.
-pub(super) async fn take_in(offer: &Offer, body: Incoming) -> Result<(), Refusal> {
+pub(super) async fn take_in(offer: &Offer, body: Incoming, load: Load) -> Result<(), Refusal> {
     let place = offer.place()?;
     let adopter = offer.adopter.clone();
     let (frames, received) = mpsc::channel(FRAMES_AHEAD);
     let loading = tokio::task::spawn_blocking(move || {
         let loaded = load(&*adopter, received);
         if let Err(error) = &loaded {
-            tracing::warn!(error = &**error as &dyn std::error::Error, "gave up what the archive restored");
+            tracing::warn!(error = &**error as &dyn std::error::Error, "gave up what the archive brought");
         }
         drop(place);
         loaded
     });
     let given = give(body, frames).await;
     let loaded = loading.await.context("the thread that loads ended early").flatten();
-    given.context("the restore is not whole").and(loaded).map_err(Refusal::failed)
+    given.context("it is not whole").and(loaded).map_err(Refusal::failed)
 }
 
 /// Gives the frames on until the last of them, or until nobody takes them.
@@ -47,7 +51,7 @@ async fn give(body: Incoming, frames: mpsc::Sender<Frame>) -> Result<(), FrameEr
     }
 }
 
-fn load(adopter: &dyn Adopter, mut frames: mpsc::Receiver<Frame>) -> anyhow::Result<()> {
+pub(super) fn load(adopter: &dyn Adopter, mut frames: mpsc::Receiver<Frame>) -> anyhow::Result<()> {
     let mut adoption = adopter.begin()?;
     while let Some(frame) = frames.blocking_recv() {
         let taken = match frame {
@@ -58,9 +62,26 @@ fn load(adopter: &dyn Adopter, mut frames: mpsc::Receiver<Frame>) -> anyhow::Res
                 let AdoptOrder { descriptor, definition } = serde_json::from_slice(&order)?;
                 return adoption.adopt(descriptor, definition);
             }
-            Frame::Head(_) | Frame::End | Frame::Failed(_) => anyhow::bail!("a restore has no such frames"),
+            Frame::Head(_) | Frame::End | Frame::Failed(_) | Frame::Items(_) => {
+                anyhow::bail!("a restore has no such frames")
+            }
         };
         taken.map_err(anyhow::Error::from_boxed)?;
+    }
+    anyhow::bail!("it ended before its last frame")
+}
+
+pub(super) fn fill(adopter: &dyn Adopter, mut frames: mpsc::Receiver<Frame>) -> anyhow::Result<()> {
+    let mut intake = adopter.fill()?;
+    while let Some(frame) = frames.blocking_recv() {
+        match frame {
+            Frame::Items(items) => intake.items(items::decode(items)?)?,
+            Frame::Adopt(order) => {
+                let AdoptOrder { descriptor, definition } = serde_json::from_slice(&order)?;
+                return intake.adopt(descriptor, definition);
+            }
+            _ => anyhow::bail!("items are all that a partition is filled with"),
+        }
     }
     anyhow::bail!("it ended before its last frame")
 }

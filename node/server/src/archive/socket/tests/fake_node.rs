@@ -1,12 +1,14 @@
 //! A node that serves what a test expects, and notes what it is told.
 
-use crate::archive::{Adopter, Adoption};
+use crate::archive::{Adopter, Adoption, Intake, ItemSink};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_archive::{Claim, Source, SourceError, SourcePartition, SourceSnapshot, restore::RestoreSink};
 use cairn_model::{
+    codec::EncodedItem,
     descriptor::{KeyRange, PartitionDescriptor},
     ids::{PartitionId, TableId},
+    key::EncodedKey,
     table::{BillingMode, ContinuousBackups, KeyAttribute, KeySchema, ScalarType, TableDefinition},
     time::Timestamp,
 };
@@ -72,12 +74,13 @@ pub(super) fn entry(index: u64, bytes: usize) -> (LogEntry, Timestamp) {
     (entry, Timestamp(index * 1_000))
 }
 
-/// What happened to a restore.
+/// What happened to a restore, or to items.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     Chunk(Bytes),
     ChunksDone,
     Entry(LogEntry),
+    Items(Vec<(EncodedKey, EncodedItem)>),
     Adopted(PartitionId),
     GivenUp,
 }
@@ -197,16 +200,36 @@ impl RestoreSink for FakeAdoption {
     }
 }
 
-impl Adoption for FakeAdoption {
-    fn adopt(mut self: Box<Self>, descriptor: PartitionDescriptor, definition: TableDefinition) -> anyhow::Result<()> {
+impl FakeAdoption {
+    fn end(mut self, descriptor: &PartitionDescriptor, definition: &TableDefinition) -> anyhow::Result<()> {
         anyhow::ensure!(descriptor.partition_id != NOT_LED, "this node is no member");
         assert_eq!(
-            (&descriptor, definition),
-            (&super::fake_node::descriptor(descriptor.partition_id), super::fake_node::definition())
+            (descriptor, definition),
+            (&super::fake_node::descriptor(descriptor.partition_id), &super::fake_node::definition())
         );
         self.tell(Event::Adopted(descriptor.partition_id));
         self.adopted = true;
         Ok(())
+    }
+}
+
+impl Adoption for FakeAdoption {
+    fn adopt(self: Box<Self>, descriptor: PartitionDescriptor, definition: TableDefinition) -> anyhow::Result<()> {
+        self.end(&descriptor, &definition)
+    }
+}
+
+impl ItemSink for FakeAdoption {
+    fn items(&mut self, items: Vec<(EncodedKey, EncodedItem)>) -> anyhow::Result<()> {
+        anyhow::ensure!(items.len() < 100, "the volume is nearly full");
+        self.tell(Event::Items(items));
+        Ok(())
+    }
+}
+
+impl Intake for FakeAdoption {
+    fn adopt(self: Box<Self>, descriptor: PartitionDescriptor, definition: TableDefinition) -> anyhow::Result<()> {
+        self.end(&descriptor, &definition)
     }
 }
 
@@ -225,6 +248,10 @@ impl Adopter for FakeNode {
     }
 
     fn begin(&self) -> anyhow::Result<Box<dyn Adoption>> {
+        Ok(Box::new(FakeAdoption { node: self.0.clone(), adopted: false }))
+    }
+
+    fn fill(&self) -> anyhow::Result<Box<dyn Intake>> {
         Ok(Box::new(FakeAdoption { node: self.0.clone(), adopted: false }))
     }
 }

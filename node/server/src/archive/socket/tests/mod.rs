@@ -6,7 +6,7 @@ use super::{Offer, SocketNode, listen, serve};
 use crate::archive::Adopter;
 use bytes::Bytes;
 use cairn_archive::{Claim, Source, SourceError};
-use cairn_model::time::Timestamp;
+use cairn_model::{codec::EncodedItem, key::EncodedKey, time::Timestamp};
 use cairn_replication::log::LogEntry;
 use fake_node::{BREAKING, BROKEN, COMPACTED, ENDLESS, Event, FakeNode, LED, NOT_LED, definition, descriptor, entry};
 use std::{
@@ -193,6 +193,42 @@ async fn a_restore_arrives_as_it_is_and_the_node_has_the_partition() {
     expected.extend(entries.into_iter().map(Event::Entry));
     expected.push(Event::Adopted(LED));
     assert!(pair.node.events() == expected);
+    pair.stop();
+}
+
+fn some_items(count: u8) -> Vec<(EncodedKey, EncodedItem)> {
+    let pair = |n: u8| (EncodedKey(Bytes::from(vec![n; 20])), EncodedItem(Bytes::from(vec![n; 50_000])));
+    (0..count).map(pair).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_arrive_as_they_are_and_the_node_has_the_partition() {
+    let pair = Pair::start();
+    pair.blocking(move |archive| {
+        let mut intake = archive.fill().unwrap();
+        intake.items(some_items(99)).unwrap();
+        intake.items(some_items(3)).unwrap();
+        intake.adopt(descriptor(LED), definition()).unwrap();
+    })
+    .await;
+    assert!(pair.archive.has(LED).await.unwrap());
+    let expected = [Event::Items(some_items(99)), Event::Items(some_items(3)), Event::Adopted(LED)];
+    assert!(pair.node.events() == expected);
+    pair.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_that_the_node_does_not_take_are_given_up_and_it_says_why() {
+    let pair = Pair::start();
+    let why = pair.blocking(move |archive| {
+        let mut intake = archive.fill().unwrap();
+        // The node may say no while more is on its way.
+        let sent = intake.items(some_items(120)).and_then(|()| intake.items(some_items(1)));
+        sent.and_then(|()| intake.adopt(descriptor(LED), definition())).unwrap_err()
+    });
+    let why = format!("{:#}", why.await);
+    assert!(why.contains("the volume is nearly full"), "{why}");
+    eventually(|| pair.node.events().last() == Some(&Event::GivenUp)).await;
     pair.stop();
 }
 
