@@ -7,6 +7,7 @@
 
 use crate::{
     descriptor::PartitionDescriptor,
+    export::ExportRecord,
     ids::{PartitionId, TableId},
     table::TableDefinition,
     time::Timestamp,
@@ -61,6 +62,28 @@ pub enum ArchiveCall {
     /// The table is deleted: what lies in the bucket of it goes when its recovery period is over. [`ArchiveAnswer::Done`].
     #[serde(rename_all = "camelCase")]
     MarkDeleted { table_id: TableId, deleted_at_ms: u64 },
+
+    // Exports.
+    /// Begins an export of a table of this account, as it is written there: [`ArchiveAnswer::Export`]. Asked again: how far it
+    /// is. Where its client token stood for another one in the last eight hours, that other one, and nothing is begun.
+    #[serde(rename_all = "camelCase")]
+    BeginExport { export: Box<ExportRecord> },
+    /// What a client token stood for in the last eight hours: [`ArchiveAnswer::Export`].
+    #[serde(rename_all = "camelCase")]
+    FindExport { client_token: String },
+    /// An export of this account: [`ArchiveAnswer::Export`].
+    #[serde(rename_all = "camelCase")]
+    DescribeExport { export_id: String },
+    /// The account's exports of the last ninety days, or one table's, in descending order of their ids, from the first below
+    /// `before`; `limit` at most: [`ArchiveAnswer::Exports`].
+    #[serde(rename_all = "camelCase")]
+    ListExports {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        table_arn: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<String>,
+        limit: usize,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +101,13 @@ pub enum ArchiveAnswer {
         more: bool,
     },
     Done,
+    Export(Box<ExportRecord>),
+    #[serde(rename_all = "camelCase")]
+    Exports {
+        exports: Vec<ExportRecord>,
+        /// Whether there are more after the last of these.
+        more: bool,
+    },
     /// It can't be done; the message says why and what to do.
     #[serde(rename_all = "camelCase")]
     Refused {
@@ -88,12 +118,14 @@ pub enum ArchiveAnswer {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ArchiveRefusal {
-    /// The bucket has no such table or backup.
+    /// The bucket has no such table, backup or export.
     NotFound,
     /// The time is outside of what can be restored, or an object that it needs is damaged or missing.
     NotRestorable,
     /// The backup is being made, or restored from by this archive.
     InUse,
+    /// As many are under way as an account can have.
+    LimitExceeded,
     /// The node beside this archive does not lead the partition: ask the one beside the leader.
     NotLeader,
     /// The bucket or the node can't be reached, or failed: ask again.

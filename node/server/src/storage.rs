@@ -3,7 +3,7 @@
 use crate::{
     admin::{self, Readiness},
     archive::{
-        HostAdopter, HostSource,
+        HostAdopter, HostReader, HostSource,
         socket::{self, Offer},
     },
     internal::{
@@ -143,7 +143,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
     if let Some(listener) = archive_socket {
         let host = node.host();
-        let offer = Offer::new(Arc::new(HostSource(host.clone())), Arc::new(HostAdopter(host.clone())));
+        let reader = HostReader { host: host.clone(), disk: node.disk().clone() };
+        let (source, adopter) = (HostSource(host.clone()), HostAdopter(host.clone()));
+        let offer = Offer::new(Arc::new(source), Arc::new(adopter), Arc::new(reader));
         tokio::spawn(socket::serve(listener, offer));
     }
     let listener = bind(arguments.listen).await?;

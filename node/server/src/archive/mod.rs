@@ -2,11 +2,13 @@
 
 mod adoption;
 mod backing_up;
+pub(crate) mod exports;
 mod host_adopter;
 mod loading;
 pub(crate) mod past;
+mod reading;
 pub mod role;
-mod service;
+pub(crate) mod service;
 mod sink;
 pub(crate) mod socket;
 mod source;
@@ -17,6 +19,8 @@ pub use adoption::{Adopter, Adoption};
 pub(crate) use backing_up::back_up;
 pub(crate) use host_adopter::HostAdopter;
 pub(crate) use loading::{load, plan};
+pub(crate) use reading::HostReader;
+pub use reading::{PastItem, PastItems, Reader, Reading};
 pub(crate) use sink::RestoringPartition;
 pub use socket::SocketNode;
 pub(crate) use source::HostSource;
@@ -68,6 +72,7 @@ impl ArchiveArguments {
             ca_file: self.archive_ca.clone(),
             access_key_id: self.archive_access_key_id.clone(),
             secret_access_key: self.archive_secret_access_key.clone(),
+            encryption: None,
         })
     }
 }

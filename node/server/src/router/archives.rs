@@ -14,6 +14,7 @@ use cairn_model::{
     archive::{
         ArchiveAnswer, ArchiveCall, ArchiveRefusal, BackupReport, Recovery, Resolved, RestoreSource as ArchiveSource,
     },
+    export::ExportRecord,
     ids::TableId,
 };
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -123,6 +124,28 @@ impl Archives {
     pub(super) async fn resolve(&self, group: &GroupName, source: &ArchiveSource) -> Result<Resolved, ArchiveError> {
         match self.ask(group, &ArchiveCall::Resolve { source: source.clone() }).await? {
             ArchiveAnswer::Resolved(resolved) => Ok(*resolved),
+            _ => Err(mismatch(group)),
+        }
+    }
+
+    // Exports.
+
+    /// A call whose answer is one export.
+    pub(super) async fn export(&self, group: &GroupName, call: &ArchiveCall) -> Result<ExportRecord, ArchiveError> {
+        match self.ask(group, call).await? {
+            ArchiveAnswer::Export(export) => Ok(*export),
+            _ => Err(mismatch(group)),
+        }
+    }
+
+    /// A page of the account's exports in descending order of their ids, and whether there are more.
+    pub(super) async fn list_exports(
+        &self,
+        group: &GroupName,
+        call: &ArchiveCall,
+    ) -> Result<(Vec<ExportRecord>, bool), ArchiveError> {
+        match self.ask(group, call).await? {
+            ArchiveAnswer::Exports { exports, more } => Ok((exports, more)),
             _ => Err(mismatch(group)),
         }
     }

@@ -74,7 +74,7 @@ impl Setting {
         let tables = Tables::new("east".to_owned(), nodes.shared_routes(), Vec::new());
         tables.replace(None, Vec::new());
         let catalog = Arc::new(KubernetesCatalog::new(kubernetes.clone(), tables.clone(), writes));
-        let asked = Archives::new(client.clone(), told, None);
+        let asked = Arc::new(Archives::new(client.clone(), told, None));
         let backups =
             ClusterBackups::new("east".to_owned(), asked, kubernetes, catalog.clone(), tables.clone(), writes);
         let backends = Backends {

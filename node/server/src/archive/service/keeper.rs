@@ -47,7 +47,7 @@ impl BucketSettings {
     }
 
     /// The error names the setting.
-    pub(super) async fn open(&self, files: &Files) -> Result<Bucket, String> {
+    pub(super) async fn open(&self, files: &Files) -> Result<(Bucket, ArchiveConfig), String> {
         let mut config = self.config.clone();
         if let Some(dir) = &self.credentials_dir {
             if config.url.starts_with("s3://") {
@@ -68,7 +68,8 @@ impl BucketSettings {
                 (files.access_key_id.clone(), files.secret_access_key.clone());
         }
         let opened = tokio::time::timeout(PROBE_DEADLINE, Bucket::open(&config)).await;
-        opened.map_err(|_| late())?.map_err(|error| error.text())
+        let bucket = opened.map_err(|_| late())?.map_err(|error| error.text())?;
+        Ok((bucket, config))
     }
 }
 
@@ -108,9 +109,9 @@ impl BucketKeeper {
         loop {
             let files = self.files().await;
             let wait = match self.settings.open(&files).await {
-                Ok(bucket) => {
+                Ok((bucket, config)) => {
                     backoff = BACKOFF_MIN;
-                    match self.ship(bucket, &files, &mut stopped).await {
+                    match self.ship(bucket, config, &files, &mut stopped).await {
                         End::Stopped => return,
                         End::FilesChanged => {
                             tracing::info!("the archive's credentials or authorities changed: opening the bucket anew");
@@ -147,7 +148,13 @@ impl BucketKeeper {
         }
     }
 
-    async fn ship(&self, bucket: Bucket, files: &Files, stopped: &mut watch::Receiver<bool>) -> End {
+    async fn ship(
+        &self,
+        bucket: Bucket,
+        config: ArchiveConfig,
+        files: &Files,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> End {
         let shipper = Arc::new(Shipper::new(
             bucket.clone(),
             self.own.region.clone(),
@@ -158,7 +165,7 @@ impl BucketKeeper {
             self.metrics.clone(),
         ));
         tracing::info!(url = self.settings.config.url, "the archive's bucket is open");
-        self.reach.open(Opened { bucket: bucket.clone(), shipper: shipper.clone() });
+        self.reach.open(Opened { bucket: bucket.clone(), config, shipper: shipper.clone() });
         let mut stopping = stopped.clone();
         let shipping = async {
             let told = async { drop(stopping.wait_for(|stopped| *stopped).await) };

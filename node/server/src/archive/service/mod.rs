@@ -1,6 +1,6 @@
 //! What the archive beside a storage node answers the operator and the routers: [`ArchiveCall`] in, [`ArchiveAnswer`] out.
 //!
-//! No call takes long: restores and backups go on after it as [`jobs`]. What lies in the bucket and how it is read and
+//! No call takes long: restores and backups go on after it as [`jobs`], exports by what the bucket has of them. What lies in the bucket and how it is read and
 //! written is the business of `cairn_archive`; how the bucket is kept open, that of the [`keeper`].
 
 mod backups;
@@ -8,7 +8,7 @@ mod jobs;
 mod keeper;
 mod port;
 mod reach;
-mod refusal;
+pub(crate) mod refusal;
 mod report;
 mod resolving;
 mod restores;
@@ -19,11 +19,11 @@ pub(crate) use keeper::{BucketKeeper, BucketSettings};
 pub(crate) use port::ArchivePort;
 pub(crate) use reach::Reach;
 
-use super::Adopter;
+use super::{Adopter, exports::Exporter};
 use backups::Creations;
 use cairn_archive::Source;
 use cairn_model::archive::{ArchiveAnswer, ArchiveCall, ArchiveOwner, ArchiveRefusal};
-use refusal::Refusal;
+pub(crate) use refusal::Refusal;
 use restores::Restores;
 use std::{sync::Arc, time::Duration};
 
@@ -39,12 +39,20 @@ pub(crate) struct ArchiveService {
     reach: Reach,
     restores: Restores,
     creations: Creations,
+    exporter: Arc<Exporter>,
 }
 
 impl ArchiveService {
     /// Speaks for `own` with the node that `source` and `adopter` are.
-    pub(crate) fn new(own: ArchiveOwner, source: Arc<dyn Source>, adopter: Arc<dyn Adopter>, reach: Reach) -> Self {
-        Self { own, source, adopter, reach, restores: restores::restores(), creations: backups::creations() }
+    pub(crate) fn new(
+        own: ArchiveOwner,
+        source: Arc<dyn Source>,
+        adopter: Arc<dyn Adopter>,
+        reach: Reach,
+        exporter: Arc<Exporter>,
+    ) -> Self {
+        let (restores, creations) = (restores::restores(), backups::creations());
+        Self { own, source, adopter, reach, restores, creations, exporter }
     }
 
     pub(crate) async fn answer(&self, call: ArchiveCall) -> ArchiveAnswer {
@@ -79,6 +87,10 @@ impl ArchiveService {
                 self.mark_deleted(table_id, deleted_at_ms).await?;
                 ArchiveAnswer::Done
             }
+            ArchiveCall::BeginExport { .. }
+            | ArchiveCall::FindExport { .. }
+            | ArchiveCall::DescribeExport { .. }
+            | ArchiveCall::ListExports { .. } => self.exporter.answer(call).await?,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The bucket as this archive can use it now.
 
 use super::refusal::Refusal;
-use cairn_archive::{Bucket, Shipper};
+use cairn_archive::{ArchiveConfig, Bucket, Shipper};
 use parking_lot::Mutex;
 use std::{fmt, sync::Arc};
 
@@ -9,6 +9,8 @@ use std::{fmt, sync::Arc};
 #[derive(Clone)]
 pub(crate) struct Opened {
     pub(crate) bucket: Bucket,
+    /// How it was, with the credentials of now.
+    pub(crate) config: ArchiveConfig,
     pub(crate) shipper: Arc<Shipper>,
 }
 
@@ -59,9 +61,14 @@ impl Reach {
     }
 
     pub(super) fn bucket(&self) -> Result<Bucket, Refusal> {
+        Ok(self.access()?.0)
+    }
+
+    /// With how it is reached.
+    pub(crate) fn access(&self) -> Result<(Bucket, ArchiveConfig), Refusal> {
         let state = self.0.lock();
         match (&state.unreachable, &state.opened) {
-            (None, Some(opened)) => Ok(opened.bucket.clone()),
+            (None, Some(opened)) => Ok((opened.bucket.clone(), opened.config.clone())),
             (Some(why), _) => Err(Refusal::failed(why.clone())),
             (None, None) => Err(Refusal::failed("the bucket is being opened: ask again")),
         }

@@ -35,7 +35,7 @@ const GROUPS_AT_ONCE: usize = 16;
 
 #[allow(missing_debug_implementations)]
 pub struct ClusterBackups {
-    archives: Archives,
+    archives: Arc<Archives>,
     resources: Resources,
     catalog: Arc<KubernetesCatalog>,
     tables: Arc<Tables>,
@@ -45,7 +45,7 @@ pub struct ClusterBackups {
 impl ClusterBackups {
     pub fn new(
         region: String,
-        archives: Archives,
+        archives: Arc<Archives>,
         client: Client,
         catalog: Arc<KubernetesCatalog>,
         tables: Arc<Tables>,
