@@ -17,7 +17,7 @@ use cairn_model::{
 use cairn_server::{
     environment::SystemEnvironment,
     router::{
-        archives::Archives, backups::ClusterBackups, catalog::KubernetesCatalog, fleet::Fleet, nodes::Nodes,
+        archives::Archives, backups::ClusterBackups, catalog::KubernetesCatalog, exports::cluster_exports, fleet::Fleet, nodes::Nodes,
         partitions::RemotePartitions, tables::Tables, writes::ApiWrites,
     },
     tls::Tls,
@@ -75,13 +75,20 @@ impl Setting {
         tables.replace(None, Vec::new());
         let catalog = Arc::new(KubernetesCatalog::new(kubernetes.clone(), tables.clone(), writes));
         let asked = Arc::new(Archives::new(client.clone(), told, None));
-        let backups =
-            ClusterBackups::new("east".to_owned(), asked, kubernetes, catalog.clone(), tables.clone(), writes);
+        let backups = Arc::new(ClusterBackups::new(
+            "east".to_owned(),
+            asked.clone(),
+            kubernetes,
+            catalog.clone(),
+            tables.clone(),
+            writes,
+        ));
+        let exports = cluster_exports(asked, tables.clone(), backups.clone(), "east".to_owned());
         let backends = Backends {
             catalog,
             partitions: Arc::new(RemotePartitions::new(client, nodes, None)),
-            backups: Some(Arc::new(backups)),
-            exports: None,
+            backups: Some(backups),
+            exports: Some(exports),
             imports: None,
             authentication: Authentication::AcceptAny { account: ACCOUNT.to_owned() },
             environment: Arc::new(SystemEnvironment),
