@@ -69,7 +69,10 @@ async fn a_token_stands_for_the_export_that_it_began() {
     let first = setting.export(json!({"ClientToken": "once"})).await;
     let again = setting.export(json!({"ClientToken": "once"})).await;
     assert_eq!(first, again);
-    for other in [json!({"ClientToken": "once", "S3Prefix": "other"}), json!({"ClientToken": "once", "S3SseAlgorithm": "AES256"})] {
+    for other in [
+        json!({"ClientToken": "once", "S3Prefix": "other"}),
+        json!({"ClientToken": "once", "S3SseAlgorithm": "AES256"}),
+    ] {
         let (_, name, text) = setting.error("ExportTableToPointInTime", request(other)).await;
         assert_eq!(name, "ExportConflictException");
         assert_eq!(text, "Export conflict: Duplicate request detected with conflicting parameters");
@@ -147,5 +150,8 @@ async fn the_exports_of_all_groups_are_listed_from_the_newest_each_once() {
     for arn in arns {
         setting.caller.ok("DescribeExport", json!({"ExportArn": arn})).await;
     }
-    assert_eq!(setting.caller.ok("ListExports", json!({"TableArn": format!("{ARN}2")})).await["ExportSummaries"], json!([]));
+    assert_eq!(
+        setting.caller.ok("ListExports", json!({"TableArn": format!("{ARN}2")})).await["ExportSummaries"],
+        json!([])
+    );
 }

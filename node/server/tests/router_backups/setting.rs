@@ -17,8 +17,8 @@ use cairn_model::{
 use cairn_server::{
     environment::SystemEnvironment,
     router::{
-        archives::Archives, backups::ClusterBackups, catalog::KubernetesCatalog, exports::cluster_exports, fleet::Fleet, nodes::Nodes,
-        partitions::RemotePartitions, tables::Tables, writes::ApiWrites,
+        archives::Archives, backups::ClusterBackups, catalog::KubernetesCatalog, exports::cluster_exports,
+        fleet::Fleet, nodes::Nodes, partitions::RemotePartitions, tables::Tables, writes::ApiWrites,
     },
     tls::Tls,
 };

@@ -1,7 +1,6 @@
 //! What is to be made: looked for in the bucket again and again, and taken up where nobody is at it.
 
 use super::{Exporter, lease::now_ms, making::ATTEMPTS_MAX, oldest_ms};
-use crate::archive::service::Refusal;
 use cairn_archive::{
     ArchiveError,
     export::{ExportRecords, FoundExport, Mark},
@@ -14,6 +13,8 @@ const RUNNING_MAX: usize = 8;
 /// Attempts to make an export, or at least to note that it failed: beyond them, not even its record can be read.
 const NUMBER_MAX: u32 = 2 * ATTEMPTS_MAX;
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
+/// How often a bucket that is not open is tried.
+const REACH_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is looked whether those under way have given up.
 const END_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -32,17 +33,23 @@ impl Exporter {
     pub(crate) async fn run(self: Arc<Self>, stopped: watch::Receiver<bool>) {
         let (mut seen, mut stopping) = (Seen::default(), stopped.clone());
         loop {
-            match self.round(&mut seen, &stopped).await {
-                Ok(()) => seen.failed = false,
-                Err(refusal) => {
-                    if !std::mem::replace(&mut seen.failed, true) {
-                        tracing::warn!(reason = refusal.message(), "failed to look for exports to make: trying on");
+            let mut pause = self.options.look_interval;
+            // Who keeps the bucket open tells why it is not.
+            match self.records() {
+                Ok(records) => match self.round(&records, &mut seen, &stopped).await {
+                    Ok(()) => seen.failed = false,
+                    Err(error) => {
+                        if !std::mem::replace(&mut seen.failed, true) {
+                            let error = &error as &dyn std::error::Error;
+                            tracing::warn!(error, "failed to look for exports to make: trying on");
+                        }
                     }
-                }
+                },
+                Err(_) => pause = pause.min(REACH_INTERVAL),
             }
             tokio::select! {
                 () = self.wake.notified() => {}
-                () = tokio::time::sleep(self.options.look_interval) => {}
+                () = tokio::time::sleep(pause) => {}
                 _ = stopping.wait_for(|stopped| *stopped) => break,
             }
         }
@@ -51,10 +58,13 @@ impl Exporter {
         }
     }
 
-    async fn round(self: &Arc<Self>, seen: &mut Seen, stopped: &watch::Receiver<bool>) -> Result<(), Refusal> {
-        let records = self.records()?;
-        let failed = |error: ArchiveError| Refusal::from(&error);
-        let found = records.find(oldest_ms()).await.map_err(failed)?;
+    async fn round(
+        self: &Arc<Self>,
+        records: &ExportRecords,
+        seen: &mut Seen,
+        stopped: &watch::Receiver<bool>,
+    ) -> Result<(), ArchiveError> {
+        let found = records.find(oldest_ms()).await?;
         seen.signs.retain(|id, _| found.get(id).is_some_and(FoundExport::is_open));
         for (id, export) in found.iter().filter(|(_, export)| export.is_open()) {
             let running = self.running.lock().len();
@@ -64,13 +74,13 @@ impl Exporter {
             if self.running.lock().contains(id) {
                 continue;
             }
-            let next = self.next(&records, seen, id, export).await.map_err(failed)?;
+            let next = self.next(records, seen, id, export).await?;
             if let Some((number, before)) = next.filter(|(number, _)| *number <= NUMBER_MAX) {
-                self.take_up(&records, id, number, before, stopped).await.map_err(failed)?;
+                self.take_up(records, id, number, before, stopped).await?;
             }
         }
         if seen.forgot_ms.is_none_or(|at_ms| now_ms() - at_ms > DAY_MS) {
-            records.forget(oldest_ms()).await.map_err(failed)?;
+            records.forget(oldest_ms()).await?;
             seen.forgot_ms = Some(now_ms());
         }
         Ok(())
