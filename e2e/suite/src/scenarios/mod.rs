@@ -1,6 +1,7 @@
 //! The scenarios, in the order in which they run on one installation.
 
 mod clients;
+mod exports;
 mod faults;
 mod install;
 mod memory;
@@ -20,7 +21,7 @@ macro_rules! scenario {
     };
 }
 
-pub(crate) const ALL: [Scenario; 27] = [
+pub(crate) const ALL: [Scenario; 28] = [
     scenario!(install::the_chart_installs_and_tells_what_to_do_next, essential),
     scenario!(tables::a_table_comes_up_with_a_replica_in_each_zone, essential),
     scenario!(tables::a_table_is_active_within_two_seconds_once_its_group_stands),
@@ -42,6 +43,7 @@ pub(crate) const ALL: [Scenario; 27] = [
     scenario!(recovery::a_backup_outlives_its_namespace),
     scenario!(recovery::a_schedule_makes_backups_and_keeps_the_last),
     scenario!(recovery::the_aws_cli_backs_up_and_restores),
+    scenario!(exports::an_export_reads_the_archive),
     scenario!(recovery::a_wrong_archive_holds_nothing_up_and_says_what_is_wrong),
     scenario!(faults::killing_the_leaders_zone_loses_nothing),
     scenario!(faults::killing_all_storage_pods_twice_loses_nothing),

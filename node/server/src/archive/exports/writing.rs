@@ -18,6 +18,7 @@ use cairn_model::{
 };
 use cairn_replication::{log::LogEntry, restore::LoadedVersion};
 use std::{cmp::Ordering, iter::Peekable, sync::Arc, time::Duration};
+use tokio::runtime::Handle;
 
 /// How often the archive is looked at for a time that it does not have yet, and for how long about: it is seconds behind,
 /// but for an outage.
@@ -62,8 +63,11 @@ impl Exporter {
                 let before = self.lay_out(&archive, &path, from, None, fence.clone()).await?;
                 let after = self.lay_out(&archive, &path, until, Some(from), fence).await;
                 let show_old = view == ExportView::NewAndOldImages;
-                // To give one up blocks, too.
-                blocking(move || write_changes(before.read()?, after?.read()?, show_old, writer)).await?
+                let write = move || {
+                    let after = after?;
+                    write_changes(before.read()?, after.read()?, show_old, writer)
+                };
+                blocking(write).await?
             }
         };
         Ok(writer.finish(environment::wall_ms(), billed_size_bytes).await?)
@@ -82,40 +86,51 @@ impl Exporter {
             restore::plan_from(archive, path, since.unwrap_or(at), at, &except).await
         };
         let reader = self.reader.clone();
-        let begin = move || Ok(Fenced { reading: reader.begin(since)?, fence: fence.clone() });
+        let begin = move || Ok(Fenced { reading: Some(reader.begin(since)?), fence: fence.clone() });
         archive::load(plan, Arc::default(), begin, Ok).await
     }
 }
 
 /// Takes nothing more once who makes the export must stop.
 struct Fenced {
-    reading: Box<dyn Reading>,
+    /// Present until it is read.
+    reading: Option<Box<dyn Reading>>,
     fence: Fence,
 }
 
 impl Fenced {
-    fn read(self) -> anyhow::Result<PastItems> {
-        self.reading.read()
+    fn read(mut self) -> anyhow::Result<PastItems> {
+        self.reading.take().context("it was read before")?.read()
     }
 
-    fn check(&self) -> Result<(), SinkError> {
-        if self.fence.is_open() { Ok(()) } else { Err("somebody else makes the export".into()) }
+    fn take(&mut self) -> Result<&mut Box<dyn Reading>, SinkError> {
+        if !self.fence.is_open() {
+            return Err("somebody else makes the export".into());
+        }
+        self.reading.as_mut().ok_or_else(|| "it was read before".into())
+    }
+}
+
+impl Drop for Fenced {
+    /// To give it up blocks, and who drops it may be cancelled.
+    fn drop(&mut self) {
+        if let (Some(reading), Ok(runtime)) = (self.reading.take(), Handle::try_current()) {
+            runtime.spawn_blocking(move || drop(reading));
+        }
     }
 }
 
 impl RestoreSink for Fenced {
     fn chunk(&mut self, chunk: &[u8]) -> Result<(), SinkError> {
-        self.check()?;
-        self.reading.chunk(chunk)
+        self.take()?.chunk(chunk)
     }
 
     fn chunks_done(&mut self) -> Result<(), SinkError> {
-        self.reading.chunks_done()
+        self.take()?.chunks_done()
     }
 
     fn entry(&mut self, entry: LogEntry) -> Result<(), SinkError> {
-        self.check()?;
-        self.reading.entry(entry)
+        self.take()?.entry(entry)
     }
 }
 
