@@ -152,10 +152,7 @@ pub fn restore_target_exists(name: &str) -> ServiceError {
 
 /// An export where nobody exports. Cairn's own text: DynamoDB always can.
 pub(crate) fn exports_unavailable() -> ServiceError {
-    ServiceError::validation(
-        "ExportTableToPointInTime is not available here: `cairn dev --archive URL` exports, clusters don't in this \
-         version.",
-    )
+    ServiceError::validation("ExportTableToPointInTime is not available here: start `cairn dev` with --archive URL.")
 }
 
 /// An export of a table that is not there, or not there yet.
@@ -169,11 +166,22 @@ pub fn export_not_found(arn: ExportArn<'_>) -> ServiceError {
 }
 
 /// Another export under the client token of one that was asked for before.
-pub fn export_conflict(arn: &str) -> ServiceError {
+pub fn export_conflict() -> ServiceError {
     ServiceError::new(
         ErrorKind::ExportConflictException,
-        format!("Duplicate request detected: its ClientToken is that of {arn}, which was asked for otherwise"),
+        "Export conflict: Duplicate request detected with conflicting parameters",
     )
+}
+
+/// An incremental export whose times don't fit together; `what` is DynamoDB's text.
+pub(crate) fn invalid_export_span(what: impl Into<String>) -> ServiceError {
+    ServiceError::new(ErrorKind::InvalidExportTimeException, what)
+}
+
+/// An incremental export until a time that is not there yet; milliseconds since the Unix epoch.
+pub(crate) fn export_span_in_the_future(to_ms: u64) -> ServiceError {
+    let to = iso_time(to_ms);
+    invalid_export_span(format!("Incremental export period to time cannot be greater than the current time : {to}"))
 }
 
 /// An export of a time that is not restorable; milliseconds since the Unix epoch.

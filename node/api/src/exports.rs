@@ -26,6 +26,15 @@ pub enum ExportView {
     NewAndOldImages,
 }
 
+/// What the bucket is asked to encrypt the files with; its own way where nothing is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExportEncryption {
+    /// With the store's keys.
+    Aes256,
+    /// With a key of its key management, or the bucket's.
+    Kms { key_id: Option<String> },
+}
+
 /// What is exported. Times are milliseconds since the Unix epoch; one that a request leaves out is the time of the
 /// request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +53,7 @@ pub struct ExportRequest {
     pub client_token: Option<String>,
     pub s3_bucket: String,
     pub s3_prefix: Option<String>,
+    pub encryption: Option<ExportEncryption>,
 }
 
 /// Why an export came to nothing.
@@ -98,12 +108,13 @@ pub trait Exports: Send + Sync {
     async fn describe_export(&self, account: &str, arn: ExportArn<'_>) -> Result<ExportDescription, ServiceError>;
 
     /// At most `limit` (1 to 25) of the account's exports of the last 90 days, those of one table if it is given, in
-    /// descending order of their ARNs, from the first that is below `exclusive_start_arn`, which need not be there.
+    /// descending order of their ids, so the newest first, from the first that is below `exclusive_start`'s, which need not be
+    /// there.
     async fn list_exports(
         &self,
         account: &str,
         table_arn: Option<&str>,
         limit: usize,
-        exclusive_start_arn: Option<&str>,
+        exclusive_start: Option<ExportArn<'_>>,
     ) -> Result<ExportPage, ServiceError>;
 }

@@ -43,6 +43,8 @@ pub struct ApiConfig {
     pub write_timeout: Duration,
     /// For an operation, once its request is read; what it did is not known then.
     pub operation_timeout: Duration,
+    /// The shortest span of an incremental export.
+    pub export_span_min: Duration,
 }
 
 impl ApiConfig {
@@ -55,6 +57,8 @@ impl ApiConfig {
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             operation_timeout: Duration::from_secs(30),
+            // DynamoDB's.
+            export_span_min: Duration::from_secs(15 * 60),
         }
     }
 }
@@ -185,6 +189,7 @@ impl Api {
             partitions: self.backends.partitions.as_ref(),
             backups: self.backends.backups.as_deref(),
             exports: self.backends.exports.as_deref(),
+            export_span_min: self.config.export_span_min,
             imports: self.backends.imports.as_deref(),
             host: host(&parts.headers),
             account: claim.account(),

@@ -1,9 +1,10 @@
 //! Where the archive lies and how it is reached.
 
 use crate::ArchiveError;
+use cairn_model::export::ExportEncryption;
 use object_store::{
     Certificate, ClientOptions, Error as StoreError, ObjectStore, RetryConfig,
-    aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut},
+    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut},
     azure::MicrosoftAzureBuilder,
     gcp::GoogleCloudStorageBuilder,
     local::LocalFileSystem,
@@ -26,6 +27,8 @@ pub struct ArchiveConfig {
     pub ca_file: Option<PathBuf>,
     pub access_key_id: Option<String>,
     pub secret_access_key: Option<String>,
+    /// What an S3 store is asked to encrypt what is written with; its own default where nothing is said.
+    pub encryption: Option<ExportEncryption>,
 }
 
 impl std::fmt::Debug for ArchiveConfig {
@@ -37,6 +40,7 @@ impl std::fmt::Debug for ArchiveConfig {
             .field("path_style", &self.path_style)
             .field("ca_file", &self.ca_file)
             .field("access_key_id", &self.access_key_id)
+            .field("encryption", &self.encryption)
             .finish_non_exhaustive()
     }
 }
@@ -64,6 +68,9 @@ pub(crate) fn store(config: &ArchiveConfig) -> Result<Arc<dyn ObjectStore>, Arch
     let Some((scheme, rest)) = config.url.split_once("://") else {
         return Err(invalid("url", "it has to begin with file://, s3://, gs:// or az://", None));
     };
+    if scheme != "s3" && config.encryption.is_some() {
+        return Err(invalid("encryption", "only an S3 store can be asked to encrypt", None));
+    }
     if scheme == "file" {
         let folder = PathBuf::from(rest);
         if !folder.is_absolute() {
@@ -124,6 +131,17 @@ fn s3(config: &ArchiveConfig, bucket: &str, options: ClientOptions) -> Result<Am
     }
     if let Some(region) = &config.region {
         builder = builder.with_region(region);
+    }
+    if let Some(encryption) = &config.encryption {
+        let setting = |name: &str| name.parse::<AmazonS3ConfigKey>().map_err(|error| built("encryption", error));
+        let (algorithm, key_id) = match encryption {
+            ExportEncryption::Aes256 => ("AES256", None),
+            ExportEncryption::Kms { key_id } => ("aws:kms", key_id.as_ref()),
+        };
+        builder = builder.with_config(setting("aws_server_side_encryption")?, algorithm);
+        if let Some(key_id) = key_id {
+            builder = builder.with_config(setting("aws_sse_kms_key_id")?, key_id);
+        }
     }
     match (&config.access_key_id, &config.secret_access_key) {
         (Some(id), Some(secret)) => builder = builder.with_access_key_id(id).with_secret_access_key(secret),

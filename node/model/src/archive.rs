@@ -9,6 +9,7 @@ pub mod import;
 
 use crate::{
     descriptor::PartitionDescriptor,
+    export::ExportRecord,
     ids::{PartitionId, TableId},
     table::TableDefinition,
     time::Timestamp,
@@ -88,6 +89,28 @@ pub enum ArchiveCall {
         below: Option<String>,
         limit: usize,
     },
+
+    // Exports.
+    /// Begins an export of a table of this account, as it is written there: [`ArchiveAnswer::Export`]. Asked again: how far it
+    /// is. Where its client token stood for another one in the last eight hours, that other one, and nothing is begun.
+    #[serde(rename_all = "camelCase")]
+    BeginExport { export: Box<ExportRecord> },
+    /// What a client token stood for in the last eight hours: [`ArchiveAnswer::Export`].
+    #[serde(rename_all = "camelCase")]
+    FindExport { client_token: String },
+    /// An export of this account: [`ArchiveAnswer::Export`].
+    #[serde(rename_all = "camelCase")]
+    DescribeExport { export_id: String },
+    /// The account's exports of the last ninety days, or one table's, in descending order of their ids, from the first below
+    /// `before`; `limit` at most: [`ArchiveAnswer::Exports`].
+    #[serde(rename_all = "camelCase")]
+    ListExports {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        table_arn: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<String>,
+        limit: usize,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +128,6 @@ pub enum ArchiveAnswer {
         more: bool,
     },
     Done,
-
     Import(Box<ImportReport>),
     #[serde(rename_all = "camelCase")]
     Imports {
@@ -113,6 +135,13 @@ pub enum ArchiveAnswer {
         /// Everything above this id was looked at; none where nothing is left below.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         read_to: Option<String>,
+    },
+    Export(Box<ExportRecord>),
+    #[serde(rename_all = "camelCase")]
+    Exports {
+        exports: Vec<ExportRecord>,
+        /// Whether there are more after the last of these.
+        more: bool,
     },
     /// It can't be done; the message says why and what to do.
     #[serde(rename_all = "camelCase")]
@@ -124,12 +153,14 @@ pub enum ArchiveAnswer {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ArchiveRefusal {
-    /// The bucket has no such table or backup.
+    /// The bucket has no such table, backup or export.
     NotFound,
     /// The time is outside of what can be restored, or an object that it needs is damaged or missing.
     NotRestorable,
     /// The backup is being made, or restored from by this archive.
     InUse,
+    /// As many are under way as an account can have.
+    LimitExceeded,
     /// The node beside this archive does not lead the partition: ask the one beside the leader.
     NotLeader,
     /// The bucket or the node can't be reached, or failed: ask again.

@@ -9,6 +9,7 @@ pub mod arn;
 pub mod codec;
 pub mod descriptor;
 pub mod error;
+pub mod export;
 mod hex_bytes;
 pub mod identity;
 pub mod ids;

@@ -12,6 +12,9 @@ const FREE_BYTES_ENOUGH: u64 = 4 << 30;
 /// … and always below this.
 const FREE_BYTES_MIN: u64 = 256 << 20;
 
+/// What can be done later is not done while less than this many times as much is free as writes are refused below.
+const SPARE: u64 = 2;
+
 /// Looks at the volume now and then; everyone else reads what it saw.
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -19,12 +22,18 @@ pub(crate) struct Disk {
     free_bytes: AtomicU64,
     total_bytes: AtomicU64,
     full: AtomicBool,
+    short: AtomicBool,
 }
 
 impl Disk {
     pub(crate) fn new(path: PathBuf) -> Self {
-        let disk =
-            Self { path, free_bytes: AtomicU64::new(0), total_bytes: AtomicU64::new(0), full: AtomicBool::new(false) };
+        let disk = Self {
+            path,
+            free_bytes: AtomicU64::new(0),
+            total_bytes: AtomicU64::new(0),
+            full: AtomicBool::new(false),
+            short: AtomicBool::new(false),
+        };
         disk.look();
         disk
     }
@@ -42,6 +51,7 @@ impl Disk {
         let total = measured.f_blocks * measured.f_frsize;
         self.free_bytes.store(free, Ordering::Relaxed);
         self.total_bytes.store(total, Ordering::Relaxed);
+        self.short.store(is_full(free / SPARE, total), Ordering::Relaxed);
         let full = is_full(free, total);
         if full != self.full.swap(full, Ordering::Relaxed) {
             if full {
@@ -62,6 +72,11 @@ impl Disk {
 
     pub(crate) fn total_bytes(&self) -> u64 {
         self.total_bytes.load(Ordering::Relaxed)
+    }
+
+    /// True while there is no room to spare for what can be done later.
+    pub(crate) fn is_short(&self) -> bool {
+        self.short.load(Ordering::Relaxed)
     }
 
     /// True while writes must be refused.

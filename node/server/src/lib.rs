@@ -5,6 +5,7 @@ pub mod archive;
 pub mod dev;
 mod disk;
 pub mod environment;
+mod exports;
 pub mod internal;
 mod listen;
 mod node;

@@ -156,7 +156,7 @@ impl Node {
         &self.host
     }
 
-    pub(crate) fn disk(&self) -> &Disk {
+    pub(crate) fn disk(&self) -> &Arc<Disk> {
         &self.disk
     }
 

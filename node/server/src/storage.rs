@@ -3,7 +3,7 @@
 use crate::{
     admin::{self, Readiness},
     archive::{
-        HostAdopter, HostSource,
+        HostAdopter, HostReader, HostSource,
         socket::{self, Offer},
     },
     internal::{
@@ -142,7 +142,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let storage = Arc::new(StorageNode { node: node.clone(), owner, zone: arguments.zone });
 
     if let Some(listener) = archive_socket {
-        let offer = Offer::new(Arc::new(HostSource(node.host().clone())), Arc::new(HostAdopter(node.clone())));
+        let host = node.host().clone();
+        let reader = HostReader { host: host.clone(), disk: node.disk().clone() };
+        let offer = Offer::new(Arc::new(HostSource(host)), Arc::new(HostAdopter(node.clone())), Arc::new(reader));
         tokio::spawn(socket::serve(listener, offer));
     }
     let listener = bind(arguments.listen).await?;

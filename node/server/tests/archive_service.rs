@@ -1,6 +1,8 @@
 //! `cairn archive` beside each of three `cairn storage`, asked as the operator asks.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
+#[path = "archive_service/exports.rs"]
+mod exports;
 mod support;
 
 use cairn_api::TableView;

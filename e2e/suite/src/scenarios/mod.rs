@@ -1,6 +1,7 @@
 //! The scenarios, in the order in which they run on one installation.
 
 mod clients;
+mod exports;
 mod faults;
 mod imports;
 mod install;
@@ -21,7 +22,7 @@ macro_rules! scenario {
     };
 }
 
-pub(crate) const ALL: [Scenario; 28] = [
+pub(crate) const ALL: [Scenario; 29] = [
     scenario!(install::the_chart_installs_and_tells_what_to_do_next, essential),
     scenario!(tables::a_table_comes_up_with_a_replica_in_each_zone, essential),
     scenario!(tables::a_table_is_active_within_two_seconds_once_its_group_stands),
@@ -44,6 +45,7 @@ pub(crate) const ALL: [Scenario; 28] = [
     scenario!(recovery::a_schedule_makes_backups_and_keeps_the_last),
     scenario!(recovery::the_aws_cli_backs_up_and_restores),
     scenario!(imports::files_in_a_bucket_become_tables_whole_or_not_at_all),
+    scenario!(exports::an_export_reads_the_archive),
     scenario!(recovery::a_wrong_archive_holds_nothing_up_and_says_what_is_wrong),
     scenario!(faults::killing_the_leaders_zone_loses_nothing),
     scenario!(faults::killing_all_storage_pods_twice_loses_nothing),

@@ -5,7 +5,7 @@ use cairn_model::{ServiceError, key::EncodedKey, limits, table::TableStatus};
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, WriteOutcome, WriteRequest,
 };
-use std::{ops::Bound, sync::Arc};
+use std::{ops::Bound, sync::Arc, time::Duration};
 
 /// A call whose signature has been verified.
 #[derive(Clone, Copy)]
@@ -14,6 +14,8 @@ pub(crate) struct Call<'a> {
     pub(crate) partitions: &'a dyn Partitions,
     pub(crate) backups: Option<&'a dyn Backups>,
     pub(crate) exports: Option<&'a dyn Exports>,
+    /// Of an incremental export.
+    pub(crate) export_span_min: Duration,
     pub(crate) imports: Option<&'a dyn Imports>,
     /// The name the client knows the service by.
     pub(crate) host: &'a str,

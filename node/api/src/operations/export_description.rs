@@ -1,7 +1,7 @@
 //! `ExportDescription`: what ExportTableToPointInTime and DescribeExport answer; `ExportSummary`, of ListExports.
 
 use crate::{
-    exports::{ExportDescription, ExportFormat, ExportScope, ExportStatus, ExportView},
+    exports::{ExportDescription, ExportEncryption, ExportFormat, ExportScope, ExportStatus, ExportView},
     output::Object,
 };
 
@@ -49,10 +49,17 @@ fn write_description(export: &ExportDescription, mut description: Object<'_>) {
             incremental.end();
         }
     }
+    let (algorithm, key_id) = match &export.request.encryption {
+        Some(ExportEncryption::Aes256) => (Some("AES256"), None),
+        Some(ExportEncryption::Kms { key_id }) => (Some("KMS"), key_id.as_deref()),
+        None => (None, None),
+    };
     let texts = [
         ("ClientToken", export.request.client_token.as_deref()),
         ("S3Bucket", Some(export.request.s3_bucket.as_str())),
         ("S3Prefix", export.request.s3_prefix.as_deref()),
+        ("S3SseAlgorithm", algorithm),
+        ("S3SseKmsKeyId", key_id),
         ("ExportFormat", Some(export_format(export.request.format))),
         ("ExportManifest", export.manifest.as_deref()),
         ("FailureCode", export.failure.as_ref().map(|failure| failure.code.as_str())),

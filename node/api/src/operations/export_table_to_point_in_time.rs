@@ -3,20 +3,23 @@
 use super::{Call, export_description};
 use crate::{
     errors,
-    exports::{ExportFormat, ExportRequest, ExportScope, ExportView},
+    exports::{ExportEncryption, ExportFormat, ExportRequest, ExportScope, ExportView},
     input::{self, Input, fields::Time, shape::Shape},
     validation::{
         constraints::Constraints,
         references::{constrain_table_arn, parse_table_arn},
-        unsupported::{Unsupported, refuse},
+        unsupported::{Unsupported, refuse, unsupported},
     },
 };
 use cairn_model::{ServiceError, table::TableStatus};
 use serde::Deserialize;
+use std::time::Duration;
 
 const BUCKET_BYTES_MAX: usize = 255;
 const PREFIX_BYTES_MAX: usize = 1_024;
-const INVALID: &str = "One or more parameter values were invalid";
+const KEY_ID_BYTES_MAX: usize = 2_048;
+/// Of an incremental export (ServiceQuotas, "Table export").
+const SPAN_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -27,13 +30,13 @@ struct ExportInput {
     #[serde(rename = "S3Bucket")]
     s3_bucket: Option<String>,
     #[serde(rename = "S3BucketOwner")]
-    s3_bucket_owner: Option<Unsupported>,
+    s3_bucket_owner: Option<String>,
     #[serde(rename = "S3Prefix")]
     s3_prefix: Option<String>,
     #[serde(rename = "S3SseAlgorithm")]
-    s3_sse_algorithm: Option<Unsupported>,
+    s3_sse_algorithm: Option<String>,
     #[serde(rename = "S3SseKmsKeyId")]
-    s3_sse_kms_key_id: Option<Unsupported>,
+    s3_sse_kms_key_id: Option<String>,
     export_format: Option<String>,
     export_type: Option<String>,
     incremental_export_specification: Option<IncrementalInput>,
@@ -59,7 +62,10 @@ impl Input for ExportInput {
         ("ExportTime", Shape::Time),
         ("ClientToken", Shape::Text),
         ("S3Bucket", Shape::Text),
+        ("S3BucketOwner", Shape::Text),
         ("S3Prefix", Shape::Text),
+        ("S3SseAlgorithm", Shape::Text),
+        ("S3SseKmsKeyId", Shape::Text),
         ("ExportFormat", Shape::Text),
         ("ExportType", Shape::Text),
         ("IncrementalExportSpecification", INCREMENTAL),
@@ -70,7 +76,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let input: ExportInput = input::parse(call.body)?;
     input.constrain()?;
     input.refuse_what_is_missing()?;
-    let scope = input.scope()?;
+    let encryption = input.encryption()?;
+    let now_ms = call.request_ids.environment.wall_ms();
+    let scope = input.scope(now_ms, call.export_span_min)?;
     let arn = parse_table_arn(call, input.table_arn.as_deref().unwrap_or_default())?;
     let table = call.catalog.table(call.account, arn.table_name).filter(|_| arn.region == call.region);
     let table = table.filter(|table| matches!(table.status, TableStatus::Active | TableStatus::Updating));
@@ -88,6 +96,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         client_token: input.client_token,
         s3_bucket: input.s3_bucket.unwrap_or_default(),
         s3_prefix: input.s3_prefix,
+        encryption,
     };
     Ok(export_description::answer(&exports.export_table(&table, request).await?))
 }
@@ -107,6 +116,18 @@ impl ExportInput {
         if let Some(prefix) = self.s3_prefix.as_deref().filter(|prefix| prefix.len() > PREFIX_BYTES_MAX) {
             constraints.value(prefix, "s3Prefix", "Member must have length less than or equal to 1024");
         }
+        let is_account = |owner: &str| owner.len() == 12 && owner.bytes().all(|byte| byte.is_ascii_digit());
+        if let Some(owner) = self.s3_bucket_owner.as_deref().filter(|owner| !is_account(owner)) {
+            constraints.value(owner, "s3BucketOwner", "Member must satisfy regular expression pattern: [0-9]{12}");
+        }
+        constraints.one_of("s3SseAlgorithm", self.s3_sse_algorithm.as_deref(), &["AES256", "KMS"]);
+        if let Some(key) = &self.s3_sse_kms_key_id {
+            if key.is_empty() {
+                constraints.value(key, "s3SseKmsKeyId", "Member must have length greater than or equal to 1");
+            } else if key.len() > KEY_ID_BYTES_MAX {
+                constraints.value(key, "s3SseKmsKeyId", "Member must have length less than or equal to 2048");
+            }
+        }
         constraints.one_of("exportFormat", self.export_format.as_deref(), &["ION", "DYNAMODB_JSON"]);
         constraints.one_of("exportType", self.export_type.as_deref(), &["INCREMENTAL_EXPORT", "FULL_EXPORT"]);
         let view = self.incremental_export_specification.as_ref().and_then(|given| given.export_view_type.as_deref());
@@ -114,36 +135,51 @@ impl ExportInput {
         constraints.finish()
     }
 
+    /// S3-compatible stores have no accounts to compare with, and an owner that is not compared must not be taken for one.
     fn refuse_what_is_missing(&self) -> Result<(), ServiceError> {
-        refuse([
-            ("S3BucketOwner", &self.s3_bucket_owner),
-            ("S3SseAlgorithm", &self.s3_sse_algorithm),
-            ("S3SseKmsKeyId", &self.s3_sse_kms_key_id),
-            ("FilterSpecification", &self.filter_specification),
-        ])
+        if self.s3_bucket_owner.is_some() {
+            return Err(unsupported("S3BucketOwner"));
+        }
+        refuse([("FilterSpecification", &self.filter_specification)])
     }
 
-    fn scope(&self) -> Result<ExportScope, ServiceError> {
-        let incremental = self.export_type.as_deref() == Some("INCREMENTAL_EXPORT");
-        match (&self.incremental_export_specification, incremental) {
-            (None, false) => Ok(ExportScope::Full { time_ms: self.export_time.map(|time| time.millis) }),
-            (Some(_), false) => Err(invalid("IncrementalExportSpecification needs ExportType INCREMENTAL_EXPORT")),
-            (None, true) => Err(invalid("ExportType INCREMENTAL_EXPORT needs an IncrementalExportSpecification")),
-            (Some(_), true) if self.export_time.is_some() => {
-                Err(invalid("ExportTime is of full exports; ExportType INCREMENTAL_EXPORT has ExportToTime"))
+    fn encryption(&self) -> Result<Option<ExportEncryption>, ServiceError> {
+        match (self.s3_sse_algorithm.as_deref(), &self.s3_sse_kms_key_id) {
+            (Some("KMS"), key_id) => Ok(Some(ExportEncryption::Kms { key_id: key_id.clone() })),
+            (_, Some(_)) => Err(invalid("KMS Key Id is not supported for this encryption type")),
+            (Some(_), None) => Ok(Some(ExportEncryption::Aes256)),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn scope(&self, now_ms: u64, span_min: Duration) -> Result<ExportScope, ServiceError> {
+        match (&self.incremental_export_specification, self.export_type.as_deref()) {
+            (Some(given), Some("INCREMENTAL_EXPORT")) if self.export_time.is_none() => given.scope(now_ms, span_min),
+            (Some(_), Some("INCREMENTAL_EXPORT")) => {
+                Err(invalid("ExportTime is of full exports; Incremental Export has ExportToTime"))
             }
-            (Some(given), true) => given.scope(),
+            (Some(_), None) => Err(invalid(
+                "Export Type expected to be Incremental Export when incremental export specification is provided",
+            )),
+            (Some(_), Some(_)) => Err(invalid(
+                "When Export Type is Full Export , Incremental Export Specification should not be provided",
+            )),
+            (None, Some("INCREMENTAL_EXPORT")) => {
+                Err(invalid("Incremental Export Specification expected when export type is set as Incremental Export"))
+            }
+            (None, _) => Ok(ExportScope::Full { time_ms: self.export_time.map(|time| time.millis) }),
         }
     }
 }
 
 impl IncrementalInput {
-    fn scope(&self) -> Result<ExportScope, ServiceError> {
-        let from_ms = self.export_from_time.ok_or_else(|| invalid("ExportFromTime is missing"))?.millis;
+    fn scope(&self, now_ms: u64, span_min: Duration) -> Result<ExportScope, ServiceError> {
+        let from_ms = self
+            .export_from_time
+            .ok_or_else(|| invalid("ExportFromTime must be provided in IncrementalExportSpecification"))?
+            .millis;
         let to_ms = self.export_to_time.map(|time| time.millis);
-        if to_ms.is_some_and(|to_ms| to_ms <= from_ms) {
-            return Err(invalid("ExportFromTime must be before ExportToTime"));
-        }
+        check_span(from_ms, to_ms, now_ms, span_min)?;
         let view = match self.export_view_type.as_deref() {
             Some("NEW_IMAGE") => ExportView::NewImage,
             _ => ExportView::NewAndOldImages,
@@ -152,8 +188,30 @@ impl IncrementalInput {
     }
 }
 
+fn check_span(from_ms: u64, to_ms: Option<u64>, now_ms: u64, span_min: Duration) -> Result<(), ServiceError> {
+    if let Some(to_ms) = to_ms.filter(|to_ms| *to_ms > now_ms) {
+        return Err(errors::export_span_in_the_future(to_ms));
+    }
+    let to_ms = to_ms.unwrap_or(now_ms);
+    if to_ms.checked_sub(from_ms).is_none_or(|span_ms| span_ms == 0) {
+        return Err(errors::invalid_export_span(
+            "Incremental export period from time should not be greater or equal to incremental export period to time",
+        ));
+    }
+    let span = Duration::from_millis(to_ms - from_ms);
+    let difference = "Difference between export period from time and export period to time is";
+    if span < span_min {
+        let minutes = span_min.as_secs() / 60;
+        return Err(errors::invalid_export_span(format!("{difference} less than {minutes} minutes")));
+    }
+    if span > SPAN_MAX {
+        return Err(errors::invalid_export_span(format!("{difference} greater than 24 hours")));
+    }
+    Ok(())
+}
+
 fn invalid(what: &str) -> ServiceError {
-    ServiceError::validation(format!("{INVALID}: {what}"))
+    ServiceError::validation(format!("Invalid Request: {what}"))
 }
 
 /// The model's pattern: letters, digits, and between them also `.`, `-` and `_`.

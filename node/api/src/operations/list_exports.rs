@@ -45,7 +45,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let page = match call.exports {
         Some(exports) => {
             let table = table.map(|arn| arn.to_string());
-            exports.list_exports(call.account, table.as_deref(), limit, start.as_deref()).await?
+            exports
+                .list_exports(call.account, table.as_deref(), limit, start.as_deref().and_then(ExportArn::parse))
+                .await?
         }
         None => ExportPage::default(),
     };

@@ -39,9 +39,13 @@ pub(crate) fn refuse<'a>(
 ) -> Result<(), ServiceError> {
     let asked = |parameter: &Option<Unsupported>| parameter.as_ref().is_some_and(|parameter| !parameter.is_void());
     match parameters.into_iter().find(|(_, parameter)| asked(parameter)) {
-        Some((name, _)) => Err(ServiceError::validation(format!(
-            "One or more parameter values were invalid: {name} is not supported by this version of Cairn"
-        ))),
+        Some((name, _)) => Err(unsupported(name)),
         None => Ok(()),
     }
+}
+
+pub(crate) fn unsupported(name: &str) -> ServiceError {
+    ServiceError::validation(format!(
+        "One or more parameter values were invalid: {name} is not supported by this version of Cairn"
+    ))
 }

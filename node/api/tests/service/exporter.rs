@@ -55,13 +55,13 @@ impl Exports for MemoryExports {
         account: &str,
         table_arn: Option<&str>,
         limit: usize,
-        exclusive_start_arn: Option<&str>,
+        exclusive_start: Option<ExportArn<'_>>,
     ) -> Result<ExportPage, ServiceError> {
         let exports = self.0.lock().unwrap();
         let matching = exports.values().rev().map(|export| export.0.clone()).filter(|export| {
             TableArn::parse(&export.table_arn).unwrap().account == account
                 && table_arn.is_none_or(|table_arn| table_arn == export.table_arn)
-                && exclusive_start_arn.is_none_or(|start| export.arn.as_str() < start)
+                && exclusive_start.is_none_or(|start| export.arn < start.to_string())
         });
         let mut matching: Vec<ExportDescription> = matching.collect();
         let more = matching.len() > limit;

@@ -105,6 +105,7 @@ async fn an_incremental_export_has_its_span_and_its_view() {
         client_token: None,
         s3_bucket: "my-bucket".into(),
         s3_prefix: None,
+        encryption: None,
     };
     assert_eq!(*asked, expected);
 }
@@ -239,8 +240,6 @@ async fn what_is_not_there_yet_is_refused_by_its_name() {
     let filter = json!({"FilterExpression": "attribute_exists(a)"});
     for (more, name) in [
         (json!({"S3BucketOwner": "123456789012"}), "S3BucketOwner"),
-        (json!({"S3SseAlgorithm": "AES256"}), "S3SseAlgorithm"),
-        (json!({"S3SseKmsKeyId": "key"}), "S3SseKmsKeyId"),
         (json!({"FilterSpecification": filter}), "FilterSpecification"),
     ] {
         let text = service.invalid("ExportTableToPointInTime", request(more)).await;
@@ -251,28 +250,87 @@ async fn what_is_not_there_yet_is_refused_by_its_name() {
 }
 
 #[tokio::test]
+async fn the_bucket_may_be_asked_to_encrypt() {
+    let service = users().await;
+    for (more, algorithm, key_id) in [
+        (json!({"S3SseAlgorithm": "AES256"}), "AES256", json!(null)),
+        (json!({"S3SseAlgorithm": "KMS"}), "KMS", json!(null)),
+        (json!({"S3SseAlgorithm": "KMS", "S3SseKmsKeyId": "alias/some"}), "KMS", json!("alias/some")),
+    ] {
+        let begun = service.ok("ExportTableToPointInTime", request(more)).await["ExportDescription"].clone();
+        assert_eq!((&begun["S3SseAlgorithm"], &begun["S3SseKmsKeyId"]), (&json!(algorithm), &key_id));
+    }
+    for more in [json!({"S3SseKmsKeyId": "key"}), json!({"S3SseAlgorithm": "AES256", "S3SseKmsKeyId": "key"})] {
+        let text = service.invalid("ExportTableToPointInTime", request(more)).await;
+        assert_eq!(text, "Invalid Request: KMS Key Id is not supported for this encryption type");
+    }
+    for (more, field) in [
+        (json!({"S3SseAlgorithm": "aws:kms"}), "'s3SseAlgorithm' failed"),
+        (json!({"S3SseAlgorithm": "KMS", "S3SseKmsKeyId": ""}), "'s3SseKmsKeyId' failed"),
+        (json!({"S3BucketOwner": "not-an-account"}), "'s3BucketOwner' failed"),
+    ] {
+        let text = service.invalid("ExportTableToPointInTime", request(more)).await;
+        assert!(text.contains(field), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_span_goes_with_an_incremental_export_and_only_with_it() {
     let service = users().await;
     let specification = json!({"ExportFromTime": 1_699_990_000});
     let mut timed = incremental(json!({}));
     timed["ExportTime"] = json!(1_699_990_000);
+    let mut full = request(json!({"IncrementalExportSpecification": specification}));
+    full["ExportType"] = json!("FULL_EXPORT");
     for (body, expected) in [
         (
             request(json!({"IncrementalExportSpecification": specification})),
-            "IncrementalExportSpecification needs ExportType INCREMENTAL_EXPORT",
+            "Export Type expected to be Incremental Export when incremental export specification is provided",
         ),
+        (full, "When Export Type is Full Export , Incremental Export Specification should not be provided"),
         (
             request(json!({"ExportType": "INCREMENTAL_EXPORT"})),
-            "ExportType INCREMENTAL_EXPORT needs an IncrementalExportSpecification",
+            "Incremental Export Specification expected when export type is set as Incremental Export",
         ),
-        (timed, "ExportTime is of full exports; ExportType INCREMENTAL_EXPORT has ExportToTime"),
-        (incremental(json!({"ExportFromTime": null})), "ExportFromTime is missing"),
-        (incremental(json!({"ExportToTime": 1_699_990_000})), "ExportFromTime must be before ExportToTime"),
+        (timed, "ExportTime is of full exports; Incremental Export has ExportToTime"),
+        (
+            incremental(json!({"ExportFromTime": null})),
+            "ExportFromTime must be provided in IncrementalExportSpecification",
+        ),
     ] {
         let text = service.invalid("ExportTableToPointInTime", body).await;
-        assert_eq!(text, format!("One or more parameter values were invalid: {expected}"));
+        assert_eq!(text, format!("Invalid Request: {expected}"));
     }
     let view = incremental(json!({"ExportViewType": "OLD_IMAGE"}));
     let text = service.invalid("ExportTableToPointInTime", view).await;
     assert!(text.contains("'incrementalExportSpecification.exportViewType' failed"), "{text}");
+}
+
+#[tokio::test]
+async fn the_span_of_an_incremental_export_is_fifteen_minutes_to_a_day_and_over() {
+    let service = users().await;
+    // The test's own clock.
+    let now = 1_700_000_000;
+    let difference = "Difference between export period from time and export period to time is";
+    let (short, long) = (format!("{difference} less than 15 minutes"), format!("{difference} greater than 24 hours"));
+    let inverted =
+        "Incremental export period from time should not be greater or equal to incremental export period to time";
+    let early = "Incremental export period to time cannot be greater than the current time : 2023-11-14T22:13:21";
+    for (from, to, expected) in [
+        (now - 899, None, short.as_str()),
+        (now - 2_000, Some(now - 1_101), &short),
+        (now - 86_401, None, &long),
+        (now - 1_000, Some(now - 1_000), inverted),
+        (now - 1_000, Some(now - 2_000), inverted),
+        (now + 1, None, inverted),
+        (now - 1_000, Some(now + 1), early),
+    ] {
+        let given = incremental(json!({"ExportFromTime": from, "ExportToTime": to}));
+        let (error, text) = service.error("ExportTableToPointInTime", given).await;
+        assert_eq!(error, "InvalidExportTimeException");
+        assert!(text.starts_with(expected), "{text}");
+    }
+    for (from, to) in [(now - 900, None), (now - 86_400, Some(now)), (now - 2_000, Some(now - 1_100))] {
+        service.ok("ExportTableToPointInTime", incremental(json!({"ExportFromTime": from, "ExportToTime": to}))).await;
+    }
 }

@@ -269,7 +269,7 @@ fn good(operation: &str) -> Value {
         "ExportTableToPointInTime" => json!({
             "TableArn": TABLE_ARN, "S3Bucket": "exports", "S3Prefix": "a/b", "ClientToken": "once",
             "ExportFormat": "DYNAMODB_JSON", "ExportType": "INCREMENTAL_EXPORT", "IncrementalExportSpecification": {
-                "ExportFromTime": 1.5, "ExportToTime": 1_800_000_000, "ExportViewType": "NEW_IMAGE"
+                "ExportFromTime": 1_699_990_000.5, "ExportToTime": 1_699_999_000, "ExportViewType": "NEW_IMAGE"
             }
         }),
         "DescribeExport" => json!({"ExportArn": EXPORT_ARN}),

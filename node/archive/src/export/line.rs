@@ -1,8 +1,9 @@
 //! The lines of data files, whatever they are written in.
 
-use super::{ExportFormat, dynamodb_json, ion};
+use super::{dynamodb_json, ion};
 use cairn_model::{
     codec::{CodecError, EncodedItem},
+    export::ExportFormat,
     table::KeySchema,
     time::Timestamp,
 };

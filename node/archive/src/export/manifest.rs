@@ -1,7 +1,7 @@
 //! The manifests of an export, as DynamoDB writes them.
 
-use super::record::{ExportFormat, ExportRecord, ExportScope, ExportView};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use cairn_model::export::{ExportEncryption, ExportFormat, ExportRecord, ExportScope, ExportView};
 use jiff::Timestamp;
 use md5::{Digest, Md5};
 use serde::Serialize;
@@ -36,7 +36,7 @@ struct Summary<'a> {
     s3_bucket: &'a str,
     s3_prefix: Option<&'a str>,
     s3_sse_algorithm: Option<&'static str>,
-    s3_sse_kms_key_id: Option<&'static str>,
+    s3_sse_kms_key_id: Option<&'a str>,
     #[serde(rename = "manifestFilesS3Key")]
     manifest_files_s3_key: &'a str,
     billed_size_bytes: u64,
@@ -82,8 +82,14 @@ pub(super) fn summary(record: &ExportRecord, totals: Totals<'_>) -> serde_json::
         export_to_time: span.map(|(_, to_ms, _)| iso_time(to_ms)),
         s3_bucket: &record.s3_bucket,
         s3_prefix: record.s3_prefix.as_deref(),
-        s3_sse_algorithm: None,
-        s3_sse_kms_key_id: None,
+        s3_sse_algorithm: record.encryption.as_ref().map(|encryption| match encryption {
+            ExportEncryption::Aes256 => "AES256",
+            ExportEncryption::Kms { .. } => "KMS",
+        }),
+        s3_sse_kms_key_id: match &record.encryption {
+            Some(ExportEncryption::Kms { key_id }) => key_id.as_deref(),
+            _ => None,
+        },
         manifest_files_s3_key: totals.files_key,
         billed_size_bytes: totals.billed_size_bytes,
         item_count: totals.item_count,
@@ -110,8 +116,8 @@ pub(super) fn base64(checksum: [u8; 16]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::record::ExportState, *};
-    use cairn_model::ids::{NodeId, TableId};
+    use super::*;
+    use cairn_model::{export::ExportState, ids::TableId};
 
     fn record(scope: ExportScope) -> ExportRecord {
         ExportRecord {
@@ -119,13 +125,13 @@ mod tests {
             arn: "arn:aws:dynamodb:us-east-1:local:table/users/export/01604474914028-abcdef12".into(),
             table_arn: "arn:aws:dynamodb:us-east-1:local:table/users".into(),
             table_id: TableId([1; 16]),
-            node_id: NodeId([2; 16]),
             scope,
             format: ExportFormat::DynamodbJson,
             until_request: false,
             client_token: None,
             s3_bucket: "exports".into(),
             s3_prefix: Some("2020".into()),
+            encryption: None,
             start_time_ms: 1_604_474_914_028,
             state: ExportState::InProgress,
         }

@@ -11,15 +11,19 @@
 //! PREFIX/AWSDynamoDB/EXPORT_ID/manifest-summary.md5
 //! ```
 
+mod attempt;
 mod dynamodb_json;
 mod ion;
 pub mod line;
 mod manifest;
 mod record;
+#[cfg(test)]
+mod tests;
 mod writer;
 
-pub use record::{ExportFormat, ExportRecord, ExportScope, ExportState, ExportView, create, forget, get, list, update};
-pub use writer::{ExportWriter, WriteError};
+pub use attempt::{Attempt, FailedAttempt, Maker, Mark};
+pub use record::{ExportRecords, FoundExport};
+pub use writer::{ExportWriter, Fence, WriteError, clean};
 
 use object_store::path::Path;
 

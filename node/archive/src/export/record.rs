@@ -1,149 +1,184 @@
-//! What is known of an export: `CLUSTER/ACCOUNT/exports/EXPORT_ID.json` in the archive.
+//! What is known of an account's exports, in the archive's bucket. Nothing of it is overwritten but the sign of life of who
+//! makes one ([`super::attempt`]): how an export ended counts once, whoever says so first.
 
+use super::attempt::Mark;
 use crate::{ArchiveError, Bucket, document, layout};
-use cairn_model::ids::{NodeId, TableId};
-use futures::{StreamExt, TryStreamExt, stream};
+use cairn_model::export::ExportRecord;
+use futures::{StreamExt, stream};
+use md5::{Digest, Md5};
 use object_store::path::Path;
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 const READS_AT_ONCE: usize = 8;
+/// For as long, a client token stands for its first request.
+const TOKEN_MS: u64 = 8 * 3_600 * 1_000;
+/// Requests under one token that come at the same time.
+const TOKEN_TRIES_MAX: usize = 16;
+/// What the names of objects end in, behind the export's id.
+const BEGUN: &str = "json";
+const ENDED: &str = "ended.json";
 
-/// How the lines of data files are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum ExportFormat {
-    #[default]
-    DynamodbJson,
-    Ion,
+/// The records of an account's exports.
+#[derive(Clone, Debug)]
+pub struct ExportRecords {
+    pub(super) bucket: Bucket,
+    folder: Path,
+    tokens: Path,
 }
 
-impl ExportFormat {
-    /// What the names of data files end in.
-    pub(super) fn extension(self) -> &'static str {
-        match self {
-            Self::DynamodbJson => "json.gz",
-            Self::Ion => "ion.gz",
-        }
+/// What a listing shows of an export.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundExport {
+    begun: bool,
+    ended: bool,
+    /// The last attempt to make it, and its sign of life.
+    pub attempt: Option<(u32, Mark)>,
+}
+
+impl FoundExport {
+    /// Whether it is still to be made, or being made.
+    pub fn is_open(&self) -> bool {
+        self.begun && !self.ended
     }
 }
 
-/// What of a changed item an incremental export has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum ExportView {
-    NewImage,
-    NewAndOldImages,
-}
+impl ExportRecords {
+    pub fn new(bucket: Bucket, cluster: &str, account: &str) -> Self {
+        let folder = layout::account(cluster, account).join("exports");
+        let tokens = layout::account(cluster, account).join("export-tokens");
+        Self { bucket, folder, tokens }
+    }
 
-/// Times are milliseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "exportType", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
-pub enum ExportScope {
-    FullExport {
-        time_ms: u64,
-    },
-    /// From `from_ms` on, until just before `to_ms`.
-    IncrementalExport {
+    pub(super) fn object(&self, export_id: &str, end: &str) -> Path {
+        self.folder.clone().join(format!("{export_id}.{end}"))
+    }
+
+    /// Notes an export that is to be made; fails with [`ArchiveError::Exists`] where another has its id.
+    pub async fn begin(&self, record: &ExportRecord) -> Result<(), ArchiveError> {
+        let path = self.object(&record.export_id, BEGUN);
+        self.bucket.create(&path, document::encode(&path, record)?).await
+    }
+
+    /// Notes how an export ended, unless that is noted already.
+    pub async fn end(&self, record: &ExportRecord) -> Result<(), ArchiveError> {
+        let path = self.object(&record.export_id, ENDED);
+        match self.bucket.create(&path, document::encode(&path, record)?).await {
+            Err(ArchiveError::Exists { .. }) => Ok(()),
+            created => created,
+        }
+    }
+
+    /// [`ArchiveError::NotFound`] where there is none.
+    pub async fn get(&self, export_id: &str) -> Result<ExportRecord, ArchiveError> {
+        match document::read(&self.bucket, &self.object(export_id, ENDED)).await {
+            Err(ArchiveError::NotFound { .. }) => document::read(&self.bucket, &self.object(export_id, BEGUN)).await,
+            read => read,
+        }
+    }
+
+    /// The exports that began at this time or later, in milliseconds since the Unix epoch, by id.
+    pub async fn find(&self, from_ms: u64) -> Result<BTreeMap<String, FoundExport>, ArchiveError> {
+        // Before every id of that time, which goes on with a hyphen.
+        let after = self.folder.clone().join(format!("{from_ms:014}"));
+        let mut found: BTreeMap<String, FoundExport> = BTreeMap::new();
+        for object in self.bucket.list(&self.folder, Some(&after)).await? {
+            let Some((id, end)) = object.location.filename().and_then(|name| name.split_once('.')) else { continue };
+            let export = found.entry(id.to_owned()).or_default();
+            match end {
+                BEGUN => export.begun = true,
+                ENDED => export.ended = true,
+                _ => export.attempt = export.attempt.take().max(Mark::of_attempt(end, &object)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// How many that began at this time or later are still to be made, or being made.
+    pub async fn count_open(&self, from_ms: u64) -> Result<usize, ArchiveError> {
+        Ok(self.find(from_ms).await?.values().filter(|export| export.is_open()).count())
+    }
+
+    /// In descending order of their ids, the first `limit` that began at this time or later, have an id below `before` and
+    /// are `wanted`; and whether there are more.
+    pub async fn page(
+        &self,
         from_ms: u64,
-        to_ms: u64,
-        view: ExportView,
-    },
-}
+        before: Option<&str>,
+        limit: usize,
+        wanted: impl Fn(&ExportRecord) -> bool,
+    ) -> Result<(Vec<ExportRecord>, bool), ArchiveError> {
+        let found = self.find(from_ms).await?;
+        let ids = found.into_keys().rev().filter(|id| before.is_none_or(|before| id.as_str() < before));
+        let read = |id: String| async move { document::pass_over(self.get(&id).await) };
+        let mut read = std::pin::pin!(stream::iter(ids).map(read).buffered(READS_AT_ONCE));
+        let mut page = Vec::new();
+        while let Some(record) = read.next().await {
+            let Some(record) = record?.filter(&wanted) else { continue };
+            if page.len() == limit {
+                return Ok((page, true));
+            }
+            page.push(record);
+        }
+        Ok((page, false))
+    }
 
-/// How far an export is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
-pub enum ExportState {
-    InProgress,
-    Completed {
-        end_time_ms: u64,
-        /// The key of its summary.
-        manifest: String,
-        billed_size_bytes: u64,
-        item_count: u64,
-    },
-    Failed {
-        end_time_ms: u64,
-        code: String,
-        message: String,
-    },
-}
+    /// Deletes what is known of exports that began before this time; what they wrote stays.
+    pub async fn forget(&self, before_ms: u64) -> Result<(), ArchiveError> {
+        for object in self.bucket.list(&self.folder, None).await? {
+            if layout::number(&object.location).is_some_and(|began_ms| began_ms < before_ms) {
+                self.bucket.delete(&object.location).await?;
+            }
+        }
+        for object in self.bucket.list(&self.tokens, None).await? {
+            let written_ms = u64::try_from(object.last_modified.timestamp_millis()).unwrap_or(0);
+            if written_ms < before_ms {
+                self.bucket.delete(&object.location).await?;
+            }
+        }
+        Ok(())
+    }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ExportRecord {
-    /// The last part of its ARN; ids in ascending order are exports in the order of their times.
-    pub export_id: String,
-    pub arn: String,
-    pub table_arn: String,
-    pub table_id: TableId,
-    /// Which node makes it, and goes on with it after a restart.
-    pub node_id: NodeId,
-    pub scope: ExportScope,
-    #[serde(default)]
-    pub format: ExportFormat,
-    /// Whether the request left the last time of the scope to us.
-    #[serde(default)]
-    pub until_request: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_token: Option<String>,
-    pub s3_bucket: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub s3_prefix: Option<String>,
-    pub start_time_ms: u64,
-    pub state: ExportState,
-}
+    /// What a client token stands for at this time, as it began; milliseconds since the Unix epoch.
+    pub async fn under_token(&self, token: &str, now_ms: u64) -> Result<Option<ExportRecord>, ArchiveError> {
+        let last = self.last_use(token).await?.map(|(_, record)| record);
+        Ok(last.filter(|record| record.start_time_ms + TOKEN_MS > now_ms))
+    }
 
-fn folder(cluster: &str, account: &str) -> Path {
-    layout::account(cluster, account).join("exports")
-}
+    /// Makes the record's client token, if it has one, stand for it; gives what it stands for then.
+    pub async fn take_token(&self, record: &ExportRecord) -> Result<ExportRecord, ArchiveError> {
+        let Some(token) = &record.client_token else { return Ok(record.clone()) };
+        let folder = self.token_folder(token);
+        for _ in 0..TOKEN_TRIES_MAX {
+            let number = match self.last_use(token).await? {
+                Some((_, last)) if last.start_time_ms + TOKEN_MS > record.start_time_ms => return Ok(last),
+                Some((number, _)) => number + 1,
+                None => 1,
+            };
+            let path = folder.clone().join(format!("{number:08}.json"));
+            match self.bucket.create(&path, document::encode(&path, record)?).await {
+                // Somebody was faster.
+                Err(ArchiveError::Exists { .. }) => {}
+                created => return created.map(|()| record.clone()),
+            }
+        }
+        Err(ArchiveError::Exists { object: folder.to_string() })
+    }
 
-fn path(cluster: &str, account: &str, export_id: &str) -> Path {
-    folder(cluster, account).join(format!("{export_id}.json"))
-}
-
-/// Notes an export that begins.
-pub async fn create(bucket: &Bucket, cluster: &str, account: &str, record: &ExportRecord) -> Result<(), ArchiveError> {
-    let path = path(cluster, account, &record.export_id);
-    bucket.create(&path, document::encode(&path, record)?).await
-}
-
-/// Notes how far an export is.
-pub async fn update(bucket: &Bucket, cluster: &str, account: &str, record: &ExportRecord) -> Result<(), ArchiveError> {
-    let path = path(cluster, account, &record.export_id);
-    bucket.overwrite(&path, document::encode(&path, record)?).await
-}
-
-/// [`ArchiveError::NotFound`] where there is none.
-pub async fn get(bucket: &Bucket, cluster: &str, account: &str, export_id: &str) -> Result<ExportRecord, ArchiveError> {
-    document::read(bucket, &path(cluster, account, export_id)).await
-}
-
-/// The account's exports that began at this time or later, in milliseconds since the Unix epoch, by id.
-pub async fn list(
-    bucket: &Bucket,
-    cluster: &str,
-    account: &str,
-    from_ms: u64,
-) -> Result<Vec<ExportRecord>, ArchiveError> {
-    // Before every id of that time, which goes on with a hyphen.
-    let after = folder(cluster, account).join(format!("{from_ms:014}"));
-    let listed = bucket.list(&folder(cluster, account), Some(&after)).await?;
-    let read = |location: Path| async move { document::pass_over(document::read(bucket, &location).await) };
-    stream::iter(listed.into_iter().map(|object| object.location))
-        .map(read)
-        .buffered(READS_AT_ONCE)
-        .try_filter_map(|record| async move { Ok(record) })
-        .try_collect()
-        .await
-}
-
-/// Deletes the records of exports that began before this time; what they wrote stays.
-pub async fn forget(bucket: &Bucket, cluster: &str, account: &str, before_ms: u64) -> Result<(), ArchiveError> {
-    for object in bucket.list(&folder(cluster, account), None).await? {
-        if layout::number(&object.location).is_some_and(|began_ms| began_ms < before_ms) {
-            bucket.delete(&object.location).await?;
+    async fn last_use(&self, token: &str) -> Result<Option<(u64, ExportRecord)>, ArchiveError> {
+        let uses = self.bucket.list(&self.token_folder(token), None).await?;
+        let Some(last) = uses.into_iter().next_back() else { return Ok(None) };
+        let Some(number) = layout::number(&last.location) else { return Ok(None) };
+        match document::read(&self.bucket, &last.location).await {
+            Ok(record) => Ok(Some((number, record))),
+            // Forgotten just now.
+            Err(ArchiveError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
-    Ok(())
+
+    /// Tokens are any text.
+    fn token_folder(&self, token: &str) -> Path {
+        let name: String = Md5::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        self.tokens.clone().join(name)
+    }
 }

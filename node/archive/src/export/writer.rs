@@ -2,14 +2,14 @@
 
 use super::{
     manifest::{self, FileEntry, Totals},
-    record::{ExportFormat, ExportRecord, ExportScope, ExportState},
     root,
 };
 use crate::{ArchiveError, Bucket};
 use bytes::Bytes;
+use cairn_model::export::{ExportFormat, ExportRecord, ExportScope, ExportState};
 use flate2::{Compression, write::GzEncoder};
 use object_store::{Error as StoreError, path::Path};
-use std::{io::Write, time::Duration};
+use std::{fmt, io::Write, sync::Arc, time::Duration};
 
 /// A data file is complete when it has this many bytes, compressed: as many are held in memory.
 const FILE_BYTES: usize = 16 << 20;
@@ -42,13 +42,99 @@ impl WriteError {
     }
 }
 
+/// Whether who makes an export still may: somebody else may have taken it up.
+#[derive(Clone)]
+pub struct Fence(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Fence {
+    pub fn new(may_go_on: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(may_go_on))
+    }
+
+    pub fn is_open(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Fence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Fence").field(&self.is_open()).finish()
+    }
+}
+
+/// Where the objects of an export lie.
+#[derive(Debug)]
+struct Places {
+    folder: Path,
+    data: Path,
+    export_id: String,
+    extension: &'static str,
+}
+
+impl Places {
+    fn new(record: &ExportRecord) -> Result<Self, ArchiveError> {
+        let root = root(record.s3_prefix.as_deref()).map_err(|reason| ArchiveError::Config {
+            field: "s3_prefix",
+            reason,
+            source: None,
+        })?;
+        let folder = root.clone().join(record.export_id.as_str());
+        let data = match record.scope {
+            ExportScope::FullExport { .. } => folder.clone().join("data"),
+            ExportScope::IncrementalExport { .. } => root.join("data"),
+        };
+        let extension = match record.format {
+            ExportFormat::DynamodbJson => "json.gz",
+            ExportFormat::Ion => "ion.gz",
+        };
+        Ok(Self { folder, data, export_id: record.export_id.clone(), extension })
+    }
+
+    /// Of a data file: twenty-six letters and digits, which say nothing but are known again.
+    fn file(&self, attempt: u32, number: usize) -> Path {
+        const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+        let bits = u128::from_be_bytes(manifest::md5(format!("{}/{attempt}/{number}", self.export_id).as_bytes()));
+        let digit = |digit: u32| char::from(DIGITS[(bits >> (digit * 5) & 31) as usize]);
+        let name: String = (0..26).map(digit).collect();
+        self.data.clone().join(format!("{name}.{}", self.extension))
+    }
+
+    /// Deletes the data files of an attempt that came to nothing.
+    async fn clean(&self, bucket: &Bucket, attempt: u32) -> Result<(), ArchiveError> {
+        let mut files = Vec::new();
+        loop {
+            let file = self.file(attempt, files.len());
+            match bucket.head(&file).await {
+                Ok(_) => files.push(file),
+                Err(ArchiveError::NotFound { .. }) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        // From the last to the first: of one that is cut short, the next finds the rest.
+        for file in files.iter().rev() {
+            bucket.delete(file).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Deletes what attempts at an export that came to nothing left, the `last` of them included.
+pub async fn clean(bucket: &Bucket, record: &ExportRecord, last: u32) -> Result<(), ArchiveError> {
+    let places = Places::new(record)?;
+    for attempt in 1..=last {
+        places.clean(bucket, attempt).await?;
+    }
+    Ok(())
+}
+
 /// Writes one export. What it wrote counts only once it has finished.
 #[derive(Debug)]
 pub struct ExportWriter {
     bucket: Bucket,
     record: ExportRecord,
-    folder: Path,
-    data: Path,
+    places: Places,
+    attempt: u32,
+    fence: Fence,
     /// At which a data file is complete.
     file_bytes: usize,
     /// The data file that is being made.
@@ -62,39 +148,29 @@ fn new_file() -> GzEncoder<Vec<u8>> {
 }
 
 impl ExportWriter {
-    /// Proves that the bucket can be written. What an earlier attempt left of a full export goes.
-    pub async fn begin(bucket: Bucket, record: ExportRecord) -> Result<Self, WriteError> {
+    /// Proves that the bucket can be written; what earlier attempts left goes.
+    pub async fn begin(bucket: Bucket, record: ExportRecord, attempt: u32, fence: Fence) -> Result<Self, WriteError> {
         let failed = |source| WriteError { bucket: record.s3_bucket.clone(), source: Box::new(source) };
-        let prefix = record.s3_prefix.as_deref();
-        let root =
-            root(prefix).map_err(|reason| failed(ArchiveError::Config { field: "s3_prefix", reason, source: None }))?;
-        let folder = root.clone().join(record.export_id.as_str());
-        let data = match record.scope {
-            ExportScope::FullExport { .. } => folder.clone().join("data"),
-            ExportScope::IncrementalExport { .. } => root.join("data"),
-        };
+        let places = Places::new(&record).map_err(failed)?;
         let writer = Self {
             bucket,
-            folder,
-            data,
+            places,
+            attempt,
+            fence,
             file_bytes: FILE_BYTES,
             file: new_file(),
             lines: 0,
             entries: Vec::new(),
             record,
         };
-        writer.put(&writer.folder.clone().join("_started"), Bytes::new()).await?;
-        if let ExportScope::FullExport { .. } = writer.record.scope {
-            writer.clear().await.map_err(|source| writer.failed(source))?;
-        }
+        writer.put(&writer.places.folder.clone().join("_started"), Bytes::new()).await?;
+        writer.clean().await?;
         Ok(writer)
     }
 
-    async fn clear(&self) -> Result<(), ArchiveError> {
-        for object in self.bucket.list(&self.data, None).await? {
-            self.bucket.delete(&object.location).await?;
-        }
-        Ok(())
+    /// Deletes what earlier attempts left.
+    async fn clean(&self) -> Result<(), WriteError> {
+        clean(&self.bucket, &self.record, self.attempt - 1).await.map_err(|source| self.failed(source))
     }
 
     /// How its lines are to be written.
@@ -109,15 +185,14 @@ impl ExportWriter {
         if self.file.get_ref().len() < self.file_bytes {
             return Ok(());
         }
-        let runtime = tokio::runtime::Handle::try_current()
-            .map_err(|_| self.failed(ArchiveError::Interrupted { object: self.data.to_string() }))?;
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| self.interrupted())?;
         runtime.block_on(self.end_file())
     }
 
     async fn end_file(&mut self) -> Result<(), WriteError> {
         let file = std::mem::replace(&mut self.file, new_file());
         let bytes = Bytes::from(file.finish().map_err(|error| self.failed(unwritten(error)))?);
-        let path = self.data.clone().join(format!("{}.{}", random_name(), self.record.format.extension()));
+        let path = self.places.file(self.attempt, self.entries.len());
         let checksum = manifest::md5(&bytes);
         let etag = self.put(&path, bytes).await?;
         self.entries.push(FileEntry {
@@ -135,6 +210,8 @@ impl ExportWriter {
         if self.lines > 0 || self.entries.is_empty() {
             self.end_file().await?;
         }
+        // Who was slow to notice that it should stop may have written on meanwhile.
+        self.clean().await?;
         let item_count = self.entries.iter().map(|entry| entry.item_count).sum();
         let files = manifest::files(&self.entries).map_err(|error| self.failed(unwritten(error)))?;
         let files_key = self.document("manifest-files", files).await?;
@@ -147,9 +224,9 @@ impl ExportWriter {
     /// A document and its checksum; the key of the document.
     async fn document(&self, name: &str, document: Vec<u8>) -> Result<String, WriteError> {
         let checksum = manifest::base64(manifest::md5(&document));
-        let path = self.folder.clone().join(format!("{name}.json"));
+        let path = self.places.folder.clone().join(format!("{name}.json"));
         // The document last: what has it has its checksum too.
-        self.put(&self.folder.clone().join(format!("{name}.md5")), checksum.into()).await?;
+        self.put(&self.places.folder.clone().join(format!("{name}.md5")), checksum.into()).await?;
         self.put(&path, document.into()).await?;
         Ok(path.into())
     }
@@ -157,6 +234,9 @@ impl ExportWriter {
     async fn put(&self, path: &Path, bytes: Bytes) -> Result<Option<String>, WriteError> {
         let mut attempt = 1;
         loop {
+            if !self.fence.is_open() {
+                return Err(self.interrupted());
+            }
             match self.bucket.put(path, bytes.clone()).await {
                 Ok(etag) => return Ok(etag.map(|etag| etag.trim_matches('"').to_owned())),
                 Err(error) if attempt >= ATTEMPTS || !may_pass(&error) => return Err(self.failed(error)),
@@ -167,6 +247,10 @@ impl ExportWriter {
                 }
             }
         }
+    }
+
+    fn interrupted(&self) -> WriteError {
+        self.failed(ArchiveError::Interrupted { object: self.places.folder.to_string() })
     }
 
     fn failed(&self, source: ArchiveError) -> WriteError {
@@ -189,17 +273,10 @@ fn unwritten(error: impl std::error::Error + Send + Sync + 'static) -> ArchiveEr
     ArchiveError::Sink(Box::new(error))
 }
 
-/// Twenty-six letters and digits.
-fn random_name() -> String {
-    const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let bits = uuid::Uuid::new_v4().as_u128();
-    (0..26).map(|digit| char::from(DIGITS[(bits >> (digit * 5) & 31) as usize])).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cairn_model::ids::{NodeId, TableId};
+    use cairn_model::ids::TableId;
     use flate2::read::GzDecoder;
     use object_store::{ObjectStoreExt, memory::InMemory};
     use std::{collections::BTreeMap, io::Read, sync::Arc};
@@ -210,13 +287,13 @@ mod tests {
             arn: "arn".into(),
             table_arn: "table".into(),
             table_id: TableId([1; 16]),
-            node_id: NodeId([2; 16]),
             scope: ExportScope::FullExport { time_ms: 0 },
             format: ExportFormat::DynamodbJson,
             until_request: false,
             client_token: None,
             s3_bucket: "exports".into(),
             s3_prefix: Some("/some/prefix/".into()),
+            encryption: None,
             start_time_ms: 0,
             state: ExportState::InProgress,
         }
@@ -235,17 +312,28 @@ mod tests {
         let store = Arc::new(InMemory::new());
         let bucket = Bucket::over(store.clone());
         let folder = "some/prefix/AWSDynamoDB/01604474914028-abcdef12";
-        // Of an attempt that was cut short.
-        store.put(&Path::from(format!("{folder}/data/old.json.gz")), "old".into()).await.unwrap();
-        let mut writer = ExportWriter::begin(bucket.clone(), record()).await.unwrap();
-        writer.file_bytes = 64 << 10;
-        let lines: Vec<String> = (0..10_000).map(|n| format!("{n} {}\n", uuid::Uuid::new_v4())).collect();
+        let open = || Fence::new(|| true);
+        let write = async |attempt, lines: Vec<String>| {
+            let mut writer = ExportWriter::begin(bucket.clone(), record(), attempt, open()).await.unwrap();
+            writer.file_bytes = 64 << 10;
+            let writing = tokio::task::spawn_blocking(move || {
+                lines.iter().for_each(|line| writer.line(line.as_bytes()).unwrap());
+                writer
+            });
+            writing.await.unwrap()
+        };
+        let line = |n: u32| format!("{n} {}\n", uuid::Uuid::new_v4());
+        // Two attempts that were cut short.
+        for attempt in [1, 2] {
+            drop(write(attempt, (0..10_000).map(line).collect()).await);
+        }
+        assert!(objects(&bucket).await.len() > 2);
+        let lines: Vec<String> = (0..10_000).map(line).collect();
         let text = lines.concat();
-        let writing = tokio::task::spawn_blocking(move || {
-            lines.iter().for_each(|line| writer.line(line.as_bytes()).unwrap());
-            writer
-        });
-        let state = writing.await.unwrap().finish(7, 8).await.unwrap();
+        let writer = write(3, lines).await;
+        // The second was not aware yet that it is no more.
+        store.put(&writer.places.file(2, 0), "late".into()).await.unwrap();
+        let state = writer.finish(7, 8).await.unwrap();
         let manifest = format!("{folder}/manifest-summary.json");
         let expected = ExportState::Completed { end_time_ms: 7, manifest, billed_size_bytes: 8, item_count: 10_000 };
         assert_eq!(state, expected);
@@ -293,7 +381,8 @@ mod tests {
     async fn an_empty_table_has_an_empty_file_that_is_named_for_its_format() {
         for (format, extension) in [(ExportFormat::DynamodbJson, ".json.gz"), (ExportFormat::Ion, ".ion.gz")] {
             let bucket = Bucket::over(Arc::new(InMemory::new()));
-            let writer = ExportWriter::begin(bucket.clone(), ExportRecord { format, ..record() }).await.unwrap();
+            let record = ExportRecord { format, ..record() };
+            let writer = ExportWriter::begin(bucket.clone(), record, 1, Fence::new(|| true)).await.unwrap();
             writer.finish(7, 0).await.unwrap();
             let objects = objects(&bucket).await;
             let data = objects.iter().find(|(key, _)| key.ends_with(extension)).unwrap().1;
@@ -301,5 +390,37 @@ mod tests {
             GzDecoder::new(&data[..]).read_to_string(&mut text).unwrap();
             assert_eq!(text, "");
         }
+    }
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_may_no_longer_make_it_writes_nothing_more() {
+        let bucket = Bucket::over(Arc::new(InMemory::new()));
+        let may = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let asked = may.clone();
+        let fence = Fence::new(move || asked.load(std::sync::atomic::Ordering::Relaxed));
+        let writer = ExportWriter::begin(bucket.clone(), record(), 1, fence.clone()).await.unwrap();
+        may.store(false, std::sync::atomic::Ordering::Relaxed);
+        writer.finish(7, 0).await.unwrap_err();
+        assert!(objects(&bucket).await.keys().all(|key| key.ends_with("_started")));
+        ExportWriter::begin(bucket, record(), 2, fence).await.unwrap_err();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_incremental_export_that_failed_leaves_nothing_among_the_files_of_others() {
+        let bucket = Bucket::over(Arc::new(InMemory::new()));
+        let view = cairn_model::export::ExportView::NewImage;
+        let scope = ExportScope::IncrementalExport { from_ms: 0, to_ms: 1, view };
+        let open = || Fence::new(|| true);
+        let mut keys = Vec::new();
+        for export_id in ["01604474914028-abcdef12", "01604474914029-abcdef12"] {
+            let record = ExportRecord { scope, export_id: export_id.into(), ..record() };
+            let writer = ExportWriter::begin(bucket.clone(), record.clone(), 1, open()).await.unwrap();
+            writer.finish(7, 0).await.unwrap();
+            let data = objects(&bucket).await.into_keys().filter(|key| key.contains("AWSDynamoDB/data/"));
+            keys.push((record, data.collect::<Vec<_>>()));
+        }
+        assert_eq!((keys[0].1.len(), keys[1].1.len()), (1, 2));
+        clean(&bucket, &keys[1].0, 3).await.unwrap();
+        let left = objects(&bucket).await.into_keys().filter(|key| key.contains("AWSDynamoDB/data/"));
+        assert_eq!(left.collect::<Vec<_>>(), keys[0].1);
     }
 }

@@ -1,6 +1,7 @@
 //! What is wrong with the settings is told by the setting's name.
 
 use cairn_archive::{ArchiveConfig, ArchiveError, Bucket};
+use cairn_model::export::ExportEncryption;
 
 async fn refused(config: ArchiveConfig) -> (&'static str, String) {
     match Bucket::open(&config).await.unwrap_err() {
@@ -62,4 +63,19 @@ async fn a_ca_file_holds_certificates() {
 #[test]
 fn secrets_are_not_shown() {
     assert!(!format!("{:?}", s3()).contains("secret\""));
+}
+
+#[tokio::test]
+async fn only_an_s3_store_is_asked_to_encrypt() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", folder.path().display());
+    let encryption = Some(ExportEncryption::Kms { key_id: Some("key".into()) });
+    assert_eq!(
+        refused(ArchiveConfig { url, encryption: encryption.clone(), ..Default::default() }).await.0,
+        "encryption"
+    );
+    // It is not reached for.
+    for encryption in [encryption, Some(ExportEncryption::Aes256)] {
+        Bucket::connect(&ArchiveConfig { encryption, region: Some("east".into()), ..s3() }).unwrap();
+    }
 }

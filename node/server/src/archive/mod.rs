@@ -2,13 +2,15 @@
 
 mod adoption;
 mod backing_up;
+pub(crate) mod exports;
 mod filling;
 mod host_adopter;
 mod importing;
 mod loading;
 pub(crate) mod past;
+mod reading;
 pub mod role;
-mod service;
+pub(crate) mod service;
 mod sink;
 pub(crate) mod socket;
 mod source;
@@ -21,6 +23,8 @@ pub(crate) use filling::FillingPartition;
 pub(crate) use host_adopter::HostAdopter;
 pub(crate) use importing::{Progress, fill};
 pub(crate) use loading::{load, plan};
+pub(crate) use reading::HostReader;
+pub use reading::{PastItem, PastItems, Reader, Reading};
 pub(crate) use sink::RestoringPartition;
 pub use socket::SocketNode;
 pub(crate) use source::HostSource;
@@ -72,6 +76,7 @@ impl ArchiveArguments {
             ca_file: self.archive_ca.clone(),
             access_key_id: self.archive_access_key_id.clone(),
             secret_access_key: self.archive_secret_access_key.clone(),
+            encryption: None,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     ArchiveArguments, LAST_SHIPMENT_DEADLINE, SocketNode,
+    exports::{Exporter, ExporterOptions},
     service::{ArchivePort, ArchiveService, BucketKeeper, BucketSettings, Reach},
 };
 use crate::{
@@ -66,7 +67,15 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let own = ArchiveOwner { region: arguments.region, account: arguments.account };
     let node = Arc::new(SocketNode::start(arguments.socket));
     let reach = Reach::new();
-    let service = ArchiveService::new(own.clone(), node.clone(), node.clone(), reach.clone());
+    let access = reach.clone();
+    let exporter = Arc::new(Exporter::new(
+        own.clone(),
+        arguments.name.clone(),
+        node.clone(),
+        Box::new(move || access.access()),
+        ExporterOptions::default(),
+    ));
+    let service = ArchiveService::new(own.clone(), node.clone(), node.clone(), reach.clone(), exporter.clone());
 
     let listener = bind(arguments.listen).await?;
     let admin = bind(arguments.admin).await?;
@@ -85,10 +94,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         reach,
         look_interval: LOOK_INTERVAL,
     };
+    let exporting = tokio::spawn(exporter.run(stopped.clone()));
     let keeping = tokio::spawn(keeper.run(stopped));
     tracing::info!(listen = %arguments.listen, "serving");
     shutdown::requested().await;
     let _ = stop.send(true);
-    let _ = tokio::time::timeout(LAST_SHIPMENT_DEADLINE, keeping).await;
+    let _ = tokio::time::timeout(LAST_SHIPMENT_DEADLINE, async { tokio::join!(keeping, exporting) }).await;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! A storage node in the test's own process, with tables whose items are numbers.
 
-use super::{Adopter, HostAdopter};
+use super::{Adopter, HostAdopter, HostReader, Reader};
 use crate::node::{Node, OpenFolder};
 use bytes::Bytes;
 use cairn_engine::Owner;
@@ -81,6 +81,10 @@ impl TestNode {
 
     pub(crate) fn adopter(&self) -> Arc<dyn Adopter> {
         Arc::new(HostAdopter(self.node.clone()))
+    }
+
+    pub(crate) fn reader(&self) -> Arc<dyn Reader> {
+        Arc::new(HostReader { host: self.host().clone(), disk: self.node.disk().clone() })
     }
 
     /// The first of a table whose one partition has this id.

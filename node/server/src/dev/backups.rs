@@ -174,7 +174,7 @@ impl LocalBackups {
 }
 
 /// Under whose name the archive has what is here.
-fn owner() -> ArchiveOwner {
+pub(super) fn owner() -> ArchiveOwner {
     ArchiveOwner { region: CLUSTER.to_owned(), account: ACCOUNT.to_owned() }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     admin,
     archive::{ArchiveArguments, HostSource, LAST_SHIPMENT_DEADLINE},
     environment::SystemEnvironment,
+    exports::ArchivedExports,
     listen::bind,
     node::{Node, OpenFolder},
     router::fleet,
@@ -22,7 +23,7 @@ use cairn_archive::{Bucket, Shipper, ShipperOptions};
 use cairn_engine::Owner;
 use cairn_model::descriptor::Member;
 use cairn_replication::{SystemClock, Transport, log::OnDamage};
-use exports::SharedExports;
+use exports::LocalExports;
 use imports::SharedImports;
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tables::{ACCOUNT, LocalTables};
@@ -49,6 +50,9 @@ pub struct Arguments {
     admin: Option<SocketAddr>,
     #[command(flatten)]
     archive: ArchiveArguments,
+    /// The shortest span of an incremental export; DynamoDB's is 900.
+    #[arg(long, env = "CAIRN_EXPORT_SPAN_MIN_SECONDS", value_name = "SECONDS", default_value_t = 900)]
+    export_span_min_seconds: u64,
 }
 
 /// There is nobody to send to.
@@ -102,6 +106,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let node = folder.start(Arc::new(NoPeers), &registry, bucket.is_some())?;
     let tables = LocalTables::new(node.clone(), arguments.region.clone());
     let (stop, stopped) = watch::channel(false);
+    let exporting = stopped.clone();
     let backups = match bucket.clone() {
         Some(bucket) => Some(archive(bucket, &node, &tables, &arguments.region, &registry, stopped)?),
         None => None,
@@ -115,8 +120,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let exports = match (&backups, bucket, config) {
         (Some((backups, _)), Some(bucket), Some(config)) => {
-            let backups = Arc::new(backups.clone());
-            Some(SharedExports::start(node.clone(), backups, bucket, config, arguments.region.clone()))
+            let exports = LocalExports::start(&node, bucket, config, exporting);
+            Some(ArchivedExports::new(exports, Arc::new(backups.clone()), arguments.region.clone()))
         }
         _ => None,
     };
@@ -132,7 +137,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         authentication,
         environment: Arc::new(SystemEnvironment),
     };
-    let api = Arc::new(Api::new(ApiConfig::new(arguments.region.clone()), backends, &registry)?);
+    let config = ApiConfig {
+        export_span_min: Duration::from_secs(arguments.export_span_min_seconds),
+        ..ApiConfig::new(arguments.region.clone())
+    };
+    let api = Arc::new(Api::new(config, backends, &registry)?);
     if let Some(address) = arguments.admin {
         let admin = bind(address).await?;
         tokio::spawn(admin::serve(admin, registry, Arc::new(|| None)));

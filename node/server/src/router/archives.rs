@@ -15,6 +15,7 @@ use cairn_model::{
         ArchiveAnswer, ArchiveCall, ArchiveRefusal, BackupReport, Recovery, Resolved, RestoreSource as ArchiveSource,
         import::ImportReport,
     },
+    export::ExportRecord,
     ids::TableId,
 };
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -152,6 +153,26 @@ impl Archives {
         let call = ArchiveCall::ListImports { table_arn: table_arn.map(str::to_owned), below, limit };
         match self.ask(group, &call).await? {
             ArchiveAnswer::Imports { imports, read_to } => Ok((imports, read_to)),
+            _ => Err(mismatch(group)),
+        }
+    }
+
+    /// A call whose answer is one export.
+    pub(super) async fn export(&self, group: &GroupName, call: &ArchiveCall) -> Result<ExportRecord, ArchiveError> {
+        match self.ask(group, call).await? {
+            ArchiveAnswer::Export(export) => Ok(*export),
+            _ => Err(mismatch(group)),
+        }
+    }
+
+    /// A page of the account's exports in descending order of their ids, and whether there are more.
+    pub(super) async fn list_exports(
+        &self,
+        group: &GroupName,
+        call: &ArchiveCall,
+    ) -> Result<(Vec<ExportRecord>, bool), ArchiveError> {
+        match self.ask(group, call).await? {
+            ArchiveAnswer::Exports { exports, more } => Ok((exports, more)),
             _ => Err(mismatch(group)),
         }
     }

@@ -4,6 +4,7 @@ pub mod archives;
 pub mod backups;
 pub mod catalog;
 mod definition;
+pub mod exports;
 pub mod fleet;
 pub mod imports;
 pub mod nodes;
@@ -20,6 +21,7 @@ use backups::ClusterBackups;
 use cairn_api::{Api, ApiConfig, Authentication, Backends};
 use cairn_model::identity::Role;
 use catalog::KubernetesCatalog;
+use exports::cluster_exports;
 use imports::ClusterImports;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use writes::ApiWrites;
@@ -102,12 +104,20 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let archives = Arc::new(Archives::new(client.clone(), fleet.clone(), arguments.zone.clone()));
     let region = arguments.region.clone();
     let imports = ClusterImports::new(region.clone(), archives.clone(), catalog.clone(), tables.clone());
-    let backups = ClusterBackups::new(region, archives, kubernetes, catalog.clone(), tables, arguments.api_writes);
+    let backups = Arc::new(ClusterBackups::new(
+        region.clone(),
+        archives.clone(),
+        kubernetes,
+        catalog.clone(),
+        tables.clone(),
+        arguments.api_writes,
+    ));
+    let exports = cluster_exports(archives, tables, backups.clone(), region);
     let backends = Backends {
         catalog,
         partitions: Arc::new(partitions::RemotePartitions::new(client, nodes, arguments.zone)),
-        backups: Some(Arc::new(backups)),
-        exports: None,
+        backups: Some(backups),
+        exports: Some(exports),
         imports: Some(Arc::new(imports)),
         authentication: Authentication::Verify(fleet),
         environment: Arc::new(SystemEnvironment),

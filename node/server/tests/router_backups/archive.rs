@@ -6,6 +6,7 @@ use cairn_model::{
         ArchiveAnswer, ArchiveCall, ArchiveOwner, ArchiveRefusal, BackupReport, BackupState, Recovery, RecoveryWindow,
         Resolved, RestoreOrigin, RestoreSource, RestoreTime, TableReference, import::ImportReport,
     },
+    export::ExportRecord,
     identity::Role,
     ids::TableId,
     time::Timestamp,
@@ -32,6 +33,9 @@ pub struct Bucket {
     pub pasts: Vec<Past>,
     /// By their ids.
     pub imports: BTreeMap<String, ImportReport>,
+    pub exports: BTreeMap<String, ExportRecord>,
+    /// As many exports are in progress as can be.
+    pub is_full: bool,
 }
 
 /// What is there of a table.
@@ -113,6 +117,10 @@ fn refused(reason: ArchiveRefusal) -> ArchiveAnswer {
     ArchiveAnswer::Refused { reason, message: format!("{reason:?}") }
 }
 
+fn one(export: Option<&ExportRecord>) -> ArchiveAnswer {
+    export.map_or_else(|| refused(ArchiveRefusal::NotFound), |export| ArchiveAnswer::Export(Box::new(export.clone())))
+}
+
 fn owner() -> ArchiveOwner {
     ArchiveOwner { region: "east".to_owned(), account: "game".to_owned() }
 }
@@ -155,8 +163,29 @@ impl Bucket {
                 let read_to = imports.last().filter(|_| imports.len() == limit);
                 ArchiveAnswer::Imports { read_to: read_to.map(|last| last.order.import_id.clone()), imports }
             }
+            ArchiveCall::BeginExport { export } => self.begin(*export),
+            ArchiveCall::FindExport { client_token } => {
+                one(self.exports.values().rfind(|export| export.client_token.as_ref() == Some(&client_token)))
+            }
+            ArchiveCall::DescribeExport { export_id } => one(self.exports.get(&export_id)),
+            ArchiveCall::ListExports { table_arn, before, limit } => {
+                let wanted = |export: &&ExportRecord| {
+                    table_arn.as_ref().is_none_or(|arn| *arn == export.table_arn)
+                        && before.as_ref().is_none_or(|before| export.export_id < *before)
+                };
+                let mut listed = self.exports.values().rev().filter(wanted);
+                let exports = listed.by_ref().take(limit).cloned().collect();
+                ArchiveAnswer::Exports { exports, more: listed.next().is_some() }
+            }
             call => panic!("a router has no business with {call:?}"),
         }
+    }
+
+    fn begin(&mut self, export: ExportRecord) -> ArchiveAnswer {
+        if self.is_full {
+            return refused(ArchiveRefusal::LimitExceeded);
+        }
+        one(Some(self.exports.entry(export.export_id.clone()).or_insert(export)))
     }
 
     fn past(&self, table: &TableReference) -> Option<&Past> {

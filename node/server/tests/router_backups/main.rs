@@ -5,6 +5,7 @@
 mod api_server;
 mod archive;
 mod deletions;
+mod exports;
 mod imports;
 mod listing;
 mod making;

@@ -50,14 +50,3 @@ async fn recovery_is_turned_off_again() {
     let spec = setting.api_server.one("tables")["spec"]["continuousBackups"].clone();
     assert_eq!(spec, json!({"pointInTimeRecoveryEnabled": false}));
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn exports_and_imports_are_said_not_to_be_there() {
-    let setting = Setting::with_users().await;
-    setting.caller.ok("UpdateContinuousBackups", update(true)).await;
-    let export = json!({"TableArn": "arn:aws:dynamodb:east:game:table/users", "S3Bucket": "some-bucket"});
-    let (_, name, text) = setting.error("ExportTableToPointInTime", export).await;
-    assert_eq!(name, "ValidationException");
-    assert!(text.contains("clusters don't"), "{text}");
-    assert_eq!(setting.caller.ok("ListExports", json!({})).await, json!({"ExportSummaries": []}));
-}

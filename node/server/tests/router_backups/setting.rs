@@ -17,8 +17,9 @@ use cairn_model::{
 use cairn_server::{
     environment::SystemEnvironment,
     router::{
-        archives::Archives, backups::ClusterBackups, catalog::KubernetesCatalog, fleet::Fleet, imports::ClusterImports,
-        nodes::Nodes, partitions::RemotePartitions, tables::Tables, writes::ApiWrites,
+        archives::Archives, backups::ClusterBackups, catalog::KubernetesCatalog, exports::cluster_exports,
+        fleet::Fleet, imports::ClusterImports, nodes::Nodes, partitions::RemotePartitions, tables::Tables,
+        writes::ApiWrites,
     },
     tls::Tls,
 };
@@ -76,13 +77,20 @@ impl Setting {
         let catalog = Arc::new(KubernetesCatalog::new(kubernetes.clone(), tables.clone(), writes));
         let asked = Arc::new(Archives::new(client.clone(), told, None));
         let imports = ClusterImports::new("east".to_owned(), asked.clone(), catalog.clone(), tables.clone());
-        let backups =
-            ClusterBackups::new("east".to_owned(), asked, kubernetes, catalog.clone(), tables.clone(), writes);
+        let backups = Arc::new(ClusterBackups::new(
+            "east".to_owned(),
+            asked.clone(),
+            kubernetes,
+            catalog.clone(),
+            tables.clone(),
+            writes,
+        ));
+        let exports = cluster_exports(asked, tables.clone(), backups.clone(), "east".to_owned());
         let backends = Backends {
             catalog,
             partitions: Arc::new(RemotePartitions::new(client, nodes, None)),
-            backups: Some(Arc::new(backups)),
-            exports: None,
+            backups: Some(backups),
+            exports: Some(exports),
             imports: Some(Arc::new(imports)),
             authentication: Authentication::AcceptAny { account: ACCOUNT.to_owned() },
             environment: Arc::new(SystemEnvironment),

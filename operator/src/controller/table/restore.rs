@@ -107,7 +107,9 @@ fn refusal(reason: ArchiveRefusal) -> Option<&'static str> {
         ArchiveRefusal::NotFound => Some("RestoreSourceMissing"),
         ArchiveRefusal::NotRestorable => Some("NotRestorable"),
         ArchiveRefusal::Invalid => Some("RestoreFailed"),
-        ArchiveRefusal::InUse | ArchiveRefusal::NotLeader | ArchiveRefusal::Failed => None,
+        ArchiveRefusal::InUse | ArchiveRefusal::LimitExceeded | ArchiveRefusal::NotLeader | ArchiveRefusal::Failed => {
+            None
+        }
     }
 }
 

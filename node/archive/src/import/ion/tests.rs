@@ -1,6 +1,6 @@
 use super::*;
-use crate::export::{ExportFormat, line};
-use cairn_model::{codec::EncodedItem, number::Number};
+use crate::export::line;
+use cairn_model::{codec::EncodedItem, export::ExportFormat, number::Number};
 use proptest::{
     collection::{btree_map, btree_set, vec},
     prelude::*,

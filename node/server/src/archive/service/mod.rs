@@ -1,6 +1,6 @@
 //! What the archive beside a storage node answers the operator and the routers: [`ArchiveCall`] in, [`ArchiveAnswer`] out.
 //!
-//! No call takes long: restores, backups and imports go on after it as [`jobs`]. What lies in the bucket and how it is read and
+//! No call takes long: restores, backups and imports go on after it as [`jobs`], exports by what the bucket has of them. What lies in the bucket and how it is read and
 //! written is the business of `cairn_archive`; how the bucket is kept open, that of the [`keeper`].
 
 mod backups;
@@ -9,7 +9,7 @@ mod jobs;
 mod keeper;
 mod port;
 mod reach;
-mod refusal;
+pub(crate) mod refusal;
 mod report;
 mod resolving;
 mod restores;
@@ -20,12 +20,12 @@ pub(crate) use keeper::{BucketKeeper, BucketSettings};
 pub(crate) use port::ArchivePort;
 pub(crate) use reach::Reach;
 
-use super::Adopter;
+use super::{Adopter, exports::Exporter};
 use backups::Creations;
 use cairn_archive::{Source, table::Deletion};
 use cairn_model::archive::{ArchiveAnswer, ArchiveCall, ArchiveOwner, ArchiveRefusal};
 use imports::Importings;
-use refusal::Refusal;
+pub(crate) use refusal::Refusal;
 use restores::Restores;
 use std::{sync::Arc, time::Duration};
 
@@ -42,13 +42,20 @@ pub(crate) struct ArchiveService {
     restores: Restores,
     creations: Creations,
     importings: Importings,
+    exporter: Arc<Exporter>,
 }
 
 impl ArchiveService {
     /// Speaks for `own` with the node that `source` and `adopter` are.
-    pub(crate) fn new(own: ArchiveOwner, source: Arc<dyn Source>, adopter: Arc<dyn Adopter>, reach: Reach) -> Self {
+    pub(crate) fn new(
+        own: ArchiveOwner,
+        source: Arc<dyn Source>,
+        adopter: Arc<dyn Adopter>,
+        reach: Reach,
+        exporter: Arc<Exporter>,
+    ) -> Self {
         let (restores, creations, importings) = (restores::restores(), backups::creations(), imports::importings());
-        Self { own, source, adopter, reach, restores, creations, importings }
+        Self { own, source, adopter, reach, restores, creations, importings, exporter }
     }
 
     pub(crate) async fn answer(&self, call: ArchiveCall) -> ArchiveAnswer {
@@ -93,6 +100,10 @@ impl ArchiveService {
             ArchiveCall::ListImports { table_arn, below, limit } => {
                 self.list_imports(table_arn.as_deref(), below.as_deref(), limit).await?
             }
+            ArchiveCall::BeginExport { .. }
+            | ArchiveCall::FindExport { .. }
+            | ArchiveCall::DescribeExport { .. }
+            | ArchiveCall::ListExports { .. } => self.exporter.answer(call).await?,
         })
     }
 }

@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 #[derive(Clone)]
 pub(crate) struct Opened {
     pub(crate) bucket: Bucket,
-    /// As it was opened: other buckets are reached the same way.
+    /// How it was, with the credentials of now.
     pub(crate) config: ArchiveConfig,
     pub(crate) shipper: Arc<Shipper>,
 }
@@ -62,6 +62,11 @@ impl Reach {
 
     pub(super) fn bucket(&self) -> Result<Bucket, Refusal> {
         self.opened().map(|opened| opened.bucket)
+    }
+
+    /// With how it is reached.
+    pub(crate) fn access(&self) -> Result<(Bucket, ArchiveConfig), Refusal> {
+        self.opened().map(|opened| (opened.bucket, opened.config))
     }
 
     pub(super) fn opened(&self) -> Result<Opened, Refusal> {

@@ -14,16 +14,24 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn new(reason: ArchiveRefusal, message: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: ArchiveRefusal, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
     }
 
-    pub(super) fn failed(message: impl Into<String>) -> Self {
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self::new(ArchiveRefusal::Failed, message)
     }
 
+    pub(crate) fn reason(&self) -> ArchiveRefusal {
+        self.reason
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Of a call for one object: `what` it is about.
-    pub(super) fn of_lookup(what: &str, error: &ArchiveError) -> Self {
+    pub(crate) fn of_lookup(what: &str, error: &ArchiveError) -> Self {
         match error {
             ArchiveError::NotFound { .. } => Self::new(ArchiveRefusal::NotFound, format!("the bucket has no {what}")),
             error => Self::from(error),
@@ -31,7 +39,7 @@ impl Refusal {
     }
 
     /// Of data that was being read from the bucket.
-    pub(super) fn of_restore(error: &anyhow::Error) -> Self {
+    pub(crate) fn of_restore(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<ArchiveError>() {
             Some(error @ ArchiveError::NotFound { .. }) => Self::new(ArchiveRefusal::NotRestorable, error.text()),
             Some(error) => Self::from(error),
@@ -58,7 +66,7 @@ impl From<&ArchiveError> for Refusal {
 }
 
 impl Refusal {
-    pub(super) fn not_leader() -> Self {
+    pub(crate) fn not_leader() -> Self {
         Self::new(ArchiveRefusal::NotLeader, "the node beside this archive does not lead the partition")
     }
 }

@@ -20,13 +20,21 @@
 //! 5 end          nothing: all of it was there
 //! 6 adopt        what the restored data is to become: JSON, `AdoptOrder`
 //! 7 failed       why no more follows: JSON, `Refusal`
-//! 8 items        of a partition that is filled: see `items`
+//! 8 layout       what follows is only to be read: nothing, or
+//!                0   8   after this time, what is deleted is kept
+//! 9 read         nothing: no entry follows
+//! 10 item        0   4   bytes of the key
+//!                4   …   the key
+//!                …   …   the stored version
+//! 11 deleted     0   8   when
+//!                8   …   the key
+//! 12 items       of a partition that is filled: see `items`
 //! ```
 //!
-//! A body without the frame that ends it (5, 6 or 7) was cut.
+//! A body without the frame that ends it (5, 6, 7 or 9) was cut.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use cairn_model::time::Timestamp;
+use cairn_model::{key::EncodedKey, time::Timestamp};
 use cairn_replication::log::LogEntry;
 
 const VERSION: u8 = 1;
@@ -43,6 +51,11 @@ pub(super) enum Frame {
     End,
     Adopt(Bytes),
     Failed(Bytes),
+    Layout(Option<Timestamp>),
+    Read,
+    /// A key, and what is stored under it.
+    Item(EncodedKey, Bytes),
+    Deleted(EncodedKey, Timestamp),
     Items(Bytes),
 }
 
@@ -57,6 +70,8 @@ pub(super) enum FrameError {
     TooLarge(usize),
     #[error("it has an entry of {0} bytes, less than its header")]
     ShortEntry(usize),
+    #[error("it has a frame of {0} bytes that ends early")]
+    Short(usize),
     #[error("it was cut short")]
     CutShort,
     #[error("nothing of it came for {0} s")]
@@ -93,7 +108,23 @@ impl FrameWriter {
             Frame::End => self.put_bytes(5, &[]),
             Frame::Adopt(json) => self.put_bytes(6, json),
             Frame::Failed(json) => self.put_bytes(7, json),
-            Frame::Items(items) => self.put_bytes(8, items),
+            Frame::Layout(None) => self.put_bytes(8, &[]),
+            Frame::Layout(Some(after)) => self.put_bytes(8, &after.0.to_be_bytes()),
+            Frame::Read => self.put_bytes(9, &[]),
+            Frame::Item(EncodedKey(key), stored) => {
+                self.put_header(10, 4 + key.len() + stored.len())?;
+                self.out.put_u32(key.len() as u32);
+                self.out.put_slice(key);
+                self.out.put_slice(stored);
+                Ok(())
+            }
+            Frame::Deleted(EncodedKey(key), at) => {
+                self.put_header(11, 8 + key.len())?;
+                self.out.put_u64(at.0);
+                self.out.put_slice(key);
+                Ok(())
+            }
+            Frame::Items(items) => self.put_bytes(12, items),
         }
     }
 
@@ -160,7 +191,14 @@ impl FrameReader {
             5 => Frame::End,
             6 => Frame::Adopt(body),
             7 => Frame::Failed(body),
-            8 => Frame::Items(body),
+            8 => Frame::Layout(if body.is_empty() { None } else { Some(time(body)?.0) }),
+            9 => Frame::Read,
+            10 => item(body)?,
+            11 => {
+                let (at, key) = time(body)?;
+                Frame::Deleted(EncodedKey(key), at)
+            }
+            12 => Frame::Items(body),
             other => return Err(FrameError::UnknownKind(other)),
         }))
     }
@@ -172,6 +210,21 @@ fn entry(mut body: Bytes) -> Result<Frame, FrameError> {
     }
     let (index, term, kind, time) = (body.get_u64(), body.get_u64(), body.get_u8(), body.get_u64());
     Ok(Frame::Entry(LogEntry { index, term, kind, payload: body }, Timestamp(time)))
+}
+
+/// What begins with a time, and the rest.
+fn time(mut body: Bytes) -> Result<(Timestamp, Bytes), FrameError> {
+    let bytes = body.len();
+    let time = body.try_get_u64().map_err(|_| FrameError::Short(bytes))?;
+    Ok((Timestamp(time), body))
+}
+
+fn item(mut body: Bytes) -> Result<Frame, FrameError> {
+    let bytes = body.len();
+    match body.try_get_u32() {
+        Ok(key) if key as usize <= body.len() => Ok(Frame::Item(EncodedKey(body.split_to(key as usize)), body)),
+        _ => Err(FrameError::Short(bytes)),
+    }
 }
 
 #[cfg(test)]
@@ -189,6 +242,12 @@ mod tests {
             Frame::Entry(entry(8, b""), Timestamp(0)),
             Frame::Adopt(Bytes::from_static(b"{\"a\":1}")),
             Frame::Failed(Bytes::from_static(b"{}")),
+            Frame::Layout(None),
+            Frame::Layout(Some(Timestamp(5))),
+            Frame::Read,
+            Frame::Item(EncodedKey(Bytes::from_static(b"key")), Bytes::from_static(b"item")),
+            Frame::Item(EncodedKey(Bytes::new()), Bytes::new()),
+            Frame::Deleted(EncodedKey(Bytes::from_static(b"key")), Timestamp(7)),
             Frame::Items(Bytes::from_static(b"items")),
             Frame::End,
         ]
@@ -218,10 +277,16 @@ mod tests {
     #[test]
     fn the_bytes_of_a_frame_are_those_that_other_versions_expect() {
         let entry = LogEntry { index: 1, term: 2, kind: 0, payload: Bytes::from_static(b"x") };
-        let bytes = written(&[Frame::ChunksDone, Frame::Entry(entry, Timestamp(3)), Frame::End]);
+        let key = || EncodedKey(Bytes::from_static(b"k"));
+        let item = Frame::Item(key(), Bytes::from_static(b"ab"));
+        let deleted = Frame::Deleted(key(), Timestamp(3));
+        let entry = Frame::Entry(entry, Timestamp(3));
+        let bytes = written(&[Frame::ChunksDone, entry, Frame::Layout(None), item, deleted, Frame::End]);
         let expected = [
             &[1, 3, 0, 0, 0, 0, 4, 0, 0, 0, 26][..],
             &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 3, b'x'],
+            &[8, 0, 0, 0, 0, 10, 0, 0, 0, 7, 0, 0, 0, 1, b'k', b'a', b'b'],
+            &[11, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 3, b'k'],
             &[5, 0, 0, 0, 0],
         ];
         assert_eq!(bytes, expected.concat());
@@ -259,7 +324,10 @@ mod tests {
             reader.next()
         };
         assert!(matches!(read(&[2, 5, 0, 0, 0, 0]), Err(FrameError::UnknownVersion(2))));
-        assert!(matches!(read(&[1, 9, 0, 0, 0, 0]), Err(FrameError::UnknownKind(9))));
+        assert!(matches!(read(&[1, 99, 0, 0, 0, 0]), Err(FrameError::UnknownKind(99))));
         assert!(matches!(read(&[1, 4, 0, 0, 0, 1, 0]), Err(FrameError::ShortEntry(1))));
+        for short in [&[8, 0, 0, 0, 1, 0][..], &[10, 0, 0, 0, 4, 0, 0, 0, 1], &[11, 0, 0, 0, 1, 0]] {
+            assert!(matches!(read(&[&[1], short].concat()), Err(FrameError::Short(_))));
+        }
     }
 }

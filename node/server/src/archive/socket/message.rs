@@ -12,6 +12,7 @@ pub(super) const ARCHIVED: &str = "/v1/archived";
 pub(super) const HAS: &str = "/v1/has";
 pub(super) const RESTORE: &str = "/v1/restore";
 pub(super) const FILL: &str = "/v1/fill";
+pub(super) const READ: &str = "/v1/read";
 
 /// One of the answer of [`PARTITIONS`].
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,6 +105,14 @@ impl SnapshotHead {
         let Self { descriptor, definition, index, term, entry_time, size_bytes, item_count } = self;
         SourceSnapshot { descriptor, definition, index, term, entry_time, size_bytes, item_count, chunks }
     }
+}
+
+/// What a table's past is of that was laid out to be read.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PastHead {
+    pub(super) definition: TableDefinition,
+    pub(super) size_bytes: u64,
 }
 
 /// What restored data is to become.

@@ -1,7 +1,8 @@
 //! The Unix socket between a storage node and the archive beside it.
 //!
 //! The node listens and the archive calls, so that what becomes of the archive delays nothing but the archive. What can
-//! be asked is what [`Source`](cairn_archive::Source) and [`Adopter`](super::Adopter) have, over HTTP/2 without TLS:
+//! be asked is what [`Source`](cairn_archive::Source), [`Adopter`](super::Adopter) and [`Reader`](super::Reader) have, over HTTP/2 without
+//! TLS:
 //!
 //! ```text
 //! GET  /v1/partitions                             what the node leads and is to be archived: JSON
@@ -11,10 +12,11 @@
 //! POST /v1/archived    JSON: the newest indexes   nothing
 //! POST /v1/has         JSON                       JSON: true or false
 //! POST /v1/restore     frames: chunks, chunks done, entries, adopt    nothing: the node has the partition
+//! POST /v1/read    frames: layout, chunks, chunks done, entries, read    head, items and deleted, and end or failed: frames
 //! ```
 //!
 //! Any status but 200 comes with a [`Refusal`](message::Refusal). The JSON is in [`message`], the frames are in [`frame`].
-//! A snapshot and a restore have a connection of their own: one that waits for the bucket holds up no call.
+//! A snapshot, a restore and a reading have a connection of their own: one that waits for the bucket holds up no call.
 
 mod body;
 mod client;
@@ -38,5 +40,8 @@ const JSON_BYTES_MAX: usize = 32 << 20;
 const ENTRIES_BYTES_MAX: u64 = 32 << 20;
 /// For how long the node waits for an archive that reads from its bucket or writes to it: longer than that tries.
 const ARCHIVE_IDLE_MAX: Duration = Duration::from_secs(600);
+/// For how long the node keeps what was laid out to be read for an archive that lays out another time of the same table beside
+/// it: of one that is gone it hears at once.
+const READING_IDLE_MAX: Duration = Duration::from_secs(2 * 3_600);
 /// For how long the archive waits for a node that makes no progress; one that is busy lets a restore wait for a minute.
 const NODE_IDLE_MAX: Duration = Duration::from_secs(120);

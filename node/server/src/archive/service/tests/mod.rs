@@ -2,6 +2,7 @@
 
 mod backups;
 mod bucket;
+mod exports;
 mod imports;
 mod restores;
 
@@ -9,6 +10,7 @@ use super::{ArchiveService, BucketKeeper, BucketSettings, Reach};
 use crate::{
     archive::{
         Adopter, HostSource,
+        exports::{Exporter, ExporterOptions},
         testing::{ACCOUNT, TestNode, definition},
     },
     environment,
@@ -35,6 +37,7 @@ struct Beside {
     node: TestNode,
     service: Arc<ArchiveService>,
     reach: Reach,
+    exporter: Arc<Exporter>,
     stop: watch::Sender<bool>,
     keeping: JoinHandle<()>,
 }
@@ -49,7 +52,8 @@ impl Beside {
         prepare(folder.path());
         let own = ArchiveOwner { region: "east".into(), account: ACCOUNT.into() };
         let (source, reach) = (Arc::new(HostSource(node.host().clone())), Reach::new());
-        let service = ArchiveService::new(own.clone(), source.clone(), adopter(&node), reach.clone());
+        let exporter = exporter("node-0", &node, &reach);
+        let service = ArchiveService::new(own.clone(), source.clone(), adopter(&node), reach.clone(), exporter.clone());
         let url = format!("file://{}/bucket", folder.path().display());
         let config = ArchiveConfig { url, ..ArchiveConfig::default() };
         let settings = BucketSettings { config, credentials_dir: Some(folder.path().join("credentials")) };
@@ -58,8 +62,9 @@ impl Beside {
         let metrics = Metrics::new().unwrap();
         let name = "node-0".to_owned();
         let keeper = BucketKeeper { settings, own, node: name, source, metrics, reach: reach.clone(), look_interval };
+        tokio::spawn(exporter.clone().run(stopped.clone()));
         let keeping = tokio::spawn(keeper.run(stopped));
-        Self { folder, node, service: Arc::new(service), reach, stop, keeping }
+        Self { folder, node, service: Arc::new(service), reach, exporter, stop, keeping }
     }
 
     async fn report(&self) -> ArchiveReport {
@@ -158,6 +163,18 @@ impl Beside {
         found.sort();
         found
     }
+}
+
+/// Of an archive of this name, which has no patience.
+fn exporter(name: &str, node: &TestNode, reach: &Reach) -> Arc<Exporter> {
+    let own = ArchiveOwner { region: "east".into(), account: ACCOUNT.into() };
+    let reach = reach.clone();
+    let options = ExporterOptions {
+        laid_out_max: 1,
+        look_interval: Duration::from_millis(100),
+        silence_max: Duration::from_millis(1_500),
+    };
+    Arc::new(Exporter::new(own, name.to_owned(), node.reader(), Box::new(move || reach.access()), options))
 }
 
 fn backup(answer: ArchiveAnswer) -> Result<BackupReport, ArchiveRefusal> {

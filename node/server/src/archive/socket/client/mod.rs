@@ -1,6 +1,8 @@
 //! The archive's side: the node beside it, as if it were in this process.
 
 mod connections;
+mod outgoing;
+mod read;
 mod restore;
 mod snapshot;
 mod tending;
@@ -11,7 +13,7 @@ use super::{
     frame::{Frame, FrameError},
     message::{CLOSE, ClosedTime, ENTRIES, EntriesCall, FILL, HAS, PartitionCall, RESTORE, SNAPSHOT},
 };
-use crate::archive::{Adopter, Adoption, Intake};
+use crate::archive::{Adopter, Adoption, Intake, Reader, Reading};
 use async_trait::async_trait;
 use cairn_archive::{Claim, Source, SourceError, SourcePartition, SourceSnapshot};
 use cairn_model::{ids::PartitionId, time::Timestamp};
@@ -98,6 +100,12 @@ impl Adopter for SocketNode {
 
     fn fill(&self) -> anyhow::Result<Box<dyn Intake>> {
         Ok(Box::new(restore::SocketAdoption::begin(&self.connections, FILL)?))
+    }
+}
+
+impl Reader for SocketNode {
+    fn begin(&self, deletions_after: Option<Timestamp>) -> anyhow::Result<Box<dyn Reading>> {
+        Ok(Box::new(read::SocketReading::begin(&self.connections, deletions_after)?))
     }
 }
 

@@ -1,93 +1,42 @@
 //! A restore, or the items of an import, on its way out, from a thread of the archive.
 
-use super::connections::{self, Connections};
+use super::{connections::Connections, outgoing::Outgoing};
 use crate::archive::{
     Adoption, Intake, ItemSink,
-    socket::{
-        NODE_IDLE_MAX,
-        body::{self, PIECE_BYTES, Pieces},
-        frame::{Frame, FrameWriter},
-        items,
-        message::AdoptOrder,
-    },
+    socket::{frame::Frame, items, message::AdoptOrder},
 };
-use anyhow::Context;
-use cairn_archive::{SourceError, restore::RestoreSink};
-use cairn_model::{
-    codec::EncodedItem, descriptor::PartitionDescriptor, key::EncodedKey, table::TableDefinition, time::Timestamp,
-};
+use cairn_archive::restore::RestoreSink;
+use cairn_model::{codec::EncodedItem, descriptor::PartitionDescriptor, key::EncodedKey, table::TableDefinition};
 use cairn_replication::log::LogEntry;
-use hyper::Method;
-use std::time::Duration;
-use tokio::{runtime::Handle, task::JoinHandle};
 
-/// For a node that took no more to say why.
-const REASON_DEADLINE: Duration = Duration::from_secs(5);
+type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
 /// One partition on its way into the node. Dropped before it was adopted, the node gives it up.
-pub(super) struct SocketAdoption {
-    runtime: Handle,
-    frames: FrameWriter,
-    /// None once the body has ended.
-    pieces: Option<Pieces>,
-    answer: JoinHandle<Result<(), SourceError>>,
-}
+pub(super) struct SocketAdoption(Outgoing);
 
 impl SocketAdoption {
     /// By the call of this path. Blocks, as all of it does.
     pub(super) fn begin(connections: &Connections, path: &'static str) -> anyhow::Result<Self> {
-        let runtime = Handle::try_current().context("it needs a thread of the runtime")?;
-        let mut sender = runtime.block_on(connections.connect())?;
-        let (pieces, body) = body::piped(NODE_IDLE_MAX);
-        let request = connections::request(Method::POST, path, body);
-        let answer = runtime.spawn(async move { connections::send(&mut sender, request).await.map(drop) });
-        Ok(Self { runtime, frames: FrameWriter::new(), pieces: Some(pieces), answer })
-    }
-
-    fn put(&mut self, frame: &Frame) -> anyhow::Result<()> {
-        self.frames.put(frame)?;
-        if self.frames.bytes() >= PIECE_BYTES { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> anyhow::Result<()> {
-        let pieces = self.pieces.as_ref().context("it has ended")?;
-        if pieces.send(self.frames.take()).is_ok() {
-            return Ok(());
-        }
-        self.pieces = None;
-        // It has answered before the end: what it says is the reason.
-        self.answered(REASON_DEADLINE)?;
-        anyhow::bail!("the node takes no more of it")
-    }
-
-    fn answered(&mut self, deadline: Duration) -> anyhow::Result<()> {
-        let Self { runtime, answer, .. } = self;
-        let answered = runtime.block_on(async { tokio::time::timeout(deadline, answer).await });
-        let answered = answered.with_context(|| format!("the node did not answer within {deadline:?}"))?;
-        Ok(answered.context("it was cut off")??)
+        Outgoing::begin(connections, path).map(Self)
     }
 
     fn end(mut self, descriptor: PartitionDescriptor, definition: TableDefinition) -> anyhow::Result<()> {
         let order = serde_json::to_vec(&AdoptOrder { descriptor, definition })?;
-        self.put(&Frame::Adopt(order.into()))?;
-        self.flush()?;
-        self.pieces = None;
-        self.answered(NODE_IDLE_MAX)
+        self.0.end(&Frame::Adopt(order.into())).map(drop)
     }
 }
 
 impl RestoreSink for SocketAdoption {
-    fn chunk(&mut self, chunk: &[u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        Ok(self.put(&Frame::Chunk(chunk.to_vec().into()))?)
+    fn chunk(&mut self, chunk: &[u8]) -> Result<(), SinkError> {
+        self.0.chunk(chunk)
     }
 
-    fn chunks_done(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        Ok(self.put(&Frame::ChunksDone)?)
+    fn chunks_done(&mut self) -> Result<(), SinkError> {
+        self.0.chunks_done()
     }
 
-    fn entry(&mut self, entry: LogEntry) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        // The entry has its time within it, for who knows entries.
-        Ok(self.put(&Frame::Entry(entry, Timestamp(0)))?)
+    fn entry(&mut self, entry: LogEntry) -> Result<(), SinkError> {
+        self.0.entry(entry)
     }
 }
 
@@ -99,19 +48,12 @@ impl Adoption for SocketAdoption {
 
 impl ItemSink for SocketAdoption {
     fn items(&mut self, items: Vec<(EncodedKey, EncodedItem)>) -> anyhow::Result<()> {
-        self.put(&Frame::Items(items::encode(&items)))
+        self.0.put(&Frame::Items(items::encode(&items)))
     }
 }
 
 impl Intake for SocketAdoption {
     fn adopt(self: Box<Self>, descriptor: PartitionDescriptor, definition: TableDefinition) -> anyhow::Result<()> {
         self.end(descriptor, definition)
-    }
-}
-
-impl Drop for SocketAdoption {
-    fn drop(&mut self) {
-        // A body that just ended would be given up as well; this says it sooner.
-        self.answer.abort();
     }
 }

@@ -1,5 +1,6 @@
 //! The node's side: it listens, and answers one archive.
 
+mod read;
 mod restore;
 mod snapshot;
 
@@ -9,7 +10,7 @@ use super::{
     frame::{Frame, FrameError, FrameWriter},
     message::{self, ArchivedNote, ClosedTime, EntriesCall, LedPartition, PartitionCall, Refusal},
 };
-use crate::archive::Adopter;
+use crate::archive::{Adopter, Reader};
 use anyhow::Context;
 use bytes::Bytes;
 use cairn_archive::Source;
@@ -36,7 +37,7 @@ use tokio::{
 const CONNECTIONS_MAX: usize = 32;
 /// Calls at once on one connection.
 const CALLS_MAX: u32 = 64;
-/// Snapshots and restores at once; each has a thread.
+/// Snapshots, restores and readings at once; each has a thread.
 const STREAMS_MAX: usize = 8;
 /// For the body of a call to be there.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
@@ -45,18 +46,19 @@ const BODY_DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Offer {
     source: Arc<dyn Source>,
     adopter: Arc<dyn Adopter>,
+    reader: Arc<dyn Reader>,
     streams: Arc<Semaphore>,
 }
 
 impl Offer {
-    pub(crate) fn new(source: Arc<dyn Source>, adopter: Arc<dyn Adopter>) -> Self {
-        Self { source, adopter, streams: Arc::new(Semaphore::new(STREAMS_MAX)) }
+    pub(crate) fn new(source: Arc<dyn Source>, adopter: Arc<dyn Adopter>, reader: Arc<dyn Reader>) -> Self {
+        Self { source, adopter, reader, streams: Arc::new(Semaphore::new(STREAMS_MAX)) }
     }
 
     /// The place of one more stream.
     fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         let place = self.streams.clone().try_acquire_owned();
-        let message = || format!("{STREAMS_MAX} snapshots and restores are under way: ask again later");
+        let message = || format!("{STREAMS_MAX} snapshots, restores and readings are under way: ask again later");
         place.map_err(|_| Refusal::Failed { message: message() })
     }
 }
@@ -153,7 +155,8 @@ async fn answer(request: Request<Incoming>, offer: &Offer) -> Result<Response<Bo
             json(&offer.adopter.has(partition_id).await.map_err(Refusal::failed)?)
         }
         (Method::POST, message::RESTORE) => restore::take_in(offer, body, restore::load).await.map(|()| done()),
-        (Method::POST, message::FILL) => restore::take_in(offer, body, restore::fill).await.map(|()| done()),
+        (Method::POST, message::FILL) => restore::take_in(offer, body, restore::take_items).await.map(|()| done()),
+        (Method::POST, message::READ) => read::answer(offer, body).await,
         (method, path) => Err(Refusal::Failed { message: format!("the node has nothing for {method} {path}") }),
     }
 }

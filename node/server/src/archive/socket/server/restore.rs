@@ -12,11 +12,12 @@ use crate::archive::{
     },
 };
 use anyhow::Context;
+use cairn_archive::restore::RestoreSink;
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
 
 /// Between the socket and the thread that loads.
-const FRAMES_AHEAD: usize = 2;
+pub(super) const FRAMES_AHEAD: usize = 2;
 
 /// What becomes of the frames, up to the partition that the node has then. Blocks.
 type Load = fn(&dyn Adopter, mpsc::Receiver<Frame>) -> anyhow::Result<()>;
@@ -34,44 +35,49 @@ pub(super) async fn take_in(offer: &Offer, body: Incoming, load: Load) -> Result
         drop(place);
         loaded
     });
-    let given = give(body, frames).await;
+    let given = give(Frames::of(body, ARCHIVE_IDLE_MAX), frames).await;
     let loaded = loading.await.context("the thread that loads ended early").flatten();
     given.context("it is not whole").and(loaded).map_err(Refusal::failed)
 }
 
 /// Gives the frames on until the last of them, or until nobody takes them.
-async fn give(body: Incoming, frames: mpsc::Sender<Frame>) -> Result<(), FrameError> {
-    let mut body = Frames::of(body, ARCHIVE_IDLE_MAX);
+pub(super) async fn give(mut body: Frames, frames: mpsc::Sender<Frame>) -> Result<(), FrameError> {
     loop {
         let frame = body.next().await?;
-        let last = matches!(frame, Frame::Adopt(_));
+        let last = matches!(frame, Frame::Adopt(_) | Frame::Read);
         if frames.send(frame).await.is_err() || last {
             return Ok(());
         }
     }
 }
 
-pub(super) fn load(adopter: &dyn Adopter, mut frames: mpsc::Receiver<Frame>) -> anyhow::Result<()> {
-    let mut adoption = adopter.begin()?;
+/// Gives the sink what the frames hold, up to the first that is none of a partition's.
+pub(super) fn fill(sink: &mut dyn RestoreSink, frames: &mut mpsc::Receiver<Frame>) -> anyhow::Result<Frame> {
     while let Some(frame) = frames.blocking_recv() {
         let taken = match frame {
-            Frame::Chunk(chunk) => adoption.chunk(&chunk),
-            Frame::ChunksDone => adoption.chunks_done(),
-            Frame::Entry(entry, _) => adoption.entry(entry),
-            Frame::Adopt(order) => {
-                let AdoptOrder { descriptor, definition } = serde_json::from_slice(&order)?;
-                return adoption.adopt(descriptor, definition);
-            }
-            Frame::Head(_) | Frame::End | Frame::Failed(_) | Frame::Items(_) => {
-                anyhow::bail!("a restore has no such frames")
-            }
+            Frame::Chunk(chunk) => sink.chunk(&chunk),
+            Frame::ChunksDone => sink.chunks_done(),
+            Frame::Entry(entry, _) => sink.entry(entry),
+            other => return Ok(other),
         };
         taken.map_err(anyhow::Error::from_boxed)?;
     }
     anyhow::bail!("it ended before its last frame")
 }
 
-pub(super) fn fill(adopter: &dyn Adopter, mut frames: mpsc::Receiver<Frame>) -> anyhow::Result<()> {
+pub(super) fn load(adopter: &dyn Adopter, mut frames: mpsc::Receiver<Frame>) -> anyhow::Result<()> {
+    let mut adoption = adopter.begin()?;
+    match fill(&mut adoption, &mut frames)? {
+        Frame::Adopt(order) => {
+            let AdoptOrder { descriptor, definition } = serde_json::from_slice(&order)?;
+            adoption.adopt(descriptor, definition)
+        }
+        _ => anyhow::bail!("a restore has no such frames"),
+    }
+}
+
+/// The same of a partition that is made of items.
+pub(super) fn take_items(adopter: &dyn Adopter, mut frames: mpsc::Receiver<Frame>) -> anyhow::Result<()> {
     let mut intake = adopter.fill()?;
     while let Some(frame) = frames.blocking_recv() {
         match frame {

@@ -1,18 +1,19 @@
 //! A node that serves what a test expects, and notes what it is told.
 
-use crate::archive::{Adopter, Adoption, Intake, ItemSink};
+use crate::archive::{Adopter, Adoption, Intake, ItemSink, PastItem, PastItems, Reader, Reading};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_archive::{Claim, Source, SourceError, SourcePartition, SourceSnapshot, restore::RestoreSink};
 use cairn_model::{
-    codec::EncodedItem,
+    AttributeValue, Item,
+    codec::{EncodedItem, StoredVersion},
     descriptor::{KeyRange, PartitionDescriptor},
     ids::{PartitionId, TableId},
     key::EncodedKey,
     table::{BillingMode, ContinuousBackups, KeyAttribute, KeySchema, ScalarType, TableDefinition},
     time::Timestamp,
 };
-use cairn_replication::log::LogEntry;
+use cairn_replication::{log::LogEntry, restore::LoadedVersion};
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
@@ -32,6 +33,24 @@ pub(super) const BROKEN: PartitionId = PartitionId([4; 16]);
 pub(super) const BREAKING: PartitionId = PartitionId([5; 16]);
 /// Its snapshot has no end.
 pub(super) const ENDLESS: PartitionId = PartitionId([6; 16]);
+
+/// With deletions after this time kept, it has no room.
+pub(super) const NO_ROOM: Timestamp = Timestamp(13);
+/// Items of a past.
+pub(super) const ITEMS: u32 = 2_000;
+
+/// The item of this number, from one on: every third is deleted. The last can't be read.
+pub(super) fn past_item(number: u32) -> Option<PastItem> {
+    let key = EncodedKey(number.to_be_bytes().to_vec().into());
+    let item = EncodedItem::encode(&Item::from([("Id".to_owned(), AttributeValue::S("x".repeat(1_000)))]));
+    let version = StoredVersion { version_time: Timestamp(number.into()), origin: Bytes::new(), item };
+    match number {
+        ..ITEMS if number.is_multiple_of(3) => Some(Ok((key, LoadedVersion::Deleted(Timestamp(number.into()))))),
+        ..ITEMS => Some(Ok((key, LoadedVersion::Item(version)))),
+        ITEMS => Some(Err(anyhow::anyhow!("bad sector"))),
+        _ => None,
+    }
+}
 
 type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -82,6 +101,8 @@ pub(super) enum Event {
     Entry(LogEntry),
     Items(Vec<(EncodedKey, EncodedItem)>),
     Adopted(PartitionId),
+    LaidOut(Option<Timestamp>),
+    Read,
     GivenUp,
 }
 
@@ -238,6 +259,28 @@ impl Drop for FakeAdoption {
         if !self.adopted {
             self.tell(Event::GivenUp);
         }
+    }
+}
+
+impl Reader for FakeNode {
+    fn begin(&self, deletions_after: Option<Timestamp>) -> anyhow::Result<Box<dyn Reading>> {
+        anyhow::ensure!(deletions_after != Some(NO_ROOM), "the volume is nearly full");
+        let laid_out = FakeAdoption { node: self.0.clone(), adopted: false };
+        laid_out.tell(Event::LaidOut(deletions_after));
+        Ok(Box::new(laid_out))
+    }
+}
+
+impl Reading for FakeAdoption {
+    fn read(self: Box<Self>) -> anyhow::Result<PastItems> {
+        self.tell(Event::Read);
+        let mut number = 0;
+        let items = std::iter::from_fn(move || {
+            number += 1;
+            self.node.made.fetch_add(1, Ordering::Relaxed);
+            past_item(number)
+        });
+        Ok(PastItems { definition: definition(), size_bytes: 99, items: Box::new(items) })
     }
 }
 

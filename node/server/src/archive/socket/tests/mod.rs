@@ -1,6 +1,7 @@
 //! A node of the tests' own at one end of a socket, the archive's client at the other.
 
 mod fake_node;
+mod reading;
 
 use super::{Offer, SocketNode, listen, serve};
 use crate::archive::Adopter;
@@ -34,7 +35,7 @@ fn serving(folder: &Path, node: &FakeNode) -> tokio::runtime::Runtime {
     let entered = runtime.enter();
     let listener = listen(&socket(folder)).unwrap();
     drop(entered);
-    runtime.spawn(serve(listener, Offer::new(Arc::new(node.clone()), Arc::new(node.clone()))));
+    runtime.spawn(serve(listener, Offer::new(Arc::new(node.clone()), Arc::new(node.clone()), Arc::new(node.clone()))));
     runtime
 }
 

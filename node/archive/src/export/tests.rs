@@ -1,0 +1,132 @@
+//! Who knows what of exports, and who makes them.
+
+use super::{ExportRecords, FailedAttempt, Maker};
+use crate::{ArchiveError, Bucket};
+use cairn_model::{
+    export::{ExportFormat, ExportRecord, ExportScope, ExportState},
+    ids::TableId,
+};
+use object_store::memory::InMemory;
+use std::sync::Arc;
+
+const HOUR_MS: u64 = 3_600_000;
+
+fn records() -> ExportRecords {
+    ExportRecords::new(Bucket::over(Arc::new(InMemory::new())), "east", "game")
+}
+
+fn record(start_time_ms: u64, random: u32) -> ExportRecord {
+    let export_id = format!("{start_time_ms:014}-{random:08x}");
+    ExportRecord {
+        arn: format!("arn:{export_id}"),
+        export_id,
+        table_arn: "table".into(),
+        table_id: TableId([1; 16]),
+        scope: ExportScope::FullExport { time_ms: start_time_ms },
+        format: ExportFormat::DynamodbJson,
+        until_request: true,
+        client_token: None,
+        s3_bucket: "exports".into(),
+        s3_prefix: None,
+        encryption: None,
+        start_time_ms,
+        state: ExportState::InProgress,
+    }
+}
+
+fn failed(record: &ExportRecord, code: &str) -> ExportRecord {
+    let state = ExportState::Failed { end_time_ms: 9, code: code.into(), message: String::new() };
+    ExportRecord { state, ..record.clone() }
+}
+
+fn maker(name: &str, instance: &str) -> Maker {
+    Maker { name: name.into(), instance: instance.into() }
+}
+
+#[tokio::test]
+async fn an_export_ends_once_whoever_says_so_first() {
+    let (records, export) = (records(), record(5, 1));
+    records.begin(&export).await.unwrap();
+    // Asked again, it is the same.
+    records.begin(&export).await.unwrap();
+    let error = records.begin(&ExportRecord { s3_bucket: "other".into(), ..export.clone() }).await.unwrap_err();
+    assert!(matches!(error, ArchiveError::Exists { .. }), "{error}");
+    assert_eq!(records.get(&export.export_id).await.unwrap(), export);
+    assert_eq!(records.count_open(0).await.unwrap(), 1);
+    records.end(&failed(&export, "first")).await.unwrap();
+    records.end(&failed(&export, "second")).await.unwrap();
+    assert_eq!(records.get(&export.export_id).await.unwrap(), failed(&export, "first"));
+    assert_eq!(records.count_open(0).await.unwrap(), 0);
+    assert!(matches!(records.get("none").await, Err(ArchiveError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn exports_are_listed_from_the_newest_a_page_at_a_time_until_they_are_forgotten() {
+    let records = records();
+    let exports: Vec<ExportRecord> = (1..=5).map(|n| record(n * HOUR_MS, 1)).collect();
+    for export in &exports {
+        records.begin(export).await.unwrap();
+    }
+    records.end(&failed(&exports[3], "it failed")).await.unwrap();
+    let page = async |from, before, limit| records.page(from, before, limit, |_| true).await.unwrap();
+    let (first, more) = page(0, None, 2).await;
+    assert_eq!((first, more), (vec![exports[4].clone(), failed(&exports[3], "it failed")], true));
+    let (rest, more) = page(0, Some(exports[3].export_id.as_str()), 3).await;
+    assert_eq!((rest.len(), more), (3, false));
+    assert_eq!(page(5 * HOUR_MS, None, 9).await.0, [exports[4].clone()]);
+    let (one, _) = records.page(0, None, 9, |record| record.start_time_ms == HOUR_MS).await.unwrap();
+    assert_eq!(one, [exports[0].clone()]);
+    records.forget(5 * HOUR_MS).await.unwrap();
+    assert_eq!(page(0, None, 9).await.0, [exports[4].clone()]);
+}
+
+#[tokio::test]
+async fn a_token_stands_for_one_export_for_eight_hours_however_many_ask_at_once() {
+    let records = records();
+    let under = |start_ms, random| ExportRecord { client_token: Some("once/$".into()), ..record(start_ms, random) };
+    let asked: Vec<ExportRecord> = (0..8).map(|random| under(HOUR_MS, random)).collect();
+    let given = futures::future::try_join_all(asked.iter().map(|export| records.take_token(export))).await.unwrap();
+    assert!(given.iter().all(|export| *export == given[0]) && asked.contains(&given[0]));
+    assert_eq!(records.under_token("once/$", 9 * HOUR_MS - 1).await.unwrap(), Some(given[0].clone()));
+    assert_eq!(records.under_token("once/$", 9 * HOUR_MS).await.unwrap(), None);
+    assert_eq!(records.under_token("other", HOUR_MS).await.unwrap(), None);
+    let later = under(9 * HOUR_MS, 1);
+    assert_eq!(records.take_token(&later).await.unwrap(), later);
+    assert_eq!(records.under_token("once/$", 9 * HOUR_MS).await.unwrap(), Some(later));
+    let unnamed = record(HOUR_MS, 1);
+    assert_eq!(records.take_token(&unnamed).await.unwrap(), unnamed);
+}
+
+#[tokio::test]
+async fn one_alone_makes_an_attempt_and_learns_that_another_took_it_up() {
+    let (records, export) = (records(), record(5, 1));
+    let id = &export.export_id;
+    records.begin(&export).await.unwrap();
+    let (one, other) = (maker("node-0", "a"), maker("node-1", "b"));
+    let mut attempt = records.attempt(id, 1, &one).await.unwrap().unwrap();
+    assert!(records.attempt(id, 1, &other).await.unwrap().is_none());
+    let mark = async || records.find(0).await.unwrap()[id].attempt.clone().unwrap();
+    let before = mark().await;
+    assert!(attempt.renew().await.unwrap());
+    assert_eq!(mark().await.0, 1);
+    assert_ne!(mark().await, before, "a sign of life is seen");
+    let mut next = records.attempt(id, 2, &other).await.unwrap().unwrap();
+    assert!(!attempt.renew().await.unwrap());
+    assert!(next.renew().await.unwrap());
+    assert_eq!((mark().await.0, next.number), (2, 2));
+    assert!(records.find(0).await.unwrap()[id].is_open());
+}
+
+#[tokio::test]
+async fn an_attempt_is_over_when_it_is_given_up_or_its_maker_was_started_anew() {
+    let (records, id) = (records(), record(5, 1).export_id);
+    let attempt = records.attempt(&id, 1, &maker("node-0", "a")).await.unwrap().unwrap();
+    let end = async |name, instance| records.end_of_attempt(&id, 1, &maker(name, instance)).await.unwrap();
+    assert_eq!(end("node-1", "b").await, None);
+    assert_eq!(end("node-0", "a").await, None);
+    let failed = |reason: &str, by_us| Some(FailedAttempt { reason: reason.into(), by_us });
+    assert_eq!(end("node-0", "c").await, failed("node-0 was started anew", false));
+    attempt.give_up("it was stopped".into()).await.unwrap();
+    assert_eq!(end("node-1", "b").await, failed("it was stopped", false));
+    assert_eq!(end("node-0", "a").await, failed("it was stopped", true));
+}

@@ -1,0 +1,116 @@
+//! What is to be made: looked for in the bucket again and again, and taken up where nobody is at it.
+
+use super::{Exporter, lease::now_ms, making::ATTEMPTS_MAX, oldest_ms};
+use cairn_archive::{
+    ArchiveError,
+    export::{ExportRecords, FoundExport, Mark},
+};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+/// Under way at once: most of them wait for what the archive does not have yet, or for a place.
+const RUNNING_MAX: usize = 8;
+/// Attempts to make an export, or at least to note that it failed: beyond them, not even its record can be read.
+const NUMBER_MAX: u32 = 2 * ATTEMPTS_MAX;
+const DAY_MS: u64 = 24 * 3_600 * 1_000;
+/// How often a bucket that is not open is tried.
+const REACH_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked whether those under way have given up.
+const END_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What was seen of exports that are not made here.
+#[derive(Default)]
+struct Seen {
+    /// The last sign of life, and since when it is that.
+    signs: HashMap<String, (u32, Mark, u64)>,
+    forgot_ms: Option<u64>,
+    /// Whether the last round failed.
+    failed: bool,
+}
+
+impl Exporter {
+    /// Takes up what is to be made until `stopped`; what is under way then is given up, for others to go on with.
+    pub(crate) async fn run(self: Arc<Self>, stopped: watch::Receiver<bool>) {
+        let (mut seen, mut stopping) = (Seen::default(), stopped.clone());
+        loop {
+            let mut pause = self.options.look_interval;
+            // Who keeps the bucket open tells why it is not.
+            match self.records() {
+                Ok(records) => match self.round(&records, &mut seen, &stopped).await {
+                    Ok(()) => seen.failed = false,
+                    Err(error) => {
+                        if !std::mem::replace(&mut seen.failed, true) {
+                            let error = &error as &dyn std::error::Error;
+                            tracing::warn!(error, "failed to look for exports to make: trying on");
+                        }
+                    }
+                },
+                Err(_) => pause = pause.min(REACH_INTERVAL),
+            }
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+                _ = stopping.wait_for(|stopped| *stopped) => break,
+            }
+        }
+        while !self.running.lock().is_empty() {
+            tokio::time::sleep(END_INTERVAL).await;
+        }
+    }
+
+    async fn round(
+        self: &Arc<Self>,
+        records: &ExportRecords,
+        seen: &mut Seen,
+        stopped: &watch::Receiver<bool>,
+    ) -> Result<(), ArchiveError> {
+        let found = records.find(oldest_ms()).await?;
+        seen.signs.retain(|id, _| found.get(id).is_some_and(FoundExport::is_open));
+        for (id, export) in found.iter().filter(|(_, export)| export.is_open()) {
+            let running = self.running.lock().len();
+            if running >= RUNNING_MAX {
+                break;
+            }
+            if self.running.lock().contains(id) {
+                continue;
+            }
+            let next = self.next(records, seen, id, export).await?;
+            if let Some((number, before)) = next.filter(|(number, _)| *number <= NUMBER_MAX) {
+                self.take_up(records, id, number, before, stopped).await?;
+            }
+        }
+        if seen.forgot_ms.is_none_or(|at_ms| now_ms() - at_ms > DAY_MS) {
+            records.forget(oldest_ms()).await?;
+            seen.forgot_ms = Some(now_ms());
+        }
+        Ok(())
+    }
+
+    /// The number of the attempt that is to be made, and what became of the one before; none while somebody is at it.
+    async fn next(
+        &self,
+        records: &ExportRecords,
+        seen: &mut Seen,
+        id: &str,
+        export: &FoundExport,
+    ) -> Result<Option<(u32, String)>, ArchiveError> {
+        let Some((number, mark)) = &export.attempt else { return Ok(Some((1, String::new()))) };
+        let known = seen.signs.get(id).filter(|(of, last, _)| of == number && last == mark);
+        let silent = match known {
+            Some((_, _, since_ms)) if now_ms() - since_ms < self.options.silence_max.as_millis() as u64 => {
+                return Ok(None);
+            }
+            Some(_) => true,
+            None => {
+                seen.signs.insert(id.to_owned(), (*number, mark.clone(), now_ms()));
+                false
+            }
+        };
+        Ok(match records.end_of_attempt(id, *number, &self.maker).await? {
+            // What could not be done here, another may try first.
+            Some(end) if silent || !end.by_us => Some((number + 1, end.reason)),
+            None if silent => Some((number + 1, "nothing was heard any more of the archive that made it".to_owned())),
+            Some(_) | None => None,
+        })
+    }
+}
