@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// Under way at once: most of them wait for what the archive does not have yet, or for a place.
-const RUNNING_MAX: usize = 8;
+const RUNNING_MAX: usize = 4;
 /// Attempts to make an export, or at least to note that it failed: beyond them, not even its record can be read.
 const NUMBER_MAX: u32 = 2 * ATTEMPTS_MAX;
 const DAY_MS: u64 = 24 * 3_600 * 1_000;

@@ -185,7 +185,7 @@ async fn what_is_made_is_left_alone_by_others_and_given_to_them_when_it_stops() 
     let attempt = async || records.find(0).await.unwrap()[&export.export_id].attempt.clone().map(|(number, _)| number);
     eventually(async || attempt().await == Some(1)).await;
     // Longer than one may be silent.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    tokio::time::sleep(Duration::from_secs(7)).await;
     assert_eq!(attempt().await, Some(1));
     // It is the first's, or the other's: whichever stops, the one that stays goes on.
     stop_other.send(true).unwrap();

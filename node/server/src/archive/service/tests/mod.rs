@@ -172,7 +172,7 @@ fn exporter(name: &str, node: &TestNode, reach: &Reach) -> Arc<Exporter> {
     let options = ExporterOptions {
         laid_out_max: 1,
         look_interval: Duration::from_millis(100),
-        silence_max: Duration::from_millis(1_500),
+        silence_max: Duration::from_secs(3),
     };
     Arc::new(Exporter::new(own, name.to_owned(), node.reader(), Box::new(move || reach.access()), options))
 }

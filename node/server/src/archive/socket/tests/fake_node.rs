@@ -37,7 +37,7 @@ pub(super) const ENDLESS: PartitionId = PartitionId([6; 16]);
 /// With deletions after this time kept, it has no room.
 pub(super) const NO_ROOM: Timestamp = Timestamp(13);
 /// Items of a past.
-pub(super) const ITEMS: u32 = 2_000;
+pub(super) const ITEMS: u32 = 20_000;
 
 /// The item of this number, from one on: every third is deleted. The last can't be read.
 pub(super) fn past_item(number: u32) -> Option<PastItem> {

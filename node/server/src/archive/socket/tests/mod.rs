@@ -300,7 +300,7 @@ async fn streams_have_a_limit_beyond_which_they_are_refused() {
     }
     assert_eq!(
         message(pair.archive.snapshot(ENDLESS).await.unwrap_err()),
-        "8 snapshots and restores are under way: ask again later"
+        "8 snapshots, restores and readings are under way: ask again later"
     );
     drop(open);
     pair.stop();
