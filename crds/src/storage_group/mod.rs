@@ -145,7 +145,7 @@ pub struct PendingDrop {
     /// The nodes that have not yet said that they dropped it.
     #[schemars(length(max = 700), inner(length(max = 36)), extend("x-kubernetes-list-type" = "atomic"))]
     pub nodes: Vec<String>,
-    /// A backup that the table leaves, as long as it is not in the bucket: nothing is dropped before.
+    /// A backup that the table leaves, as long as the archive does not have it: nothing is dropped before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_backup: Option<LastBackup>,
     /// Until then an archive may still bring the partition to a node, for a table that was deleted while it was restored.
@@ -153,7 +153,7 @@ pub struct PendingDrop {
     pub loading_until: Option<Time>,
 }
 
-/// The backup that a deleted table leaves which had point-in-time recovery.
+/// The backup that a deleted table leaves which had point-in-time recovery; or that it leaves nothing in the bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastBackup {
@@ -164,6 +164,9 @@ pub struct LastBackup {
     #[schemars(length(max = 255))]
     pub table_name: String,
     pub requested_at: Time,
+    /// No backup is made: the table's `deletionPolicy` is Delete, and the archive is told that its objects go.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delete_archive: bool,
 }
 
 impl StorageGroupSpec {

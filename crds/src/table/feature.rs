@@ -95,7 +95,6 @@ impl TableSpec {
             ("spec.tableReplicas", some(self.table_replicas.as_ref())),
             ("spec.contributorInsights", self.contributor_insights.as_deref() == Some("ENABLE")),
             ("spec.resourcePolicy", self.resource_policy.as_deref().is_some_and(|p| !p.is_empty())),
-            ("spec.deletionPolicy", self.deletion_policy.as_deref() == Some("Delete")),
         ];
         asked.into_iter().filter(|(_, asked)| *asked).map(|(field, _)| field).collect()
     }
@@ -141,7 +140,6 @@ billingMode: PAY_PER_REQUEST
             ("tableReplicas: [{regionName: west}]", "spec.tableReplicas"),
             ("contributorInsights: ENABLE", "spec.contributorInsights"),
             ("resourcePolicy: '{}'", "spec.resourcePolicy"),
-            ("deletionPolicy: Delete", "spec.deletionPolicy"),
         ] {
             assert_eq!(spec(more).features_missing(), [field], "{more}");
         }
@@ -155,7 +153,6 @@ billingMode: PAY_PER_REQUEST
             "timeToLive: {enabled: false}",
             "sseSpecification: {enabled: false}",
             "contributorInsights: DISABLE",
-            "deletionPolicy: Retain",
             "onDemandThroughput: {maxReadRequestUnits: -1}",
         ] {
             assert!(spec(more).features_missing().is_empty(), "{more}");

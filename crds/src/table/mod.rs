@@ -16,7 +16,7 @@ pub use recovery::{ContinuousBackups, ContinuousBackupsStatus, RestorableWindow}
 pub use restore::{RestoreAsked, RestoreFrom, RestoreStatus};
 pub(crate) use rules::ROOT as ROOT_RULES;
 
-use crate::rules::json;
+use crate::{backup::DeletionPolicy, rules::json};
 use cairn_model::table::{BillingMode, ScalarType, TableClass, TableStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, ResourceExt};
@@ -142,7 +142,7 @@ pub struct TableSpec {
     /// What becomes of the table's objects in the archive's bucket when it is deleted; `Retain` where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("enum" = ["Retain", "Delete"]))]
-    pub deletion_policy: Option<String>,
+    pub deletion_policy: Option<DeletionPolicy>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]

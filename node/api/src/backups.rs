@@ -3,28 +3,14 @@
 
 use crate::{arn::BackupArn, catalog::TableView, errors};
 use async_trait::async_trait;
+pub use cairn_model::archive::{BackupState, BackupType};
 use cairn_model::{
     ServiceError, TableDefinition,
+    archive::BackupReport,
     ids::TableId,
     table::{BillingMode, ProvisionedThroughput, RestoredFrom},
 };
 use std::sync::Arc;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BackupStatus {
-    Creating,
-    Available,
-    Deleted,
-}
-
-/// Who made a backup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BackupType {
-    /// A CreateBackup.
-    User,
-    /// What a deleted table leaves that had point-in-time recovery: `NAME$DeletedTableBackup`.
-    System,
-}
 
 /// `BackupDetails`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +20,7 @@ pub struct BackupDetails {
     pub name: String,
     /// 0 while it is not known yet.
     pub size_bytes: u64,
-    pub status: BackupStatus,
+    pub status: BackupState,
     pub backup_type: BackupType,
     /// When it was asked for; milliseconds since the Unix epoch.
     pub creation_time_ms: u64,
@@ -51,6 +37,38 @@ pub struct BackupDescription {
     pub item_count: u64,
     /// In DynamoDB's bytes.
     pub table_size_bytes: u64,
+}
+
+impl From<BackupReport> for BackupDescription {
+    fn from(report: BackupReport) -> Self {
+        let order = report.order;
+        Self {
+            details: BackupDetails {
+                arn: order.arn,
+                name: order.name,
+                size_bytes: report.size_bytes,
+                status: report.state,
+                backup_type: order.backup_type,
+                creation_time_ms: order.creation_time_ms,
+                expiry_time_ms: order.expiry_time_ms,
+            },
+            table: order.definition,
+            table_arn: order.table_arn,
+            item_count: report.item_count,
+            table_size_bytes: report.table_size_bytes,
+        }
+    }
+}
+
+impl BackupDescription {
+    pub fn summary(&self) -> BackupSummary {
+        BackupSummary {
+            details: self.details.clone(),
+            table_name: self.table.table_name.clone(),
+            table_id: self.table.table_id,
+            table_arn: self.table_arn.clone(),
+        }
+    }
 }
 
 /// A backup as ListBackups shows it.

@@ -6,7 +6,11 @@ use crate::{
     layout, snapshot,
 };
 pub use cairn_model::archive::{BackupOrder, BackupType};
-use cairn_model::{descriptor::KeyRange, ids::PartitionId, table::TableDefinition};
+use cairn_model::{
+    archive::{BackupReport, BackupState},
+    descriptor::KeyRange,
+    ids::PartitionId,
+};
 use futures::{StreamExt, stream};
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
@@ -17,22 +21,29 @@ const READS_AT_ONCE: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupRecord {
-    pub backup_id: String,
-    pub arn: String,
-    pub name: String,
-    pub backup_type: BackupType,
-    pub table_arn: String,
-    /// The table as it was then.
-    pub definition: TableDefinition,
-    pub creation_time_ms: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expiry_time_ms: Option<u64>,
+    /// What was asked for, with the table as it was then.
+    #[serde(flatten)]
+    pub order: BackupOrder,
     pub item_count: u64,
     /// Of the items, in DynamoDB's bytes.
     pub table_size_bytes: u64,
     /// Of the backup's objects.
     pub size_bytes: u64,
     pub partitions: Vec<BackupPartition>,
+}
+
+impl BackupRecord {
+    /// The same, for those who are not told of its partitions.
+    pub fn into_report(self, state: BackupState) -> BackupReport {
+        BackupReport {
+            order: self.order,
+            state,
+            item_count: self.item_count,
+            table_size_bytes: self.table_size_bytes,
+            size_bytes: self.size_bytes,
+            bytes_done: self.table_size_bytes,
+        }
+    }
 }
 
 /// One partition of a backup.
@@ -89,9 +100,7 @@ async fn upload(
     snapshots: Vec<SourceSnapshot>,
     written: &mut Vec<Path>,
 ) -> Result<BackupRecord, ArchiveError> {
-    let BackupOrder { backup_id, arn, name, backup_type, table_arn, definition, creation_time_ms, expiry_time_ms } =
-        order;
-    let folder = layout::backup_folder(cluster, account, &backup_id);
+    let folder = layout::backup_folder(cluster, account, &order.backup_id);
     let mut partitions = Vec::with_capacity(snapshots.len());
     for snapshot in snapshots {
         let (partition_id, range) = (snapshot.descriptor.partition_id, snapshot.descriptor.range.clone());
@@ -110,14 +119,7 @@ async fn upload(
         });
     }
     Ok(BackupRecord {
-        backup_id,
-        arn,
-        name,
-        backup_type,
-        table_arn,
-        definition,
-        creation_time_ms,
-        expiry_time_ms,
+        order,
         item_count: partitions.iter().map(|partition| partition.item_count).sum(),
         table_size_bytes: partitions.iter().map(|partition| partition.table_size_bytes).sum(),
         size_bytes: partitions.iter().map(|partition| partition.bytes).sum(),

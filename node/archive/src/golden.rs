@@ -3,7 +3,7 @@
 use crate::{
     ArchiveError, Bucket, SourceSnapshot,
     archived::ClosedDocument,
-    backup::{BackupPartition, BackupRecord, BackupType},
+    backup::{BackupOrder, BackupPartition, BackupRecord, BackupType},
     document,
     manifest::{Gap, Manifest, SegmentRecord, SnapshotRecord},
     segment::{self, Link, SegmentReader},
@@ -96,7 +96,7 @@ fn definition() -> TableDefinition {
 }
 
 fn table() -> ArchivedTable {
-    ArchivedTable { definition: definition(), deleted_at_ms: Some(1_700_000_000_001) }
+    ArchivedTable { definition: definition(), deleted_at_ms: Some(1_700_000_000_001), goes_at_once: false }
 }
 
 fn manifest() -> Manifest {
@@ -131,14 +131,16 @@ fn manifest() -> Manifest {
 
 fn backup() -> BackupRecord {
     BackupRecord {
-        backup_id: "01700000000000-00000001".into(),
-        arn: "arn:aws:dynamodb:east:000000000000:table/orders/backup/01700000000000-00000001".into(),
-        name: "nightly".into(),
-        backup_type: BackupType::System,
-        table_arn: "arn:aws:dynamodb:east:000000000000:table/orders".into(),
-        definition: definition(),
-        creation_time_ms: 1_700_000_000_000,
-        expiry_time_ms: Some(1_700_000_000_001),
+        order: BackupOrder {
+            backup_id: "01700000000000-00000001".into(),
+            arn: "arn:aws:dynamodb:east:000000000000:table/orders/backup/01700000000000-00000001".into(),
+            name: "nightly".into(),
+            backup_type: BackupType::System,
+            table_arn: "arn:aws:dynamodb:east:000000000000:table/orders".into(),
+            definition: definition(),
+            creation_time_ms: 1_700_000_000_000,
+            expiry_time_ms: Some(1_700_000_000_001),
+        },
         item_count: 56,
         table_size_bytes: 1_234,
         size_bytes: 1_000,

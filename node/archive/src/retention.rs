@@ -11,8 +11,6 @@ use std::collections::HashSet;
 pub(crate) const DAY_MS: u64 = 24 * 3600 * 1000;
 /// What was written later than this may belong to something that is under way.
 const LEFTOVER_AGE_MS: u64 = DAY_MS;
-/// A deleted table without recovery at the end is kept as long as one with it can be.
-const PERIOD_DAYS_MAX: u64 = 35;
 /// A clock that is further from the store's is wrong.
 const CLOCK_OFFSET_MAX_MS: u64 = 5 * 60 * 1000;
 
@@ -44,9 +42,7 @@ pub async fn sweep(bucket: &Bucket, cluster: &str, clock: &dyn Clock) -> Result<
 
 async fn sweep_table(bucket: &Bucket, path: &TablePath, now_ms: u64) -> Result<(), ArchiveError> {
     let Some(table) = document::pass_over(table::get(bucket, path).await)? else { return Ok(()) };
-    let Some(deleted_at_ms) = table.deleted_at_ms else { return Ok(()) };
-    let days = table.definition.continuous_backups.map_or(PERIOD_DAYS_MAX, |on| on.recovery_period_days.into());
-    if now_ms < deleted_at_ms + days * DAY_MS {
+    if table.goes_at_ms().is_none_or(|at_ms| now_ms < at_ms) {
         return Ok(());
     }
     tracing::info!(table = table.definition.table_name, table_id = %path.table_id, "the archive of a deleted table is past its time");
@@ -66,7 +62,7 @@ async fn sweep_table(bucket: &Bucket, path: &TablePath, now_ms: u64) -> Result<(
 async fn sweep_backups(bucket: &Bucket, cluster: &str, account: &str, now_ms: u64) -> Result<(), ArchiveError> {
     for id in bucket.folders(&layout::backups(cluster, account)).await? {
         match backup::get(bucket, cluster, account, &id).await {
-            Ok(record) if record.expiry_time_ms.is_some_and(|at_ms| at_ms <= now_ms) => {
+            Ok(record) if record.order.expiry_time_ms.is_some_and(|at_ms| at_ms <= now_ms) => {
                 backup::delete(bucket, cluster, account, &id).await?;
             }
             Ok(_) => {}

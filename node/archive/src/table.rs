@@ -1,11 +1,13 @@
 //! What a table is, beside what lies in the archive of it: it outlives the table.
 
-use crate::{ArchiveError, Bucket, TablePath, document};
+use crate::{ArchiveError, Bucket, TablePath, document, retention::DAY_MS};
 use cairn_model::table::TableDefinition;
 use serde::{Deserialize, Serialize};
 
 /// For how long a table that is marked deleted may still be led here and there.
 const DROP_MS_MAX: u64 = 3_600 * 1_000;
+/// A deleted table without recovery at the end is kept as long as one with it can be.
+const PERIOD_DAYS_MAX: u64 = 35;
 
 /// `table.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +17,27 @@ pub struct ArchivedTable {
     /// Milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at_ms: Option<u64>,
+    /// Nothing is kept of a table that is deleted: it can't be restored until its recovery period is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub goes_at_once: bool,
+}
+
+impl ArchivedTable {
+    /// From when on what is here of a deleted table goes.
+    pub(crate) fn goes_at_ms(&self) -> Option<u64> {
+        let days = self.definition.continuous_backups.map_or(PERIOD_DAYS_MAX, |on| on.recovery_period_days.into());
+        let kept_ms = if self.goes_at_once { DROP_MS_MAX } else { days * DAY_MS };
+        Some(self.deleted_at_ms? + kept_ms)
+    }
+}
+
+/// That a table was deleted, and what becomes of its archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    /// Milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// Its archive goes as soon as no node ships to it any more; else it can be restored until its recovery period is over.
+    pub with_archive: bool,
 }
 
 /// [`ArchiveError::NotFound`] where the archive knows no such table.
@@ -22,12 +45,13 @@ pub async fn get(bucket: &Bucket, path: &TablePath) -> Result<ArchivedTable, Arc
     document::read(bucket, &path.table()).await
 }
 
-/// Notes that the table was deleted; it can be restored until its recovery period is over. Once is enough: a table
-/// that was never archived, or is noted already, stays as it is.
-pub async fn mark_deleted(bucket: &Bucket, path: &TablePath, deleted_at_ms: u64) -> Result<(), ArchiveError> {
+/// Notes that the table was deleted. Once is enough: a table that was never archived, or is noted already, stays as it is.
+pub async fn mark_deleted(bucket: &Bucket, path: &TablePath, deletion: Deletion) -> Result<(), ArchiveError> {
     match get(bucket, path).await {
         Ok(table) if table.deleted_at_ms.is_none() => {
-            put(bucket, path, &ArchivedTable { deleted_at_ms: Some(deleted_at_ms), ..table }).await
+            let Deletion { at_ms, with_archive } = deletion;
+            let noted = ArchivedTable { deleted_at_ms: Some(at_ms), goes_at_once: with_archive, ..table };
+            put(bucket, path, &noted).await
         }
         Ok(_) | Err(ArchiveError::NotFound { .. }) => Ok(()),
         Err(error) => Err(error),
@@ -57,7 +81,7 @@ pub(crate) async fn keep(
         Err(ArchiveError::NotFound { .. } | ArchiveError::Damaged { .. }) => definition.clone(),
         Err(error) => return Err(error),
     };
-    put(bucket, path, &ArchivedTable { definition, deleted_at_ms: None }).await
+    put(bucket, path, &ArchivedTable { definition, deleted_at_ms: None, goes_at_once: false }).await
 }
 
 /// Whether the table may still be on its way out, from one node after the other.

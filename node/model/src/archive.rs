@@ -61,9 +61,15 @@ pub enum ArchiveCall {
     /// Deletes a backup of this account from the bucket: [`ArchiveAnswer::Backup`], DELETED.
     #[serde(rename_all = "camelCase")]
     DeleteBackup { backup_id: String },
-    /// The table is deleted: what lies in the bucket of it goes when its recovery period is over. [`ArchiveAnswer::Done`].
+    /// The table is deleted: what lies in the bucket of it goes when its recovery period is over, or, `with_archive`, as soon
+    /// as nothing is shipped there any more. [`ArchiveAnswer::Done`].
     #[serde(rename_all = "camelCase")]
-    MarkDeleted { table_id: TableId, deleted_at_ms: u64 },
+    MarkDeleted {
+        table_id: TableId,
+        deleted_at_ms: u64,
+        #[serde(default)]
+        with_archive: bool,
+    },
 
     /// Makes a new table of files in a bucket, in the node beside this archive, as the first replica of its one partition:
     /// [`ArchiveAnswer::Import`]. Asked again: how far it is; for one that ended: how. One that was interrupted begins anew.
@@ -266,8 +272,9 @@ pub struct BackupOrder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum BackupType {
+    /// A CreateBackup, or a `Backup` resource.
     User,
-    /// What a deleted table leaves that had point-in-time recovery.
+    /// What a deleted table leaves that had point-in-time recovery: `NAME$DeletedTableBackup`.
     System,
 }
 

@@ -229,7 +229,7 @@ async fn a_table_is_archived_and_comes_back_from_its_past_and_from_a_backup_when
         let order = Order::DropPartition { partition_id: PARTITION, table_id: TABLE };
         eventually("the table is dropped", async || group.order(node, &order).await == OrderOutcome::Done).await;
     }
-    let mark = ArchiveCall::MarkDeleted { table_id: TABLE, deleted_at_ms: now_ms() };
+    let mark = ArchiveCall::MarkDeleted { table_id: TABLE, deleted_at_ms: now_ms(), with_archive: false };
     assert_eq!(archives.call(&group, 0, &mark).await.unwrap(), ArchiveAnswer::Done);
     let source = RestoreSource::Backup { owner: None, backup_id: "0001-a".to_owned() };
     for (number, source) in [(22, source), (23, from_name(RestoreTime::Latest))] {

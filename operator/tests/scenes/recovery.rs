@@ -34,6 +34,7 @@ pub(crate) async fn play(server: &ApiServer) {
     what_is_loaded_for_a_deleted_table_goes(server).await;
     a_backup_is_restored_by_its_resource(server).await;
     a_deleted_table_leaves_a_backup_before_its_data_goes(server).await;
+    a_table_whose_policy_says_so_leaves_nothing_in_the_bucket(server).await;
     a_last_backup_that_can_not_be_made_is_given_up_by_a_person(server).await;
     a_restored_table_is_adopted_and_never_restored_again(server).await;
 }
@@ -237,7 +238,19 @@ async fn a_deleted_table_leaves_a_backup_before_its_data_goes(server: &ApiServer
         let order = contents.backups.values().next().unwrap();
         assert_eq!((order.name.as_str(), order.backup_type), ("users$DeletedTableBackup", BackupType::System));
         assert_eq!((contents.backups.len(), order.definition.table_id.to_string()), (1, id.clone()));
-        assert_eq!(contents.deleted, [order.definition.table_id]);
+        assert_eq!(contents.deleted, [(order.definition.table_id, false)]);
+    });
+}
+
+async fn a_table_whose_policy_says_so_leaves_nothing_in_the_bucket(server: &ApiServer) {
+    let (world, bucket) = world(server, "leaves-nothing").await;
+    world.create_table("users", &format!("{RECOVERY}, deletionPolicy: Delete")).await;
+    let id = world.wait_active("users").await.status.unwrap().table_id.unwrap();
+    world.api::<Table>().delete("users", &DeleteParams::default()).await.unwrap();
+    wait("the data to be dropped", || async { (replicas_held(&world) == 0).then_some(()) }).await;
+    bucket.with(|contents| {
+        assert!(contents.backups.is_empty());
+        assert_eq!(contents.deleted, [(id.parse().unwrap(), true)]);
     });
 }
 

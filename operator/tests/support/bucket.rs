@@ -36,7 +36,8 @@ pub(crate) struct Contents {
     /// Whether loads come to their end.
     pub(crate) finishes: bool,
     pub(crate) backups: BTreeMap<String, BackupOrder>,
-    pub(crate) deleted: Vec<TableId>,
+    /// Each with whether its archive goes too.
+    pub(crate) deleted: Vec<(TableId, bool)>,
 }
 
 #[derive(Clone, Default)]
@@ -115,8 +116,8 @@ impl Bucket {
                     bytes_done: 700,
                 }))
             }
-            ArchiveCall::MarkDeleted { table_id, .. } => {
-                contents.deleted.push(*table_id);
+            ArchiveCall::MarkDeleted { table_id, with_archive, .. } => {
+                contents.deleted.push((*table_id, *with_archive));
                 ArchiveAnswer::Done
             }
             other => refused(ArchiveRefusal::Invalid, &format!("not played: {other:?}")),

@@ -2,7 +2,7 @@
 
 use super::table_description::write_key_schema;
 use crate::{
-    backups::{BackupDescription, BackupDetails, BackupStatus, BackupSummary, BackupType},
+    backups::{BackupDescription, BackupDetails, BackupState, BackupSummary, BackupType},
     output::Object,
 };
 use cairn_model::table::{BillingMode, ProvisionedThroughput};
@@ -71,11 +71,11 @@ fn write_source_table(backup: &BackupDescription, mut details: Object<'_>) {
     details.end();
 }
 
-fn status(status: BackupStatus) -> &'static str {
+fn status(status: BackupState) -> &'static str {
     match status {
-        BackupStatus::Creating => "CREATING",
-        BackupStatus::Available => "AVAILABLE",
-        BackupStatus::Deleted => "DELETED",
+        BackupState::Creating => "CREATING",
+        BackupState::Available => "AVAILABLE",
+        BackupState::Deleted => "DELETED",
     }
 }
 

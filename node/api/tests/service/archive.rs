@@ -6,7 +6,7 @@ use cairn_api::{
     Backups, TableView,
     arn::{BackupArn, TableArn, backup_id},
     backups::{
-        BackupDescription, BackupDetails, BackupFilter, BackupPage, BackupStatus, BackupSummary, BackupType,
+        BackupDescription, BackupDetails, BackupFilter, BackupPage, BackupState, BackupSummary, BackupType,
         RestorableWindow, RestoreSource, RestoreTarget, RestoreTime,
     },
     errors,
@@ -31,7 +31,7 @@ impl MemoryArchive {
         Self { catalog, backups: Mutex::default(), window: Mutex::default(), deleted: Mutex::default() }
     }
 
-    pub(crate) fn set_status(&self, arn: &str, status: BackupStatus) {
+    pub(crate) fn set_status(&self, arn: &str, status: BackupState) {
         let id = BackupArn::parse(arn).unwrap().backup_id;
         self.backups.lock().unwrap().get_mut(id).unwrap().details.status = status;
     }
@@ -46,7 +46,7 @@ impl MemoryArchive {
             arn: BackupArn { table: TableArn::parse(&table.arn).unwrap(), backup_id: &id }.to_string(),
             name: name.to_owned(),
             size_bytes: 7,
-            status: BackupStatus::Available,
+            status: BackupState::Available,
             backup_type,
             creation_time_ms,
             expiry_time_ms: (backup_type == BackupType::System).then_some(creation_time_ms + 3_024_000_000),
@@ -90,7 +90,7 @@ impl Backups for MemoryArchive {
 
     async fn create_backup(&self, table: &TableView, name: &str) -> Result<BackupDetails, ServiceError> {
         let details = self.add(table, name, BackupType::User);
-        Ok(BackupDetails { status: BackupStatus::Creating, ..details })
+        Ok(BackupDetails { status: BackupState::Creating, ..details })
     }
 
     async fn describe_backup(&self, account: &str, arn: BackupArn<'_>) -> Result<BackupDescription, ServiceError> {
@@ -124,11 +124,11 @@ impl Backups for MemoryArchive {
 
     async fn delete_backup(&self, account: &str, arn: BackupArn<'_>) -> Result<BackupDescription, ServiceError> {
         let mut backup = self.find(account, arn)?;
-        if backup.details.status == BackupStatus::Creating {
+        if backup.details.status == BackupState::Creating {
             return Err(errors::backup_being_created(arn));
         }
         self.backups.lock().unwrap().remove(arn.backup_id);
-        backup.details.status = BackupStatus::Deleted;
+        backup.details.status = BackupState::Deleted;
         Ok(backup)
     }
 

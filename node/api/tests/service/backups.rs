@@ -1,7 +1,7 @@
 //! The operations on backups.
 
 use crate::client::Service;
-use cairn_api::backups::{BackupStatus, BackupType};
+use cairn_api::backups::{BackupState, BackupType};
 use cairn_model::table::TableStatus;
 use serde_json::{Value, json};
 
@@ -207,7 +207,7 @@ async fn a_deleted_backup_is_gone() {
 async fn a_backup_that_is_being_made_is_not_deleted() {
     let service = users().await;
     let arn = back_up(&service, "users", "nightly").await;
-    service.archive.set_status(&arn, BackupStatus::Creating);
+    service.archive.set_status(&arn, BackupState::Creating);
     assert_eq!(service.error("DeleteBackup", json!({"BackupArn": arn})).await.0, "BackupInUseException");
 }
 

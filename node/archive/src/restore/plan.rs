@@ -70,7 +70,7 @@ impl RestorePlan {
     pub(super) fn of_backup(bucket: &Bucket, cluster: &str, account: &str, backup: BackupRecord) -> Self {
         let mut partitions: Vec<PartitionPlan> = Vec::with_capacity(backup.partitions.len());
         for partition in backup.partitions {
-            let path = layout::backup_folder(cluster, account, &backup.backup_id).join(partition.object.as_str());
+            let path = layout::backup_folder(cluster, account, &backup.order.backup_id).join(partition.object.as_str());
             let (bytes, checksum) = (partition.bytes, partition.checksum);
             partitions.push(PartitionPlan {
                 partition_id: partition.partition_id,
@@ -83,7 +83,7 @@ impl RestorePlan {
                 state: None,
             });
         }
-        Self::new(backup.definition, None, partitions)
+        Self::new(backup.order.definition, None, partitions)
     }
 
     fn new(definition: TableDefinition, at: Option<Timestamp>, partitions: Vec<PartitionPlan>) -> Self {

@@ -64,7 +64,7 @@ async fn backups_are_listed_by_id_until_they_are_deleted() {
     for id in ["0002-b", "0001-a", "0003-c"] {
         create(&bucket, &model, id).await.unwrap();
     }
-    let ids = |records: Vec<BackupRecord>| records.into_iter().map(|record| record.backup_id).collect::<Vec<_>>();
+    let ids = |records: Vec<BackupRecord>| records.into_iter().map(|record| record.order.backup_id).collect::<Vec<_>>();
     assert_eq!(ids(backup::list(&bucket, CLUSTER, "local").await.unwrap()), ["0001-a", "0002-b", "0003-c"]);
     assert!(backup::list(&bucket, CLUSTER, "other").await.unwrap().is_empty());
     let page = async |after, limit| {
@@ -73,7 +73,7 @@ async fn backups_are_listed_by_id_until_they_are_deleted() {
     };
     assert_eq!(page(None, 2).await, (vec!["0001-a".to_owned(), "0002-b".to_owned()], true));
     assert_eq!(page(Some("0001-a"), 2).await, (vec!["0002-b".to_owned(), "0003-c".to_owned()], false));
-    assert_eq!(backup::delete(&bucket, CLUSTER, "local", "0002-b").await.unwrap().backup_id, "0002-b");
+    assert_eq!(backup::delete(&bucket, CLUSTER, "local", "0002-b").await.unwrap().order.backup_id, "0002-b");
     assert_eq!(ids(backup::list(&bucket, CLUSTER, "local").await.unwrap()), ["0001-a", "0003-c"]);
     for error in [
         backup::get(&bucket, CLUSTER, "local", "0002-b").await.unwrap_err(),

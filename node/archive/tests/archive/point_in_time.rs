@@ -8,7 +8,7 @@ use crate::stamped::Stamped;
 use cairn_archive::{
     ArchiveConfig, ArchiveError, Bucket, ShipperOptions, Source,
     restore::{self, TableRef},
-    table::mark_deleted,
+    table::{Deletion, mark_deleted},
 };
 use cairn_model::time::Timestamp;
 use futures::TryStreamExt;
@@ -250,7 +250,7 @@ async fn a_deleted_table_is_found_by_name_and_by_id() {
     let model = Model::new();
     model.write(1, 1);
     ship_all(&shipper(&bucket, &model, "node-a", often()), &model).await;
-    mark_deleted(&bucket, &table(), 77).await.unwrap();
+    mark_deleted(&bucket, &table(), Deletion { at_ms: 77, with_archive: false }).await.unwrap();
     for by in [TableRef::Name("numbers"), TableRef::Id(TABLE_ID)] {
         let found = restore::find_table(&bucket, CLUSTER, "local", by).await.unwrap();
         assert_eq!(found.len(), 1);
@@ -273,7 +273,7 @@ async fn a_table_that_is_led_long_after_it_was_marked_deleted_is_not_deleted() {
     let first = shipper(&bucket, &model, "node-a", options.clone());
     let rounds = async {
         shipped(&first, &model).await;
-        mark_deleted(&bucket, &table(), model.now_ms()).await.unwrap();
+        mark_deleted(&bucket, &table(), Deletion { at_ms: model.now_ms(), with_archive: false }).await.unwrap();
         assert!(is_marked().await);
     };
     first.run(rounds).await;

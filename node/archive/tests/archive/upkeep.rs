@@ -12,7 +12,7 @@ use cairn_archive::{
     import::{Imports, Rejected},
     restore::{self, TableRef},
     retention,
-    table::mark_deleted,
+    table::{Deletion, mark_deleted},
 };
 use cairn_model::{
     archive::import::{ImportCompression, ImportFormat, ImportOrder, ImportOutcome, ImportSource},
@@ -161,13 +161,17 @@ async fn a_deleted_table_and_a_backup_go_when_their_time_is_over_and_no_sooner()
     let kept = objects(&store).await;
     model.advance(4);
     retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
-    mark_deleted(&bucket, &table(), now_ms).await.unwrap();
+    mark_deleted(&bucket, &table(), Deletion { at_ms: now_ms, with_archive: false }).await.unwrap();
     retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
     assert_eq!(objects(&store).await, kept);
     model.advance(1);
     retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
-    let ids: Vec<String> =
-        backup::list(&bucket, CLUSTER, "local").await.unwrap().into_iter().map(|backup| backup.backup_id).collect();
+    let ids: Vec<String> = backup::list(&bucket, CLUSTER, "local")
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|backup| backup.order.backup_id)
+        .collect();
     assert_eq!(ids, ["lasting"]);
     model.advance(35 * DAY_MS - 5 - 1);
     retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
@@ -269,7 +273,7 @@ async fn one_document_that_cannot_be_read_stops_nothing_else() {
     }
     let listed = async || {
         let listed = backup::list(&bucket, CLUSTER, "local").await.unwrap();
-        listed.into_iter().map(|backup| backup.backup_id).collect::<Vec<_>>()
+        listed.into_iter().map(|backup| backup.order.backup_id).collect::<Vec<_>>()
     };
     assert_eq!(listed().await, ["expiring", "lasting"]);
     let find = async |by| restore::find_table(&bucket, CLUSTER, "local", by).await;
@@ -278,13 +282,34 @@ async fn one_document_that_cannot_be_read_stops_nothing_else() {
         assert!(find(by).await.is_err(), "{by:?}");
     }
     assert!(find(TableRef::Id(TableId([2; 16]))).await.unwrap().is_empty());
-    mark_deleted(&bucket, &table(), model.now_ms()).await.unwrap();
+    mark_deleted(&bucket, &table(), Deletion { at_ms: model.now_ms(), with_archive: false }).await.unwrap();
     model.advance(35 * DAY_MS);
     retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
     assert_eq!(listed().await, ["lasting"]);
     // Of the tables and the damaged backup, only what cannot be read is left.
     let left = objects(&store).await;
     assert_eq!(left.len(), 2 + 2 + 2, "{left:?}");
+}
+
+#[tokio::test]
+async fn a_table_deleted_with_its_archive_goes_once_nobody_ships_to_it() {
+    let model = Model::new();
+    let store = Stamped::new(&model);
+    let bucket = Bucket::over(store.clone());
+    model.write(1, 1);
+    ship_all(&shipper(&bucket, &model, "node-a", often()), &model).await;
+    let snapshots = vec![model.snapshot_now()];
+    backup::create(&bucket, CLUSTER, "local", new_backup("lasting", None), snapshots).await.unwrap();
+    let deletion = Deletion { at_ms: model.now_ms(), with_archive: true };
+    mark_deleted(&bucket, &table(), deletion).await.unwrap();
+    let kept = objects(&store).await;
+    model.advance(3_600_000 - 1);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
+    assert_eq!(objects(&store).await, kept, "a node may ship still");
+    model.advance(1);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
+    let left = objects(&store).await;
+    assert!(!left.is_empty() && left.iter().all(|object| object.as_ref().contains("/backups/")), "{left:?}");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use cairn_api::{
     Backups, Catalog, NewTable, TableUpdate, TableView,
     arn::{BackupArn, TableArn, backup_id},
     backups::{
-        BackupDescription, BackupDetails, BackupFilter, BackupPage, BackupStatus, BackupSummary, BackupType,
+        BackupDescription, BackupDetails, BackupFilter, BackupPage, BackupState, BackupSummary, BackupType,
         RestorableWindow, RestoreSource, RestoreTarget, RestoreTime,
     },
     errors,
@@ -22,11 +22,11 @@ use cairn_api::{
 use cairn_archive::{
     ArchiveError, Bucket, Shipper, Source,
     backup::{self, BackupOrder, BackupRecord},
-    table,
+    table::{self, Deletion},
 };
 use cairn_model::{
     ServiceError, TableDefinition,
-    archive::{self as model, ArchiveOwner, RestoreOrigin, TableReference},
+    archive::{self as model, ArchiveOwner, BackupReport, RestoreOrigin, TableReference},
     ids::{PartitionId, TableId},
     table::RestoredFrom,
 };
@@ -78,9 +78,9 @@ impl LocalBackups {
         })
     }
 
-    fn new_backup(&self, table: &TableView, name: String, backup_type: backup::BackupType) -> BackupOrder {
+    fn new_backup(&self, table: &TableView, name: String, backup_type: BackupType) -> BackupOrder {
         let now_ms = environment::wall_ms();
-        let is_system = backup_type == backup::BackupType::System;
+        let is_system = backup_type == BackupType::System;
         let backup_id = backup_id(now_ms, uuid::Uuid::new_v4().as_fields().0);
         let table_arn = TableArn { region: &self.region, account: ACCOUNT, table_name: &table.definition.table_name };
         let arn = BackupArn { table: table_arn, backup_id: &backup_id }.to_string();
@@ -109,7 +109,7 @@ impl LocalBackups {
         let mut pause = Duration::from_secs(1);
         loop {
             let backup_name = format!("{name}$DeletedTableBackup");
-            let new = self.new_backup(table, backup_name, backup::BackupType::System);
+            let new = self.new_backup(table, backup_name, BackupType::System);
             match self.upload(partition, new).await {
                 Ok(_) => return,
                 Err(error) => tracing::warn!(
@@ -126,7 +126,8 @@ impl LocalBackups {
 
     /// Notes in the archive that a table is gone, so that what is there of it goes too in time.
     async fn mark_deleted(&self, table_id: TableId) {
-        let marked = table::mark_deleted(&self.bucket, &path_of(&owner(), table_id), environment::wall_ms()).await;
+        let deletion = Deletion { at_ms: environment::wall_ms(), with_archive: false };
+        let marked = table::mark_deleted(&self.bucket, &path_of(&owner(), table_id), deletion).await;
         if let Err(error) = marked {
             tracing::warn!(table = %table_id, error = &error as &dyn std::error::Error, "the archive of a deleted table does not know that it is, and is kept");
         }
@@ -208,38 +209,8 @@ fn failed(action: &'static str, error: &ArchiveError) -> ServiceError {
     errors::internal()
 }
 
-fn details(record: &BackupRecord) -> BackupDetails {
-    BackupDetails {
-        arn: record.arn.clone(),
-        name: record.name.clone(),
-        size_bytes: record.size_bytes,
-        status: BackupStatus::Available,
-        backup_type: match record.backup_type {
-            backup::BackupType::User => BackupType::User,
-            backup::BackupType::System => BackupType::System,
-        },
-        creation_time_ms: record.creation_time_ms,
-        expiry_time_ms: record.expiry_time_ms,
-    }
-}
-
 fn description(record: BackupRecord) -> BackupDescription {
-    BackupDescription {
-        details: details(&record),
-        table: record.definition,
-        table_arn: record.table_arn,
-        item_count: record.item_count,
-        table_size_bytes: record.table_size_bytes,
-    }
-}
-
-fn summary(description: &BackupDescription) -> BackupSummary {
-    BackupSummary {
-        details: description.details.clone(),
-        table_name: description.table.table_name.clone(),
-        table_id: description.table.table_id,
-        table_arn: description.table_arn.clone(),
-    }
+    record.into_report(BackupState::Available).into()
 }
 
 /// The implementor of [`Backups`]: what it begins goes on after the call.
@@ -255,22 +226,15 @@ impl Backups for SharedBackups {
     async fn create_backup(&self, table: &TableView, name: &str) -> Result<BackupDetails, ServiceError> {
         let this = self.0.clone();
         let partition = this.tables.partition_of(table)?;
-        let new = this.new_backup(table, name.to_owned(), backup::BackupType::User);
-        let begun = BackupDescription {
-            details: BackupDetails {
-                arn: new.arn.clone(),
-                name: new.name.clone(),
-                size_bytes: 0,
-                status: BackupStatus::Creating,
-                backup_type: BackupType::User,
-                creation_time_ms: new.creation_time_ms,
-                expiry_time_ms: None,
-            },
-            table: table.definition.clone(),
-            table_arn: new.table_arn.clone(),
+        let new = this.new_backup(table, name.to_owned(), BackupType::User);
+        let begun = BackupDescription::from(BackupReport {
+            order: new.clone(),
+            state: BackupState::Creating,
             item_count: table.item_count,
             table_size_bytes: table.size_bytes,
-        };
+            size_bytes: 0,
+            bytes_done: 0,
+        });
         let creating = begun.details.clone();
         let id = new.backup_id.clone();
         this.creating.lock().insert(id.clone(), begun);
@@ -280,7 +244,7 @@ impl Backups for SharedBackups {
             uploaded.map_err(|error| failed("make a backup", &error))
         });
         match tokio::time::timeout(PATIENCE, upload).await {
-            Ok(Ok(record)) => Ok(details(&record?)),
+            Ok(Ok(record)) => Ok(description(record?).details),
             Ok(Err(_)) => Err(errors::internal()),
             Err(_) => Ok(creating),
         }
@@ -308,8 +272,8 @@ impl Backups for SharedBackups {
         let listed = backup::list(&self.0.bucket, CLUSTER, ACCOUNT).await;
         let listed = listed.map_err(|error| failed("list the backups", &error))?;
         let mut all: BTreeMap<String, BackupSummary> =
-            self.0.creating.lock().iter().map(|(id, creating)| (id.clone(), summary(creating))).collect();
-        all.extend(listed.into_iter().map(|record| (record.backup_id.clone(), summary(&description(record)))));
+            self.0.creating.lock().iter().map(|(id, creating)| (id.clone(), creating.summary())).collect();
+        all.extend(listed.into_iter().map(|record| (record.order.backup_id.clone(), description(record).summary())));
         let wanted = all.into_iter().filter(|(id, _)| after.is_none_or(|after| id.as_str() > after));
         let mut wanted = wanted.map(|(_, backup)| backup).filter(|backup| filter.matches(backup));
         let backups: Vec<BackupSummary> = wanted.by_ref().take(limit).collect();
@@ -328,7 +292,7 @@ impl Backups for SharedBackups {
             ArchiveError::NotFound { .. } => errors::backup_not_found(arn),
             error => failed("delete a backup", &error),
         })?);
-        deleted.details.status = BackupStatus::Deleted;
+        deleted.details.status = BackupState::Deleted;
         Ok(deleted)
     }
 
@@ -346,13 +310,14 @@ impl Backups for SharedBackups {
             return Err(errors::backup_being_created(arn));
         }
         let record = self.0.record(arn).await?;
-        let origin = RestoreOrigin::Backup { owner: owner(), backup_id: record.backup_id };
+        let origin = RestoreOrigin::Backup { owner: owner(), backup_id: record.order.backup_id };
         let from = RestoredFrom {
-            source_backup_arn: Some(record.arn),
-            source_table_arn: Some(record.table_arn),
-            restore_time_ms: record.creation_time_ms,
+            source_backup_arn: Some(record.order.arn),
+            source_table_arn: Some(record.order.table_arn),
+            restore_time_ms: record.order.creation_time_ms,
         };
-        let definition = target.into_definition(&record.definition, new_table_id(), environment::wall_ms(), from)?;
+        let definition =
+            target.into_definition(&record.order.definition, new_table_id(), environment::wall_ms(), from)?;
         self.0.begin(origin, definition).await
     }
 

@@ -97,7 +97,7 @@ fn is_late(backup: &LastBackup, now: Timestamp) -> bool {
     now.duration_since(backup.requested_at.0) > PATIENCE
 }
 
-/// Ok once the backup is in the bucket and the archive knows that the table is deleted; before, why it is not.
+/// Ok once the backup is in the bucket, if one is to be, and the archive knows that the table is deleted; before, why it is not.
 async fn make_one(
     ctx: &Context,
     drop: &PendingDrop,
@@ -112,20 +112,28 @@ async fn make_one(
         }
         return Err("no node leads it".to_owned());
     };
-    let order = order_of(backup, leader).ok_or_else(|| format!("{} is no ARN of a backup", backup.backup_arn))?;
-    let call = ArchiveCall::CreateBackup { partition_id: leader.descriptor.partition_id, backup: order };
-    match ask(ctx, &node.target, &call).await? {
-        ArchiveAnswer::Backup(made) if made.state == BackupState::Available => {}
-        ArchiveAnswer::Backup(_) => return Err("it is being made".to_owned()),
-        other => return Err(unexpected(&other)),
-    }
-    let deleted_at_ms = u64::try_from(backup.requested_at.0.as_millisecond()).unwrap_or_default();
-    let call = ArchiveCall::MarkDeleted { table_id: leader.descriptor.table_id, deleted_at_ms };
-    match ask(ctx, &node.target, &call).await? {
-        ArchiveAnswer::Done => {
-            tracing::info!(table = backup.table_name, arn = backup.backup_arn, "a deleted table left its last backup");
-            Ok(())
+    if !backup.delete_archive {
+        let order = order_of(backup, leader).ok_or_else(|| format!("{} is no ARN of a backup", backup.backup_arn))?;
+        let call = ArchiveCall::CreateBackup { partition_id: leader.descriptor.partition_id, backup: order };
+        match ask(ctx, &node.target, &call).await? {
+            ArchiveAnswer::Backup(made) if made.state == BackupState::Available => {
+                tracing::info!(
+                    table = backup.table_name,
+                    arn = backup.backup_arn,
+                    "a deleted table left its last backup"
+                );
+            }
+            ArchiveAnswer::Backup(_) => return Err("it is being made".to_owned()),
+            other => return Err(unexpected(&other)),
         }
+    }
+    let call = ArchiveCall::MarkDeleted {
+        table_id: leader.descriptor.table_id,
+        deleted_at_ms: u64::try_from(backup.requested_at.0.as_millisecond()).unwrap_or_default(),
+        with_archive: backup.delete_archive,
+    };
+    match ask(ctx, &node.target, &call).await? {
+        ArchiveAnswer::Done => Ok(()),
         other => Err(unexpected(&other)),
     }
 }
@@ -232,7 +240,7 @@ fn pending(group: &StorageGroup, drops: &[PendingDrop], stuck: &[(String, String
     }
     let ids: Vec<_> = waiting.iter().take(TOLD_MAX).map(|(drop, _)| drop.table_id.as_str()).collect();
     Some(format!(
-        "the data of deleted tables is kept until their last backups are made; to give them up: kubectl -n {} annotate --overwrite storagegroups.cairn.dev {} {DROP_WITHOUT_BACKUP_ANNOTATION}={}; they are {}",
+        "the data of deleted tables is kept until their last backups are made, or, with deletionPolicy Delete, until the archive knows of their end; to give them up: kubectl -n {} annotate --overwrite storagegroups.cairn.dev {} {DROP_WITHOUT_BACKUP_ANNOTATION}={}; they are {}",
         group.namespace().unwrap_or_default(),
         group.name_any(),
         ids.join(","),
@@ -265,6 +273,7 @@ mod tests {
                 backup_arn: format!("arn:aws:dynamodb:east:game:table/users/backup/{ID}"),
                 table_name: "users".into(),
                 requested_at: Time(Timestamp::from_second(second).unwrap()),
+                delete_archive: false,
             }),
             loading_until: None,
         }

@@ -7,6 +7,7 @@ use crate::{
 };
 use cairn_crds::{
     StorageGroup, TABLE_FINALIZER, Table,
+    backup::DeletionPolicy,
     storage_group::{LastBackup, PendingDrop},
     table::ImportStatus,
 };
@@ -41,7 +42,7 @@ pub async fn finalize(ctx: &Context, table: &Table) -> Result<Action> {
     let api = ctx.api::<StorageGroup>(&namespace);
     match api.get_opt(&table.spec.storage_group).await.while_doing(|| "read the table's group".to_owned())? {
         Some(mut group) => {
-            let backup = last_backup(table, &ctx.config.region, ctx.now());
+            let backup = last_backup(table, group.spec.archive.is_some(), &ctx.config.region, ctx.now());
             let drops = drops(table, &group, backup.as_ref(), ctx.now());
             let status = group.status.get_or_insert_default();
             let new: Vec<_> = drops
@@ -75,16 +76,21 @@ pub async fn finalize(ctx: &Context, table: &Table) -> Result<Action> {
     Ok(Action::await_change())
 }
 
-/// The backup that the table leaves: none of a table that was never made, and none without point-in-time recovery.
-fn last_backup(table: &Table, region: &str, now: Timestamp) -> Option<LastBackup> {
+/// What the archive is told of the table's end: nothing of a table that was never made; else by its `deletionPolicy` that its
+/// objects go, or to make a backup where point-in-time recovery is on.
+fn last_backup(table: &Table, has_archive: bool, region: &str, now: Timestamp) -> Option<LastBackup> {
     table.status.as_ref()?.schema_version?;
-    table.definition().ok()?.continuous_backups?;
+    let delete_archive = table.spec.deletion_policy == Some(DeletionPolicy::Delete);
+    let is_told = if delete_archive { has_archive } else { table.definition().ok()?.continuous_backups.is_some() };
+    if !is_told {
+        return None;
+    }
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or_default();
     let backup_id = backup_id(now_ms, uuid::Uuid::new_v4().as_fields().0);
     let (account, table_name) = (table.account(), table.table_name());
     let table_arn = TableArn { region, account: &account, table_name: &table_name };
     let backup_arn = BackupArn { table: table_arn, backup_id: &backup_id }.to_string();
-    Some(LastBackup { backup_id, backup_arn, table_name, requested_at: Time(now) })
+    Some(LastBackup { backup_id, backup_arn, table_name, requested_at: Time(now), delete_archive })
 }
 
 /// Every partition of the table on every node of the group: a replica may have moved since the partition was placed.
@@ -168,13 +174,22 @@ mod tests {
             "continuousBackups": {"enabledAt": "2019-01-01T00:00:00Z"},
         });
         table.status = Some(serde_json::from_value(status).unwrap());
-        assert_eq!(last_backup(&table, "east", now), None, "it was never made");
+        assert_eq!(last_backup(&table, true, "east", now), None, "it was never made");
         table.status.as_mut().unwrap().schema_version = Some(1);
-        let backup = last_backup(&table, "east", now).unwrap();
+        let backup = last_backup(&table, true, "east", now).unwrap();
         assert!(backup.backup_id.starts_with("01550000000000-"), "{backup:?}");
         let arn = BackupArn::parse(&backup.backup_arn).unwrap();
         assert_eq!((arn.table.account, arn.table.table_name, arn.backup_id), ("game", "users", &*backup.backup_id));
         table.spec.continuous_backups = None;
-        assert_eq!(last_backup(&table, "east", now), None, "its recovery is off");
+        assert_eq!(last_backup(&table, true, "east", now), None, "its recovery is off");
+    }
+
+    #[test]
+    fn a_table_whose_policy_says_so_leaves_nothing_in_the_bucket() {
+        let mut table = fixture::table("users");
+        table.spec.deletion_policy = Some(DeletionPolicy::Delete);
+        table.status = Some(TableResourceStatus { schema_version: Some(1), ..TableResourceStatus::default() });
+        assert!(last_backup(&table, true, "east", Timestamp::UNIX_EPOCH).unwrap().delete_archive);
+        assert_eq!(last_backup(&table, false, "east", Timestamp::UNIX_EPOCH), None, "there is no archive");
     }
 }

@@ -46,7 +46,7 @@ impl ArchiveService {
         }
         let bucket = self.reach.bucket()?;
         match backup::get(&bucket, &own.region, &own.account, &id).await {
-            Ok(record) => return Ok(report(record, BackupState::Available)),
+            Ok(record) => return Ok(record.into_report(BackupState::Available)),
             Err(ArchiveError::NotFound { .. }) => {}
             Err(error) => return Err(Refusal::from(&error)),
         }
@@ -78,7 +78,7 @@ impl ArchiveService {
     }
 
     pub(super) async fn describe_backup(&self, owner: Option<ArchiveOwner>, id: &str) -> Result<BackupReport, Refusal> {
-        Ok(report(self.backup(owner.as_ref(), id).await?, BackupState::Available))
+        Ok(self.backup(owner.as_ref(), id).await?.into_report(BackupState::Available))
     }
 
     pub(super) async fn backup(&self, owner: Option<&ArchiveOwner>, id: &str) -> Result<BackupRecord, Refusal> {
@@ -92,7 +92,7 @@ impl ArchiveService {
         let (bucket, limit) = (self.reach.bucket()?, limit.clamp(1, PAGE_MAX));
         let page = backup::page(&bucket, &self.own.region, &self.own.account, after, limit).await;
         let (records, more) = page.map_err(|error| Refusal::from(&error))?;
-        let backups = records.into_iter().map(|record| report(record, BackupState::Available)).collect();
+        let backups = records.into_iter().map(|record| record.into_report(BackupState::Available)).collect();
         Ok(ArchiveAnswer::Backups { backups, more })
     }
 
@@ -110,7 +110,7 @@ impl ArchiveService {
         let deleting = tokio::spawn(async move { backup::delete(&bucket, &own.region, &own.account, &deleted).await });
         let deleted = deleting.await.map_err(|error| Refusal::failed(format!("it ended early: {error}")))?;
         let record = deleted.map_err(|error| Refusal::of_lookup(&format!("backup {id}"), &error))?;
-        Ok(report(record, BackupState::Deleted))
+        Ok(record.into_report(BackupState::Deleted))
     }
 }
 
@@ -124,25 +124,5 @@ impl Creating {
             size_bytes: 0,
             bytes_done: self.progress.bytes_done(),
         }
-    }
-}
-
-fn report(record: BackupRecord, state: BackupState) -> BackupReport {
-    BackupReport {
-        state,
-        item_count: record.item_count,
-        table_size_bytes: record.table_size_bytes,
-        size_bytes: record.size_bytes,
-        bytes_done: record.table_size_bytes,
-        order: BackupOrder {
-            backup_id: record.backup_id,
-            arn: record.arn,
-            name: record.name,
-            backup_type: record.backup_type,
-            table_arn: record.table_arn,
-            definition: record.definition,
-            creation_time_ms: record.creation_time_ms,
-            expiry_time_ms: record.expiry_time_ms,
-        },
     }
 }

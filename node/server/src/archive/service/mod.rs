@@ -22,7 +22,7 @@ pub(crate) use reach::Reach;
 
 use super::Adopter;
 use backups::Creations;
-use cairn_archive::Source;
+use cairn_archive::{Source, table::Deletion};
 use cairn_model::archive::{ArchiveAnswer, ArchiveCall, ArchiveOwner, ArchiveRefusal};
 use imports::Importings;
 use refusal::Refusal;
@@ -79,8 +79,8 @@ impl ArchiveService {
             ArchiveCall::DeleteBackup { backup_id } => {
                 ArchiveAnswer::Backup(Box::new(self.delete_backup(&backup_id).await?))
             }
-            ArchiveCall::MarkDeleted { table_id, deleted_at_ms } => {
-                self.mark_deleted(table_id, deleted_at_ms).await?;
+            ArchiveCall::MarkDeleted { table_id, deleted_at_ms, with_archive } => {
+                self.mark_deleted(table_id, Deletion { at_ms: deleted_at_ms, with_archive }).await?;
                 ArchiveAnswer::Done
             }
 

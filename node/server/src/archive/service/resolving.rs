@@ -6,7 +6,7 @@ use crate::{
     environment,
 };
 use cairn_api::arn::TableArn;
-use cairn_archive::table;
+use cairn_archive::table::{self, Deletion};
 use cairn_model::{
     archive::{
         ArchiveOwner, ArchiveRefusal, Recovery, Resolved, RestoreOrigin, RestoreSource, RestoreTime, TableReference,
@@ -29,14 +29,14 @@ impl ArchiveService {
     }
 
     async fn resolve_backup(&self, owner: Option<ArchiveOwner>, id: &str) -> Result<Resolved, Refusal> {
-        let record = self.backup(owner.as_ref(), id).await?;
+        let order = self.backup(owner.as_ref(), id).await?.order;
         let owner = owner.unwrap_or_else(|| self.own.clone());
         Ok(Resolved {
-            origin: RestoreOrigin::Backup { owner, backup_id: record.backup_id },
-            definition: record.definition,
-            table_arn: record.table_arn,
-            backup_arn: Some(record.arn),
-            restore_time_ms: record.creation_time_ms,
+            origin: RestoreOrigin::Backup { owner, backup_id: order.backup_id },
+            definition: order.definition,
+            table_arn: order.table_arn,
+            backup_arn: Some(order.arn),
+            restore_time_ms: order.creation_time_ms,
         })
     }
 
@@ -65,8 +65,8 @@ impl ArchiveService {
         })
     }
 
-    pub(super) async fn mark_deleted(&self, table_id: TableId, deleted_at_ms: u64) -> Result<(), Refusal> {
-        let marked = table::mark_deleted(&self.reach.bucket()?, &path_of(&self.own, table_id), deleted_at_ms).await;
+    pub(super) async fn mark_deleted(&self, table_id: TableId, deletion: Deletion) -> Result<(), Refusal> {
+        let marked = table::mark_deleted(&self.reach.bucket()?, &path_of(&self.own, table_id), deletion).await;
         marked.map_err(|error| Refusal::from(&error))
     }
 }

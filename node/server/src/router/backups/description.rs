@@ -3,33 +3,10 @@
 use crate::router::tables::Tables;
 use cairn_api::{
     arn::{BackupArn, TableArn},
-    backups::{BackupDescription, BackupDetails, BackupStatus, BackupSummary, BackupType},
+    backups::{BackupDescription, BackupDetails, BackupState, BackupType},
 };
 use cairn_crds::{Backup, table::recovery::millis_of_time};
-use cairn_model::archive::{self, BackupReport, BackupState};
 use kube::ResourceExt;
-
-pub(super) fn of_report(report: BackupReport) -> BackupDescription {
-    let order = report.order;
-    BackupDescription {
-        details: BackupDetails {
-            arn: order.arn,
-            name: order.name,
-            size_bytes: report.size_bytes,
-            status: status(report.state),
-            backup_type: match order.backup_type {
-                archive::BackupType::User => BackupType::User,
-                archive::BackupType::System => BackupType::System,
-            },
-            creation_time_ms: order.creation_time_ms,
-            expiry_time_ms: order.expiry_time_ms,
-        },
-        table: order.definition,
-        table_arn: order.table_arn,
-        item_count: report.item_count,
-        table_size_bytes: report.table_size_bytes,
-    }
-}
 
 /// A resource whose backup is not in the bucket yet, with its table as it is now. None for one that makes no backup: of a
 /// table that is not there, or of one that lies in a bucket already.
@@ -57,28 +34,11 @@ pub(super) fn details(resource: &Backup, arn: String) -> Option<BackupDetails> {
         arn,
         name: resource.backup_name(),
         size_bytes: size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
-        status: status.and_then(|status| status.backup_status).map_or(BackupStatus::Creating, self::status),
+        status: status.and_then(|status| status.backup_status).unwrap_or(BackupState::Creating),
         backup_type: BackupType::User,
         creation_time_ms: millis_of_time(resource.metadata.creation_timestamp.as_ref()?),
         expiry_time_ms: status.and_then(|status| status.backup_expiry_date_time.as_ref()).map(millis_of_time),
     })
-}
-
-pub(super) fn summary(backup: &BackupDescription) -> BackupSummary {
-    BackupSummary {
-        details: backup.details.clone(),
-        table_name: backup.table.table_name.clone(),
-        table_id: backup.table.table_id,
-        table_arn: backup.table_arn.clone(),
-    }
-}
-
-fn status(state: BackupState) -> BackupStatus {
-    match state {
-        BackupState::Creating => BackupStatus::Creating,
-        BackupState::Available => BackupStatus::Available,
-        BackupState::Deleted => BackupStatus::Deleted,
-    }
 }
 
 /// The ARN of the backup that a resource stands for, whether or not the operator has written it down yet.

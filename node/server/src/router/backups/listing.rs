@@ -1,9 +1,8 @@
 //! One page of ListBackups out of several sorted sources: what each group's bucket has, and what is being made.
 
-use super::description;
 use crate::{internal::client::GroupName, router::archives::Archives};
 use cairn_api::{
-    backups::{BackupFilter, BackupPage, BackupSummary},
+    backups::{BackupDescription, BackupFilter, BackupPage, BackupSummary},
     errors,
 };
 use cairn_model::ServiceError;
@@ -77,7 +76,7 @@ impl Source {
                 return Err(errors::internal());
             }
             self.read_to = Some(id.clone());
-            read.push((id, description::summary(&description::of_report(report))));
+            read.push((id, BackupDescription::from(report).summary()));
         }
         self.pages += 1;
         self.ended = !more || read.is_empty();

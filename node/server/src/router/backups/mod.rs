@@ -13,8 +13,8 @@ use cairn_api::{
     Backups, TableView,
     arn::BackupArn,
     backups::{
-        BackupDescription, BackupDetails, BackupFilter, BackupPage, BackupStatus, BackupSummary, RestorableWindow,
-        RestoreSource, RestoreTarget, RestoreTime,
+        BackupDescription, BackupDetails, BackupFilter, BackupPage, BackupSummary, RestorableWindow, RestoreSource,
+        RestoreTarget, RestoreTime,
     },
     errors,
 };
@@ -131,7 +131,7 @@ impl Backups for ClusterBackups {
 
     async fn describe_backup(&self, account: &str, arn: BackupArn<'_>) -> Result<BackupDescription, ServiceError> {
         if let Some((_, report)) = self.in_bucket(account, arn).await? {
-            return Ok(description::of_report(report));
+            return Ok(report.into());
         }
         let resources = self.resources.of(account, arn).await?;
         let creating = resources.iter().filter(|resource| description::is_creating(resource));
@@ -145,7 +145,7 @@ impl Backups for ClusterBackups {
             resource.status.as_ref().and_then(|status| status.backup_status) == Some(BackupState::Available)
         };
         let report = if resources.iter().any(whole) { self.in_bucket(account, arn).await? } else { None };
-        report.map(|(_, report)| description::of_report(report)).ok_or_else(|| errors::backup_not_found(arn))
+        report.map(|(_, report)| report.into()).ok_or_else(|| errors::backup_not_found(arn))
     }
 
     async fn list_backups(
@@ -160,7 +160,7 @@ impl Backups for ClusterBackups {
         let creating = resources.iter().filter(|resource| description::is_creating(resource));
         let creating: BTreeMap<String, BackupSummary> = creating
             .filter_map(|resource| {
-                let summary = description::summary(&description::of_resource(resource, &self.tables, &self.region)?);
+                let summary = description::of_resource(resource, &self.tables, &self.region)?.summary();
                 let id = BackupArn::parse(&summary.details.arn)?.backup_id.to_owned();
                 Some((id, summary))
             })
@@ -206,8 +206,8 @@ impl Backups for ClusterBackups {
                 );
             }
         }
-        let mut deleted = description::of_report(deleted);
-        deleted.details.status = BackupStatus::Deleted;
+        let mut deleted = BackupDescription::from(deleted);
+        deleted.details.status = BackupState::Deleted;
         Ok(deleted)
     }
 

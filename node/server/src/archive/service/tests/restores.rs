@@ -58,7 +58,11 @@ async fn a_time_outside_is_refused_with_what_can_be_restored_and_an_unknown_tabl
 async fn of_several_tables_of_a_name_the_one_there_is_wins_and_else_the_youngest() {
     let beside = Beside::start().await;
     let mark = async |id: u8| {
-        let call = ArchiveCall::MarkDeleted { table_id: TableId([id; 16]), deleted_at_ms: environment::wall_ms() };
+        let call = ArchiveCall::MarkDeleted {
+            table_id: TableId([id; 16]),
+            deleted_at_ms: environment::wall_ms(),
+            with_archive: false,
+        };
         assert_eq!(beside.service.answer(call).await, ArchiveAnswer::Done);
     };
     let found = async || {
