@@ -39,9 +39,10 @@ pub(crate) async fn files_in_a_bucket_become_tables_whole_or_not_at_all(world: &
     })?;
     let status = tables::status("imported")?;
     ensure!(status["import"]["importedItemCount"] == ITEMS, "{}", status["import"]);
-    let last = json!({"TableName": "imported", "Key": {"Id": {"S": (ITEMS - 1).to_string()}}, "ConsistentRead": true});
+    let last_id = (ITEMS - 1).to_string();
+    let last = json!({"TableName": "imported", "Key": {"Id": {"S": last_id}}, "ConsistentRead": true});
     let item = client.insist("GetItem", &last, PATIENCE).await?.ok()?;
-    ensure!(item["Item"]["Value"]["N"] == (ITEMS - 1).to_string(), "the last item is {item}");
+    ensure!(item["Item"]["Value"]["N"] == *last_id, "the last item is {item}");
     kube::wait("the other import is FAILED", PATIENCE, || {
         Ok(tables::status("unimported")?["import"]["importStatus"] == "FAILED")
     })?;
