@@ -94,3 +94,151 @@ impl RegionTrouble {
         }
     }
 }
+
+/// `ReplicaStatus`, as far as regions here can be in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReplicaStatus {
+    Active,
+    /// It takes no part yet: it is not reached, does not list this region, or its data is being copied.
+    Creating,
+    /// It is no longer listed here, and still takes part.
+    Deleting,
+    /// It took part, and one side does not let the other in any more.
+    ReplicationNotAuthorized,
+}
+
+impl ReplicaStatus {
+    /// In DynamoDB's words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "ACTIVE",
+            Self::Creating => "CREATING",
+            Self::Deleting => "DELETING",
+            Self::ReplicationNotAuthorized => "REPLICATION_NOT_AUTHORIZED",
+        }
+    }
+}
+
+/// How a region stands with all of a table, as DescribeTable and the GlobalTable's status tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegionStanding {
+    pub status: ReplicaStatus,
+    /// What is wrong on which side, or how far the copy is.
+    pub description: Option<String>,
+    /// Of the copy, while there is one: 0 to 99.
+    pub percent_progress: Option<u8>,
+}
+
+impl RegionStanding {
+    /// Of what the table's partitions report of that region: the worst status counts, and what is wrong where it is worst.
+    /// Without a report nothing of the region is known to be here.
+    pub fn of<'a>(reports: impl IntoIterator<Item = &'a RegionReport>) -> Self {
+        let reports: Vec<&RegionReport> = reports.into_iter().collect();
+        let status = reports.iter().map(|report| report.replica_status()).max().unwrap_or(ReplicaStatus::Creating);
+        let copy = (status == ReplicaStatus::Creating).then(|| copy_of(&reports)).flatten();
+        let worst =
+            reports.iter().filter(|report| report.problem.is_some()).max_by_key(|report| report.replica_status());
+        let told = worst.and_then(|report| report.problem.as_ref()).map(|problem| problem.message.clone());
+        let copied = || copy.map(|copy| format!("{} of about {} items are copied", copy.items, copy.items_of));
+        Self { status, description: told.or_else(copied), percent_progress: copy.map(CopyProgress::percent) }
+    }
+}
+
+impl RegionReport {
+    /// Of the one partition that reports it.
+    pub fn replica_status(&self) -> ReplicaStatus {
+        let locked_out = matches!(
+            self.problem,
+            Some(RegionProblem { reason: RegionTrouble::NotListed | RegionTrouble::Untrusted, .. })
+        );
+        match self.state {
+            RegionState::Connecting => ReplicaStatus::Creating,
+            RegionState::Copying | RegionState::Replicating if locked_out => ReplicaStatus::ReplicationNotAuthorized,
+            RegionState::Copying => ReplicaStatus::Creating,
+            RegionState::Replicating => ReplicaStatus::Active,
+        }
+    }
+}
+
+impl CopyProgress {
+    /// Never 100: a copy that is whole is no longer one.
+    pub fn percent(self) -> u8 {
+        let hundredfold = self.items.saturating_mul(100);
+        hundredfold.checked_div(self.items_of).map_or(0, |percent| percent.min(99) as u8)
+    }
+}
+
+/// All the partitions' copies as one.
+fn copy_of(reports: &[&RegionReport]) -> Option<CopyProgress> {
+    let copies = reports.iter().filter(|report| report.state == RegionState::Copying).filter_map(|report| report.copy);
+    copies.reduce(|all, copy| CopyProgress {
+        items: all.items.saturating_add(copy.items),
+        items_of: all.items_of.saturating_add(copy.items_of),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(state: RegionState, trouble: Option<RegionTrouble>) -> RegionReport {
+        RegionReport {
+            region: "west".into(),
+            state,
+            problem: trouble.map(|reason| RegionProblem { reason, message: reason.reason().to_owned() }),
+            last_success_ms: None,
+            latency_ms: None,
+            pending_records: None,
+            copy: None,
+            clock_offset_ms: None,
+            set_aside: 0,
+        }
+    }
+
+    fn copying(items: u64, items_of: u64) -> RegionReport {
+        RegionReport { copy: Some(CopyProgress { items, items_of }), ..report(RegionState::Copying, None) }
+    }
+
+    fn status(state: RegionState, trouble: Option<RegionTrouble>) -> ReplicaStatus {
+        RegionStanding::of([&report(state, trouble)]).status
+    }
+
+    #[test]
+    fn a_region_is_creating_until_all_that_it_held_is_here() {
+        assert_eq!(RegionStanding::of([]).status, ReplicaStatus::Creating);
+        assert_eq!(status(RegionState::Connecting, None), ReplicaStatus::Creating);
+        assert_eq!(status(RegionState::Connecting, Some(RegionTrouble::NotListed)), ReplicaStatus::Creating);
+        assert_eq!(status(RegionState::Copying, None), ReplicaStatus::Creating);
+        assert_eq!(status(RegionState::Replicating, None), ReplicaStatus::Active);
+    }
+
+    #[test]
+    fn only_a_region_that_took_part_can_be_locked_out() {
+        for trouble in [RegionTrouble::NotListed, RegionTrouble::Untrusted] {
+            assert_eq!(status(RegionState::Connecting, Some(trouble)), ReplicaStatus::Creating);
+            assert_eq!(status(RegionState::Replicating, Some(trouble)), ReplicaStatus::ReplicationNotAuthorized);
+        }
+        assert_eq!(status(RegionState::Replicating, Some(RegionTrouble::Unreachable)), ReplicaStatus::Active);
+    }
+
+    #[test]
+    fn the_partition_that_stands_worst_is_told_of() {
+        let (fine, slow) =
+            (report(RegionState::Replicating, None), report(RegionState::Replicating, Some(RegionTrouble::Failed)));
+        let out = report(RegionState::Replicating, Some(RegionTrouble::NotListed));
+        let standing = RegionStanding::of([&slow, &out, &fine]);
+        assert_eq!(standing.status, ReplicaStatus::ReplicationNotAuthorized);
+        assert_eq!(standing.description.as_deref(), Some("NotListed"));
+    }
+
+    #[test]
+    fn the_progress_is_that_of_all_partitions_that_are_copied_and_never_whole() {
+        let standing =
+            RegionStanding::of([&copying(30, 100), &copying(50, 100), &report(RegionState::Replicating, None)]);
+        assert_eq!(standing.percent_progress, Some(40));
+        assert_eq!(standing.description.as_deref(), Some("80 of about 200 items are copied"));
+        assert_eq!(RegionStanding::of([&copying(5, 5)]).percent_progress, Some(99));
+        assert_eq!(RegionStanding::of([&copying(0, 0)]).percent_progress, Some(0));
+        assert_eq!(RegionStanding::of([&report(RegionState::Replicating, None)]).percent_progress, None);
+    }
+}
