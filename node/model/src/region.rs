@@ -117,6 +117,13 @@ impl ReplicaStatus {
             Self::ReplicationNotAuthorized => "REPLICATION_NOT_AUTHORIZED",
         }
     }
+
+    /// The one of this name; none for a name that is not one of these.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Active, Self::Creating, Self::Deleting, Self::ReplicationNotAuthorized]
+            .into_iter()
+            .find(|status| status.as_str() == name)
+    }
 }
 
 /// How a region stands with all of a table, as DescribeTable and the GlobalTable's status tell it.
