@@ -78,10 +78,10 @@ fn read(call: &Call<'_>, name: &str, global: &GlobalTable, updates: &[Update]) -
     let mut read = ReplicaUpdate::default();
     let of = |region: &Option<Region>| region.as_ref().and_then(|region| region.region_name.clone());
     for update in updates {
-        if let Some(region) = of(&update.create) {
-            if region == call.region || global.replica(&region).is_some() || !read.create.insert(region.clone()) {
-                return Err(errors::replica_exists(name, &region));
-            }
+        if let Some(region) = of(&update.create)
+            && (region == call.region || global.replica(&region).is_some() || !read.create.insert(region.clone()))
+        {
+            return Err(errors::replica_exists(name, &region));
         }
         if let Some(region) = of(&update.delete) {
             if region == call.region {

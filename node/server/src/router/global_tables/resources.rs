@@ -52,7 +52,7 @@ impl Resources {
         let Some(owner) = other_owner(resource) else { return Ok(()) };
         match update.delete.iter().find(|region| !is_own(resource, region)) {
             Some(region) => Err(denied(&format!(
-                "the replica {region} of GlobalTable {name} is managed by {owner}: take it out there"
+                "The replica {region} of GlobalTable {name} is managed by {owner}: take it out there"
             ))),
             None => Ok(()),
         }
