@@ -36,6 +36,8 @@ pub const DROP_WITHOUT_BACKUP_ANNOTATION: &str = "cairn.dev/drop-without-backup"
 /// On a Secret: `true` makes it an access key of its namespace.
 pub const CREDENTIALS_LABEL: &str = "cairn.dev/credentials";
 
+/// On a ConfigMap: `true` makes it the peer bundle of another cluster, which the GlobalTables of its namespace can use.
+pub const PEER_LABEL: &str = "cairn.dev/peer";
 /// The ConfigMap in the release's namespace with this cluster's own peer bundle: the keys below, and under
 /// [`PEER_MANIFEST_KEY`] a ConfigMap, as YAML, to be applied in the accounts of other clusters.
 pub const PEER_BUNDLE: &str = "cairn-peer";
