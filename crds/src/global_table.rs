@@ -73,6 +73,10 @@ pub struct GlobalTableResourceStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub table_name: Option<String>,
+    /// The table that all of this is of: one that is made anew under the name has another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 36))]
+    pub table_id: Option<String>,
     /// All regions at a glance, as `west ACTIVE, north CREATING 40%`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]

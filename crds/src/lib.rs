@@ -13,7 +13,9 @@ pub mod storage_group;
 pub mod table;
 
 pub use backup::{Backup, BackupResourceStatus, BackupSpec};
-pub use global_table::{GlobalTable, GlobalTableReplica, GlobalTableResourceStatus, GlobalTableSpec};
+pub use global_table::{
+    GlobalTable, GlobalTableReplica, GlobalTableReplicaStatus, GlobalTableResourceStatus, GlobalTableSpec,
+};
 pub use name::{bounded_name, resource_name, short_hash};
 pub use scheduled_backup::{ScheduledBackup, ScheduledBackupSpec, ScheduledBackupStatus};
 pub use storage_group::{StorageGroup, StorageGroupSpec, StorageGroupStatus};

@@ -25,7 +25,11 @@ fn check(older: Option<&str>, manifest: &str, told: Option<&str>) {
 #[test]
 fn regions_are_listed_by_name_and_may_be_none() {
     check(None, &global_table("users", "replicas: []"), None);
-    check(None, &global_table("users", "replicas: [{regionName: west}, {regionName: north, peerRef: {name: n}}]"), None);
+    check(
+        None,
+        &global_table("users", "replicas: [{regionName: west}, {regionName: north, peerRef: {name: n}}]"),
+        None,
+    );
     let replicas = &schema("globaltables")["properties"]["spec"]["properties"]["replicas"];
     assert_eq!(replicas["x-kubernetes-list-type"], "map");
     assert_eq!(replicas["x-kubernetes-list-map-keys"], serde_json::json!(["regionName"]));
