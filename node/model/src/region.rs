@@ -96,7 +96,7 @@ impl RegionTrouble {
 }
 
 /// `ReplicaStatus`, as far as regions here can be in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReplicaStatus {
     Active,
     /// It takes no part yet: it is not reached, does not list this region, or its data is being copied.
@@ -137,33 +137,25 @@ pub struct RegionStanding {
 }
 
 impl RegionStanding {
-    /// Of what the table's partitions report of that region: the worst status counts, and what is wrong where it is worst.
-    /// Without a report nothing of the region is known to be here.
-    pub fn of<'a>(reports: impl IntoIterator<Item = &'a RegionReport>) -> Self {
+    /// Of what the table's partitions report of that region. `before`: what its status was, of the same table: what took part once
+    /// goes on taking part, also where it is not reached or copied anew.
+    pub fn of<'a>(before: Option<ReplicaStatus>, reports: impl IntoIterator<Item = &'a RegionReport>) -> Self {
         let reports: Vec<&RegionReport> = reports.into_iter().collect();
-        let status = reports.iter().map(|report| report.replica_status()).max().unwrap_or(ReplicaStatus::Creating);
+        let problems = reports.iter().filter_map(|report| report.problem.as_ref());
+        let problem = problems.filter(|problem| problem.reason != RegionTrouble::ClockSkew).min_by_key(|p| p.reason);
+        let replicates = !reports.is_empty() && reports.iter().all(|report| report.state == RegionState::Replicating);
+        let took_part = matches!(before, Some(ReplicaStatus::Active | ReplicaStatus::ReplicationNotAuthorized));
+        let locked_out =
+            problem.is_some_and(|p| matches!(p.reason, RegionTrouble::NotListed | RegionTrouble::Untrusted));
+        let status = match (took_part || replicates, locked_out) {
+            (false, _) => ReplicaStatus::Creating,
+            (true, true) => ReplicaStatus::ReplicationNotAuthorized,
+            (true, false) => ReplicaStatus::Active,
+        };
         let copy = (status == ReplicaStatus::Creating).then(|| copy_of(&reports)).flatten();
-        let worst =
-            reports.iter().filter(|report| report.problem.is_some()).max_by_key(|report| report.replica_status());
-        let told = worst.and_then(|report| report.problem.as_ref()).map(|problem| problem.message.clone());
-        let copied = || copy.map(|copy| format!("{} of about {} items are copied", copy.items, copy.items_of));
+        let told = problem.map(|problem| format!("{}: {}", problem.reason.reason(), problem.message));
+        let copied = || copy.map(|copy| format!("Copying: {} of about {} items are here", copy.items, copy.items_of));
         Self { status, description: told.or_else(copied), percent_progress: copy.map(CopyProgress::percent) }
-    }
-}
-
-impl RegionReport {
-    /// Of the one partition that reports it.
-    pub fn replica_status(&self) -> ReplicaStatus {
-        let locked_out = matches!(
-            self.problem,
-            Some(RegionProblem { reason: RegionTrouble::NotListed | RegionTrouble::Untrusted, .. })
-        );
-        match self.state {
-            RegionState::Connecting => ReplicaStatus::Creating,
-            RegionState::Copying | RegionState::Replicating if locked_out => ReplicaStatus::ReplicationNotAuthorized,
-            RegionState::Copying => ReplicaStatus::Creating,
-            RegionState::Replicating => ReplicaStatus::Active,
-        }
     }
 }
 
@@ -206,46 +198,61 @@ mod tests {
         RegionReport { copy: Some(CopyProgress { items, items_of }), ..report(RegionState::Copying, None) }
     }
 
-    fn status(state: RegionState, trouble: Option<RegionTrouble>) -> ReplicaStatus {
-        RegionStanding::of([&report(state, trouble)]).status
+    fn status(before: Option<ReplicaStatus>, state: RegionState, trouble: Option<RegionTrouble>) -> ReplicaStatus {
+        RegionStanding::of(before, [&report(state, trouble)]).status
     }
 
     #[test]
     fn a_region_is_creating_until_all_that_it_held_is_here() {
-        assert_eq!(RegionStanding::of([]).status, ReplicaStatus::Creating);
-        assert_eq!(status(RegionState::Connecting, None), ReplicaStatus::Creating);
-        assert_eq!(status(RegionState::Connecting, Some(RegionTrouble::NotListed)), ReplicaStatus::Creating);
-        assert_eq!(status(RegionState::Copying, None), ReplicaStatus::Creating);
-        assert_eq!(status(RegionState::Replicating, None), ReplicaStatus::Active);
+        assert_eq!(RegionStanding::of(None, []).status, ReplicaStatus::Creating);
+        assert_eq!(status(None, RegionState::Connecting, None), ReplicaStatus::Creating);
+        assert_eq!(status(None, RegionState::Connecting, Some(RegionTrouble::NotListed)), ReplicaStatus::Creating);
+        assert_eq!(status(None, RegionState::Copying, None), ReplicaStatus::Creating);
+        assert_eq!(status(None, RegionState::Replicating, None), ReplicaStatus::Active);
+        let both = [report(RegionState::Replicating, None), report(RegionState::Copying, None)];
+        assert_eq!(RegionStanding::of(None, &both).status, ReplicaStatus::Creating, "not of all partitions");
+    }
+
+    #[test]
+    fn what_took_part_once_goes_on_taking_part() {
+        for before in [ReplicaStatus::Active, ReplicaStatus::ReplicationNotAuthorized] {
+            assert_eq!(RegionStanding::of(Some(before), []).status, ReplicaStatus::Active);
+            assert_eq!(status(Some(before), RegionState::Copying, None), ReplicaStatus::Active);
+            let away = Some(RegionTrouble::Unreachable);
+            assert_eq!(status(Some(before), RegionState::Connecting, away), ReplicaStatus::Active);
+        }
+        let creating = Some(ReplicaStatus::Creating);
+        assert_eq!(status(creating, RegionState::Connecting, None), ReplicaStatus::Creating);
     }
 
     #[test]
     fn only_a_region_that_took_part_can_be_locked_out() {
-        for trouble in [RegionTrouble::NotListed, RegionTrouble::Untrusted] {
-            assert_eq!(status(RegionState::Connecting, Some(trouble)), ReplicaStatus::Creating);
-            assert_eq!(status(RegionState::Replicating, Some(trouble)), ReplicaStatus::ReplicationNotAuthorized);
+        for trouble in [Some(RegionTrouble::NotListed), Some(RegionTrouble::Untrusted)] {
+            assert_eq!(status(None, RegionState::Connecting, trouble), ReplicaStatus::Creating);
+            let locked_out = ReplicaStatus::ReplicationNotAuthorized;
+            assert_eq!(status(None, RegionState::Replicating, trouble), locked_out);
+            assert_eq!(status(Some(ReplicaStatus::Active), RegionState::Connecting, trouble), locked_out);
         }
-        assert_eq!(status(RegionState::Replicating, Some(RegionTrouble::Unreachable)), ReplicaStatus::Active);
     }
 
     #[test]
-    fn the_partition_that_stands_worst_is_told_of() {
-        let (fine, slow) =
-            (report(RegionState::Replicating, None), report(RegionState::Replicating, Some(RegionTrouble::Failed)));
+    fn of_the_partitions_troubles_the_one_that_a_person_meets_first_is_told() {
+        let slow = report(RegionState::Replicating, Some(RegionTrouble::Failed));
         let out = report(RegionState::Replicating, Some(RegionTrouble::NotListed));
-        let standing = RegionStanding::of([&slow, &out, &fine]);
-        assert_eq!(standing.status, ReplicaStatus::ReplicationNotAuthorized);
-        assert_eq!(standing.description.as_deref(), Some("NotListed"));
+        let standing = RegionStanding::of(None, [&slow, &out, &report(RegionState::Replicating, None)]);
+        assert_eq!(standing.description.as_deref(), Some("NotListed: NotListed"));
+        let skewed = report(RegionState::Replicating, Some(RegionTrouble::ClockSkew));
+        assert_eq!(RegionStanding::of(None, [&skewed]).description, None, "it replicates all the same");
     }
 
     #[test]
     fn the_progress_is_that_of_all_partitions_that_are_copied_and_never_whole() {
         let standing =
-            RegionStanding::of([&copying(30, 100), &copying(50, 100), &report(RegionState::Replicating, None)]);
+            RegionStanding::of(None, [&copying(30, 100), &copying(50, 100), &report(RegionState::Replicating, None)]);
         assert_eq!(standing.percent_progress, Some(40));
-        assert_eq!(standing.description.as_deref(), Some("80 of about 200 items are copied"));
-        assert_eq!(RegionStanding::of([&copying(5, 5)]).percent_progress, Some(99));
-        assert_eq!(RegionStanding::of([&copying(0, 0)]).percent_progress, Some(0));
-        assert_eq!(RegionStanding::of([&report(RegionState::Replicating, None)]).percent_progress, None);
+        assert_eq!(standing.description.as_deref(), Some("Copying: 80 of about 200 items are here"));
+        assert_eq!(RegionStanding::of(None, [&copying(5, 5)]).percent_progress, Some(99));
+        assert_eq!(RegionStanding::of(None, [&copying(0, 0)]).percent_progress, Some(0));
+        assert_eq!(RegionStanding::of(None, [&report(RegionState::Replicating, None)]).percent_progress, None);
     }
 }

@@ -35,12 +35,14 @@ async fn more_replicas_are_added_to_the_same_resource_and_taken_out_of_it() {
 async fn with_the_last_replica_the_resource_goes() {
     let setting = Setting::new(ApiWrites::Own).await;
     setting.create("west").await;
+    setting.observe("users", json!([]));
     setting.hold(&["west"], vec![report("west", RegionState::Replicating)]);
     let answer = setting.delete("west").await;
     assert_eq!(answer["Replicas"], json!([{"RegionName": "west", "ReplicaStatus": "DELETING"}]));
     assert!(setting.api_server.all("globaltables").is_empty());
     let (name, _) = setting.error("UpdateTable", update("Delete", "west")).await;
     assert_eq!(name, "ResourceInUseException", "the nodes still have it");
+    assert_eq!(setting.described().await["TableStatus"], "UPDATING");
     setting.hold(&[], vec![]);
     assert!(setting.described().await.get("Replicas").is_none());
     setting.create("west").await;
@@ -64,6 +66,11 @@ async fn a_region_whose_peer_bundle_is_not_there_is_refused_with_the_way_to_take
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_whole_peer_bundle_of_the_region_is_not_taken_for_one() {
     let setting = Setting::new(ApiWrites::Own).await;
+    let unlabelled = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}, "data": {"region": "plain"}});
+    setting.api_server.put("configmaps", "plain", unlabelled, "kubectl");
+    let (name, text) = setting.error("UpdateTable", update("Create", "plain")).await;
+    assert_eq!(name, "ValidationException");
+    assert!(text.contains("the one that is there has not the label cairn.dev/peer=true"), "{text}");
     for (but, expected) in [
         (json!({"ca.crt": ""}), "the one that is there has no ca.crt"),
         (json!({"region": "west"}), "the one that is there is of the region west"),
@@ -81,18 +88,25 @@ async fn what_is_no_whole_peer_bundle_of_the_region_is_not_taken_for_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_resource_that_another_router_changed_meanwhile_is_left_as_it_is() {
+async fn what_another_router_added_meanwhile_is_kept() {
     let setting = Setting::new(ApiWrites::Own).await;
     setting.create("west").await;
     let mut changed = setting.api_server.one("globaltables");
-    changed["spec"]["replicas"] = json!([]);
+    changed["spec"]["replicas"] = json!([{"regionName": "west"}, {"regionName": "south"}]);
     setting.api_server.put("globaltables", "users", changed, "cairn-api");
-    let (name, _) = setting.error("UpdateTable", update("Create", "north")).await;
-    assert_eq!(name, "ResourceInUseException");
-    assert!(setting.declared().is_empty());
-    setting.watch();
     setting.create("north").await;
-    assert_eq!(setting.declared(), ["north"]);
+    assert_eq!(setting.declared(), ["north", "south", "west"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_at_the_same_time_is_met_by_trying_again_and_not_for_ever() {
+    let setting = Setting::new(ApiWrites::Own).await;
+    setting.api_server.conflict(2);
+    setting.create("west").await;
+    assert_eq!(setting.declared(), ["west"]);
+    setting.api_server.conflict(3);
+    assert_eq!(setting.error("UpdateTable", update("Create", "north")).await.0, "ResourceInUseException");
+    assert_eq!(setting.declared(), ["west"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,8 +126,9 @@ async fn a_resource_that_is_being_deleted_is_not_changed() {
     setting.create("west").await;
     setting.api_server.set_deleting("globaltables", "users");
     setting.watch();
-    let (name, _) = setting.error("UpdateTable", update("Create", "north")).await;
+    let (name, text) = setting.error("UpdateTable", update("Create", "north")).await;
     assert_eq!(name, "ResourceInUseException");
+    assert_eq!(text, "The resource which you are attempting to change is in use.");
 }
 
 #[tokio::test(flavor = "multi_thread")]

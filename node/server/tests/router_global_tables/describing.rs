@@ -11,9 +11,7 @@ async fn a_replica_goes_from_declared_over_copied_to_active() {
     setting.create("west").await;
     let table = setting.described().await;
     assert_eq!(table["TableStatus"], "UPDATING");
-    assert!(
-        table["Replicas"][0]["ReplicaStatusDescription"].as_str().unwrap().starts_with("The operator has not told")
-    );
+    assert!(table["Replicas"][0]["ReplicaStatusDescription"].as_str().unwrap().starts_with("Joining: "));
 
     setting.observe("users", json!([]));
     let copy = Some(CopyProgress { items: 40, items_of: 100 });
@@ -24,7 +22,7 @@ async fn a_replica_goes_from_declared_over_copied_to_active() {
         table["Replicas"],
         json!([{
             "RegionName": "west", "ReplicaStatus": "CREATING", "ReplicaStatusPercentProgress": "40",
-            "ReplicaStatusDescription": "40 of about 100 items are copied",
+            "ReplicaStatusDescription": "Copying: 40 of about 100 items are here",
         }])
     );
 
@@ -42,7 +40,7 @@ async fn a_region_that_lets_this_one_in_no_more_is_not_authorized_and_says_why()
     setting.hold(&["west"], vec![RegionReport { problem, ..report("west", RegionState::Replicating) }]);
     let replica = setting.described().await["Replicas"][0].clone();
     assert_eq!(replica["ReplicaStatus"], "REPLICATION_NOT_AUTHORIZED");
-    assert_eq!(replica["ReplicaStatusDescription"], "west does not list east");
+    assert_eq!(replica["ReplicaStatusDescription"], "NotListed: west does not list east");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,6 +76,30 @@ async fn a_replica_that_is_declared_no_more_is_deleting_until_the_nodes_have_it_
     );
     setting.hold(&["north"], both);
     assert_eq!(setting.described().await["Replicas"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_region_that_took_part_stays_active_while_it_is_away() {
+    let setting = Setting::new(ApiWrites::Own).await;
+    setting.declare("users", &["west"], "kubectl");
+    let problem = Some(RegionProblem { reason: RegionTrouble::Unreachable, message: "no answer".into() });
+    setting.hold(&["west"], vec![RegionReport { problem, ..report("west", RegionState::Connecting) }]);
+    assert_eq!(setting.described().await["Replicas"][0]["ReplicaStatus"], "CREATING");
+    setting.observe("users", json!([{"regionName": "west", "replicaStatus": "ACTIVE"}]));
+    let replica = setting.described().await["Replicas"][0].clone();
+    assert_eq!(
+        (&replica["ReplicaStatus"], &replica["ReplicaStatusDescription"]),
+        (&json!("ACTIVE"), &json!("Unreachable: no answer"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_nodes_hold_and_nobody_ever_declared_stays() {
+    let setting = Setting::new(ApiWrites::Own).await;
+    setting.hold(&["west"], vec![report("west", RegionState::Replicating)]);
+    let table = setting.described().await;
+    assert_eq!(table["TableStatus"], "ACTIVE");
+    assert_eq!(table["Replicas"], json!([{"RegionName": "west", "ReplicaStatus": "ACTIVE"}]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -106,7 +106,8 @@ impl Setting {
         let mut data =
             json!({"clusterId": "c", "endpoint": "https://peer:8443", "ca.crt": "-----BEGIN", "region": name});
         data.as_object_mut().unwrap().extend(but.as_object().unwrap().clone());
-        let bundle = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}, "data": data});
+        let metadata = json!({"labels": {"cairn.dev/peer": "true"}});
+        let bundle = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data});
         self.api_server.put("configmaps", name, bundle, "kubectl");
     }
 
@@ -124,8 +125,11 @@ impl Setting {
     /// The operator has seen what is declared, and notes this of the replicas.
     pub fn observe(&self, name: &str, replicas: Value) {
         let generation = self.api_server.get("globaltables", name).unwrap()["metadata"]["generation"].clone();
-        let status = json!({"observedGeneration": generation, "replicas": replicas});
+        let status = json!({"observedGeneration": generation, "replicas": replicas, "tableId": TABLE.to_string()});
         self.api_server.set_status("globaltables", name, status);
+        let mut status = self.api_server.get("tables", "users").unwrap()["status"].clone();
+        status["globalTable"] = json!(name);
+        self.api_server.set_status("tables", "users", status);
         self.watch();
     }
 

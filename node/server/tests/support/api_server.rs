@@ -9,7 +9,14 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Client, Config};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 use tokio::net::TcpListener;
 
 /// By the plural of their kind, and their names; all are of one namespace.
@@ -18,6 +25,8 @@ type Objects = BTreeMap<(String, String), Value>;
 #[derive(Clone, Default)]
 pub struct ApiServer {
     objects: Arc<Mutex<Objects>>,
+    /// What is applied from now on and meets a conflict.
+    conflicts: Arc<AtomicUsize>,
 }
 
 impl ApiServer {
@@ -27,6 +36,11 @@ impl ApiServer {
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(server.clone().serve(listener));
         (server, Client::try_from(Config::new(url.parse().unwrap())).unwrap())
+    }
+
+    /// Answers so many of the next manifests that are applied as if somebody else had written just before.
+    pub fn conflict(&self, count: usize) {
+        self.conflicts.store(count, Ordering::Relaxed);
     }
 
     pub fn all(&self, plural: &str) -> Vec<Value> {
@@ -83,8 +97,11 @@ impl ApiServer {
                     .into_iter()
                     .any(|entry| entry["fieldsV1"]["f:spec"]["f:replicas"].get(key(replica)).is_some())
             };
-            let others: Vec<Value> = replicas.iter().filter(|replica| !owned(replica)).cloned().collect();
-            sent["spec"]["replicas"].as_array_mut().unwrap().extend(others);
+            let named = sent["spec"]["replicas"].as_array_mut().unwrap();
+            let is_sent = |replica: &Value| named.iter().any(|sent| sent["regionName"] == replica["regionName"]);
+            let others = replicas.iter().filter(|replica| !owned(replica) && !is_sent(replica));
+            let others: Vec<Value> = others.cloned().collect();
+            named.extend(others);
         }
         let entries = changed["metadata"]["managedFields"].as_array_mut().unwrap();
         entries.retain(|entry| entry["manager"] != manager);
@@ -147,9 +164,10 @@ impl ApiServer {
             }
             (Method::PATCH, Some(name)) => {
                 let expected = sent["metadata"]["resourceVersion"].clone();
-                if !expected.is_null()
-                    && self.get(plural, name).is_none_or(|now| now["metadata"]["resourceVersion"] != expected)
-                {
+                let is = |object: Value| object["metadata"]["resourceVersion"] == expected;
+                let fails =
+                    self.conflicts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+                if fails.is_ok() || !expected.is_null() && !self.get(plural, name).is_some_and(is) {
                     return failure(StatusCode::CONFLICT);
                 }
                 reply(StatusCode::OK, &self.apply(plural, name, sent, &manager))

@@ -14,12 +14,16 @@ use super::{
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use cairn_api::{GlobalTables, TableView, errors, global_tables::ReplicaUpdate};
-use cairn_crds::GlobalTable;
-use cairn_model::ServiceError;
+use cairn_crds::{GlobalTable, resource_name};
+use cairn_model::{ErrorKind, ServiceError};
+use description::Declared;
 use kube::{Client, ResourceExt};
 use parking_lot::RwLock;
 use resources::{Change, Resources};
 use std::sync::Arc;
+
+/// A change of a resource is tried again where somebody else, the operator with its status above all, wrote at the same time.
+const ATTEMPTS: usize = 3;
 
 #[allow(missing_debug_implementations)]
 pub struct ClusterGlobalTables {
@@ -50,15 +54,24 @@ impl ClusterGlobalTables {
         self.mirror.write().replace(namespace, resources);
     }
 
-    /// The resource that declares the table's replicas, the first made of several; and whether there can be no other.
-    fn declared(&self, account: &str, table_name: &str) -> (Option<Arc<GlobalTable>>, bool) {
+    /// The resource that declares the table's replicas: of several the first that was made, as the operator has it.
+    fn declared(&self, account: &str, table_name: &str) -> Option<Arc<GlobalTable>> {
         let mirror = self.mirror.read();
-        let of_table = mirror.of(account).filter(|resource| resource.table_name() == table_name);
+        let stays = mirror.of(account).filter(|resource| resource.metadata.deletion_timestamp.is_none());
+        let of_table = stays.filter(|resource| resource.table_name() == table_name);
         let age = |resource: &&Arc<GlobalTable>| {
             let created = resource.metadata.creation_timestamp.as_ref().map(|time| time.0.as_millisecond());
             (created, resource.name_any())
         };
-        (of_table.min_by_key(age).cloned(), mirror.is_complete())
+        of_table.min_by_key(age).cloned()
+    }
+
+    /// Whether the table had a resource that declared its replicas, though none does now. Where it never had one, what the nodes
+    /// hold stays.
+    fn had_one(&self, account: &str, table_name: &str) -> bool {
+        let table = self.tables.resource(account, table_name);
+        let status = table.as_ref().and_then(|table| table.status.as_ref());
+        status.is_some_and(|status| status.global_table.is_some()) && self.mirror.read().is_complete()
     }
 }
 
@@ -66,34 +79,53 @@ impl ClusterGlobalTables {
 impl GlobalTables for ClusterGlobalTables {
     fn describe(&self, table: &TableView) -> Option<cairn_api::global_tables::GlobalTable> {
         let definition = &table.definition;
-        let (resource, complete) = self.declared(&definition.account, &definition.table_name);
+        let (account, name) = (&definition.account, &definition.table_name);
+        let declared = match self.declared(account, name) {
+            Some(resource) => Declared::By(resource),
+            None if self.had_one(account, name) => Declared::NoMore,
+            None => Declared::Unknown,
+        };
         let routes = self.routes.load();
-        let held = routes.table(definition.table_id);
-        description::describe(&self.region, definition.creation_time_ms, resource.as_deref(), complete, held)
+        description::describe(&self.region, definition, &declared, routes.table(definition.table_id))
     }
 
     async fn update_replicas(&self, table: &TableView, update: ReplicaUpdate) -> Result<(), ServiceError> {
-        let (account, name) = (&table.definition.account, &table.definition.table_name);
-        let present = match self.declared(account, name).0 {
-            Some(resource) => Some(resource),
-            None => self.resources.find(account, name).await?.map(Arc::new),
-        };
-        if present.as_ref().is_some_and(|resource| resource.metadata.deletion_timestamp.is_some()) {
-            return Err(errors::global_table_in_use());
-        }
-        self.resources.check(present.as_deref(), &update)?;
+        let account = &table.definition.account;
+        self.resources.check_writes()?;
         for region in &update.create {
             peers::check(&self.client, account, region).await?;
         }
-        let change = match present {
-            Some(resource) => self.resources.update(&resource, &update).await?,
+        for _ in 1..ATTEMPTS {
+            match self.write(table, &update).await {
+                Err(error) if error.kind == ErrorKind::ResourceInUseException => {
+                    tracing::debug!(account, table = table.definition.table_name, %error, "trying once more");
+                }
+                written => return written,
+            }
+        }
+        self.write(table, &update).await
+    }
+}
+
+impl ClusterGlobalTables {
+    /// Changes the resource as it is now at the API server, or makes one.
+    async fn write(&self, table: &TableView, update: &ReplicaUpdate) -> Result<(), ServiceError> {
+        let (account, name) = (&table.definition.account, &table.definition.table_name);
+        let declared = self.declared(account, name).map(|resource| resource.name_any());
+        let present = match self.resources.find(account, &declared.unwrap_or_else(|| resource_name(name)), name).await?
+        {
+            Some(resource) if resource.metadata.deletion_timestamp.is_some() => {
+                return Err(errors::global_table_in_use());
+            }
+            Some(resource) => resource,
             None if update.create.is_empty() => return Err(errors::global_table_in_use()),
             None => {
                 let of_table = self.tables.resource(account, name);
-                self.resources.create(account, name, of_table.as_deref(), &update).await?
+                self.resources.create(account, name, of_table.as_deref()).await?
             }
         };
-        match change {
+        self.resources.check(&present, update)?;
+        match self.resources.update(&present, update).await? {
             Change::Applied(resource) => self.mirror.write().put(*resource),
             Change::Deleted(resource) => self.mirror.write().remove(&resource),
         }

@@ -2,11 +2,11 @@
 
 use crate::router::writes::answered;
 use cairn_crds::{
-    PEER_BUNDLE, PEER_CA_KEY, PEER_CLUSTER_ID_KEY, PEER_ENDPOINT_KEY, PEER_MANIFEST_KEY, PEER_REGION_KEY,
+    PEER_BUNDLE, PEER_CA_KEY, PEER_CLUSTER_ID_KEY, PEER_ENDPOINT_KEY, PEER_LABEL, PEER_MANIFEST_KEY, PEER_REGION_KEY,
 };
 use cairn_model::{ServiceError, table::REGION_BYTES_MAX};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 
 /// Whether the account can have replicas in that region.
 pub(super) async fn check(client: &Client, account: &str, region: &str) -> Result<(), ServiceError> {
@@ -31,6 +31,9 @@ pub(super) async fn check(client: &Client, account: &str, region: &str) -> Resul
 /// What is wrong with the bundle of a region.
 fn flaw(bundle: &ConfigMap, region: &str) -> Option<String> {
     let value = |key: &str| bundle.data.as_ref()?.get(key).filter(|value| !value.is_empty());
+    if bundle.labels().get(PEER_LABEL).is_none_or(|value| value != "true") {
+        return Some(format!("the one that is there has not the label {PEER_LABEL}=true"));
+    }
     let keys = [PEER_REGION_KEY, PEER_CLUSTER_ID_KEY, PEER_ENDPOINT_KEY, PEER_CA_KEY];
     if let Some(missing) = keys.into_iter().find(|key| value(key).is_none()) {
         return Some(format!("the one that is there has no {missing}"));

@@ -32,10 +32,14 @@ impl Resources {
         Api::namespaced(self.client.clone(), account)
     }
 
-    /// The resource that would be the table's if the API made it.
-    pub(super) async fn find(&self, account: &str, table_name: &str) -> Result<Option<GlobalTable>, ServiceError> {
-        let name = resource_name(table_name);
-        match answered(self.api(account).get_opt(&name)).await? {
+    /// The resource of this name, as it is now, if it is the table's.
+    pub(super) async fn find(
+        &self,
+        account: &str,
+        name: &str,
+        table_name: &str,
+    ) -> Result<Option<GlobalTable>, ServiceError> {
+        match answered(self.api(account).get_opt(name)).await? {
             Some(resource) if resource.table_name() != table_name => Err(ServiceError::validation(format!(
                 "The GlobalTable {name} in the namespace {account} is of the table {}: rename it",
                 resource.table_name()
@@ -44,9 +48,13 @@ impl Resources {
         }
     }
 
+    /// Whether replicas may be changed through the API at all.
+    pub(super) fn check_writes(&self) -> Result<(), ServiceError> {
+        self.writes.check::<GlobalTable>()
+    }
+
     /// Whether the API may make this change.
-    pub(super) fn check(&self, present: Option<&GlobalTable>, update: &ReplicaUpdate) -> Result<(), ServiceError> {
-        let Some(resource) = present else { return self.writes.check::<GlobalTable>() };
+    pub(super) fn check(&self, resource: &GlobalTable, update: &ReplicaUpdate) -> Result<(), ServiceError> {
         let name = resource.name_any();
         self.writes.check_owner(resource, &name)?;
         let Some(owner) = other_owner(resource) else { return Ok(()) };
@@ -58,14 +66,14 @@ impl Resources {
         }
     }
 
-    /// Makes the resource. It goes with the table, of which this is the resource.
+    /// Makes the resource, without replicas: added together with it, they could undo what another router adds at the same time. It
+    /// goes with the table, of which this is the resource.
     pub(super) async fn create(
         &self,
         account: &str,
         table_name: &str,
         table: Option<&Table>,
-        update: &ReplicaUpdate,
-    ) -> Result<Change, ServiceError> {
+    ) -> Result<GlobalTable, ServiceError> {
         let metadata = ObjectMeta {
             name: Some(resource_name(table_name)),
             namespace: Some(account.to_owned()),
@@ -73,11 +81,8 @@ impl Resources {
             ..ObjectMeta::default()
         };
         let spec = GlobalTableSpec { table_name: Some(table_name.to_owned()), replicas: Vec::new() };
-        let empty = GlobalTable { metadata, spec, status: None };
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        // Applied at once, it could undo what another router makes of the same name at the same time.
-        let created = answered(self.api(account).create(&params, &empty)).await?;
-        self.apply(&created, &update.create).await
+        answered(self.api(account).create(&params, &GlobalTable { metadata, spec, status: None })).await
     }
 
     /// Changes the resource; what is empty afterwards and nobody else's is deleted.
