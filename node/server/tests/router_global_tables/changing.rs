@@ -110,6 +110,34 @@ async fn a_write_at_the_same_time_is_met_by_trying_again_and_not_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_nodes_hold_without_a_resource_stays_when_one_is_made() {
+    let setting = Setting::new(ApiWrites::Own).await;
+    setting.hold(&["south", "west"], vec![report("west", RegionState::Replicating)]);
+    setting.create("north").await;
+    assert_eq!(setting.declared(), ["north", "south", "west"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn regions_that_no_resource_names_are_left_by_one_that_does() {
+    let setting = Setting::new(ApiWrites::Own).await;
+    setting.hold(&["west"], vec![report("west", RegionState::Replicating)]);
+    let (name, text) = setting.error("UpdateTable", update("Delete", "west")).await;
+    assert_eq!(name, "ValidationException");
+    assert!(text.ends_with("apply one that does, and to leave them delete it then"), "{text}");
+    assert!(setting.api_server.all("globaltables").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_made_before_it_is_known_what_is_there() {
+    let setting = Setting::unlisted(ApiWrites::Own).await;
+    setting.bundle("west", json!({}));
+    setting.hold(&[], vec![]);
+    let (status, answer) = setting.caller.call("UpdateTable", update("Create", "west")).await.unwrap();
+    assert_eq!(status, 500, "{answer}");
+    assert!(setting.api_server.all("globaltables").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_resource_that_only_the_api_server_knows_of_is_changed_and_not_made_anew() {
     let setting = Setting::new(ApiWrites::Own).await;
     setting.create("west").await;

@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use cairn_api::{GlobalTables, TableView, errors, global_tables::ReplicaUpdate};
 use cairn_crds::{GlobalTable, resource_name};
-use cairn_model::{ErrorKind, ServiceError};
+use cairn_model::{ErrorKind, ServiceError, region::ReplicaStatus};
 use description::Declared;
 use kube::{Client, ResourceExt};
 use parking_lot::RwLock;
@@ -112,24 +112,47 @@ impl ClusterGlobalTables {
     async fn write(&self, table: &TableView, update: &ReplicaUpdate) -> Result<(), ServiceError> {
         let (account, name) = (&table.definition.account, &table.definition.table_name);
         let declared = self.declared(account, name).map(|resource| resource.name_any());
-        let present = match self.resources.find(account, &declared.unwrap_or_else(|| resource_name(name)), name).await?
-        {
+        let found = self.resources.find(account, &declared.unwrap_or_else(|| resource_name(name)), name).await?;
+        let (resource, update) = match found {
             Some(resource) if resource.metadata.deletion_timestamp.is_some() => {
                 return Err(errors::global_table_in_use());
             }
-            Some(resource) => resource,
-            None if update.create.is_empty() => return Err(errors::global_table_in_use()),
+            Some(resource) => (resource, update.clone()),
             None => {
+                let update = self.with_held(table, update)?;
                 let of_table = self.tables.resource(account, name);
-                self.resources.create(account, name, of_table.as_deref()).await?
+                (self.resources.create(account, name, of_table.as_deref()).await?, update)
             }
         };
-        self.resources.check(&present, update)?;
-        match self.resources.update(&present, update).await? {
+        self.resources.check(&resource, &update)?;
+        match self.resources.update(&resource, &update).await? {
             Change::Applied(resource) => self.mirror.write().put(*resource),
             Change::Deleted(resource) => self.mirror.write().remove(&resource),
         }
         Ok(())
+    }
+
+    /// The update of a table that has no resource: what the nodes hold without one stays, or it would leave them.
+    fn with_held(&self, table: &TableView, update: &ReplicaUpdate) -> Result<ReplicaUpdate, ServiceError> {
+        if !self.mirror.read().is_complete() {
+            let message = "This router does not know yet which GlobalTables there are. Please try again";
+            return Err(ServiceError::new(ErrorKind::InternalServerError, message));
+        }
+        let present = self.describe(table).map(|global| global.replicas).unwrap_or_default();
+        let held = present.into_iter().filter(|replica| replica.status != ReplicaStatus::Deleting);
+        let mut create = update.create.clone();
+        create.extend(held.map(|replica| replica.region));
+        if create.is_empty() {
+            return Err(errors::global_table_in_use());
+        }
+        create.retain(|region| !update.delete.contains(region));
+        if create.is_empty() {
+            return Err(ServiceError::validation(
+                "The storage nodes hold this table with other regions, and no GlobalTable names them: apply one that does, \
+                 and to leave them delete it then",
+            ));
+        }
+        Ok(ReplicaUpdate { create, delete: update.delete.clone() })
     }
 }
 
