@@ -116,10 +116,6 @@ impl Routes {
         self.tables.values()
     }
 
-    pub fn table(&self, table: TableId) -> Option<&KnownTable> {
-        self.tables.get(&table)
-    }
-
     /// The partition whose range holds the key; none when the table, or that part of it, is not known.
     pub fn find(&self, table: TableId, key: &[u8]) -> Option<Arc<Route>> {
         let routes = &self.tables.get(&table)?.routes;
@@ -127,6 +123,10 @@ impl Routes {
         let route = routes.get(after.checked_sub(1)?)?;
         let end = &route.descriptor.range.end;
         (end.is_empty() || key < end.as_ref()).then(|| route.clone())
+    }
+
+    pub fn table(&self, table: TableId) -> Option<&KnownTable> {
+        self.tables.get(&table)
     }
 }
 
