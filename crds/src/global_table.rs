@@ -2,6 +2,11 @@
 
 #![allow(clippy::duplicated_attributes, reason = "each printer column has a type and a path of its own")]
 
+mod rules;
+
+pub(crate) use rules::ROOT as ROOT_RULES;
+
+use crate::rules::json;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, ResourceExt};
 use schemars::JsonSchema;
@@ -47,7 +52,7 @@ pub struct GlobalTableReplica {
     pub region_name: String,
     /// `https://HOST:PORT` of that cluster's routers; what the peer bundle says where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 9, max = 300), regex(pattern = r"^https://[A-Za-z0-9.:\[\]-]+$"))]
+    #[schemars(length(min = 9, max = 300), extend("x-kubernetes-validations" = json(rules::ENDPOINT)))]
     pub endpoint: Option<String>,
     /// The ConfigMap with that cluster's peer bundle, in this namespace; one with the region's name where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,6 +73,10 @@ pub struct GlobalTableResourceStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 255))]
     pub table_name: Option<String>,
+    /// The table that all of this is of: one that is made anew under the name has another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 36))]
+    pub table_id: Option<String>,
     /// All regions at a glance, as `west ACTIVE, north CREATING 40%`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]

@@ -13,7 +13,9 @@ pub mod storage_group;
 pub mod table;
 
 pub use backup::{Backup, BackupResourceStatus, BackupSpec};
-pub use global_table::{GlobalTable, GlobalTableReplica, GlobalTableResourceStatus, GlobalTableSpec};
+pub use global_table::{
+    GlobalTable, GlobalTableReplica, GlobalTableReplicaStatus, GlobalTableResourceStatus, GlobalTableSpec,
+};
 pub use name::{bounded_name, resource_name, short_hash};
 pub use scheduled_backup::{ScheduledBackup, ScheduledBackupSpec, ScheduledBackupStatus};
 pub use storage_group::{StorageGroup, StorageGroupSpec, StorageGroupStatus};
@@ -36,6 +38,8 @@ pub const DROP_WITHOUT_BACKUP_ANNOTATION: &str = "cairn.dev/drop-without-backup"
 /// On a Secret: `true` makes it an access key of its namespace.
 pub const CREDENTIALS_LABEL: &str = "cairn.dev/credentials";
 
+/// On a ConfigMap: `true` makes it the peer bundle of another cluster, which the GlobalTables of its namespace can use.
+pub const PEER_LABEL: &str = "cairn.dev/peer";
 /// The ConfigMap in the release's namespace with this cluster's own peer bundle: the keys below, and under
 /// [`PEER_MANIFEST_KEY`] a ConfigMap, as YAML, to be applied in the accounts of other clusters.
 pub const PEER_BUNDLE: &str = "cairn-peer";

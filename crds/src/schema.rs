@@ -1,6 +1,8 @@
 //! The CustomResourceDefinitions, as the API server gets them.
 
-use crate::{Backup, GlobalTable, ScheduledBackup, StorageGroup, Table, backup, rules, storage_group, table};
+use crate::{
+    Backup, GlobalTable, ScheduledBackup, StorageGroup, Table, backup, global_table, rules, storage_group, table,
+};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::Value;
@@ -32,7 +34,7 @@ pub fn definitions() -> Result<Vec<SchemaFile>, SchemaError> {
         },
         SchemaFile {
             file_name: "globaltables.cairn.dev.yaml",
-            definition: finish(GlobalTable::crd(), rules::json(&[]))?,
+            definition: finish(GlobalTable::crd(), rules::json(global_table::ROOT_RULES))?,
         },
         SchemaFile {
             file_name: "scheduledbackups.cairn.dev.yaml",

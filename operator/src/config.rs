@@ -43,6 +43,12 @@ pub struct Config {
     /// For how long a group that the operator made outlives its last table.
     #[arg(long, env = "CAIRN_EMPTY_GROUP_RETENTION_SECONDS", default_value_t = 86_400)]
     pub empty_group_retention_seconds: u32,
+    /// Whether tables may have regions in other clusters: storage pods are let out to those, then.
+    #[arg(long, env = "CAIRN_PEERS")]
+    pub peers: bool,
+    /// `https://HOST:PORT` under which other clusters reach this one's routers; needed before they can.
+    #[arg(long, env = "CAIRN_PEER_ENDPOINT")]
+    pub peer_endpoint: Option<String>,
     /// Who holds the lease; the pod's name.
     #[arg(long, env = "POD_NAME", default_value = "cairn-operator")]
     pub identity: String,
@@ -55,6 +61,11 @@ impl Config {
         let text = std::fs::read_to_string(&self.group_defaults)
             .map_err(|source| Error::File { path: path.clone(), source })?;
         serde_yaml_ng::from_str(&text).map_err(|source| Error::GroupDefaults { path, source })
+    }
+
+    /// Under which other clusters reach this one, if they are to.
+    pub fn peer_endpoint(&self) -> Option<&str> {
+        self.peer_endpoint.as_deref().filter(|endpoint| self.peers && !endpoint.is_empty())
     }
 
     pub fn authority_secret(&self) -> String {

@@ -4,18 +4,18 @@ use crate::{
     FIELD_MANAGER,
     config::Config,
     controller::{
-        backup::presence::Presence, storage_group::archive::Archives as GroupArchives, table::archives::Archives,
+        backup::presence::Presence, global_table::known::Known, storage_group::archive::Archives as GroupArchives,
+        table::archives::Archives,
     },
-    error::Result,
-    error::While,
+    error::{Error, Result, While},
     metrics::Metrics,
     node_client::Reports,
     pki::Authority,
     rolling::Rolling,
 };
-use cairn_crds::{Backup, ScheduledBackup, StorageGroup, StorageGroupSpec, Table, condition};
+use cairn_crds::{Backup, GlobalTable, ScheduledBackup, StorageGroup, StorageGroupSpec, Table, condition};
 use jiff::Timestamp;
-use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::{NamespaceResourceScope, api::core::v1::Namespace};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -30,7 +30,7 @@ use std::{
     fmt::Debug,
     sync::{Arc, PoisonError, RwLock},
 };
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, OnceCell};
 
 /// A Table as it was read, or why it could not be.
 pub type GuardedTable = DeserializeGuard<Table>;
@@ -40,9 +40,13 @@ pub type GuardedGroup = DeserializeGuard<StorageGroup>;
 pub type GuardedBackup = DeserializeGuard<Backup>;
 /// A ScheduledBackup as it was read, or why it could not be.
 pub type GuardedScheduledBackup = DeserializeGuard<ScheduledBackup>;
+/// A GlobalTable as it was read, or why it could not be.
+pub type GuardedGlobalTable = DeserializeGuard<GlobalTable>;
 
 /// The longest note of an event.
 const NOTE_BYTES_MAX: usize = 1_000;
+/// It is there from a cluster's first moment to its last.
+const CLUSTER_NAMESPACE: &str = "kube-system";
 
 /// What time it is.
 pub type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
@@ -67,6 +71,8 @@ pub struct Shared {
     pub fleet_changed: Notify,
     /// When AVAILABLE backups were last seen in their buckets.
     pub presence: Presence,
+    /// Who this cluster is, once it was asked for.
+    pub cluster_id: OnceCell<String>,
     pub clock: Clock,
 }
 
@@ -82,6 +88,7 @@ pub struct Context {
     pub shared: Arc<Shared>,
     pub tables: Store<GuardedTable>,
     pub groups: Store<GuardedGroup>,
+    pub known: Known,
 }
 
 impl std::ops::Deref for Context {
@@ -95,6 +102,16 @@ impl std::ops::Deref for Context {
 impl Shared {
     pub fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// The id of this cluster: the uid of its namespace `kube-system`, which lives as long as the cluster.
+    pub async fn cluster_id(&self) -> Result<&str> {
+        let ask = || async {
+            let namespace = Api::<Namespace>::all(self.client.clone()).get(CLUSTER_NAMESPACE).await;
+            let namespace = namespace.while_doing(|| format!("read the namespace {CLUSTER_NAMESPACE}"))?;
+            namespace.uid().ok_or(Error::Incomplete { field: "metadata.uid" })
+        };
+        self.cluster_id.get_or_try_init(ask).await.map(String::as_str)
     }
 
     pub fn authority(&self) -> Arc<Authority> {

@@ -10,6 +10,8 @@ pub enum Error {
     Kubernetes { action: String, source: Box<kube::Error> },
     #[error("failed to {action}")]
     Json { action: String, source: serde_json::Error },
+    #[error("failed to {action}")]
+    Yaml { action: String, source: serde_yaml_ng::Error },
     #[error("failed to read {path}")]
     File { path: String, source: std::io::Error },
     #[error("failed to parse the group's defaults in {path}")]

@@ -14,6 +14,8 @@ pub struct Metrics {
     archive_unhealthy: IntGaugeVec,
     log_held_bytes: IntGaugeVec,
     recovery_unhealthy: IntGaugeVec,
+    global_table_unhealthy: IntGaugeVec,
+    clocks_differ: IntGaugeVec,
 }
 
 impl Metrics {
@@ -52,6 +54,21 @@ impl Metrics {
             ),
             &["namespace", "table"],
         )?;
+        let global_table = ["namespace", "global_table"];
+        let global_table_unhealthy = IntGaugeVec::new(
+            Opts::new(
+                "cairn_operator_global_table_unhealthy",
+                "1 while regions of a GlobalTable do not all replicate, 0 while they do. Its condition Ready says why.",
+            ),
+            &global_table,
+        )?;
+        let clocks_differ = IntGaugeVec::new(
+            Opts::new(
+                "cairn_operator_global_table_clocks_differ",
+                "1 while clocks of a GlobalTable's regions differ by too much. Its condition ClocksAgree says which.",
+            ),
+            &global_table,
+        )?;
         registry.register(Box::new(reconciles.clone()))?;
         registry.register(Box::new(reconcile_seconds.clone()))?;
         registry.register(Box::new(leading.clone()))?;
@@ -59,6 +76,8 @@ impl Metrics {
         registry.register(Box::new(archive_unhealthy.clone()))?;
         registry.register(Box::new(log_held_bytes.clone()))?;
         registry.register(Box::new(recovery_unhealthy.clone()))?;
+        registry.register(Box::new(global_table_unhealthy.clone()))?;
+        registry.register(Box::new(clocks_differ.clone()))?;
         Ok(Self {
             registry,
             reconciles,
@@ -68,6 +87,8 @@ impl Metrics {
             archive_unhealthy,
             log_held_bytes,
             recovery_unhealthy,
+            global_table_unhealthy,
+            clocks_differ,
         })
     }
 
@@ -110,6 +131,18 @@ impl Metrics {
         let _ = self.recovery_unhealthy.remove_label_values(&[namespace, table]);
     }
 
+    pub fn global_table_is(&self, namespace: &str, name: &str, is_healthy: bool, do_clocks_agree: bool) {
+        self.global_table_unhealthy.with_label_values(&[namespace, name]).set(i64::from(!is_healthy));
+        self.clocks_differ.with_label_values(&[namespace, name]).set(i64::from(!do_clocks_agree));
+    }
+
+    pub fn global_table_is_gone(&self, namespace: &str, name: &str) {
+        for gauge in [&self.global_table_unhealthy, &self.clocks_differ] {
+            // There is none before it was first looked at.
+            let _ = gauge.remove_label_values(&[namespace, name]);
+        }
+    }
+
     /// The metrics in the text format.
     pub fn text(&self) -> Result<String> {
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
@@ -119,6 +152,19 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_global_table_that_is_gone_is_not_counted() {
+        let metrics = Metrics::new().unwrap();
+        metrics.global_table_is("game", "users", false, true);
+        let text = metrics.text().unwrap();
+        let labels = r#"{global_table="users",namespace="game"}"#;
+        assert!(text.contains(&format!("cairn_operator_global_table_unhealthy{labels} 1")), "{text}");
+        assert!(text.contains(&format!("cairn_operator_global_table_clocks_differ{labels} 0")), "{text}");
+        metrics.global_table_is_gone("game", "users");
+        metrics.global_table_is_gone("game", "users");
+        assert!(!metrics.text().unwrap().contains("users"));
+    }
 
     #[test]
     fn a_table_whose_recovery_is_off_is_not_counted() {

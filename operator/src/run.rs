@@ -3,12 +3,13 @@
 use crate::{
     admin,
     config::Config,
-    context::{Context, GuardedBackup, GuardedGroup, GuardedScheduledBackup, GuardedTable, Shared},
+    context::{Context, GuardedBackup, GuardedGlobalTable, GuardedGroup, GuardedScheduledBackup, GuardedTable, Shared},
     controller::{
         backup::{self, presence::Presence},
         certificates,
         fleet::{self, Watched},
-        scheduled_backup,
+        global_table::{self, known},
+        peer_bundle, scheduled_backup,
         storage_group::{self, archive::Archives as GroupArchives},
         table::{self, archives::Archives},
     },
@@ -18,13 +19,13 @@ use crate::{
     node_client::{NodeClient, Nodes, Reports, tls},
     rolling::Rolling,
 };
-use cairn_crds::{Backup, CREDENTIALS_LABEL, SCHEDULED_BY_LABEL, ScheduledBackup, StorageGroup, Table};
+use cairn_crds::{Backup, CREDENTIALS_LABEL, GlobalTable, SCHEDULED_BY_LABEL, ScheduledBackup, StorageGroup, Table};
 use futures::{StreamExt, future::BoxFuture};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         apps::v1::StatefulSet,
-        core::v1::{Pod, Secret},
+        core::v1::{ConfigMap, Pod, Secret},
     },
 };
 use kube::{
@@ -43,7 +44,7 @@ use std::{
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{Mutex, Notify},
+    sync::{Mutex, Notify, OnceCell},
 };
 
 /// How many objects of one kind are reconciled at once.
@@ -133,6 +134,7 @@ impl Shared {
             placing: Mutex::default(),
             fleet_changed: Notify::new(),
             presence: Presence::default(),
+            cluster_id: OnceCell::new(),
             clock: Box::new(jiff::Timestamp::now),
         }
     }
@@ -151,6 +153,7 @@ pub async fn control(shared: Arc<Shared>) {
         let scope = Scope { client: shared.client.clone(), namespace: scope };
         watched.push(start(&shared, &scope, &mut running));
     }
+    running.push(Box::pin(peer_bundle::run(Arc::clone(&shared))));
     running.push(Box::pin(fleet::run(shared, watched)));
     futures::future::join_all(running).await;
 }
@@ -194,18 +197,28 @@ fn start(shared: &Arc<Shared>, scope: &Scope, running: &mut Vec<BoxFuture<'stati
     let tables = Controller::<GuardedTable>::new(scope.guarded::<Table>(), any());
     let groups = Controller::<GuardedGroup>::new(scope.guarded::<StorageGroup>(), any());
     let backups = Controller::<GuardedBackup>::new(scope.guarded::<Backup>(), any());
-    let context = Arc::new(Context { shared: Arc::clone(shared), tables: tables.store(), groups: groups.store() });
+    let globals = known::watch(shared, scope.guarded::<GlobalTable>(), scope.api::<ConfigMap>(), tables.store());
+    let context = Arc::new(Context {
+        shared: Arc::clone(shared),
+        tables: tables.store(),
+        groups: groups.store(),
+        known: globals.known,
+    });
+    running.push(globals.peers);
 
     let known = tables.store();
-    let tables =
-        tables.with_config(settings()).watches(scope.guarded::<StorageGroup>(), any(), move |group: GuardedGroup| {
+    let tables = tables.with_config(settings()).reconcile_on(globals.wake_tables).watches(
+        scope.guarded::<StorageGroup>(),
+        any(),
+        move |group: GuardedGroup| {
             let (namespace, name) = (group.namespace(), group.name_any());
             let of_group = known.state().into_iter().filter(move |table| {
                 let spec = table.0.as_ref().ok().map(|table| &table.spec);
                 table.namespace() == namespace && spec.is_some_and(|spec| spec.storage_group == name)
             });
             of_group.map(|table| ObjectRef::from_obj(table.as_ref())).collect::<Vec<_>>()
-        });
+        },
+    );
     let label = crate::build::names::GROUP_LABEL;
     let groups = groups
         .with_config(settings())
@@ -228,6 +241,12 @@ fn start(shared: &Arc<Shared>, scope: &Scope, running: &mut Vec<BoxFuture<'stati
         secrets: watch(shared, scope.api::<Secret>(), keys, running),
     };
 
+    let of_globals = Controller::<GuardedGlobalTable>::for_stream(globals.changes, globals.store)
+        .with_config(settings())
+        .reconcile_on(globals.wake_global_tables);
+    let of_globals = with_tables(of_globals, scope);
+    let of_globals = of_globals.run(global_table::reconcile, global_table::on_error, Arc::clone(&context));
+    running.push(Box::pin(of_globals.for_each(|_| async {})));
     let schedules = schedules(scope).with_config(settings());
     let of_schedules = schedules.run(scheduled_backup::reconcile, scheduled_backup::on_error, Arc::clone(&context));
     running.push(Box::pin(of_schedules.for_each(|_| async {})));
@@ -252,6 +271,20 @@ fn schedules(scope: &Scope) -> Controller<GuardedScheduledBackup> {
             scheduled.namespace() == namespace && value.is_some() && value == label
         });
         of_backup.map(|scheduled| ObjectRef::from_obj(scheduled.as_ref())).collect::<Vec<_>>()
+    })
+}
+
+/// GlobalTables, each looked at again when a table changes that it names.
+fn with_tables(globals: Controller<GuardedGlobalTable>, scope: &Scope) -> Controller<GuardedGlobalTable> {
+    let known = globals.store();
+    globals.watches(scope.guarded::<Table>(), watcher::Config::default(), move |table: GuardedTable| {
+        let namespace = table.namespace();
+        let table_name = table.0.as_ref().ok().map(Table::table_name);
+        let naming = known.state().into_iter().filter(move |global| {
+            let named = global.0.as_ref().ok().map(GlobalTable::table_name);
+            global.namespace() == namespace && named.is_some() && named == table_name
+        });
+        naming.map(|global| ObjectRef::from_obj(global.as_ref())).collect::<Vec<_>>()
     })
 }
 

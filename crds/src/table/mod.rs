@@ -239,6 +239,11 @@ pub struct TableResourceStatus {
     /// Present where the table's first items came from files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub import: Option<ImportStatus>,
+    /// The GlobalTable that the table's regions come from. While one is named here, that it is gone means that it was deleted;
+    /// where none ever was, what the nodes hold stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub global_table: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -1,7 +1,7 @@
 //! The derived Secret that routers mount: every access key, and where the nodes of every group are.
 
-use crate::{FIELD_MANAGER, build::names::MANAGED_BY_LABEL, config::Config, error::Error, error::Result};
-use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use crate::{config::Config, error::Error, error::Result};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
 use serde::{Deserialize, Serialize};
 
 const CREDENTIALS: &str = "credentials.json";
@@ -65,16 +65,7 @@ pub fn build(mut keys: Vec<AccessKey>, mut groups: Vec<FleetGroup>, config: &Con
             .map_err(|source| Error::Json { action: format!("write {file}"), source })
     };
     Ok(Secret {
-        metadata: ObjectMeta {
-            name: Some(config.fleet_secret()),
-            namespace: Some(config.release_namespace.clone()),
-            labels: Some(super::names::labels_of([
-                ("app.kubernetes.io/name", "cairn"),
-                ("app.kubernetes.io/instance", config.release_name.as_str()),
-                (MANAGED_BY_LABEL, FIELD_MANAGER),
-            ])),
-            ..ObjectMeta::default()
-        },
+        metadata: super::names::release_metadata(config, config.fleet_secret()),
         data: Some(
             [
                 json(CREDENTIALS, serde_json::to_vec(&Credentials { version: VERSION, keys }))?,

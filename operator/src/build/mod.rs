@@ -6,6 +6,7 @@ pub mod default_group;
 pub mod fleet_secret;
 pub mod names;
 pub mod network_policy;
+pub mod peer_bundle;
 pub mod pod;
 pub mod pod_disruption_budget;
 pub mod service;

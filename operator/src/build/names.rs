@@ -78,6 +78,20 @@ pub fn metadata(name: String, group: &ValidatedGroup, config: &Config) -> Object
     }
 }
 
+/// The metadata of an object of the release, in its namespace.
+pub fn release_metadata(config: &Config, name: String) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name),
+        namespace: Some(config.release_namespace.clone()),
+        labels: Some(labels_of([
+            ("app.kubernetes.io/name", "cairn"),
+            ("app.kubernetes.io/instance", config.release_name.as_str()),
+            (MANAGED_BY_LABEL, FIELD_MANAGER),
+        ])),
+        ..ObjectMeta::default()
+    }
+}
+
 /// A map of labels.
 pub fn labels_of<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> BTreeMap<String, String> {
     labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()

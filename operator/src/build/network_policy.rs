@@ -1,5 +1,5 @@
-//! The NetworkPolicy of a group's storage pods: their own group, the release's routers and its operator; names; the bucket;
-//! nothing else.
+//! The NetworkPolicy of a group's storage pods: their own group, the release's routers and its operator; names; the bucket; other
+//! clusters that keep the same tables; nothing else.
 
 use super::names;
 use crate::{config::Config, controller::storage_group::validate::ValidatedGroup, node_client::ARCHIVE_PORT};
@@ -11,11 +11,13 @@ use k8s_openapi::{
     },
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
+use std::collections::BTreeSet;
 
 const HTTP_PORT: i32 = 80;
 const HTTPS_PORT: i32 = 443;
 
-pub fn build(group: &ValidatedGroup, config: &Config) -> NetworkPolicy {
+/// `peer_ports` are those of the other clusters that the group's tables are kept in.
+pub fn build(group: &ValidatedGroup, peer_ports: &BTreeSet<u16>, config: &Config) -> NetworkPolicy {
     let own = NetworkPolicyPeer {
         pod_selector: Some(names::label_selector(names::selector(&group.name, config))),
         ..NetworkPolicyPeer::default()
@@ -37,6 +39,11 @@ pub fn build(group: &ValidatedGroup, config: &Config) -> NetworkPolicy {
             NetworkPolicyIngressRule { from: None, ports: Some(vec![port("TCP", names::ARCHIVE_ADMIN_PORT)]) },
         ]);
         egress.extend(to_bucket(archive, config));
+    }
+    if !peer_ports.is_empty() {
+        // Where they are, nobody here knows; certificates say who they are.
+        let ports = peer_ports.iter().map(|number| port("TCP", i32::from(*number))).collect();
+        egress.push(NetworkPolicyEgressRule { to: None, ports: Some(ports) });
     }
     NetworkPolicy {
         metadata: names::metadata(names::group_object(&group.name), group, config),

@@ -2,11 +2,7 @@
 
 use super::storage_group::validate::ValidatedGroup;
 use crate::{
-    FIELD_MANAGER,
-    build::{
-        names::{self, MANAGED_BY_LABEL},
-        tls_secret,
-    },
+    build::{names, tls_secret},
     config::Config,
     context::Shared,
     error::{Error, Result, While, status_code},
@@ -55,22 +51,9 @@ pub async fn authority(client: &Client, config: &Config, now: Timestamp) -> Resu
 fn authority_secret(config: &Config, certificate: String, key: String) -> Secret {
     let data = [("ca.crt", certificate), ("ca.key", key)];
     Secret {
-        metadata: release_metadata(config, config.authority_secret()),
+        metadata: names::release_metadata(config, config.authority_secret()),
         data: Some(data.into_iter().map(|(name, pem)| (name.to_owned(), ByteString(pem.into_bytes()))).collect()),
         ..Secret::default()
-    }
-}
-
-fn release_metadata(config: &Config, name: String) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(name),
-        namespace: Some(config.release_namespace.clone()),
-        labels: Some(names::labels_of([
-            ("app.kubernetes.io/name", "cairn"),
-            ("app.kubernetes.io/instance", config.release_name.as_str()),
-            (MANAGED_BY_LABEL, FIELD_MANAGER),
-        ])),
-        ..ObjectMeta::default()
     }
 }
 
@@ -97,7 +80,7 @@ async fn check(shared: &Shared, nodes: &NodeClient, own: &mut IssuedCertificate)
         *own = own_certificate(&authority, &shared.config, shared.now())?;
         nodes.set_tls(tls::client_config(own)?);
     }
-    let metadata = release_metadata(&shared.config, shared.config.router_tls_secret());
+    let metadata = names::release_metadata(&shared.config, shared.config.router_tls_secret());
     ensure(shared, metadata, &release_identity(&shared.config, Role::Router)).await
 }
 

@@ -3,6 +3,8 @@
 pub mod backup;
 pub mod certificates;
 pub mod fleet;
+pub mod global_table;
+pub mod peer_bundle;
 pub mod scheduled_backup;
 pub mod storage_group;
 pub mod table;
@@ -40,6 +42,12 @@ pub struct Refusal {
 impl Refusal {
     pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
+    }
+
+    /// With something more to say.
+    #[must_use]
+    pub fn and(self, more: &str) -> Self {
+        Self { message: format!("{}; {more}", self.message), ..self }
     }
 
     pub fn progress(&self) -> Progress {

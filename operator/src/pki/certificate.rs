@@ -3,7 +3,11 @@
 use crate::error::{Error, Result};
 use cairn_model::identity::Identity;
 use jiff::Timestamp;
-use x509_parser::{extensions::GeneralName, pem::parse_x509_pem, prelude::X509Certificate};
+use x509_parser::{
+    extensions::GeneralName,
+    pem::{Pem, parse_x509_pem},
+    prelude::X509Certificate,
+};
 
 /// A certificate with its key and the authority's certificate, all in PEM.
 #[derive(Clone, PartialEq, Eq)]
@@ -69,6 +73,23 @@ impl IssuedCertificate {
             || CertificateView::from_pem(&self.certificate_pem)
                 .map_or(true, |view| view.identity.as_ref() != Some(identity) || view.is_old(now))
     }
+}
+
+/// Why the text is not the certificate of an authority, or several, in PEM: what another cluster gives to be known by.
+pub fn check_authority(text: &str) -> Result<(), String> {
+    let mut count = 0;
+    for pem in Pem::iter_from_buffer(text.as_bytes()) {
+        let pem = pem.map_err(|error| format!("its PEM can't be read: {error}"))?;
+        if pem.label != "CERTIFICATE" {
+            return Err(format!("it has a {}, which does not belong there: leave only the certificate", pem.label));
+        }
+        let certificate = pem.parse_x509().map_err(|error| format!("its certificate can't be read: {error}"))?;
+        if !certificate.is_ca() {
+            return Err("its certificate is not one of an authority".to_owned());
+        }
+        count += 1;
+    }
+    if count == 0 { Err("it has no certificate in PEM".to_owned()) } else { Ok(()) }
 }
 
 fn unreadable(error: impl std::fmt::Display) -> Error {

@@ -4,4 +4,4 @@ pub mod authority;
 pub mod certificate;
 
 pub use authority::Authority;
-pub use certificate::{CertificateView, IssuedCertificate};
+pub use certificate::{CertificateView, IssuedCertificate, check_authority};

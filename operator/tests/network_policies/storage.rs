@@ -9,7 +9,7 @@ use cairn_operator::{
 };
 use clap::Parser;
 use k8s_openapi::{api::networking::v1::NetworkPolicy, apimachinery::pkg::apis::meta::v1::OwnerReference};
-use std::net::Ipv4Addr;
+use std::{collections::BTreeSet, net::Ipv4Addr};
 
 const NODE: Port = Port("TCP", names::NODE_PORT);
 const ARCHIVE: Port = Port("TCP", 7401);
@@ -66,7 +66,9 @@ pub(crate) fn policies() -> Vec<NetworkPolicy> {
 fn policies_with(endpoint: &str) -> Vec<NetworkPolicy> {
     let archive = format!(", archive: {{url: 's3://backups', endpoint: '{endpoint}'}}");
     [("game", "default", archive.as_str()), ("game", "analytics", ""), ("shop", "default", "")]
-        .map(|(namespace, name, archive)| network_policy::build(&group(namespace, name, archive), &config()))
+        .map(|(namespace, name, archive)| {
+            network_policy::build(&group(namespace, name, archive), &BTreeSet::new(), &config())
+        })
         .to_vec()
 }
 

@@ -6,6 +6,7 @@ pub mod expiry;
 pub mod last_backups;
 pub mod lost;
 pub mod members;
+pub mod peers;
 pub mod rollout;
 pub mod validate;
 pub mod view;
@@ -174,7 +175,9 @@ async fn apply(ctx: &Context, group: &ValidatedGroup, view: &View) -> Result<()>
     ctx.apply(&service_account::build(group, &ctx.config)).await?;
     ctx.apply(&service::build(group, &ctx.config)).await?;
     ctx.apply(&pod_disruption_budget::build(group, &ctx.config)).await?;
-    ctx.apply(&network_policy::build(group, &ctx.config)).await?;
+    if let Some(ports) = peers::ports(ctx, group).await {
+        ctx.apply(&network_policy::build(group, &ports, &ctx.config)).await?;
+    }
     apply_sets(ctx, group, view).await
 }
 

@@ -9,6 +9,7 @@ pub mod observation;
 pub mod placement;
 pub mod placing;
 pub mod recovery;
+pub mod regions;
 pub mod restore;
 pub mod status;
 pub mod validate;
@@ -27,17 +28,20 @@ use crate::{
     node_client::Target,
 };
 use cairn_crds::{
-    DEFAULT_STORAGE_GROUP, StorageGroup, Table, TableResourceStatus, condition::Progress, table::definition::Birth,
+    DEFAULT_STORAGE_GROUP, StorageGroup, Table, TableResourceStatus,
+    condition::Progress,
+    table::definition::{Birth, DefinitionError},
 };
 use cairn_model::{
     ids::TableId,
-    node::{NodeReport, Order, OrderOutcome},
+    node::{NodeReport, Order, OrderOutcome, ReplicaReport},
     table::{TableDefinition, TableStatus},
 };
 use jiff::SignedDuration;
 use kube::{ResourceExt, api::PostParams, runtime::controller::Action};
 use observation::{Answers, Observation};
 use placing::{Placed, Wait};
+use regions::Regions;
 use std::{sync::Arc, time::Duration};
 use validate::ValidatedTable;
 
@@ -112,9 +116,11 @@ async fn settle(
     let status = validated.table.status.clone().unwrap_or_default();
     let table_id = status.table_id.as_ref().and_then(|id| id.parse().ok());
     let table_id: TableId = table_id.ok_or(Error::Incomplete { field: "status.tableId" })?;
+    let region = &ctx.config.region;
+    let regions = Regions::of(ctx, &validated.table).await;
     // What was heard of an ACTIVE table may be old; before anything is ordered of it, or it is called ill, it is asked again.
     if is_active(&validated.table)
-        && !is_well(&validated, refusal.as_ref(), table_id, Answers { nodes, reports: &reports })?
+        && !is_well(&validated, &regions, region, refusal.as_ref(), table_id, Answers { nodes, reports: &reports })?
     {
         reports = ask(ctx, nodes, MENDING_AGE_MAX).await;
     }
@@ -126,11 +132,13 @@ async fn settle(
         let is_asked = validated.table.spec.recovery_period_days()?.is_some();
         let held_on = held.and_then(|held| held.continuous_backups);
         recovery::stamp(&mut stamped, is_asked, group.spec.archive.is_some(), held_on, ctx.now());
+        let is_held = |leader: &ReplicaReport| leader.definition.replicas.is_some();
+        regions.stamp(&mut stamped, !observation.is_led() || observation.leaders().any(|(_, leader)| is_held(leader)));
         validated.table = write_status(ctx, &validated.table, stamped).await?;
     }
     let table = &validated.table;
     let before = table.status.clone().unwrap_or_default();
-    let wanted = validated.definition(&birth(&before, held)?);
+    let wanted = wanted(&validated, &regions, region, &before, held)?;
     let is_current = refusal.is_some() || held.is_some_and(|held| wanted.as_ref() == Ok(held));
     let mut progress = None;
     let mut loading = None;
@@ -138,22 +146,30 @@ async fn settle(
     let mut orders = observation.repairs(answers);
     if refusal.is_none() {
         let wanted = wanted?;
+        // A table is made alone; its regions come with the first change of its definition.
+        let first = TableDefinition { replicas: None, ..wanted.clone() };
         match bootstrap::missing(table, table_id, &observation, answers)? {
             Ok(missing) => {
                 match &before.restore {
-                    Some(restore) => loading = restore::load(ctx, restore, group, missing, &wanted).await?,
+                    Some(restore) => loading = restore::load(ctx, restore, group, missing, &first).await?,
                     None if table.spec.import_from.is_some() => {
                         let is_led = observation.is_led();
-                        importing = import::proceed(ctx, table, group, missing, &wanted, is_led, nodes).await?;
+                        importing = import::proceed(ctx, table, group, missing, &first, is_led, nodes).await?;
                     }
                     None => orders.extend(missing.into_iter().map(|(target, descriptor)| {
-                        (target, Order::Bootstrap { descriptor, definition: wanted.clone() })
+                        (target, Order::Bootstrap { descriptor, definition: first.clone() })
                     })),
                 }
             }
             Err(message) => progress = Some(Progress::reconciling("NodesSilent", message)),
         }
-        orders.extend(updates(&wanted, &observation));
+        match regions.unknown() {
+            None => orders.extend(updates(&wanted, &regions, region, &observation)),
+            Some(why) if !is_current => {
+                progress.get_or_insert_with(|| Progress::reconciling("GlobalTablesUnknown", why));
+            }
+            Some(_) => {}
+        }
     }
     let failures = give(ctx, &orders).await;
 
@@ -169,6 +185,7 @@ async fn settle(
         progress.clone_from(&importing.progress);
         status.import = Some(importing.status.clone());
     }
+    regions.note(&mut status, held.and_then(|held| held.replicas.as_ref()), generation, ctx.now());
     let mut progress = progress.unwrap_or(observed);
     if let (Some(failure), true) = (failures.first(), progress != Progress::Ready) {
         progress = Progress::reconciling(progress.reason(), failure.clone());
@@ -195,6 +212,8 @@ async fn settle(
 /// Whether nothing is to be done or said but counts.
 fn is_well(
     validated: &ValidatedTable,
+    regions: &Regions,
+    region: &str,
     refusal: Option<&Refusal>,
     table_id: TableId,
     answers: Answers<'_>,
@@ -203,19 +222,38 @@ fn is_well(
     let (ready, zones) = observation.zones_ready(answers);
     let status = validated.table.status.clone().unwrap_or_default();
     let is_current = match observation.definition() {
-        Some(held) => validated.definition(&birth(&status, Some(held))?).as_ref() == Ok(held),
+        Some(held) => wanted(validated, regions, region, &status, Some(held))?.as_ref() == Ok(held),
         None => false,
     };
     Ok(observation.is_led() && ready == zones && (is_current || refusal.is_some()))
 }
 
+/// The definition that is wanted where the nodes hold this one: of what can't change, and of what is counted up, they know best.
+fn wanted(
+    validated: &ValidatedTable,
+    regions: &Regions,
+    region: &str,
+    status: &TableResourceStatus,
+    held: Option<&TableDefinition>,
+) -> Result<Result<TableDefinition, DefinitionError>> {
+    let replicas = regions.replicas(region, held.and_then(|held| held.replicas.as_ref()));
+    let definition = validated.definition(&birth(status, held)?);
+    Ok(definition.map(|definition| TableDefinition { replicas, ..definition }))
+}
+
 /// The orders that bring the leaders' definitions to what is wanted.
-fn updates(wanted: &TableDefinition, observation: &Observation<'_>) -> Vec<(Target, Order)> {
+fn updates(
+    wanted: &TableDefinition,
+    regions: &Regions,
+    region: &str,
+    observation: &Observation<'_>,
+) -> Vec<(Target, Order)> {
     observation
         .leaders()
         .filter_map(|(target, leader)| {
             let mut definition = wanted.clone();
             definition.schema_version = leader.definition.schema_version;
+            definition.replicas = regions.replicas(region, leader.definition.replicas.as_ref());
             if definition == leader.definition || definition.key_schema != leader.definition.key_schema {
                 return None;
             }
