@@ -4,12 +4,12 @@ use crate::{
     scene::{FLAGS, Scene},
     support::{World, api_server::ApiServer, wait},
 };
-use cairn_crds::Table;
+use cairn_crds::{GlobalTable, Table};
 use cairn_model::table::{GlobalReplicas, TableClass};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{
     Api, ResourceExt,
-    api::{Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::json;
 use std::time::Duration;
@@ -115,9 +115,16 @@ pub(crate) async fn a_new_operator_changes_nothing(server: &ApiServer) {
     scene.world.wait_reason("users", "Ready").await;
     let (before, fleet) = (scene.definition(), scene.world.fleet.clone());
     drop(scene);
-    let world = World::resume_with(server, "restart", fleet, &FLAGS);
+    let world = World::resume_with(server, "restart", fleet.clone(), &FLAGS);
     tokio::time::sleep(A_WHILE).await;
-    assert_eq!(Scene { world }.definition(), before);
+    let scene = Scene { world };
+    assert_eq!(scene.definition(), before);
+    // What is deleted while no operator runs is deleted all the same.
+    let tables = scene.world.api::<GlobalTable>();
+    drop(scene);
+    tables.delete("users", &DeleteParams::default()).await.unwrap();
+    let scene = Scene { world: World::resume_with(server, "restart", fleet, &FLAGS) };
+    wait("the table to stand alone", || async { scene.definition().replicas.is_none().then_some(()) }).await;
 }
 
 /// As after an etcd that was lost, with the Table applied again and its GlobalTable not yet.
@@ -169,4 +176,8 @@ pub(crate) async fn a_table_made_with_a_global_table_gets_its_regions_by_an_upda
     assert_eq!((definition.schema_version, definition.replicas.unwrap().epoch), (2, 1));
     scene.world.wait_active("scores").await;
     scene.wait_reason("scores", "Connecting").await;
+    scene.world.api::<Table>().delete("scores", &DeleteParams::default()).await.unwrap();
+    scene.wait_reason("scores", "TableMissing").await;
+    let status = scene.status("scores").await;
+    assert_eq!((status.replicas, status.regions), (Vec::new(), None), "nothing is told of a table that is gone");
 }

@@ -34,7 +34,7 @@ pub struct Standing {
 
 /// What is known of a region when its standing is told.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub struct Seen<'a> {
     pub region: &'a str,
     /// What the status said of it before, of the same table.
     pub before: Option<&'a GlobalTableReplicaStatus>,
@@ -45,20 +45,20 @@ pub struct Known<'a> {
     pub reports: &'a [Option<&'a RegionReport>],
 }
 
-pub fn tell(known: Known<'_>) -> Standing {
-    let reports = || known.reports.iter().copied().flatten();
-    let is_heard = known.is_member && !known.reports.is_empty() && known.reports.iter().all(Option::is_some);
+pub fn tell(seen: Seen<'_>) -> Standing {
+    let reports = || seen.reports.iter().copied().flatten();
+    let is_heard = seen.is_member && !seen.reports.is_empty() && seen.reports.iter().all(Option::is_some);
     let is_copying = reports().any(|report| report.state == RegionState::Copying);
     let replicates = is_heard && reports().all(|report| report.state == RegionState::Replicating);
     let problems = || reports().filter_map(|report| report.problem.as_ref());
     let problem = problems().filter(|problem| problem.reason != RegionTrouble::ClockSkew).min_by_key(|p| p.reason);
 
-    let trouble = if let Some(flaw) = known.flaw {
+    let trouble = if let Some(flaw) = seen.flaw {
         Some(Trouble { reason: flaw.reason, message: flaw.message.clone(), is_passing: false })
     } else if let Some(problem) = problem {
         let is_passing = matches!(problem.reason, RegionTrouble::Unreachable | RegionTrouble::Failed);
         Some(Trouble { reason: problem.reason.reason(), message: problem.message.clone(), is_passing })
-    } else if !known.is_member {
+    } else if !seen.is_member {
         Some(Trouble::passing("Joining", "the nodes do not have it in the table's definition yet"))
     } else if replicates {
         None
@@ -69,7 +69,7 @@ pub fn tell(known: Known<'_>) -> Standing {
     };
 
     let was_active =
-        known.before.is_some_and(|before| [ACTIVE, NOT_AUTHORIZED].contains(&before.replica_status.as_str()));
+        seen.before.is_some_and(|before| [ACTIVE, NOT_AUTHORIZED].contains(&before.replica_status.as_str()));
     let is_denied =
         problem.is_some_and(|problem| matches!(problem.reason, RegionTrouble::NotListed | RegionTrouble::Untrusted));
     let replica_status = match (was_active || replicates, is_denied) {
@@ -77,16 +77,16 @@ pub fn tell(known: Known<'_>) -> Standing {
         (true, false) => ACTIVE,
         (false, _) => CREATING,
     };
-    let percent = (replica_status == CREATING).then(|| percent(known.reports)).flatten();
-    let before = known.before.filter(|_| reports().next().is_none());
+    let percent = (replica_status == CREATING).then(|| percent(seen.reports)).flatten();
+    let before = seen.before.filter(|_| reports().next().is_none());
     let sum = |of: fn(&RegionReport) -> Option<u64>| reports().filter_map(of).reduce(u64::saturating_add);
     let latency = reports().filter_map(|report| report.latency_ms).max().map(numbers::rounded);
     let pending = sum(|report| report.pending_records).map(numbers::rounded);
     // A partition of which nothing ever came has no last success, and so has the table.
-    let successes = known.reports.iter().map(|report| report.and_then(|report| report.last_success_ms));
+    let successes = seen.reports.iter().map(|report| report.and_then(|report| report.last_success_ms));
     let last_success = successes.min().flatten().map(time_of_millis);
     let status = GlobalTableReplicaStatus {
-        region_name: known.region.to_owned(),
+        region_name: seen.region.to_owned(),
         replica_status: replica_status.to_owned(),
         replica_status_description: trouble.as_ref().map(describe),
         replica_status_percent_progress: percent.map(|percent| percent.to_string()),
@@ -94,7 +94,7 @@ pub fn tell(known: Known<'_>) -> Standing {
         pending_records: pending.or(before.and_then(|before| before.pending_records)),
         last_success: last_success.or(before.and_then(|before| before.last_success.clone())),
     };
-    Standing { status, trouble, skew: skew(known.reports) }
+    Standing { status, trouble, skew: skew(seen.reports) }
 }
 
 /// The reason in a description that [`tell`] wrote.
@@ -153,7 +153,7 @@ mod tests {
 
     fn standing(before: Option<&GlobalTableReplicaStatus>, reports: &[RegionReport]) -> Standing {
         let reports: Vec<_> = reports.iter().map(Some).collect();
-        tell(Known { region: "west", before, flaw: None, is_member: true, reports: &reports })
+        tell(Seen { region: "west", before, flaw: None, is_member: true, reports: &reports })
     }
 
     fn active() -> GlobalTableReplicaStatus {
@@ -193,7 +193,7 @@ mod tests {
             assert_eq!(standing.status.replica_status_description, Some(description));
         }
         let silent =
-            tell(Known { region: "west", before: Some(&active()), flaw: None, is_member: true, reports: &[None] });
+            tell(Seen { region: "west", before: Some(&active()), flaw: None, is_member: true, reports: &[None] });
         assert_eq!((silent.status.replica_status.as_str(), silent.status.latency_milliseconds), (ACTIVE, Some(120)));
         let again = standing(Some(&active()), &[report(RegionState::Copying)]);
         assert_eq!((again.status.replica_status.as_str(), reason_in(&again.status)), (ACTIVE, Some("Copying")));
@@ -234,13 +234,13 @@ mod tests {
         let flaw = Refusal::new("PeerMissing", "the bundle is missing");
         let report = report(RegionState::Replicating);
         let reports = [Some(&report)];
-        let known = Known { region: "west", before: None, flaw: Some(&flaw), is_member: true, reports: &reports };
-        let standing = tell(known);
+        let seen = Seen { region: "west", before: None, flaw: Some(&flaw), is_member: true, reports: &reports };
+        let standing = tell(seen);
         assert_eq!(
             (standing.status.replica_status.as_str(), reason_in(&standing.status)),
             (ACTIVE, Some("PeerMissing"))
         );
-        let outside = tell(Known { flaw: None, is_member: false, reports: &[None], ..known });
+        let outside = tell(Seen { flaw: None, is_member: false, reports: &[None], ..seen });
         assert_eq!(reason_in(&outside.status), Some("Joining"));
     }
 }
