@@ -1,5 +1,13 @@
 //! DynamoDB's texts for the states a table can be in; the catalogs answer with them too.
 
+mod replicas;
+
+pub use replicas::global_table_in_use;
+pub(crate) use replicas::{
+    check_replica_count, global_table_exists, global_table_not_found, local_region, no_other_regions, replica_exists,
+    replica_not_found, replicated_table_not_found,
+};
+
 use crate::{
     arn::{BackupArn, ExportArn, ImportArn, TableArn},
     backups::RestorableWindow,

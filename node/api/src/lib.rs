@@ -1,7 +1,7 @@
 //! DynamoDB's front door: HTTP, signatures, the JSON protocol and the operations, down to one request a partition.
 //!
-//! Tables, partitions, backups and access keys are behind the traits [`Catalog`], [`Partitions`], [`Backups`] and
-//! [`Credentials`]; nothing here knows of replicas, disks, buckets or Kubernetes.
+//! Tables, partitions, backups, other regions and access keys are behind the traits [`Catalog`], [`Partitions`],
+//! [`Backups`], [`GlobalTables`] and [`Credentials`]; nothing here knows of replicas, disks, buckets or Kubernetes.
 
 pub mod backups;
 mod capacity;
@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod environment;
 pub mod errors;
 pub mod exports;
+pub mod global_tables;
 mod http;
 pub mod imports;
 mod input;
@@ -28,6 +29,7 @@ pub use catalog::{Catalog, NewTable, RecoveryUpdate, TableUpdate, TableView};
 pub use credentials::{AccessKey, Authentication, Credentials};
 pub use environment::Environment;
 pub use exports::Exports;
+pub use global_tables::GlobalTables;
 pub use http::listener::serve;
 pub use imports::Imports;
 pub use partitions::{Partitions, RoutingKey};

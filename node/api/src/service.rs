@@ -1,7 +1,7 @@
 //! The service: from an HTTP request to an operation and back.
 
 use crate::{
-    Authentication, Backups, Catalog, Environment, Exports, Imports, Partitions, errors,
+    Authentication, Backups, Catalog, Environment, Exports, GlobalTables, Imports, Partitions, errors,
     http::{
         body::{self, BodyBudget, BodyError},
         reply::{Reply, ReplyStyle, plain},
@@ -71,6 +71,8 @@ pub struct Backends {
     pub exports: Option<Arc<dyn Exports>>,
     /// None where nothing is imported.
     pub imports: Option<Arc<dyn Imports>>,
+    /// None where there is no other region.
+    pub global_tables: Option<Arc<dyn GlobalTables>>,
     pub authentication: Authentication,
     pub environment: Arc<dyn Environment>,
 }
@@ -186,6 +188,7 @@ impl Api {
             backups: self.backends.backups.as_deref(),
             exports: self.backends.exports.as_deref(),
             imports: self.backends.imports.as_deref(),
+            global_tables: self.backends.global_tables.as_deref(),
             host: host(&parts.headers),
             account: claim.account(),
             region: &self.config.region,

@@ -50,6 +50,10 @@ pub enum ErrorKind {
     InvalidExportTimeException,
     ImportNotFoundException,
     ImportConflictException,
+    GlobalTableNotFoundException,
+    GlobalTableAlreadyExistsException,
+    ReplicaAlreadyExistsException,
+    ReplicaNotFoundException,
 }
 
 impl ServiceError {

@@ -153,6 +153,10 @@ pub(crate) fn type_name(kind: ErrorKind) -> &'static str {
         ErrorKind::InvalidExportTimeException => "InvalidExportTimeException",
         ErrorKind::ImportNotFoundException => "ImportNotFoundException",
         ErrorKind::ImportConflictException => "ImportConflictException",
+        ErrorKind::GlobalTableNotFoundException => "GlobalTableNotFoundException",
+        ErrorKind::GlobalTableAlreadyExistsException => "GlobalTableAlreadyExistsException",
+        ErrorKind::ReplicaAlreadyExistsException => "ReplicaAlreadyExistsException",
+        ErrorKind::ReplicaNotFoundException => "ReplicaNotFoundException",
     }
 }
 

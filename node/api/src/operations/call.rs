@@ -1,6 +1,9 @@
 //! One call of an operation: who asks, with what, and what the operation may use.
 
-use crate::{Backups, Catalog, Exports, Imports, Partitions, RoutingKey, TableView, errors, request_id::RequestIds};
+use crate::{
+    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView, errors,
+    global_tables::GlobalTable, request_id::RequestIds,
+};
 use cairn_model::{ServiceError, key::EncodedKey, limits, table::TableStatus};
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, WriteOutcome, WriteRequest,
@@ -15,6 +18,7 @@ pub(crate) struct Call<'a> {
     pub(crate) backups: Option<&'a dyn Backups>,
     pub(crate) exports: Option<&'a dyn Exports>,
     pub(crate) imports: Option<&'a dyn Imports>,
+    pub(crate) global_tables: Option<&'a dyn GlobalTables>,
     /// The name the client knows the service by.
     pub(crate) host: &'a str,
     pub(crate) account: &'a str,
@@ -54,6 +58,11 @@ impl Call<'_> {
     /// The backups of this table, where they are kept anywhere.
     pub(crate) fn backups_of(&self, table: &TableView) -> Option<&dyn Backups> {
         self.backups.filter(|backups| backups.covers(table))
+    }
+
+    /// The other regions of this table, if it has any.
+    pub(crate) fn global_table(&self, table: &TableView) -> Option<GlobalTable> {
+        self.global_tables?.describe(table)
     }
 
     /// The items at these keys, of one partition.

@@ -14,9 +14,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         TableStatus::Creating => return Err(errors::table_being_created(&name)),
         TableStatus::Updating => return Err(errors::table_in_use(&name)),
         // Deleting it once more changes nothing.
-        TableStatus::Deleting => return Ok(table_description::answer("TableDescription", &table)),
+        TableStatus::Deleting => return Ok(table_description::answer(call, "TableDescription", &table)),
         TableStatus::Active => {}
     }
     let table = call.catalog.delete_table(call.account, &name).await?;
-    Ok(table_description::answer("TableDescription", &table))
+    Ok(table_description::answer(call, "TableDescription", &table))
 }

@@ -31,5 +31,5 @@ pub(super) fn parse_table_name(call: &Call<'_>) -> Result<String, ServiceError> 
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let name = parse_table_name(call)?;
-    Ok(table_description::answer("Table", &*call.any_table(&name)?))
+    Ok(table_description::answer(call, "Table", &*call.any_table(&name)?))
 }

@@ -9,6 +9,7 @@ mod batch_write_item;
 mod call;
 mod continuous_backups;
 mod create_backup;
+mod create_global_table;
 mod create_table;
 mod delete_backup;
 mod delete_item;
@@ -17,29 +18,37 @@ mod describe_backup;
 mod describe_continuous_backups;
 mod describe_endpoints;
 mod describe_export;
+mod describe_global_table;
+mod describe_global_table_settings;
 mod describe_import;
 mod describe_limits;
 mod describe_table;
 mod export_description;
 mod export_table_to_point_in_time;
 mod get_item;
+mod global_table_description;
+mod global_table_settings;
 mod import_description;
 mod import_table;
 mod item_write;
 mod legacy;
 mod list_backups;
 mod list_exports;
+mod list_global_tables;
 mod list_imports;
 mod list_tables;
 mod page;
 mod put_item;
 mod query;
+mod replica_updates;
 mod restore;
 mod restore_table_from_backup;
 mod restore_table_to_point_in_time;
 mod scan;
 mod table_description;
 mod update_continuous_backups;
+mod update_global_table;
+mod update_global_table_settings;
 mod update_item;
 mod update_table;
 
@@ -93,6 +102,12 @@ operations! {
     "ListImports" => list_imports,
     "UpdateContinuousBackups" => update_continuous_backups,
     "DescribeContinuousBackups" => describe_continuous_backups,
+    "CreateGlobalTable" => create_global_table,
+    "DescribeGlobalTable" => describe_global_table,
+    "ListGlobalTables" => list_global_tables,
+    "UpdateGlobalTable" => update_global_table,
+    "DescribeGlobalTableSettings" => describe_global_table_settings,
+    "UpdateGlobalTableSettings" => update_global_table_settings,
 }
 
 /// The operation's place in [`OPERATIONS`].

@@ -49,5 +49,5 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     restore::check_target_free(call, &target)?;
     call.check_table_count()?;
     let table = backups.restore_from_backup(call.account, arn, target).await?;
-    Ok(table_description::answer("TableDescription", &table))
+    Ok(table_description::answer(call, "TableDescription", &table))
 }

@@ -1,27 +1,32 @@
 //! `TableDescription`: the same for a table however it was made.
 
-use crate::{TableView, output::Object};
+use super::{Call, global_table_description::write_replicas};
+use crate::{TableView, global_tables::GlobalTable, output::Object};
 use cairn_model::{
     KeySchema,
     table::{BillingMode, KeyAttribute, ProvisionedThroughput, ScalarType, TableClass, TableStatus},
 };
 
 /// Writes the answer of an operation that returns nothing but a table's description, in the field `name`.
-pub(super) fn answer(name: &str, table: &TableView) -> Vec<u8> {
+pub(super) fn answer(call: &Call<'_>, name: &str, table: &TableView) -> Vec<u8> {
     let mut out = Vec::with_capacity(1_024);
     let mut answer = Object::begin(&mut out);
-    write(table, answer.field(name));
+    write(table, call.global_table(table).as_ref(), answer.field(name));
     answer.end();
     out
 }
 
-fn write(table: &TableView, out: &mut Vec<u8>) {
+/// The version of global tables that these are.
+const GLOBAL_TABLE_VERSION: &str = "2019.11.21";
+
+fn write(table: &TableView, global: Option<&GlobalTable>, out: &mut Vec<u8>) {
     let definition = &table.definition;
     let mut description = Object::begin(out);
     write_attribute_definitions(&definition.key_schema, &mut description);
     description.text("TableName", &definition.table_name);
     write_key_schema(&definition.key_schema, &mut description);
-    description.text("TableStatus", status(table.status));
+    let changing = table.status == TableStatus::Active && global.is_some_and(|global| global.changing);
+    description.text("TableStatus", status(if changing { TableStatus::Updating } else { table.status }));
     description.timestamp("CreationDateTime", definition.creation_time_ms);
     let throughput = definition
         .provisioned_throughput
@@ -45,6 +50,10 @@ fn write(table: &TableView, out: &mut Vec<u8>) {
         let mut summary = description.object("TableClassSummary");
         summary.text("TableClass", table_class(class));
         summary.end();
+    }
+    if let Some(global) = global {
+        description.text("GlobalTableVersion", GLOBAL_TABLE_VERSION);
+        write_replicas("Replicas", &global.replicas, &mut description);
     }
     if let Some(from) = &definition.restored_from {
         let mut summary = description.object("RestoreSummary");
@@ -96,7 +105,7 @@ fn scalar_type(scalar_type: ScalarType) -> &'static str {
     }
 }
 
-fn table_class(class: TableClass) -> &'static str {
+pub(super) fn table_class(class: TableClass) -> &'static str {
     match class {
         TableClass::Standard => "STANDARD",
         TableClass::StandardInfrequentAccess => "STANDARD_INFREQUENT_ACCESS",

@@ -1,8 +1,9 @@
-//! UpdateTable: billing mode, throughput, deletion protection, table class.
+//! UpdateTable: billing mode, throughput, deletion protection, table class; or the replicas.
 
 use super::{
     Call,
     create_table::{constrain_table_class, parse_table_class},
+    replica_updates::{self, GROUP_UPDATES, GroupUpdate},
     table_description,
 };
 use crate::{
@@ -33,8 +34,8 @@ struct UpdateTableInput {
     stream_specification: Option<Unsupported>,
     #[serde(rename = "SSESpecification")]
     sse_specification: Option<Unsupported>,
-    replica_updates: Option<Unsupported>,
-    multi_region_consistency: Option<Unsupported>,
+    replica_updates: Option<Vec<GroupUpdate>>,
+    multi_region_consistency: Option<String>,
     global_table_witness_updates: Option<Unsupported>,
     on_demand_throughput: Option<Unsupported>,
     warm_throughput: Option<Unsupported>,
@@ -50,6 +51,8 @@ impl Input for UpdateTableInput {
         ("BillingMode", Shape::Text),
         ("TableClass", Shape::Text),
         ("DeletionProtectionEnabled", Shape::Flag),
+        ("ReplicaUpdates", GROUP_UPDATES),
+        ("MultiRegionConsistency", Shape::Text),
     ];
 }
 
@@ -65,6 +68,14 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         deletion_protection_enabled: input.deletion_protection_enabled.map(|flag| flag.0),
         recovery: None,
     };
+    if let Some(updates) = &input.replica_updates {
+        if update != TableUpdate::default() {
+            return Err(ServiceError::validation(
+                "Requests that modify replicas or witnesses must not also modify other fields",
+            ));
+        }
+        return replica_updates::run(call, &name, updates, input.multi_region_consistency.as_deref()).await;
+    }
     if update == TableUpdate::default() {
         return Err(ServiceError::validation(
             "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or \
@@ -85,7 +96,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         TableStatus::Active => {}
     }
     let table = call.catalog.update_table(call.account, &name, update).await?;
-    Ok(table_description::answer("TableDescription", &table))
+    Ok(table_description::answer(call, "TableDescription", &table))
 }
 
 impl UpdateTableInput {
@@ -97,6 +108,8 @@ impl UpdateTableInput {
         }
         throughput::constrain_billing_mode("billingMode", self.billing_mode.as_deref(), &mut constraints);
         constrain_table_class(self.table_class.as_deref(), &mut constraints);
+        let consistency = self.multi_region_consistency.as_deref();
+        replica_updates::constrain(self.replica_updates.as_deref(), consistency, &mut constraints);
         constraints.finish()
     }
 
@@ -106,8 +119,6 @@ impl UpdateTableInput {
             ("GlobalSecondaryIndexUpdates", &self.global_secondary_index_updates),
             ("StreamSpecification", &self.stream_specification),
             ("SSESpecification", &self.sse_specification),
-            ("ReplicaUpdates", &self.replica_updates),
-            ("MultiRegionConsistency", &self.multi_region_consistency),
             ("GlobalTableWitnessUpdates", &self.global_table_witness_updates),
             ("OnDemandThroughput", &self.on_demand_throughput),
             ("WarmThroughput", &self.warm_throughput),

@@ -2,11 +2,12 @@
 
 use crate::{
     archive::MemoryArchive, catalog::MemoryCatalog, exporter::MemoryExports, importer::MemoryImports,
-    partitions::MemoryPartitions, signer::Signer,
+    partitions::MemoryPartitions, regions::MemoryRegions, signer::Signer,
 };
 use bytes::Bytes;
 use cairn_api::{
-    AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials, Environment, Exports, Imports,
+    AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials, Environment, Exports, GlobalTables,
+    Imports,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode, client::conn::http1::SendRequest};
@@ -59,6 +60,7 @@ pub(crate) struct Service {
     pub(crate) archive: Arc<MemoryArchive>,
     pub(crate) exports: Arc<MemoryExports>,
     pub(crate) imports: Arc<MemoryImports>,
+    pub(crate) regions: Arc<MemoryRegions>,
     pub(crate) registry: prometheus::Registry,
     connection: Mutex<Option<SendRequest<Full<Bytes>>>>,
 }
@@ -90,7 +92,7 @@ impl Service {
         Self::start_with(ApiConfig::new("east"), Authentication::Verify(Arc::new(OneKey))).await
     }
 
-    /// A service that keeps backups.
+    /// A service that keeps backups and knows other regions.
     pub(crate) async fn archived() -> Self {
         Self::start_on(ApiConfig::new("east"), Authentication::Verify(Arc::new(OneKey)), true).await
     }
@@ -105,6 +107,7 @@ impl Service {
         let archive = Arc::new(MemoryArchive::new(catalog.clone()));
         let exports = Arc::new(MemoryExports::default());
         let imports = Arc::new(MemoryImports::new(catalog.clone()));
+        let regions = Arc::new(MemoryRegions::default());
         let registry = prometheus::Registry::new();
         let backends = Backends {
             catalog: catalog.clone(),
@@ -112,6 +115,7 @@ impl Service {
             backups: archived.then(|| archive.clone() as Arc<dyn Backups>),
             exports: archived.then(|| exports.clone() as Arc<dyn Exports>),
             imports: archived.then(|| imports.clone() as Arc<dyn Imports>),
+            global_tables: archived.then(|| regions.clone() as Arc<dyn GlobalTables>),
             authentication,
             environment: Arc::new(FixedEnvironment(AtomicU64::new(1))),
         };
@@ -119,7 +123,17 @@ impl Service {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(cairn_api::serve(listener, api, std::future::pending()));
-        Self { address, catalog, partitions, archive, exports, imports, registry, connection: Mutex::new(None) }
+        Self {
+            address,
+            catalog,
+            partitions,
+            archive,
+            exports,
+            imports,
+            regions,
+            registry,
+            connection: Mutex::new(None),
+        }
     }
 
     /// A service with the table `users`: partition key `Id` (S), sort key `Game` (N).

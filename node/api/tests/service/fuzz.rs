@@ -37,6 +37,12 @@ const OPERATIONS: &[&str] = &[
     "DescribeExport",
     "ListExports",
     "DeleteBackup",
+    "CreateGlobalTable",
+    "DescribeGlobalTable",
+    "ListGlobalTables",
+    "UpdateGlobalTable",
+    "DescribeGlobalTableSettings",
+    "UpdateGlobalTableSettings",
     "ImportTable",
     "DescribeImport",
     "ListImports",
@@ -117,6 +123,12 @@ const NAMES: &[&str] = &[
     "HeaderList",
     "TableCreationParameters",
     "ImportArn",
+    "GlobalTableName",
+    "ReplicationGroup",
+    "ReplicaUpdates",
+    "RegionName",
+    "Create",
+    "Delete",
     "NextToken",
     "users",
     "Id",
@@ -282,6 +294,16 @@ fn good(operation: &str) -> Value {
                 "TableName": "imported", "AttributeDefinitions": [{"AttributeName": "Id", "AttributeType": "S"}],
                 "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST"
             }
+        }),
+        "CreateGlobalTable" => json!({
+            "GlobalTableName": "users", "ReplicationGroup": [{"RegionName": "east"}, {"RegionName": "west"}]
+        }),
+        "DescribeGlobalTable" | "DescribeGlobalTableSettings" | "UpdateGlobalTableSettings" => {
+            json!({"GlobalTableName": "users"})
+        }
+        "ListGlobalTables" => json!({"RegionName": "west", "Limit": 5, "ExclusiveStartGlobalTableName": "abc"}),
+        "UpdateGlobalTable" => json!({
+            "GlobalTableName": "users", "ReplicaUpdates": [{"Create": {"RegionName": "north"}}]
         }),
         "DescribeImport" => json!({"ImportArn": IMPORT_ARN}),
         "ListImports" => json!({"TableArn": TABLE_ARN, "PageSize": 5}),

@@ -198,8 +198,6 @@ async fn what_is_not_there_yet_is_refused_by_name() {
     }
     let off = json!({"StreamSpecification": {"StreamEnabled": false}, "SSESpecification": {"Enabled": false}});
     service.ok("CreateTable", with(definition(), off)).await;
-    let request = json!({"TableName": "scores", "ReplicaUpdates": [{"Create": {"RegionName": "west"}}]});
-    assert!(service.invalid("UpdateTable", request).await.contains("ReplicaUpdates"));
 }
 
 #[tokio::test]

@@ -132,6 +132,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         backups: backups.as_ref().map(|(backups, _)| Arc::new(backups.clone()) as Arc<dyn Backups>),
         exports: exports.map(|exports| Arc::new(exports) as Arc<dyn Exports>),
         imports: imports.map(|imports| Arc::new(imports) as Arc<dyn Imports>),
+        global_tables: None,
         authentication,
         environment: Arc::new(SystemEnvironment),
     };

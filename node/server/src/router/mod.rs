@@ -5,6 +5,8 @@ pub mod backups;
 pub mod catalog;
 mod definition;
 pub mod fleet;
+pub mod global_tables;
+mod mirror;
 pub mod nodes;
 pub mod partitions;
 pub mod routes;
@@ -19,6 +21,7 @@ use backups::ClusterBackups;
 use cairn_api::{Api, ApiConfig, Authentication, Backends};
 use cairn_model::identity::Role;
 use catalog::KubernetesCatalog;
+use global_tables::ClusterGlobalTables;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use writes::ApiWrites;
 
@@ -53,7 +56,7 @@ pub struct Arguments {
     /// Namespaces whose tables are served; all where none is named.
     #[arg(long, env = "CAIRN_WATCH_NAMESPACES", value_delimiter = ',')]
     watch_namespaces: Vec<String>,
-    /// Which tables and backups the API may create, change and delete.
+    /// Which tables, backups and global tables the API may create, change and delete.
     #[arg(long, env = "CAIRN_API_WRITES", value_enum, default_value = "own")]
     api_writes: ApiWrites,
 }
@@ -83,12 +86,15 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let kubernetes = kube::Client::try_default().await.context("failed to find out how to reach the API server")?;
     let namespaces: Vec<String> = arguments.watch_namespaces.into_iter().filter(|name| !name.is_empty()).collect();
     let tables = tables::Tables::new(arguments.region.clone(), nodes.shared_routes(), namespaces.clone());
-    if namespaces.is_empty() {
-        tokio::spawn(watch::tables(kubernetes.clone(), None, tables.clone()));
-    }
-    for namespace in namespaces {
-        tokio::spawn(watch::tables(kubernetes.clone(), Some(namespace), tables.clone()));
-    }
+    watch::start(&kubernetes, &namespaces, &tables);
+    let global_tables = ClusterGlobalTables::new(
+        arguments.region.clone(),
+        kubernetes.clone(),
+        (tables.clone(), nodes.shared_routes()),
+        namespaces.clone(),
+        arguments.api_writes,
+    );
+    watch::start(&kubernetes, &namespaces, &global_tables);
     let source = watch::FleetSource {
         namespace: arguments.release_namespace,
         secret: arguments.fleet_secret,
@@ -106,6 +112,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         backups: Some(Arc::new(backups)),
         exports: None,
         imports: None,
+        global_tables: Some(global_tables),
         authentication: Authentication::Verify(fleet),
         environment: Arc::new(SystemEnvironment),
     };

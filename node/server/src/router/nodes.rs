@@ -185,6 +185,7 @@ impl Nodes {
             node.report.disk_free_bytes = 0;
             for replica in &mut node.report.replicas {
                 (replica.applied_index, replica.item_count, replica.size_bytes) = (0, 0, 0);
+                replica.regions.clear();
             }
         }
         let Ok(json) = serde_json::to_vec(&MapFile { version: FILE_VERSION, nodes }) else { return };

@@ -7,6 +7,7 @@ use cairn_model::{
     descriptor::{Member, PartitionDescriptor},
     ids::{PartitionId, ReplicaId, TableId},
     node::{NodeReport, ReplicaState},
+    region::RegionReport,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -43,6 +44,8 @@ pub struct KnownTable {
     pub size_bytes: u64,
     /// In the order of their ranges.
     pub routes: Vec<Arc<Route>>,
+    /// What the partitions' leaders say of the other regions, where the table is global.
+    pub regions: Vec<RegionReport>,
 }
 
 /// The fleet at one moment.
@@ -64,6 +67,7 @@ impl Routes {
                     descriptor: &replica.descriptor,
                     definition: &replica.definition,
                     leader: None,
+                    regions: &[],
                     counted: (0, 0, 0),
                 });
                 if replica.descriptor.epoch > candidate.descriptor.epoch {
@@ -75,6 +79,7 @@ impl Routes {
                 if replica.state == ReplicaState::Leader && candidate.leader.is_none_or(|(term, _)| term < replica.term)
                 {
                     candidate.leader = Some((replica.term, replica.replica_id));
+                    candidate.regions = &replica.regions;
                 }
                 candidate.counted =
                     candidate.counted.max((replica.applied_index, replica.item_count, replica.size_bytes));
@@ -87,12 +92,14 @@ impl Routes {
                 item_count: 0,
                 size_bytes: 0,
                 routes: Vec::new(),
+                regions: Vec::new(),
             });
             if candidate.definition.schema_version > table.definition.schema_version {
                 table.definition = candidate.definition.clone();
             }
             table.item_count += candidate.counted.1;
             table.size_bytes += candidate.counted.2;
+            table.regions.extend_from_slice(candidate.regions);
             table.routes.push(Arc::new(Route {
                 group: candidate.group,
                 descriptor: candidate.descriptor.clone(),
@@ -107,6 +114,10 @@ impl Routes {
 
     pub fn tables(&self) -> impl Iterator<Item = &KnownTable> {
         self.tables.values()
+    }
+
+    pub fn table(&self, table: TableId) -> Option<&KnownTable> {
+        self.tables.get(&table)
     }
 
     /// The partition whose range holds the key; none when the table, or that part of it, is not known.
@@ -124,6 +135,8 @@ struct Candidate<'a> {
     descriptor: &'a PartitionDescriptor,
     definition: &'a TableDefinition,
     leader: Option<(u64, ReplicaId)>,
+    /// The leader's.
+    regions: &'a [RegionReport],
     /// Applied index, items and bytes of the replica that has applied the most.
     counted: (u64, u64, u64),
 }

@@ -1,7 +1,11 @@
 //! The Tables of the cluster as the router knows them: from the API server while it answers, and otherwise as they were
 //! last, or as the storage nodes report them.
 
-use super::{definition::definition, routes::Routes};
+use super::{
+    definition::definition,
+    mirror::{Mirror, Watched},
+    routes::Routes,
+};
 use crate::{environment, internal::client::GroupName};
 use arc_swap::ArcSwap;
 use cairn_api::TableView;
@@ -10,7 +14,7 @@ use cairn_model::{ServiceError, table::TableStatus};
 use kube::ResourceExt;
 use parking_lot::RwLock;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -20,16 +24,11 @@ pub struct Tables {
     region: String,
     routes: Arc<ArcSwap<Routes>>,
     resources: RwLock<Resources>,
-    /// The namespaces that are watched; none for all.
-    watched: Vec<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Resources {
-    /// The watches that have told of all their Tables: by namespace, or one without.
-    listed: BTreeSet<Option<String>>,
-    /// By namespace and resource name.
-    all: HashMap<(String, String), Arc<Table>>,
+    mirror: Mirror<Table>,
     /// The table that has each name of each account.
     by_account: HashMap<String, BTreeMap<String, Entry>>,
 }
@@ -41,39 +40,34 @@ struct Entry {
 }
 
 impl Tables {
+    /// `watched`: the namespaces that are watched; none for all.
     pub fn new(region: String, routes: Arc<ArcSwap<Routes>>, watched: Vec<String>) -> Arc<Self> {
-        Arc::new(Self { region, routes, resources: RwLock::default(), watched })
+        let resources = Resources { mirror: Mirror::new(watched), by_account: HashMap::new() };
+        Arc::new(Self { region, routes, resources: RwLock::new(resources) })
     }
 
     /// Takes over one Table as it is now.
     pub fn put(&self, table: Table) {
-        let Some(namespace) = table.namespace() else { return };
-        let (account, key) = (namespace.clone(), (namespace, table.name_any()));
+        let Some(account) = table.namespace() else { return };
         let mut resources = self.resources.write();
-        resources.all.insert(key, Arc::new(table));
+        resources.mirror.put(table);
         self.index(&mut resources, &account);
     }
 
-    pub(super) fn remove(&self, table: &Table) {
-        let Some(namespace) = table.namespace() else { return };
+    fn remove(&self, table: &Table) {
+        let Some(account) = table.namespace() else { return };
         let mut resources = self.resources.write();
-        resources.all.remove(&(namespace.clone(), table.name_any()));
-        self.index(&mut resources, &namespace);
+        resources.mirror.remove(table);
+        self.index(&mut resources, &account);
     }
 
     /// Takes over all Tables of a namespace, or of all namespaces, at once.
     pub fn replace(&self, namespace: Option<&str>, tables: Vec<Table>) {
         let mut resources = self.resources.write();
-        resources.all.retain(|(of, _), _| namespace.is_some_and(|namespace| namespace != of));
-        for table in tables {
-            if let Some(namespace) = table.namespace() {
-                resources.all.insert((namespace, table.name_any()), Arc::new(table));
-            }
-        }
-        let accounts: BTreeSet<String> =
-            resources.all.keys().map(|(of, _)| of.clone()).chain(resources.by_account.keys().cloned()).collect();
+        resources.mirror.replace(namespace, tables);
+        let mut accounts = resources.mirror.namespaces();
+        accounts.extend(resources.by_account.keys().cloned());
         accounts.iter().for_each(|account| self.index(&mut resources, account));
-        resources.listed.insert(namespace.map(str::to_owned));
     }
 
     /// The resource that has the table's name.
@@ -103,7 +97,7 @@ impl Tables {
             if let Some(entry) = resources.by_account.get(account).and_then(|tables| tables.get(name)) {
                 return Some(entry.view.clone());
             }
-            if self.listed(&resources) {
+            if resources.mirror.is_complete() {
                 return None;
             }
         }
@@ -122,7 +116,7 @@ impl Tables {
     pub(super) fn names(&self, account: &str) -> Vec<String> {
         {
             let resources = self.resources.read();
-            if self.listed(&resources) {
+            if resources.mirror.is_complete() {
                 let tables = resources.by_account.get(account);
                 return tables.map(|tables| tables.keys().cloned().collect()).unwrap_or_default();
             }
@@ -156,17 +150,9 @@ impl Tables {
         })
     }
 
-    /// Whether the API server has told of every Table there is.
-    fn listed(&self, resources: &Resources) -> bool {
-        if self.watched.is_empty() {
-            return resources.listed.contains(&None);
-        }
-        resources.listed.len() == self.watched.len()
-    }
-
     fn index(&self, resources: &mut Resources, account: &str) {
         let mut tables: BTreeMap<String, Entry> = BTreeMap::new();
-        for resource in resources.all.iter().filter(|((of, _), _)| of == account).map(|(_, resource)| resource) {
+        for resource in resources.mirror.of(account) {
             let view = match self.describe(resource) {
                 Ok(view) => Arc::new(view),
                 Err(error) => {
@@ -192,6 +178,20 @@ impl Tables {
         } else {
             resources.by_account.insert(account.to_owned(), tables);
         }
+    }
+}
+
+impl Watched<Table> for Tables {
+    fn put(&self, table: Table) {
+        self.put(table);
+    }
+
+    fn remove(&self, table: &Table) {
+        self.remove(table);
+    }
+
+    fn replace(&self, namespace: Option<&str>, tables: Vec<Table>) {
+        self.replace(namespace, tables);
     }
 }
 

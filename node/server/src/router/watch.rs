@@ -1,17 +1,18 @@
-//! Watches the API server while it answers: Tables, and the one Secret that tells of the fleet.
+//! Watches the API server while it answers: Tables and GlobalTables, and the one Secret that tells of the fleet.
 
 use super::{
     fleet::{CREDENTIALS_FILE, FLEET_FILE, Fleet},
-    tables::Tables,
+    mirror::Watched,
 };
-use cairn_crds::Table;
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{NamespaceResourceScope, api::core::v1::Secret};
 use kube::{
-    Api, Client,
+    Api, Client, Resource,
     runtime::{WatchStreamExt, watcher},
 };
+use serde::de::DeserializeOwned;
 use std::{
+    fmt::Debug,
     path::PathBuf,
     sync::{
         Arc,
@@ -23,22 +24,39 @@ use std::{
 /// How often the mounted folder is looked at while the API server has not told the Secret.
 const DIR_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Keeps the tables in step with one namespace's resources, or with all; until the task is dropped.
-pub(super) async fn tables(client: Client, namespace: Option<String>, tables: Arc<Tables>) {
-    let api: Api<Table> = match &namespace {
-        Some(namespace) => Api::namespaced(client, namespace),
-        None => Api::all(client),
-    };
+/// Keeps `told` in step with the resources of these namespaces, or of all where none is named.
+pub(super) fn start<K, T>(client: &Client, namespaces: &[String], told: &Arc<T>)
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + 'static,
+    T: Watched<K> + 'static,
+{
+    if namespaces.is_empty() {
+        tokio::spawn(resources(Api::<K>::all(client.clone()), None, told.clone()));
+    }
+    for namespace in namespaces {
+        let api: Api<K> = Api::namespaced(client.clone(), namespace);
+        tokio::spawn(resources(api, Some(namespace.clone()), told.clone()));
+    }
+}
+
+async fn resources<K, T>(api: Api<K>, namespace: Option<String>, told: Arc<T>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    T: Watched<K>,
+{
     let mut listed = Vec::new();
     let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
     while let Some(event) = events.next().await {
         match event {
             Ok(watcher::Event::Init) => listed.clear(),
-            Ok(watcher::Event::InitApply(table)) => listed.push(table),
-            Ok(watcher::Event::InitDone) => tables.replace(namespace.as_deref(), std::mem::take(&mut listed)),
-            Ok(watcher::Event::Apply(table)) => tables.put(table),
-            Ok(watcher::Event::Delete(table)) => tables.remove(&table),
-            Err(error) => tracing::warn!(%error, "failed to watch the Tables; serving with what is known"),
+            Ok(watcher::Event::InitApply(object)) => listed.push(object),
+            Ok(watcher::Event::InitDone) => told.replace(namespace.as_deref(), std::mem::take(&mut listed)),
+            Ok(watcher::Event::Apply(object)) => told.put(object),
+            Ok(watcher::Event::Delete(object)) => told.remove(&object),
+            Err(error) => {
+                let kind = K::kind(&());
+                tracing::warn!(%kind, %error, "failed to watch the resources; serving with what is known");
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ const OPERATOR: &str = "cairn-operator";
 /// For the API server's answer.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Which tables and backups the API may create, change and delete.
+/// Which tables, backups and global tables the API may create, change and delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ApiWrites {
     /// Those that the API made, and that nobody else has taken over since.
@@ -50,7 +50,7 @@ impl ApiWrites {
 }
 
 /// The manager, other than the API and the operator, that owns a field of the object's spec.
-fn other_owner(object: &impl ResourceExt) -> Option<&str> {
+pub(super) fn other_owner(object: &impl ResourceExt) -> Option<&str> {
     object.managed_fields().iter().find_map(|entry| {
         let manager = entry.manager.as_deref()?;
         let spec = entry.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:spec").is_some());
@@ -58,7 +58,7 @@ fn other_owner(object: &impl ResourceExt) -> Option<&str> {
     })
 }
 
-fn denied(message: &str) -> ServiceError {
+pub(super) fn denied(message: &str) -> ServiceError {
     ServiceError::new(ErrorKind::AccessDeniedException, message)
 }
 
@@ -67,8 +67,8 @@ pub(super) async fn answered<T>(call: impl Future<Output = Result<T, kube::Error
     let unavailable = || {
         ServiceError::new(
             ErrorKind::InternalServerError,
-            "The Kubernetes API server does not answer; tables and backups can't be changed at present. Data operations \
-             go on.",
+            "The Kubernetes API server does not answer; tables, backups and global tables can't be changed at present. \
+             Data operations go on.",
         )
     };
     match tokio::time::timeout(DEADLINE, call).await {

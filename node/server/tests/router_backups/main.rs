@@ -2,7 +2,6 @@
 //! resources.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
-mod api_server;
 mod archive;
 mod deletions;
 mod listing;

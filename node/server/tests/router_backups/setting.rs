@@ -1,10 +1,10 @@
 //! A router's API over archives and an API server that are none.
 
 use crate::{
-    api_server::ApiServer,
     archive::{Archive, Bucket, Manner, SharedBucket},
     support::{
         Caller,
+        api_server::{ApiServer, active_table},
         group::{ACCOUNT, client, definition, issuer, write_certificate},
     },
 };
@@ -83,6 +83,7 @@ impl Setting {
             backups: Some(Arc::new(backups)),
             exports: None,
             imports: None,
+            global_tables: None,
             authentication: Authentication::AcceptAny { account: ACCOUNT.to_owned() },
             environment: Arc::new(SystemEnvironment),
         };
@@ -111,21 +112,7 @@ impl Setting {
 
     pub fn table_of(&self, name: &str, spec: Value, status: Value, manager: &str) -> TableId {
         let table_id = TableId(uuid::Uuid::new_v4().into_bytes());
-        let mut table = json!({
-            "apiVersion": "cairn.dev/v1alpha1", "kind": "Table", "metadata": {},
-            "spec": {
-                "attributeDefinitions": [{"attributeName": "Id", "attributeType": "S"}],
-                "keySchema": [{"attributeName": "Id", "keyType": "HASH"}],
-                "billingMode": "PAY_PER_REQUEST",
-            },
-            "status": {
-                "tableStatus": "ACTIVE", "tableId": table_id.to_string(), "creationDateTime": "2026-01-01T00:00:00Z",
-                "itemCount": 3, "tableSizeBytes": 30,
-            },
-        });
-        for (part, more) in [("spec", spec), ("status", status)] {
-            table[part].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        }
+        let table = active_table(table_id, spec, status);
         self.api_server.put("tables", name, table, manager);
         self.watch();
         table_id

@@ -1,6 +1,7 @@
 //! A `cairn dev` of a test's own, and a client as plain as can be.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod api_server;
 pub mod archives;
 pub mod group;
 pub mod s3;

@@ -1,5 +1,6 @@
 //! An API server as far as the router needs one: objects in memory, got, listed, created, applied and deleted over HTTP.
 
+use cairn_model::ids::TableId;
 use cairn_server::environment::wall_ms;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, Response, StatusCode, body::Bytes, body::Incoming, service::service_fn};
@@ -8,7 +9,14 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Client, Config};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 use tokio::net::TcpListener;
 
 /// By the plural of their kind, and their names; all are of one namespace.
@@ -17,6 +25,8 @@ type Objects = BTreeMap<(String, String), Value>;
 #[derive(Clone, Default)]
 pub struct ApiServer {
     objects: Arc<Mutex<Objects>>,
+    /// What is applied from now on and meets a conflict.
+    conflicts: Arc<AtomicUsize>,
 }
 
 impl ApiServer {
@@ -26,6 +36,11 @@ impl ApiServer {
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(server.clone().serve(listener));
         (server, Client::try_from(Config::new(url.parse().unwrap())).unwrap())
+    }
+
+    /// Answers so many of the next manifests that are applied as if somebody else had written just before.
+    pub fn conflict(&self, count: usize) {
+        self.conflicts.store(count, Ordering::Relaxed);
     }
 
     pub fn all(&self, plural: &str) -> Vec<Value> {
@@ -47,8 +62,10 @@ impl ApiServer {
     pub fn put(&self, plural: &str, name: &str, mut object: Value, manager: &str) -> Value {
         let mut objects = self.objects.lock();
         let key = (plural.to_owned(), name.to_owned());
+        let old = objects.get(&key).map(|old| old["metadata"].clone());
+        let own = managed(manager, &object["spec"]);
         let metadata = object["metadata"].as_object_mut().unwrap();
-        match objects.get(&key).map(|old| old["metadata"].clone()) {
+        match &old {
             Some(old) => *metadata = old.as_object().unwrap().clone(),
             None => {
                 let now = Timestamp::from_millisecond(wall_ms() as i64).unwrap();
@@ -57,11 +74,49 @@ impl ApiServer {
                 metadata.insert("uid".into(), json!(uuid::Uuid::new_v4().to_string()));
                 metadata.insert("name".into(), json!(name));
                 metadata.insert("namespace".into(), json!("game"));
-                metadata.insert("managedFields".into(), json!([{"manager": manager, "fieldsV1": {"f:spec": {}}}]));
+                metadata.insert("managedFields".into(), json!([own]));
             }
         }
+        let generation = old.map_or(0, |old| old["generation"].as_u64().unwrap()) + 1;
+        object["metadata"]["generation"] = json!(generation);
+        object["metadata"]["resourceVersion"] = json!(uuid::Uuid::new_v4().to_string());
         objects.insert(key, object.clone());
         object
+    }
+
+    /// Applies a manifest, whose replicas, where it has any, are merged by their regions.
+    fn apply(&self, plural: &str, name: &str, mut sent: Value, manager: &str) -> Value {
+        let Some(mut changed) = self.get(plural, name) else { return self.put(plural, name, sent, manager) };
+        let own = managed(manager, &sent["spec"]);
+        if let Some(replicas) = changed["spec"]["replicas"].as_array() {
+            let key = |replica: &Value| format!("k:{}", json!({"regionName": replica["regionName"]}));
+            let entries = changed["metadata"]["managedFields"].as_array().unwrap();
+            let owned = |replica: &Value| {
+                let of_manager = entries.iter().filter(|entry| entry["manager"] == manager);
+                of_manager
+                    .into_iter()
+                    .any(|entry| entry["fieldsV1"]["f:spec"]["f:replicas"].get(key(replica)).is_some())
+            };
+            let named = sent["spec"]["replicas"].as_array_mut().unwrap();
+            let is_sent = |replica: &Value| named.iter().any(|sent| sent["regionName"] == replica["regionName"]);
+            let others = replicas.iter().filter(|replica| !owned(replica) && !is_sent(replica));
+            let others: Vec<Value> = others.cloned().collect();
+            named.extend(others);
+        }
+        let entries = changed["metadata"]["managedFields"].as_array_mut().unwrap();
+        entries.retain(|entry| entry["manager"] != manager);
+        entries.push(own);
+        let metadata = changed["metadata"].clone();
+        changed["spec"] = sent["spec"].clone();
+        self.objects.lock().get_mut(&(plural.to_owned(), name.to_owned())).unwrap()["metadata"] = metadata;
+        self.put(plural, name, changed, manager)
+    }
+
+    /// Begins to delete an object that a finalizer keeps.
+    pub fn set_deleting(&self, plural: &str, name: &str) {
+        let mut objects = self.objects.lock();
+        let object = objects.get_mut(&(plural.to_owned(), name.to_owned())).unwrap();
+        object["metadata"]["deletionTimestamp"] = json!("2026-01-02T00:00:00Z");
     }
 
     /// Writes a status, as the operator does.
@@ -86,7 +141,9 @@ impl ApiServer {
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
-        let path = parts.uri.path().strip_prefix("/apis/cairn.dev/v1alpha1/namespaces/game/").unwrap().to_owned();
+        let path = parts.uri.path();
+        let of_cairn = path.strip_prefix("/apis/cairn.dev/v1alpha1/namespaces/game/");
+        let path = of_cairn.or_else(|| path.strip_prefix("/api/v1/namespaces/game/")).unwrap().to_owned();
         let manager =
             parts.uri.query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("fieldManager="));
         let manager = manager.unwrap_or("unknown").to_owned();
@@ -106,9 +163,14 @@ impl ApiServer {
                 reply(StatusCode::CREATED, &self.put(plural, &name, sent, &manager))
             }
             (Method::PATCH, Some(name)) => {
-                let mut changed = self.get(plural, name).unwrap_or_else(|| sent.clone());
-                changed["spec"] = sent["spec"].clone();
-                reply(StatusCode::OK, &self.put(plural, name, changed, &manager))
+                let expected = sent["metadata"]["resourceVersion"].clone();
+                let is = |object: Value| object["metadata"]["resourceVersion"] == expected;
+                let fails =
+                    self.conflicts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+                if fails.is_ok() || !expected.is_null() && !self.get(plural, name).is_some_and(is) {
+                    return failure(StatusCode::CONFLICT);
+                }
+                reply(StatusCode::OK, &self.apply(plural, name, sent, &manager))
             }
             (Method::GET, Some(name)) => match self.get(plural, name) {
                 Some(object) => reply(StatusCode::OK, &object),
@@ -121,6 +183,35 @@ impl ApiServer {
             (method, _) => panic!("{method} {path}"),
         }
     }
+}
+
+/// An ACTIVE table with the partition key `Id`, with more in its spec and its status.
+pub fn active_table(table_id: TableId, spec: Value, status: Value) -> Value {
+    let mut table = json!({
+        "apiVersion": "cairn.dev/v1alpha1", "kind": "Table", "metadata": {},
+        "spec": {
+            "attributeDefinitions": [{"attributeName": "Id", "attributeType": "S"}],
+            "keySchema": [{"attributeName": "Id", "keyType": "HASH"}],
+            "billingMode": "PAY_PER_REQUEST",
+        },
+        "status": {
+            "tableStatus": "ACTIVE", "tableId": table_id.to_string(), "creationDateTime": "2026-01-01T00:00:00Z",
+            "itemCount": 3, "tableSizeBytes": 30,
+        },
+    });
+    for (part, more) in [("spec", spec), ("status", status)] {
+        table[part].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    }
+    table
+}
+
+/// What a manager owns of this spec: all of it, its replicas by their regions.
+fn managed(manager: &str, spec: &Value) -> Value {
+    let mut fields = json!({});
+    for replica in spec["replicas"].as_array().into_iter().flatten() {
+        fields["f:replicas"][format!("k:{}", json!({"regionName": replica["regionName"]}))] = json!({".": {}});
+    }
+    json!({"manager": manager, "fieldsV1": {"f:spec": fields}})
 }
 
 fn failure(code: StatusCode) -> Response<Full<Bytes>> {

@@ -1,0 +1,46 @@
+//! What DescribeGlobalTableSettings and UpdateGlobalTableSettings answer. A region's settings are its own, and told there:
+//! here of the other regions nothing but how they stand.
+
+use super::{Call, global_table_description::group, table_description::table_class};
+use crate::{TableView, global_tables::GlobalTable, output::Object};
+use cairn_model::table::{BillingMode, ProvisionedThroughput};
+
+pub(super) fn answer(call: &Call<'_>, table: &TableView, global: &GlobalTable) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    let mut answer = Object::begin(&mut out);
+    answer.text("GlobalTableName", &table.definition.table_name);
+    answer.list("ReplicaSettings", group(call, table, global), |replica, out| {
+        let mut settings = Object::begin(out);
+        settings.text("RegionName", &replica.region);
+        settings.text("ReplicaStatus", replica.status.as_str());
+        if replica.region == call.region {
+            write_own(table, &mut settings);
+        }
+        settings.end();
+    });
+    answer.end();
+    out
+}
+
+fn write_own(table: &TableView, settings: &mut Object<'_>) {
+    let definition = &table.definition;
+    let mut summary = settings.object("ReplicaBillingModeSummary");
+    summary.text(
+        "BillingMode",
+        match definition.billing_mode {
+            BillingMode::Provisioned => "PROVISIONED",
+            BillingMode::PayPerRequest => "PAY_PER_REQUEST",
+        },
+    );
+    summary.end();
+    let throughput = definition
+        .provisioned_throughput
+        .unwrap_or(ProvisionedThroughput { read_capacity_units: 0, write_capacity_units: 0 });
+    settings.literal("ReplicaProvisionedReadCapacityUnits", throughput.read_capacity_units);
+    settings.literal("ReplicaProvisionedWriteCapacityUnits", throughput.write_capacity_units);
+    if let Some(class) = definition.table_class {
+        let mut summary = settings.object("ReplicaTableClassSummary");
+        summary.text("TableClass", table_class(class));
+        summary.end();
+    }
+}
