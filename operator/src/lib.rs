@@ -15,6 +15,7 @@ pub mod pki;
 pub mod rolling;
 pub mod run;
 pub mod uninstall;
+pub mod watches;
 
 pub use error::{Error, Result};
 

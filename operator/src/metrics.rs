@@ -54,7 +54,7 @@ impl Metrics {
             ),
             &["namespace", "table"],
         )?;
-        let global_table = ["namespace", "global_table"];
+        let global_table = ["account", "global_table"];
         let global_table_unhealthy = IntGaugeVec::new(
             Opts::new(
                 "cairn_operator_global_table_unhealthy",
@@ -131,15 +131,15 @@ impl Metrics {
         let _ = self.recovery_unhealthy.remove_label_values(&[namespace, table]);
     }
 
-    pub fn global_table_is(&self, namespace: &str, name: &str, is_healthy: bool, do_clocks_agree: bool) {
-        self.global_table_unhealthy.with_label_values(&[namespace, name]).set(i64::from(!is_healthy));
-        self.clocks_differ.with_label_values(&[namespace, name]).set(i64::from(!do_clocks_agree));
+    pub fn global_table_is(&self, account: &str, name: &str, is_healthy: bool, do_clocks_agree: bool) {
+        self.global_table_unhealthy.with_label_values(&[account, name]).set(i64::from(!is_healthy));
+        self.clocks_differ.with_label_values(&[account, name]).set(i64::from(!do_clocks_agree));
     }
 
-    pub fn global_table_is_gone(&self, namespace: &str, name: &str) {
+    pub fn global_table_is_gone(&self, account: &str, name: &str) {
         for gauge in [&self.global_table_unhealthy, &self.clocks_differ] {
             // There is none before it was first looked at.
-            let _ = gauge.remove_label_values(&[namespace, name]);
+            let _ = gauge.remove_label_values(&[account, name]);
         }
     }
 
@@ -158,7 +158,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         metrics.global_table_is("game", "users", false, true);
         let text = metrics.text().unwrap();
-        let labels = r#"{global_table="users",namespace="game"}"#;
+        let labels = r#"{account="game",global_table="users"}"#;
         assert!(text.contains(&format!("cairn_operator_global_table_unhealthy{labels} 1")), "{text}");
         assert!(text.contains(&format!("cairn_operator_global_table_clocks_differ{labels} 0")), "{text}");
         metrics.global_table_is_gone("game", "users");

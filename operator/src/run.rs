@@ -3,7 +3,7 @@
 use crate::{
     admin,
     config::Config,
-    context::{Context, GuardedBackup, GuardedGlobalTable, GuardedGroup, GuardedScheduledBackup, GuardedTable, Shared},
+    context::{Context, GuardedBackup, GuardedGlobalTable, GuardedGroup, GuardedTable, Shared},
     controller::{
         backup::{self, presence::Presence},
         certificates,
@@ -18,23 +18,17 @@ use crate::{
     metrics::Metrics,
     node_client::{NodeClient, Nodes, Reports, tls},
     rolling::Rolling,
+    watches::{self, Scope, scopes},
 };
-use cairn_crds::{Backup, CREDENTIALS_LABEL, GlobalTable, SCHEDULED_BY_LABEL, ScheduledBackup, StorageGroup, Table};
+use cairn_crds::{Backup, CREDENTIALS_LABEL, GlobalTable, StorageGroup, Table};
 use futures::{StreamExt, future::BoxFuture};
-use k8s_openapi::{
-    NamespaceResourceScope,
-    api::{
-        apps::v1::StatefulSet,
-        core::v1::{ConfigMap, Pod, Secret},
-    },
-};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, Resource,
     runtime::{
         Controller, WatchStreamExt, controller,
         events::{Recorder, Reporter},
-        reflector::{self, ObjectRef},
-        watcher,
+        reflector, watcher,
     },
 };
 use serde::de::DeserializeOwned;
@@ -158,39 +152,6 @@ pub async fn control(shared: Arc<Shared>) {
     futures::future::join_all(running).await;
 }
 
-/// The namespaces that are watched, each on its own; or none, for all of them at once.
-fn scopes(config: &Config) -> Vec<Option<String>> {
-    let named: Vec<_> = config.watch_namespaces.iter().filter(|name| !name.is_empty()).cloned().map(Some).collect();
-    if named.is_empty() { vec![None] } else { named }
-}
-
-/// What one watch reaches.
-struct Scope {
-    client: Client,
-    namespace: Option<String>,
-}
-
-impl Scope {
-    fn api<K>(&self) -> Api<K>
-    where
-        K: Resource<Scope = NamespaceResourceScope>,
-        K::DynamicType: Default,
-    {
-        match &self.namespace {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
-        }
-    }
-
-    /// A kind whose objects that can't be read stop nobody else.
-    fn guarded<K>(&self) -> Api<kube::core::DeserializeGuard<K>>
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-    {
-        self.api()
-    }
-}
-
 fn start(shared: &Arc<Shared>, scope: &Scope, running: &mut Vec<BoxFuture<'static, ()>>) -> Watched {
     let any = watcher::Config::default;
     let settings = || controller::Config::default().concurrency(CONCURRENCY);
@@ -206,86 +167,30 @@ fn start(shared: &Arc<Shared>, scope: &Scope, running: &mut Vec<BoxFuture<'stati
     });
     running.push(globals.peers);
 
-    let known = tables.store();
-    let tables = tables.with_config(settings()).reconcile_on(globals.wake_tables).watches(
-        scope.guarded::<StorageGroup>(),
-        any(),
-        move |group: GuardedGroup| {
-            let (namespace, name) = (group.namespace(), group.name_any());
-            let of_group = known.state().into_iter().filter(move |table| {
-                let spec = table.0.as_ref().ok().map(|table| &table.spec);
-                table.namespace() == namespace && spec.is_some_and(|spec| spec.storage_group == name)
-            });
-            of_group.map(|table| ObjectRef::from_obj(table.as_ref())).collect::<Vec<_>>()
-        },
-    );
-    let label = crate::build::names::GROUP_LABEL;
-    let groups = groups
-        .with_config(settings())
-        .owns(scope.api::<StatefulSet>(), any().labels(label))
-        .watches(scope.api::<Pod>(), any().labels(label), move |pod: Pod| {
-            let group = pod.labels().get(label).cloned()?;
-            Some(ObjectRef::<GuardedGroup>::new(&group).within(&pod.namespace().unwrap_or_default()))
-        })
-        .watches(scope.guarded::<Table>(), any(), move |table: GuardedTable| {
-            let read = table.0.as_ref().ok()?;
-            // One that is placed and stays says nothing new to its group, however often its status is written.
-            let is_placed = read.status.as_ref().is_some_and(|status| status.placements.is_some());
-            let is_news = !is_placed || read.metadata.deletion_timestamp.is_some();
-            let group = Some(read.spec.storage_group.clone()).filter(|_| is_news)?;
-            Some(ObjectRef::<GuardedGroup>::new(&group).within(&table.namespace().unwrap_or_default()))
-        });
+    let tables = watches::tables(tables, scope).reconcile_on(globals.wake_tables);
+    let groups = watches::groups(groups, scope);
     let keys = any().labels(&format!("{CREDENTIALS_LABEL}=true"));
     let watched = Watched {
         groups: watch(shared, scope.guarded::<StorageGroup>(), any(), running),
         secrets: watch(shared, scope.api::<Secret>(), keys, running),
     };
 
-    let of_globals = Controller::<GuardedGlobalTable>::for_stream(globals.changes, globals.store)
-        .with_config(settings())
+    let globals = Controller::<GuardedGlobalTable>::for_stream(globals.changes, globals.store)
         .reconcile_on(globals.wake_global_tables);
-    let of_globals = with_tables(of_globals, scope);
-    let of_globals = of_globals.run(global_table::reconcile, global_table::on_error, Arc::clone(&context));
+    let globals = watches::global_tables(globals, scope).with_config(settings());
+    let of_globals = globals.run(global_table::reconcile, global_table::on_error, Arc::clone(&context));
     running.push(Box::pin(of_globals.for_each(|_| async {})));
-    let schedules = schedules(scope).with_config(settings());
+    let schedules = watches::schedules(scope).with_config(settings());
     let of_schedules = schedules.run(scheduled_backup::reconcile, scheduled_backup::on_error, Arc::clone(&context));
     running.push(Box::pin(of_schedules.for_each(|_| async {})));
     let of_backups = backups.with_config(settings()).run(backup::reconcile, backup::on_error, Arc::clone(&context));
     running.push(Box::pin(of_backups.for_each(|_| async {})));
+    let tables = tables.with_config(settings());
+    let groups = groups.with_config(settings());
     running.push(Box::pin(tables.run(table::reconcile, table::on_error, Arc::clone(&context)).for_each(|_| async {})));
     running
         .push(Box::pin(groups.run(storage_group::reconcile, storage_group::on_error, context).for_each(|_| async {})));
     watched
-}
-
-/// The schedules, each looked at again when a backup of its own changes.
-fn schedules(scope: &Scope) -> Controller<GuardedScheduledBackup> {
-    let schedules =
-        Controller::<GuardedScheduledBackup>::new(scope.guarded::<ScheduledBackup>(), watcher::Config::default());
-    let known = schedules.store();
-    let labelled = watcher::Config::default().labels(SCHEDULED_BY_LABEL);
-    schedules.watches(scope.guarded::<Backup>(), labelled, move |backup: GuardedBackup| {
-        let (namespace, label) = (backup.namespace(), backup.labels().get(SCHEDULED_BY_LABEL).cloned());
-        let of_backup = known.state().into_iter().filter(move |scheduled| {
-            let value = scheduled.0.as_ref().ok().map(ScheduledBackup::label_value);
-            scheduled.namespace() == namespace && value.is_some() && value == label
-        });
-        of_backup.map(|scheduled| ObjectRef::from_obj(scheduled.as_ref())).collect::<Vec<_>>()
-    })
-}
-
-/// GlobalTables, each looked at again when a table changes that it names.
-fn with_tables(globals: Controller<GuardedGlobalTable>, scope: &Scope) -> Controller<GuardedGlobalTable> {
-    let known = globals.store();
-    globals.watches(scope.guarded::<Table>(), watcher::Config::default(), move |table: GuardedTable| {
-        let namespace = table.namespace();
-        let table_name = table.0.as_ref().ok().map(Table::table_name);
-        let naming = known.state().into_iter().filter(move |global| {
-            let named = global.0.as_ref().ok().map(GlobalTable::table_name);
-            global.namespace() == namespace && named.is_some() && named == table_name
-        });
-        naming.map(|global| ObjectRef::from_obj(global.as_ref())).collect::<Vec<_>>()
-    })
 }
 
 /// Watches objects of which the routers' Secret is made, and rings when one changes. The store is nobody else's: kube wakes only
@@ -300,7 +205,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
-    let events = reflector::reflector(writer, watcher(api, config).default_backoff());
+    let events = reflector(writer, watcher(api, config).default_backoff());
     let shared = Arc::clone(shared);
     running.push(Box::pin(events.for_each(move |event| {
         if let Err(error) = event {

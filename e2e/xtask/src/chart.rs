@@ -25,7 +25,7 @@ const MAIN_VALUES: [[&str; 2]; 7] = [
 ];
 
 /// Other values, each on its own.
-const OTHER_VALUES: [&str; 11] = [
+const OTHER_VALUES: [&str; 15] = [
     "image.tag=v1",
     "image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
     "router.replicas=1",
@@ -35,6 +35,10 @@ const OTHER_VALUES: [&str; 11] = [
     "uninstall.force=true",
     "prometheusRules.enabled=true,prometheusRules.labels.release=prometheus",
     ARCHIVE,
+    "peers.enabled=true",
+    "peers.enabled=true,peers.endpoint=https://east.example:8443,networkPolicy.enabled=true,networkPolicy.peers[0].ipBlock.cidr=203.0.113.0/24",
+    "peers.enabled=true,peers.endpoint=https://[fd00::7]:30443,peers.service.type=NodePort,peers.service.nodePort=30443",
+    "peers.enabled=true,peers.port=443,peers.service.type=LoadBalancer,peers.service.loadBalancerClass=example.com/lb,peers.service.annotations.zone=yes",
     "groupDefaults.archive.url=s3://backups/east,groupDefaults.archive.region=eu-central-1,groupDefaults.archive.pathStyle=false",
     "networkPolicy.enabled=true,networkPolicy.clients[0].podSelector.matchLabels.app=shop,\
      networkPolicy.apiServers[0].ipBlock.cidr=10.0.0.1/32,networkPolicy.metrics[0].namespaceSelector.matchLabels.team=data",
@@ -44,7 +48,7 @@ const ARCHIVE: &str = "groupDefaults.archive.url=s3://backups,groupDefaults.arch
      groupDefaults.archive.credentialsSecret.name=backups,groupDefaults.archive.ca.name=store-ca";
 
 /// What the values' schema has to refuse, and a word of the refusal.
-const REFUSED: [(&str, &str); 10] = [
+const REFUSED: [(&str, &str); 12] = [
     ("image.repository=cairn", "region"),
     ("region=East,image.repository=cairn", "region"),
     ("region=east", "repository"),
@@ -54,6 +58,8 @@ const REFUSED: [(&str, &str); 10] = [
     ("region=east,image.repository=cairn,image.digest=latest", "digest"),
     ("region=east,image.repository=cairn,groupDefaults.archive.url=/backups", "url"),
     ("region=east,image.repository=cairn,groupDefaults.archive.region=eu", "region"),
+    ("region=east,image.repository=cairn,peers.endpoint=http://east.example:8443", "endpoint"),
+    ("region=east,image.repository=cairn,peers.service.type=ExternalName", "type"),
     ("region=east,image.repository=cairn,networkPolicy.clients[0].selector.app=shop", "selector"),
 ];
 
@@ -99,7 +105,7 @@ pub(crate) fn check(report: &mut Report) -> Result<()> {
         }
     }
     let text = template(&helm, REQUIRED)?;
-    for kind in ["tables.cairn.dev", "storagegroups.cairn.dev", "backups.cairn.dev"] {
+    for kind in ["tables.cairn.dev", "storagegroups.cairn.dev", "backups.cairn.dev", "globaltables.cairn.dev"] {
         if !text.contains(&format!("name: {kind}")) {
             bail!("the chart does not install {kind}");
         }

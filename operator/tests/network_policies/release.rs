@@ -2,7 +2,7 @@
 
 use crate::{
     evaluation::{End, Port, passes},
-    storage::{BUCKET, other_pod, pod, policies, release_pod},
+    storage::{BUCKET, PEER, other_pod, pod, policies, release_pod},
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -20,6 +20,8 @@ const WORLD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 
 const HTTP: Port = Port("TCP", 8000);
 const ADMIN: Port = Port("TCP", 8080);
+/// Of routers that other clusters may call.
+const PEERS: Port = Port("TCP", 8443);
 const NODE: Port = Port("TCP", 7400);
 /// Of the archives, which only the group `default` of the account `game` has.
 const ARCHIVE: Port = Port("TCP", 7401);
@@ -148,6 +150,8 @@ fn with_policies_each_pair_that_must_talk_can_and_no_other() {
         row("router", HTTP, &[&PODS]),
         row("router", ADMIN, &[&PODS]),
         row("router", NODE, &[]),
+        row("router", PEERS, &[]),
+        row("world", PEER, &[&["other account"], &PODS, &["API server"]]),
         row("operator", ADMIN, &[&PODS]),
         row("operator", HTTP, &[]),
         row("check", ADMIN, &[]),
@@ -191,6 +195,19 @@ fn with_peers_named_only_they_talk() {
         row("API server", Port("TCP", 6443), &[&RELEASE, &PODS, &["world"]]),
         row("world", Port("TCP", 443), &[&PODS, &["API server"]]),
     ]);
+}
+
+#[test]
+#[ignore = "renders the chart with helm, found by CAIRN_HELM or in PATH: cargo xtask test --only chart"]
+fn other_clusters_reach_the_routers_peer_port_and_nothing_else() {
+    let peers = json!({"enabled": true, "endpoint": "https://east.example:8443"});
+    let cluster = Cluster::new(&json!({"peers": peers, "networkPolicy": {"enabled": true}}));
+    cluster.check(&storage_rows());
+    // Storage pods and the release's own others are not let out to it: they have no business there.
+    cluster.check(&[row("router", PEERS, &[&PODS, &OUTSIDE]), row("router", NODE, &[]), row("operator", PEERS, &[])]);
+    let from = json!([{"ipBlock": {"cidr": "203.0.113.0/24"}}]);
+    let cluster = Cluster::new(&json!({"peers": peers, "networkPolicy": {"enabled": true, "peers": from}}));
+    cluster.check(&[row("router", PEERS, &[&["world"]])]);
 }
 
 #[test]
@@ -258,4 +275,8 @@ fn the_pods_listen_where_the_policies_let_in() {
     };
     assert_eq!(ports("cairn-router"), [HTTP.1, ADMIN.1]);
     assert_eq!(ports("cairn-operator"), [ADMIN.1]);
+    let with_peers = render(&json!({"peers": {"enabled": true}}));
+    let router = deployment(&with_peers, "cairn-router").spec.unwrap().containers.remove(0);
+    assert!(router.ports.unwrap().iter().any(|port| port.container_port == PEERS.1));
+    assert!(router.env.unwrap().iter().any(|variable| variable.name == "CAIRN_PEER_LISTEN"));
 }

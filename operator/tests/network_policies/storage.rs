@@ -58,6 +58,9 @@ pub(crate) fn other_pod(namespace: &str) -> End {
     End::pod(namespace, [("app", "shop")])
 }
 
+/// Where the routers of the other cluster listen that tables of the account `shop` are kept in.
+pub(crate) const PEER: Port = Port("TCP", 30443);
+
 /// The policies of two groups of the account `game`, one of them with an archive, and one of `shop`.
 pub(crate) fn policies() -> Vec<NetworkPolicy> {
     policies_with("https://store.example:9000")
@@ -67,7 +70,8 @@ fn policies_with(endpoint: &str) -> Vec<NetworkPolicy> {
     let archive = format!(", archive: {{url: 's3://backups', endpoint: '{endpoint}'}}");
     [("game", "default", archive.as_str()), ("game", "analytics", ""), ("shop", "default", "")]
         .map(|(namespace, name, archive)| {
-            network_policy::build(&group(namespace, name, archive), &BTreeSet::new(), &config())
+            let peers = if namespace == "shop" { BTreeSet::from([30443]) } else { BTreeSet::new() };
+            network_policy::build(&group(namespace, name, archive), &peers, &config())
         })
         .to_vec()
 }
@@ -149,4 +153,15 @@ fn a_storage_node_reaches_neither_the_api_server_nor_the_world() {
     for port in [80, 443, 6443, 8080] {
         assert!(!passes(&policies(), &node, &outside, Port("TCP", port)), "{port}");
     }
+}
+
+#[test]
+fn only_a_group_with_regions_in_other_clusters_reaches_their_port() {
+    let outside = End::Host(Ipv4Addr::new(203, 0, 113, 7));
+    assert!(passes(&policies(), &pod("shop", "default"), &outside, PEER));
+    assert!(!passes(&policies(), &pod("shop", "default"), &outside, Port("TCP", 443)));
+    for name in ["default", "analytics"] {
+        assert!(!passes(&policies(), &pod("game", name), &outside, PEER), "{name}");
+    }
+    assert!(!passes(&policies(), &outside, &pod("shop", "default"), NODE), "nobody is let in");
 }

@@ -94,6 +94,12 @@ impl Fleet {
                 OrderOutcome::Done
             }
             Order::UpdateDefinition { partition_id, definition } => {
+                let held = replicas(nodes).find(|r| r.descriptor.partition_id == *partition_id).unwrap();
+                let flaw = definition.replicas.as_ref().and_then(|r| r.flaw(held.definition.replicas.as_ref()));
+                if definition.schema_version != held.definition.schema_version + 1 || flaw.is_some() {
+                    let message = format!("of version {}: {flaw:?}", definition.schema_version);
+                    return OrderOutcome::Refused { message };
+                }
                 for replica in replicas(nodes).filter(|r| r.descriptor.partition_id == *partition_id) {
                     replica.definition = definition.clone();
                 }

@@ -50,7 +50,11 @@ impl World {
 
     /// A new operator in a namespace that is there, over nodes that are there.
     pub(crate) fn resume(server: &ApiServer, namespace: &str, fleet: Fleet) -> Self {
-        Self::begin(server, namespace, "{volume: {size: 1Gi}}", &[], fleet)
+        Self::resume_with(server, namespace, fleet, &[])
+    }
+
+    pub(crate) fn resume_with(server: &ApiServer, namespace: &str, fleet: Fleet, flags: &[&str]) -> Self {
+        Self::begin(server, namespace, "{volume: {size: 1Gi}}", flags, fleet)
     }
 
     fn begin(server: &ApiServer, namespace: &str, defaults: &str, flags: &[&str], fleet: Fleet) -> Self {

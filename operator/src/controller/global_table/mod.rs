@@ -13,7 +13,7 @@ pub mod status;
 pub(crate) mod fixture;
 
 use super::{
-    Refusal, guarded, retry,
+    Refusal, guarded, retry, set_progress,
     storage_group::{expiry, members},
     table::{
         observation::{Answers, Observation},
@@ -120,7 +120,11 @@ async fn tell(ctx: &Context, global: &GlobalTable, table: &Table) -> Result<Acti
     let held = observation.definition().and_then(|definition| definition.replicas.as_ref());
     let regions = Regions::of(ctx, table).await;
     let Some(mut membership) = regions.membership(&ctx.config.region, held) else {
-        // It was just changed, or this cluster's id can't be read: the error is the table's to tell.
+        // The claim has just changed; or this cluster's id can't be read, and nothing is known of members before it can.
+        if let Some(why) = regions.unknown() {
+            let unknown = Progress::reconciling("ClusterIdUnknown", why);
+            say(ctx, global, before, &unknown).await?;
+        }
         return Ok(Action::requeue(MOVING));
     };
     look_for_unlabelled(ctx, global, &mut membership).await?;
@@ -197,7 +201,7 @@ fn standings(
                 .collect();
             let is_of_region = |status: &&GlobalTableReplicaStatus| status.region_name == region;
             let is_member = held.is_some_and(|held| held.members.contains(region));
-            standing::tell(standing::Known {
+            standing::tell(standing::Seen {
                 region,
                 before: before.replicas.iter().find(is_of_region),
                 flaw: membership.flaws.get(region),
@@ -232,10 +236,20 @@ async fn look_for_unlabelled(ctx: &Context, global: &GlobalTable, membership: &m
 async fn refuse(ctx: &Context, global: &GlobalTable, refusal: &Refusal) -> Result<Action> {
     let mut status = global.status.clone().unwrap_or_default();
     status::clear(&mut status);
-    super::set_progress(ctx, global, &mut status.conditions, &refusal.progress(), global.metadata.generation).await;
-    ctx.metrics.global_table_is(&global.account(), &global.name_any(), false, true);
-    write_status(ctx, global, status).await?;
+    say(ctx, global, status, &refusal.progress()).await?;
     Ok(Action::requeue(REFUSED_WAIT))
+}
+
+/// Writes the status with why nothing can be told of regions.
+async fn say(
+    ctx: &Context,
+    global: &GlobalTable,
+    mut status: GlobalTableResourceStatus,
+    progress: &Progress,
+) -> Result<()> {
+    set_progress(ctx, global, &mut status.conditions, progress, global.metadata.generation).await;
+    ctx.metrics.global_table_is(&global.account(), &global.name_any(), false, true);
+    write_status(ctx, global, status).await
 }
 
 /// Writes the status if it says something new, over the version that was read.

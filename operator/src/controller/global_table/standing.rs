@@ -3,11 +3,10 @@
 use super::numbers;
 use crate::controller::Refusal;
 use cairn_crds::{GlobalTableReplicaStatus, table::recovery::time_of_millis};
-use cairn_model::region::{RegionReport, RegionState, RegionTrouble};
+use cairn_model::region::{RegionReport, RegionStanding, RegionState, RegionTrouble, ReplicaStatus};
 
-pub const CREATING: &str = "CREATING";
-pub const ACTIVE: &str = "ACTIVE";
-pub const NOT_AUTHORIZED: &str = "REPLICATION_NOT_AUTHORIZED";
+/// Before what a description says of a copy.
+const COPYING: &str = "Copying";
 
 /// Why replication with a region is not as it is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +18,8 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    fn passing(reason: &'static str, message: &str) -> Self {
-        Self { reason, message: message.to_owned(), is_passing: true }
+    fn passing(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), is_passing: true }
     }
 }
 
@@ -34,7 +33,7 @@ pub struct Standing {
 
 /// What is known of a region when its standing is told.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub struct Seen<'a> {
     pub region: &'a str,
     /// What the status said of it before, of the same table.
     pub before: Option<&'a GlobalTableReplicaStatus>,
@@ -45,56 +44,55 @@ pub struct Known<'a> {
     pub reports: &'a [Option<&'a RegionReport>],
 }
 
-pub fn tell(known: Known<'_>) -> Standing {
-    let reports = || known.reports.iter().copied().flatten();
-    let is_heard = known.is_member && !known.reports.is_empty() && known.reports.iter().all(Option::is_some);
-    let is_copying = reports().any(|report| report.state == RegionState::Copying);
+pub fn tell(seen: Seen<'_>) -> Standing {
+    let reports = || seen.reports.iter().copied().flatten();
+    let is_heard = seen.is_member && !seen.reports.is_empty() && seen.reports.iter().all(Option::is_some);
+    // What only some partitions say is not how all of the table stands.
+    let all = if is_heard { seen.reports } else { &[] };
+    let before = seen.before.and_then(status_of);
+    let standing = RegionStanding::of(before, all.iter().copied().flatten());
     let replicates = is_heard && reports().all(|report| report.state == RegionState::Replicating);
     let problems = || reports().filter_map(|report| report.problem.as_ref());
     let problem = problems().filter(|problem| problem.reason != RegionTrouble::ClockSkew).min_by_key(|p| p.reason);
 
-    let trouble = if let Some(flaw) = known.flaw {
+    let trouble = if let Some(flaw) = seen.flaw {
         Some(Trouble { reason: flaw.reason, message: flaw.message.clone(), is_passing: false })
     } else if let Some(problem) = problem {
         let is_passing = matches!(problem.reason, RegionTrouble::Unreachable | RegionTrouble::Failed);
         Some(Trouble { reason: problem.reason.reason(), message: problem.message.clone(), is_passing })
-    } else if !known.is_member {
+    } else if !seen.is_member {
         Some(Trouble::passing("Joining", "the nodes do not have it in the table's definition yet"))
     } else if replicates {
         None
-    } else if is_copying {
-        Some(Trouble::passing("Copying", "what it holds is being copied"))
+    } else if reports().any(|report| report.state == RegionState::Copying) {
+        let told = standing.description.as_deref().and_then(|told| told.strip_prefix(COPYING)?.strip_prefix(": "));
+        Some(Trouble::passing(COPYING, told.unwrap_or("what it holds is being copied")))
     } else {
         Some(Trouble::passing("Connecting", "nothing was read of it yet"))
     };
 
-    let was_active =
-        known.before.is_some_and(|before| [ACTIVE, NOT_AUTHORIZED].contains(&before.replica_status.as_str()));
-    let is_denied =
-        problem.is_some_and(|problem| matches!(problem.reason, RegionTrouble::NotListed | RegionTrouble::Untrusted));
-    let replica_status = match (was_active || replicates, is_denied) {
-        (true, true) => NOT_AUTHORIZED,
-        (true, false) => ACTIVE,
-        (false, _) => CREATING,
-    };
-    let percent = (replica_status == CREATING).then(|| percent(known.reports)).flatten();
-    let before = known.before.filter(|_| reports().next().is_none());
+    let noted = seen.before.filter(|_| reports().next().is_none());
     let sum = |of: fn(&RegionReport) -> Option<u64>| reports().filter_map(of).reduce(u64::saturating_add);
     let latency = reports().filter_map(|report| report.latency_ms).max().map(numbers::rounded);
     let pending = sum(|report| report.pending_records).map(numbers::rounded);
     // A partition of which nothing ever came has no last success, and so has the table.
-    let successes = known.reports.iter().map(|report| report.and_then(|report| report.last_success_ms));
+    let successes = seen.reports.iter().map(|report| report.and_then(|report| report.last_success_ms));
     let last_success = successes.min().flatten().map(time_of_millis);
     let status = GlobalTableReplicaStatus {
-        region_name: known.region.to_owned(),
-        replica_status: replica_status.to_owned(),
+        region_name: seen.region.to_owned(),
+        replica_status: standing.status.as_str().to_owned(),
         replica_status_description: trouble.as_ref().map(describe),
-        replica_status_percent_progress: percent.map(|percent| percent.to_string()),
-        latency_milliseconds: latency.or(before.and_then(|before| before.latency_milliseconds)),
-        pending_records: pending.or(before.and_then(|before| before.pending_records)),
-        last_success: last_success.or(before.and_then(|before| before.last_success.clone())),
+        replica_status_percent_progress: standing.percent_progress.map(|percent| percent.to_string()),
+        latency_milliseconds: latency.or(noted.and_then(|noted| noted.latency_milliseconds)),
+        pending_records: pending.or(noted.and_then(|noted| noted.pending_records)),
+        last_success: last_success.or(noted.and_then(|noted| noted.last_success.clone())),
     };
-    Standing { status, trouble, skew: skew(known.reports) }
+    Standing { status, trouble, skew: skew(seen.reports) }
+}
+
+/// The status that [`tell`] wrote.
+pub fn status_of(replica: &GlobalTableReplicaStatus) -> Option<ReplicaStatus> {
+    ReplicaStatus::named(&replica.replica_status)
 }
 
 /// The reason in a description that [`tell`] wrote.
@@ -104,18 +102,6 @@ pub fn reason_in(status: &GlobalTableReplicaStatus) -> Option<&str> {
 
 fn describe(trouble: &Trouble) -> String {
     numbers::bounded(&format!("{}: {}", trouble.reason, trouble.message)).to_owned()
-}
-
-/// How much of the copies is there; a table grows meanwhile, and what is not ACTIVE is not whole.
-fn percent(reports: &[Option<&RegionReport>]) -> Option<u64> {
-    let part = |report: &Option<&RegionReport>| match report {
-        Some(report) if report.state == RegionState::Replicating => Some(100),
-        Some(report) => report.copy.map(|copy| copy.items.saturating_mul(100) / copy.items_of.max(1)),
-        None => None,
-    };
-    let parts: Vec<_> = reports.iter().map(part).collect();
-    let total = parts.iter().flatten().fold(0_u64, |sum, part| sum + part.min(&100));
-    parts.iter().any(Option::is_some).then(|| (total / parts.len().max(1) as u64).min(99))
 }
 
 fn skew(reports: &[Option<&RegionReport>]) -> Option<String> {
@@ -133,7 +119,11 @@ mod tests {
     use super::*;
     use cairn_model::region::{CopyProgress, RegionProblem};
 
-    pub(crate) fn report(state: RegionState) -> RegionReport {
+    const CREATING: &str = "CREATING";
+    const ACTIVE: &str = "ACTIVE";
+    const NOT_AUTHORIZED: &str = "REPLICATION_NOT_AUTHORIZED";
+
+    fn report(state: RegionState) -> RegionReport {
         RegionReport {
             region: "west".into(),
             state,
@@ -153,7 +143,7 @@ mod tests {
 
     fn standing(before: Option<&GlobalTableReplicaStatus>, reports: &[RegionReport]) -> Standing {
         let reports: Vec<_> = reports.iter().map(Some).collect();
-        tell(Known { region: "west", before, flaw: None, is_member: true, reports: &reports })
+        tell(Seen { region: "west", before, flaw: None, is_member: true, reports: &reports })
     }
 
     fn active() -> GlobalTableReplicaStatus {
@@ -172,16 +162,21 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_tells_how_far_it_is_over_all_partitions() {
-        let copying = |items, items_of| RegionReport {
-            copy: Some(CopyProgress { items, items_of }),
-            ..report(RegionState::Copying)
-        };
-        let percent = |reports: &[RegionReport]| standing(None, reports).status.replica_status_percent_progress;
-        assert_eq!(percent(&[copying(40, 100)]).as_deref(), Some("40"));
-        assert_eq!(percent(&[copying(20, 100), report(RegionState::Replicating)]).as_deref(), Some("60"));
-        assert_eq!(percent(&[copying(300, 100)]).as_deref(), Some("99"), "it is not whole before it replicates");
-        assert_eq!(percent(&[report(RegionState::Connecting)]), None);
+    fn a_copy_tells_how_far_it_is() {
+        let copying =
+            RegionReport { copy: Some(CopyProgress { items: 40, items_of: 100 }), ..report(RegionState::Copying) };
+        let standing = standing(None, &[copying]);
+        assert_eq!(standing.status.replica_status_percent_progress.as_deref(), Some("40"));
+        assert!(standing.trouble.unwrap().message.starts_with("40 of about 100 items"));
+    }
+
+    #[test]
+    fn what_only_some_partitions_say_makes_no_region_active() {
+        let report = report(RegionState::Replicating);
+        let reports = [Some(&report), None];
+        let seen = |before| Seen { region: "west", before, flaw: None, is_member: true, reports: &reports };
+        assert_eq!(tell(seen(None)).status.replica_status, CREATING);
+        assert_eq!(tell(seen(Some(&active()))).status.replica_status, ACTIVE);
     }
 
     #[test]
@@ -193,7 +188,7 @@ mod tests {
             assert_eq!(standing.status.replica_status_description, Some(description));
         }
         let silent =
-            tell(Known { region: "west", before: Some(&active()), flaw: None, is_member: true, reports: &[None] });
+            tell(Seen { region: "west", before: Some(&active()), flaw: None, is_member: true, reports: &[None] });
         assert_eq!((silent.status.replica_status.as_str(), silent.status.latency_milliseconds), (ACTIVE, Some(120)));
         let again = standing(Some(&active()), &[report(RegionState::Copying)]);
         assert_eq!((again.status.replica_status.as_str(), reason_in(&again.status)), (ACTIVE, Some("Copying")));
@@ -234,13 +229,13 @@ mod tests {
         let flaw = Refusal::new("PeerMissing", "the bundle is missing");
         let report = report(RegionState::Replicating);
         let reports = [Some(&report)];
-        let known = Known { region: "west", before: None, flaw: Some(&flaw), is_member: true, reports: &reports };
-        let standing = tell(known);
+        let seen = Seen { region: "west", before: None, flaw: Some(&flaw), is_member: true, reports: &reports };
+        let standing = tell(seen);
         assert_eq!(
             (standing.status.replica_status.as_str(), reason_in(&standing.status)),
             (ACTIVE, Some("PeerMissing"))
         );
-        let outside = tell(Known { flaw: None, is_member: false, reports: &[None], ..known });
+        let outside = tell(Seen { flaw: None, is_member: false, reports: &[None], ..seen });
         assert_eq!(reason_in(&outside.status), Some("Joining"));
     }
 }

@@ -8,6 +8,7 @@ use cairn_crds::{
     GlobalTableReplicaStatus, GlobalTableResourceStatus,
     condition::{self, Progress},
 };
+use cairn_model::region::ReplicaStatus;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::events::EventType;
@@ -77,9 +78,9 @@ pub fn news(before: &[GlobalTableReplicaStatus], standings: &[Standing]) -> Vec<
     for Standing { status, trouble, .. } in standings {
         let region = &status.region_name;
         let before = before.iter().find(|before| before.region_name == *region);
-        let was = |value: &str| before.is_some_and(|before| before.replica_status == value);
-        let has_joined = status.replica_status == standing::ACTIVE;
-        if has_joined && !was(standing::ACTIVE) && !was(standing::NOT_AUTHORIZED) {
+        let status_before = before.and_then(standing::status_of);
+        let took_part = matches!(status_before, Some(ReplicaStatus::Active | ReplicaStatus::ReplicationNotAuthorized));
+        if !took_part && standing::status_of(status) == Some(ReplicaStatus::Active) {
             let note = format!("{region}: all that it held is here, and what it writes follows");
             news.push(News { type_: EventType::Normal, reason: "RegionJoined".to_owned(), note });
         }
@@ -90,7 +91,7 @@ pub fn news(before: &[GlobalTableReplicaStatus], standings: &[Standing]) -> Vec<
                 let note = format!("{region}: {}", trouble.message);
                 news.push(News { type_, reason: trouble.reason.to_owned(), note });
             }
-            None if reason_before.is_some() && was(standing::ACTIVE) || was(standing::NOT_AUTHORIZED) => {
+            None if took_part && reason_before.is_some() => {
                 let note = format!("{region}: it replicates again");
                 news.push(News { type_: EventType::Normal, reason: "RegionRecovered".to_owned(), note });
             }

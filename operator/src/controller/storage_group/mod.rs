@@ -175,9 +175,8 @@ async fn apply(ctx: &Context, group: &ValidatedGroup, view: &View) -> Result<()>
     ctx.apply(&service_account::build(group, &ctx.config)).await?;
     ctx.apply(&service::build(group, &ctx.config)).await?;
     ctx.apply(&pod_disruption_budget::build(group, &ctx.config)).await?;
-    if let Some(ports) = peers::ports(ctx, group).await {
-        ctx.apply(&network_policy::build(group, &ports, &ctx.config)).await?;
-    }
+    let peer_ports = peers::ports(ctx, group).await;
+    ctx.apply(&network_policy::build(group, &peer_ports, &ctx.config)).await?;
     apply_sets(ctx, group, view).await
 }
 

@@ -9,21 +9,18 @@ use std::{collections::BTreeSet, sync::Arc};
 /// What a definition says changes seldom.
 const REPORT_AGE_MAX: SignedDuration = SignedDuration::from_secs(10);
 
-/// The ports that are declared for the account, and those that its nodes have in the definitions they hold: a bundle that is gone cuts
-/// nobody off. None where it is not known yet what is declared; then the policy stays as it is.
-pub async fn ports(ctx: &Context, group: &ValidatedGroup) -> Option<BTreeSet<u16>> {
+/// The ports that are declared for the account, as far as that is known yet, and those that its nodes have in the definitions they
+/// hold: a bundle that is gone cuts nobody off.
+pub async fn ports(ctx: &Context, group: &ValidatedGroup) -> BTreeSet<u16> {
     if !ctx.config.peers {
-        return Some(BTreeSet::new());
-    }
-    if !ctx.known.is_synced() {
-        return None;
+        return BTreeSet::new();
     }
     let mut ports = ctx.known.ports(&group.namespace);
     let recorded = ctx.group(&group.namespace, &group.name);
     let nodes = recorded.map(|group| members::recorded(&group, &ctx.config)).unwrap_or_default();
     let targets: Vec<_> = nodes.into_iter().map(|node| node.target).collect();
     ports.extend(held(&ctx.reports.of(&targets, REPORT_AGE_MAX).await));
-    Some(ports)
+    ports
 }
 
 fn held(reports: &[Option<Arc<NodeReport>>]) -> BTreeSet<u16> {

@@ -13,6 +13,7 @@ pub mod regions;
 pub mod restore;
 pub mod status;
 pub mod validate;
+pub mod wanted;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -27,11 +28,7 @@ use crate::{
     error::{Error, Result, While, status_code},
     node_client::Target,
 };
-use cairn_crds::{
-    DEFAULT_STORAGE_GROUP, StorageGroup, Table, TableResourceStatus,
-    condition::Progress,
-    table::definition::{Birth, DefinitionError},
-};
+use cairn_crds::{DEFAULT_STORAGE_GROUP, StorageGroup, Table, TableResourceStatus, condition::Progress};
 use cairn_model::{
     ids::TableId,
     node::{NodeReport, Order, OrderOutcome, ReplicaReport},
@@ -138,7 +135,7 @@ async fn settle(
     }
     let table = &validated.table;
     let before = table.status.clone().unwrap_or_default();
-    let wanted = wanted(&validated, &regions, region, &before, held)?;
+    let wanted = wanted::definition(&validated, &regions, region, held)?;
     let is_current = refusal.is_some() || held.is_some_and(|held| wanted.as_ref() == Ok(held));
     let mut progress = None;
     let mut loading = None;
@@ -164,7 +161,7 @@ async fn settle(
             Err(message) => progress = Some(Progress::reconciling("NodesSilent", message)),
         }
         match regions.unknown() {
-            None => orders.extend(updates(&wanted, &regions, region, &observation)),
+            None => orders.extend(wanted::updates(&wanted, &regions, region, &observation)),
             Some(why) if !is_current => {
                 progress.get_or_insert_with(|| Progress::reconciling("GlobalTablesUnknown", why));
             }
@@ -220,48 +217,11 @@ fn is_well(
 ) -> Result<bool> {
     let observation = Observation::of(table_id, answers);
     let (ready, zones) = observation.zones_ready(answers);
-    let status = validated.table.status.clone().unwrap_or_default();
     let is_current = match observation.definition() {
-        Some(held) => wanted(validated, regions, region, &status, Some(held))?.as_ref() == Ok(held),
+        Some(held) => wanted::definition(validated, regions, region, Some(held))?.as_ref() == Ok(held),
         None => false,
     };
     Ok(observation.is_led() && ready == zones && (is_current || refusal.is_some()))
-}
-
-/// The definition that is wanted where the nodes hold this one: of what can't change, and of what is counted up, they know best.
-fn wanted(
-    validated: &ValidatedTable,
-    regions: &Regions,
-    region: &str,
-    status: &TableResourceStatus,
-    held: Option<&TableDefinition>,
-) -> Result<Result<TableDefinition, DefinitionError>> {
-    let replicas = regions.replicas(region, held.and_then(|held| held.replicas.as_ref()));
-    let definition = validated.definition(&birth(status, held)?);
-    Ok(definition.map(|definition| TableDefinition { replicas, ..definition }))
-}
-
-/// The orders that bring the leaders' definitions to what is wanted.
-fn updates(
-    wanted: &TableDefinition,
-    regions: &Regions,
-    region: &str,
-    observation: &Observation<'_>,
-) -> Vec<(Target, Order)> {
-    observation
-        .leaders()
-        .filter_map(|(target, leader)| {
-            let mut definition = wanted.clone();
-            definition.schema_version = leader.definition.schema_version;
-            definition.replicas = regions.replicas(region, leader.definition.replicas.as_ref());
-            if definition == leader.definition || definition.key_schema != leader.definition.key_schema {
-                return None;
-            }
-            definition.schema_version += 1;
-            let partition_id = leader.descriptor.partition_id;
-            Some((target.clone(), Order::UpdateDefinition { partition_id, definition }))
-        })
-        .collect()
 }
 
 /// Gives the orders; answers with what went wrong. Every order is given again until the nodes report that it is done.
@@ -294,16 +254,6 @@ fn name_of(order: &Order) -> &'static str {
         Order::ReplaceReplica { .. } => "ReplaceReplica",
         Order::DropPartition { .. } => "DropPartition",
     }
-}
-
-/// What the table was given; of what can't change, the nodes know best.
-fn birth(status: &TableResourceStatus, held: Option<&TableDefinition>) -> Result<Birth> {
-    let mut birth = status.birth()?;
-    if let Some(held) = held {
-        birth.schema_version = held.schema_version;
-        birth.creation_time_ms = held.creation_time_ms;
-    }
-    Ok(birth)
 }
 
 /// The table's group; the group `default` is made for a namespace's first table.

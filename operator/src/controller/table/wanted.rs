@@ -1,0 +1,128 @@
+//! The definition that a table is to have, and the orders that bring it to the nodes.
+
+use super::{observation::Observation, regions::Regions, validate::ValidatedTable};
+use crate::{error::Result, node_client::Target};
+use cairn_crds::{
+    TableResourceStatus,
+    table::definition::{Birth, DefinitionError},
+};
+use cairn_model::{node::Order, table::TableDefinition};
+
+/// The definition that is wanted where the nodes hold this one: of what can't change, and of what is counted up, they know best.
+pub fn definition(
+    validated: &ValidatedTable,
+    regions: &Regions,
+    region: &str,
+    held: Option<&TableDefinition>,
+) -> Result<Result<TableDefinition, DefinitionError>> {
+    let replicas = regions.replicas(region, held.and_then(|held| held.replicas.as_ref()));
+    let status = validated.table.status.clone().unwrap_or_default();
+    let definition = validated.definition(&birth(&status, held)?);
+    Ok(definition.map(|definition| TableDefinition { replicas, ..definition }))
+}
+
+/// The orders that bring the leaders' definitions to what is wanted.
+pub fn updates(
+    wanted: &TableDefinition,
+    regions: &Regions,
+    region: &str,
+    observation: &Observation<'_>,
+) -> Vec<(Target, Order)> {
+    observation
+        .leaders()
+        .filter_map(|(target, leader)| {
+            let mut definition = wanted.clone();
+            definition.schema_version = leader.definition.schema_version;
+            definition.replicas = regions.replicas(region, leader.definition.replicas.as_ref());
+            if definition == leader.definition || definition.key_schema != leader.definition.key_schema {
+                return None;
+            }
+            definition.schema_version += 1;
+            let partition_id = leader.descriptor.partition_id;
+            Some((target.clone(), Order::UpdateDefinition { partition_id, definition }))
+        })
+        .collect()
+}
+
+/// What the table was given; of what can't change, the nodes know best.
+fn birth(status: &TableResourceStatus, held: Option<&TableDefinition>) -> Result<Birth> {
+    let mut birth = status.birth()?;
+    if let Some(held) = held {
+        birth.schema_version = held.schema_version;
+        birth.creation_time_ms = held.creation_time_ms;
+    }
+    Ok(birth)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::{
+        global_table::fixture::{bundle, global},
+        table::{fixture, observation::Answers},
+    };
+    use cairn_crds::Table;
+    use cairn_model::{node::NodeReport, table::GlobalReplicas};
+    use std::sync::Arc;
+
+    fn validated() -> ValidatedTable {
+        let mut table: Table = fixture::table("users");
+        table.status = Some(TableResourceStatus {
+            table_id: Some(fixture::table_id().to_string()),
+            creation_date_time: Some(cairn_crds::table::recovery::time_of_millis(1_000)),
+            ..TableResourceStatus::default()
+        });
+        ValidatedTable { account: "game".into(), table_name: "users".into(), table }
+    }
+
+    fn declared() -> Regions {
+        let peers = [("west".to_owned(), Arc::new(bundle("west")))].into();
+        Regions::Declared { global: Box::new(global("users", 1, &["west"])), peers, cluster_id: "east-cluster".into() }
+    }
+
+    /// What is ordered of nodes that hold this.
+    fn ordered(regions: &Regions, held: &TableDefinition) -> Option<TableDefinition> {
+        let mut reports = fixture::reports_of_one_table(3);
+        for report in &mut reports {
+            Arc::make_mut(report).replicas[0].definition = held.clone();
+        }
+        let reports: Vec<Option<Arc<NodeReport>>> = reports.into_iter().map(Some).collect();
+        let nodes = fixture::nodes();
+        let observation = Observation::of(fixture::table_id(), Answers { nodes: &nodes, reports: &reports });
+        let wanted = definition(&validated(), regions, "east", observation.definition()).unwrap().unwrap();
+        let mut orders = updates(&wanted, regions, "east", &observation);
+        assert!(orders.len() <= 1);
+        assert_eq!(orders.is_empty(), wanted == *held, "what is ordered is what is not current");
+        match orders.pop() {
+            Some((_, Order::UpdateDefinition { definition, .. })) => Some(definition),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn regions_come_with_the_next_version_and_go_with_the_one_after() {
+        let alone = fixture::definition();
+        let joined = ordered(&declared(), &alone).unwrap();
+        assert_eq!((joined.schema_version, joined.replicas.as_ref().unwrap().epoch), (2, 1));
+        assert_eq!(ordered(&declared(), &joined), None);
+        let left = ordered(&Regions::Left, &joined).unwrap();
+        assert_eq!((left.schema_version, left.replicas), (3, None));
+    }
+
+    #[test]
+    fn another_change_leaves_the_epoch_and_the_members() {
+        let joined = ordered(&declared(), &fixture::definition()).unwrap();
+        let held = TableDefinition { deletion_protection_enabled: true, ..joined.clone() };
+        for regions in [declared(), Regions::Held, Regions::Unreadable] {
+            let changed = ordered(&regions, &held).unwrap();
+            assert_eq!((changed.schema_version, &changed.replicas), (3, &joined.replicas));
+        }
+    }
+
+    #[test]
+    fn members_that_nobody_declares_stay() {
+        let held = TableDefinition { replicas: Some(GlobalReplicas::in_region("east")), ..fixture::definition() };
+        assert_eq!(ordered(&Regions::Held, &held), None);
+        assert_eq!(ordered(&Regions::Unreadable, &held), None);
+    }
+}
