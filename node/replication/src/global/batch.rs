@@ -43,6 +43,8 @@ pub struct RemoteBatch {
     pub read: Option<(PartitionId, u64)>,
     /// What the source knows of others.
     pub others: Vec<Member>,
+    /// Entries of the source's log that the reader lacks once it has this: about what is on its way.
+    pub pending: u64,
     pub body: BatchBody,
 }
 
@@ -178,6 +180,7 @@ mod tests {
             known: has,
             read: Some((PartitionId([1; 16]), 4)),
             others: Vec::new(),
+            pending: 7,
             body: BatchBody::Changes {
                 after: 3,
                 through: LogPlace { index: 5, term: 4, sequence: 3, epoch: 2, schema_version: 1 },
@@ -202,7 +205,7 @@ mod tests {
             &lineage,
             b"\x09\x01",
             partition,
-            b"\x04\x00\x01\x03\x05\x04\x03\x02\x01\x01\x01",
+            b"\x04\x00\x07\x01\x03\x05\x04\x03\x02\x01\x01\x01",
             &lineage,
             b"\x09\x01\x03key\x02\x01\x07",
         ]

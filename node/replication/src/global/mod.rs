@@ -44,6 +44,7 @@
 
 mod aside;
 mod batch;
+mod not_empty;
 pub mod outbound;
 mod state;
 mod vector;
@@ -51,6 +52,7 @@ mod vector;
 pub use batch::{
     BATCH_BYTES_MAX, BatchBody, BatchError, CopyPosition, Group, Member, Origin, Reader, Record, RemoteBatch,
 };
+pub use not_empty::NotEmpty;
 pub use outbound::OutboundError;
 pub use state::{GlobalState, Peer, Reading, StateError};
 pub use vector::{Lineage, Vector};

@@ -3,8 +3,8 @@
 //! All of it blocks, and may be asked of any replica; the leader's is the newest.
 
 use super::{
-    BATCH_BYTES_MAX, BatchBody, CopyPosition, GlobalState, Group, Lineage, Member, Origin, Reader, Record, RemoteBatch,
-    StateError, Vector, time_and_key,
+    BATCH_BYTES_MAX, BatchBody, CopyPosition, GlobalState, Group, Lineage, Member, NotEmpty, Origin, Reader, Record,
+    RemoteBatch, StateError, Vector, time_and_key,
 };
 use crate::{
     core::Claim,
@@ -43,6 +43,10 @@ pub enum OutboundError {
     NotAMember { region: String },
     #[error("nothing was heard yet of the table that region {region:?} has now: it must ship first")]
     NotHeard { region: String },
+    #[error("the partition's leader has yet to note that the table became global: try again")]
+    NotBegun,
+    #[error(transparent)]
+    NotEmpty(#[from] NotEmpty),
     #[error("this replica has applied entry {applied} of those up to {needed}: ask the leader")]
     Behind { applied: u64, needed: u64 },
     #[error("failed to read the log")]
@@ -139,6 +143,11 @@ impl<'a, S: Store> Source<'a, S> {
         if !self.replicas.members.contains(to) || to == self.own.region {
             return Err(OutboundError::NotAMember { region: to.to_owned() });
         }
+        let read = match &body {
+            BatchBody::Hello => 0,
+            BatchBody::Changes { through, .. } => through.index,
+            BatchBody::Copy { page, .. } => page.start.index,
+        };
         Ok(RemoteBatch {
             source: Member {
                 lineage: self.own.clone(),
@@ -151,6 +160,7 @@ impl<'a, S: Store> Source<'a, S> {
             known: self.state.known(&self.vector),
             read: self.state.read_of(to),
             others: self.state.others(&[&self.own.region, to]),
+            pending: self.point.replica.applied.index.saturating_sub(read),
             body,
         })
     }

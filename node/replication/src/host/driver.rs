@@ -1,6 +1,6 @@
 //! The thread that runs the machine: it takes what has come, steps it all in, and flushes once.
 
-use super::{OnFatal, Transport, gathering::Gathering, persister::Persister};
+use super::{OnFatal, Transport, gathering::Gathering, persister::Persister, waits::Waits};
 use crate::{
     clock::Clock,
     core::{Claim, Core, FatalError, Input, Output, ReadPoint},
@@ -75,6 +75,7 @@ pub(super) struct Driver<S: Store, L: LogStore> {
     next_tick_ms: u64,
     persister: Persister,
     reports: Arc<ArcSwap<Vec<ReplicaReport>>>,
+    waits: Arc<Waits>,
     waiters: HashMap<u64, Waiter>,
     next_token: u64,
     gathering: Gathering,
@@ -92,6 +93,7 @@ impl<S: Store, L: LogStore> Driver<S, L> {
         tick: Duration,
         persister: Persister,
         reports: Arc<ArcSwap<Vec<ReplicaReport>>>,
+        waits: Arc<Waits>,
     ) -> Self {
         let tick_ms = (tick.as_millis() as u64).max(1);
         let next_tick_ms = clock.now().boot_ms + tick_ms;
@@ -104,6 +106,7 @@ impl<S: Store, L: LogStore> Driver<S, L> {
             next_tick_ms,
             persister,
             reports,
+            waits,
             waiters: HashMap::new(),
             next_token: 0,
             gathering: Gathering::default(),
@@ -244,6 +247,7 @@ impl<S: Store, L: LogStore> Driver<S, L> {
             }
             Output::Persist { marks } => persister.persist(marks),
         })?;
+        self.waits.tell(|partition| self.core.applied_index(partition));
         if !orders.is_empty() {
             // Before the answers: whoever gave an order finds it done in the reports.
             self.reports.store(Arc::new(self.core.replicas()));

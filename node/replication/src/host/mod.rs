@@ -5,6 +5,7 @@ mod gathering;
 mod persister;
 mod regions;
 mod tail;
+mod waits;
 
 pub use regions::SetAside;
 pub use tail::TailError;
@@ -37,6 +38,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::oneshot;
+use waits::Waits;
 
 /// Commands that wait for the driver. Requests may take half of it: frames and orders always find a place before them.
 const QUEUE_MAX: usize = 16_384;
@@ -85,6 +87,7 @@ pub struct Host<S = FjallStore> {
     requests: Arc<AtomicUsize>,
     views: Arc<Views>,
     reports: Arc<ArcSwap<Vec<ReplicaReport>>>,
+    waits: Arc<Waits>,
 }
 
 impl<S: Store> Host<S> {
@@ -105,10 +108,11 @@ impl<S: Store> Host<S> {
             requests: Arc::default(),
             views: core.views(),
             reports: Arc::new(ArcSwap::from_pointee(core.replicas())),
+            waits: Arc::default(),
         };
         let on_fatal = Arc::new(config.on_fatal);
         let persister = persister::start(engine, commands, on_fatal.clone()).map_err(StartError::Thread)?;
-        Driver::new(core, queue, clock, transport, config.tick, persister, host.reports.clone())
+        Driver::new(core, queue, clock, transport, config.tick, persister, host.reports.clone(), host.waits.clone())
             .start(on_fatal)
             .map_err(StartError::Thread)?;
         Ok(host)
@@ -276,6 +280,7 @@ impl<S> Clone for Host<S> {
             requests: self.requests.clone(),
             views: self.views.clone(),
             reports: self.reports.clone(),
+            waits: self.waits.clone(),
         }
     }
 }

@@ -400,6 +400,7 @@ fn global_leader() -> (Leader, RemoteBatch) {
         known: has.clone(),
         read: None,
         others: Vec::new(),
+        pending: 0,
         body: BatchBody::Copy {
             page: CopyPosition { start: place, vector: has, after: Bytes::new() },
             next: None,
