@@ -157,14 +157,7 @@ impl RemoteBatch {
     pub(crate) fn side(&self) -> joining::Side<'_> {
         let Member { lineage, founder, has, .. } = &self.source;
         let heard = has.iter().map(|(lineage, _)| lineage).chain(self.others.iter().map(|other| &other.lineage));
-        joining::Side {
-            lineage,
-            founder: founder.as_ref(),
-            has,
-            gone: &self.gone,
-            group: self.others.iter().map(|other| &other.has).chain([has]).collect(),
-            heard: heard.collect(),
-        }
+        joining::Side { lineage, founder: founder.as_ref(), has, gone: &self.gone, heard: heard.collect() }
     }
 
     fn record_bytes(&self) -> usize {
@@ -185,7 +178,7 @@ mod tests {
     fn batch() -> RemoteBatch {
         let lineage = Lineage { region: "east".into(), since: Timestamp(6), partition: PartitionId([1; 16]) };
         let mut gone = Gone::default();
-        gone.note(&lineage);
+        gone.note(&lineage, Timestamp(8));
         let has: Vector = [(lineage.clone(), Timestamp(9))].into_iter().collect();
         let record = Record { key: EncodedKey(Bytes::from_static(b"key")), version: Bytes::from_static(b"\x01\x07") };
         RemoteBatch {
@@ -230,7 +223,7 @@ mod tests {
             &lineage,
             b"\x04\x00\x01\x04east",
             &lineage,
-            b"\x07\x01\x03\x05\x04\x03\x02\x01\x01\x01",
+            b"\x08\x07\x01\x03\x05\x04\x03\x02\x01\x01\x01",
             &lineage,
             b"\x09\x01\x03key\x02\x01\x07",
         ]

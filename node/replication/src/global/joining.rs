@@ -21,8 +21,6 @@ pub(crate) struct Side<'a> {
     pub(crate) founder: Option<&'a Lineage>,
     pub(crate) has: &'a Vector,
     pub(crate) gone: &'a Gone,
-    /// What each has that it is joined with, it too.
-    pub(crate) group: Vec<&'a Vector>,
     /// Lineages that it has heard of.
     pub(crate) heard: Vec<&'a Lineage>,
 }
@@ -39,7 +37,7 @@ pub(crate) fn refusal(here: &Side<'_>, there: &Side<'_>, is_new: bool) -> Option
     {
         return Some(NotEmpty::BothHeldItems { region: region() });
     }
-    let gone = pairs.iter().find_map(|(one, other)| one.gone_of_which_more_is_in(other)).filter(|_| is_new);
+    let gone = pairs.iter().find_map(|(one, other)| one.gone.of_which_more_is_in(other.has)).filter(|_| is_new);
     gone.map(|gone| NotEmpty::OfOneGone { region: region(), gone: gone.region.clone() })
 }
 
@@ -48,11 +46,6 @@ impl Side<'_> {
     fn knew(&self, other: &Side<'_>) -> bool {
         let Some(founder) = other.founder.filter(|founder| self.founder != Some(*founder)) else { return false };
         self.heard.iter().copied().chain(self.gone.iter()).any(|lineage| lineage.is_other_life_of(founder))
-    }
-
-    fn gone_of_which_more_is_in(&self, other: &Side<'_>) -> Option<&Lineage> {
-        let has_more = |gone: &&Lineage| self.group.iter().all(|has| other.has.get(gone) > has.get(gone));
-        self.gone.iter().find(has_more)
     }
 }
 
@@ -89,7 +82,7 @@ mod tests {
         }
 
         fn without(mut self, lineage: &Lineage) -> Self {
-            self.gone.note(lineage);
+            self.gone.note(lineage, self.has.get(lineage));
             self
         }
 
@@ -99,7 +92,6 @@ mod tests {
                 founder: self.founder.as_ref(),
                 has: &self.has,
                 gone: &self.gone,
-                group: vec![&self.has],
                 heard: self.has.iter().map(|(lineage, _)| lineage).collect(),
             }
         }

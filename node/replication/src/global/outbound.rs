@@ -41,7 +41,7 @@ pub enum OutboundError {
     NotGlobal,
     #[error("region {region:?} is not among the table's members")]
     NotAMember { region: String },
-    #[error("nothing was heard yet of the table that region {region:?} has now: it must ship first")]
+    #[error("nothing was heard yet from the table that region {region:?} has now: it must ship first")]
     NotHeard { region: String },
     #[error("the partition's leader has yet to note that the table became global: try again")]
     NotBegun,
@@ -114,7 +114,7 @@ impl<'a, S: Store> Source<'a, S> {
         if self.state.gone.contains(&reader.lineage) {
             return Err(NotEmpty::Parted { region: region.clone() }.into());
         }
-        if self.state.peers.get(region).is_none_or(|peer| peer.said.lineage != reader.lineage) {
+        if !self.state.has_joined(&reader.lineage) {
             return Err(OutboundError::NotHeard { region: region.clone() });
         }
         let log_id = self.point.replica.log_id;

@@ -49,6 +49,8 @@ pub struct GlobalState {
 pub struct Peer {
     /// What it said of itself, at last.
     pub said: Member,
+    /// It said so itself, and was not refused: only then is anything shipped to it.
+    pub is_joined: bool,
     /// Up to which entry of this partition's log it has read, and keeps that it has.
     pub has_read: u64,
     /// Where the reading of its log stands.
@@ -104,8 +106,8 @@ impl GlobalState {
     /// Takes note of what a source says of itself and of others, or refuses it: see [`joining`].
     pub(crate) fn hear_source(&mut self, own: &Lineage, has: &Vector, batch: &RemoteBatch) -> Result<Heard, NotEmpty> {
         let source = &batch.source;
-        let is_new = self.peers.get(&source.lineage.region).is_none_or(|peer| peer.said.lineage != source.lineage);
-        if let Some(refusal) = joining::refusal(&self.side(own, has), &batch.side(), is_new) {
+        let is_joined = self.has_joined(&source.lineage);
+        if let Some(refusal) = joining::refusal(&self.side(own, has), &batch.side(), !is_joined) {
             return Err(refusal);
         }
         let mut heard = Heard::Nothing;
@@ -113,26 +115,29 @@ impl GlobalState {
             self.founder.clone_from(&source.founder);
             heard = Heard::New;
         }
-        for gone in batch.gone.iter().filter(|gone| !self.gone.contains(gone)).cloned().collect::<Vec<_>>() {
-            if self.gone.note(&gone) {
-                self.peers.retain(|_, peer| !self.gone.contains(&peer.said.lineage));
-                heard = Heard::New;
-            }
+        if self.gone.merge(&batch.gone) {
+            self.peers.retain(|_, peer| !self.gone.contains(&peer.said.lineage));
+            heard = Heard::New;
         }
         let others = batch.others.iter().filter(|member| member.lineage.region != own.region);
-        Ok(others.chain([source]).map(|member| self.hear(member)).fold(heard, Heard::max))
+        heard = others.chain([source]).map(|member| self.hear(member)).fold(heard, Heard::max);
+        match self.peers.get_mut(&source.lineage.region) {
+            Some(peer) if !is_joined && peer.said.lineage == source.lineage => {
+                peer.is_joined = true;
+                Ok(Heard::New)
+            }
+            _ => Ok(heard),
+        }
+    }
+
+    /// Whether this table itself was heard, and not refused.
+    pub(crate) fn has_joined(&self, lineage: &Lineage) -> bool {
+        self.peers.get(&lineage.region).is_some_and(|peer| peer.is_joined && peer.said.lineage == *lineage)
     }
 
     fn side<'a>(&'a self, own: &'a Lineage, has: &'a Vector) -> joining::Side<'a> {
         let heard = has.iter().map(|(lineage, _)| lineage).chain(self.peers.values().map(|peer| &peer.said.lineage));
-        joining::Side {
-            lineage: own,
-            founder: self.founder.as_ref(),
-            has,
-            gone: &self.gone,
-            group: self.peers.values().map(|peer| &peer.said.has).chain([has]).collect(),
-            heard: heard.collect(),
-        }
+        joining::Side { lineage: own, founder: self.founder.as_ref(), has, gone: &self.gone, heard: heard.collect() }
     }
 
     /// Takes note of what is said of a region. What it says of a table that another has taken the place of is not heard, nor
@@ -211,9 +216,18 @@ impl GlobalState {
         if !self.has_heard_of(&union, &replicas.region) {
             return false;
         }
-        let before = self.peers.len();
-        self.peers.retain(|region, peer| union.contains(region) || !self.gone.note(&peer.said.lineage));
-        before != self.peers.len()
+        let (members, strangers): (Vec<&Peer>, Vec<&Peer>) =
+            self.peers.values().partition(|peer| union.contains(&peer.said.lineage.region));
+        let mut forgotten = Vec::new();
+        for stranger in strangers.iter().map(|peer| &peer.said.lineage) {
+            let all = members.iter().map(|member| &member.said.has).chain([&self.vector]);
+            let until = all.map(|has| has.get(stranger)).max().unwrap_or_default();
+            if self.gone.note(stranger, until) {
+                forgotten.push(stranger.region.clone());
+            }
+        }
+        forgotten.iter().for_each(|region| drop(self.peers.remove(region)));
+        !forgotten.is_empty()
     }
 
     fn has_heard_of(&self, union: &BTreeSet<String>, own: &str) -> bool {
@@ -238,7 +252,7 @@ impl GlobalState {
 
 impl Peer {
     fn new(said: &Member) -> Self {
-        Self { said: said.clone(), has_read: 0, reading: Reading::default() }
+        Self { said: said.clone(), is_joined: false, has_read: 0, reading: Reading::default() }
     }
 }
 

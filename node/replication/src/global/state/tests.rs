@@ -125,7 +125,7 @@ fn the_log_is_held_for_the_member_that_has_read_least() {
 fn what_is_kept_of_other_regions_in_version_1_stays_readable() {
     let mut state = GlobalState { vector: has(&[("west", 300)]), ..GlobalState::beginning(lineage("east"), true) };
     state.hear(&said("west", &["west"], &[("west", 5)]));
-    state.gone.note(&lineage("north"));
+    state.gone.note(&lineage("north"), Timestamp(7));
     let place = LogPlace { index: 4, term: 3, sequence: 2, epoch: 1, schema_version: 6 };
     let copy = CopyPosition { start: place, vector: Vector::default(), after: Bytes::from_static(b"k") };
     let peer = state.peers.get_mut("west").unwrap();
@@ -142,8 +142,9 @@ fn what_is_kept_of_other_regions_in_version_1_stays_readable() {
         partition,
         b"\x00\x01\x04west\x01\x04west",
         partition,
-        b"\x05\x08\x01\x04\x03\x02\x01\x06\x01\x04\x03\x02\x01\x06\x00\x01k\x01\x05north\x05north",
+        b"\x05\x00\x08\x01\x04\x03\x02\x01\x06\x01\x04\x03\x02\x01\x06\x00\x01k\x01\x05north\x05north",
         partition,
+        b"\x07",
     ]
     .concat();
     assert_eq!(state.encode().unwrap(), golden);
