@@ -157,7 +157,8 @@ impl RemoteBatch {
     pub(crate) fn side(&self) -> joining::Side<'_> {
         let Member { lineage, founder, has, .. } = &self.source;
         let heard = has.iter().map(|(lineage, _)| lineage).chain(self.others.iter().map(|other| &other.lineage));
-        joining::Side { lineage, founder: founder.as_ref(), has, gone: &self.gone, heard: heard.collect() }
+        let heard = heard.chain(self.read.iter().map(|(reader, _)| reader)).collect();
+        joining::Side { lineage, founder: founder.as_ref(), has, gone: &self.gone, heard }
     }
 
     fn record_bytes(&self) -> usize {

@@ -41,7 +41,7 @@ impl Run {
         }
         world.ticks(60);
         let lists = vec![Vec::new(); regions];
-        Self { world, random, request: 0, epoch: 0, lists, seen: BTreeMap::new() }
+        Self { world, random, request: 0, epoch: 1, lists, seen: BTreeMap::new() }
     }
 
     fn region(&mut self) -> usize {
