@@ -1,5 +1,6 @@
 //! What a router asks of a partition and what it is answered: one write, a few gets, or one page of a range.
 
+use crate::global::NotEmpty;
 use bytes::Bytes;
 use cairn_expression::{Condition, Projection, Update};
 use cairn_model::{Item, codec::EncodedItem, ids::RequestId, key::EncodedKey};
@@ -125,4 +126,7 @@ pub enum PartitionError {
     /// It may or may not have been done; asking again under the same request id tells.
     #[error("the outcome is not known: {reason}")]
     Unknown { reason: String },
+    /// Nothing was taken of a batch of another region, and nothing will be until one of the tables is made anew.
+    #[error(transparent)]
+    NotEmpty(#[from] NotEmpty),
 }

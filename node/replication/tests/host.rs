@@ -274,3 +274,27 @@ async fn two_regions_have_a_table_in_common() {
     }
     assert_eq!(west.set_aside(PARTITION).unwrap().count, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_the_log_to_go_on_is_told_within_a_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let (host, _lock) = start(0, folder.path(), &Arc::new(Channels::default()));
+    let long = Duration::from_secs(60);
+    assert_eq!(host.applied_beyond(PARTITION, 0, long).await, Err(PartitionError::UnknownPartition));
+    let order = Order::Bootstrap { descriptor: descriptor(1), definition: definition() };
+    assert_eq!(host.order(order).await, OrderOutcome::Done);
+    await_leader(std::slice::from_ref(&host)).await;
+    let applied = host.applied_beyond(PARTITION, 0, long).await.unwrap();
+    assert_eq!(host.applied_beyond(PARTITION, applied, 2 * TICK).await, Ok(applied), "nothing comes");
+    let waiting = tokio::spawn({
+        let host = host.clone();
+        async move { host.applied_beyond(PARTITION, applied, long).await }
+    });
+    tokio::time::sleep(2 * TICK).await;
+    assert!(host.request(PARTITION, 1, put(1)).await.is_ok());
+    assert_eq!(tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap(), Ok(applied + 1));
+    let waiting = host.applied_beyond(PARTITION, applied + 1, long);
+    let drop = Order::DropPartition { partition_id: PARTITION, table_id: TABLE };
+    let (ended, dropped) = tokio::join!(waiting, host.order(drop));
+    assert_eq!((ended, dropped), (Err(PartitionError::UnknownPartition), OrderOutcome::Done));
+}

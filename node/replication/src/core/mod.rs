@@ -130,6 +130,14 @@ impl<S: Store, L: LogStore> Core<S, L> {
         self.slots.values().map(report).collect()
     }
 
+    /// How far a replica that takes part has applied its log.
+    pub fn applied_index(&self, partition: PartitionId) -> Option<u64> {
+        match self.slots.get(&partition) {
+            Some(Slot::Live(replica)) => Some(replica.state.applied.index),
+            _ => None,
+        }
+    }
+
     /// How far the logs are durable: for a last [`Engine::persist`] before the process stops.
     pub fn log_marks(&self) -> BTreeMap<u64, LogMark> {
         self.log.marks()

@@ -2,14 +2,16 @@
 //!
 //! All of it blocks, and may be asked of any replica; the leader's is the newest.
 
+mod gathering;
+
 use super::{
-    BATCH_BYTES_MAX, BatchBody, CopyPosition, GlobalState, Group, Lineage, Member, Origin, Reader, Record, RemoteBatch,
+    BATCH_BYTES_MAX, BatchBody, CopyPosition, GlobalState, Lineage, Member, NotEmpty, Reader, Record, RemoteBatch,
     StateError, Vector, time_and_key,
 };
 use crate::{
     core::Claim,
-    entry::{Effect, Entry, EntryBody, EntryError, EntryWrite, RemoteWrites},
-    log::{LogEntry, LogError, LogStore},
+    entry::EntryError,
+    log::{LogError, LogStore},
     place::LogPlace,
 };
 use bytes::{BufMut, Bytes, BytesMut};
@@ -20,13 +22,14 @@ use cairn_model::{
     key::EncodedKey,
     table::GlobalReplicas,
 };
+use gathering::Gathering;
 use std::ops::Bound;
 
 /// How many times the bytes of a page are looked at for it: most of them a reader may have already.
 const PAGE_BYTES_SCANNED: usize = 8;
 
 /// Records of one batch, but for its last entry: the receiving leader decides them all between two other writes.
-const RECORDS_MAX: usize = 2_048;
+const RECORDS_MAX: usize = 1_024;
 
 /// The parts of a copy, in this order: what is set aside becomes items and tombstones, never the other way.
 const SET_ASIDE: u8 = 1;
@@ -41,8 +44,12 @@ pub enum OutboundError {
     NotGlobal,
     #[error("region {region:?} is not among the table's members")]
     NotAMember { region: String },
-    #[error("nothing was heard yet of the table that region {region:?} has now: it must ship first")]
+    #[error("nothing was heard yet from the table that region {region:?} has now: it must ship first")]
     NotHeard { region: String },
+    #[error("the partition's leader has yet to note that the table became global: try again")]
+    NotBegun,
+    #[error(transparent)]
+    NotEmpty(#[from] NotEmpty),
     #[error("this replica has applied entry {applied} of those up to {needed}: ask the leader")]
     Behind { applied: u64, needed: u64 },
     #[error("failed to read the log")]
@@ -81,8 +88,8 @@ impl<'a, S: Store> Source<'a, S> {
         let replica = engine.replica(partition).ok_or(OutboundError::UnknownPartition)?;
         let point = engine.global_point(replica.storage_id)?;
         let replicas = point.replica.definition.replicas.clone().ok_or(OutboundError::NotGlobal)?;
-        let own = Lineage { region: replicas.region.clone(), partition };
         let state = GlobalState::of(point.regions.as_ref())?;
+        let own = state.own.clone().ok_or(OutboundError::NotBegun)?;
         let vector = state.has(&own, point.replica.applied.entry_time, None);
         Ok(Self { engine, log, point, replicas, own, state, vector })
     }
@@ -106,14 +113,17 @@ impl<'a, S: Store> Source<'a, S> {
     /// The next batch for a reader, of about `bytes_max` bytes and no more than [`super::BATCH_BYTES_MAX`]: what the log has behind its place, or a page of a copy.
     /// With a claim ([`crate::Host::close`]) that the log has reached, the reader moves on to its time.
     pub fn batch(&self, reader: &Reader, claim: Option<Claim>, bytes_max: usize) -> Result<RemoteBatch, OutboundError> {
-        if self.state.peers.get(&reader.region).is_none_or(|peer| peer.partition != reader.partition) {
-            return Err(OutboundError::NotHeard { region: reader.region.clone() });
+        let region = &reader.lineage.region;
+        if self.state.gone.contains(&reader.lineage) {
+            return Err(NotEmpty::Parted { region: region.clone() }.into());
+        }
+        if !self.state.has_joined(&reader.lineage) {
+            return Err(OutboundError::NotHeard { region: region.clone() });
         }
         let log_id = self.point.replica.log_id;
         let bytes_max = bytes_max.min(BATCH_BYTES_MAX);
         let keeps = |place: LogPlace| Ok::<_, OutboundError>(self.log.state(log_id)?.start.index <= place.index);
-        let (place, copy) =
-            if reader.source == self.own.partition { (reader.place, reader.copy.as_ref()) } else { (None, None) };
+        let (place, copy) = if reader.source == self.own { (reader.place, reader.copy.as_ref()) } else { (None, None) };
         let (applied, needed) = (self.point.replica.applied.index, copy.map(|copy| copy.start).or(place));
         if let Some(needed) = needed.map(|place| place.index).filter(|needed| *needed > applied) {
             return Err(OutboundError::Behind { applied, needed });
@@ -127,30 +137,33 @@ impl<'a, S: Store> Source<'a, S> {
             },
             _ => self.copy(reader, bytes_max)?,
         };
-        self.addressed(&reader.region, Some(reader.partition), body)
+        self.addressed(region, Some(&reader.lineage), body)
     }
 
-    fn addressed(
-        &self,
-        to: &str,
-        reader_partition: Option<PartitionId>,
-        body: BatchBody,
-    ) -> Result<RemoteBatch, OutboundError> {
+    fn addressed(&self, to: &str, reader: Option<&Lineage>, body: BatchBody) -> Result<RemoteBatch, OutboundError> {
         if !self.replicas.members.contains(to) || to == self.own.region {
             return Err(OutboundError::NotAMember { region: to.to_owned() });
         }
+        let read = match &body {
+            BatchBody::Hello => 0,
+            BatchBody::Changes { through, .. } => through.index,
+            BatchBody::Copy { page, .. } => page.start.index,
+        };
         Ok(RemoteBatch {
             source: Member {
                 lineage: self.own.clone(),
-                created_ms: self.point.replica.definition.creation_time_ms,
+                founder: self.state.founder.clone(),
+                is_settled: self.state.is_settled,
                 members: self.replicas.members.clone(),
                 has: self.has(),
             },
             reader: to.to_owned(),
-            reader_partition,
+            reader_lineage: reader.cloned(),
             known: self.state.known(&self.vector),
             read: self.state.read_of(to),
             others: self.state.others(&[&self.own.region, to]),
+            gone: self.state.gone.clone(),
+            pending: self.point.replica.applied.index.saturating_sub(read),
             body,
         })
     }
@@ -202,7 +215,7 @@ impl<'a, S: Store> Source<'a, S> {
 
     fn page(&self, reader: &Reader, page: CopyPosition, bytes_max: usize) -> Result<BatchBody, OutboundError> {
         let storage_id = self.point.replica.storage_id;
-        let known = self.state.known(&self.vector);
+        let (known, founder) = (self.state.known(&self.vector), self.state.founder.as_ref());
         let mut records = Vec::new();
         let (mut bytes, mut scanned) = (0, 0);
         let (part, after) = page
@@ -215,7 +228,7 @@ impl<'a, S: Store> Source<'a, S> {
                 let (at, key, version) = pair?;
                 scanned += at.len() + version.len();
                 let version = StoredVersion::parse(version)?;
-                if !reader.vector.covers_version(&version.version(&self.own.region), &known) {
+                if !reader.vector.covers_version(&version.version(&self.own.region), &known, founder) {
                     let record = Record { key, version: self.with_origin(version) };
                     bytes += record.bytes();
                     records.push(record);
@@ -266,96 +279,6 @@ impl<'a, S: Store> Source<'a, S> {
 }
 
 type Part = Result<(Bytes, EncodedKey, Bytes), OutboundError>;
-
-/// The groups of one batch.
-struct Gathering<'a, S> {
-    source: &'a Source<'a, S>,
-    reader: &'a Reader,
-    known: Vector,
-    groups: Vec<Group>,
-    record_count: usize,
-    /// Times that moved on without a write.
-    moves: Vector,
-}
-
-impl<'a, S: Store> Gathering<'a, S> {
-    fn new(source: &'a Source<'a, S>, reader: &'a Reader) -> Self {
-        let known = source.state.known(&source.vector);
-        Self { source, reader, known, groups: Vec::new(), record_count: 0, moves: Vector::default() }
-    }
-
-    fn entry(&mut self, place: &mut LogPlace, entry: &LogEntry) -> Result<(), OutboundError> {
-        let own = &self.source.own;
-        let Some(time) = Entry::time_of(&entry.payload) else {
-            place.pass(entry)?;
-            return Ok(());
-        };
-        // That it is void matters as little as that it is of another region: no entry behind it is stamped at or below.
-        self.moves.advance(own, time);
-        match place.pass(entry)?.map(|entry| entry.body) {
-            Some(EntryBody::Writes(writes)) if self.reader.vector.get(own) < time => {
-                let records: Result<Vec<Record>, _> =
-                    writes.into_iter().filter_map(|write| self.record(write).transpose()).collect();
-                self.push(Origin { lineage: own.clone(), time }, records?);
-            }
-            Some(EntryBody::Remote(remote)) => self.remote(remote)?,
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn record(&self, write: EntryWrite) -> Result<Option<Record>, OutboundError> {
-        let version = match write.effect {
-            Effect::Put(version) => StoredVersion::parse(version)?,
-            Effect::Delete => StoredVersion::tombstone(write.version_time, Bytes::new()),
-            Effect::Nothing => return Ok(None),
-        };
-        Ok(Some(Record { key: write.key, version: self.source.with_origin(version) }))
-    }
-
-    fn remote(&mut self, remote: RemoteWrites) -> Result<(), OutboundError> {
-        for group in remote.groups {
-            let mut records = Vec::with_capacity(group.writes.len());
-            for write in group.writes {
-                let version = StoredVersion::parse(write.version)?;
-                let of = version.version(&self.source.own.region);
-                if group.origin.is_some() || !self.reader.vector.covers_version(&of, &self.known) {
-                    records.push(Record { key: write.key, version: self.source.with_origin(version) });
-                }
-            }
-            match group.origin {
-                Some(origin) if self.reader.vector.get(&origin.lineage) >= origin.time => {}
-                Some(origin) => self.push(origin, records),
-                None if records.is_empty() => {}
-                None => {
-                    self.record_count += records.len();
-                    self.groups.push(Group { origin: None, records });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, origin: Origin, records: Vec<Record>) {
-        if records.is_empty() {
-            self.moves.advance(&origin.lineage, origin.time);
-        } else {
-            self.record_count += records.len();
-            self.groups.push(Group { origin: Some(origin), records });
-        }
-    }
-
-    /// Times move on behind all writes of the batch.
-    fn finish(mut self) -> Vec<Group> {
-        for (lineage, time) in self.moves.iter() {
-            if time > self.reader.vector.get(lineage) {
-                let origin = Some(Origin { lineage: lineage.clone(), time });
-                self.groups.push(Group { origin, records: Vec::new() });
-            }
-        }
-        self.groups
-    }
-}
 
 impl<S> std::fmt::Debug for Source<'_, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -5,6 +5,7 @@ mod gathering;
 mod persister;
 mod regions;
 mod tail;
+mod waits;
 
 pub use regions::SetAside;
 pub use tail::TailError;
@@ -38,6 +39,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::oneshot;
+use waits::Waits;
 
 /// Commands that wait for the driver. Requests may take half of it: frames and orders always find a place before them.
 const QUEUE_MAX: usize = 16_384;
@@ -85,7 +87,13 @@ pub struct Host<S = FjallStore> {
     commands: SyncSender<Command>,
     requests: Arc<AtomicUsize>,
     views: Arc<Views>,
-    reports: Arc<ArcSwap<Vec<ReplicaReport>>>,
+    told: Arc<Told>,
+}
+
+/// What the driver tells those who do not ask the machine.
+struct Told {
+    reports: ArcSwap<Vec<ReplicaReport>>,
+    waits: Waits,
 }
 
 impl<S: Store> Host<S> {
@@ -105,11 +113,11 @@ impl<S: Store> Host<S> {
             commands: commands.clone(),
             requests: Arc::default(),
             views: core.views(),
-            reports: Arc::new(ArcSwap::from_pointee(core.replicas())),
+            told: Arc::new(Told { reports: ArcSwap::from_pointee(core.replicas()), waits: Waits::default() }),
         };
         let on_fatal = Arc::new(config.on_fatal);
         let persister = persister::start(engine, commands, on_fatal.clone()).map_err(StartError::Thread)?;
-        Driver::new(core, queue, clock, transport, config.tick, persister, host.reports.clone())
+        Driver::new(core, queue, clock, transport, config.tick, persister, host.told.clone())
             .start(on_fatal)
             .map_err(StartError::Thread)?;
         Ok(host)
@@ -232,7 +240,7 @@ impl<S: Store> Host<S> {
 
     /// The replicas on this node, as of the last tick or the last order, whichever was later.
     pub fn replicas(&self) -> Vec<ReplicaReport> {
-        Vec::clone(&self.reports.load())
+        Vec::clone(&self.told.reports.load())
     }
 
     /// The replica believed to lead a partition of which this node holds one.
@@ -281,7 +289,7 @@ impl<S> Clone for Host<S> {
             commands: self.commands.clone(),
             requests: self.requests.clone(),
             views: self.views.clone(),
-            reports: self.reports.clone(),
+            told: self.told.clone(),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
 };
 use cairn_engine::{EngineError, Store};
 use cairn_model::{ids::PartitionId, time::Timestamp};
+use std::time::Duration;
 
 /// Versions set aside that are counted; past that there are more.
 const SET_ASIDE_COUNTED_MAX: usize = 10_000;
@@ -44,6 +45,27 @@ impl<S: Store> Host<S> {
     pub async fn remote(&self, partition: PartitionId, batch: RemoteBatch) -> Result<Reader, PartitionError> {
         let batch = Box::new(batch);
         self.ask(|answer| Command::Remote { partition, batch, answer }).await?
+    }
+
+    /// Waits until the partition has applied an entry of its log beyond `index`, or for so long at most; tells how far it is
+    /// then. A source has a batch for a reader once it is beyond the reader's place.
+    pub async fn applied_beyond(
+        &self,
+        partition: PartitionId,
+        index: u64,
+        wait_max: Duration,
+    ) -> Result<u64, PartitionError> {
+        // Before it is looked up: what is applied in between is told.
+        let mut told = self.told.waits.subscribe(partition);
+        let replica = self.engine.replica(partition).ok_or(PartitionError::UnknownPartition)?;
+        let applied = replica.applied.index;
+        if applied > index {
+            return Ok(applied);
+        }
+        let gone =
+            tokio::time::timeout(wait_max, told.wait_for(|applied| *applied > index)).await.is_ok_and(|it| it.is_err());
+        let applied = applied.max(*told.borrow());
+        if gone { Err(PartitionError::UnknownPartition) } else { Ok(applied) }
     }
 
     /// What is set aside in a partition: other regions' clocks, or this one's, are wrong. Blocks.

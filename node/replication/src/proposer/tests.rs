@@ -3,13 +3,13 @@
 use super::*;
 use crate::{
     apply::ReplicatedState,
-    global::{BatchBody, CopyPosition, Lineage, Member, Record, RemoteBatch, Vector},
+    global::{BatchBody, CopyPosition, GlobalState, Gone, Lineage, Member, Record, RemoteBatch, Vector},
     operation::PartitionOutcome,
     place::LogPlace,
     raft_types::LogEntry,
     testing,
 };
-use cairn_engine::{ApplyBatch, MemoryStore, ReplicaRecord};
+use cairn_engine::{ApplyBatch, Kept, MemoryStore, ReplicaRecord};
 use cairn_model::{Item, ids::ReplicaId};
 use std::sync::Arc;
 
@@ -84,6 +84,7 @@ impl Leader {
             storage_id: 1,
             partition: self.state.descriptor.partition_id,
             range: &self.state.descriptor.range,
+            item_count: self.state.applied.item_count,
             replicas: self.state.definition.replicas.as_ref(),
             term: self.term,
             epoch: self.state.descriptor.epoch,
@@ -385,7 +386,12 @@ fn global_leader() -> (Leader, RemoteBatch) {
     let members: std::collections::BTreeSet<String> = ["east".to_owned(), "west".to_owned()].into();
     definition.replicas = Some(GlobalReplicas { members: members.clone(), ..GlobalReplicas::in_region("east") });
     leader.state.definition = Arc::new(definition);
-    let west = Lineage { region: "west".into(), partition: PartitionId([9; 16]) };
+    leader.proposer.keep_up();
+    leader.round();
+    leader.apply();
+    let kept = leader.engine.kept(1, &Kept::Regions).unwrap();
+    let own = GlobalState::of(kept.as_ref()).unwrap().own;
+    let west = Lineage { region: "west".into(), since: Timestamp(1), partition: PartitionId([9; 16]) };
     let has: Vector = [(west.clone(), Timestamp::from_millis(900))].into_iter().collect();
     let version = StoredVersion {
         version_time: Timestamp::from_millis(900),
@@ -394,12 +400,14 @@ fn global_leader() -> (Leader, RemoteBatch) {
     };
     let place = LogPlace { index: 5, term: 1, sequence: 1, epoch: 1, schema_version: 1 };
     let batch = RemoteBatch {
-        source: Member { lineage: west, created_ms: 0, members, has: has.clone() },
+        source: Member { lineage: west, founder: None, is_settled: false, members, has: has.clone() },
         reader: "east".into(),
-        reader_partition: Some(leader.state.descriptor.partition_id),
+        reader_lineage: own,
         known: has.clone(),
         read: None,
         others: Vec::new(),
+        gone: Gone::default(),
+        pending: 0,
         body: BatchBody::Copy {
             page: CopyPosition { start: place, vector: has, after: Bytes::new() },
             next: None,
@@ -410,12 +418,36 @@ fn global_leader() -> (Leader, RemoteBatch) {
 }
 
 #[test]
+fn that_a_table_became_global_is_noted_before_anything_is_written() {
+    let mut leader = Leader::new();
+    leader.ask(1, testing::put(1, "a", 1));
+    leader.round();
+    leader.apply();
+    let mut definition = testing::definition();
+    definition.replicas = Some(GlobalReplicas::in_region("east"));
+    leader.state.definition = Arc::new(definition);
+    leader.proposer.change_proposed(None);
+    leader.proposer.settle(&leader.state.applied, &mut leader.answers);
+    leader.ask(2, testing::delete(2, "a"));
+    leader.refuses = true;
+    leader.round();
+    leader.proposer.settle(&leader.state.applied, &mut leader.answers);
+    leader.refuses = false;
+    leader.round();
+    let EntryBody::Remote(noted) = leader.entry(3).body else { panic!("not noted") };
+    let state = GlobalState::decode(&noted.state).unwrap();
+    assert_eq!(state.own.as_ref().map(|own| own.since), Some(leader.entry(3).header.entry_time));
+    assert_eq!(state.founder, state.own, "it held an item");
+    assert_eq!(writes(&leader.entry(4)).len(), 1);
+}
+
+#[test]
 fn a_batch_of_another_region_is_answered_once_it_is_applied_and_later_writes_see_it_at_once() {
     let (mut leader, batch) = global_leader();
     leader.proposer.enqueue_remote(1, batch, 100);
     leader.ask(2, testing::add(2, "a", 1));
     leader.round();
-    assert_eq!(leader.log.len(), 2, "what is of another region has an entry of its own");
+    assert_eq!(leader.log.len(), 3, "what is of another region has an entry of its own");
     assert!(leader.proposer.take_remote_answers().is_empty());
     leader.apply();
     let answers = leader.proposer.take_remote_answers();
@@ -450,7 +482,7 @@ fn a_damaged_record_refuses_its_batch_whole() {
     }
     leader.proposer.enqueue_remote(1, batch, 100);
     leader.round();
-    assert!(leader.log.is_empty());
+    assert_eq!(leader.log.len(), 1);
     assert!(matches!(leader.proposer.take_remote_answers()[..], [(1, Err(PartitionError::Service(_)))]));
     leader.proposer.settle(&leader.state.applied, &mut leader.answers);
     leader.ask(2, testing::put_new(2, "a", 1));

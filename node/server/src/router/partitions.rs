@@ -186,6 +186,8 @@ impl RemotePartitions {
                     self.nodes.refresh(REFRESH_PATIENCE).await;
                     return None;
                 }
+                // Only batches of other regions are answered so.
+                Err(Failure::Partition(error @ PartitionError::NotEmpty(_))) => *last = error.to_string(),
                 Err(Failure::Partition(PartitionError::Unknown { reason })) => {
                     *perhaps_done = true;
                     *last = reason;
