@@ -3,10 +3,7 @@
 //! Byte 0 is the version, 1. The rest is the value in postcard's encoding, in which fields and variants go by their
 //! position: they are only ever added at the end of an enum; any other change is a new version.
 
-use crate::{
-    global::Reader,
-    operation::{PartitionError, PartitionOutcome, PartitionRequest},
-};
+use crate::operation::{PartitionError, PartitionOutcome, PartitionRequest};
 use bytes::Bytes;
 use cairn_model::ids::PartitionId;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -24,9 +21,6 @@ pub struct PartitionCall {
 
 /// What a partition answers.
 pub type PartitionAnswer = Result<PartitionOutcome, PartitionError>;
-
-/// What a batch of another region is answered.
-pub type RemoteAnswer = Result<Reader, PartitionError>;
 
 /// Why bytes are not what they should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,24 +56,12 @@ pub fn decode_answer(bytes: impl AsRef<[u8]>) -> Result<PartitionAnswer, WireErr
     decode(bytes.as_ref())
 }
 
-/// What a region answers another one: as [`encode_answer`], for batches.
-pub fn encode_remote_answer(answer: &RemoteAnswer) -> Bytes {
-    let unknown = |error: WireError| {
-        let reason = error.to_string();
-        encode(&RemoteAnswer::Err(PartitionError::Unknown { reason })).unwrap_or_default()
-    };
-    encode(answer).unwrap_or_else(unknown)
-}
-
-pub fn decode_remote_answer(bytes: impl AsRef<[u8]>) -> Result<RemoteAnswer, WireError> {
-    decode(bytes.as_ref())
-}
-
-pub(crate) fn encode(value: &impl Serialize) -> Result<Bytes, WireError> {
+/// The bytes of any message between Cairn's own programs.
+pub fn encode(value: &impl Serialize) -> Result<Bytes, WireError> {
     Ok(postcard::to_extend(value, vec![VERSION])?.into())
 }
 
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
     let (&version, body) = bytes.split_first().ok_or(WireError::Empty)?;
     if version != VERSION {
         return Err(WireError::UnknownVersion(version));

@@ -2,11 +2,12 @@
 
 use super::{
     fleet::Fleet,
-    routes::{KnownNode, Routes},
+    routes::{KnownNode, Route, Routes},
 };
 use crate::internal::client::{GroupName, NodeClient};
 use arc_swap::ArcSwap;
 use cairn_model::{
+    descriptor::Member,
     ids::{PartitionId, ReplicaId},
     node::NodeReport,
 };
@@ -109,6 +110,14 @@ impl Nodes {
         self.suspects.lock().contains(address)
     }
 
+    /// The replicas of a partition, the most likely leader first, and last those that did not answer.
+    pub fn leader_first<'a>(&self, route: &'a Route) -> Vec<&'a Member> {
+        let mut members: Vec<&Member> = route.descriptor.members.iter().collect();
+        let leader = self.leader_hint(route.descriptor.partition_id).or(route.leader);
+        members.sort_by_key(|member| (self.is_suspect(&member.address), Some(member.replica_id) != leader));
+        members
+    }
+
     /// Asks for a round of reports and waits for its end, `patience` at most.
     pub async fn refresh(&self, patience: Duration) {
         let refreshed = self.refreshed.notified();
@@ -185,6 +194,7 @@ impl Nodes {
             node.report.disk_free_bytes = 0;
             for replica in &mut node.report.replicas {
                 (replica.applied_index, replica.item_count, replica.size_bytes) = (0, 0, 0);
+                replica.regions = Vec::new();
             }
         }
         let Ok(json) = serde_json::to_vec(&MapFile { version: FILE_VERSION, nodes }) else { return };
