@@ -133,8 +133,15 @@ impl Tls {
         let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(Arc::new(server)).accept(stream))
             .await
             .map_err(|_| TlsError::HandshakeTimeout)??;
-        let chain: Vec<_> =
-            stream.get_ref().1.peer_certificates().unwrap_or_default().iter().cloned().map(CertificateDer::into_owned).collect();
+        let chain: Vec<_> = stream
+            .get_ref()
+            .1
+            .peer_certificates()
+            .unwrap_or_default()
+            .iter()
+            .cloned()
+            .map(CertificateDer::into_owned)
+            .collect();
         let identity = identity_of(chain.first())?;
         Ok((stream, Shown { identity, chain }))
     }

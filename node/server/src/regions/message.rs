@@ -176,7 +176,8 @@ mod tests {
             ask: RegionAsk::Changes { reader: reader(), bytes_max: 5, wait_ms: 6 },
         };
         let golden =
-            [&b"\x01\x04game\x05users\x02c1\x01"[..], id, b"\x02\x04east", id, b"\x00", id, b"\x00\x00\x05\x06"].concat();
+            [&b"\x01\x04game\x05users\x02c1\x01"[..], id, b"\x02\x04east", id, b"\x00", id, b"\x00\x00\x05\x06"]
+                .concat();
         assert_eq!(wire::encode(&call).unwrap(), golden);
         assert_eq!(wire::decode::<TableCall>(&golden).unwrap(), call);
     }
@@ -199,7 +200,8 @@ mod tests {
             }],
         };
         let described =
-            [&b"\x01\x00\x00\x07\x02\x04west\x02c2"[..], id, b"\x01\x02Id\x01\x01", id, b"\x00\x00\x03\x01\x04east"].concat();
+            [&b"\x01\x00\x00\x07\x02\x04west\x02c2"[..], id, b"\x01\x02Id\x01\x01", id, b"\x00\x00\x03\x01\x04east"]
+                .concat();
         let batch = ShippedBatch { clock, item_count: 3, length: 1, compressed: Bytes::from_static(b"z") };
         for (answer, golden) in [
             (Ok(RegionOutcome::Description(description)), described),

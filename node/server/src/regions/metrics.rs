@@ -80,7 +80,10 @@ impl RegionGauges {
         Ok(Self {
             standings,
             pending: IntGaugeVec::new(
-                Opts::new("cairn_replication_pending_records", "Entries of another region's log that are not here yet."),
+                Opts::new(
+                    "cairn_replication_pending_records",
+                    "Entries of another region's log that are not here yet.",
+                ),
                 &LABELS,
             )?,
             last_success: GaugeVec::new(

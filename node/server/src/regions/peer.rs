@@ -71,8 +71,14 @@ pub(crate) struct PeerConnection {
 enum State {
     Closed,
     /// With the certificate that was shown for it.
-    Open { sender: SendRequest<Full<Bytes>>, certificate: Arc<Vec<CertificateDer<'static>>> },
-    Failed { at_boot_ms: u64, problem: RegionProblem },
+    Open {
+        sender: SendRequest<Full<Bytes>>,
+        certificate: Arc<Vec<CertificateDer<'static>>>,
+    },
+    Failed {
+        at_boot_ms: u64,
+        problem: RegionProblem,
+    },
 }
 
 /// An answer, its size, and how long it took.
@@ -166,7 +172,8 @@ impl PeerConnection {
             let message = format!("the authority in the peer bundle of region {region} can't be read (ca.crt): {why}");
             problem(RegionTrouble::Untrusted, message)
         })?;
-        let (host, port) = host_and_port(endpoint).ok_or_else(|| unreachable("it must read https://HOST:PORT".into()))?;
+        let (host, port) =
+            host_and_port(endpoint).ok_or_else(|| unreachable("it must read https://HOST:PORT".into()))?;
         let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port)))
             .await
             .map_err(|_| unreachable("connecting took too long".into()))?
@@ -210,12 +217,11 @@ impl PeerConnection {
             ),
             (_, TlsError::NoIdentity(why)) => problem(
                 RegionTrouble::Untrusted,
-                format!("the certificate of who answers at {endpoint} is not that of a router of region {region}: {why}"),
+                format!(
+                    "the certificate of who answers at {endpoint} is not that of a router of region {region}: {why}"
+                ),
             ),
-            _ => problem(
-                RegionTrouble::Unreachable,
-                format!("failed to reach region {region} at {endpoint}: {error}"),
-            ),
+            _ => problem(RegionTrouble::Unreachable, format!("failed to reach region {region} at {endpoint}: {error}")),
         }
     }
 }

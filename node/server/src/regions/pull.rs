@@ -223,7 +223,10 @@ impl Pull {
         };
         let answered = self.connection.call(&call).await?;
         match &answered.answer {
-            Ok(RegionOutcome::Description(TableDescription { clock, .. }) | RegionOutcome::Batch(ShippedBatch { clock, .. })) => {
+            Ok(
+                RegionOutcome::Description(TableDescription { clock, .. })
+                | RegionOutcome::Batch(ShippedBatch { clock, .. }),
+            ) => {
                 self.compare(*clock, &answered);
             }
             Err(_) => {}
@@ -292,8 +295,7 @@ impl Pull {
         let now_ms = self.boot_ms();
         let since_ms = *self.unheard_since_ms.get_or_insert(now_ms);
         let Pair { own_region, region, table, .. } = &self.pair;
-        (now_ms >= since_ms + HEARD_WITHIN_MS)
-            .then(|| of_refusal(&RegionRefusal::NotHeard, own_region, region, table))
+        (now_ms >= since_ms + HEARD_WITHIN_MS).then(|| of_refusal(&RegionRefusal::NotHeard, own_region, region, table))
     }
 
     fn tell(&self, problem: Option<RegionProblem>) {
@@ -323,7 +325,9 @@ impl Pull {
             Ok(Ok(found)) => {
                 self.ground.standings.update(&self.name, |report| report.set_aside = found.count as u64);
             }
-            Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "failed to count what is set aside"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "failed to count what is set aside")
+            }
             Err(error) => tracing::error!(%error, "counting what is set aside did not end"),
         }
     }

@@ -71,8 +71,7 @@ impl Readers {
 
     fn look(&mut self) {
         let reports = self.ground.node.host().reports();
-        let wanted: BTreeMap<PairName, Pair> =
-            reports.iter().flat_map(pairs).map(|pair| (pair.name(), pair)).collect();
+        let wanted: BTreeMap<PairName, Pair> = reports.iter().flat_map(pairs).map(|pair| (pair.name(), pair)).collect();
         let standings = &self.ground.standings;
         self.running.retain(|name, running| match wanted.get(name) {
             Some(pair) => *pair == running.pair && !running.task.is_finished(),
@@ -102,7 +101,8 @@ fn pairs(replica: &ReplicaReport) -> Vec<Pair> {
     };
     let schema = &definition.key_schema;
     let keys: Vec<_> = std::iter::once(&schema.partition).chain(&schema.sort).cloned().collect();
-    let others = replicas.peers.iter().filter(|(region, _)| **region != replicas.region && replicas.members.contains(*region));
+    let others =
+        replicas.peers.iter().filter(|(region, _)| **region != replicas.region && replicas.members.contains(*region));
     others
         .map(|(region, peer)| Pair {
             partition: replica.descriptor.partition_id,

@@ -44,8 +44,7 @@ impl RegionSource {
     }
 
     pub(crate) async fn answer(&self, call: PartitionCall) -> RegionAnswer {
-        let held =
-            Held { partition: call.partition, region: call.region, since_boot_ms: self.clock.now().boot_ms };
+        let held = Held { partition: call.partition, region: call.region, since_boot_ms: self.clock.now().boot_ms };
         let replica = self.led(call.partition)?;
         check_caller(&replica, &held.region, &call.cluster_id)?;
         match call.ask {
@@ -120,9 +119,8 @@ impl RegionSource {
             Ok(shipment::pack(&batch, items, since(&*clock, since_boot_ms)))
         });
         let packed = made.await.map_err(RegionRefusal::unavailable)?;
-        let shipped = packed
-            .map_err(|error| self.outbound_refusal(partition, error))?
-            .map_err(RegionRefusal::unavailable)?;
+        let shipped =
+            packed.map_err(|error| self.outbound_refusal(partition, error))?.map_err(RegionRefusal::unavailable)?;
         Ok(RegionOutcome::Batch(shipped))
     }
 

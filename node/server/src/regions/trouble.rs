@@ -23,7 +23,9 @@ pub(super) fn of_refusal(refusal: &RegionRefusal, own: &str, to: &str, table: &s
         RegionRefusal::Untrusted => (RegionTrouble::Untrusted, let_in(own, to)),
         RegionRefusal::WrongCluster => (
             RegionTrouble::WrongCluster,
-            format!("region {to} knows region {own} as another cluster: apply the peer bundle of this cluster there, as it is now"),
+            format!(
+                "region {to} knows region {own} as another cluster: apply the peer bundle of this cluster there, as it is now"
+            ),
         ),
         RegionRefusal::NotHeard => (
             RegionTrouble::Failed,

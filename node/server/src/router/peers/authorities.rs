@@ -3,8 +3,8 @@
 
 use crate::{
     environment::wall_ms,
-    router::routes::{KnownTable, Routes},
     regions::message::RegionRefusal,
+    router::routes::{KnownTable, Routes},
     tls::{Shown, roots_of},
 };
 use arc_swap::ArcSwap;
@@ -57,8 +57,7 @@ impl Authorities {
         let identity = &caller.identity;
         let of_account: Vec<&KnownTable> =
             routes.tables().filter(|table| table.definition.account == account).collect();
-        let mut cas: BTreeSet<&str> =
-            of_account.iter().filter_map(|table| ca_of(table, &identity.region)).collect();
+        let mut cas: BTreeSet<&str> = of_account.iter().filter_map(|table| ca_of(table, &identity.region)).collect();
         cas.retain(|ca| self.is_of(&routes, caller, ca));
         if identity.namespace != account || cas.is_empty() {
             return Err(RegionRefusal::Untrusted);

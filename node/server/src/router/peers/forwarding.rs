@@ -10,9 +10,9 @@ use crate::{
         routes::{KnownTable, Route},
     },
 };
+use bytes::Bytes;
 use cairn_model::ids::{PartitionId, TableId};
 use cairn_replication::wire;
-use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 
 /// In all: below what the caller waits, so that it is told why.
@@ -50,7 +50,9 @@ impl Forwarding {
                 RegionOutcome::Batch(_) => return Err(RegionRefusal::unavailable("only one partition has batches")),
             }
         }
-        whole.map(RegionOutcome::Description).ok_or_else(|| RegionRefusal::unavailable("the table has no partition yet"))
+        whole
+            .map(RegionOutcome::Description)
+            .ok_or_else(|| RegionRefusal::unavailable("the table has no partition yet"))
     }
 
     /// Asks the partition's leader, wherever it is by then.
@@ -69,7 +71,9 @@ impl Forwarding {
             }
         });
         let asked = asked.await;
-        asked.unwrap_or_else(|_| Err(RegionRefusal::unavailable(format!("the partition's leader was not found: {last}"))))
+        asked.unwrap_or_else(|_| {
+            Err(RegionRefusal::unavailable(format!("the partition's leader was not found: {last}")))
+        })
     }
 
     /// Asks the partition's replicas, each once at most; none when it is worth another round.
