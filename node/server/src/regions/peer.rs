@@ -204,7 +204,13 @@ impl PeerConnection {
         };
         match (cause, error) {
             (Some(rustls::Error::AlertReceived(_)), _) => problem(RegionTrouble::Untrusted, let_in(own, region)),
-            (Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)), _) => problem(
+            // Of another authority, and of another one with the same name.
+            (
+                Some(rustls::Error::InvalidCertificate(
+                    CertificateError::UnknownIssuer | CertificateError::BadSignature,
+                )),
+                _,
+            ) => problem(
                 RegionTrouble::Untrusted,
                 format!(
                     "who answers at {endpoint} has no certificate of the authority in the peer bundle of region {region}: \

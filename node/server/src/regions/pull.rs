@@ -90,7 +90,8 @@ pub(super) struct Pull {
 
 /// Why the reading does not go on.
 enum Stop {
-    NotLeading,
+    /// This node does not lead any more, or the region is no member.
+    Over,
     NotHeard,
     /// The source has another partition than before.
     Changed,
@@ -110,13 +111,13 @@ impl Pull {
         Self { ground, pair, name, connection, backoff, unheard_since_ms: None, count_at_ms: 0 }
     }
 
-    /// Ends when this node does not lead any more.
+    /// Ends when this node does not lead any more, or the region is no member.
     pub(super) async fn run(mut self) {
         self.take_up().await;
         loop {
             let Err(stop) = self.follow().await;
             let trouble = match stop {
-                Stop::NotLeading => return,
+                Stop::Over => return,
                 Stop::Changed => continue,
                 Stop::Trouble(trouble) => Some(trouble),
                 Stop::NotHeard => self.unheard(),
@@ -249,10 +250,17 @@ impl Pull {
     async fn take(&mut self, batch: RemoteBatch) -> Result<Reader, Stop> {
         let host = self.ground.node.host();
         host.remote(self.pair.partition, batch).await.map_err(|error| match error {
-            PartitionError::NotLeader { .. } | PartitionError::UnknownPartition => Stop::NotLeading,
+            PartitionError::NotLeader { .. } | PartitionError::UnknownPartition => Stop::Over,
+            _ if !self.is_member() => Stop::Over,
             PartitionError::NotEmpty(why) => problem(RegionTrouble::NotEmpty, why.to_string()).into(),
             error => problem(RegionTrouble::Failed, format!("region {} failed: {error}", self.pair.own_region)).into(),
         })
+    }
+
+    fn is_member(&self) -> bool {
+        let replica = self.ground.node.host().replica(self.pair.partition);
+        let replicas = replica.and_then(|replica| replica.definition.replicas);
+        replicas.is_some_and(|replicas| replicas.members.contains(&self.pair.region))
     }
 
     /// What the source's clock shows, as far as the way of the answer lets one tell.
@@ -417,4 +425,38 @@ async fn unpack(shipped: ShippedBatch) -> Result<RemoteBatch, Stop> {
     let failed = |why: String| problem(RegionTrouble::Failed, why).into();
     let unpacked = tokio::task::spawn_blocking(move || shipment::unpack(&shipped)).await;
     unpacked.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer that was held for 1 s and took 40 ms on its way there and back.
+    fn offset(source_wall_ms: u64) -> Option<i64> {
+        let clock = SourceClock { wall_ms: source_wall_ms, held_ms: 1_000 };
+        ClockOffset::measured(clock, 500_000, 1_040).told()
+    }
+
+    #[test]
+    fn what_a_call_was_held_and_half_its_way_are_not_taken_for_the_clocks() {
+        assert_eq!(offset(499_980), Some(0));
+        assert_eq!(offset(503_000), Some(3_020));
+        assert_eq!(offset(490_000), Some(-9_980));
+    }
+
+    #[test]
+    fn an_answer_that_took_too_long_tells_nothing_of_the_clocks() {
+        let slow = |source_wall_ms| {
+            let clock = SourceClock { wall_ms: source_wall_ms, held_ms: 0 };
+            ClockOffset::measured(clock, 500_000, 8_000).told()
+        };
+        assert_eq!(slow(499_000), None, "it may be right as well");
+        assert_eq!(slow(600_000), Some(104_000), "no way takes that long");
+    }
+
+    #[test]
+    fn a_skew_names_which_clocks_are_ahead() {
+        assert!(skewed(2_500, "west", "east").message.contains("region west are 2.5 s ahead of those of region east"));
+        assert!(skewed(-3_000, "west", "east").message.contains("3.0 s behind"));
+    }
 }

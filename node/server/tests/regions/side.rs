@@ -188,6 +188,15 @@ impl Table<'_> {
         self.report_that(region, |report| report.state == RegionState::Replicating && report.problem.is_none()).await
     }
 
+    pub async fn reads_nothing_of(&self, region: &str) {
+        let ended = tokio::time::timeout(PATIENCE, async {
+            while self.report(region).await.is_some() {
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
+        assert!(ended.await.is_ok(), "{} still reads from {region}", self.side.group.region);
+    }
+
     /// Waits until it has just these items.
     pub async fn comes_to(&self, expected: &BTreeMap<u64, u64>) {
         let mut last = BTreeMap::new();
