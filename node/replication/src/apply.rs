@@ -78,6 +78,10 @@ impl ReplicatedState {
                 {
                     return Ok(Applies::Void);
                 }
+                if definition.replicas.is_some() != self.definition.replicas.is_some() {
+                    // What was known of other regions is of a life of the table that is over.
+                    batch.kept.push(KeptWrite { what: Kept::Regions, value: None });
+                }
                 self.definition = Arc::new(definition.clone());
                 batch.definition = Some(definition);
                 Applies::Valid

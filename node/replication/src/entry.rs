@@ -26,8 +26,9 @@
 //! body of kind 4:
 //!            4  n, n* what is known of other regions from now on (global::state)
 //!            4  groups, and for each
-//!               1  1: it is one entry of a region's log; 0: it was copied, and the next three are not there
+//!               1  1: it is one entry of a region's log; 0: it was copied, and the next four are not there
 //!               2  n, n* region
+//!               8  since when its table is global there
 //!              16  partition of that region
 //!               8  entry time there
 //!               4  writes, and for each

@@ -196,6 +196,7 @@ impl Proposer {
             return Ok(());
         }
         self.know(&round)?;
+        self.begin(&mut round, propose)?;
         self.upkeep(&mut round, propose)?;
         let mut entry = OpenEntry::default();
         while self.is_ready() {

@@ -65,6 +65,7 @@ pub(super) fn encode_remote(out: &mut Vec<u8>, remote: &RemoteWrites) -> Result<
             Some(origin) => {
                 out.put_u8(1);
                 put_short(out, origin.lineage.region.as_bytes())?;
+                out.put_u64_le(origin.lineage.since.0);
                 out.put_slice(&origin.lineage.partition.0);
                 out.put_u64_le(origin.time.0);
             }
@@ -84,10 +85,11 @@ pub(super) fn decode_remote(mut body: Bytes) -> Result<RemoteWrites, EntryError>
             1 => {
                 let region = String::from_utf8(get_short(&mut body)?.to_vec())
                     .map_err(|_| EntryError::Damaged("a region is not UTF-8"))?;
+                let since = Timestamp(body.try_get_u64_le().map_err(|_| CUT)?);
                 let mut partition = [0; 16];
                 body.try_copy_to_slice(&mut partition).map_err(|_| CUT)?;
                 let time = Timestamp(body.try_get_u64_le().map_err(|_| CUT)?);
-                Some(Origin { lineage: Lineage { region, partition: PartitionId(partition) }, time })
+                Some(Origin { lineage: Lineage { region, since, partition: PartitionId(partition) }, time })
             }
             _ => return Err(EntryError::Damaged("a group is of no known kind")),
         };

@@ -103,7 +103,7 @@ fn remote() -> Entry {
         count_change: 1,
         version: Bytes::from_static(version),
     };
-    let lineage = Lineage { region: "west".into(), partition: PartitionId([9; 16]) };
+    let lineage = Lineage { region: "west".into(), since: Timestamp(3), partition: PartitionId([9; 16]) };
     let groups = vec![
         RemoteGroup {
             origin: Some(Origin { lineage, time: Timestamp(5) }),
@@ -139,7 +139,7 @@ fn golden_of(kind: u8, body: &[u8]) -> Vec<u8> {
 const REMOTE: &[u8] = &[
     2, 0, 0, 0, b's', b't',
     2, 0, 0, 0,
-    1, 4, 0, b'w', b'e', b's', b't', 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 5, 0, 0, 0, 0, 0, 0, 0,
+    1, 4, 0, b'w', b'e', b's', b't', 3, 0, 0, 0, 0, 0, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 5, 0, 0, 0, 0, 0, 0, 0,
     2, 0, 0, 0,
     1, 0, b'k', 1, 2, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, b'v',
     1, 0, b'k', 4, 2, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, b'a',

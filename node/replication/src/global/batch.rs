@@ -1,11 +1,10 @@
 //! What travels from region to region: a batch of writes, or a page of a copy. In postcard's encoding, behind a version.
 
-use super::{Lineage, Vector};
+use super::{Gone, Lineage, Vector, joining};
 use crate::{place::LogPlace, wire};
 use bytes::Bytes;
 use cairn_model::{
     codec::{CodecError, StoredVersion},
-    ids::PartitionId,
     key::EncodedKey,
     time::Timestamp,
 };
@@ -36,13 +35,15 @@ pub struct RemoteBatch {
     pub source: Member,
     /// The region it is for, and the table there: what another one has, it is made without. None: it only asks.
     pub reader: String,
-    pub reader_partition: Option<PartitionId>,
+    pub reader_lineage: Option<Lineage>,
     /// Everything that records in it may be of: what the source has, and what it is copying.
     pub known: Vector,
     /// Up to which entry of the reader's log the source has read, and keeps that it has.
-    pub read: Option<(PartitionId, u64)>,
+    pub read: Option<(Lineage, u64)>,
     /// What the source knows of others.
     pub others: Vec<Member>,
+    /// Which tables it knows to be gone.
+    pub gone: Gone,
     /// Entries of the source's log that the reader lacks once it has this: about what is on its way.
     pub pending: u64,
     pub body: BatchBody,
@@ -52,8 +53,8 @@ pub struct RemoteBatch {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     pub lineage: Lineage,
-    /// When its table was made, by that region's clock; of two lineages of a region the later one counts.
-    pub created_ms: u64,
+    /// The table whose items were there before it became global, as far as any of them are in this one.
+    pub founder: Option<Lineage>,
     /// The members as it lists them.
     pub members: BTreeSet<String>,
     pub has: Vector,
@@ -107,12 +108,10 @@ pub struct Record {
 /// Where a reader stands with one source: what a source needs to know to make the next batch for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reader {
-    pub region: String,
-    /// Its own.
-    pub partition: PartitionId,
+    pub lineage: Lineage,
     pub vector: Vector,
-    /// The source's partition that the rest is about.
-    pub source: PartitionId,
+    /// The source that the rest is about.
+    pub source: Lineage,
     /// Behind which entry of the source's log it goes on; none before its first copy is complete.
     pub place: Option<LogPlace>,
     pub copy: Option<CopyPosition>,
@@ -146,8 +145,20 @@ impl RemoteBatch {
             BatchBody::Copy { page, .. } => page.vector.len(),
             _ => 0,
         };
-        let all = names(&self.source) + self.others.iter().map(names).sum::<usize>() + self.known.len() + copied;
+        let all = names(&self.source)
+            + self.others.iter().map(names).sum::<usize>()
+            + self.known.len()
+            + self.gone.len()
+            + copied;
         if all > NAMES_MAX || self.record_bytes() > TAKEN_BYTES_MAX { Err(BatchError::TooLarge) } else { Ok(()) }
+    }
+
+    /// Its source, as one of two that may be joined.
+    pub(crate) fn side(&self) -> joining::Side<'_> {
+        let Member { lineage, founder, has, .. } = &self.source;
+        let heard = has.iter().map(|(lineage, _)| lineage).chain(self.others.iter().map(|other| &other.lineage));
+        let heard = heard.chain(self.read.iter().map(|(reader, _)| reader)).collect();
+        joining::Side { lineage, founder: founder.as_ref(), has, gone: &self.gone, heard }
     }
 
     fn record_bytes(&self) -> usize {
@@ -163,23 +174,27 @@ impl RemoteBatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cairn_model::ids::PartitionId;
 
     fn batch() -> RemoteBatch {
-        let lineage = Lineage { region: "east".into(), partition: PartitionId([1; 16]) };
+        let lineage = Lineage { region: "east".into(), since: Timestamp(6), partition: PartitionId([1; 16]) };
+        let mut gone = Gone::default();
+        gone.note(&lineage, Timestamp(8));
         let has: Vector = [(lineage.clone(), Timestamp(9))].into_iter().collect();
         let record = Record { key: EncodedKey(Bytes::from_static(b"key")), version: Bytes::from_static(b"\x01\x07") };
         RemoteBatch {
             source: Member {
                 lineage: lineage.clone(),
-                created_ms: 6,
+                founder: Some(lineage.clone()),
                 members: ["east".into()].into(),
                 has: has.clone(),
             },
             reader: "west".into(),
-            reader_partition: Some(PartitionId([1; 16])),
+            reader_lineage: Some(lineage.clone()),
             known: has,
-            read: Some((PartitionId([1; 16]), 4)),
+            read: Some((lineage.clone(), 4)),
             others: Vec::new(),
+            gone,
             pending: 7,
             body: BatchBody::Changes {
                 after: 3,
@@ -193,19 +208,23 @@ mod tests {
     #[test]
     fn batches_of_version_1_stay_readable() {
         let partition = b"\x2401010101-0101-0101-0101-010101010101";
-        let lineage = [&b"\x04east"[..], partition].concat();
+        let lineage = [&b"\x04east\x06"[..], partition].concat();
         let golden = [
             &b"\x01"[..],
             &lineage,
-            b"\x06\x01\x04east\x01",
+            b"\x01",
+            &lineage,
+            b"\x01\x04east\x01",
             &lineage,
             b"\x09\x04west\x01",
-            partition,
+            &lineage,
             b"\x01",
             &lineage,
             b"\x09\x01",
-            partition,
-            b"\x04\x00\x07\x01\x03\x05\x04\x03\x02\x01\x01\x01",
+            &lineage,
+            b"\x04\x00\x01\x04east",
+            &lineage,
+            b"\x08\x07\x01\x03\x05\x04\x03\x02\x01\x01\x01",
             &lineage,
             b"\x09\x01\x03key\x02\x01\x07",
         ]

@@ -44,6 +44,8 @@
 
 mod aside;
 mod batch;
+mod gone;
+mod joining;
 mod not_empty;
 pub mod outbound;
 mod state;
@@ -52,6 +54,7 @@ mod vector;
 pub use batch::{
     BATCH_BYTES_MAX, BatchBody, BatchError, CopyPosition, Group, Member, Origin, Reader, Record, RemoteBatch,
 };
+pub use gone::Gone;
 pub use not_empty::NotEmpty;
 pub use outbound::OutboundError;
 pub use state::{GlobalState, Peer, Reading, StateError};

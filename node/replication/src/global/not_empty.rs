@@ -2,18 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Nothing is taken from the other side, and nothing shipped to it, until one of the tables is made anew: that is not a
-/// failure that passes.
+/// Nothing is taken from the other region, and nothing shipped to it, until one of the tables is made anew: this does not
+/// pass by itself. The region is the other one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum NotEmpty {
     #[error(
-        "both regions' tables held items before they were joined: delete the table in region {region:?} or the one here, and \
-         make it anew; empty, it gets what the other has"
+        "the table here and the one in region {region:?} both held items before they were joined: delete one of them and make \
+         it anew; empty, it gets what the other has"
     )]
     BothHeldItems { region: String },
     #[error(
-        "the table in region {region:?} was taken out of the members, or was not global for a while, and comes back with what \
-         it had: delete it there and make it anew; empty, it gets what the others have"
+        "the table here and the one in region {region:?} were joined before and then parted, and what one has deleted since \
+         would come back from the other: delete the one that is to take over the other's items, and make it anew"
     )]
-    ComesBack { region: String },
+    Parted { region: String },
+    #[error(
+        "of the table here and the one in region {region:?} one has items of region {gone:?}, which had been taken out of the \
+         other's members: delete the one that is to take over the other's items, and make it anew"
+    )]
+    OfOneGone { region: String, gone: String },
 }

@@ -41,7 +41,7 @@ pub enum OutboundError {
     NotGlobal,
     #[error("region {region:?} is not among the table's members")]
     NotAMember { region: String },
-    #[error("nothing was heard yet of the table that region {region:?} has now: it must ship first")]
+    #[error("nothing was heard yet from the table that region {region:?} has now: it must ship first")]
     NotHeard { region: String },
     #[error("the partition's leader has yet to note that the table became global: try again")]
     NotBegun,
@@ -85,8 +85,8 @@ impl<'a, S: Store> Source<'a, S> {
         let replica = engine.replica(partition).ok_or(OutboundError::UnknownPartition)?;
         let point = engine.global_point(replica.storage_id)?;
         let replicas = point.replica.definition.replicas.clone().ok_or(OutboundError::NotGlobal)?;
-        let own = Lineage { region: replicas.region.clone(), partition };
         let state = GlobalState::of(point.regions.as_ref())?;
+        let own = state.own.clone().ok_or(OutboundError::NotBegun)?;
         let vector = state.has(&own, point.replica.applied.entry_time, None);
         Ok(Self { engine, log, point, replicas, own, state, vector })
     }
@@ -110,14 +110,17 @@ impl<'a, S: Store> Source<'a, S> {
     /// The next batch for a reader, of about `bytes_max` bytes and no more than [`super::BATCH_BYTES_MAX`]: what the log has behind its place, or a page of a copy.
     /// With a claim ([`crate::Host::close`]) that the log has reached, the reader moves on to its time.
     pub fn batch(&self, reader: &Reader, claim: Option<Claim>, bytes_max: usize) -> Result<RemoteBatch, OutboundError> {
-        if self.state.peers.get(&reader.region).is_none_or(|peer| peer.partition != reader.partition) {
-            return Err(OutboundError::NotHeard { region: reader.region.clone() });
+        let region = &reader.lineage.region;
+        if self.state.gone.contains(&reader.lineage) {
+            return Err(NotEmpty::Parted { region: region.clone() }.into());
+        }
+        if !self.state.has_joined(&reader.lineage) {
+            return Err(OutboundError::NotHeard { region: region.clone() });
         }
         let log_id = self.point.replica.log_id;
         let bytes_max = bytes_max.min(BATCH_BYTES_MAX);
         let keeps = |place: LogPlace| Ok::<_, OutboundError>(self.log.state(log_id)?.start.index <= place.index);
-        let (place, copy) =
-            if reader.source == self.own.partition { (reader.place, reader.copy.as_ref()) } else { (None, None) };
+        let (place, copy) = if reader.source == self.own { (reader.place, reader.copy.as_ref()) } else { (None, None) };
         let (applied, needed) = (self.point.replica.applied.index, copy.map(|copy| copy.start).or(place));
         if let Some(needed) = needed.map(|place| place.index).filter(|needed| *needed > applied) {
             return Err(OutboundError::Behind { applied, needed });
@@ -131,15 +134,10 @@ impl<'a, S: Store> Source<'a, S> {
             },
             _ => self.copy(reader, bytes_max)?,
         };
-        self.addressed(&reader.region, Some(reader.partition), body)
+        self.addressed(region, Some(&reader.lineage), body)
     }
 
-    fn addressed(
-        &self,
-        to: &str,
-        reader_partition: Option<PartitionId>,
-        body: BatchBody,
-    ) -> Result<RemoteBatch, OutboundError> {
+    fn addressed(&self, to: &str, reader: Option<&Lineage>, body: BatchBody) -> Result<RemoteBatch, OutboundError> {
         if !self.replicas.members.contains(to) || to == self.own.region {
             return Err(OutboundError::NotAMember { region: to.to_owned() });
         }
@@ -151,15 +149,16 @@ impl<'a, S: Store> Source<'a, S> {
         Ok(RemoteBatch {
             source: Member {
                 lineage: self.own.clone(),
-                created_ms: self.point.replica.definition.creation_time_ms,
+                founder: self.state.founder.clone(),
                 members: self.replicas.members.clone(),
                 has: self.has(),
             },
             reader: to.to_owned(),
-            reader_partition,
+            reader_lineage: reader.cloned(),
             known: self.state.known(&self.vector),
             read: self.state.read_of(to),
             others: self.state.others(&[&self.own.region, to]),
+            gone: self.state.gone.clone(),
             pending: self.point.replica.applied.index.saturating_sub(read),
             body,
         })
@@ -212,7 +211,7 @@ impl<'a, S: Store> Source<'a, S> {
 
     fn page(&self, reader: &Reader, page: CopyPosition, bytes_max: usize) -> Result<BatchBody, OutboundError> {
         let storage_id = self.point.replica.storage_id;
-        let known = self.state.known(&self.vector);
+        let (known, founder) = (self.state.known(&self.vector), self.state.founder.as_ref());
         let mut records = Vec::new();
         let (mut bytes, mut scanned) = (0, 0);
         let (part, after) = page
@@ -225,7 +224,7 @@ impl<'a, S: Store> Source<'a, S> {
                 let (at, key, version) = pair?;
                 scanned += at.len() + version.len();
                 let version = StoredVersion::parse(version)?;
-                if !reader.vector.covers_version(&version.version(&self.own.region), &known) {
+                if !reader.vector.covers_version(&version.version(&self.own.region), &known, founder) {
                     let record = Record { key, version: self.with_origin(version) };
                     bytes += record.bytes();
                     records.push(record);
@@ -324,12 +323,13 @@ impl<'a, S: Store> Gathering<'a, S> {
     }
 
     fn remote(&mut self, remote: RemoteWrites) -> Result<(), OutboundError> {
+        let founder = self.source.state.founder.as_ref();
         for group in remote.groups {
             let mut records = Vec::with_capacity(group.writes.len());
             for write in group.writes {
                 let version = StoredVersion::parse(write.version)?;
                 let of = version.version(&self.source.own.region);
-                if group.origin.is_some() || !self.reader.vector.covers_version(&of, &self.known) {
+                if group.origin.is_some() || !self.reader.vector.covers_version(&of, &self.known, founder) {
                     records.push(Record { key: write.key, version: self.source.with_origin(version) });
                 }
             }

@@ -3,11 +3,10 @@
 //! Byte 0 is the version, 1. The rest is a [`GlobalState`] in postcard's encoding, in which fields go by their position:
 //! any change of them is a new version.
 
-use super::{CopyPosition, Lineage, Member, Reader, Vector};
+use super::{CopyPosition, Gone, Lineage, Member, NotEmpty, Reader, RemoteBatch, Vector, joining};
 use crate::{place::LogPlace, wire};
 use bytes::Bytes;
 use cairn_model::{
-    ids::PartitionId,
     table::{GLOBAL_MEMBERS_MAX, GlobalReplicas},
     time::Timestamp,
 };
@@ -22,31 +21,36 @@ const PEERS_MAX: usize = 2 * GLOBAL_MEMBERS_MAX;
 pub struct StateError(#[from] wire::WireError);
 
 /// What came of it that something was said of a region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Heard {
     Nothing,
     Moved,
-    /// Its table was not known.
+    /// Its table was not known, or whom it may be joined with.
     New,
 }
 
+/// All of it begins when the table becomes global, and ends when it is so no more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GlobalState {
+    /// This region's. None: it was not noted yet that the table became global.
+    pub own: Option<Lineage>,
+    /// The table whose items were there before it became global: one at most of all that are joined.
+    pub founder: Option<Lineage>,
     /// What is here of other regions.
     pub vector: Vector,
     /// By region.
     pub peers: BTreeMap<String, Peer>,
+    /// Those that went out of the union of the members.
+    pub gone: Gone,
 }
 
 /// What is known of one region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
-    pub partition: PartitionId,
-    /// When that region's table was made.
-    pub created_ms: u64,
-    /// The members as it lists them.
-    pub members: BTreeSet<String>,
-    pub has: Vector,
+    /// What it said of itself, at last.
+    pub said: Member,
+    /// It said so itself, and was not refused: only then is anything shipped to it.
+    pub is_joined: bool,
     /// Up to which entry of this partition's log it has read, and keeps that it has.
     pub has_read: u64,
     /// Where the reading of its log stands.
@@ -84,6 +88,11 @@ impl GlobalState {
         kept.map_or_else(|| Ok(Self::default()), |bytes| Self::decode(bytes))
     }
 
+    /// The state of a table that has just become global.
+    pub(crate) fn beginning(own: Lineage, held_items: bool) -> Self {
+        Self { founder: held_items.then(|| own.clone()), own: Some(own), ..Self::default() }
+    }
+
     /// What this region has, its own writes up to `own_time` among it: all of it only before the first version set aside.
     pub fn has(&self, own: &Lineage, own_time: Timestamp, first_set_aside: Option<Timestamp>) -> Vector {
         let mut has = self.vector.clone();
@@ -94,20 +103,63 @@ impl GlobalState {
         }
     }
 
-    /// Takes note of what is said of a region. What it says of a table that another has taken the place of is not heard.
+    /// Takes note of what a source says of itself and of others, or refuses it: see [`joining`].
+    pub(crate) fn hear_source(&mut self, own: &Lineage, has: &Vector, batch: &RemoteBatch) -> Result<Heard, NotEmpty> {
+        let source = &batch.source;
+        let is_joined = self.has_joined(&source.lineage);
+        if let Some(refusal) = joining::refusal(&self.side(own, has), &batch.side(), !is_joined) {
+            return Err(refusal);
+        }
+        let mut heard = Heard::Nothing;
+        if self.founder.is_none() && source.founder.is_some() {
+            self.founder.clone_from(&source.founder);
+            heard = Heard::New;
+        }
+        if self.gone.merge(&batch.gone) {
+            self.peers.retain(|_, peer| !self.gone.contains(&peer.said.lineage));
+            heard = Heard::New;
+        }
+        let others = batch.others.iter().filter(|member| member.lineage.region != own.region);
+        heard = others.chain([source]).map(|member| self.hear(member)).fold(heard, Heard::max);
+        match self.peers.get_mut(&source.lineage.region) {
+            Some(peer) if !is_joined && peer.said.lineage == source.lineage => {
+                peer.is_joined = true;
+                Ok(Heard::New)
+            }
+            _ => Ok(heard),
+        }
+    }
+
+    /// Whether this table itself was heard, and not refused.
+    pub(crate) fn has_joined(&self, lineage: &Lineage) -> bool {
+        self.peers.get(&lineage.region).is_some_and(|peer| peer.is_joined && peer.said.lineage == *lineage)
+    }
+
+    fn side<'a>(&'a self, own: &'a Lineage, has: &'a Vector) -> joining::Side<'a> {
+        let heard = has.iter().map(|(lineage, _)| lineage).chain(self.peers.values().map(|peer| &peer.said.lineage));
+        joining::Side { lineage: own, founder: self.founder.as_ref(), has, gone: &self.gone, heard: heard.collect() }
+    }
+
+    /// Takes note of what is said of a region. What it says of a table that another has taken the place of is not heard, nor
+    /// what it says of one that is gone, or that has another founder.
     pub(crate) fn hear(&mut self, said: &Member) -> Heard {
         let region = &said.lineage.region;
+        let has_another_founder = said.founder.is_some() && self.founder.is_some() && said.founder != self.founder;
+        if has_another_founder || self.gone.contains(&said.lineage) {
+            return Heard::Nothing;
+        }
         let has_room = self.peers.len() < PEERS_MAX;
         match self.peers.get_mut(region) {
-            Some(peer) if peer.partition == said.lineage.partition => {
-                let moved = peer.has.merge(&said.has);
+            Some(Peer { said: known, .. }) if known.lineage == said.lineage => {
+                let moved = known.has.merge(&said.has);
                 // At one time a region has one list, and its own time rises with every change of it.
-                if moved && peer.members != said.members {
-                    peer.members.clone_from(&said.members);
+                if moved {
+                    known.members.clone_from(&said.members);
+                    known.founder.clone_from(&said.founder);
                 }
                 if moved { Heard::Moved } else { Heard::Nothing }
             }
-            Some(peer) if peer.is_before(said) => {
+            Some(peer) if peer.said.lineage < said.lineage => {
                 *peer = Peer::new(said);
                 Heard::New
             }
@@ -122,14 +174,7 @@ impl GlobalState {
     /// What is known of the others, to be passed on.
     pub(crate) fn others(&self, but: &[&str]) -> Vec<Member> {
         let others = self.peers.iter().filter(|(region, _)| !but.contains(&region.as_str()));
-        others
-            .map(|(region, peer)| Member {
-                lineage: Lineage { region: region.clone(), partition: peer.partition },
-                created_ms: peer.created_ms,
-                members: peer.members.clone(),
-                has: peer.has.clone(),
-            })
-            .collect()
+        others.map(|(_, peer)| peer.said.clone()).collect()
     }
 
     /// What this region has, and what it is copying.
@@ -144,21 +189,18 @@ impl GlobalState {
     /// Where this region stands with a source.
     pub(crate) fn reader(&self, own: &Lineage, own_time: Timestamp, source: &str) -> Option<Reader> {
         let peer = self.peers.get(source)?;
-        let mut vector = self.vector.clone();
-        vector.advance(own, own_time);
         Some(Reader {
-            region: own.region.clone(),
-            partition: own.partition,
-            vector,
-            source: peer.partition,
+            lineage: own.clone(),
+            vector: self.has(own, own_time, None),
+            source: peer.said.lineage.clone(),
             place: peer.reading.place,
             copy: peer.reading.copy.clone(),
         })
     }
 
     /// Up to which entry the log of a source has been read.
-    pub(crate) fn read_of(&self, source: &str) -> Option<(PartitionId, u64)> {
-        self.peers.get(source).map(|peer| (peer.partition, peer.reading.kept_through()))
+    pub(crate) fn read_of(&self, source: &str) -> Option<(Lineage, u64)> {
+        self.peers.get(source).map(|peer| (peer.said.lineage.clone(), peer.reading.kept_through()))
     }
 
     /// Up to which entry all other members have read this partition's log.
@@ -167,12 +209,29 @@ impl GlobalState {
         others.map(|region| self.peers.get(region).map_or(0, |peer| peer.has_read)).min().unwrap_or(u64::MAX)
     }
 
-    /// Forgets who is no member any more, and nobody's member either.
+    /// Notes as gone who is no member any more, and nobody's member either: once all members were heard of, for whom they list
+    /// is a member too. True if there is one.
     pub(crate) fn forget_strangers(&mut self, replicas: &GlobalReplicas) -> bool {
         let union = self.union(replicas);
-        let before = self.peers.len();
-        self.peers.retain(|region, _| union.contains(region));
-        before != self.peers.len()
+        if !self.has_heard_of(&union, &replicas.region) {
+            return false;
+        }
+        let (members, strangers): (Vec<&Peer>, Vec<&Peer>) =
+            self.peers.values().partition(|peer| union.contains(&peer.said.lineage.region));
+        let mut forgotten = Vec::new();
+        for stranger in strangers.iter().map(|peer| &peer.said.lineage) {
+            let all = members.iter().map(|member| &member.said.has).chain([&self.vector]);
+            let until = all.map(|has| has.get(stranger)).max().unwrap_or_default();
+            if self.gone.note(stranger, until) {
+                forgotten.push(stranger.region.clone());
+            }
+        }
+        forgotten.iter().for_each(|region| drop(self.peers.remove(region)));
+        !forgotten.is_empty()
+    }
+
+    fn has_heard_of(&self, union: &BTreeSet<String>, own: &str) -> bool {
+        union.iter().all(|region| region == own || self.peers.contains_key(region))
     }
 
     /// The members that this region lists, and those that they list.
@@ -181,7 +240,7 @@ impl GlobalState {
         let mut unheard: Vec<String> = union.iter().cloned().collect();
         while let Some(region) = unheard.pop() {
             let Some(peer) = self.peers.get(&region) else { continue };
-            for member in &peer.members {
+            for member in &peer.said.members {
                 if union.len() < PEERS_MAX && union.insert(member.clone()) {
                     unheard.push(member.clone());
                 }
@@ -192,20 +251,8 @@ impl GlobalState {
 }
 
 impl Peer {
-    /// Whether another table has taken the place of the one that is known.
-    pub(crate) fn is_before(&self, said: &Member) -> bool {
-        (self.created_ms, self.partition) < (said.created_ms, said.lineage.partition)
-    }
-
     fn new(said: &Member) -> Self {
-        Self {
-            partition: said.lineage.partition,
-            created_ms: said.created_ms,
-            members: said.members.clone(),
-            has: said.has.clone(),
-            has_read: 0,
-            reading: Reading::default(),
-        }
+        Self { said: said.clone(), is_joined: false, has_read: 0, reading: Reading::default() }
     }
 }
 
@@ -222,11 +269,15 @@ pub(crate) struct Stability<'a> {
 impl Stability<'_> {
     pub(crate) fn time(&self) -> Timestamp {
         let union = self.state.union(self.replicas);
+        // Who is in nobody's members any more is waited for until it is noted as gone.
+        if !self.state.peers.keys().all(|region| union.contains(region)) {
+            return Timestamp(0);
+        }
         let mut stable = Timestamp(u64::MAX);
         for reader in &union {
             let has = match self.state.peers.get(reader) {
                 _ if *reader == self.own.region => self.has,
-                Some(peer) => &peer.has,
+                Some(peer) => &peer.said.has,
                 None => return Timestamp(0),
             };
             for writer in &union {
@@ -240,14 +291,14 @@ impl Stability<'_> {
     /// more, as much as anyone has.
     fn has_of(&self, has: &Vector, writer: &str) -> Timestamp {
         let present = match self.state.peers.get(writer) {
-            _ if writer == self.own.region => self.own.clone(),
-            Some(peer) => Lineage { region: writer.to_owned(), partition: peer.partition },
+            _ if writer == self.own.region => self.own,
+            Some(peer) => &peer.said.lineage,
             None => return Timestamp(0),
         };
-        let mut until = has.get(&present);
-        let everybody = self.state.peers.values().map(|peer| &peer.has).chain([self.has]);
+        let mut until = has.get(present);
+        let everybody = self.state.peers.values().map(|peer| &peer.said.has).chain([self.has]);
         for (lineage, theirs) in everybody.flat_map(|vector| vector.of_region(writer)) {
-            if *lineage != present && has.get(lineage) < theirs {
+            if lineage != present && has.get(lineage) < theirs {
                 until = until.min(has.get(lineage));
             }
         }

@@ -16,7 +16,7 @@ use cairn_model::{
     key::EncodedKey,
     time::Timestamp,
 };
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::Bound};
 
 /// Batches of one partition that wait.
 const WAITING_MAX: usize = 8;
@@ -79,6 +79,8 @@ pub(super) struct RemoteInFlight {
 
 /// A batch that is being decided.
 struct Decided {
+    /// This region's.
+    own: Lineage,
     source: String,
     /// Everything that its records may be of.
     known: Vector,
@@ -127,9 +129,10 @@ impl Remote {
         self.waits() || self.upkeep_due
     }
 
-    /// What was evaluated on entries that are worth nothing is read anew.
+    /// What was evaluated on entries that are worth nothing is read anew, and what has to be noted then is noted at once.
     pub(super) fn forget(&mut self) {
         self.known = None;
+        self.upkeep_due = true;
     }
 
     pub(super) fn keeps_tombstones(&self) -> bool {
@@ -189,13 +192,30 @@ impl Proposer {
         let kept = round.engine.kept(round.storage_id, &Kept::Regions)?;
         let state = GlobalState::of(kept.as_ref())?;
         let keeps = round.replicas.is_some()
-            || !state.peers.is_empty()
             || round.engine.tombstones(round.storage_id, None).next().transpose()?.is_some()
             || round.engine.set_aside(round.storage_id, None).next().transpose()?.is_some();
         let logged = state.vector.clone();
         self.remote.known = Some(Known { state, keeps, logged, logged_boot_ms: None, is_ahead: false });
         (self.remote.behind, self.remote.looked_through) = (None, Timestamp(0));
         Ok(())
+    }
+
+    /// Notes that the table became global, and whether it held items then: before anything else is written. Nothing is under
+    /// way, for the definition was changed, or this leader is new.
+    pub(super) fn begin<S: Store>(
+        &mut self,
+        round: &mut Round<'_, S>,
+        propose: Propose<'_>,
+    ) -> Result<(), ProposerError> {
+        let Some(replicas) = round.replicas else { return Ok(()) };
+        let Some(known) = self.remote.known.as_mut().filter(|known| known.state.own.is_none()) else { return Ok(()) };
+        let mut items = round.engine.scan(round.storage_id, Bound::Unbounded, Bound::Unbounded, true);
+        let held_items = items.next().transpose()?.is_some()
+            || round.engine.set_aside(round.storage_id, None).next().transpose()?.is_some();
+        let since = self.last_time.next(round.wall_ms);
+        let own = Lineage { region: replicas.region.clone(), since, partition: round.partition };
+        known.state = GlobalState::beginning(own, held_items);
+        self.write_down(round, Vec::new(), RemoteInFlight::default(), propose)
     }
 
     /// An item's version as of every write under way: its tombstone, where one is kept.
@@ -228,10 +248,10 @@ impl Proposer {
     ) -> Result<(), ProposerError> {
         let Some(WaitingBatch { token, deadline_ms, batch }) = self.remote.waiting.pop_front() else { return Ok(()) };
         let Some(known) = &mut self.remote.known else { return Ok(()) };
-        let decided = match decide::begin(round, known, &batch) {
+        let decided = match decide::begin(round, known, self.last_time, &batch) {
             Ok(decided) => self.decide(round, decided, batch.body),
             Err(error) => {
-                self.remote.answers.push((token, Err(PartitionError::Service(error))));
+                self.remote.answers.push((token, Err(error)));
                 return Ok(());
             }
         };
@@ -245,9 +265,9 @@ impl Proposer {
                 return Ok(());
             }
         };
-        let Decided { state, source, groups, keys, weighs, moved, .. } = decided;
+        let Decided { own, state, source, groups, keys, weighs, moved, .. } = decided;
         let Some(known) = &mut self.remote.known else { return Ok(()) };
-        let reader = state.reader(&round.own(), self.last_time, &source);
+        let reader = state.reader(&own, self.last_time, &source);
         let reader = reader.ok_or(PartitionError::Overloaded { reason: "too many regions are known".into() });
         known.is_ahead |= moved;
         known.state = state;
@@ -306,9 +326,8 @@ impl Proposer {
 }
 
 impl<S> Round<'_, S> {
-    /// This region's own lineage.
-    fn own(&self) -> Lineage {
-        let region = self.replicas.map(|replicas| replicas.region.clone()).unwrap_or_default();
-        Lineage { region, partition: self.partition }
+    /// This region; empty where the table is not global.
+    fn region(&self) -> &str {
+        self.replicas.map(|replicas| replicas.region.as_str()).unwrap_or_default()
     }
 }

@@ -181,19 +181,24 @@ impl Run {
     }
 }
 
+/// Runs it for many seeds, or for the one to be replayed.
+pub fn for_each_seed(run: impl Fn(u64)) {
+    let seeds = match number("CAIRN_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("CAIRN_SEEDS").unwrap_or(SEEDS),
+    };
+    for seed in seeds {
+        if catch_unwind(AssertUnwindSafe(|| run(seed))).is_err() {
+            panic!("seed {seed} failed: replay it with CAIRN_SEED={seed}");
+        }
+    }
+}
+
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
 #[test]
 fn whatever_happens_between_them_regions_converge_and_lose_nothing() {
-    let seeds = match number("CAIRN_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("CAIRN_SEEDS").unwrap_or(SEEDS),
-    };
-    for seed in seeds {
-        if catch_unwind(AssertUnwindSafe(|| Run::new(seed).go())).is_err() {
-            panic!("seed {seed} failed: replay it with CAIRN_SEED={seed}");
-        }
-    }
+    for_each_seed(|seed| Run::new(seed).go());
 }

@@ -11,9 +11,11 @@ mod cluster;
 #[allow(dead_code, reason = "the tests of one region use the rest")]
 mod requests;
 
+mod comebacks;
 mod convergence;
 mod copies;
 mod members;
+mod parting;
 mod restores;
 mod skew;
 mod world;

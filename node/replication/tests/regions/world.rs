@@ -188,10 +188,12 @@ impl World {
         if self.cut.contains(&(from, to)) {
             return;
         }
-        let Ok(batch) = self.batch(from, to, bytes_max) else { return };
-        if let Ok(reader) = self.deliver(to, &batch) {
-            self.readers.insert((from, to), reader);
-        }
+        let taken = self.batch(from, to, bytes_max).ok().and_then(|batch| self.deliver(to, &batch).ok());
+        match taken {
+            Some(reader) => self.readers.insert((from, to), reader),
+            // It may be of a table that is no more: it greets again.
+            None => self.readers.remove(&(from, to)),
+        };
     }
 
     /// Some batches between all regions that are not cut off.
@@ -213,6 +215,15 @@ impl World {
             self.pass(6_000);
             self.ship_all(3);
         }
+    }
+
+    /// The node that leads falls, and another one, or it, takes over.
+    pub fn fell_leader(&mut self, region: usize) {
+        let leader = self.leader(region);
+        let cluster = &mut self.clusters[region];
+        cluster.crash(leader);
+        cluster.start(leader);
+        cluster.await_leader(None);
     }
 
     /// The version of one key, a tombstone too.

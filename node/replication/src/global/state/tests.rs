@@ -1,7 +1,8 @@
 use super::*;
+use cairn_model::ids::PartitionId;
 
 fn lineage(region: &str) -> Lineage {
-    Lineage { region: region.into(), partition: PartitionId([1; 16]) }
+    Lineage { region: region.into(), since: Timestamp(2), partition: PartitionId([1; 16]) }
 }
 
 fn has(times: &[(&str, u64)]) -> Vector {
@@ -13,7 +14,7 @@ fn regions(names: &[&str]) -> BTreeSet<String> {
 }
 
 fn said(region: &str, members: &[&str], times: &[(&str, u64)]) -> Member {
-    Member { lineage: lineage(region), created_ms: 2, members: regions(members), has: has(times) }
+    Member { lineage: lineage(region), founder: None, members: regions(members), has: has(times) }
 }
 
 fn stable(state: &GlobalState, own: &[(&str, u64)]) -> u64 {
@@ -45,7 +46,7 @@ fn members_of_members_count() {
 #[test]
 fn a_lineage_that_has_ended_holds_nothing_back_once_all_have_all_of_it() {
     let mut state = GlobalState::default();
-    let old = Lineage { region: "west".into(), partition: PartitionId([0; 16]) };
+    let old = Lineage { since: Timestamp(1), ..lineage("west") };
     let mut own = has(&[("east", 9), ("west", 9)]);
     own.advance(&old, Timestamp(3));
     state.hear(&said("west", &["east", "west"], &[("east", 9), ("west", 9)]));
@@ -63,16 +64,41 @@ fn a_lineage_that_has_ended_holds_nothing_back_once_all_have_all_of_it() {
 fn of_the_tables_of_a_region_the_one_made_last_counts() {
     let mut state = GlobalState::default();
     assert_eq!(state.hear(&said("west", &["west"], &[("west", 9)])), Heard::New);
-    let other = |created_ms| Member {
-        lineage: Lineage { region: "west".into(), partition: PartitionId([0; 16]) },
-        created_ms,
+    let other = |since| Member {
+        lineage: Lineage { region: "west".into(), since: Timestamp(since), partition: PartitionId([0; 16]) },
         ..said("west", &["west"], &[])
     };
     assert_eq!(state.hear(&other(1)), Heard::Nothing);
-    assert_eq!(state.peers["west"].partition, PartitionId([1; 16]));
+    assert_eq!(state.peers["west"].said.lineage, lineage("west"));
     assert_eq!(state.hear(&other(3)), Heard::New);
     assert_eq!(state.hear(&said("west", &["west"], &[("west", 10)])), Heard::Nothing);
-    assert_eq!(state.peers["west"].partition, PartitionId([0; 16]));
+    assert_eq!(state.peers["west"].said.lineage, other(3).lineage);
+}
+
+#[test]
+fn who_is_in_nobodys_members_is_gone_and_is_heard_no_more() {
+    let replicas = GlobalReplicas { members: regions(&["east", "west"]), ..GlobalReplicas::in_region("east") };
+    let mut state = GlobalState::default();
+    state.hear(&said("north", &["north", "east"], &[("north", 5)]));
+    assert!(!state.forget_strangers(&replicas), "the west may list the north");
+    assert_eq!(state.hear(&said("west", &["west", "north"], &[("west", 4)])), Heard::New);
+    assert!(!state.forget_strangers(&replicas), "it does");
+    state.hear(&said("west", &["west", "east"], &[("west", 5)]));
+    assert!(state.forget_strangers(&replicas));
+    assert!(state.gone.contains(&lineage("north")) && !state.peers.contains_key("north"));
+    assert_eq!(state.hear(&said("north", &["north", "east"], &[("north", 9)])), Heard::Nothing);
+}
+
+#[test]
+fn tombstones_wait_for_who_is_in_nobodys_members_until_that_is_noted() {
+    let mut state = GlobalState::default();
+    let own = [("east", 9), ("west", 9)];
+    state.hear(&said("west", &["east", "west"], &own));
+    state.hear(&said("north", &["north"], &[]));
+    assert_eq!(stable(&state, &own), 0);
+    state
+        .forget_strangers(&GlobalReplicas { members: regions(&["east", "west"]), ..GlobalReplicas::in_region("east") });
+    assert_eq!(stable(&state, &own), 9);
 }
 
 #[test]
@@ -97,21 +123,28 @@ fn the_log_is_held_for_the_member_that_has_read_least() {
 /// The bytes of version 1: they are on disks.
 #[test]
 fn what_is_kept_of_other_regions_in_version_1_stays_readable() {
-    let mut state = GlobalState { vector: has(&[("west", 300)]), ..GlobalState::default() };
+    let mut state = GlobalState { vector: has(&[("west", 300)]), ..GlobalState::beginning(lineage("east"), true) };
     state.hear(&said("west", &["west"], &[("west", 5)]));
+    state.gone.note(&lineage("north"), Timestamp(7));
     let place = LogPlace { index: 4, term: 3, sequence: 2, epoch: 1, schema_version: 6 };
     let copy = CopyPosition { start: place, vector: Vector::default(), after: Bytes::from_static(b"k") };
     let peer = state.peers.get_mut("west").unwrap();
     (peer.has_read, peer.reading) = (8, Reading { place: Some(place), copy: Some(copy) });
-    let partition = b"\x2401010101-0101-0101-0101-010101010101";
+    let partition = b"\x02\x2401010101-0101-0101-0101-010101010101";
     let golden = [
-        &b"\x01\x01\x04west"[..],
+        &b"\x01\x01\x04east"[..],
         partition,
-        b"\xac\x02\x01\x04west",
+        b"\x01\x04east",
         partition,
-        b"\x02\x01\x04west\x01\x04west",
+        b"\x01\x04west",
         partition,
-        b"\x05\x08\x01\x04\x03\x02\x01\x06\x01\x04\x03\x02\x01\x06\x00\x01k",
+        b"\xac\x02\x01\x04west\x04west",
+        partition,
+        b"\x00\x01\x04west\x01\x04west",
+        partition,
+        b"\x05\x00\x08\x01\x04\x03\x02\x01\x06\x01\x04\x03\x02\x01\x06\x00\x01k\x01\x05north\x05north",
+        partition,
+        b"\x07",
     ]
     .concat();
     assert_eq!(state.encode().unwrap(), golden);

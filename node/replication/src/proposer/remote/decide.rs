@@ -3,47 +3,53 @@
 use super::{Decided, Known, Undecided};
 use crate::{
     entry::{RemoteEffect, RemoteGroup, RemoteWrite},
-    global::{BatchBody, CopyPosition, Group, Heard, Origin, Reading, Record, RemoteBatch},
+    global::{BatchBody, CopyPosition, Group, Heard, Lineage, Origin, Reading, Record, RemoteBatch},
+    operation::PartitionError,
     place::LogPlace,
     proposer::{Proposer, Round},
     read,
 };
 use bytes::Bytes;
 use cairn_engine::Store;
-use cairn_model::{ServiceError, codec::StoredVersion, ids::PartitionId, key::EncodedKey, table::GlobalReplicas};
+use cairn_model::{ServiceError, codec::StoredVersion, key::EncodedKey, table::GlobalReplicas, time::Timestamp};
 
 /// Takes note of who has what; an error refuses the batch.
-pub(super) fn begin<S>(round: &Round<'_, S>, known: &Known, batch: &RemoteBatch) -> Result<Decided, ServiceError> {
-    let replicas = round.replicas.ok_or_else(|| ServiceError::validation("the table is not global"))?;
-    if let Some(flaw) = flaw(replicas, round.partition, batch) {
-        return Err(ServiceError::validation(flaw));
+pub(super) fn begin<S>(
+    round: &Round<'_, S>,
+    known: &Known,
+    own_time: Timestamp,
+    batch: &RemoteBatch,
+) -> Result<Decided, PartitionError> {
+    let (Some(replicas), Some(own)) = (round.replicas, known.state.own.clone()) else {
+        return Err(ServiceError::validation("the table is not global").into());
+    };
+    if let Some(flaw) = flaw(replicas, &own, batch) {
+        return Err(ServiceError::validation(flaw).into());
     }
     batch.check().map_err(|error| ServiceError::validation(error.to_string()))?;
     let source = batch.source.lineage.region.clone();
     let mut state = known.state.clone();
-    let others = batch.others.iter().filter(|member| member.lineage.region != replicas.region);
-    let heard: Vec<Heard> = others.chain([&batch.source]).map(|member| state.hear(member)).collect();
-    let mut moved = heard.iter().any(|heard| *heard != Heard::Nothing);
+    if state.peers.get(&source).is_some_and(|peer| peer.said.lineage > batch.source.lineage) {
+        let message = format!("a table made later has taken the place of this one in region {source:?}");
+        return Err(ServiceError::validation(message).into());
+    }
+    let heard = state.hear_source(&own, &known.state.has(&own, own_time, None), batch)?;
+    let mut moved = heard != Heard::Nothing;
     let too_many = || ServiceError::validation("too many regions are known");
     let peer = state.peers.get_mut(&source).ok_or_else(too_many)?;
-    if peer.partition != batch.source.lineage.partition {
-        let message = format!("a table made later has taken the place of this one in region {source:?}");
-        return Err(ServiceError::validation(message));
-    }
-    if let Some((_, index)) =
-        batch.read.filter(|(partition, index)| *partition == round.partition && *index > peer.has_read)
-    {
-        peer.has_read = index;
+    if let Some((_, index)) = batch.read.as_ref().filter(|(lineage, index)| *lineage == own && *index > peer.has_read) {
+        peer.has_read = *index;
         moved = true;
     }
     Ok(Decided {
+        own,
         source,
         known: batch.known.clone(),
         reading: peer.reading.clone(),
         state,
         groups: Vec::new(),
         keys: Vec::new(),
-        weighs: heard.contains(&Heard::New),
+        weighs: heard == Heard::New,
         moved,
     })
 }
@@ -83,10 +89,10 @@ impl Proposer {
             peer.reading.place = Some(through);
             decided.moved = true;
         }
-        let own = round.own();
         for Group { origin, records } in groups {
-            let is_here =
-                |origin: &Origin| origin.lineage == own || decided.state.vector.get(&origin.lineage) >= origin.time;
+            let is_here = |origin: &Origin| {
+                origin.lineage == decided.own || decided.state.vector.get(&origin.lineage) >= origin.time
+            };
             if origin.as_ref().is_some_and(is_here) {
                 continue;
             }
@@ -124,11 +130,10 @@ impl Proposer {
             decided.groups.push(RemoteGroup { origin: None, writes });
         }
         decided.weighs = true;
-        let own = round.own();
         let reading = match next {
             Some(after) => Reading { place, copy: Some(CopyPosition { after, ..page }) },
             None => {
-                for (lineage, time) in page.vector.iter().filter(|(lineage, _)| **lineage != own) {
+                for (lineage, time) in page.vector.iter().filter(|(lineage, _)| **lineage != decided.own) {
                     decided.state.vector.advance(lineage, time);
                 }
                 Reading { place: Some(page.start), copy: None }
@@ -149,13 +154,12 @@ impl Proposer {
         records: Vec<Record>,
         were_copied: bool,
     ) -> Result<Vec<RemoteWrite>, Undecided> {
-        let own = round.own();
-        let mut has = decided.state.vector.clone();
-        has.advance(&own, self.last_time);
+        let has = decided.state.has(&decided.own, self.last_time, None);
         let mut writes = Vec::new();
         for record in records {
             let version = record.parse()?;
-            let is_here = were_copied && has.covers_version(&version.version(&own.region), &decided.known);
+            let founder = decided.state.founder.as_ref();
+            let is_here = were_copied && has.covers_version(&version.version(round.region()), &decided.known, founder);
             let write = if is_here || !read::contains(round.range, &record.key) {
                 None
             } else {
@@ -183,7 +187,7 @@ impl Proposer {
         mut version: StoredVersion,
         may_wait: bool,
     ) -> Result<Option<RemoteWrite>, Undecided> {
-        let region = &round.own().region;
+        let region = round.region();
         if version.origin_region() == Some(region) {
             version.origin = Bytes::new();
         }
@@ -213,12 +217,12 @@ impl Proposer {
 }
 
 /// Why a batch is not taken.
-fn flaw(replicas: &GlobalReplicas, partition: PartitionId, batch: &RemoteBatch) -> Option<String> {
+fn flaw(replicas: &GlobalReplicas, own: &Lineage, batch: &RemoteBatch) -> Option<String> {
     let source = &batch.source.lineage.region;
     if batch.reader != replicas.region {
         return Some(format!("the batch is for region {:?}, and this is {:?}", batch.reader, replicas.region));
     }
-    if batch.body != BatchBody::Hello && batch.reader_partition != Some(partition) {
+    if batch.body != BatchBody::Hello && batch.reader_lineage.as_ref() != Some(own) {
         return Some("the batch is for a table that this one has taken the place of".into());
     }
     (*source == replicas.region || !replicas.members.contains(source))

@@ -34,18 +34,14 @@ impl Proposer {
         let mut keys = Vec::new();
         let first_aside = self.take_up(round, &mut upkeep, &mut keys)?;
         let Some(known) = &self.remote.known else { return Ok(()) };
-        let own = round.own();
-        let stable = match round.replicas {
-            None => Timestamp(u64::MAX),
-            Some(replicas) => {
-                let has = known.state.has(&own, self.last_time, first_aside);
-                Stability { state: &known.state, replicas, own: &own, has: &has }.time()
-            }
-        };
         let mut state = known.state.clone();
-        let forgets = match round.replicas {
-            None => !std::mem::take(&mut state.peers).is_empty(),
-            Some(replicas) => state.forget_strangers(replicas),
+        let forgets = round.replicas.is_some_and(|replicas| state.forget_strangers(replicas));
+        let stable = match (round.replicas, &state.own) {
+            (Some(replicas), Some(own)) => {
+                let has = state.has(own, self.last_time, first_aside);
+                Stability { state: &state, replicas, own, has: &has }.time()
+            }
+            _ => Timestamp(u64::MAX),
         };
         self.remove_tombstones(round, stable, &mut upkeep)?;
         if let Some(known) = self.remote.known.as_mut().filter(|_| forgets) {
