@@ -54,7 +54,7 @@ pub(crate) enum RegionAsk {
     /// A batch that only asks where the caller stands.
     Hello,
     /// The next batch for a reader, of about so many bytes. Where there is nothing new, it is waited for, [`WAIT_MAX`] at most.
-    Changes { reader: Reader, bytes_max: u32, wait_ms: u32 },
+    Changes { reader: Box<Reader>, bytes_max: u32, wait_ms: u32 },
 }
 
 pub(crate) type RegionAnswer = Result<RegionOutcome, RegionRefusal>;
@@ -149,16 +149,17 @@ pub(crate) fn decode_answer(bytes: &[u8]) -> Result<RegionAnswer, WireError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cairn_model::table::ScalarType;
+    use cairn_model::{table::ScalarType, time::Timestamp};
+    use cairn_replication::global::Lineage;
 
     const PARTITION: PartitionId = PartitionId([1; 16]);
 
     fn reader() -> Reader {
+        let lineage = |region: &str| Lineage { region: region.into(), since: Timestamp(9), partition: PARTITION };
         Reader {
-            region: "east".into(),
-            partition: PARTITION,
+            lineage: lineage("east"),
             vector: [].into_iter().collect(),
-            source: PARTITION,
+            source: lineage("west"),
             place: None,
             copy: None,
         }
@@ -173,11 +174,10 @@ mod tests {
             table: "users".into(),
             cluster_id: "c1".into(),
             partition: Some(PARTITION),
-            ask: RegionAsk::Changes { reader: reader(), bytes_max: 5, wait_ms: 6 },
+            ask: RegionAsk::Changes { reader: Box::new(reader()), bytes_max: 5, wait_ms: 6 },
         };
-        let golden =
-            [&b"\x01\x04game\x05users\x02c1\x01"[..], id, b"\x02\x04east", id, b"\x00", id, b"\x00\x00\x05\x06"]
-                .concat();
+        let reader = [&b"\x04east\x09"[..], id, b"\x00\x04west\x09", id, b"\x00\x00"].concat();
+        let golden = [&b"\x01\x04game\x05users\x02c1\x01"[..], id, b"\x02", &reader, b"\x05\x06"].concat();
         assert_eq!(wire::encode(&call).unwrap(), golden);
         assert_eq!(wire::decode::<TableCall>(&golden).unwrap(), call);
     }

@@ -147,3 +147,44 @@ impl Collector for RegionGauges {
         self.collectors().into_iter().flat_map(Collector::collect).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cairn_model::ids::PartitionId;
+    use prometheus::{Encoder, TextEncoder};
+
+    #[test]
+    fn a_table_shows_the_sum_and_the_worst_of_its_partitions_and_nothing_once_they_are_gone() {
+        let (registry, standings) = (Registry::new(), Arc::<Standings>::default());
+        let metrics = RegionMetrics::register(&registry, standings.clone()).unwrap();
+        let names = [1, 2].map(|number| (PartitionId([number; 16]), "west".to_owned()));
+        for (name, number) in names.iter().zip(1..) {
+            standings.begin(name, "users");
+            standings.update(name, |report| {
+                report.pending_records = Some(number);
+                report.last_success_ms = Some(number * 1_000);
+                report.clock_offset_ms = Some(-500 * number.cast_signed());
+            });
+        }
+        metrics.came("users", "west", 40, 3);
+        metrics.failed("users", "west", RegionTrouble::Unreachable);
+        let shown = || {
+            let mut text = Vec::new();
+            TextEncoder::new().encode(&registry.gather(), &mut text).unwrap();
+            String::from_utf8(text).unwrap()
+        };
+        for line in [
+            r#"cairn_replication_pending_records{source_region="west",table="users"} 3"#,
+            r#"cairn_replication_last_success_timestamp_seconds{source_region="west",table="users"} 1"#,
+            r#"cairn_replication_clock_offset_seconds{source_region="west",table="users"} -1"#,
+            r#"cairn_replication_versions_set_aside{source_region="west",table="users"} 0"#,
+            r#"cairn_replication_latency_seconds_count{source_region="west",table="users"} 3"#,
+            r#"cairn_replication_failures_total{reason="Unreachable",source_region="west",table="users"} 1"#,
+        ] {
+            assert!(shown().lines().any(|shown| shown == line), "{line} is not in\n{}", shown());
+        }
+        names.iter().for_each(|name| standings.end(name));
+        assert!(!shown().contains("cairn_replication_pending_records{"));
+    }
+}

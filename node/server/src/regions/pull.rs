@@ -157,7 +157,7 @@ impl Pull {
             }
             let readers = self.ground.readers.load(Ordering::Relaxed).max(1);
             let bytes_max = (BATCHES_BYTES_MAX / readers).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX) as u32;
-            let ask = RegionAsk::Changes { reader, bytes_max, wait_ms: WAIT.as_millis() as u32 };
+            let ask = RegionAsk::Changes { reader: Box::new(reader), bytes_max, wait_ms: WAIT.as_millis() as u32 };
             let (shipped, bytes) = self.batch(source, ask).await?;
             let item_count = shipped.item_count;
             let batch = unpack(shipped).await?;

@@ -43,18 +43,19 @@ pub(super) fn unpack(shipped: &ShippedBatch) -> Result<RemoteBatch, ShipmentErro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cairn_model::ids::PartitionId;
-    use cairn_replication::global::{BatchBody, Lineage, Member};
+    use cairn_model::{ids::PartitionId, time::Timestamp};
+    use cairn_replication::global::{BatchBody, Gone, Lineage, Member};
 
     fn batch() -> RemoteBatch {
-        let lineage = Lineage { region: "east".into(), partition: PartitionId([1; 16]) };
+        let lineage = Lineage { region: "east".into(), since: Timestamp(1), partition: PartitionId([1; 16]) };
         RemoteBatch {
-            source: Member { lineage, created_ms: 1, members: ["east".into()].into(), has: [].into_iter().collect() },
+            source: Member { lineage, founder: None, members: ["east".into()].into(), has: [].into_iter().collect() },
             reader: "west".into(),
-            reader_partition: None,
+            reader_lineage: None,
             known: [].into_iter().collect(),
             read: None,
             others: Vec::new(),
+            gone: Gone::default(),
             pending: 0,
             body: BatchBody::Hello,
         }

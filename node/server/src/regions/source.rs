@@ -54,7 +54,7 @@ impl RegionSource {
                 self.batch(held, move |host, partition| host.hello(partition, &region)).await
             }
             RegionAsk::Changes { reader, bytes_max, wait_ms } => {
-                if reader.region != held.region {
+                if reader.lineage.region != held.region {
                     return Err(RegionRefusal::NotListed);
                 }
                 let wait = Duration::from_millis(wait_ms.into()).min(WAIT_MAX);
@@ -99,7 +99,7 @@ impl RegionSource {
 
     /// Waits until the log goes on behind where the reader stands, if it stands anywhere.
     async fn has_news(&self, partition: PartitionId, reader: &Reader, wait: Duration) -> Result<bool, RegionRefusal> {
-        let place = reader.place.filter(|_| reader.copy.is_none() && reader.source == partition);
+        let place = reader.place.filter(|_| reader.copy.is_none() && reader.source.partition == partition);
         let Some(index) = place.map(|place| place.index) else { return Ok(true) };
         let applied = self.host.applied_beyond(partition, index, wait).await.map_err(Self::refusal)?;
         Ok(applied > index)

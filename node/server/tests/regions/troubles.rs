@@ -94,3 +94,16 @@ async fn the_nodes_of_another_account_are_not_let_in() {
     theirs.trouble("west", RegionTrouble::Untrusted).await;
     assert!(theirs.contents().await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_both_had_items_are_not_joined() {
+    let (east, west) = tokio::join!(Side::start("east", 1), Side::start("west", 1));
+    let (mut here, mut there) = tokio::join!(east.table(1), west.table(1));
+    here.put(1, 1).await;
+    there.put(2, 2).await;
+    join(&mut here, &mut there).await;
+    let told = here.trouble("west", RegionTrouble::NotEmpty).await;
+    assert!(told.contains("delete one of them"), "{told}");
+    there.trouble("east", RegionTrouble::NotEmpty).await;
+    assert_eq!((here.contents().await, there.contents().await), ([(1, 1)].into(), [(2, 2)].into()));
+}
