@@ -5,8 +5,11 @@
 //! [`cairn_replication::global`]; who lists whom comes with the table's definition. Kubernetes has no part in any of it.
 
 mod backoff;
+mod came;
+mod clock_offset;
 pub(crate) mod message;
 mod metrics;
+mod pair;
 mod peer;
 mod pull;
 mod readers;

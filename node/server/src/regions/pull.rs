@@ -4,8 +4,14 @@
 
 use super::{
     backoff::Backoff,
-    message::{RegionAsk, RegionOutcome, RegionRefusal, ShippedBatch, SourceClock, TableCall, TableDescription},
+    came::{Came, state_of},
+    clock_offset::{ClockOffset, skew},
+    message::{
+        PartitionDescription, RegionAsk, RegionOutcome, RegionRefusal, ShippedBatch, SourceClock, TableCall,
+        TableDescription,
+    },
     metrics::RegionMetrics,
+    pair::{Pair, named},
     peer::{Answered, PeerConnection},
     shipment,
     standing::{PairName, Standings},
@@ -13,14 +19,12 @@ use super::{
 };
 use crate::node::{DISK_FULL, Node};
 use cairn_model::{
-    descriptor::KeyRange,
     ids::PartitionId,
-    region::{CopyProgress, RegionProblem, RegionState, RegionTrouble},
-    table::{KeyAttribute, PeerCluster},
+    region::{RegionProblem, RegionTrouble},
 };
 use cairn_replication::{
     Clock,
-    global::{BATCH_BYTES_MAX, BatchBody, Reader, RemoteBatch},
+    global::{BATCH_BYTES_MAX, Reader, RemoteBatch},
     operation::PartitionError,
 };
 use std::{
@@ -40,31 +44,9 @@ const DESCRIBE_INTERVAL_MS: u64 = 30_000;
 const COUNT_INTERVAL_MS: u64 = 5_000;
 /// The source hears of this table by reading from it, which begins when it knows of it.
 const HEARD_WITHIN_MS: u64 = 10_000;
-/// Clocks that differ by more are a problem.
-const SKEW_MS_MAX: u64 = 2_000;
 /// Of batches that all readers of a node ask for at one time.
 const BATCHES_BYTES_MAX: usize = 32 << 20;
 const BATCH_BYTES_MIN: usize = 64 << 10;
-
-/// A partition here, and the region that has the same table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pair {
-    pub(super) partition: PartitionId,
-    pub(super) range: KeyRange,
-    pub(super) account: String,
-    pub(super) table: String,
-    pub(super) keys: Vec<KeyAttribute>,
-    pub(super) own_region: String,
-    pub(super) own_cluster_id: String,
-    pub(super) region: String,
-    pub(super) peer: PeerCluster,
-}
-
-impl Pair {
-    pub(super) fn name(&self) -> PairName {
-        (self.partition, self.region.clone())
-    }
-}
 
 /// What all readers of a node stand on.
 #[derive(Debug)]
@@ -125,6 +107,7 @@ impl Pull {
             if let Some(trouble) = trouble {
                 self.tell(Some(trouble));
             }
+            self.count_set_aside().await;
             tokio::time::sleep(self.backoff.pause()).await;
         }
     }
@@ -134,7 +117,7 @@ impl Pull {
         let (host, (partition, region)) = (self.ground.node.host().clone(), self.name.clone());
         let reading = tokio::task::spawn_blocking(move || host.reading(partition, &region)).await;
         if let Ok(Ok(Some(reading))) = reading {
-            let state = state_of(reading.place.is_some(), reading.copy.is_some());
+            let state = state_of(reading.place.as_ref(), reading.copy.as_ref());
             self.ground.standings.update(&self.name, |report| report.state = state);
         }
     }
@@ -204,7 +187,8 @@ impl Pull {
             );
             return Some(problem(RegionTrouble::KeySchemaDiffers, message));
         }
-        None
+        let lists = |partition: &PartitionDescription| partition.members.contains(own_region);
+        (!met.partitions.iter().all(lists)).then(|| of_refusal(&RegionRefusal::NotListed, own_region, region, table))
     }
 
     async fn batch(&mut self, source: PartitionId, ask: RegionAsk) -> Result<(ShippedBatch, usize), Stop> {
@@ -283,19 +267,16 @@ impl Pull {
             latency_ms = Some(latency);
         }
         metrics.took(table, region, came.records, bytes as u64);
-        let mut skew_ms = None;
+        let mut offset_ms = None;
         standings.update(&self.name, |report| {
-            report.state = state_of(reader.place.is_some(), reader.copy.is_some());
+            report.state = state_of(reader.place.as_ref(), reader.copy.as_ref());
             report.last_success_ms = Some(now_ms);
             report.latency_ms = latency_ms.or(report.latency_ms);
             report.pending_records = Some(came.pending);
-            report.copy = reader.copy.is_some().then(|| {
-                let before = report.copy.filter(|_| !came.begins_copy).map_or(0, |copy| copy.items);
-                CopyProgress { items: (before + came.records).min(items_of), items_of }
-            });
-            skew_ms = report.clock_offset_ms.filter(|offset| offset.unsigned_abs() > SKEW_MS_MAX);
+            report.copy = reader.copy.is_some().then(|| came.progress(report.copy, items_of));
+            offset_ms = report.clock_offset_ms;
         });
-        self.tell(skew_ms.map(|ms| skewed(ms, region, &self.pair.own_region)));
+        self.tell(offset_ms.and_then(|offset_ms| skew(offset_ms, region, &self.pair.own_region)));
     }
 
     /// Not a problem before it lasts.
@@ -345,118 +326,8 @@ impl Pull {
     }
 }
 
-/// What a batch brings.
-struct Came {
-    /// Of entries of the source region itself: version times and records.
-    written: Vec<(u64, u64)>,
-    records: u64,
-    pending: u64,
-    begins_copy: bool,
-}
-
-impl Came {
-    fn of(batch: &RemoteBatch, region: &str) -> Self {
-        let mut came = Self { written: Vec::new(), records: 0, pending: batch.pending, begins_copy: false };
-        match &batch.body {
-            BatchBody::Hello => {}
-            BatchBody::Changes { groups, .. } => {
-                for group in groups.iter().filter(|group| !group.records.is_empty()) {
-                    let records = group.records.len() as u64;
-                    came.records += records;
-                    if let Some(origin) = group.origin.as_ref().filter(|origin| origin.lineage.region == region) {
-                        came.written.push((origin.time.millis(), records));
-                    }
-                }
-            }
-            BatchBody::Copy { page, records, .. } => {
-                came.records = records.len() as u64;
-                came.begins_copy = page.after.is_empty();
-            }
-        }
-        came
-    }
-}
-
-/// The source's clock less this one's, and by how much that may be wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ClockOffset {
-    ms: i64,
-    error_ms: u64,
-}
-
-impl ClockOffset {
-    /// The answer left halfway between its call's arrival and its own, but for the time that it was held.
-    fn measured(clock: SourceClock, arrived_wall_ms: u64, took_ms: u64) -> Self {
-        let error_ms = took_ms.saturating_sub(clock.held_ms) / 2;
-        let left_ms = arrived_wall_ms.saturating_sub(error_ms);
-        Self { ms: clock.wall_ms.cast_signed().wrapping_sub(left_ms.cast_signed()), error_ms }
-    }
-
-    /// None where nothing can be told.
-    fn told(self) -> Option<i64> {
-        (self.error_ms < self.ms.unsigned_abs().max(SKEW_MS_MAX / 4)).then_some(self.ms)
-    }
-}
-
-fn skewed(offset_ms: i64, region: &str, own_region: &str) -> RegionProblem {
-    let word = if offset_ms > 0 { "ahead of" } else { "behind" };
-    let seconds = offset_ms.unsigned_abs() as f64 / 1_000.0;
-    let message = format!(
-        "the clocks of region {region} are {seconds:.1} s {word} those of region {own_region}: the later clock wins where both \
-         write one item, so synchronise the nodes' clocks (NTP)"
-    );
-    problem(RegionTrouble::ClockSkew, message)
-}
-
-fn state_of(has_place: bool, is_copying: bool) -> RegionState {
-    match (has_place, is_copying) {
-        (_, true) => RegionState::Copying,
-        (true, false) => RegionState::Replicating,
-        (false, false) => RegionState::Connecting,
-    }
-}
-
-fn named(keys: &[KeyAttribute]) -> String {
-    let named = keys.iter().map(|key| format!("{} ({:?})", key.name, key.scalar_type));
-    named.collect::<Vec<_>>().join(", ")
-}
-
 async fn unpack(shipped: ShippedBatch) -> Result<RemoteBatch, Stop> {
     let failed = |why: String| problem(RegionTrouble::Failed, why).into();
     let unpacked = tokio::task::spawn_blocking(move || shipment::unpack(&shipped)).await;
     unpacked.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// An answer that was held for 1 s and took 40 ms on its way there and back.
-    fn offset(source_wall_ms: u64) -> Option<i64> {
-        let clock = SourceClock { wall_ms: source_wall_ms, held_ms: 1_000 };
-        ClockOffset::measured(clock, 500_000, 1_040).told()
-    }
-
-    #[test]
-    fn what_a_call_was_held_and_half_its_way_are_not_taken_for_the_clocks() {
-        assert_eq!(offset(499_980), Some(0));
-        assert_eq!(offset(503_000), Some(3_020));
-        assert_eq!(offset(490_000), Some(-9_980));
-    }
-
-    #[test]
-    fn an_answer_that_took_too_long_tells_nothing_of_the_clocks() {
-        let slow = |source_wall_ms| {
-            let clock = SourceClock { wall_ms: source_wall_ms, held_ms: 0 };
-            ClockOffset::measured(clock, 500_000, 8_000).told()
-        };
-        assert_eq!(slow(499_000), None, "it may be right as well");
-        assert_eq!(slow(600_000), Some(104_000), "no way takes that long");
-    }
-
-    #[test]
-    fn a_skew_names_which_clocks_are_ahead() {
-        assert!(skewed(2_500, "west", "east").message.contains("region west are 2.5 s ahead of those of region east"));
-        assert!(skewed(-3_000, "west", "east").message.contains("3.0 s behind"));
-    }
 }

@@ -3,12 +3,12 @@
 
 use super::{
     metrics::RegionMetrics,
+    pair::Pair,
     peer::{Ends, PeerClient},
-    pull::{Ground, Pair, Pull},
+    pull::{Ground, Pull},
     standing::{PairName, Standings},
 };
 use crate::{node::Node, tls::Tls};
-use cairn_model::node::{ReplicaReport, ReplicaState};
 use cairn_replication::Clock;
 use prometheus::Registry;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -71,7 +71,8 @@ impl Readers {
 
     fn look(&mut self) {
         let reports = self.ground.node.host().reports();
-        let wanted: BTreeMap<PairName, Pair> = reports.iter().flat_map(pairs).map(|pair| (pair.name(), pair)).collect();
+        let wanted: BTreeMap<PairName, Pair> =
+            reports.iter().flat_map(Pair::of).map(|pair| (pair.name(), pair)).collect();
         let standings = &self.ground.standings;
         self.running.retain(|name, running| match wanted.get(name) {
             Some(pair) => *pair == running.pair && !running.task.is_finished(),
@@ -91,29 +92,4 @@ impl Readers {
             self.running.insert(name, Running { pair, task: tokio::spawn(pull.run()) });
         }
     }
-}
-
-/// The regions that a replica reads from.
-fn pairs(replica: &ReplicaReport) -> Vec<Pair> {
-    let definition = &replica.definition;
-    let Some(replicas) = definition.replicas.as_ref().filter(|_| replica.state == ReplicaState::Leader) else {
-        return Vec::new();
-    };
-    let schema = &definition.key_schema;
-    let keys: Vec<_> = std::iter::once(&schema.partition).chain(&schema.sort).cloned().collect();
-    let others =
-        replicas.peers.iter().filter(|(region, _)| **region != replicas.region && replicas.members.contains(*region));
-    others
-        .map(|(region, peer)| Pair {
-            partition: replica.descriptor.partition_id,
-            range: replica.descriptor.range.clone(),
-            account: definition.account.clone(),
-            table: definition.table_name.clone(),
-            keys: keys.clone(),
-            own_region: replicas.region.clone(),
-            own_cluster_id: replicas.cluster_id.clone(),
-            region: region.clone(),
-            peer: peer.clone(),
-        })
-        .collect()
 }

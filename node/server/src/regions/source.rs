@@ -14,6 +14,7 @@ use cairn_model::{
 };
 use cairn_replication::{
     Clock, Host,
+    core::Claim,
     global::{OutboundError, Reader, RemoteBatch},
     operation::PartitionError,
 };
@@ -61,7 +62,7 @@ impl RegionSource {
                 let claim = match self.has_news(call.partition, &reader, wait).await? {
                     true => None,
                     // Nothing came: the reader moves on all the same, to a time behind which nothing can come any more.
-                    false => Some(self.host.close(call.partition).await.map_err(Self::refusal)?),
+                    false => self.claim(call.partition).await?,
                 };
                 let bytes_max = bytes_max as usize;
                 self.batch(held, move |host, partition| host.changes(partition, &reader, claim, bytes_max)).await
@@ -103,6 +104,20 @@ impl RegionSource {
         let Some(index) = place.map(|place| place.index) else { return Ok(true) };
         let applied = self.host.applied_beyond(partition, index, wait).await.map_err(Self::refusal)?;
         Ok(applied > index)
+    }
+
+    /// None where no time can be closed now: then the reader stays where it is.
+    async fn claim(&self, partition: PartitionId) -> Result<Option<Claim>, RegionRefusal> {
+        match self.host.close(partition).await {
+            Ok(claim) => Ok(Some(claim)),
+            Err(error @ (PartitionError::NotLeader { .. } | PartitionError::UnknownPartition)) => {
+                Err(Self::refusal(error))
+            }
+            Err(error) => {
+                tracing::debug!(%partition, %error, "closed no time for another region");
+                Ok(None)
+            }
+        }
     }
 
     async fn batch(
