@@ -76,6 +76,8 @@ pub(crate) struct Round<'a, S> {
     pub(crate) storage_id: u64,
     pub(crate) partition: PartitionId,
     pub(crate) range: &'a KeyRange,
+    /// As of what is applied.
+    pub(crate) item_count: u64,
     /// Of a global table.
     pub(crate) replicas: Option<&'a GlobalReplicas>,
     pub(crate) term: u64,

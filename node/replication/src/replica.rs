@@ -417,6 +417,7 @@ fn round_of<'a, S: Store, L: LogStore>(
         storage_id,
         partition: state.descriptor.partition_id,
         range: &state.descriptor.range,
+        item_count: state.applied.item_count,
         replicas: state.definition.replicas.as_ref(),
         term: raft.raft.term,
         epoch: state.descriptor.epoch,

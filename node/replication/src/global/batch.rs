@@ -55,6 +55,8 @@ pub struct Member {
     pub lineage: Lineage,
     /// The table whose items were there before it became global, as far as any of them are in this one.
     pub founder: Option<Lineage>,
+    /// It was joined with others, and has had items since: it has no founder any more if it has none by now.
+    pub is_settled: bool,
     /// The members as it lists them.
     pub members: BTreeSet<String>,
     pub has: Vector,
@@ -155,10 +157,10 @@ impl RemoteBatch {
 
     /// Its source, as one of two that may be joined.
     pub(crate) fn side(&self) -> joining::Side<'_> {
-        let Member { lineage, founder, has, .. } = &self.source;
+        let Member { lineage, founder, is_settled, has, .. } = &self.source;
         let heard = has.iter().map(|(lineage, _)| lineage).chain(self.others.iter().map(|other| &other.lineage));
         let heard = heard.chain(self.read.iter().map(|(reader, _)| reader)).collect();
-        joining::Side { lineage, founder: founder.as_ref(), has, gone: &self.gone, heard }
+        joining::Side { lineage, founder: founder.as_ref(), is_settled: *is_settled, has, gone: &self.gone, heard }
     }
 
     fn record_bytes(&self) -> usize {
@@ -186,6 +188,7 @@ mod tests {
             source: Member {
                 lineage: lineage.clone(),
                 founder: Some(lineage.clone()),
+                is_settled: true,
                 members: ["east".into()].into(),
                 has: has.clone(),
             },
@@ -214,7 +217,7 @@ mod tests {
             &lineage,
             b"\x01",
             &lineage,
-            b"\x01\x04east\x01",
+            b"\x01\x01\x04east\x01",
             &lineage,
             b"\x09\x04west\x01",
             &lineage,

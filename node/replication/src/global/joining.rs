@@ -5,7 +5,8 @@
 //!
 //! - *One founder.* Of a table that held items when it became global, nobody has the tombstones from before: it is the
 //!   founder of all that has its items, and of two that have different founders, neither takes from the other. Tables that
-//!   became global empty take the founder of whom they take from.
+//!   became global empty take the founder of whom they take from; but for those that were joined with others without one,
+//!   and have had items since: a table that is then put back from a backup has what they deleted.
 //! - *No way back.* Who went out of the union of the members is noted as gone, in the same entry with which the tombstones go
 //!   that wait for it no longer. All who hear of it note it too. A table made anew is another lineage.
 //! - *Not by a third either.* Whoever is new must not have more of one that is gone than those have who were joined with it:
@@ -19,6 +20,7 @@ use super::{Gone, Lineage, NotEmpty, Vector};
 pub(crate) struct Side<'a> {
     pub(crate) lineage: &'a Lineage,
     pub(crate) founder: Option<&'a Lineage>,
+    pub(crate) is_settled: bool,
     pub(crate) has: &'a Vector,
     pub(crate) gone: &'a Gone,
     /// Lineages that it has heard of.
@@ -32,9 +34,8 @@ pub(crate) fn refusal(here: &Side<'_>, there: &Side<'_>, is_new: bool) -> Option
     if pairs.iter().any(|(one, other)| one.gone.contains(other.lineage) || one.knew(other)) {
         return Some(NotEmpty::Parted { region: region() });
     }
-    if let (Some(one), Some(other)) = (here.founder, there.founder)
-        && one != other
-    {
+    let takes_founder = |side: &Side<'_>| side.founder.is_none() && !side.is_settled;
+    if here.founder != there.founder && !takes_founder(here) && !takes_founder(there) {
         return Some(NotEmpty::BothHeldItems { region: region() });
     }
     let gone = pairs.iter().find_map(|(one, other)| one.gone.of_which_more_is_in(other.has)).filter(|_| is_new);
@@ -63,13 +64,20 @@ mod tests {
     struct Table {
         lineage: Lineage,
         founder: Option<Lineage>,
+        is_settled: bool,
         has: Vector,
         gone: Gone,
     }
 
     impl Table {
         fn empty(region: &str, since: u64) -> Self {
-            Self { lineage: lineage(region, since), founder: None, has: Vector::default(), gone: Gone::default() }
+            Self {
+                lineage: lineage(region, since),
+                founder: None,
+                is_settled: false,
+                has: Vector::default(),
+                gone: Gone::default(),
+            }
         }
 
         fn with_items(region: &str, since: u64) -> Self {
@@ -90,6 +98,7 @@ mod tests {
             Side {
                 lineage: &self.lineage,
                 founder: self.founder.as_ref(),
+                is_settled: self.is_settled,
                 has: &self.has,
                 gone: &self.gone,
                 heard: self.has.iter().map(|(lineage, _)| lineage).collect(),
@@ -118,6 +127,16 @@ mod tests {
         let joined = Table { founder: west.founder.clone(), ..Table::empty("west", 9) };
         assert_eq!(refused(&east, &joined, true), both, "it has the items of another one");
         assert_eq!(refused(&east, &joined, false), both, "since then");
+    }
+
+    #[test]
+    fn those_that_were_joined_empty_and_have_items_now_take_no_table_that_has_others() {
+        let east = Table { is_settled: true, ..Table::empty("east", 1) };
+        let both = Some(NotEmpty::BothHeldItems { region: "west".into() });
+        assert_eq!(refused(&east, &Table::with_items("west", 2), true), both);
+        assert_eq!(refused(&east, &Table::empty("west", 2), true), None);
+        let settled = Table { is_settled: true, ..Table::empty("west", 2) };
+        assert_eq!(refused(&east, &settled, true), None);
     }
 
     #[test]

@@ -12,7 +12,8 @@
 //! those that they list.
 //!
 //! **Who has what.** A [`Vector`] tells up to which time a region has all that a partition of a region (a *lineage*: a table
-//! that is made anew has another) wrote. It is about entry times: those of one log rise strictly, and the versions in an
+//! that is made anew, or becomes global once more, has another) wrote; what a table held when it became global counts as
+//! written then. It is about entry times: those of one log rise strictly, and the versions in an
 //! entry are above the entry before it. Every batch brings the vector of its sender, and those its sender knows of.
 //!
 //! **Outbound** ([`outbound`]). A batch is made from the committed log, statelessly, for a reader that says where it stands:
@@ -36,11 +37,15 @@
 //!
 //! **Members** are in the table's definition and change with it, so that every entry was evaluated under one set of them.
 //! A source ships to its members only, a receiver takes from its members only: a region belongs once both list each other.
-//! A source ships only to a table that it has heard of and written down: so whoever hears that the source has something has
+//! A source ships only to a table that it has heard itself and written down: so whoever hears that the source has something has
 //! heard of all tables that it has shipped to before, and lets no tombstone go that one of them lacks.
 //! A region that is gone holds back tombstones, and, up to a limit in bytes, the log; nothing else. A table that is not
-//! global any more drops what is in this module's care. A region that comes back after it was taken out of the members must
-//! come back empty.
+//! global any more drops what is in this module's care.
+//!
+//! **Joining** ([`joining`]). A table must be empty where what it holds could undo a deletion: of two that held items before
+//! they were joined neither takes from the other, and who was taken out of the members, or was not global for a while, comes
+//! back only made anew. What that takes to know is noted by the leader before the first write of a table that became global,
+//! and travels with every batch.
 
 mod aside;
 mod batch;

@@ -26,7 +26,7 @@ use std::ops::Bound;
 const PAGE_BYTES_SCANNED: usize = 8;
 
 /// Records of one batch, but for its last entry: the receiving leader decides them all between two other writes.
-const RECORDS_MAX: usize = 2_048;
+const RECORDS_MAX: usize = 1_024;
 
 /// The parts of a copy, in this order: what is set aside becomes items and tombstones, never the other way.
 const SET_ASIDE: u8 = 1;
@@ -150,6 +150,7 @@ impl<'a, S: Store> Source<'a, S> {
             source: Member {
                 lineage: self.own.clone(),
                 founder: self.state.founder.clone(),
+                is_settled: self.state.is_settled,
                 members: self.replicas.members.clone(),
                 has: self.has(),
             },

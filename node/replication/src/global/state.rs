@@ -36,6 +36,8 @@ pub struct GlobalState {
     pub own: Option<Lineage>,
     /// The table whose items were there before it became global: one at most of all that are joined.
     pub founder: Option<Lineage>,
+    /// It was joined with others, and has had items since.
+    pub is_settled: bool,
     /// What is here of other regions.
     pub vector: Vector,
     /// By region.
@@ -137,7 +139,14 @@ impl GlobalState {
 
     fn side<'a>(&'a self, own: &'a Lineage, has: &'a Vector) -> joining::Side<'a> {
         let heard = has.iter().map(|(lineage, _)| lineage).chain(self.peers.values().map(|peer| &peer.said.lineage));
-        joining::Side { lineage: own, founder: self.founder.as_ref(), has, gone: &self.gone, heard: heard.collect() }
+        joining::Side {
+            lineage: own,
+            founder: self.founder.as_ref(),
+            is_settled: self.is_settled,
+            has,
+            gone: &self.gone,
+            heard: heard.collect(),
+        }
     }
 
     /// Takes note of what is said of a region. What it says of a table that another has taken the place of is not heard, nor
@@ -156,6 +165,7 @@ impl GlobalState {
                 if moved {
                     known.members.clone_from(&said.members);
                     known.founder.clone_from(&said.founder);
+                    known.is_settled = said.is_settled;
                 }
                 if moved { Heard::Moved } else { Heard::Nothing }
             }
@@ -207,6 +217,11 @@ impl GlobalState {
     pub(crate) fn read_by_all(&self, replicas: &GlobalReplicas) -> u64 {
         let others = replicas.members.iter().filter(|region| **region != replicas.region);
         others.map(|region| self.peers.get(region).map_or(0, |peer| peer.has_read)).min().unwrap_or(u64::MAX)
+    }
+
+    /// Whether it was ever joined with another one.
+    pub(crate) fn was_joined(&self) -> bool {
+        !self.vector.is_empty() || self.peers.values().any(|peer| peer.is_joined)
     }
 
     /// Notes as gone who is no member any more, and nobody's member either: once all members were heard of, for whom they list

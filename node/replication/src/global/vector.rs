@@ -72,6 +72,10 @@ impl Vector {
             && founder.is_none_or(|founder| self.get(founder) >= founder.since)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,6 +1,6 @@
 //! The thread that runs the machine: it takes what has come, steps it all in, and flushes once.
 
-use super::{OnFatal, Transport, gathering::Gathering, persister::Persister, waits::Waits};
+use super::{OnFatal, Told, Transport, gathering::Gathering, persister::Persister};
 use crate::{
     clock::Clock,
     core::{Claim, Core, FatalError, Input, Output, ReadPoint},
@@ -9,13 +9,12 @@ use crate::{
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
     restore::Restored,
 };
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use cairn_engine::Store;
 use cairn_model::{
     descriptor::PartitionDescriptor,
     ids::{NodeId, PartitionId},
-    node::{Order, OrderOutcome, ReplicaReport},
+    node::{Order, OrderOutcome},
     table::TableDefinition,
 };
 use std::{
@@ -74,8 +73,7 @@ pub(super) struct Driver<S: Store, L: LogStore> {
     tick_ms: u64,
     next_tick_ms: u64,
     persister: Persister,
-    reports: Arc<ArcSwap<Vec<ReplicaReport>>>,
-    waits: Arc<Waits>,
+    told: Arc<Told>,
     waiters: HashMap<u64, Waiter>,
     next_token: u64,
     gathering: Gathering,
@@ -92,8 +90,7 @@ impl<S: Store, L: LogStore> Driver<S, L> {
         transport: Arc<dyn Transport>,
         tick: Duration,
         persister: Persister,
-        reports: Arc<ArcSwap<Vec<ReplicaReport>>>,
-        waits: Arc<Waits>,
+        told: Arc<Told>,
     ) -> Self {
         let tick_ms = (tick.as_millis() as u64).max(1);
         let next_tick_ms = clock.now().boot_ms + tick_ms;
@@ -105,8 +102,7 @@ impl<S: Store, L: LogStore> Driver<S, L> {
             tick_ms,
             next_tick_ms,
             persister,
-            reports,
-            waits,
+            told,
             waiters: HashMap::new(),
             next_token: 0,
             gathering: Gathering::default(),
@@ -157,7 +153,7 @@ impl<S: Store, L: LogStore> Driver<S, L> {
             self.flush()?;
             self.gathering.flushed(waiting - self.waiters.len(), monotonic().saturating_duration_since(begun));
             if ticked {
-                self.reports.store(Arc::new(self.core.replicas()));
+                self.told.reports.store(Arc::new(self.core.replicas()));
                 self.end_hand_over();
             }
             if let Some(done) = self.stopping.take() {
@@ -247,10 +243,10 @@ impl<S: Store, L: LogStore> Driver<S, L> {
             }
             Output::Persist { marks } => persister.persist(marks),
         })?;
-        self.waits.tell(|partition| self.core.applied_index(partition));
+        self.told.waits.tell(|partition| self.core.applied_index(partition));
         if !orders.is_empty() {
             // Before the answers: whoever gave an order finds it done in the reports.
-            self.reports.store(Arc::new(self.core.replicas()));
+            self.told.reports.store(Arc::new(self.core.replicas()));
         }
         for (answer, outcome) in orders {
             let _ = answer.send(outcome);

@@ -86,8 +86,13 @@ pub struct Host<S = FjallStore> {
     commands: SyncSender<Command>,
     requests: Arc<AtomicUsize>,
     views: Arc<Views>,
-    reports: Arc<ArcSwap<Vec<ReplicaReport>>>,
-    waits: Arc<Waits>,
+    told: Arc<Told>,
+}
+
+/// What the driver tells those who do not ask the machine.
+struct Told {
+    reports: ArcSwap<Vec<ReplicaReport>>,
+    waits: Waits,
 }
 
 impl<S: Store> Host<S> {
@@ -107,12 +112,11 @@ impl<S: Store> Host<S> {
             commands: commands.clone(),
             requests: Arc::default(),
             views: core.views(),
-            reports: Arc::new(ArcSwap::from_pointee(core.replicas())),
-            waits: Arc::default(),
+            told: Arc::new(Told { reports: ArcSwap::from_pointee(core.replicas()), waits: Waits::default() }),
         };
         let on_fatal = Arc::new(config.on_fatal);
         let persister = persister::start(engine, commands, on_fatal.clone()).map_err(StartError::Thread)?;
-        Driver::new(core, queue, clock, transport, config.tick, persister, host.reports.clone(), host.waits.clone())
+        Driver::new(core, queue, clock, transport, config.tick, persister, host.told.clone())
             .start(on_fatal)
             .map_err(StartError::Thread)?;
         Ok(host)
@@ -230,7 +234,7 @@ impl<S: Store> Host<S> {
 
     /// The replicas on this node, as of the last tick or the last order, whichever was later.
     pub fn replicas(&self) -> Vec<ReplicaReport> {
-        Vec::clone(&self.reports.load())
+        Vec::clone(&self.told.reports.load())
     }
 
     /// The same, to look at.
@@ -289,8 +293,7 @@ impl<S> Clone for Host<S> {
             commands: self.commands.clone(),
             requests: self.requests.clone(),
             views: self.views.clone(),
-            reports: self.reports.clone(),
-            waits: self.waits.clone(),
+            told: self.told.clone(),
         }
     }
 }

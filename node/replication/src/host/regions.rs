@@ -62,7 +62,7 @@ impl<S: Store> Host<S> {
         wait_max: Duration,
     ) -> Result<u64, PartitionError> {
         // Before it is looked up: what is applied in between is told.
-        let mut told = self.waits.subscribe(partition);
+        let mut told = self.told.waits.subscribe(partition);
         let replica = self.engine.replica(partition).ok_or(PartitionError::UnknownPartition)?;
         let applied = replica.applied.index;
         if applied > index {

@@ -16,7 +16,7 @@ use cairn_model::{
     key::EncodedKey,
     time::Timestamp,
 };
-use std::{collections::VecDeque, ops::Bound};
+use std::collections::VecDeque;
 
 /// Batches of one partition that wait.
 const WAITING_MAX: usize = 8;
@@ -209,9 +209,8 @@ impl Proposer {
     ) -> Result<(), ProposerError> {
         let Some(replicas) = round.replicas else { return Ok(()) };
         let Some(known) = self.remote.known.as_mut().filter(|known| known.state.own.is_none()) else { return Ok(()) };
-        let mut items = round.engine.scan(round.storage_id, Bound::Unbounded, Bound::Unbounded, true);
-        let held_items = items.next().transpose()?.is_some()
-            || round.engine.set_aside(round.storage_id, None).next().transpose()?.is_some();
+        let held_items =
+            round.item_count > 0 || round.engine.set_aside(round.storage_id, None).next().transpose()?.is_some();
         let since = self.last_time.next(round.wall_ms);
         let own = Lineage { region: replicas.region.clone(), since, partition: round.partition };
         known.state = GlobalState::beginning(own, held_items);

@@ -84,6 +84,7 @@ impl Leader {
             storage_id: 1,
             partition: self.state.descriptor.partition_id,
             range: &self.state.descriptor.range,
+            item_count: self.state.applied.item_count,
             replicas: self.state.definition.replicas.as_ref(),
             term: self.term,
             epoch: self.state.descriptor.epoch,
@@ -399,7 +400,7 @@ fn global_leader() -> (Leader, RemoteBatch) {
     };
     let place = LogPlace { index: 5, term: 1, sequence: 1, epoch: 1, schema_version: 1 };
     let batch = RemoteBatch {
-        source: Member { lineage: west, founder: None, members, has: has.clone() },
+        source: Member { lineage: west, founder: None, is_settled: false, members, has: has.clone() },
         reader: "east".into(),
         reader_lineage: own,
         known: has.clone(),

@@ -169,6 +169,31 @@ fn of_two_tables_that_both_held_items_neither_takes_from_the_other() {
 }
 
 #[test]
+fn a_table_put_back_with_items_is_not_joined_with_those_that_have_deleted_some_of_them() {
+    let mut world = joined(2);
+    world.write(0, delete(100, "item-0"));
+    world.make_anew(1, &[]);
+    world.write(1, put(101, "item-0", 0));
+    world.list(1, 2, &[0, 1]);
+    assert_apart(&mut world, &[(0, 1)]);
+    assert_eq!(world.n(0, "item-0"), None);
+}
+
+#[test]
+fn a_table_that_held_items_gets_two_regions_at_once() {
+    let mut world = World::new(3, 1, |_| {});
+    world.write(0, put(1, "a", 1));
+    for region in [1, 2, 0] {
+        world.list(region, 1, &[0, 1, 2]);
+    }
+    world.ship(1, 2, 1 << 20);
+    world.ship(2, 1, 1 << 20);
+    world.settle();
+    world.assert_converged();
+    assert_eq!(world.n(2, "a"), Some(1));
+}
+
+#[test]
 fn a_table_that_held_items_and_an_empty_one_are_joined_though_both_are_written_to_before_they_hear_of_each_other() {
     let mut world = World::new(2, 3, |_| {});
     world.write(0, put(1, "a", 1));

@@ -23,7 +23,13 @@ struct Run {
     /// What each region lists; nothing: its table is not global.
     lists: Vec<Vec<usize>>,
     /// Of each region's table and item, the version that is there, and those that were.
-    seen: BTreeMap<(usize, &'static str), (Option<Version>, BTreeSet<Version>)>,
+    seen: BTreeMap<(usize, &'static str), Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    now: Option<Version>,
+    before: BTreeSet<Version>,
 }
 
 impl Run {
@@ -85,16 +91,16 @@ impl Run {
 
     /// Nothing that was replaced or deleted is there again.
     fn look(&mut self) {
-        for region in 0..self.world.clusters.len() {
+        for (region, name) in NAMES.iter().enumerate().take(self.world.clusters.len()) {
             let contents = self.world.contents(region);
             for id in KEYS {
                 let key = crate::requests::key(id);
                 let now = contents.iter().find(|(of, _, _)| *of == key).map(|(_, version, _)| version.clone());
-                let (last, before) = self.seen.entry((region, id)).or_default();
-                if *last != now {
-                    let is_back = now.as_ref().is_some_and(|now| before.contains(now));
-                    assert!(!is_back, "{id} is back in {} at {now:?}", NAMES[region]);
-                    before.extend(std::mem::replace(last, now));
+                let seen = self.seen.entry((region, id)).or_default();
+                if seen.now != now {
+                    let is_back = now.as_ref().is_some_and(|now| seen.before.contains(now));
+                    assert!(!is_back, "{id} is back in {name} at {now:?}");
+                    seen.before.extend(std::mem::replace(&mut seen.now, now));
                 }
             }
         }

@@ -148,6 +148,38 @@ fn while_nothing_is_written_little_is_logged() {
 }
 
 #[test]
+fn a_hello_that_says_nothing_new_costs_no_entry() {
+    let mut world = World::global(2);
+    world.settle();
+    world.readers.clear();
+    let hello = world.batch(0, 1, 1 << 20).unwrap();
+    world.deliver(1, &hello).unwrap();
+    let index = |world: &mut World| world.engine(1).replica(crate::requests::PARTITION).unwrap().applied.index;
+    let before = index(&mut world);
+    for _ in 0..20 {
+        world.deliver(1, &hello).unwrap();
+    }
+    assert_eq!(index(&mut world), before);
+}
+
+#[test]
+fn a_batch_tells_how_much_of_the_log_is_behind_it() {
+    let mut world = World::global(2);
+    world.settle();
+    for n in 0..10 {
+        world.write(0, put(n, "a", n as i64));
+    }
+    let mut pending = vec![u64::MAX];
+    while *pending.last().unwrap() > 0 {
+        let batch = world.batch(0, 1, 1).unwrap();
+        pending.push(batch.pending);
+        let reader = world.deliver(1, &batch).unwrap();
+        world.readers.insert((0, 1), reader);
+    }
+    assert!(pending.len() > 9 && pending.is_sorted_by(|a, b| a > b), "{pending:?}");
+}
+
+#[test]
 fn a_tombstone_waits_until_the_others_have_it_though_everything_of_theirs_is_here() {
     let mut world = World::global(2);
     world.write(0, put(1, "a", 1));

