@@ -239,12 +239,12 @@ impl<S: Store> Host<S> {
 
     /// The same, to look at.
     pub fn reports(&self) -> Arc<Vec<ReplicaReport>> {
-        self.reports.load_full()
+        self.told.reports.load_full()
     }
 
     /// One of them.
     pub fn replica(&self, partition: PartitionId) -> Option<ReplicaReport> {
-        self.reports.load().iter().find(|replica| replica.descriptor.partition_id == partition).cloned()
+        self.told.reports.load().iter().find(|replica| replica.descriptor.partition_id == partition).cloned()
     }
 
     /// The replica believed to lead a partition of which this node holds one.

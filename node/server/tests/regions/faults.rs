@@ -1,7 +1,7 @@
 //! Links that are cut, leaders that die, members that leave.
 
 use crate::side::{Side, join};
-use cairn_model::region::RegionTrouble;
+use cairn_model::{region::RegionTrouble, table::PeerCluster};
 use std::collections::BTreeMap;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,4 +69,24 @@ async fn nothing_is_read_of_a_region_that_is_no_member_any_more() {
     here.reads_nothing_of("west").await;
     there.trouble("east", RegionTrouble::Untrusted).await;
     assert_eq!(here.contents().await, [(1, 1)].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_third_region_gets_writes_from_the_second_where_it_does_not_reach_the_first() {
+    let (east, north, west) = tokio::join!(Side::start("east", 1), Side::start("north", 1), Side::start("west", 1));
+    let (mut here, mut third, mut there) = tokio::join!(east.table(1), north.table(1), west.table(1));
+    let out_of_reach = |side: &Side| PeerCluster { endpoint: "https://127.0.0.1:1".into(), ..side.bundle() };
+    here.list(&[("west", west.bundle()), ("north", out_of_reach(&north))]).await;
+    third.list(&[("west", west.bundle()), ("east", out_of_reach(&east))]).await;
+    there.list(&[("east", east.bundle()), ("north", north.bundle())]).await;
+    for id in 0..10 {
+        here.put(id, 1).await;
+        third.put(id + 10, 2).await;
+    }
+    let expected: BTreeMap<u64, u64> = (0..20).map(|id| (id, if id < 10 { 1 } else { 2 })).collect();
+    for table in [&here, &third, &there] {
+        table.comes_to(&expected).await;
+    }
+    third.trouble("east", RegionTrouble::Unreachable).await;
+    third.replicates("west").await;
 }
