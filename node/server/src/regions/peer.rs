@@ -18,7 +18,7 @@ use cairn_replication::{Clock, wire};
 use http_body_util::Full;
 use hyper::{Uri, client::conn::http2::SendRequest};
 use parking_lot::Mutex;
-use rustls::{CertificateError, pki_types::CertificateDer};
+use rustls::{AlertDescription, CertificateError, pki_types::CertificateDer};
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
@@ -203,7 +203,9 @@ impl PeerConnection {
             _ => None,
         };
         match (cause, error) {
-            (Some(rustls::Error::AlertReceived(_)), _) => problem(RegionTrouble::Untrusted, let_in(own, region)),
+            (Some(rustls::Error::AlertReceived(alert)), _) if is_about_certificate(*alert) => {
+                problem(RegionTrouble::Untrusted, format!("{} (it answered {alert:?})", let_in(own, region)))
+            }
             // Of another authority, and of another one with the same name.
             (
                 Some(rustls::Error::InvalidCertificate(
@@ -230,6 +232,23 @@ impl PeerConnection {
             _ => problem(RegionTrouble::Unreachable, format!("failed to reach region {region} at {endpoint}: {error}")),
         }
     }
+}
+
+/// Whether the other side says that it does not like what it was shown.
+fn is_about_certificate(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateRequired
+            | AlertDescription::AccessDenied
+            // Of another authority that has the same name.
+            | AlertDescription::DecryptError
+    )
 }
 
 /// Of `https://HOST:PORT`.

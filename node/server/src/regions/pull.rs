@@ -98,14 +98,14 @@ impl Pull {
         self.take_up().await;
         loop {
             let Err(stop) = self.follow().await;
-            let trouble = match stop {
+            match stop {
                 Stop::Over => return,
                 Stop::Changed => continue,
-                Stop::Trouble(trouble) => Some(trouble),
+                Stop::Trouble(trouble) => {
+                    self.unheard_since_ms = None;
+                    self.tell(Some(trouble));
+                }
                 Stop::NotHeard => self.unheard(),
-            };
-            if let Some(trouble) = trouble {
-                self.tell(Some(trouble));
             }
             self.count_set_aside().await;
             tokio::time::sleep(self.backoff.pause()).await;
@@ -279,12 +279,16 @@ impl Pull {
         self.tell(offset_ms.and_then(|offset_ms| skew(offset_ms, region, &self.pair.own_region)));
     }
 
-    /// Not a problem before it lasts.
-    fn unheard(&mut self) -> Option<RegionProblem> {
+    /// Not a problem before it lasts; what was one before is none any more.
+    fn unheard(&mut self) {
         let now_ms = self.boot_ms();
         let since_ms = *self.unheard_since_ms.get_or_insert(now_ms);
-        let Pair { own_region, region, table, .. } = &self.pair;
-        (now_ms >= since_ms + HEARD_WITHIN_MS).then(|| of_refusal(&RegionRefusal::NotHeard, own_region, region, table))
+        if now_ms < since_ms + HEARD_WITHIN_MS {
+            self.ground.standings.set_problem(&self.name, None);
+        } else {
+            let Pair { own_region, region, table, .. } = &self.pair;
+            self.tell(Some(of_refusal(&RegionRefusal::NotHeard, own_region, region, table)));
+        }
     }
 
     fn tell(&self, problem: Option<RegionProblem>) {

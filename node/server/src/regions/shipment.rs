@@ -49,7 +49,13 @@ mod tests {
     fn batch() -> RemoteBatch {
         let lineage = Lineage { region: "east".into(), since: Timestamp(1), partition: PartitionId([1; 16]) };
         RemoteBatch {
-            source: Member { lineage, founder: None, members: ["east".into()].into(), has: [].into_iter().collect() },
+            source: Member {
+                lineage,
+                founder: None,
+                is_settled: true,
+                members: ["east".into()].into(),
+                has: [].into_iter().collect(),
+            },
             reader: "west".into(),
             reader_lineage: None,
             known: [].into_iter().collect(),

@@ -61,7 +61,7 @@ struct PeerPort {
 }
 
 impl Port<Peer> for PeerPort {
-    const LIMITS: Limits = Limits { connections: 256, streams: 1024, calls: 4096, body_bytes: CALL_BYTES_MAX };
+    const LIMITS: Limits = Limits { connections: 1024, streams: 1024, calls: 4096, body_bytes: CALL_BYTES_MAX };
 
     fn allows(&self, Peer(caller): &Peer, method: &Method, path: &str) -> bool {
         method == Method::POST && path == PATH && caller.identity.role == Role::Storage
