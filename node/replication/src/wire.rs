@@ -56,11 +56,12 @@ pub fn decode_answer(bytes: impl AsRef<[u8]>) -> Result<PartitionAnswer, WireErr
     decode(bytes.as_ref())
 }
 
-pub(crate) fn encode(value: &impl Serialize) -> Result<Bytes, WireError> {
+/// The bytes of any message between Cairn's own programs.
+pub fn encode(value: &impl Serialize) -> Result<Bytes, WireError> {
     Ok(postcard::to_extend(value, vec![VERSION])?.into())
 }
 
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
     let (&version, body) = bytes.split_first().ok_or(WireError::Empty)?;
     if version != VERSION {
         return Err(WireError::UnknownVersion(version));

@@ -10,6 +10,7 @@ pub mod internal;
 mod listen;
 mod node;
 mod node_gauges;
+mod regions;
 pub mod router;
 mod shutdown;
 pub mod storage;

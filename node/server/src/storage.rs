@@ -13,13 +13,18 @@ use crate::{
     },
     listen::bind,
     node::{DISK_FULL, Node, OpenFolder},
+    regions::{
+        Readers, RegionSource,
+        message::{PartitionCall as RegionCall, RegionAnswer},
+        standing::Standings,
+    },
     shutdown,
     tls::Tls,
 };
 use cairn_engine::Owner;
-use cairn_model::node::{NodeReport, ReplicaState};
+use cairn_model::node::{NodeReport, ReplicaReport, ReplicaState};
 use cairn_replication::{
-    Host,
+    Host, SystemClock,
     log::OnDamage,
     operation::{PartitionError, PartitionRequest},
     wire::{PartitionAnswer, PartitionCall},
@@ -73,6 +78,8 @@ pub struct StorageNode {
     node: Arc<Node>,
     owner: Owner,
     zone: String,
+    source: RegionSource,
+    standings: Arc<Standings>,
 }
 
 impl StorageNode {
@@ -90,6 +97,19 @@ impl StorageNode {
         self.host().request(call.partition, call.epoch, call.request).await
     }
 
+    /// What another region asks, by way of a router.
+    pub(crate) async fn answer_region(&self, call: RegionCall) -> RegionAnswer {
+        self.source.answer(call).await
+    }
+
+    fn replicas(&self) -> Vec<ReplicaReport> {
+        let mut replicas = self.host().replicas();
+        for replica in replicas.iter_mut().filter(|replica| replica.state == ReplicaState::Leader) {
+            replica.regions = self.standings.of(replica.descriptor.partition_id);
+        }
+        replicas
+    }
+
     pub fn report(&self) -> NodeReport {
         let disk = self.node.disk();
         NodeReport {
@@ -99,7 +119,7 @@ impl StorageNode {
             group: self.owner.group.clone(),
             zone: self.zone.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            replicas: self.host().replicas(),
+            replicas: self.replicas(),
             disk_free_bytes: disk.free_bytes(),
             disk_total_bytes: disk.total_bytes(),
             disk_full: disk.full(),
@@ -139,7 +159,17 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let group = GroupName { account: arguments.account, group: arguments.group };
     let transport = PeerTransport::new(folder.node_id(), group, client);
     let node = folder.start(transport, &registry, archive_socket.is_some())?;
-    let storage = Arc::new(StorageNode { node: node.clone(), owner, zone: arguments.zone });
+    let clock = Arc::new(SystemClock);
+    let seed = uuid::Uuid::new_v4().as_u64_pair().0;
+    let readers = Readers::new(node.clone(), tls.clone(), clock.clone(), seed, &registry)?;
+    let storage = Arc::new(StorageNode {
+        node: node.clone(),
+        owner,
+        zone: arguments.zone,
+        source: RegionSource::new(node.host().clone(), node.id(), clock),
+        standings: readers.standings(),
+    });
+    tokio::spawn(readers.run());
 
     if let Some(listener) = archive_socket {
         let host = node.host().clone();

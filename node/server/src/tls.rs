@@ -6,14 +6,15 @@ use cairn_model::identity::{INTERNAL_NAME, Identity, Role};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-    server::WebPkiClientVerifier,
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+    version::TLS13,
 };
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
-use tokio::net::TcpStream;
+use tokio::{io::AsyncBufReadExt, net::TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 use x509_parser::{extensions::GeneralName, prelude::FromDer};
 
@@ -47,7 +48,15 @@ pub struct Tls {
 struct Configs {
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
-    certificate: Vec<CertificateDer<'static>>,
+    certificate: Arc<Vec<CertificateDer<'static>>>,
+    key: PrivateKeyDer<'static>,
+}
+
+/// Who is at the other end, and the certificates that say so, its own first.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    pub identity: Identity,
+    pub chain: Vec<CertificateDer<'static>>,
 }
 
 impl std::fmt::Debug for Tls {
@@ -108,16 +117,89 @@ impl Tls {
         Ok((stream, identity))
     }
 
+    /// Answers a handshake of whoever `verifier` lets in. Nothing of it is resumed later: it is looked at each time.
+    pub async fn accept_from(
+        &self,
+        stream: TcpStream,
+        verifier: Arc<dyn ClientCertVerifier>,
+    ) -> Result<(server::TlsStream<TcpStream>, Shown), TlsError> {
+        let configs = self.current.load_full();
+        let mut server = ServerConfig::builder_with_protocol_versions(&[&TLS13])
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(configs.certificate.to_vec(), configs.key.clone_key())
+            .map_err(|error| TlsError::Configure { dir: self.dir.clone(), source: error.into() })?;
+        server.alpn_protocols = vec![b"h2".to_vec()];
+        server.send_tls13_tickets = 0;
+        let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(Arc::new(server)).accept(stream))
+            .await
+            .map_err(|_| TlsError::HandshakeTimeout)??;
+        let chain: Vec<_> = stream
+            .get_ref()
+            .1
+            .peer_certificates()
+            .unwrap_or_default()
+            .iter()
+            .cloned()
+            .map(CertificateDer::into_owned)
+            .collect();
+        let identity = identity_of(chain.first())?;
+        Ok((stream, Shown { identity, chain }))
+    }
+
+    /// Makes a handshake with a peer of another CA, and waits for its first word: not before that has it looked at the
+    /// certificate that it was shown.
+    pub async fn connect_trusting(
+        &self,
+        stream: TcpStream,
+        roots: Arc<RootCertStore>,
+    ) -> Result<(client::TlsStream<TcpStream>, Identity), TlsError> {
+        let configs = self.current.load_full();
+        let mut client = ClientConfig::builder_with_protocol_versions(&[&TLS13])
+            .with_root_certificates(roots)
+            .with_client_auth_cert(configs.certificate.to_vec(), configs.key.clone_key())
+            .map_err(|error| TlsError::Configure { dir: self.dir.clone(), source: error.into() })?;
+        client.alpn_protocols = vec![b"h2".to_vec()];
+        let connecting = async {
+            let mut stream = TlsConnector::from(Arc::new(client)).connect(internal_name()?, stream).await?;
+            if stream.fill_buf().await?.is_empty() {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+            }
+            Ok::<_, TlsError>(stream)
+        };
+        let stream =
+            tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting).await.map_err(|_| TlsError::HandshakeTimeout)??;
+        let identity = identity_of(stream.get_ref().1.peer_certificates().and_then(<[_]>::first))?;
+        Ok((stream, identity))
+    }
+
+    /// The certificate that is shown now.
+    pub fn certificate(&self) -> Arc<Vec<CertificateDer<'static>>> {
+        self.current.load().certificate.clone()
+    }
+
     /// Makes a handshake; the peer has shown a certificate of the same CA.
     pub async fn connect(&self, stream: TcpStream) -> Result<(client::TlsStream<TcpStream>, Identity), TlsError> {
         let connector = TlsConnector::from(self.current.load().client.clone());
-        let name = ServerName::try_from(INTERNAL_NAME).map_err(|error| TlsError::NoIdentity(error.to_string()))?;
-        let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, connector.connect(name, stream))
+        let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, connector.connect(internal_name()?, stream))
             .await
             .map_err(|_| TlsError::HandshakeTimeout)??;
         let identity = identity_of(stream.get_ref().1.peer_certificates().and_then(<[_]>::first))?;
         Ok((stream, identity))
     }
+}
+
+fn internal_name() -> Result<ServerName<'static>, TlsError> {
+    ServerName::try_from(INTERNAL_NAME).map_err(|error| TlsError::NoIdentity(error.to_string()))
+}
+
+/// The authorities in a PEM text.
+pub fn roots_of(pem: &str) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    if roots.is_empty() { Err("it holds no certificate".to_owned()) } else { Ok(roots) }
 }
 
 fn load(dir: &Path) -> Result<Configs, TlsError> {
@@ -139,10 +221,10 @@ fn load(dir: &Path) -> Result<Configs, TlsError> {
     server.alpn_protocols = vec![b"h2".to_vec()];
     let mut client = ClientConfig::builder()
         .with_root_certificates(roots)
-        .with_client_auth_cert(certificate.clone(), key)
+        .with_client_auth_cert(certificate.clone(), key.clone_key())
         .map_err(|error| configure(error.into()))?;
     client.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(Configs { server: Arc::new(server), client: Arc::new(client), certificate })
+    Ok(Configs { server: Arc::new(server), client: Arc::new(client), certificate: Arc::new(certificate), key })
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

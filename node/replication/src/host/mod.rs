@@ -243,6 +243,16 @@ impl<S: Store> Host<S> {
         Vec::clone(&self.told.reports.load())
     }
 
+    /// The same, to look at.
+    pub fn reports(&self) -> Arc<Vec<ReplicaReport>> {
+        self.told.reports.load_full()
+    }
+
+    /// One of them.
+    pub fn replica(&self, partition: PartitionId) -> Option<ReplicaReport> {
+        self.told.reports.load().iter().find(|replica| replica.descriptor.partition_id == partition).cloned()
+    }
+
     /// The replica believed to lead a partition of which this node holds one.
     pub fn leader(&self, partition: PartitionId) -> Option<Member> {
         self.views.load().get(&partition).and_then(|view| view.leader.clone())

@@ -3,7 +3,7 @@
 use super::{Host, driver::Command};
 use crate::{
     core::Claim,
-    global::{OutboundError, Reader, RemoteBatch, outbound::Source, time_and_key},
+    global::{OutboundError, Reader, Reading, RemoteBatch, outbound::Source, time_and_key},
     operation::PartitionError,
 };
 use cairn_engine::{EngineError, Store};
@@ -45,6 +45,12 @@ impl<S: Store> Host<S> {
     pub async fn remote(&self, partition: PartitionId, batch: RemoteBatch) -> Result<Reader, PartitionError> {
         let batch = Box::new(batch);
         self.ask(|answer| Command::Remote { partition, batch, answer }).await?
+    }
+
+    /// Where the reading of a region stands, as far as it is applied here; none if nothing was heard of it. Blocks.
+    pub fn reading(&self, partition: PartitionId, region: &str) -> Result<Option<Reading>, OutboundError> {
+        let source = Source::of(&self.engine, &*self.log, partition)?;
+        Ok(source.state().peers.get(region).map(|peer| peer.reading.clone()))
     }
 
     /// Waits until the partition has applied an entry of its log beyond `index`, or for so long at most; tells how far it is

@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Addresses beyond this are forgotten, oldest knowledge first: nodes come and go, names of theirs may not pile up.
@@ -68,13 +69,7 @@ impl NodeClient {
             .unwrap_or_else(|_| Err("connecting took too long".to_owned()))
             .map_err(|reason| CallError::NotSent { address: address.to_owned(), reason })?;
         let answer = async {
-            let response = sender.send_request(request).await.map_err(|error| no_answer(chain(&error)))?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), BODY_BYTES_MAX)
-                .collect()
-                .await
-                .map_err(|error| no_answer(error.to_string()))?
-                .to_bytes();
+            let (status, body) = exchange(&mut sender, request, BODY_BYTES_MAX).await.map_err(no_answer)?;
             if status.is_success() {
                 return Ok(body);
             }
@@ -141,24 +136,45 @@ impl NodeClient {
         if peer != expected {
             return Err(format!("expected {expected} there, met {peer}"));
         }
-        let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| chain(&error))?;
-        let address = address.to_owned();
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%address, error = %chain(&error), "a connection to a storage node ended");
-            }
-        });
-        Ok(sender)
+        multiplex(stream, address, PING_TIMEOUT).await
     }
+}
+
+/// HTTP/2 over a connection whose other end is known.
+pub(crate) async fn multiplex(
+    stream: TlsStream<TcpStream>,
+    address: &str,
+    ping_timeout: Duration,
+) -> Result<SendRequest<Full<Bytes>>, String> {
+    let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(ping_timeout)
+        .keep_alive_while_idle(true)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| chain(&error))?;
+    let address = address.to_owned();
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%address, error = %chain(&error), "a connection ended");
+        }
+    });
+    Ok(sender)
+}
+
+/// One request over a connection: status and body of the answer.
+pub(crate) async fn exchange(
+    sender: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+    body_bytes_max: usize,
+) -> Result<(StatusCode, Bytes), String> {
+    let response = sender.send_request(request).await.map_err(|error| chain(&error))?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), body_bytes_max).collect().await.map_err(|error| error.to_string())?;
+    Ok((status, body.to_bytes()))
 }
 
 /// A POST of the body to the path; the authority is a formality, the connection is what counts.

@@ -2,17 +2,18 @@
 //! everything. Who may call what, and what is answered, is the business of the [`Port`].
 
 use super::{CONNECTION_WINDOW_BYTES, PING_INTERVAL, PING_TIMEOUT, STREAM_WINDOW_BYTES};
-use crate::tls::Tls;
+use crate::tls::{Tls, TlsError};
 use bytes::Bytes;
 use cairn_model::identity::Identity;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, http::request::Parts, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt::Display, future::Future, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
+use tokio_rustls::server::TlsStream;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -25,17 +26,36 @@ pub(crate) struct Limits {
     pub(crate) body_bytes: usize,
 }
 
+/// How a port learns who calls.
+pub(crate) trait Door: Send + Sync + 'static {
+    type Caller: Display + Send + Sync + 'static;
+
+    fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> impl Future<Output = Result<(TlsStream<TcpStream>, Self::Caller), TlsError>> + Send;
+}
+
+/// Of this program's own CA.
+impl Door for Tls {
+    type Caller = Identity;
+
+    async fn accept(&self, stream: TcpStream) -> Result<(TlsStream<TcpStream>, Identity), TlsError> {
+        self.accept(stream).await
+    }
+}
+
 /// What a port allows and answers.
-pub(crate) trait Port: Send + Sync + 'static {
+pub(crate) trait Port<C = Identity>: Send + Sync + 'static {
     const LIMITS: Limits;
 
-    fn allows(&self, caller: &Identity, method: &Method, path: &str) -> bool;
+    fn allows(&self, caller: &C, method: &Method, path: &str) -> bool;
 
-    fn answer(&self, call: Parts, body: Bytes) -> impl Future<Output = Response<Full<Bytes>>> + Send;
+    fn answer(&self, caller: &C, call: Parts, body: Bytes) -> impl Future<Output = Response<Full<Bytes>>> + Send;
 }
 
 /// Serves until the task is dropped.
-pub(crate) async fn serve<P: Port>(listener: TcpListener, tls: Arc<Tls>, port: Arc<P>) {
+pub(crate) async fn serve<D: Door, P: Port<D::Caller>>(listener: TcpListener, door: Arc<D>, port: Arc<P>) {
     let places = Arc::new(Semaphore::new(P::LIMITS.connections));
     let calls = Arc::new(Semaphore::new(P::LIMITS.calls));
     loop {
@@ -48,9 +68,9 @@ pub(crate) async fn serve<P: Port>(listener: TcpListener, tls: Arc<Tls>, port: A
                 continue;
             }
         };
-        let (tls, port, calls) = (tls.clone(), port.clone(), calls.clone());
+        let (door, port, calls) = (door.clone(), port.clone(), calls.clone());
         tokio::spawn(async move {
-            if let Err(error) = serve_connection(stream, &tls, port, calls).await {
+            if let Err(error) = serve_connection(stream, &*door, port, calls).await {
                 tracing::debug!(%error, "an internal connection ended");
             }
             drop(place);
@@ -58,18 +78,18 @@ pub(crate) async fn serve<P: Port>(listener: TcpListener, tls: Arc<Tls>, port: A
     }
 }
 
-async fn serve_connection<P: Port>(
+async fn serve_connection<D: Door, P: Port<D::Caller>>(
     stream: TcpStream,
-    tls: &Tls,
+    door: &D,
     port: Arc<P>,
     calls: Arc<Semaphore>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stream.set_nodelay(true)?;
-    let (stream, caller) = tls.accept(stream).await?;
+    let (stream, caller) = door.accept(stream).await?;
     let caller = Arc::new(caller);
     let service = service_fn(move |request: Request<Incoming>| {
         let (caller, port, calls) = (caller.clone(), port.clone(), calls.clone());
-        async move { Ok::<_, Infallible>(answer(request, &caller, &*port, &calls).await) }
+        async move { Ok::<_, Infallible>(answer(request, &*caller, &*port, &calls).await) }
     });
     hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -83,9 +103,9 @@ async fn serve_connection<P: Port>(
     Ok(())
 }
 
-async fn answer<P: Port>(
+async fn answer<C: Display, P: Port<C>>(
     request: Request<Incoming>,
-    caller: &Identity,
+    caller: &C,
     port: &P,
     calls: &Semaphore,
 ) -> Response<Full<Bytes>> {
@@ -98,7 +118,7 @@ async fn answer<P: Port>(
         return text(StatusCode::SERVICE_UNAVAILABLE, "too many calls at once: call again later".into());
     };
     match Limited::new(body, P::LIMITS.body_bytes).collect().await {
-        Ok(body) => port.answer(parts, body.to_bytes()).await,
+        Ok(body) => port.answer(caller, parts, body.to_bytes()).await,
         Err(error) => text(StatusCode::BAD_REQUEST, error.to_string()),
     }
 }

@@ -5,7 +5,7 @@ use super::{
     listener::{self, Limits, Port, json, text},
     transport,
 };
-use crate::{storage::StorageNode, tls::Tls};
+use crate::{regions::message, storage::StorageNode, tls::Tls};
 use bytes::Bytes;
 use cairn_model::{
     identity::{Identity, Role},
@@ -44,7 +44,7 @@ impl Callers {
         let of_release = self.is_of_release(caller);
         match (method, path) {
             (&Method::POST, "/v1/raft") => *caller == self.own,
-            (&Method::POST, "/v1/partition") => of_release && caller.role == Role::Router,
+            (&Method::POST, "/v1/partition" | message::PATH) => of_release && caller.role == Role::Router,
             (&Method::POST, "/v1/orders") => of_release && caller.role == Role::Operator,
             (&Method::GET, "/v1/node") => *caller == self.own || of_release,
             _ => false,
@@ -74,7 +74,7 @@ impl Port for NodePort {
         self.callers.allows(caller, method, path)
     }
 
-    async fn answer(&self, call: Parts, body: Bytes) -> Response<Full<Bytes>> {
+    async fn answer(&self, _caller: &Identity, call: Parts, body: Bytes) -> Response<Full<Bytes>> {
         let node = &self.node;
         match call.uri.path() {
             "/v1/raft" => {
@@ -93,6 +93,10 @@ impl Port for NodePort {
                     let outcome = node.request(call).await;
                     Response::new(Full::new(wire::encode_answer(&outcome)))
                 }
+                Err(error) => text(StatusCode::BAD_REQUEST, error.to_string()),
+            },
+            message::PATH => match wire::decode(&body) {
+                Ok(call) => Response::new(Full::new(message::encode_answer(&node.answer_region(call).await))),
                 Err(error) => text(StatusCode::BAD_REQUEST, error.to_string()),
             },
             "/v1/orders" => match serde_json::from_slice::<Order>(&body) {
@@ -120,6 +124,7 @@ mod tests {
     fn a_node_listens_to_its_own_group_the_routers_and_the_operator_each_for_its_own_purpose() {
         assert!(allowed("cairn://east/game/default/storage", Method::POST, "/v1/raft"));
         assert!(allowed("cairn://east/cairn-system/-/router", Method::POST, "/v1/partition"));
+        assert!(allowed("cairn://east/cairn-system/-/router", Method::POST, "/v1/regions"));
         assert!(allowed("cairn://east/cairn-system/-/operator", Method::POST, "/v1/orders"));
         assert!(allowed("cairn://east/cairn-system/-/router", Method::GET, "/v1/node"));
     }
@@ -139,5 +144,7 @@ mod tests {
         assert!(!allowed("cairn://west/cairn-system/-/operator", Method::POST, "/v1/orders"), "another region");
         assert!(!allowed("cairn://east/cairn-system/-/router", Method::POST, "/v1/orders"), "routers give no orders");
         assert!(!allowed("cairn://east/game/default/storage", Method::POST, "/v1/partition"));
+        assert!(!allowed("cairn://east/cairn-system/-/operator", Method::POST, "/v1/regions"));
+        assert!(!allowed("cairn://west/game/default/storage", Method::POST, "/v1/regions"), "only through a router");
     }
 }

@@ -11,6 +11,7 @@ pub mod imports;
 mod mirror;
 pub mod nodes;
 pub mod partitions;
+pub mod peers;
 pub mod routes;
 pub mod tables;
 mod watch;
@@ -34,6 +35,9 @@ pub struct Arguments {
     /// Where clients connect.
     #[arg(long, env = "CAIRN_LISTEN", default_value = "0.0.0.0:8000")]
     listen: SocketAddr,
+    /// Where storage nodes of other regions connect, whose tables are global with tables here; nobody does where this is not set.
+    #[arg(long, env = "CAIRN_PEER_LISTEN")]
+    peer_listen: Option<SocketAddr>,
     /// Health, readiness and metrics.
     #[arg(long, env = "CAIRN_ADMIN", default_value = "0.0.0.0:8080")]
     admin: SocketAddr,
@@ -83,9 +87,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     std::fs::create_dir_all(&arguments.state_dir)
         .with_context(|| format!("failed to make the folder {}", arguments.state_dir.display()))?;
-    let client = NodeClient::new(tls, arguments.region.clone());
+    let client = NodeClient::new(tls.clone(), arguments.region.clone());
     let nodes = nodes::Nodes::new(client.clone(), fleet.clone(), &arguments.state_dir);
     tokio::spawn(nodes.clone().run());
+    if let Some(address) = arguments.peer_listen {
+        tokio::spawn(peers::serve(bind(address).await?, tls, client.clone(), nodes.clone()));
+        tracing::info!(listen = %address, "serving peers");
+    }
 
     let kubernetes = kube::Client::try_default().await.context("failed to find out how to reach the API server")?;
     let namespaces: Vec<String> = arguments.watch_namespaces.into_iter().filter(|name| !name.is_empty()).collect();

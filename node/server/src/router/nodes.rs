@@ -2,11 +2,12 @@
 
 use super::{
     fleet::Fleet,
-    routes::{KnownNode, Routes},
+    routes::{KnownNode, Route, Routes},
 };
 use crate::internal::client::{GroupName, NodeClient};
 use arc_swap::ArcSwap;
 use cairn_model::{
+    descriptor::Member,
     ids::{PartitionId, ReplicaId},
     node::NodeReport,
 };
@@ -107,6 +108,14 @@ impl Nodes {
 
     pub fn is_suspect(&self, address: &str) -> bool {
         self.suspects.lock().contains(address)
+    }
+
+    /// The replicas of a partition, the most likely leader first, and last those that did not answer.
+    pub fn leader_first<'a>(&self, route: &'a Route) -> Vec<&'a Member> {
+        let mut members: Vec<&Member> = route.descriptor.members.iter().collect();
+        let leader = self.leader_hint(route.descriptor.partition_id).or(route.leader);
+        members.sort_by_key(|member| (self.is_suspect(&member.address), Some(member.replica_id) != leader));
+        members
     }
 
     /// Asks for a round of reports and waits for its end, `patience` at most.

@@ -50,15 +50,12 @@ impl RemotePartitions {
 
     /// The replicas to try, best first.
     fn order<'a>(&self, route: &'a Route, request: &PartitionRequest) -> Vec<&'a Member> {
-        let mut members: Vec<&Member> = route.descriptor.members.iter().collect();
         if needs_leader(request) {
-            let leader = self.nodes.leader_hint(route.descriptor.partition_id).or(route.leader);
-            members.sort_by_key(|member| (self.nodes.is_suspect(&member.address), Some(member.replica_id) != leader));
-        } else {
-            members.sort_by_key(|member| {
-                (self.nodes.is_suspect(&member.address), Some(&member.zone) != self.zone.as_ref())
-            });
+            return self.nodes.leader_first(route);
         }
+        let mut members: Vec<&Member> = route.descriptor.members.iter().collect();
+        members
+            .sort_by_key(|member| (self.nodes.is_suspect(&member.address), Some(&member.zone) != self.zone.as_ref()));
         members
     }
 }

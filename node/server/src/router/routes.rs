@@ -116,6 +116,12 @@ impl Routes {
         self.tables.values()
     }
 
+    /// One of a table's partitions.
+    pub fn partition(&self, table: TableId, partition: PartitionId) -> Option<Arc<Route>> {
+        let routes = &self.tables.get(&table)?.routes;
+        routes.iter().find(|route| route.descriptor.partition_id == partition).cloned()
+    }
+
     /// The partition whose range holds the key; none when the table, or that part of it, is not known.
     pub fn find(&self, table: TableId, key: &[u8]) -> Option<Arc<Route>> {
         let routes = &self.tables.get(&table)?.routes;

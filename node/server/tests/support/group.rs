@@ -33,61 +33,79 @@ pub const ACCOUNT: &str = "game";
 pub const GROUP: &str = "default";
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// A group of three nodes, an operator's client and a router's.
+/// A group of nodes, an operator's client and a router's.
 pub struct Group {
     folder: TempDir,
+    pub region: String,
+    /// Of the nodes' certificates.
+    account: String,
+    issuer: CertifiedIssuer<'static, KeyPair>,
     /// Whether the nodes listen for archives beside them.
     archived: bool,
     ports: Vec<u16>,
     nodes: Vec<Option<Child>>,
     pub operator: Arc<NodeClient>,
     pub router: RemotePartitions,
+    /// What the router knows of the nodes.
+    pub map: Arc<Nodes>,
     /// To ask one node what the router would ask any.
-    as_router: Arc<NodeClient>,
+    pub as_router: Arc<NodeClient>,
 }
 
 impl Group {
     pub async fn start() -> Self {
-        Self::start_nodes(false).await
+        Self::start_nodes("east", ACCOUNT, 3, false).await
     }
 
     /// Starts nodes that listen at [`Self::socket`].
     pub async fn start_archived() -> Self {
-        Self::start_nodes(true).await
+        Self::start_nodes("east", ACCOUNT, 3, true).await
     }
 
-    async fn start_nodes(archived: bool) -> Self {
+    /// Starts so many nodes of an account of another region, or of this one.
+    pub async fn start_in(region: &str, account: &str, nodes: usize) -> Self {
+        Self::start_nodes(region, account, nodes, false).await
+    }
+
+    async fn start_nodes(region: &str, account: &str, count: usize, archived: bool) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let issuer = issuer();
-        for (name, uri) in [
-            ("storage", "cairn://east/game/default/storage"),
-            ("stranger", "cairn://east/shop/default/storage"),
-            ("router", "cairn://east/cairn-system/-/router"),
-            ("operator", "cairn://east/cairn-system/-/operator"),
+        for (name, holder) in [
+            ("storage", format!("{account}/default/storage")),
+            ("stranger", "shop/default/storage".to_owned()),
+            ("router", "cairn-system/-/router".to_owned()),
+            ("operator", "cairn-system/-/operator".to_owned()),
         ] {
-            write_certificate(&folder.path().join(name), &issuer, uri);
+            write_certificate(&folder.path().join(name), &issuer, &format!("cairn://{region}/{holder}"));
         }
-        // Held until all three are known, so that they differ.
-        let listeners: Vec<_> = (0..3).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        // Held until all are known, so that they differ.
+        let listeners: Vec<_> = (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         drop(listeners);
-        let operator = client(&folder.path().join("operator"));
+        let operator = client_in(region, &folder.path().join("operator"));
         let fleet = Arc::new(Fleet::default());
         let nodes: Vec<_> =
             ports.iter().map(|port| json!({"address": format!("127.0.0.1:{port}"), "zone": "z"})).collect();
-        let groups = json!({"version": 1, "groups": [{"account": ACCOUNT, "group": GROUP, "nodes": nodes}]});
+        let groups = json!({"version": 1, "groups": [{"account": account, "group": GROUP, "nodes": nodes}]});
         fleet.update(br#"{"version": 1}"#, groups.to_string().as_bytes()).unwrap();
-        let as_router = client(&folder.path().join("router"));
+        let as_router = client_in(region, &folder.path().join("router"));
         let map = Nodes::new(as_router.clone(), fleet, folder.path());
         tokio::spawn(map.clone().run());
-        let router = RemotePartitions::new(as_router.clone(), map, None);
-        let mut group = Self { folder, archived, ports, nodes: vec![None, None, None], operator, router, as_router };
-        (0..3).for_each(|node| group.start_node(node));
-        for node in 0..3 {
+        let router = RemotePartitions::new(as_router.clone(), map.clone(), None);
+        let nodes = (0..count).map(|_| None).collect();
+        let (region, account) = (region.to_owned(), account.to_owned());
+        let mut group =
+            Self { folder, region, account, issuer, archived, ports, nodes, operator, router, map, as_router };
+        (0..count).for_each(|node| group.start_node(node));
+        for node in 0..count {
             group.report(node).await;
         }
         group
+    }
+
+    pub fn name(&self) -> GroupName {
+        GroupName { account: self.account.clone(), group: GROUP.to_owned() }
     }
 
     pub fn address(&self, node: usize) -> String {
@@ -98,7 +116,7 @@ impl Group {
         let folder = self.folder.path();
         let socket = self.archived.then(|| self.socket(node));
         let child = Command::new(env!("CARGO_BIN_EXE_cairn"))
-            .args(["storage", "--region", "east", "--account", ACCOUNT, "--group", GROUP])
+            .args(["storage", "--region", &self.region, "--account", &self.account, "--group", GROUP])
             .args(["--zone", &format!("zone-{node}"), "--release-namespace", "cairn-system"])
             .args(["--advertise", &self.address(node), "--listen", &self.address(node), "--admin", "127.0.0.1:0"])
             .arg("--data")
@@ -115,6 +133,11 @@ impl Group {
     /// Where the archive beside the node finds it.
     pub fn socket(&self, node: usize) -> PathBuf {
         self.folder.path().join(format!("archive-{node}.sock"))
+    }
+
+    /// The authority of its certificates, in PEM.
+    pub fn ca(&self) -> String {
+        self.issuer.pem()
     }
 
     /// The folder with the certificate of this name.
@@ -142,13 +165,13 @@ impl Group {
 
     /// A client that shows the certificate of another group's storage node.
     pub fn stranger(&self) -> Arc<NodeClient> {
-        client(&self.folder.path().join("stranger"))
+        client_in(&self.region, &self.folder.path().join("stranger"))
     }
 
     /// The node's own report, waited for while it starts.
     pub async fn report(&self, node: usize) -> NodeReport {
         for _ in 0..100 {
-            if let Ok(body) = self.operator.get(&group_name(), &self.address(node), "/v1/node", DEADLINE).await {
+            if let Ok(body) = self.operator.get(&self.name(), &self.address(node), "/v1/node", DEADLINE).await {
                 return serde_json::from_slice(&body).unwrap();
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -190,16 +213,21 @@ impl Group {
     }
 
     pub async fn create_table_of(&self, definition: TableDefinition) -> TableView {
-        let descriptor = self.descriptor(PartitionId([8; 16]), definition.table_id).await;
+        self.create_partition(PartitionId([8; 16]), definition).await
+    }
+
+    /// The same, under a partition id of its own.
+    pub async fn create_partition(&self, partition: PartitionId, definition: TableDefinition) -> TableView {
+        let descriptor = self.descriptor(partition, definition.table_id).await;
         let outcome = self.order(0, &Order::Bootstrap { descriptor, definition: definition.clone() }).await;
         assert!(matches!(outcome, OrderOutcome::Done | OrderOutcome::InProgress { .. }), "{outcome:?}");
         TableView { definition, status: TableStatus::Active, item_count: 0, size_bytes: 0, arn: String::new() }
     }
 
-    /// A partition's first, with a voter on each of the three nodes.
+    /// A partition's first, with a voter on each of the nodes.
     pub async fn descriptor(&self, partition_id: PartitionId, table_id: TableId) -> PartitionDescriptor {
         let mut members = Vec::new();
-        for node in 0..3 {
+        for node in 0..self.ports.len() {
             members.push(Member {
                 replica_id: ReplicaId(node as u64 + 1),
                 node_id: self.report(node).await.node_id,
@@ -214,7 +242,7 @@ impl Group {
             range: KeyRange::default(),
             epoch: 1,
             members,
-            next_replica_id: 4,
+            next_replica_id: self.ports.len() as u64 + 1,
             parents: Vec::new(),
         }
     }
@@ -228,8 +256,7 @@ impl Group {
 
     pub async fn order(&self, node: usize, order: &Order) -> OrderOutcome {
         let body = Bytes::from(serde_json::to_vec(order).unwrap());
-        let answer =
-            self.operator.post(&group_name(), &self.address(node), "/v1/orders", body, DEADLINE).await.unwrap();
+        let answer = self.operator.post(&self.name(), &self.address(node), "/v1/orders", body, DEADLINE).await.unwrap();
         serde_json::from_slice(&answer).unwrap()
     }
 
@@ -278,7 +305,11 @@ pub fn definition(table_id: TableId) -> TableDefinition {
 }
 
 pub fn client(tls_dir: &Path) -> Arc<NodeClient> {
-    NodeClient::new(Tls::from_dir(tls_dir).unwrap(), "east".to_owned())
+    client_in("east", tls_dir)
+}
+
+fn client_in(region: &str, tls_dir: &Path) -> Arc<NodeClient> {
+    NodeClient::new(Tls::from_dir(tls_dir).unwrap(), region.to_owned())
 }
 
 pub fn issuer() -> CertifiedIssuer<'static, KeyPair> {

@@ -32,7 +32,7 @@ impl Port for ArchivePort {
         method == Method::POST && path == "/v1/archive" && self.callers.is_of_release(caller)
     }
 
-    async fn answer(&self, _call: Parts, body: Bytes) -> Response<Full<Bytes>> {
+    async fn answer(&self, _caller: &Identity, _call: Parts, body: Bytes) -> Response<Full<Bytes>> {
         json(&match serde_json::from_slice::<ArchiveCall>(&body) {
             Ok(call) => self.service.answer(call).await,
             Err(error) => {

@@ -1,0 +1,137 @@
+//! What is read from where.
+
+use super::standing::PairName;
+use cairn_model::{
+    descriptor::KeyRange,
+    ids::PartitionId,
+    node::{ReplicaReport, ReplicaState},
+    table::{KeyAttribute, PeerCluster},
+};
+
+/// A partition here, and the region that has the same table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub(super) partition: PartitionId,
+    pub(super) range: KeyRange,
+    pub(super) account: String,
+    pub(super) table: String,
+    pub(super) keys: Vec<KeyAttribute>,
+    pub(super) own_region: String,
+    pub(super) own_cluster_id: String,
+    pub(super) region: String,
+    pub(super) peer: PeerCluster,
+}
+
+impl Pair {
+    /// Those of a replica.
+    pub(super) fn of(replica: &ReplicaReport) -> Vec<Self> {
+        let definition = &replica.definition;
+        let Some(replicas) = definition.replicas.as_ref().filter(|_| replica.state == ReplicaState::Leader) else {
+            return Vec::new();
+        };
+        let schema = &definition.key_schema;
+        let keys: Vec<_> = std::iter::once(&schema.partition).chain(&schema.sort).cloned().collect();
+        let others = replicas
+            .peers
+            .iter()
+            .filter(|(region, _)| **region != replicas.region && replicas.members.contains(*region));
+        others
+            .map(|(region, peer)| Self {
+                partition: replica.descriptor.partition_id,
+                range: replica.descriptor.range.clone(),
+                account: definition.account.clone(),
+                table: definition.table_name.clone(),
+                keys: keys.clone(),
+                own_region: replicas.region.clone(),
+                own_cluster_id: replicas.cluster_id.clone(),
+                region: region.clone(),
+                peer: peer.clone(),
+            })
+            .collect()
+    }
+
+    pub(super) fn name(&self) -> PairName {
+        (self.partition, self.region.clone())
+    }
+}
+
+/// Keys, for a person.
+pub(super) fn named(keys: &[KeyAttribute]) -> String {
+    let named = keys.iter().map(|key| format!("{} ({:?})", key.name, key.scalar_type));
+    named.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cairn_model::{
+        descriptor::PartitionDescriptor,
+        ids::{ReplicaId, TableId},
+        table::{BillingMode, GlobalReplicas, KeySchema, ScalarType, TableDefinition},
+    };
+
+    fn leader() -> ReplicaReport {
+        let mut replicas = GlobalReplicas::in_region("east");
+        let west = PeerCluster { endpoint: "https://west:8443".into(), cluster_id: "w".into(), ca: String::new() };
+        replicas.members.extend(["north".to_owned(), "west".to_owned()]);
+        replicas.peers.insert("west".into(), west);
+        let partition = KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S };
+        ReplicaReport {
+            replica_id: ReplicaId(1),
+            descriptor: PartitionDescriptor {
+                partition_id: PartitionId([1; 16]),
+                table_id: TableId([2; 16]),
+                range: KeyRange::default(),
+                epoch: 1,
+                members: Vec::new(),
+                next_replica_id: 2,
+                parents: Vec::new(),
+            },
+            definition: TableDefinition {
+                account: "game".into(),
+                table_name: "users".into(),
+                table_id: TableId([2; 16]),
+                schema_version: 1,
+                key_schema: KeySchema { partition, sort: None },
+                billing_mode: BillingMode::PayPerRequest,
+                provisioned_throughput: None,
+                table_class: None,
+                deletion_protection_enabled: false,
+                creation_time_ms: 0,
+                continuous_backups: None,
+                restored_from: None,
+                replicas: Some(replicas),
+            },
+            state: ReplicaState::Leader,
+            leader: None,
+            term: 1,
+            applied_index: 1,
+            caught_up: true,
+            item_count: 0,
+            size_bytes: 0,
+            unarchived_bytes: 0,
+            regions: Vec::new(),
+        }
+    }
+
+    fn read(replica: &ReplicaReport) -> Vec<String> {
+        Pair::of(replica).into_iter().map(|pair| pair.region).collect()
+    }
+
+    #[test]
+    fn a_leader_reads_from_the_members_that_it_knows_how_to_reach() {
+        assert_eq!(read(&leader()), ["west"], "of the north there is no bundle yet");
+    }
+
+    #[test]
+    fn nobody_else_reads_and_from_nobody_else() {
+        let follower = ReplicaReport { state: ReplicaState::Follower, ..leader() };
+        let mut alone = leader();
+        alone.definition.replicas.as_mut().unwrap().members.remove("west");
+        let mut ordinary = leader();
+        ordinary.definition.replicas = None;
+        for replica in [follower, alone, ordinary] {
+            assert!(read(&replica).is_empty(), "{replica:?}");
+        }
+    }
+}
