@@ -48,6 +48,28 @@ cluster_api() { # stop|start : the kubelet follows the folder of static pods
   esac
 }
 
+addresses() { # NAME : of the nodes, one a line
+  local node
+  for node in $(kind get nodes --name "$1" 2>/dev/null); do
+    docker inspect -f '{{(index .NetworkSettings.Networks "kind").IPAddress}}' "$node"
+  done
+}
+
+# The control plane's node has a kube-proxy and no zone: no test kills it.
+cluster_address() { docker inspect -f '{{(index .NetworkSettings.Networks "kind").IPAddress}}' "$NAME-control-plane"; }
+
+cluster_link() { # OTHER ACTION : what pods send leaves their node with its address
+  local node address direction action
+  case $2 in cut) action=-I ;; heal) action=-D ;; *) die "unknown action: $2" ;; esac
+  for node in $(kind get nodes --name "$NAME"); do
+    for address in $(addresses "$1"); do
+      for direction in -s -d; do
+        docker exec "$node" iptables $action FORWARD $direction "$address" -j DROP 2>/dev/null || true
+      done
+    done
+  done
+}
+
 cluster_wipe() { die "kind's own components live in its etcd: it can't be emptied"; }
 
 cluster_run() { die "Service addresses are not reachable from outside of kind: use kubectl port-forward"; }

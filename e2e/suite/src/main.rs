@@ -6,10 +6,15 @@
 mod bench;
 mod bucket;
 mod client;
+mod cluster;
+mod contest;
+mod evidence;
 mod harness;
 mod history;
 mod kube;
+mod lag;
 mod load;
+mod region;
 mod scenarios;
 mod sigv4;
 
