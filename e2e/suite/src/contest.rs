@@ -22,7 +22,7 @@ use std::{
 };
 use tokio::{
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{Instant, interval, sleep},
 };
 
 /// In each region.
@@ -133,9 +133,8 @@ impl Entrant {
 
 async fn write(writer: u32, begin: Duration, pace: Duration, entrant: Arc<Entrant>, shared: Arc<Shared>) -> Result<()> {
     sleep(begin).await;
+    // What a pause held back is made up for: the rate is kept.
     let mut ticks = interval(pace);
-    // A pause is not made up for by a flood.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for number in 0_u64.. {
         ticks.tick().await;
         if shared.stop.load(Ordering::Relaxed) {
