@@ -20,8 +20,8 @@ pub(crate) const ACCESS_KEY: &str = "AKIAGAME0000EXAMPLE1";
 pub(crate) const SECRET_KEY: &str = "correct-horse-battery-staple";
 pub(crate) const NAMESPACE: &str = "game";
 const KINDS: [&str; 5] = ["tables", "storagegroups", "backups", "scheduledbackups", "globaltables"];
-/// Where routers of every region listen for others.
-const PEER_NODE_PORT: u16 = 30_843;
+/// Where routers of every region listen for others: of the range that Kubernetes gives to nobody who does not ask.
+const PEER_NODE_PORT: u16 = 30_043;
 
 /// What the chart is told of a region, besides what all of them have in common.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +89,12 @@ impl Region {
                 .args(archive)
                 .args(more),
         )
+    }
+
+    /// Deletes an object of the account, if it is there.
+    pub(crate) fn delete(&self, kind: &str, name: &str) -> Result<()> {
+        let how = ["-n", NAMESPACE, "--ignore-not-found", "--timeout=60s"];
+        self.cluster.kubectl(&[&["delete", kind, name], &how[..]].concat()).map(drop)
     }
 
     /// Removes what an uninstallation leaves, so that the cluster is as before.

@@ -1,6 +1,6 @@
 //! Regions added and removed through DynamoDB's API, each on its own side.
 
-use super::{NO_SECOND, both, put, read, wait_described, wait_read, wait_reason};
+use super::{NO_SECOND, both, put, read, wait_described, wait_read};
 use crate::{
     harness::{NAMESPACE, Verdict, World},
     region::Region,
@@ -63,7 +63,7 @@ pub(crate) async fn the_aws_cli_adds_and_removes_a_region(world: &mut World) -> 
     ensure!(managers.iter().any(|manager| manager["manager"] == "cairn-api"), "who wrote {resource}?");
 
     update_replicas(pair.west, "Delete", east_name)?;
-    wait_reason(pair.east, NAME, "NotListed", &[west_name])?;
+    wait_described(pair.east, NAME, west_name, "REPLICATION_NOT_AUTHORIZED")?;
     tables::wait_exists(&west, NAME).await?;
     put(&west, NAME, "a", "alone").await?;
     sleep(Duration::from_secs(2)).await;

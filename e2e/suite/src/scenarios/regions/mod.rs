@@ -5,12 +5,14 @@ mod cut_off;
 mod latency;
 mod links;
 mod second_region;
+mod taken_out;
 mod wrong;
 
 pub(crate) use api::the_aws_cli_adds_and_removes_a_region;
 pub(crate) use cut_off::regions_cut_off_converge;
 pub(crate) use second_region::a_table_has_a_second_region;
-pub(crate) use wrong::{a_region_is_taken_out_and_comes_back_empty, each_wrong_thing_is_named};
+pub(crate) use taken_out::a_region_is_taken_out_and_comes_back_empty;
+pub(crate) use wrong::each_wrong_thing_is_named;
 
 use super::{install, tables};
 use crate::{
@@ -26,6 +28,8 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::time::sleep;
 
 const NO_SECOND: &str = "this run has no second cluster";
+/// A table that both list besides the one of the scenario: so the regions know each other whatever becomes of that.
+const ANCHOR: &str = "anchor";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// From a change of a resource until its status tells what came of it.
 const TOLD_WITHIN: Duration = Duration::from_secs(45);
@@ -136,17 +140,8 @@ impl Pair<'_> {
     /// Takes the table away on both sides.
     fn forget(&self, name: &str) -> Result<()> {
         for region in self.regions() {
-            for kind in ["globaltables.cairn.dev", "tables.cairn.dev"] {
-                region.cluster.kubectl(&[
-                    "delete",
-                    kind,
-                    name,
-                    "-n",
-                    NAMESPACE,
-                    "--ignore-not-found",
-                    "--timeout=60s",
-                ])?;
-            }
+            region.delete("globaltables.cairn.dev", name)?;
+            region.delete("tables.cairn.dev", name)?;
         }
         Ok(())
     }
