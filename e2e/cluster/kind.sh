@@ -59,12 +59,16 @@ addresses() { # NAME : of the nodes, one a line
 cluster_address() { docker inspect -f '{{(index .NetworkSettings.Networks "kind").IPAddress}}' "$NAME-control-plane"; }
 
 cluster_link() { # OTHER ACTION : what pods send leaves their node with its address
-  local node address direction action
-  case $2 in cut) action=-I ;; heal) action=-D ;; *) die "unknown action: $2" ;; esac
+  local node address direction rule
   for node in $(kind get nodes --name "$NAME"); do
     for address in $(addresses "$1"); do
       for direction in -s -d; do
-        docker exec "$node" iptables $action FORWARD $direction "$address" -j DROP 2>/dev/null || true
+        rule=(FORWARD "$direction" "$address" -j DROP)
+        case $2 in
+          cut) docker exec "$node" iptables -C "${rule[@]}" 2>/dev/null || docker exec "$node" iptables -I "${rule[@]}" ;;
+          heal) docker exec "$node" iptables -D "${rule[@]}" 2>/dev/null || true ;;
+          *) die "unknown action: $2" ;;
+        esac
       done
     done
   done

@@ -1,6 +1,10 @@
 //! What explains a failure: what a cluster says of itself, written to files.
 
-use crate::{cluster::Cluster, kube::RELEASE_NAMESPACE, region::NAMESPACE};
+use crate::{
+    cluster::Cluster,
+    kube::{self, RELEASE_NAMESPACE},
+    region::NAMESPACE,
+};
 use std::{fs, path::Path};
 
 const KINDS: &str =
@@ -28,5 +32,10 @@ pub(crate) fn keep(cluster: &Cluster, folder: &Path) -> std::io::Result<()> {
     logs("storage.log", NAMESPACE, "storage", &["-c", "storage"]);
     logs("archive.log", NAMESPACE, "storage", &["-c", "archive"]);
     logs("storage-previous.log", NAMESPACE, "storage", &["-c", "storage", "--previous"]);
+    for pod in cluster.storage_pods(NAMESPACE).unwrap_or_default() {
+        let name = kube::name(&pod);
+        let text = cluster.metrics(NAMESPACE, name).unwrap_or_else(|error| format!("{error:#}"));
+        fs::write(folder.join(format!("metrics-{name}.txt")), text)?;
+    }
     Ok(())
 }
