@@ -10,9 +10,10 @@ use crate::{
     contest::Contest,
     harness::{NAMESPACE, Verdict, World},
     kube,
+    region::Region,
     scenarios::faults,
 };
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -22,6 +23,21 @@ const PER_SECOND: u32 = 150;
 const CUT_FOR: Duration = Duration::from_secs(40);
 /// How long writes in east may pause: a zone of three is killed there.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// The zone of the table's leader there: it is the leader that reads from other regions, and tells how far it is.
+fn leader_zone(region: &Region) -> Result<String> {
+    let of_table = format!("table=\"{NAME}\"");
+    for pod in region.cluster.storage_pods(NAMESPACE)? {
+        let metrics = region.cluster.metrics(NAMESPACE, kube::name(&pod))?;
+        if metrics
+            .lines()
+            .any(|line| line.starts_with("cairn_replication_pending_records{") && line.contains(&of_table))
+        {
+            return Ok(kube::pod_zone(&pod).to_owned());
+        }
+    }
+    bail!("no storage node of {} says that it reads {NAME} from another region", region.name())
+}
 
 pub(crate) async fn regions_cut_off_converge(world: &mut World) -> Result<Verdict> {
     let Some(mut pair) = both(world)? else { return Ok(Verdict::Skipped(NO_SECOND)) };
@@ -43,8 +59,7 @@ pub(crate) async fn regions_cut_off_converge(world: &mut World) -> Result<Verdic
     put(&east, NAME, "during-east", "the cut").await?;
     put(&west, NAME, "during-west", "the cut").await?;
     sleep(Duration::from_secs(3)).await;
-    let zone = faults::leader_zone()?;
-    let dead = DeadNode::kill(&pair.east.cluster, kube::node_number(&zone)?)?;
+    let dead = DeadNode::kill(&pair.east.cluster, kube::node_number(&leader_zone(pair.east)?)?)?;
     let pods = pair.west.cluster.storage_pods(NAMESPACE)?;
     ensure!(pods.len() == 1, "west has {} storage pods, not one", pods.len());
     pair.west.cluster.kill_pods(NAMESPACE, &[kube::name(&pods[0])])?;

@@ -10,19 +10,21 @@ pub(super) const METRIC: &str = "cairn_replication_latency_seconds";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Buckets(BTreeMap<u64, u64>);
 
-/// Of all that was taken in by the region's nodes.
-pub(super) fn read(region: &Region) -> Result<Buckets> {
+/// Of what the region's nodes took in of a table.
+pub(super) fn read(region: &Region, table: &str) -> Result<Buckets> {
     let mut all = Buckets::default();
     for pod in region.cluster.storage_pods(NAMESPACE)? {
-        all.add(&region.cluster.metrics(NAMESPACE, kube::name(&pod))?)?;
+        all.add(&region.cluster.metrics(NAMESPACE, kube::name(&pod))?, table)?;
     }
-    ensure!(!all.0.is_empty(), "no storage node of {} tells {METRIC}", region.name());
+    ensure!(!all.0.is_empty(), "no storage node of {} tells {METRIC} of {table}", region.name());
     Ok(all)
 }
 
 impl Buckets {
-    fn add(&mut self, metrics: &str) -> Result<()> {
-        for line in metrics.lines().filter_map(|line| line.strip_prefix(METRIC)?.strip_prefix("_bucket{")) {
+    fn add(&mut self, metrics: &str, table: &str) -> Result<()> {
+        let of_table = format!("table=\"{table}\"");
+        let buckets = metrics.lines().filter_map(|line| line.strip_prefix(METRIC)?.strip_prefix("_bucket{"));
+        for line in buckets.filter(|line| line.contains(&of_table)) {
             let (labels, count) = line.rsplit_once("} ").with_context(|| format!("not a bucket: {line}"))?;
             let bound = labels.split("le=\"").nth(1).and_then(|rest| rest.split('"').next());
             let bound = match bound.with_context(|| format!("a bucket without a bound: {line}"))? {
@@ -40,14 +42,25 @@ impl Buckets {
         Self(self.0.iter().map(|(bound, now)| (*bound, now.saturating_sub(count(bound)))).collect())
     }
 
-    /// The bound below which that part of the observations lies.
+    /// Below which that part of the observations lies, as PromQL's `histogram_quantile` reckons it: evenly spread in its bucket.
     pub(super) fn quantile(&self, part: f64) -> Result<Duration> {
         let all = self.0.values().copied().max().unwrap_or_default();
         ensure!(all > 0, "nothing was observed in {METRIC}");
-        match self.0.iter().find(|(_, count)| **count as f64 >= all as f64 * part) {
-            Some((bound, _)) if *bound < u64::MAX => Ok(Duration::from_micros(*bound)),
-            _ => bail!("{METRIC} lies above its highest bound: {self:?}"),
+        let rank = all as f64 * part;
+        let mut below = (0.0, 0.0);
+        for (bound, count) in &self.0 {
+            let (bound_us, count) = (*bound as f64, *count as f64);
+            if count < rank {
+                below = (bound_us, count);
+            } else if *bound == u64::MAX {
+                break;
+            } else {
+                let (low_us, fewer) = below;
+                let share = (rank - fewer) / (count - fewer).max(f64::MIN_POSITIVE);
+                return Ok(Duration::from_secs_f64((low_us + (bound_us - low_us) * share) / 1e6));
+            }
         }
+        bail!("{METRIC} lies above its highest bound: {self:?}")
     }
 }
 
@@ -56,20 +69,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quantile_is_the_bound_that_so_many_are_under() {
+    fn a_quantile_lies_in_the_bucket_that_has_it() {
         let text = |counts: [u32; 3]| {
-            let [tenth, one, all] = counts;
-            format!(
-                "{METRIC}_bucket{{region=\"east\",le=\"0.1\"}} {tenth}\n{METRIC}_bucket{{region=\"east\",le=\"1\"}} {one}\n\
-                 {METRIC}_bucket{{region=\"east\",le=\"+Inf\"}} {all}\n{METRIC}_sum{{region=\"east\"}} 7\n"
-            )
+            let bucket = |bound: &str, count| {
+                format!("{METRIC}_bucket{{source_region=\"east\",table=\"users\",le=\"{bound}\"}} {count}\n")
+            };
+            let buckets: String =
+                ["0.1", "1", "+Inf"].into_iter().zip(counts).map(|(bound, n)| bucket(bound, n)).collect();
+            format!("{buckets}{}{METRIC}_sum{{table=\"users\"}} 7\n", buckets.replace("users", "others"))
         };
         let (mut before, mut after) = (Buckets::default(), Buckets::default());
-        before.add(&text([0, 0, 50])).unwrap();
-        after.add(&text([90, 100, 150])).unwrap();
+        before.add(&text([0, 0, 50]), "users").unwrap();
+        after.add(&text([80, 100, 150]), "users").unwrap();
         let between = after.since(&before);
-        assert_eq!(between.quantile(0.9).unwrap(), Duration::from_millis(100));
-        assert_eq!(between.quantile(0.99).unwrap(), Duration::from_secs(1));
+        assert_eq!(between.quantile(0.4).unwrap(), Duration::from_millis(50));
+        assert_eq!(between.quantile(0.9).unwrap(), Duration::from_millis(550));
         assert!(before.quantile(0.9).is_err() && Buckets::default().quantile(0.9).is_err());
     }
 }
