@@ -26,7 +26,7 @@ impl Buckets {
         let buckets = metrics.lines().filter_map(|line| line.strip_prefix(METRIC)?.strip_prefix("_bucket{"));
         for line in buckets.filter(|line| line.contains(&of_table)) {
             let (labels, count) = line.rsplit_once("} ").with_context(|| format!("not a bucket: {line}"))?;
-            let bound = labels.split("le=\"").nth(1).and_then(|rest| rest.split('"').next());
+            let bound = labels.split(',').find_map(|label| label.strip_prefix("le=\"")?.strip_suffix('"'));
             let bound = match bound.with_context(|| format!("a bucket without a bound: {line}"))? {
                 "+Inf" => u64::MAX,
                 seconds => (seconds.parse::<f64>()? * 1e6) as u64,
