@@ -2,7 +2,9 @@
 //!
 //! `cairn-e2e run [--only WORD,…]` runs the scenarios against the cluster that `KUBECONFIG` points to, in order: they share
 //! one installation. Those of two regions have a second cluster: one that the suite makes (`CAIRN_E2E_SECOND_CLUSTER`, its
-//! name, and `CAIRN_E2E_ARCHIVE`, the image), or one that `CAIRN_E2E_SECOND_KUBECONFIG` points to. `cairn-e2e bench [--only WORD]` measures `cairn dev`. `cairn-e2e floor ADDRESS` serves as the benchmarks' floor.
+//! name, and `CAIRN_E2E_ARCHIVE`, the image), or one that `CAIRN_E2E_SECOND_KUBECONFIG` points to.
+//!
+//! `cairn-e2e bench [--only WORD]` measures `cairn dev`. `cairn-e2e floor ADDRESS` serves as the benchmarks' floor.
 
 mod bench;
 mod bucket;
