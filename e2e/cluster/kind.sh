@@ -48,6 +48,32 @@ cluster_api() { # stop|start : the kubelet follows the folder of static pods
   esac
 }
 
+addresses() { # NAME : of the nodes, one a line
+  local node
+  for node in $(kind get nodes --name "$1" 2>/dev/null); do
+    docker inspect -f '{{(index .NetworkSettings.Networks "kind").IPAddress}}' "$node"
+  done
+}
+
+# The control plane's node has a kube-proxy and no zone: no test kills it.
+cluster_address() { docker inspect -f '{{(index .NetworkSettings.Networks "kind").IPAddress}}' "$NAME-control-plane"; }
+
+cluster_link() { # OTHER ACTION : what pods send leaves their node with its address
+  local node address direction rule
+  for node in $(kind get nodes --name "$NAME"); do
+    for address in $(addresses "$1"); do
+      for direction in -s -d; do
+        rule=(FORWARD "$direction" "$address" -j DROP)
+        case $2 in
+          cut) docker exec "$node" iptables -C "${rule[@]}" 2>/dev/null || docker exec "$node" iptables -I "${rule[@]}" ;;
+          heal) docker exec "$node" iptables -D "${rule[@]}" 2>/dev/null || true ;;
+          *) die "unknown action: $2" ;;
+        esac
+      done
+    done
+  done
+}
+
 cluster_wipe() { die "kind's own components live in its etcd: it can't be emptied"; }
 
 cluster_run() { die "Service addresses are not reachable from outside of kind: use kubectl port-forward"; }

@@ -29,9 +29,14 @@ INDEX=$(cat "$DIR/index" 2>/dev/null) || { [[ $COMMAND == down ]] && exit 0; die
 BRIDGE=cairn$INDEX NET=172.29.$INDEX PODS=10.$((100 + INDEX)) SERVICES=10.$((160 + INDEX)).0 API_PORT=$((16540 + INDEX))
 ETCD_CLIENT=$((24790 + INDEX)) ETCD_PEER=$((24890 + INDEX))
 
-# The suite may run in the client's namespace and call us from there; processes and links belong to the machine's.
-if [[ $COMMAND != run && -e /run/netns/$NAME-host && /proc/self/ns/net -ef /run/netns/$NAME-client ]]; then
-  exec nsenter --net="/run/netns/$NAME-host" "$HERE/cluster" "$COMMAND" "$NAME" "$@"
+# The suite may run in a cluster's client namespace and call us from there, also for another cluster; processes and links
+# belong to the machine's.
+if [[ $COMMAND != run ]]; then
+  for namespace in /run/netns/*-client; do
+    if [[ /proc/self/ns/net -ef $namespace && -e ${namespace%-client}-host ]]; then
+      exec nsenter --net="${namespace%-client}-host" "$HERE/cluster" "$COMMAND" "$NAME" "$@"
+    fi
+  done
 fi
 
 kube() { kubectl --kubeconfig "$KUBECONFIG_FILE" "$@"; }
@@ -377,6 +382,34 @@ cluster_api() { # stop|start
   esac
 }
 
+# The client's namespace has a kube-proxy that no node takes with it.
+cluster_address() { echo "$NET.10"; }
+
+# What the pods of the first send to the second's NodePorts, and what comes back. Nothing else goes that way: clients and
+# kubectl are outside of the pods' networks.
+links() { # PODS NET
+  printf 'from %s.0.0/16 to %s.0/24\nfrom %s.0/24 to %s.0.0/16\n' "$1" "$2" "$2" "$1"
+}
+
+cluster_link() { # OTHER ACTION
+  local other rule action
+  other=$(cat "$STATE/$1/index" 2>/dev/null) || die "there is no cluster $1"
+  case $2 in cut) action=add ;; heal) action=del ;; *) die "unknown action: $2" ;; esac
+  while read -r rule; do
+    # Packets are dropped without a word, also those of connections that stand. A rule that is there already, or gone already, is fine.
+    # shellcheck disable=SC2086
+    ip rule $action pref 7000 $rule blackhole 2>/dev/null || true
+  done < <(links "$PODS" "172.29.$other"; links "10.$((100 + other))" "$NET")
+}
+
+heal_links() {
+  local rule
+  while read -r rule; do
+    # shellcheck disable=SC2086
+    ip rule del pref 7000 $rule 2>/dev/null || true
+  done < <(ip rule show pref 7000 2>/dev/null | cut -d: -f2 | grep -E "(^|[^0-9.])(${NET//./\\.}|${PODS//./\\.})\." || true)
+}
+
 cluster_wipe() {
   local n count
   count=$(node_count)
@@ -422,6 +455,7 @@ cluster_down() {
   ((${#pids[@]} == 0)) || kill -9 "${pids[@]}" 2>/dev/null || true
   for namespace in $(ip netns list | awk -v name="^$NAME-(n[0-9]|client|host)$" '$1 ~ name {print $1}'); do ip netns del "$namespace"; done
   ip link del "$BRIDGE" 2>/dev/null || true
+  heal_links
   awk -v a="$DIR/" -v b="$RUN/$NAME-" 'index($2, a) == 1 || index($2, b) == 1 {print $2}' /proc/mounts | sort -r | xargs -r umount -l
   rm -rf "$DIR" "$RUN/$NAME"-n*
   [[ $COMMAND != up ]] || claim_index

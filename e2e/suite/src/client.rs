@@ -9,8 +9,9 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -104,6 +105,22 @@ impl Dynamo {
                 bail!("{operation} did not succeed within {patience:?}: {problem}");
             }
             sleep(PAUSE).await;
+        }
+    }
+
+    /// All items of a table whose key is the string `Id`, by that.
+    pub(crate) async fn scan(&self, table: &str, patience: Duration) -> Result<BTreeMap<String, Value>> {
+        let mut found = BTreeMap::new();
+        let mut body = json!({"TableName": table, "ConsistentRead": true});
+        loop {
+            let mut page = self.insist("Scan", &body, patience).await?.ok()?;
+            if let Value::Array(items) = page["Items"].take() {
+                found.extend(items.into_iter().filter_map(|item| Some((item["Id"]["S"].as_str()?.to_owned(), item))));
+            }
+            body["ExclusiveStartKey"] = page["LastEvaluatedKey"].take();
+            if body["ExclusiveStartKey"].is_null() {
+                return Ok(found);
+            }
         }
     }
 }

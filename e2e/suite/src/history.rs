@@ -2,7 +2,7 @@
 
 use crate::client::{Dynamo, now};
 use anyhow::{Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     collections::BTreeMap,
     sync::{
@@ -137,10 +137,10 @@ impl History {
     /// Checks that a table holds what the history's had at the end of that millisecond: for each key what the last write
     /// left that was acknowledged by then, or a later one that had begun.
     pub(crate) async fn verify(&self, client: &Dynamo, table: &str, at_ms: i64) -> Result<()> {
-        let mut found = scan(client, table).await?;
+        let mut found = client.scan(table, PATIENCE).await?;
         let end = (at_ms + 1) * 1_000;
         for (key, steps) in &self.0.steps {
-            let held = found.remove(key);
+            let held = found.remove(key).and_then(|item| item["Value"]["N"].as_str()?.parse().ok());
             let settled = steps.iter().rposition(|step| step.acknowledged < end - 1_000);
             let begun = steps.iter().rposition(|step| step.began < end);
             let possible: Vec<Option<u64>> = match (settled, begun) {
@@ -157,27 +157,5 @@ impl History {
         }
         ensure!(found.is_empty(), "{table} has items nobody wrote: {:?}", found.keys().take(5).collect::<Vec<_>>());
         Ok(())
-    }
-}
-
-async fn scan(client: &Dynamo, table: &str) -> Result<BTreeMap<String, u64>> {
-    let mut found = BTreeMap::new();
-    let mut start = Value::Null;
-    loop {
-        let mut body = json!({"TableName": table, "ConsistentRead": true});
-        if !start.is_null() {
-            body["ExclusiveStartKey"] = start;
-        }
-        let mut page = client.insist("Scan", &body, PATIENCE).await?.ok()?;
-        for item in page["Items"].as_array().into_iter().flatten() {
-            let (key, value) = (item["Id"]["S"].as_str(), item["Value"]["N"].as_str());
-            if let (Some(key), Some(value)) = (key, value) {
-                found.insert(key.to_owned(), value.parse()?);
-            }
-        }
-        start = page["LastEvaluatedKey"].take();
-        if start.is_null() {
-            return Ok(found);
-        }
     }
 }

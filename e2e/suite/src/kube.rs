@@ -1,11 +1,12 @@
-//! The cluster under test: kubectl and helm against `KUBECONFIG`, and the faults that `e2e/cluster` can make.
+//! The first cluster, which is the only one of nearly all scenarios; waiting, and what objects tell.
 
-use crate::client::now;
+use crate::{
+    client::now,
+    cluster::{Cluster, variable},
+};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::{
-    env,
-    io::Write as _,
     process::{Command, Stdio},
     thread,
     time::Duration,
@@ -26,36 +27,42 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 }
 
 pub(crate) fn kubectl(arguments: &[&str]) -> Result<String> {
-    output(Command::new("kubectl").args(arguments))
+    Cluster::first().kubectl(arguments)
 }
 
-/// What kubectl gets, as JSON.
 pub(crate) fn get(arguments: &[&str]) -> Result<Value> {
-    let text = kubectl(&[&["get", "-o", "json"], arguments].concat())?;
-    Ok(serde_json::from_str(&text)?)
+    Cluster::first().get(arguments)
 }
 
 pub(crate) fn items(arguments: &[&str]) -> Result<Vec<Value>> {
-    match get(arguments)?["items"].take() {
-        Value::Array(items) => Ok(items),
-        other => bail!("not a list: {other}"),
-    }
+    Cluster::first().items(arguments)
 }
 
-/// Applies YAML as a person would.
 pub(crate) fn apply(manifests: &str) -> Result<String> {
-    let mut child = Command::new("kubectl")
-        .args(["apply", "-f", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    child.stdin.take().context("no standard input")?.write_all(manifests.as_bytes())?;
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        bail!("kubectl apply failed: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Cluster::first().apply(&[], manifests)
+}
+
+pub(crate) fn storage_pods(namespace: &str) -> Result<Vec<Value>> {
+    Cluster::first().storage_pods(namespace)
+}
+
+pub(crate) fn kill_pods(namespace: &str, names: &[&str]) -> Result<()> {
+    Cluster::first().kill_pods(namespace, names)
+}
+
+/// `e2e/cluster/cluster COMMAND NAME …`
+pub(crate) fn cluster(command: &str, arguments: &[&str]) -> Result<String> {
+    Cluster::first().script(command, arguments)
+}
+
+/// The name of the cluster, if `e2e/cluster` made it and so can break it.
+pub(crate) fn own_cluster() -> Option<String> {
+    Cluster::first().own
+}
+
+/// Whether the clusters are made of this machine's processes, so that Services can be reached and etcd be emptied.
+pub(crate) fn is_direct() -> bool {
+    variable("CAIRN_E2E_DIRECT").is_some()
 }
 
 /// Asks again until the answer is yes.
@@ -75,32 +82,10 @@ pub(crate) fn wait(what: &str, patience: Duration, mut answer: impl FnMut() -> R
     }
 }
 
-/// The name of the cluster, if `e2e/cluster` made it and so can break it.
-pub(crate) fn own_cluster() -> Option<String> {
-    env::var("CAIRN_E2E_CLUSTER").ok().filter(|name| !name.is_empty())
-}
-
-/// Whether the cluster is made of this machine's processes, so that Services can be reached and etcd be emptied.
-pub(crate) fn is_direct() -> bool {
-    env::var("CAIRN_E2E_DIRECT").is_ok_and(|value| !value.is_empty())
-}
-
-/// `e2e/cluster/cluster COMMAND NAME …`
-pub(crate) fn cluster(command: &str, arguments: &[&str]) -> Result<String> {
-    let name = own_cluster().context("this cluster is not ours to break")?;
-    let script = env::var("CAIRN_E2E_SCRIPT").context("CAIRN_E2E_SCRIPT is not set")?;
-    output(Command::new(script).arg(command).arg(name).args(arguments))
-}
-
 /// A zone and the number by which `cluster node` knows its node.
 pub(crate) fn node_number(zone: &str) -> Result<String> {
     let letter = zone.bytes().last().context("a zone without a name")?;
     Ok(letter.saturating_sub(b'a').saturating_add(1).to_string())
-}
-
-/// The storage pods of an account's namespace.
-pub(crate) fn storage_pods(namespace: &str) -> Result<Vec<Value>> {
-    items(&["pods", "-n", namespace, "-l", "app.kubernetes.io/component=storage"])
 }
 
 pub(crate) fn name(object: &Value) -> &str {
@@ -116,11 +101,4 @@ pub(crate) fn is_ready(pod: &Value) -> bool {
         .as_array()
         .is_some_and(|conditions| conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
         && pod["metadata"]["deletionTimestamp"].is_null()
-}
-
-/// Kills the containers of all these pods at once and has them replaced.
-pub(crate) fn kill_pods(namespace: &str, names: &[&str]) -> Result<()> {
-    let arguments =
-        [&["delete", "pod", "-n", namespace, "--grace-period=0", "--force", "--wait=false"], names].concat();
-    kubectl(&arguments).map(drop)
 }

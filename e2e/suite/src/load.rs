@@ -21,17 +21,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// When operations of one kind succeeded last, and the longest time in which none did.
 #[derive(Debug)]
-struct Progress {
+pub(crate) struct Progress {
     last: Mutex<(Instant, Duration)>,
-    count: AtomicU64,
+    pub(crate) count: AtomicU64,
 }
 
 impl Progress {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { last: Mutex::new((now(), Duration::ZERO)), count: AtomicU64::new(0) }
     }
 
-    fn success(&self) {
+    pub(crate) fn success(&self) {
         let time = now();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.1 = last.1.max(time - last.0);
@@ -39,7 +39,7 @@ impl Progress {
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn longest_pause(&self) -> Duration {
+    pub(crate) fn longest_pause(&self) -> Duration {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.1.max(now() - last.0)
     }

@@ -1,15 +1,23 @@
 //! The end-to-end suite and the benchmarks. `cargo xtask test` runs both; see there for what they need around them.
 //!
 //! `cairn-e2e run [--only WORD,…]` runs the scenarios against the cluster that `KUBECONFIG` points to, in order: they share
-//! one installation. `cairn-e2e bench [--only WORD]` measures `cairn dev`. `cairn-e2e floor ADDRESS` serves as the benchmarks' floor.
+//! one installation. Those of two regions have a second cluster: one that the suite makes (`CAIRN_E2E_SECOND_CLUSTER`, its
+//! name, and `CAIRN_E2E_ARCHIVE`, the image), or one that `CAIRN_E2E_SECOND_KUBECONFIG` points to.
+//!
+//! `cairn-e2e bench [--only WORD]` measures `cairn dev`. `cairn-e2e floor ADDRESS` serves as the benchmarks' floor.
 
 mod bench;
 mod bucket;
 mod client;
+mod cluster;
+mod contest;
+mod evidence;
 mod harness;
 mod history;
 mod kube;
+mod lag;
 mod load;
+mod region;
 mod scenarios;
 mod sigv4;
 

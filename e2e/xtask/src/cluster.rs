@@ -18,8 +18,16 @@ pub(crate) struct Cluster {
     kubeconfig: PathBuf,
     /// The image that its pods run.
     pub(crate) image: String,
+    second: Option<Second>,
     _undo: Option<Undo>,
     _lock: Option<File>,
+}
+
+/// A second cluster, which whoever runs beside the first makes when it needs it; it goes at the end in any case.
+#[derive(Debug)]
+struct Second {
+    name: String,
+    _undo: Undo,
 }
 
 /// Why no cluster can be made on this machine, if so.
@@ -35,8 +43,8 @@ pub(crate) fn script(arguments: &[&str]) -> Result<()> {
 }
 
 /// For `cargo xtask cluster up`: it stays until it is taken down.
-pub(crate) fn stay_up(name: &str) -> Result<()> {
-    script(&["up", name])?;
+pub(crate) fn stay_up(name: &str, zones: &str) -> Result<()> {
+    script(&["up", name, zones])?;
     let archive = image::archive();
     if archive.is_file() {
         process::run(command().args(["load", name]).arg(archive))?;
@@ -77,12 +85,26 @@ fn lock(name: &str) -> Result<File> {
     Ok(file)
 }
 
+/// At the end, also of a run that is interrupted.
+fn take_down(name: &str) -> Undo {
+    let owned = name.to_owned();
+    Undo::new(move || process::attempt(command().args(["down", &owned])))
+}
+
 impl Cluster {
     /// The cluster that `KUBECONFIG` points to, if `CAIRN_E2E_IMAGE` names an image it can pull; no test touches one otherwise.
     pub(crate) fn of_user() -> Option<Self> {
         let kubeconfig = env::var_os("KUBECONFIG").filter(|path| !path.is_empty())?;
         let image = env::var("CAIRN_E2E_IMAGE").ok()?;
-        Some(Self { name: None, native: false, kubeconfig: kubeconfig.into(), image, _undo: None, _lock: None })
+        Some(Self {
+            name: None,
+            native: false,
+            kubeconfig: kubeconfig.into(),
+            image,
+            second: None,
+            _undo: None,
+            _lock: None,
+        })
     }
 
     /// Makes one of three zones with the image in it; it goes when this is dropped.
@@ -90,8 +112,7 @@ impl Cluster {
         let archive = image::build()?;
         let lock = lock(name)?;
         let flavour = process::output(command().arg("kind"))?;
-        let owned = name.to_owned();
-        let undo = Undo::new(move || process::attempt(command().args(["down", &owned])));
+        let undo = take_down(name);
         script(&["down", name])?; // what an ended run left behind
         script(&["up", name]).context("failed to make a cluster")?;
         process::output(command().args(["load", name]).arg(archive))?;
@@ -105,9 +126,19 @@ impl Cluster {
             native: flavour.trim() == "native",
             kubeconfig: kubeconfig.into(),
             image: image::REFERENCE.to_owned(),
+            second: None,
             _undo: Some(undo),
             _lock: Some(lock),
         })
+    }
+
+    /// Lets commands of [`Self::command`] make a second cluster of that name, unless this is the user's.
+    pub(crate) fn with_second(mut self, name: &str) -> Result<Self> {
+        if self.name.is_some() {
+            script(&["down", name])?; // what an ended run left behind
+            self.second = Some(Second { name: name.to_owned(), _undo: take_down(name) });
+        }
+        Ok(self)
     }
 
     /// A command that sees the cluster as kubectl's current one, from where its Services can be reached if that is anywhere.
@@ -128,6 +159,9 @@ impl Cluster {
         }
         if let Some(name) = &self.name {
             command.env("CAIRN_E2E_CLUSTER", name).env("CAIRN_E2E_DIRECT", if self.native { "1" } else { "" });
+        }
+        if let Some(second) = &self.second {
+            command.env("CAIRN_E2E_SECOND_CLUSTER", &second.name).env("CAIRN_E2E_ARCHIVE", image::archive());
         }
         command
     }

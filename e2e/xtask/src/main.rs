@@ -20,8 +20,10 @@ const USAGE: &str = "usage: cargo xtask TASK
   demo                    a cluster, Cairn on it, and a tour of what it does; ends by itself
   test [--only PART,…]    everything: fmt, clippy, crds, deny, unit, chart, e2e, bench
   image                   the container image localhost/cairn:dev, as target/cairn-image.tar
-  cluster up|down|env [NAME]
-                          a cluster of three zones to try things on, with the image loaded if there is one";
+  cluster up [NAME [ZONES]]
+                          a cluster to try things on, of three zones by default, with the image loaded if there is one; a
+                          second one beside it is another region
+  cluster down|env [NAME]";
 
 fn main() -> ExitCode {
     process::watch_signals();
@@ -47,7 +49,8 @@ fn run(arguments: &[&str]) -> Result<bool> {
             println!("{} as {}", image::REFERENCE, archive.display());
             Ok(true)
         }
-        ["cluster", "up", rest @ ..] => cluster::stay_up(name(rest)?).map(|()| true),
+        ["cluster", "up", name, zones] => cluster::stay_up(name, zones).map(|()| true),
+        ["cluster", "up", rest @ ..] => cluster::stay_up(name(rest)?, "3").map(|()| true),
         ["cluster", command @ ("down" | "env"), rest @ ..] => cluster::script(&[command, name(rest)?]).map(|()| true),
         _ => bail!("{USAGE}"),
     }

@@ -143,7 +143,7 @@ fn e2e(report: &mut Report) -> Result<()> {
             }
             // The suite runs it beside a cluster of its own.
             cluster::tool("versitygw")?;
-            Cluster::create("test")?
+            Cluster::create("test")?.with_second("testwest")?
         }
     };
     process::run(&mut workspace::release_build())?;

@@ -3,6 +3,7 @@
 use super::tables;
 use crate::{
     client::now,
+    cluster::Cluster,
     harness::{NAMESPACE, Verdict, World},
     kube::{self, RELEASE_NAMESPACE},
     load::{Load, Outcome},
@@ -30,8 +31,7 @@ fn check_pauses(outcome: Outcome) -> Result<()> {
 /// The zone of the table's leader, as the storage nodes' metrics tell.
 pub(super) fn leader_zone() -> Result<String> {
     for pod in kube::storage_pods(NAMESPACE)? {
-        let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{}:8080/proxy/metrics", kube::name(&pod));
-        let metrics = kube::kubectl(&["get", "--raw", &path])?;
+        let metrics = Cluster::first().metrics(NAMESPACE, kube::name(&pod))?;
         let leads = metrics.lines().any(|line| {
             line.starts_with("cairn_replicas")
                 && line.contains("leader")

@@ -2,25 +2,26 @@
 
 use super::tables;
 use crate::{
-    harness::{NAMESPACE, REGION, Verdict, World},
+    harness::{ACCESS_KEY, NAMESPACE, SECRET_KEY, Verdict, World},
     kube::{self, RELEASE_NAMESPACE, output},
 };
 use anyhow::{Context, Result, bail, ensure};
-use std::{env, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
-/// `helm COMMAND cairn charts/cairn …` with the values of the suite.
+/// `helm COMMAND cairn charts/cairn …` in the first region, with the values of the suite.
 pub(super) fn helm(world: &World, command: &str, more: &[&str]) -> Result<String> {
-    let chart = env::var("CAIRN_E2E_CHART").context("CAIRN_E2E_CHART is not set")?;
-    let image = env::var("CAIRN_E2E_IMAGE").context("CAIRN_E2E_IMAGE is not set")?;
-    let (repository, tag) = image.rsplit_once(':').context("the image needs a tag")?;
-    let values = format!("region={REGION},image.repository={repository},image.tag={tag},groupDefaults.volume.size=1Gi");
-    let archive = world.bucket.as_ref().map(|bucket| format!("groupDefaults.archive={}", bucket.spec()));
-    let archive = archive.iter().flat_map(|archive| ["--set-json", archive]);
-    output(
-        Command::new("helm")
-            .args([command, "cairn", &chart, "--namespace", RELEASE_NAMESPACE, "--set", &values, "--timeout", "180s"])
-            .args(archive)
-            .args(more),
+    world.east.helm(command, world.bucket.as_ref(), more)
+}
+
+/// The namespace that is the scenarios' account, with its access key.
+pub(super) fn account() -> String {
+    format!(
+        "apiVersion: v1
+kind: Namespace
+metadata: {{name: {NAMESPACE}}}
+---
+{}",
+        super::clients::access_key("leaderboard-service", ACCESS_KEY, SECRET_KEY)
     )
 }
 
@@ -30,14 +31,7 @@ pub(crate) async fn the_chart_installs_and_tells_what_to_do_next(world: &mut Wor
         notes.contains("kubectl apply") && notes.contains("aws dynamodb"),
         "the notes don't tell what to do: {notes}"
     );
-    let mut account = format!(
-        "apiVersion: v1
-kind: Namespace
-metadata: {{name: {NAMESPACE}}}
----
-{}",
-        super::clients::access_key("leaderboard-service", crate::harness::ACCESS_KEY, crate::harness::SECRET_KEY)
-    );
+    let mut account = account();
     if let Some(bucket) = &world.bucket {
         account = format!("{account}---\n{}", bucket.secrets(NAMESPACE));
     }
@@ -87,18 +81,15 @@ pub(crate) async fn uninstalling_is_refused_while_there_are_tables(_: &mut World
     Ok(Verdict::Passed(String::new()))
 }
 
-pub(crate) async fn uninstalling_without_tables_leaves_nothing_but_the_definitions(_: &mut World) -> Result<Verdict> {
+pub(crate) async fn uninstalling_without_tables_leaves_nothing_but_the_definitions(
+    world: &mut World,
+) -> Result<Verdict> {
     kube::kubectl(&["delete", "tables", "--all", "-n", NAMESPACE, "--timeout=60s"])?;
     uninstall()?;
     kube::wait("the release's pods are gone", Duration::from_secs(60), || {
         Ok(kube::items(&["pods", "-n", RELEASE_NAMESPACE, "-l", "app.kubernetes.io/instance=cairn"])?.is_empty())
     })?;
     kube::get(&["customresourcedefinition", "tables.cairn.dev"])?;
-    kube::kubectl(&["delete", "namespace", NAMESPACE, RELEASE_NAMESPACE, "--timeout=90s"])?;
-    let definitions =
-        ["tables", "storagegroups", "backups", "scheduledbackups"].map(|kind| format!("{kind}.cairn.dev"));
-    kube::kubectl(
-        &[&["delete", "customresourcedefinition"], &definitions.each_ref().map(String::as_str)[..]].concat(),
-    )?;
+    world.east.remove_leftovers()?;
     Ok(Verdict::Passed(String::new()))
 }

@@ -8,6 +8,7 @@ mod install;
 mod memory;
 mod protection;
 mod recovery;
+mod regions;
 mod tables;
 mod wipe;
 
@@ -15,14 +16,22 @@ use crate::harness::Scenario;
 
 macro_rules! scenario {
     ($module:ident :: $name:ident) => {
-        Scenario { name: stringify!($name), run: |world| Box::pin($module::$name(world)), essential: false }
+        Scenario {
+            name: stringify!($name),
+            run: |world| Box::pin($module::$name(world)),
+            essential: false,
+            two_regions: false,
+        }
     };
     ($module:ident :: $name:ident, essential) => {
         Scenario { essential: true, ..scenario!($module::$name) }
     };
+    ($module:ident :: $name:ident, two_regions) => {
+        Scenario { two_regions: true, ..scenario!($module::$name) }
+    };
 }
 
-pub(crate) const ALL: [Scenario; 29] = [
+pub(crate) const ALL: [Scenario; 34] = [
     scenario!(install::the_chart_installs_and_tells_what_to_do_next, essential),
     scenario!(tables::a_table_comes_up_with_a_replica_in_each_zone, essential),
     scenario!(tables::a_table_is_active_within_two_seconds_once_its_group_stands),
@@ -50,6 +59,11 @@ pub(crate) const ALL: [Scenario; 29] = [
     scenario!(faults::killing_the_leaders_zone_loses_nothing),
     scenario!(faults::killing_all_storage_pods_twice_loses_nothing),
     scenario!(faults::reads_and_writes_go_on_without_the_operator_and_the_api_server),
+    scenario!(regions::a_table_has_a_second_region, two_regions),
+    scenario!(regions::each_wrong_thing_is_named, two_regions),
+    scenario!(regions::a_region_is_taken_out_and_comes_back_empty, two_regions),
+    scenario!(regions::the_aws_cli_adds_and_removes_a_region, two_regions),
+    scenario!(regions::regions_cut_off_converge, two_regions),
     scenario!(wipe::data_survives_an_emptied_etcd),
     scenario!(install::uninstalling_without_tables_leaves_nothing_but_the_definitions),
 ];

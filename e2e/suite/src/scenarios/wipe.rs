@@ -46,7 +46,7 @@ pub(crate) async fn data_survives_an_emptied_etcd(world: &mut World) -> Result<V
     ensure!(volumes.len() == 3, "{} volumes", volumes.len());
 
     kube::cluster("wipe", &[])?;
-    world.forget_endpoint();
+    world.east.forget_endpoint();
     for volume in volumes {
         kube::apply(&volume)?;
     }
