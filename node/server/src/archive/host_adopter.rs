@@ -2,6 +2,7 @@
 
 use super::{Adopter, Adoption, RestoringPartition};
 use async_trait::async_trait;
+use bytes::Bytes;
 use cairn_archive::restore::RestoreSink;
 use cairn_model::{descriptor::PartitionDescriptor, ids::PartitionId, node::OrderOutcome, table::TableDefinition};
 use cairn_replication::{Host, log::LogEntry};
@@ -30,7 +31,7 @@ struct HostAdoption {
 }
 
 impl RestoreSink for HostAdoption {
-    fn chunk(&mut self, chunk: &[u8]) -> Result<(), SinkError> {
+    fn chunk(&mut self, chunk: Bytes) -> Result<(), SinkError> {
         self.partition.chunk(chunk)
     }
 

@@ -11,6 +11,7 @@ use crate::archive::{
     },
 };
 use anyhow::Context;
+use bytes::Bytes;
 use cairn_archive::{SourceError, restore::RestoreSink};
 use cairn_model::{descriptor::PartitionDescriptor, table::TableDefinition, time::Timestamp};
 use cairn_replication::log::LogEntry;
@@ -66,8 +67,8 @@ impl SocketAdoption {
 }
 
 impl RestoreSink for SocketAdoption {
-    fn chunk(&mut self, chunk: &[u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        Ok(self.put(&Frame::Chunk(chunk.to_vec().into()))?)
+    fn chunk(&mut self, chunk: Bytes) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(self.put(&Frame::Chunk(chunk))?)
     }
 
     fn chunks_done(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

@@ -51,7 +51,7 @@ fn load(adopter: &dyn Adopter, mut frames: mpsc::Receiver<Frame>) -> anyhow::Res
     let mut adoption = adopter.begin()?;
     while let Some(frame) = frames.blocking_recv() {
         let taken = match frame {
-            Frame::Chunk(chunk) => adoption.chunk(&chunk),
+            Frame::Chunk(chunk) => adoption.chunk(chunk),
             Frame::ChunksDone => adoption.chunks_done(),
             Frame::Entry(entry, _) => adoption.entry(entry),
             Frame::Adopt(order) => {
