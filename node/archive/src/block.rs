@@ -12,7 +12,8 @@
 //!        12  4  CRC-32 of the twelve bytes before it
 //! ```
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use crate::rope::Rope;
+use bytes::{Buf, BufMut, Bytes};
 use std::io;
 
 /// A block is compressed once it has this many bytes; it holds more only if one record does.
@@ -82,59 +83,78 @@ pub(crate) struct Block {
     pub(crate) bytes: Bytes,
 }
 
+/// A block as it is stored, its checksum verified.
+#[derive(Debug)]
+pub(crate) struct SealedBlock {
+    compressed: Bytes,
+    plain_bytes: usize,
+    records: u32,
+    /// Records in the blocks before it.
+    after: u64,
+}
+
+impl SealedBlock {
+    /// Decompresses it: most of the work that reading is, and no block needs another for it.
+    pub(crate) fn open(self) -> Result<Block, String> {
+        let Self { compressed, plain_bytes, records, after } = self;
+        let plain = zstd::bulk::decompress(&compressed, plain_bytes)
+            .map_err(|error| format!("the block after record {after} cannot be decompressed: {error}"))?;
+        if plain.len() != plain_bytes {
+            return Err(format!("the block after record {after} has another size than it says"));
+        }
+        Ok(Block { records, bytes: plain.into() })
+    }
+}
+
 /// Reads blocks from bytes that come in pieces of any size. Its errors say what is damaged, but not in which object.
 #[derive(Debug, Default)]
 pub(crate) struct BlockReader {
-    pending: BytesMut,
+    pending: Rope,
     records: u64,
     ended: bool,
 }
 
 impl BlockReader {
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.pending.extend_from_slice(bytes);
+    pub(crate) fn push(&mut self, piece: Bytes) {
+        self.pending.push(piece);
+    }
+
+    /// The next block, opened; none before more is pushed.
+    pub(crate) fn next(&mut self) -> Result<Option<Block>, String> {
+        self.next_sealed()?.map(SealedBlock::open).transpose()
     }
 
     /// The next block; none before more is pushed.
-    pub(crate) fn next(&mut self) -> Result<Option<Block>, String> {
+    pub(crate) fn next_sealed(&mut self) -> Result<Option<SealedBlock>, String> {
         if self.ended {
             return if self.pending.is_empty() { Ok(None) } else { Err("it goes on after its end mark".into()) };
         }
-        if self.pending.len() < HEADER_BYTES {
-            return Ok(None);
-        }
-        let mut header = &self.pending[..HEADER_BYTES];
+        let Some(head) = self.pending.peek::<HEADER_BYTES>() else { return Ok(None) };
+        let mut header = &head[..];
         let compressed_bytes = header.get_u32() as usize;
         if compressed_bytes == 0 {
             let (records, expected) = (header.get_u64(), header.get_u32());
-            if checksum(&self.pending[..12], &[]) != expected {
+            if checksum(&head[..12], &[]) != expected {
                 return Err("the checksum of its end mark does not match".into());
             }
             if records != self.records {
                 return Err(format!("it holds {} records where its end mark has {records}", self.records));
             }
             self.ended = true;
-            self.pending.advance(HEADER_BYTES);
-            return self.next();
+            self.pending.take(HEADER_BYTES);
+            return self.next_sealed();
         }
-        let (bytes, records, expected) = (header.get_u32() as usize, header.get_u32(), header.get_u32());
-        if bytes > BLOCK_BYTES_MAX || compressed_bytes > 2 * BLOCK_BYTES_MAX {
+        let (plain_bytes, records, expected) = (header.get_u32() as usize, header.get_u32(), header.get_u32());
+        if plain_bytes > BLOCK_BYTES_MAX || compressed_bytes > 2 * BLOCK_BYTES_MAX {
             return Err("a block says it is larger than any is".into());
         }
-        if self.pending.len() < HEADER_BYTES + compressed_bytes {
-            return Ok(None);
-        }
-        let block = self.pending.split_to(HEADER_BYTES + compressed_bytes);
-        if checksum(&block[..12], &block[HEADER_BYTES..]) != expected {
-            return Err(format!("the checksum of the block after record {} does not match", self.records));
-        }
-        let plain = zstd::bulk::decompress(&block[HEADER_BYTES..], bytes)
-            .map_err(|error| format!("the block after record {} cannot be decompressed: {error}", self.records))?;
-        if plain.len() != bytes {
-            return Err(format!("the block after record {} has another size than it says", self.records));
+        let Some(block) = self.pending.take(HEADER_BYTES + compressed_bytes) else { return Ok(None) };
+        let (compressed, after) = (block.slice(HEADER_BYTES..), self.records);
+        if checksum(&head[..12], &compressed) != expected {
+            return Err(format!("the checksum of the block after record {after} does not match"));
         }
         self.records += u64::from(records);
-        Ok(Some(Block { records, bytes: plain.into() }))
+        Ok(Some(SealedBlock { compressed, plain_bytes, records, after }))
     }
 
     /// Whether everything was there.
@@ -162,7 +182,7 @@ mod tests {
         let mut reader = BlockReader::default();
         let mut read = Vec::new();
         for piece in bytes.chunks(piece) {
-            reader.push(piece);
+            reader.push(Bytes::copy_from_slice(piece));
             while let Some(block) = reader.next()? {
                 read.extend_from_slice(&block.bytes);
             }

@@ -6,7 +6,7 @@ use crate::{
     presence,
     restore::history::{self, History},
     segment::SegmentReader,
-    snapshot::SnapshotReader,
+    snapshot::{self, SnapshotReader},
     window::{self, Window},
 };
 use object_store::path::Path;
@@ -92,8 +92,10 @@ async fn read_snapshot(
     for start in (0..bytes).step_by(RANGE_BYTES as usize) {
         let piece = bucket.get_range(object, start..(start + RANGE_BYTES).min(bytes)).await?;
         let read = verified(move || {
-            reader.push(&piece)?;
-            while reader.next()?.is_some() {}
+            reader.push(piece)?;
+            while let Some(block) = reader.next()? {
+                snapshot::chunks_of(block)?;
+            }
             Ok(reader)
         });
         reader = match read.await {

@@ -222,8 +222,8 @@ fn an_unknown_version_is_refused_by_name() {
         let mut bytes = golden(name);
         bytes[at] = 2;
         let error = match name {
-            "segment-1.seg" => SegmentReader::new(&bytes).unwrap_err(),
-            _ => SnapshotReader::default().push(&bytes).unwrap_err(),
+            "segment-1.seg" => SegmentReader::new(&bytes.into()).unwrap_err(),
+            _ => SnapshotReader::default().push(bytes.into()).unwrap_err(),
         };
         assert!(error.contains("format version 2"), "{error}");
     }
@@ -231,7 +231,7 @@ fn an_unknown_version_is_refused_by_name() {
 
 #[test]
 fn a_segment_of_version_1_is_read() {
-    let mut reader = SegmentReader::new(&golden("segment-1.seg")).unwrap();
+    let mut reader = SegmentReader::new(&golden("segment-1.seg").into()).unwrap();
     let (header, _) = segment::seal(PARTITION_ID, &entries(), Some(PREVIOUS)).unwrap();
     let read = *reader.header();
     assert_eq!((read.partition_id, read.first, read.last), (header.partition_id, 41, 44));
@@ -244,7 +244,7 @@ fn a_segment_of_version_1_is_read() {
 #[test]
 fn every_flipped_bit_and_every_cut_of_a_segment_is_noticed() {
     let read = |bytes: &[u8]| {
-        let mut reader = SegmentReader::new(bytes)?;
+        let mut reader = SegmentReader::new(&Bytes::copy_from_slice(bytes))?;
         while reader.next()?.is_some() {}
         Ok::<_, String>(())
     };
@@ -264,9 +264,9 @@ fn a_snapshot_of_version_1_is_read() {
     let mut reader = SnapshotReader::default();
     let mut chunks = Vec::new();
     for piece in golden("snapshot-1.snap").chunks(10) {
-        reader.push(piece).unwrap();
-        while let Some(read) = reader.next().unwrap() {
-            chunks.extend(read);
+        reader.push(Bytes::copy_from_slice(piece)).unwrap();
+        while let Some(block) = reader.next().unwrap() {
+            chunks.extend(snapshot::chunks_of(block).unwrap());
         }
     }
     assert_eq!(chunks, ["one chunk", "", "another chunk"]);

@@ -23,6 +23,7 @@ mod metrics;
 mod presence;
 pub mod restore;
 pub mod retention;
+mod rope;
 mod segment;
 mod shipper;
 mod snapshot;

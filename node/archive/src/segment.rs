@@ -202,13 +202,13 @@ pub(crate) struct SegmentReader {
 }
 
 impl SegmentReader {
-    pub(crate) fn new(object: &[u8]) -> Result<Self, String> {
+    pub(crate) fn new(object: &Bytes) -> Result<Self, String> {
         let header = SegmentHeader::decode(object)?;
-        let body = &object[HEADER_BYTES..];
+        let body = object.slice(HEADER_BYTES..);
         if body.len() as u64 != header.body_bytes {
             return Err(format!("it has {} bytes where its header says {}", object.len(), header.bytes()));
         }
-        if xxh3_64(body) != header.body_checksum {
+        if xxh3_64(&body) != header.body_checksum {
             return Err("the checksum of its content does not match".into());
         }
         let mut blocks = BlockReader::default();

@@ -21,7 +21,7 @@
 
 use crate::{
     ArchiveError, Bucket, SourceSnapshot,
-    block::{BlockReader, BlockWriter},
+    block::{Block, BlockReader, BlockWriter, SealedBlock},
 };
 use bytes::{Buf, BufMut, Bytes};
 use cairn_model::{ids::PartitionId, time::Timestamp};
@@ -173,13 +173,12 @@ pub(crate) struct SnapshotReader {
 }
 
 impl SnapshotReader {
-    pub(crate) fn push(&mut self, mut piece: &[u8]) -> Result<(), String> {
-        self.hasher.update(piece);
+    pub(crate) fn push(&mut self, mut piece: Bytes) -> Result<(), String> {
+        self.hasher.update(&piece);
         self.bytes += piece.len() as u64;
         if self.header.is_none() {
             let missing = (HEADER_BYTES - self.head.len()).min(piece.len());
-            self.head.extend_from_slice(&piece[..missing]);
-            piece = &piece[missing..];
+            self.head.extend_from_slice(&piece.split_to(missing));
             if self.head.len() == HEADER_BYTES {
                 self.header = Some(SnapshotHeader::decode(&self.head)?);
             }
@@ -188,23 +187,9 @@ impl SnapshotReader {
         Ok(())
     }
 
-    /// The chunks of the next block; none before more is pushed.
-    pub(crate) fn next(&mut self) -> Result<Option<Vec<Bytes>>, String> {
-        let Some(block) = self.blocks.next()? else { return Ok(None) };
-        let mut bytes = block.bytes;
-        let mut chunks = Vec::with_capacity(block.records as usize);
-        while !bytes.is_empty() {
-            let cut = || "a chunk is cut off".to_owned();
-            if bytes.len() < 4 {
-                return Err(cut());
-            }
-            let length = bytes.get_u32() as usize;
-            if length > CHUNK_BYTES_MAX || length > bytes.len() {
-                return Err(cut());
-            }
-            chunks.push(bytes.split_to(length));
-        }
-        Ok(Some(chunks))
+    /// The next block, whose chunks [`chunks_of`] has; none before more is pushed.
+    pub(crate) fn next(&mut self) -> Result<Option<SealedBlock>, String> {
+        self.blocks.next_sealed()
     }
 
     /// What was read, if it was the whole of a snapshot.
@@ -213,4 +198,22 @@ impl SnapshotReader {
         let header = self.header.ok_or("it is truncated in its header")?;
         Ok(StoredSnapshot { header, bytes: self.bytes, checksum: self.hasher.digest() })
     }
+}
+
+/// The chunks of a block: decompresses it.
+pub(crate) fn chunks_of(block: SealedBlock) -> Result<Vec<Bytes>, String> {
+    let Block { records, mut bytes } = block.open()?;
+    let mut chunks = Vec::with_capacity(records as usize);
+    while !bytes.is_empty() {
+        let cut = || "a chunk is cut off".to_owned();
+        if bytes.len() < 4 {
+            return Err(cut());
+        }
+        let length = bytes.get_u32() as usize;
+        if length > CHUNK_BYTES_MAX || length > bytes.len() {
+            return Err(cut());
+        }
+        chunks.push(bytes.split_to(length));
+    }
+    Ok(chunks)
 }

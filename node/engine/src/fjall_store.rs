@@ -5,7 +5,7 @@ mod journal;
 
 use crate::{Changes, FolderError, Ingestion, Pressure, Store, StoreError, StoreRange, StoreSnapshot, file};
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use std::{
     fmt,
     ops::Bound,
@@ -157,7 +157,8 @@ impl Store for FjallStore {
     }
 
     fn pressure(&self) -> Pressure {
-        let behind = self.keyspace.l0_table_count() >= FIRST_LEVEL_RUNS_MAX
+        // Runs, as fjall counts them: all tables of one load are one run.
+        let behind = self.keyspace.tree.l0_run_count() >= FIRST_LEVEL_RUNS_MAX
             || self.keyspace.sealed_memtable_count() >= SEALED_MEMTABLES_MAX;
         if behind { Pressure::High } else { Pressure::Low }
     }

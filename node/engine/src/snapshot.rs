@@ -140,7 +140,8 @@ pub struct SnapshotWriter {
     /// Present while items are loaded past the store's journal, and the last key that was.
     pub(crate) ingestion: Option<Box<dyn Ingestion>>,
     pub(crate) last_key: Bytes,
-    stream: BytesMut,
+    /// The beginning of the entry that the next chunk goes on with.
+    begun: BytesMut,
     next_chunk: u32,
     pub(crate) header: Option<(StoredRecord, AppliedState)>,
     pair_count: u64,
@@ -164,7 +165,7 @@ impl SnapshotWriter {
             storage_id,
             ingestion: None,
             last_key: Bytes::new(),
-            stream: BytesMut::new(),
+            begun: BytesMut::new(),
             next_chunk: 0,
             header: None,
             pair_count: 0,
@@ -188,17 +189,19 @@ impl SnapshotWriter {
         self.complete
     }
 
-    /// Takes the next chunk; gives the pairs it completes, keys from their index on.
-    pub(crate) fn take_chunk(&mut self, chunk: &[u8]) -> Result<Vec<(Bytes, Bytes)>, EngineError> {
+    /// Takes the next chunk; gives the pairs it completes, keys from their index on. They are views of the chunk, but for
+    /// those that began in one before it.
+    pub(crate) fn take_chunk(&mut self, chunk: &Bytes) -> Result<Vec<(Bytes, Bytes)>, EngineError> {
         let failed = |reason: String| EngineError::Snapshot { reason };
         if chunk.len() < CHUNK_HEADER_BYTES || chunk.len() > SNAPSHOT_CHUNK_BYTES_MAX {
             return Err(failed(format!("a chunk has {} bytes", chunk.len())));
         }
-        let (mut header, payload) = chunk.split_at(CHUNK_HEADER_BYTES);
+        let mut payload = chunk.slice(CHUNK_HEADER_BYTES..);
+        let mut header = &chunk[..CHUNK_HEADER_BYTES];
         if header[0] != CHUNK_VERSION {
             return Err(failed(format!("a chunk has format version {}, known is {CHUNK_VERSION}", header[0])));
         }
-        let expected = checksum(&header[..6], payload);
+        let expected = checksum(&header[..6], &payload);
         header.advance(1);
         let number = header.get_u32();
         let last = header.get_u8() == 1;
@@ -209,77 +212,98 @@ impl SnapshotWriter {
             return Err(failed(format!("chunk {number} came where {} was due", self.next_chunk)));
         }
         self.next_chunk += 1;
-        self.stream.extend_from_slice(payload);
         let mut pairs = Vec::new();
-        while let Some(pair) = self.take_entry()? {
-            pairs.extend(pair);
+        while let Some(entry) = self.next_entry(&mut payload)? {
+            pairs.extend(self.take_entry(entry)?);
         }
-        if last != self.ended || (last && !self.stream.is_empty()) {
+        if last != self.ended || (last && !self.begun.is_empty()) {
             return Err(failed(format!("the stream and its last chunk ({number}) do not end together")));
         }
         self.complete = last;
         Ok(pairs)
     }
 
-    /// Takes one whole entry off the stream; none when there is no whole one, an empty one where it was no pair.
-    fn take_entry(&mut self) -> Result<Option<Option<(Bytes, Bytes)>>, EngineError> {
-        let failed = |reason: &str| EngineError::Snapshot { reason: reason.into() };
-        let mut peek = &self.stream[..];
-        if peek.is_empty() {
-            return Ok(None);
+    /// The next whole entry of the stream; none when the payload is used up.
+    fn next_entry(&mut self, payload: &mut Bytes) -> Result<Option<Bytes>, EngineError> {
+        if self.ended && !payload.is_empty() {
+            return Err(EngineError::Snapshot { reason: "the stream goes on after its end".into() });
         }
-        let kind = peek.get_u8();
-        match kind {
-            _ if self.ended => Err(failed("the stream goes on after its end")),
+        if self.begun.is_empty()
+            && let Some(bytes) = entry_bytes(payload)?
+        {
+            if bytes <= payload.len() {
+                return Ok(Some(payload.split_to(bytes)));
+            }
+            self.begun.reserve(bytes);
+        }
+        while !payload.is_empty() {
+            // Where its length is not known yet, no more than what tells it.
+            let bytes = entry_bytes(&self.begun)?.unwrap_or(self.begun.len() + 1);
+            let missing = bytes - self.begun.len();
+            self.begun.reserve(missing);
+            self.begun.extend_from_slice(&payload.split_to(missing.min(payload.len())));
+            if entry_bytes(&self.begun)? == Some(self.begun.len()) {
+                return Ok(Some(self.begun.split().freeze()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes one whole entry; gives its pair, if it is one.
+    fn take_entry(&mut self, mut entry: Bytes) -> Result<Option<(Bytes, Bytes)>, EngineError> {
+        let failed = |reason: &str| EngineError::Snapshot { reason: reason.into() };
+        match entry.get_u8() {
             HEADER if self.header.is_none() => {
-                if peek.remaining() < 4 {
-                    return Ok(None);
-                }
-                let length = peek.get_u32() as usize;
-                if length > RECORD_BYTES_MAX {
-                    return Err(failed("its replica record is too long"));
-                }
-                if peek.remaining() < length + APPLIED_BYTES {
-                    return Ok(None);
-                }
-                let record = StoredRecord::decode(&peek[..length])?;
-                let state = AppliedState::decode(&peek[length..length + APPLIED_BYTES])?;
+                let length = entry.get_u32() as usize;
+                let record = StoredRecord::decode(&entry[..length])?;
+                let state = AppliedState::decode(&entry[length..])?;
                 self.header = Some((record, state));
-                self.stream.advance(5 + length + APPLIED_BYTES);
-                Ok(Some(None))
+                Ok(None)
             }
             PAIR if self.header.is_some() => {
-                if peek.remaining() < 6 {
-                    return Ok(None);
-                }
-                let (key_bytes, value_bytes) = (peek.get_u16() as usize, peek.get_u32() as usize);
-                if value_bytes > VALUE_BYTES_MAX {
-                    return Err(failed("a value is too long"));
-                }
-                if peek.remaining() < key_bytes + value_bytes {
-                    return Ok(None);
-                }
-                self.stream.advance(7);
-                let key = self.stream.split_to(key_bytes).freeze();
-                let value = self.stream.split_to(value_bytes).freeze();
+                let (key_bytes, _) = (entry.get_u16() as usize, entry.get_u32());
+                let key = entry.split_to(key_bytes);
                 if !crate::layout::is_replicated(&key) {
                     return Err(failed("a key is of no known kind"));
                 }
                 self.pair_count += 1;
-                Ok(Some(Some((key, value))))
+                Ok(Some((key, entry)))
             }
             END if self.header.is_some() => {
-                if peek.remaining() < 8 {
-                    return Ok(None);
-                }
-                if peek.get_u64() != self.pair_count {
+                if entry.get_u64() != self.pair_count {
                     return Err(failed("pairs are missing"));
                 }
                 self.ended = true;
-                self.stream.advance(9);
-                Ok(Some(None))
+                Ok(None)
             }
-            _ => Err(failed("an entry of the stream is out of place or of an unknown kind")),
+            _ => Err(failed("an entry of the stream is out of place")),
         }
+    }
+}
+
+/// How long the entry is that begins here; none before enough of it is there to tell.
+fn entry_bytes(mut begun: &[u8]) -> Result<Option<usize>, EngineError> {
+    let failed = |reason: &str| EngineError::Snapshot { reason: reason.into() };
+    let Ok(kind) = begun.try_get_u8() else { return Ok(None) };
+    match kind {
+        HEADER => {
+            let Ok(record_bytes) = begun.try_get_u32() else { return Ok(None) };
+            if record_bytes as usize > RECORD_BYTES_MAX {
+                return Err(failed("its replica record is too long"));
+            }
+            Ok(Some(5 + record_bytes as usize + APPLIED_BYTES))
+        }
+        PAIR => {
+            if begun.remaining() < 6 {
+                return Ok(None);
+            }
+            let (key_bytes, value_bytes) = (begun.get_u16() as usize, begun.get_u32() as usize);
+            if value_bytes > VALUE_BYTES_MAX {
+                return Err(failed("a value is too long"));
+            }
+            Ok(Some(7 + key_bytes + value_bytes))
+        }
+        END => Ok(Some(9)),
+        _ => Err(failed("an entry of the stream is of an unknown kind")),
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     entry::{Entry, EntryError},
     log::LogEntry,
 };
+use bytes::Bytes;
 use cairn_engine::{Applied, ApplyBatch, Engine, EngineError, Pressure, SnapshotWriter, Store};
 use cairn_model::{
     descriptor::{KeyRange, PartitionDescriptor},
@@ -83,11 +84,11 @@ impl<S: Store> Restoration<S> {
     }
 
     /// The next chunk of the snapshot.
-    pub fn chunk(&mut self, chunk: &[u8]) -> Result<(), RestoreError> {
+    pub fn chunk(&mut self, chunk: &Bytes) -> Result<(), RestoreError> {
         let_others_go_first(&self.engine);
         let writer = self.writer.as_mut().ok_or_else(given_on)?;
         self.engine.load_items(writer, chunk)?;
-        if let (true, Some(record)) = (writer.is_complete(), writer.record()) {
+        if let Some(record) = writer.is_complete().then(|| writer.record()).flatten() {
             self.state = Some(ReplicatedState {
                 descriptor: Arc::new(record.descriptor),
                 definition: Arc::new(record.definition),

@@ -237,7 +237,7 @@ async fn a_restore_that_does_not_end_or_does_not_fit_leaves_nothing() {
         let restoring = tokio::task::spawn_blocking(move || {
             let mut adoption = node.begin()?;
             for chunk in &chunks {
-                adoption.chunk(chunk).map_err(anyhow::Error::from_boxed)?;
+                adoption.chunk(chunk.clone()).map_err(anyhow::Error::from_boxed)?;
             }
             adoption.chunks_done().map_err(anyhow::Error::from_boxed)?;
             if whole { adoption.adopt(descriptor, definition) } else { Ok(()) }

@@ -4,6 +4,7 @@
 
 mod drive;
 pub(crate) mod floor;
+mod processor;
 mod restore;
 mod servers;
 

@@ -1,6 +1,6 @@
 //! The servers that are measured, each a process of its own.
 
-use super::{ACCESS_KEY, REGION, SECRET_KEY};
+use super::{ACCESS_KEY, REGION, SECRET_KEY, processor};
 use crate::{client::Dynamo, sigv4::Signer};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -103,6 +103,11 @@ impl Server {
     /// Where it keeps its data, if it does.
     pub(super) fn folder(&self) -> Option<&Path> {
         self.data.as_deref()
+    }
+
+    /// Seconds that its process kept processors busy so far.
+    pub(super) fn processor_seconds(&self) -> Result<f64> {
+        processor::seconds_of(self.child.id())
     }
 
     pub(super) fn client(&self) -> Dynamo {

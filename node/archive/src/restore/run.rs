@@ -4,19 +4,21 @@ use super::plan::PartitionPlan;
 use crate::{
     ArchiveError,
     segment::SegmentReader,
-    snapshot::{SnapshotReader, StoredSnapshot},
+    snapshot::{self, SnapshotReader, StoredSnapshot},
 };
 use bytes::Bytes;
 use cairn_model::time::Timestamp;
 use cairn_replication::log::LogEntry;
 use futures::{Stream, StreamExt, stream};
 use object_store::path::Path;
-use std::{ops::Range, time::Duration};
-use tokio::{runtime::Handle, sync::mpsc};
+use std::{collections::VecDeque, ops::Range, time::Duration};
+use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
 
 /// Requests to the bucket on their way at the same time, and what they brought that waits.
 const FETCHES_AHEAD: usize = 4;
 const RANGE_BYTES: u64 = 8 << 20;
+/// Blocks of a snapshot that are being decompressed, or wait as chunks, while others go into the sink.
+const BLOCKS_AHEAD: usize = 3;
 /// A failed request is tried again, after 0.2 s, 0.4 s, …
 const ATTEMPTS: u32 = 6;
 const BACKOFF: Duration = Duration::from_millis(200);
@@ -25,7 +27,7 @@ type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Takes one restored partition: the chunks of a snapshot, then the entries after it. Called from a blocking thread.
 pub trait RestoreSink: Send {
-    fn chunk(&mut self, chunk: &[u8]) -> Result<(), SinkError>;
+    fn chunk(&mut self, chunk: Bytes) -> Result<(), SinkError>;
 
     /// The snapshot is whole and was what it should be: no chunk follows.
     fn chunks_done(&mut self) -> Result<(), SinkError>;
@@ -35,7 +37,7 @@ pub trait RestoreSink: Send {
 }
 
 impl<S: RestoreSink + ?Sized> RestoreSink for Box<S> {
-    fn chunk(&mut self, chunk: &[u8]) -> Result<(), SinkError> {
+    fn chunk(&mut self, chunk: Bytes) -> Result<(), SinkError> {
         (**self).chunk(chunk)
     }
 
@@ -73,18 +75,20 @@ impl PartitionPlan {
                 }
             }
         });
-        let done = self.replay(&mut receiver, sink, progress);
+        let done = self.replay(&runtime, &mut receiver, sink, progress);
         fetching.abort();
         done
     }
 
     fn replay(
         &self,
+        runtime: &Handle,
         pieces: &mut mpsc::Receiver<Result<Piece, ArchiveError>>,
         sink: &mut dyn RestoreSink,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), ArchiveError> {
         let mut snapshot = SnapshotReader::default();
+        let mut blocks = Blocks { runtime, opening: VecDeque::with_capacity(BLOCKS_AHEAD) };
         let mut replay = Replay { next_index: 0, newest: Timestamp(0), at: self.at, over: false };
         let mut read = 0;
         while let Some(piece) = pieces.blocking_recv() {
@@ -95,12 +99,13 @@ impl PartitionPlan {
                 self.segment(piece.object - 1, &piece.bytes, &mut replay, sink)
                     .map_err(|failure| failure.of(self, path))?;
             } else {
-                read_chunks(&mut snapshot, &piece.bytes, sink)
-                    .map_err(|failure| failure.of(self, &self.snapshot.path))?;
+                let of_snapshot = |failure: Failure| failure.of(self, &self.snapshot.path);
+                blocks.read(&mut snapshot, piece.bytes, sink).map_err(of_snapshot)?;
                 if piece.last {
+                    blocks.give_all(sink).map_err(of_snapshot)?;
                     let whole = std::mem::take(&mut snapshot).finish().map_err(Failure::Damaged);
                     let whole = whole.and_then(|stored| self.check_snapshot(stored));
-                    replay.next_index = whole.map_err(|failure| failure.of(self, &self.snapshot.path))? + 1;
+                    replay.next_index = whole.map_err(of_snapshot)? + 1;
                     sink.chunks_done().map_err(ArchiveError::Sink)?;
                 }
             }
@@ -132,7 +137,7 @@ impl PartitionPlan {
     fn segment(
         &self,
         number: usize,
-        object: &[u8],
+        object: &Bytes,
         replay: &mut Replay,
         sink: &mut dyn RestoreSink,
     ) -> Result<(), Failure> {
@@ -194,14 +199,36 @@ impl PartitionPlan {
     }
 }
 
-fn read_chunks(snapshot: &mut SnapshotReader, piece: &[u8], sink: &mut dyn RestoreSink) -> Result<(), Failure> {
-    snapshot.push(piece).map_err(Failure::Damaged)?;
-    while let Some(chunks) = snapshot.next().map_err(Failure::Damaged)? {
-        for chunk in chunks {
-            sink.chunk(&chunk).map_err(Failure::Sink)?;
+/// Blocks on their way into the sink, in order; they are decompressed beside it.
+struct Blocks<'a> {
+    runtime: &'a Handle,
+    opening: VecDeque<JoinHandle<Result<Vec<Bytes>, String>>>,
+}
+
+impl Blocks<'_> {
+    fn read(&mut self, snapshot: &mut SnapshotReader, piece: Bytes, sink: &mut dyn RestoreSink) -> Result<(), Failure> {
+        snapshot.push(piece).map_err(Failure::Damaged)?;
+        while let Some(block) = snapshot.next().map_err(Failure::Damaged)? {
+            if self.opening.len() == BLOCKS_AHEAD {
+                self.give_first(sink)?;
+            }
+            self.opening.push_back(self.runtime.spawn_blocking(move || snapshot::chunks_of(block)));
         }
+        Ok(())
     }
-    Ok(())
+
+    fn give_first(&mut self, sink: &mut dyn RestoreSink) -> Result<(), Failure> {
+        let Some(opening) = self.opening.pop_front() else { return Ok(()) };
+        let chunks = self.runtime.block_on(opening).map_err(|_| Failure::Interrupted)?.map_err(Failure::Damaged)?;
+        chunks.into_iter().try_for_each(|chunk| sink.chunk(chunk)).map_err(Failure::Sink)
+    }
+
+    fn give_all(&mut self, sink: &mut dyn RestoreSink) -> Result<(), Failure> {
+        while !self.opening.is_empty() {
+            self.give_first(sink)?;
+        }
+        Ok(())
+    }
 }
 
 /// How far the entries were given on.
@@ -242,6 +269,8 @@ impl Replay {
 /// What went wrong with an object, without its name.
 enum Failure {
     Damaged(String),
+    /// The runtime ends.
+    Interrupted,
     Sink(SinkError),
 }
 
@@ -249,6 +278,7 @@ impl Failure {
     fn of(self, plan: &PartitionPlan, path: &Path) -> ArchiveError {
         match self {
             Self::Damaged(reason) => plan.hole(path, ArchiveError::Damaged { object: path.to_string(), reason }),
+            Self::Interrupted => ArchiveError::Interrupted { object: path.to_string() },
             Self::Sink(error) => ArchiveError::Sink(error),
         }
     }

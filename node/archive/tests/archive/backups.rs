@@ -5,8 +5,9 @@ use bytes::Bytes;
 use cairn_archive::{
     ArchiveError, Bucket, SourceError,
     backup::{self, BackupOrder, BackupRecord, BackupType},
-    restore,
+    restore::{self, RestoreSink},
 };
+use cairn_replication::log::LogEntry;
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
 use std::sync::Arc;
@@ -168,4 +169,59 @@ async fn a_damaged_truncated_or_missing_object_of_a_backup_is_named() {
     store.delete(path).await.unwrap();
     let error = refused().await;
     assert!(error.contains(path.as_ref()), "{error}");
+}
+
+/// The chunks of a snapshot as they come.
+#[derive(Default)]
+struct Chunks(Vec<Bytes>);
+
+impl RestoreSink for Chunks {
+    fn chunk(&mut self, chunk: Bytes) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        self.0.push(chunk);
+        Ok(())
+    }
+
+    fn chunks_done(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(())
+    }
+
+    fn entry(&mut self, _: LogEntry) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn chunks_of_many_blocks_come_in_order_and_none_of_a_damaged_block_does() {
+    let store = Arc::new(InMemory::new());
+    let bucket = Bucket::over(store.clone());
+    let model = Model::new();
+    model.pad(250_000);
+    // Thirty megabytes: eight blocks.
+    for key in 0..120 {
+        model.write(key, 1);
+    }
+    let written: Vec<Bytes> = model.snapshot_now().chunks.map(Result::unwrap).collect();
+    create(&bucket, &model, "0001-a").await.unwrap();
+    let read = async || {
+        let plan = restore::plan_backup(&bucket, CLUSTER, "local", "0001-a").await.unwrap();
+        let running = tokio::task::spawn_blocking(move || {
+            let mut chunks = Chunks::default();
+            let run = plan.partitions[0].run(&mut chunks, &mut |_| ());
+            (run, chunks.0)
+        });
+        running.await.unwrap()
+    };
+    let (run, chunks) = read().await;
+    run.unwrap();
+    assert!(chunks == written);
+
+    let objects: Vec<_> = store.list(None).try_collect().await.unwrap();
+    let path = &objects.iter().find(|object| object.location.as_ref().ends_with(".snap")).unwrap().location;
+    let mut damaged = store.get(path).await.unwrap().bytes().await.unwrap().to_vec();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    store.put(path, Bytes::from(damaged).into()).await.unwrap();
+    let (run, chunks) = read().await;
+    assert!(matches!(run, Err(ArchiveError::Damaged { .. })));
+    assert!(chunks.len() <= written.len() / 2 && chunks == written[..chunks.len()]);
 }

@@ -339,9 +339,9 @@ pub(crate) struct Restored {
 }
 
 impl RestoreSink for Restored {
-    fn chunk(&mut self, chunk: &[u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    fn chunk(&mut self, chunk: Bytes) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         assert!(!self.whole);
-        apply(&mut self.state, chunk);
+        apply(&mut self.state, &chunk);
         Ok(())
     }
 

@@ -44,7 +44,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Loads the next chunk. After an error the load can only be abandoned.
-    pub fn load(&self, writer: &mut SnapshotWriter, chunk: &[u8]) -> Result<(), EngineError> {
+    pub fn load(&self, writer: &mut SnapshotWriter, chunk: &Bytes) -> Result<(), EngineError> {
         let mut changes = Changes::default();
         for (key, value) in writer.take_chunk(chunk)? {
             changes.put(layout::transplanted(writer.storage_id, &key), value);
@@ -58,7 +58,7 @@ impl<S: Store> Engine<S> {
     /// Loads the next chunk of a snapshot that becomes another partition: its items only, for what requests of the old one
     /// came to is nothing to the new one, and neither is which regions they came from. They go past the store's journal, and
     /// can be read once the last chunk is in.
-    pub fn load_items(&self, writer: &mut SnapshotWriter, chunk: &[u8]) -> Result<(), EngineError> {
+    pub fn load_items(&self, writer: &mut SnapshotWriter, chunk: &Bytes) -> Result<(), EngineError> {
         let mut pairs = Vec::new();
         for (key, value) in writer.take_chunk(chunk)? {
             if layout::is_item(&key) {

@@ -11,8 +11,9 @@ use std::{
     thread::JoinHandle,
 };
 
-/// Batches that wait to be written; each is a chunk of a snapshot.
-const BATCHES_MAX: usize = 16;
+/// Batches that wait to be written; each is a chunk of a snapshot, a quarter of a megabyte. While the writer waits for the
+/// disk to have a table, which it does every 64 MiB, what comes next can be read this far.
+const BATCHES_MAX: usize = 64;
 
 pub(super) struct FjallIngestion {
     /// Gone once it is finished or given up.

@@ -21,7 +21,7 @@ fn a_snapshot_of_format_version_1_is_installed() {
     let chunk = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/snapshot-v1")).unwrap();
     let (_, engine) = memory();
     let mut writer = engine.begin_load().unwrap();
-    engine.load(&mut writer, &chunk).unwrap();
+    engine.load(&mut writer, &chunk.into()).unwrap();
     let installed = engine.install(writer, PARTITION, ReplicaId(5), 1).unwrap();
     assert_eq!(
         (installed.descriptor, installed.definition, installed.applied),

@@ -136,7 +136,7 @@ fn chunks_that_are_damaged_out_of_turn_or_of_a_newer_format_are_refused() {
         for chunk in &all[..after] {
             target.load(&mut writer, chunk).unwrap();
         }
-        let refused = target.load(&mut writer, chunk).unwrap_err();
+        let refused = target.load(&mut writer, &Bytes::copy_from_slice(chunk)).unwrap_err();
         assert!(matches!(refused, EngineError::Snapshot { .. } | EngineError::NewerFormat { .. }), "{refused}");
         assert!(!refused.is_fatal());
     };

@@ -3,6 +3,7 @@
 use super::{Adopter, Adoption, FillingPartition, Intake, ItemSink, RestoringPartition};
 use crate::node::Node;
 use async_trait::async_trait;
+use bytes::Bytes;
 use cairn_archive::restore::RestoreSink;
 use cairn_model::{
     codec::EncodedItem, descriptor::PartitionDescriptor, ids::PartitionId, key::EncodedKey, node::OrderOutcome,
@@ -40,7 +41,7 @@ struct HostAdoption {
 }
 
 impl RestoreSink for HostAdoption {
-    fn chunk(&mut self, chunk: &[u8]) -> Result<(), SinkError> {
+    fn chunk(&mut self, chunk: Bytes) -> Result<(), SinkError> {
         self.partition.chunk(chunk)
     }
 

@@ -3,6 +3,7 @@
 
 use super::RestoringPartition;
 use crate::disk::Disk;
+use bytes::Bytes;
 use cairn_archive::restore::RestoreSink;
 use cairn_engine::FjallStore;
 use cairn_model::{key::EncodedKey, table::TableDefinition, time::Timestamp};
@@ -79,7 +80,7 @@ struct HostReading {
 }
 
 impl RestoreSink for HostReading {
-    fn chunk(&mut self, chunk: &[u8]) -> Result<(), SinkError> {
+    fn chunk(&mut self, chunk: Bytes) -> Result<(), SinkError> {
         check_room(&self.disk)?;
         self.partition.chunk(chunk)
     }

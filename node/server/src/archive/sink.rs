@@ -1,5 +1,6 @@
 //! A partition on its way back from the archive into a node.
 
+use bytes::Bytes;
 use cairn_archive::restore::RestoreSink;
 use cairn_engine::FjallStore;
 use cairn_model::{descriptor::PartitionDescriptor, table::TableDefinition, time::Timestamp};
@@ -56,8 +57,8 @@ impl RestoringPartition {
 }
 
 impl RestoreSink for RestoringPartition {
-    fn chunk(&mut self, chunk: &[u8]) -> Result<(), SinkError> {
-        Ok(self.0.chunk(chunk)?)
+    fn chunk(&mut self, chunk: Bytes) -> Result<(), SinkError> {
+        Ok(self.0.chunk(&chunk)?)
     }
 
     fn chunks_done(&mut self) -> Result<(), SinkError> {

@@ -6,6 +6,7 @@ use crate::{
     environment,
 };
 use anyhow::Context;
+use bytes::Bytes;
 use cairn_archive::{
     ArchiveConfig, ArchiveError, Bucket, TablePath,
     export::{ExportWriter, Fence, line},
@@ -121,7 +122,7 @@ impl Drop for Fenced {
 }
 
 impl RestoreSink for Fenced {
-    fn chunk(&mut self, chunk: &[u8]) -> Result<(), SinkError> {
+    fn chunk(&mut self, chunk: Bytes) -> Result<(), SinkError> {
         self.take()?.chunk(chunk)
     }
 

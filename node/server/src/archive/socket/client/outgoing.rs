@@ -7,6 +7,7 @@ use crate::archive::socket::{
     frame::{Frame, FrameWriter},
 };
 use anyhow::Context;
+use bytes::Bytes;
 use cairn_archive::SourceError;
 use cairn_model::time::Timestamp;
 use cairn_replication::log::LogEntry;
@@ -43,8 +44,8 @@ impl Outgoing {
         if self.frames.bytes() >= PIECE_BYTES { self.flush() } else { Ok(()) }
     }
 
-    pub(super) fn chunk(&mut self, chunk: &[u8]) -> Result<(), SinkError> {
-        Ok(self.put(&Frame::Chunk(chunk.to_vec().into()))?)
+    pub(super) fn chunk(&mut self, chunk: Bytes) -> Result<(), SinkError> {
+        Ok(self.put(&Frame::Chunk(chunk))?)
     }
 
     pub(super) fn chunks_done(&mut self) -> Result<(), SinkError> {

@@ -11,6 +11,7 @@ use crate::archive::{
     },
 };
 use anyhow::Context;
+use bytes::Bytes;
 use cairn_archive::{SourceError, restore::RestoreSink};
 use cairn_model::{codec::StoredVersion, time::Timestamp};
 use cairn_replication::{log::LogEntry, restore::LoadedVersion};
@@ -31,7 +32,7 @@ impl SocketReading {
 }
 
 impl RestoreSink for SocketReading {
-    fn chunk(&mut self, chunk: &[u8]) -> Result<(), SinkError> {
+    fn chunk(&mut self, chunk: Bytes) -> Result<(), SinkError> {
         self.0.chunk(chunk)
     }
 

@@ -5,6 +5,7 @@ use crate::archive::{
     Adoption, Intake, ItemSink,
     socket::{frame::Frame, items, message::AdoptOrder},
 };
+use bytes::Bytes;
 use cairn_archive::restore::RestoreSink;
 use cairn_model::{codec::EncodedItem, descriptor::PartitionDescriptor, key::EncodedKey, table::TableDefinition};
 use cairn_replication::log::LogEntry;
@@ -27,7 +28,7 @@ impl SocketAdoption {
 }
 
 impl RestoreSink for SocketAdoption {
-    fn chunk(&mut self, chunk: &[u8]) -> Result<(), SinkError> {
+    fn chunk(&mut self, chunk: Bytes) -> Result<(), SinkError> {
         self.0.chunk(chunk)
     }
 

@@ -55,7 +55,7 @@ pub(super) async fn give(mut body: Frames, frames: mpsc::Sender<Frame>) -> Resul
 pub(super) fn fill(sink: &mut dyn RestoreSink, frames: &mut mpsc::Receiver<Frame>) -> anyhow::Result<Frame> {
     while let Some(frame) = frames.blocking_recv() {
         let taken = match frame {
-            Frame::Chunk(chunk) => sink.chunk(&chunk),
+            Frame::Chunk(chunk) => sink.chunk(chunk),
             Frame::ChunksDone => sink.chunks_done(),
             Frame::Entry(entry, _) => sink.entry(entry),
             other => return Ok(other),

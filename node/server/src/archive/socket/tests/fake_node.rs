@@ -202,11 +202,11 @@ impl FakeAdoption {
 }
 
 impl RestoreSink for FakeAdoption {
-    fn chunk(&mut self, chunk: &[u8]) -> Result<(), SinkError> {
-        if chunk == b"damaged" {
+    fn chunk(&mut self, chunk: Bytes) -> Result<(), SinkError> {
+        if chunk == "damaged" {
             return Err(anyhow::anyhow!("the chunk is damaged").into());
         }
-        self.tell(Event::Chunk(Bytes::copy_from_slice(chunk)));
+        self.tell(Event::Chunk(chunk));
         Ok(())
     }
 

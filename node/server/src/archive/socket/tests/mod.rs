@@ -181,7 +181,7 @@ async fn a_restore_arrives_as_it_is_and_the_node_has_the_partition() {
     pair.blocking(move |archive| {
         let mut adoption = archive.begin().unwrap();
         for n in 0..100 {
-            adoption.chunk(&[n; 50_000]).unwrap();
+            adoption.chunk(vec![n; 50_000].into()).unwrap();
         }
         adoption.chunks_done().unwrap();
         sent.into_iter().for_each(|entry| adoption.entry(entry).unwrap());
@@ -239,7 +239,7 @@ async fn a_restore_that_is_dropped_is_given_up() {
     let adoption = pair.blocking(|archive| {
         let mut adoption = archive.begin().unwrap();
         for _ in 0..20 {
-            adoption.chunk(&[1; 100_000]).unwrap();
+            adoption.chunk(vec![1; 100_000].into()).unwrap();
         }
         adoption
     });
@@ -259,7 +259,7 @@ async fn a_restore_whose_archive_dies_is_given_up() {
         let archive = SocketNode::start(path);
         let mut adoption = archive.begin().unwrap();
         // It ends by what the death of its runtime does to it.
-        while adoption.chunk(&[1; 300_000]).is_ok() {}
+        while adoption.chunk(vec![1; 300_000].into()).is_ok() {}
         std::mem::forget(adoption);
     });
     eventually(|| !pair.node.events().is_empty()).await;
@@ -274,16 +274,16 @@ async fn what_the_node_refuses_is_told() {
     let refused = |adopted: anyhow::Result<()>| format!("{:#}", adopted.unwrap_err());
     let adopted = pair.blocking(|archive| {
         let mut adoption = archive.begin()?;
-        adoption.chunk(b"chunk").map_err(anyhow::Error::from_boxed)?;
+        adoption.chunk("chunk".into()).map_err(anyhow::Error::from_boxed)?;
         adoption.adopt(descriptor(NOT_LED), definition())
     });
     assert_eq!(refused(adopted.await), "this node is no member");
     // Also where it takes no more of it in the middle.
     let adopted = pair.blocking(|archive| {
         let mut adoption = archive.begin()?;
-        adoption.chunk(b"damaged").map_err(anyhow::Error::from_boxed)?;
+        adoption.chunk("damaged".into()).map_err(anyhow::Error::from_boxed)?;
         for _ in 0..1_000 {
-            adoption.chunk(&[1; 100_000]).map_err(anyhow::Error::from_boxed)?;
+            adoption.chunk(vec![1; 100_000].into()).map_err(anyhow::Error::from_boxed)?;
         }
         anyhow::bail!("it took a hundred megabytes")
     });

@@ -14,7 +14,7 @@ async fn what_is_laid_out_comes_back_in_the_order_of_its_keys_and_goes_when_it_w
     let pair = Pair::start();
     let read = pair.blocking(|archive| {
         let mut reading = Reader::begin(archive, Some(Timestamp(7))).unwrap();
-        reading.chunk(b"chunk").unwrap();
+        reading.chunk(Bytes::from_static(b"chunk")).unwrap();
         reading.chunks_done().unwrap();
         reading.entry(entry(1, 10).0).unwrap();
         let past = reading.read().unwrap();
@@ -60,7 +60,7 @@ async fn an_archive_that_goes_away_in_between_leaves_nothing() {
     let pair = Pair::start();
     pair.blocking(|archive| {
         let mut reading = Reader::begin(archive, None).unwrap();
-        reading.chunk(b"chunk").unwrap();
+        reading.chunk(Bytes::from_static(b"chunk")).unwrap();
     })
     .await;
     eventually(|| matches!(pair.node.events()[..], [] | [.., Event::GivenUp])).await;
@@ -73,13 +73,14 @@ async fn a_node_without_room_and_a_chunk_that_is_damaged_say_why() {
     let pair = Pair::start();
     let refused = pair.blocking(|archive| {
         let mut full = Reader::begin(archive, Some(NO_ROOM)).unwrap();
-        let full = full.chunk(&[0; 1 << 20]).and_then(|()| full.chunk(&[0; 1 << 20])).map(|()| full);
+        let piece = || Bytes::from_static(&[0; 1 << 20]);
+        let full = full.chunk(piece()).and_then(|()| full.chunk(piece())).map(|()| full);
         let full = match full {
             Ok(full) => full.read().map(drop).unwrap_err(),
             Err(error) => anyhow::Error::from_boxed(error),
         };
         let mut damaged = Reader::begin(archive, None).unwrap();
-        damaged.chunk(b"damaged").unwrap();
+        damaged.chunk(Bytes::from_static(b"damaged")).unwrap();
         (format!("{full:#}"), format!("{:#}", damaged.read().unwrap_err()))
     });
     let (full, damaged) = refused.await;
