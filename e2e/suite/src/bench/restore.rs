@@ -1,7 +1,7 @@
 //! A restore of a gigabyte beside writing a gigabyte to the same disk sequentially, in turns: a figure, not a test, for it
-//! depends on the disk. A restore keeps processors busy for 1.4 to 2.2 s a gigabyte: a third of that it decompresses, in
-//! several threads, and another the kernel reads and writes pages. So two cores make 0.9 to 1.4 GB/s of it at most, and what
-//! writes faster than twice that (which only a cache in memory does) it can't follow to the share that is wanted.
+//! depends on the disk. A restore keeps processors busy for some 1.5 s a gigabyte, and for up to 3 s where others keep them
+//! busy too: a third of that it decompresses, in several threads, and a quarter or more the kernel reads and writes pages. So
+//! two cores make some 1.3 GB/s of it at most, and a cache in memory that writes faster than twice that leaves it behind.
 
 use super::{PATIENCE, create_table, keep, median, processor, servers::Server, wait_active};
 use crate::client::now;

@@ -15,10 +15,10 @@ use std::{collections::VecDeque, ops::Range, time::Duration};
 use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
 
 /// Requests to the bucket on their way at the same time, and what they brought that waits.
-const FETCHES_AHEAD: usize = 4;
-const RANGE_BYTES: u64 = 8 << 20;
+const FETCHES_AHEAD: usize = 6;
+const RANGE_BYTES: u64 = 4 << 20;
 /// Blocks of a snapshot that are being decompressed, or wait as chunks, while others go into the sink.
-const BLOCKS_AHEAD: usize = 3;
+const BLOCKS_AHEAD: usize = 2;
 /// A failed request is tried again, after 0.2 s, 0.4 s, …
 const ATTEMPTS: u32 = 6;
 const BACKOFF: Duration = Duration::from_millis(200);
