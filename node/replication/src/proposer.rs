@@ -199,7 +199,9 @@ impl Proposer {
         }
         self.know(&round)?;
         self.begin(&mut round, propose)?;
-        self.upkeep(&mut round, propose)?;
+        if !self.draining {
+            self.upkeep(&mut round, propose)?;
+        }
         let mut entry = OpenEntry::default();
         while self.is_ready() {
             if self.remote.waits() && entry.writes.is_empty() {

@@ -53,6 +53,7 @@ mod gone;
 mod joining;
 mod not_empty;
 pub mod outbound;
+mod stability;
 mod state;
 mod vector;
 
@@ -66,4 +67,5 @@ pub use state::{GlobalState, Peer, Reading, StateError};
 pub use vector::{Lineage, Vector};
 
 pub(crate) use aside::{set_aside, time_and_key};
-pub(crate) use state::{Heard, Stability};
+pub(crate) use stability::Stability;
+pub(crate) use state::Heard;

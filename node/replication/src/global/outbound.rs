@@ -2,14 +2,16 @@
 //!
 //! All of it blocks, and may be asked of any replica; the leader's is the newest.
 
+mod gathering;
+
 use super::{
-    BATCH_BYTES_MAX, BatchBody, CopyPosition, GlobalState, Group, Lineage, Member, NotEmpty, Origin, Reader, Record,
-    RemoteBatch, StateError, Vector, time_and_key,
+    BATCH_BYTES_MAX, BatchBody, CopyPosition, GlobalState, Lineage, Member, NotEmpty, Reader, Record, RemoteBatch,
+    StateError, Vector, time_and_key,
 };
 use crate::{
     core::Claim,
-    entry::{Effect, Entry, EntryBody, EntryError, EntryWrite, RemoteWrites},
-    log::{LogEntry, LogError, LogStore},
+    entry::EntryError,
+    log::{LogError, LogStore},
     place::LogPlace,
 };
 use bytes::{BufMut, Bytes, BytesMut};
@@ -20,6 +22,7 @@ use cairn_model::{
     key::EncodedKey,
     table::GlobalReplicas,
 };
+use gathering::Gathering;
 use std::ops::Bound;
 
 /// How many times the bytes of a page are looked at for it: most of them a reader may have already.
@@ -276,97 +279,6 @@ impl<'a, S: Store> Source<'a, S> {
 }
 
 type Part = Result<(Bytes, EncodedKey, Bytes), OutboundError>;
-
-/// The groups of one batch.
-struct Gathering<'a, S> {
-    source: &'a Source<'a, S>,
-    reader: &'a Reader,
-    known: Vector,
-    groups: Vec<Group>,
-    record_count: usize,
-    /// Times that moved on without a write.
-    moves: Vector,
-}
-
-impl<'a, S: Store> Gathering<'a, S> {
-    fn new(source: &'a Source<'a, S>, reader: &'a Reader) -> Self {
-        let known = source.state.known(&source.vector);
-        Self { source, reader, known, groups: Vec::new(), record_count: 0, moves: Vector::default() }
-    }
-
-    fn entry(&mut self, place: &mut LogPlace, entry: &LogEntry) -> Result<(), OutboundError> {
-        let own = &self.source.own;
-        let Some(time) = Entry::time_of(&entry.payload) else {
-            place.pass(entry)?;
-            return Ok(());
-        };
-        // That it is void matters as little as that it is of another region: no entry behind it is stamped at or below.
-        self.moves.advance(own, time);
-        match place.pass(entry)?.map(|entry| entry.body) {
-            Some(EntryBody::Writes(writes)) if self.reader.vector.get(own) < time => {
-                let records: Result<Vec<Record>, _> =
-                    writes.into_iter().filter_map(|write| self.record(write).transpose()).collect();
-                self.push(Origin { lineage: own.clone(), time }, records?);
-            }
-            Some(EntryBody::Remote(remote)) => self.remote(remote)?,
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn record(&self, write: EntryWrite) -> Result<Option<Record>, OutboundError> {
-        let version = match write.effect {
-            Effect::Put(version) => StoredVersion::parse(version)?,
-            Effect::Delete => StoredVersion::tombstone(write.version_time, Bytes::new()),
-            Effect::Nothing => return Ok(None),
-        };
-        Ok(Some(Record { key: write.key, version: self.source.with_origin(version) }))
-    }
-
-    fn remote(&mut self, remote: RemoteWrites) -> Result<(), OutboundError> {
-        let founder = self.source.state.founder.as_ref();
-        for group in remote.groups {
-            let mut records = Vec::with_capacity(group.writes.len());
-            for write in group.writes {
-                let version = StoredVersion::parse(write.version)?;
-                let of = version.version(&self.source.own.region);
-                if group.origin.is_some() || !self.reader.vector.covers_version(&of, &self.known, founder) {
-                    records.push(Record { key: write.key, version: self.source.with_origin(version) });
-                }
-            }
-            match group.origin {
-                Some(origin) if self.reader.vector.get(&origin.lineage) >= origin.time => {}
-                Some(origin) => self.push(origin, records),
-                None if records.is_empty() => {}
-                None => {
-                    self.record_count += records.len();
-                    self.groups.push(Group { origin: None, records });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, origin: Origin, records: Vec<Record>) {
-        if records.is_empty() {
-            self.moves.advance(&origin.lineage, origin.time);
-        } else {
-            self.record_count += records.len();
-            self.groups.push(Group { origin: Some(origin), records });
-        }
-    }
-
-    /// Times move on behind all writes of the batch.
-    fn finish(mut self) -> Vec<Group> {
-        for (lineage, time) in self.moves.iter() {
-            if time > self.reader.vector.get(lineage) {
-                let origin = Some(Origin { lineage: lineage.clone(), time });
-                self.groups.push(Group { origin, records: Vec::new() });
-            }
-        }
-        self.groups
-    }
-}
 
 impl<S> std::fmt::Debug for Source<'_, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

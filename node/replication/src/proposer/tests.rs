@@ -418,6 +418,30 @@ fn global_leader() -> (Leader, RemoteBatch) {
 }
 
 #[test]
+fn that_a_table_became_global_is_noted_before_anything_is_written() {
+    let mut leader = Leader::new();
+    leader.ask(1, testing::put(1, "a", 1));
+    leader.round();
+    leader.apply();
+    let mut definition = testing::definition();
+    definition.replicas = Some(GlobalReplicas::in_region("east"));
+    leader.state.definition = Arc::new(definition);
+    leader.proposer.change_proposed(None);
+    leader.proposer.settle(&leader.state.applied, &mut leader.answers);
+    leader.ask(2, testing::delete(2, "a"));
+    leader.refuses = true;
+    leader.round();
+    leader.proposer.settle(&leader.state.applied, &mut leader.answers);
+    leader.refuses = false;
+    leader.round();
+    let EntryBody::Remote(noted) = leader.entry(3).body else { panic!("not noted") };
+    let state = GlobalState::decode(&noted.state).unwrap();
+    assert_eq!(state.own.as_ref().map(|own| own.since), Some(leader.entry(3).header.entry_time));
+    assert_eq!(state.founder, state.own, "it held an item");
+    assert_eq!(writes(&leader.entry(4)).len(), 1);
+}
+
+#[test]
 fn a_batch_of_another_region_is_answered_once_it_is_applied_and_later_writes_see_it_at_once() {
     let (mut leader, batch) = global_leader();
     leader.proposer.enqueue_remote(1, batch, 100);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::global::Stability;
 use cairn_model::ids::PartitionId;
 
 fn lineage(region: &str) -> Lineage {
