@@ -22,9 +22,13 @@ use cairn_server::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use serde_json::json;
 use std::{
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::{Child, Command},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 use tempfile::TempDir;
@@ -42,6 +46,7 @@ pub struct Group {
     issuer: CertifiedIssuer<'static, KeyPair>,
     /// Whether the nodes listen for archives beside them.
     archived: bool,
+    host: Ipv4Addr,
     ports: Vec<u16>,
     nodes: Vec<Option<Child>>,
     pub operator: Arc<NodeClient>,
@@ -79,14 +84,15 @@ impl Group {
         ] {
             write_certificate(&folder.path().join(name), &issuer, &format!("cairn://{region}/{holder}"));
         }
+        let host = loopback();
         // Held until all are known, so that they differ.
-        let listeners: Vec<_> = (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let listeners: Vec<_> = (0..count).map(|_| std::net::TcpListener::bind((host, 0)).unwrap()).collect();
         let ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         drop(listeners);
         let operator = client_in(region, &folder.path().join("operator"));
         let fleet = Arc::new(Fleet::default());
         let nodes: Vec<_> =
-            ports.iter().map(|port| json!({"address": format!("127.0.0.1:{port}"), "zone": "z"})).collect();
+            ports.iter().map(|port| json!({"address": format!("{host}:{port}"), "zone": "z"})).collect();
         let groups = json!({"version": 1, "groups": [{"account": account, "group": GROUP, "nodes": nodes}]});
         fleet.update(br#"{"version": 1}"#, groups.to_string().as_bytes()).unwrap();
         let as_router = client_in(region, &folder.path().join("router"));
@@ -96,7 +102,7 @@ impl Group {
         let nodes = (0..count).map(|_| None).collect();
         let (region, account) = (region.to_owned(), account.to_owned());
         let mut group =
-            Self { folder, region, account, issuer, archived, ports, nodes, operator, router, map, as_router };
+            Self { folder, region, account, issuer, archived, host, ports, nodes, operator, router, map, as_router };
         (0..count).for_each(|node| group.start_node(node));
         for node in 0..count {
             group.report(node).await;
@@ -109,7 +115,7 @@ impl Group {
     }
 
     pub fn address(&self, node: usize) -> String {
-        format!("127.0.0.1:{}", self.ports[node])
+        format!("{}:{}", self.host, self.ports[node])
     }
 
     pub fn start_node(&mut self, node: usize) {
@@ -277,6 +283,13 @@ impl Drop for Group {
             let _ = child.wait();
         }
     }
+}
+
+/// An address of a group's own: a port that is free is not taken by anybody else before its node listens there.
+fn loopback() -> Ipv4Addr {
+    static GROUPS: AtomicU32 = AtomicU32::new(0);
+    let number = (std::process::id() << 10) | (GROUPS.fetch_add(1, Ordering::Relaxed) & 0x3ff);
+    Ipv4Addr::from_bits(0x7f00_0000 | (number & 0x00ff_ffff).max(2))
 }
 
 pub fn group_name() -> GroupName {
