@@ -58,7 +58,8 @@ pub(crate) async fn the_aws_cli_adds_and_removes_a_region(world: &mut World) -> 
     put(&west, NAME, "a", "west's").await?;
     wait_read(&east, NAME, "a", "west's").await?;
     // It is the resource that a person would have written.
-    let resource = pair.east.cluster.get(&["globaltables.cairn.dev", NAME, "-n", NAMESPACE])?;
+    let resource =
+        pair.east.cluster.get(&["globaltables.cairn.dev", NAME, "-n", NAMESPACE, "--show-managed-fields"])?;
     let managers = resource["metadata"]["managedFields"].as_array().context("no managers")?;
     ensure!(managers.iter().any(|manager| manager["manager"] == "cairn-api"), "who wrote {resource}?");
 
