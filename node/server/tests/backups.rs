@@ -268,9 +268,11 @@ async fn a_restore_into_a_taken_name_or_out_of_the_window_makes_nothing() {
     caller.create_table("users").await;
     recovery(&caller, "users", true).await;
     restorable(&caller, "users", now_ms()).await;
+    let within = now_ms();
+    restorable(&caller, "users", within).await;
     let asked = |target: &str, at_ms: u64| json!({"SourceTableName": "users", "TargetTableName": target, "RestoreDateTime": seconds(at_ms)});
     for (body, error) in [
-        (asked("users", now_ms() - 3_000), "TableAlreadyExistsException"),
+        (asked("users", within), "TableAlreadyExistsException"),
         (asked("other", now_ms() + 60_000), "InvalidRestoreTimeException"),
         (asked("other", now_ms() - 86_400_000), "InvalidRestoreTimeException"),
     ] {

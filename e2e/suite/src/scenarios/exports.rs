@@ -93,9 +93,9 @@ pub(crate) async fn an_export_reads_the_archive(world: &mut World) -> Result<Ver
     })?;
     let mut exporting = Exporting { world, table_arn };
     exporting.put("a", "1")?;
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let between = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // The CLI sends whole seconds.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let between = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     exporting.put("a", "2")?;
     exporting.put("b", "2")?;
 
