@@ -244,6 +244,13 @@ pub struct TableResourceStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub global_table: Option<String>,
+    /// The epoch of the regions that were ordered last. Where the nodes hold a higher one, the cluster was set back, and what is
+    /// declared takes nobody out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub global_table_epoch: Option<i64>,
+    /// Since when the GlobalTable named above is gone. It may come back within seconds, as when it is replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub global_table_gone_at: Option<Time>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

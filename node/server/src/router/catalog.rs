@@ -8,7 +8,7 @@ use super::{
 use crate::environment;
 use async_trait::async_trait;
 use cairn_api::{Catalog, NewTable, TableUpdate, TableView, errors};
-use cairn_crds::{Table, TableSpec, resource_name};
+use cairn_crds::{Table, TableSpec, condition, resource_name};
 use cairn_model::{ServiceError, archive::import::ImportStatus, ids::TableId, table::TableStatus};
 use kube::{
     Api, Client, ResourceExt,
@@ -111,8 +111,11 @@ impl Catalog for KubernetesCatalog {
     fn has_failed(&self, table: &TableView) -> bool {
         let (account, name) = (&table.definition.account, &table.definition.table_name);
         let resource = self.tables.resource(account, name);
-        let import = resource.as_ref().and_then(|resource| resource.status.as_ref()?.import.as_ref());
-        import.is_some_and(|import| import.import_status == ImportStatus::Failed)
+        resource.as_ref().and_then(|resource| resource.status.as_ref()).is_some_and(|status| {
+            let has_failed = status.import.as_ref().is_some_and(|import| import.import_status == ImportStatus::Failed);
+            // It was refused before anything was made of it: only a person, or its deletion, ends that.
+            has_failed || status.table_id.is_none() && condition::is_true(&status.conditions, condition::STALLED)
+        })
     }
 
     async fn create_table(&self, account: &str, new: NewTable) -> Result<Arc<TableView>, ServiceError> {

@@ -1,7 +1,8 @@
-//! Which GlobalTable a table has: of several that name it, the first that was made.
+//! Which GlobalTable a table has: of several that name it the one that it had, or else the first that was made.
 
 use crate::context::GuardedGlobalTable;
 use cairn_crds::GlobalTable;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 use std::sync::Arc;
 
@@ -14,18 +15,38 @@ pub enum Claim {
     Unreadable(String),
 }
 
-/// The claim on a table, among the GlobalTables of its namespace; `had` is the one that the table had. One that is being deleted
-/// claims nothing any more, and of one that can't be read nobody knows what it claims.
-pub fn of(table_name: &str, had: Option<&str>, in_namespace: &[Arc<GuardedGlobalTable>]) -> Claim {
-    let standing = || in_namespace.iter().filter(|global| global.meta().deletion_timestamp.is_none());
+/// A table, as far as claims on it go.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimed<'a> {
+    pub table_name: &'a str,
+    pub uid: Option<&'a str>,
+    /// The GlobalTable that it had.
+    pub had: Option<&'a str>,
+}
+
+/// The claim on a table, among the GlobalTables of its namespace. One that is being deleted, or goes with another table of the
+/// name, claims nothing any more, and of one that can't be read nobody knows what it claims.
+pub fn of(table: Claimed<'_>, in_namespace: &[Arc<GuardedGlobalTable>]) -> Claim {
+    let Claimed { table_name, uid, had } = table;
+    let stands = |global: &&Arc<GuardedGlobalTable>| {
+        global.meta().deletion_timestamp.is_none() && !goes_with_another(global.owner_references(), uid)
+    };
+    let standing = || in_namespace.iter().filter(stands);
     if let Some(broken) = standing().find(|global| global.0.is_err() && Some(global.name_any().as_str()) == had) {
         return Claim::Unreadable(broken.name_any());
     }
     let readable = standing().filter_map(|global| global.0.as_ref().ok());
-    let first = readable
-        .filter(|global| global.table_name() == table_name)
-        .min_by_key(|global| (global.creation_timestamp().map(|time| time.0), global.name_any()));
+    let first = readable.filter(|global| global.table_name() == table_name).min_by_key(|global| {
+        let name = global.name_any();
+        (Some(name.as_str()) != had, global.creation_timestamp().map(|time| time.0), name)
+    });
     first.map_or(Claim::Nobody, |global| Claim::By(Box::new(global.clone())))
+}
+
+/// Whether an object belongs to tables, and this is none of them: the garbage collector has not come to it yet.
+fn goes_with_another(owners: &[OwnerReference], uid: Option<&str>) -> bool {
+    let mut tables = owners.iter().filter(|owner| owner.kind == "Table").peekable();
+    tables.peek().is_some() && tables.all(|owner| Some(owner.uid.as_str()) != uid)
 }
 
 #[cfg(test)]
@@ -49,7 +70,7 @@ mod tests {
     }
 
     fn holder_after(had: Option<&str>, all: &[Arc<GuardedGlobalTable>]) -> String {
-        match of("users", had, all) {
+        match of(Claimed { table_name: "users", uid: Some("this"), had }, all) {
             Claim::Nobody => String::new(),
             Claim::By(global) => global.name_any(),
             Claim::Unreadable(name) => format!("{name}?"),
@@ -67,6 +88,23 @@ mod tests {
         assert_eq!(holder(&[named("late", 2), named("early", 1), read(global("users", 3, &[]))]), "early");
         assert_eq!(holder(&[named("b", 1), named("a", 1)]), "a");
         assert_eq!(holder(&[read(global("scores", 1, &[]))]), "");
+    }
+
+    #[test]
+    fn a_table_keeps_the_resource_that_it_has() {
+        assert_eq!(holder_after(Some("late"), &[named("late", 2), named("early", 1)]), "late");
+    }
+
+    #[test]
+    fn one_that_goes_with_another_table_of_the_name_claims_nothing() {
+        let owned_by = |uid: &str| {
+            let mut owned = global("users", 1, &[]);
+            let owner = OwnerReference { kind: "Table".into(), uid: uid.into(), ..OwnerReference::default() };
+            owned.metadata.owner_references = Some(vec![owner]);
+            read(owned)
+        };
+        assert_eq!(holder(&[owned_by("before")]), "");
+        assert_eq!(holder(&[owned_by("this")]), "users");
     }
 
     #[test]

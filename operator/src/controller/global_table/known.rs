@@ -1,7 +1,10 @@
 //! What is known of GlobalTables and of other clusters' peer bundles: one watch of each, and whoever depends on them is woken once it
 //! is known.
 
-use super::{bundle, claims, claims::Claim};
+use super::{
+    bundle,
+    claims::{self, Claim, Claimed},
+};
 use crate::{
     context::{GuardedGlobalTable, GuardedTable, Shared},
     error::chain,
@@ -55,8 +58,12 @@ impl Known {
 
     /// The claim on a table.
     pub fn claim(&self, table: &Table) -> Claim {
-        let had = table.status.as_ref().and_then(|status| status.global_table.as_deref());
-        claims::of(&table.table_name(), had, &self.global_tables_in(&table.account()))
+        let claimed = Claimed {
+            table_name: &table.table_name(),
+            uid: table.metadata.uid.as_deref(),
+            had: table.status.as_ref().and_then(|status| status.global_table.as_deref()),
+        };
+        claims::of(claimed, &self.global_tables_in(&table.account()))
     }
 
     /// The peer bundles that the GlobalTable names, by the names of their ConfigMaps.

@@ -24,13 +24,17 @@ pub struct Membership {
     /// With the epoch of what the nodes hold, or one above it.
     pub replicas: GlobalReplicas,
     pub flaws: BTreeMap<String, Refusal>,
+    /// Regions that the nodes hold and nobody lists, and that stay because what is declared is older than what the nodes hold.
+    pub unlisted: Vec<String>,
 }
 
-/// Makes the membership for nodes that hold these replicas. `peers` has the known bundles by the names of their ConfigMaps.
+/// Makes the membership for nodes that hold these replicas. `peers` has the known bundles by the names of their ConfigMaps, and
+/// `ordered` is the epoch that was ordered last, as far as the cluster remembers.
 pub fn of(
     global: &GlobalTable,
     peers: &BTreeMap<String, Arc<ConfigMap>>,
     own: Own<'_>,
+    ordered: Option<u64>,
     held: Option<&GlobalReplicas>,
 ) -> Membership {
     let mut replicas =
@@ -76,7 +80,15 @@ pub fn of(
             }
         }
     }
-    Membership { replicas: numbered(replicas, held), flaws }
+    let mut unlisted = Vec::new();
+    if let Some(held) = held.filter(|held| ordered.is_none_or(|ordered| held.epoch > ordered)) {
+        let is_listed = |region: &String| global.spec.replicas.iter().any(|replica| replica.region_name == *region);
+        unlisted.extend(held.members.iter().filter(|region| *region != own.region && !is_listed(region)).cloned());
+        let peer = |region: &String| Some((region.clone(), held.peers.get(region)?.clone()));
+        replicas.members.extend(unlisted.iter().cloned());
+        replicas.peers.extend(unlisted.iter().filter_map(peer));
+    }
+    Membership { replicas: numbered(replicas, held), flaws, unlisted }
 }
 
 /// The replicas with the epoch for nodes that hold these: one above theirs where anything differs.
@@ -101,7 +113,8 @@ mod tests {
     }
 
     fn membership(listed: &[&str], known: &[&str], held: Option<&GlobalReplicas>) -> Membership {
-        of(&global("users", 1, listed), &bundles(known), OWN, held)
+        let ordered = held.map(|held| held.epoch);
+        of(&global("users", 1, listed), &bundles(known), OWN, ordered, held)
     }
 
     fn members(membership: &Membership) -> Vec<&str> {
@@ -151,7 +164,7 @@ mod tests {
             let mut changed = bundle("west");
             changed.data.as_mut().unwrap().insert(key.to_owned(), value);
             let peers = [("west".to_owned(), Arc::new(changed))].into();
-            let made = of(&global("users", 1, &["west"]), &peers, OWN, Some(&first));
+            let made = of(&global("users", 1, &["west"]), &peers, OWN, Some(1), Some(&first));
             assert_eq!((made.replicas.epoch, made.flaws.len()), (2, 0), "{key}");
         }
     }
@@ -166,8 +179,21 @@ mod tests {
         let mut broken = bundle("west");
         broken.data = None;
         peers.insert("west".into(), Arc::new(broken));
-        let broken = of(&global("users", 1, &["north", "west"]), &peers, OWN, Some(&held));
+        let broken = of(&global("users", 1, &["north", "west"]), &peers, OWN, Some(1), Some(&held));
         assert_eq!((broken.replicas, broken.flaws["west"].reason), (held, "PeerInvalid"));
+    }
+
+    #[test]
+    fn what_is_older_than_what_the_nodes_hold_takes_nobody_out() {
+        let first = membership(&["west"], &["west"], None).replicas;
+        let held = membership(&["north", "west"], &["north", "west"], Some(&first)).replicas;
+        let declared = global("users", 1, &["west"]);
+        for ordered in [None, Some(1)] {
+            let made = of(&declared, &bundles(&["west"]), OWN, ordered, Some(&held));
+            assert_eq!((&made.replicas, made.unlisted), (&held, vec!["north".to_owned()]));
+        }
+        let made = of(&declared, &bundles(&["west"]), OWN, Some(2), Some(&held));
+        assert_eq!((members(&made), made.unlisted.len()), (vec!["east", "west"], 0));
     }
 
     #[test]
@@ -183,7 +209,7 @@ mod tests {
         let mut copied = bundle("west");
         copied.data.as_mut().unwrap().insert(PEER_CLUSTER_ID_KEY.into(), "north-cluster".into());
         peers.insert("west".into(), Arc::new(copied));
-        let made = of(&global("users", 1, &["north", "west"]), &peers, OWN, None);
+        let made = of(&global("users", 1, &["north", "west"]), &peers, OWN, None, None);
         assert_eq!(members(&made), ["east", "north"]);
         assert!(made.flaws["west"].message.contains("clusterId of north"), "{:?}", made.flaws);
     }

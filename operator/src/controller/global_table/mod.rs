@@ -127,11 +127,21 @@ async fn tell(ctx: &Context, global: &GlobalTable, table: &Table) -> Result<Acti
         }
         return Ok(Action::requeue(MOVING));
     };
-    look_for_unlabelled(ctx, global, &mut membership).await?;
+    if let Err(error) = look_for_unlabelled(ctx, global, &mut membership).await {
+        tracing::warn!(error = %crate::error::chain(&error), "failed to find out why a peer bundle is missing");
+    }
 
     let mut others = Vec::new();
     if let Some(flaw) = membership.flaws.get(&ctx.config.region) {
         others.push(Trouble { reason: flaw.reason, message: flaw.message.clone(), is_passing: false });
+    }
+    if !membership.unlisted.is_empty() {
+        let unlisted = membership.unlisted.join(", ");
+        let message = format!(
+            "spec.replicas: the nodes hold {unlisted} too, of a time that this cluster does not remember: list what is to stay; \
+             to take one out, list it first and then take it out"
+        );
+        others.push(Trouble { reason: "SpecOutdated", message, is_passing: false });
     }
     if ctx.config.peer_endpoint().is_none() {
         let message = "no other cluster can reach this one: install the chart with peers.enabled and peers.endpoint";

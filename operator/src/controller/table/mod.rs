@@ -130,7 +130,9 @@ async fn settle(
         let held_on = held.and_then(|held| held.continuous_backups);
         recovery::stamp(&mut stamped, is_asked, group.spec.archive.is_some(), held_on, ctx.now());
         let is_held = |leader: &ReplicaReport| leader.definition.replicas.is_some();
-        regions.stamp(&mut stamped, !observation.is_led() || observation.leaders().any(|(_, leader)| is_held(leader)));
+        let holds = !observation.is_led() || observation.leaders().any(|(_, leader)| is_held(leader));
+        let is_to_hold = regions.membership(region, held.and_then(|held| held.replicas.as_ref()));
+        regions.stamp(&mut stamped, holds, is_to_hold.as_ref().filter(|_| observation.is_led()), ctx.now());
         validated.table = write_status(ctx, &validated.table, stamped).await?;
     }
     let table = &validated.table;
@@ -160,13 +162,7 @@ async fn settle(
             }
             Err(message) => progress = Some(Progress::reconciling("NodesSilent", message)),
         }
-        match regions.unknown() {
-            None => orders.extend(wanted::updates(&wanted, &regions, region, &observation)),
-            Some(why) if !is_current => {
-                progress.get_or_insert_with(|| Progress::reconciling("GlobalTablesUnknown", why));
-            }
-            Some(_) => {}
-        }
+        orders.extend(wanted::updates(&wanted, &regions, region, &observation));
     }
     let failures = give(ctx, &orders).await;
 
@@ -196,7 +192,11 @@ async fn settle(
     let zones_ready = observation.zones_ready(answers);
     set_progress(ctx, table, &mut status.conditions, &progress, generation).await;
     let table = write_status(ctx, table, status).await?;
-    let is_mending = !orders.is_empty() || zones_ready.0 < zones_ready.1 || progress != Progress::Ready || is_starting;
+    let is_mending = !orders.is_empty()
+        || zones_ready.0 < zones_ready.1
+        || progress != Progress::Ready
+        || is_starting
+        || regions.is_leaving();
     let again = loading.map(|loading| loading.again).or(importing.map(|importing| importing.again));
     Ok(Action::requeue(match (again, is_active(&table), is_mending) {
         (Some(again), ..) => again,

@@ -13,13 +13,15 @@ use crate::{
 };
 use cairn_crds::{GlobalTable, Table, TableResourceStatus, condition};
 use cairn_model::table::GlobalReplicas;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::Time};
 use kube::ResourceExt;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// False while nodes hold a table as one of several regions' and nobody declares it so.
 const DECLARED: &str = "GlobalTableDeclared";
+/// A GlobalTable that is replaced, deleted and made anew, is back by then.
+const LEAVES_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
 /// Where the regions of a table come from, as of now.
 #[derive(Clone, Debug)]
@@ -28,7 +30,11 @@ pub enum Regions {
         global: Box<GlobalTable>,
         peers: BTreeMap<String, Arc<ConfigMap>>,
         cluster_id: String,
+        /// The epoch that was ordered last, as far as the cluster remembers.
+        ordered: Option<u64>,
     },
+    /// Its GlobalTable is gone, and may be back in a moment: what the nodes hold stays.
+    Leaving,
     /// Its GlobalTable was deleted.
     Left,
     /// It has none that anybody knows of: what the nodes hold stays.
@@ -49,16 +55,29 @@ impl Regions {
             Claim::By(global) => match ctx.cluster_id().await {
                 Ok(cluster_id) => {
                     let peers = ctx.known.peers_of(&global);
-                    Self::Declared { global, peers, cluster_id: cluster_id.to_owned() }
+                    let ordered = table.status.as_ref().and_then(|status| status.global_table_epoch);
+                    let ordered = ordered.and_then(|epoch| u64::try_from(epoch).ok());
+                    Self::Declared { global, peers, cluster_id: cluster_id.to_owned(), ordered }
                 }
                 Err(error) => Self::Unknown(crate::error::chain(&error)),
             },
             Claim::Unreadable(_) => Self::Unreadable,
             Claim::Nobody => {
-                let had_one = table.status.as_ref().is_some_and(|status| status.global_table.is_some());
-                if had_one { Self::Left } else { Self::Held }
+                let status = table.status.as_ref().filter(|status| status.global_table.is_some());
+                status.map_or(Self::Held, |status| Self::without(status, ctx.now()))
             }
         }
+    }
+
+    /// Of a table that had a GlobalTable.
+    fn without(status: &TableResourceStatus, now: Timestamp) -> Self {
+        let is_gone = |since: &Time| now.duration_since(since.0) >= LEAVES_AFTER;
+        if status.global_table_gone_at.as_ref().is_some_and(is_gone) { Self::Left } else { Self::Leaving }
+    }
+
+    /// Whether they change by themselves soon.
+    pub fn is_leaving(&self) -> bool {
+        matches!(self, Self::Leaving)
     }
 
     /// What the definition is to say where nodes hold this.
@@ -66,14 +85,14 @@ impl Regions {
         match self {
             Self::Declared { .. } => self.membership(region, held).map(|membership| membership.replicas),
             Self::Left => None,
-            Self::Held | Self::Unreadable | Self::Unknown(_) => held.cloned(),
+            Self::Held | Self::Leaving | Self::Unreadable | Self::Unknown(_) => held.cloned(),
         }
     }
 
     /// The same with what is wrong, where something is declared.
     pub fn membership(&self, region: &str, held: Option<&GlobalReplicas>) -> Option<Membership> {
-        let Self::Declared { global, peers, cluster_id } = self else { return None };
-        Some(membership::of(global, peers, Own { region, cluster_id }, held))
+        let Self::Declared { global, peers, cluster_id, ordered } = self else { return None };
+        Some(membership::of(global, peers, Own { region, cluster_id }, *ordered, held))
     }
 
     /// Whether definitions may be ordered; or why not.
@@ -85,11 +104,25 @@ impl Regions {
     }
 
     /// Writes down which GlobalTable the table has, before any node is told; and that it has none, once all nodes know. `holds`:
-    /// whether a partition is without a leader, or still one of several regions'.
-    pub fn stamp(&self, status: &mut TableResourceStatus, holds: bool) {
+    /// whether a partition is without a leader, or still one of several regions'; `wanted`: what nodes are to hold.
+    pub fn stamp(&self, status: &mut TableResourceStatus, holds: bool, wanted: Option<&Membership>, now: Timestamp) {
         match self {
-            Self::Declared { global, .. } => status.global_table = Some(global.name_any()),
-            Self::Left if !holds => status.global_table = None,
+            Self::Declared { global, .. } => {
+                status.global_table = Some(global.name_any());
+                status.global_table_gone_at = None;
+                if let Some(wanted) = wanted.filter(|wanted| wanted.unlisted.is_empty()) {
+                    let epoch = i64::try_from(wanted.replicas.epoch).unwrap_or(i64::MAX);
+                    status.global_table_epoch = status.global_table_epoch.max(Some(epoch));
+                }
+            }
+            Self::Leaving => {
+                status.global_table_gone_at.get_or_insert(Time(now));
+            }
+            Self::Left if !holds => {
+                status.global_table = None;
+                status.global_table_epoch = None;
+                status.global_table_gone_at = None;
+            }
             Self::Left | Self::Held | Self::Unreadable | Self::Unknown(_) => {}
         }
     }
@@ -127,7 +160,12 @@ mod tests {
 
     fn declared() -> Regions {
         let peers = [("west".to_owned(), Arc::new(bundle("west")))].into();
-        Regions::Declared { global: Box::new(global("users", 1, &["west"])), peers, cluster_id: "east-cluster".into() }
+        Regions::Declared {
+            global: Box::new(global("users", 1, &["west"])),
+            peers,
+            cluster_id: "east-cluster".into(),
+            ordered: None,
+        }
     }
 
     fn held() -> GlobalReplicas {
@@ -147,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_changes_nothing() {
-        for regions in [Regions::Held, Regions::Unreadable, Regions::Unknown("why".into())] {
+        for regions in [Regions::Held, Regions::Leaving, Regions::Unreadable, Regions::Unknown("why".into())] {
             assert_eq!(regions.replicas("east", Some(&held())), Some(held()));
             assert_eq!(regions.replicas("east", None), None);
         }
@@ -156,15 +194,42 @@ mod tests {
     #[test]
     fn that_a_global_table_is_gone_is_forgotten_once_all_nodes_know() {
         let mut status = TableResourceStatus::default();
-        declared().stamp(&mut status, false);
-        assert_eq!(status.global_table.as_deref(), Some("users"));
+        let now = Timestamp::UNIX_EPOCH;
+        let wanted = declared().membership("east", None);
+        declared().stamp(&mut status, false, wanted.as_ref(), now);
+        assert_eq!((status.global_table.as_deref(), status.global_table_epoch), (Some("users"), Some(1)));
         for regions in [Regions::Held, Regions::Unreadable, Regions::Unknown(String::new())] {
-            regions.stamp(&mut status, false);
+            regions.stamp(&mut status, false, None, now);
         }
-        Regions::Left.stamp(&mut status, true);
+        Regions::Left.stamp(&mut status, true, None, now);
         assert!(status.global_table.is_some());
-        Regions::Left.stamp(&mut status, false);
-        assert_eq!(status.global_table, None);
+        Regions::Left.stamp(&mut status, false, None, now);
+        assert_eq!((status.global_table, status.global_table_epoch), (None, None));
+    }
+
+    #[test]
+    fn a_table_leaves_only_when_its_global_table_stays_away() {
+        let mut status = TableResourceStatus { global_table: Some("users".into()), ..TableResourceStatus::default() };
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let gone = Regions::without(&status, at(100));
+        assert!(gone.is_leaving());
+        gone.stamp(&mut status, true, None, at(100));
+        gone.stamp(&mut status, true, None, at(105));
+        assert!(Regions::without(&status, at(109)).is_leaving());
+        assert!(matches!(Regions::without(&status, at(110)), Regions::Left));
+        declared().stamp(&mut status, true, None, at(109));
+        assert_eq!(status.global_table_gone_at, None, "it is back");
+    }
+
+    #[test]
+    fn what_the_cluster_no_longer_remembers_is_not_remembered_before_all_of_it_is_listed() {
+        let mut held = held();
+        held.members.insert("north".into());
+        let mut status = TableResourceStatus::default();
+        let wanted = declared().membership("east", Some(&held)).unwrap();
+        assert_eq!(wanted.unlisted, ["north"]);
+        declared().stamp(&mut status, true, Some(&wanted), Timestamp::UNIX_EPOCH);
+        assert_eq!(status.global_table_epoch, None);
     }
 
     #[test]

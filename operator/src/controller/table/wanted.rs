@@ -77,7 +77,12 @@ mod tests {
 
     fn declared() -> Regions {
         let peers = [("west".to_owned(), Arc::new(bundle("west")))].into();
-        Regions::Declared { global: Box::new(global("users", 1, &["west"])), peers, cluster_id: "east-cluster".into() }
+        Regions::Declared {
+            global: Box::new(global("users", 1, &["west"])),
+            peers,
+            cluster_id: "east-cluster".into(),
+            ordered: None,
+        }
     }
 
     /// What is ordered of nodes that hold this.

@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use cairn_api::{GlobalTables, TableView, errors, global_tables::ReplicaUpdate};
 use cairn_crds::{GlobalTable, resource_name};
-use cairn_model::{ErrorKind, ServiceError, region::ReplicaStatus};
+use cairn_model::{ErrorKind, ServiceError};
 use description::Declared;
 use kube::{Client, ResourceExt};
 use parking_lot::RwLock;
@@ -54,14 +54,20 @@ impl ClusterGlobalTables {
         self.mirror.write().replace(namespace, resources);
     }
 
-    /// The resource that declares the table's replicas: of several the first that was made, as the operator has it.
+    /// The resource that declares the table's replicas: of several the one that it had, or else the first that was made, as the
+    /// operator has it.
     fn declared(&self, account: &str, table_name: &str) -> Option<Arc<GlobalTable>> {
+        let table = self.tables.resource(account, table_name);
+        let had = table.as_ref().and_then(|table| table.status.as_ref()?.global_table.clone());
         let mirror = self.mirror.read();
         let stays = mirror.of(account).filter(|resource| resource.metadata.deletion_timestamp.is_none());
-        let of_table = stays.filter(|resource| resource.table_name() == table_name);
+        let of_table = stays.filter(|resource| {
+            resource.table_name() == table_name && !resources::goes_with_another(resource, table.as_deref())
+        });
         let age = |resource: &&Arc<GlobalTable>| {
             let created = resource.metadata.creation_timestamp.as_ref().map(|time| time.0.as_millisecond());
-            (created, resource.name_any())
+            let name = resource.name_any();
+            (Some(&name) != had.as_ref(), created, name)
         };
         of_table.min_by_key(age).cloned()
     }
@@ -113,14 +119,21 @@ impl ClusterGlobalTables {
         let (account, name) = (&table.definition.account, &table.definition.table_name);
         let declared = self.declared(account, name).map(|resource| resource.name_any());
         let found = self.resources.find(account, &declared.unwrap_or_else(|| resource_name(name)), name).await?;
+        let of_table = self.tables.resource(account, name);
         let (resource, update) = match found {
-            Some(resource) if resource.metadata.deletion_timestamp.is_some() => {
+            Some(resource)
+                if resource.metadata.deletion_timestamp.is_some()
+                    || resources::goes_with_another(&resource, of_table.as_deref()) =>
+            {
                 return Err(errors::global_table_in_use());
+            }
+            // Made, but never filled: by an attempt before this one.
+            Some(resource) if resource.spec.replicas.is_empty() && !self.had_one(account, name) => {
+                (resource, self.with_held(table, update)?)
             }
             Some(resource) => (resource, update.clone()),
             None => {
                 let update = self.with_held(table, update)?;
-                let of_table = self.tables.resource(account, name);
                 (self.resources.create(account, name, of_table.as_deref()).await?, update)
             }
         };
@@ -138,10 +151,11 @@ impl ClusterGlobalTables {
             let message = "This router does not know yet which GlobalTables there are. Please try again";
             return Err(ServiceError::new(ErrorKind::InternalServerError, message));
         }
-        let present = self.describe(table).map(|global| global.replicas).unwrap_or_default();
-        let held = present.into_iter().filter(|replica| replica.status != ReplicaStatus::Deleting);
+        let routes = self.routes.load();
+        let held = routes.table(table.definition.table_id).and_then(|known| known.definition.replicas.as_ref());
+        let others = held.into_iter().flat_map(|held| held.members.iter().filter(|region| **region != held.region));
         let mut create = update.create.clone();
-        create.extend(held.map(|replica| replica.region));
+        create.extend(others.cloned());
         if create.is_empty() {
             return Err(errors::global_table_in_use());
         }

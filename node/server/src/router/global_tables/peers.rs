@@ -4,14 +4,22 @@ use crate::router::writes::answered;
 use cairn_crds::{
     PEER_BUNDLE, PEER_CA_KEY, PEER_CLUSTER_ID_KEY, PEER_ENDPOINT_KEY, PEER_LABEL, PEER_MANIFEST_KEY, PEER_REGION_KEY,
 };
-use cairn_model::{ServiceError, table::REGION_BYTES_MAX};
+use cairn_model::{ErrorKind, ServiceError, table::REGION_BYTES_MAX};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client, ResourceExt};
 
 /// Whether the account can have replicas in that region.
 pub(super) async fn check(client: &Client, account: &str, region: &str) -> Result<(), ServiceError> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), account);
-    let found = if is_region(region) { answered(api.get_opt(region)).await? } else { None };
+    let read = if is_region(region) { answered(api.get_opt(region)).await } else { Ok(None) };
+    let found = match read {
+        Err(error) if error.kind == ErrorKind::AccessDeniedException => {
+            return Err(ServiceError::validation(
+                "This cluster has no other regions: its release of Cairn was installed without peers.enabled",
+            ));
+        }
+        found => found?,
+    };
     let flaw = match &found {
         None => "there is none".to_owned(),
         Some(bundle) => match flaw(bundle, region) {

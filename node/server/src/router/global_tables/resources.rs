@@ -130,6 +130,13 @@ impl Resources {
     }
 }
 
+/// Whether the resource belongs to tables, and this is none of them: the garbage collector has not come to it yet.
+pub(super) fn goes_with_another(resource: &GlobalTable, table: Option<&Table>) -> bool {
+    let uid = table.and_then(|table| table.metadata.uid.as_ref());
+    let mut owners = resource.owner_references().iter().filter(|owner| owner.kind == "Table").peekable();
+    owners.peek().is_some() && owners.all(|owner| Some(&owner.uid) != uid)
+}
+
 /// Whether the API added this replica.
 fn is_own(resource: &GlobalTable, region: &str) -> bool {
     let key = format!("k:{}", serde_json::json!({"regionName": region}));
