@@ -128,11 +128,11 @@ impl World {
 
 /// Asks until there is an answer.
 pub(crate) async fn wait<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
-    for _ in 0..400 {
+    for _ in 0..800 {
         if let Some(answer) = ask().await {
             return answer;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("waited 20 s for {what}");
+    panic!("waited 40 s for {what}");
 }

@@ -141,11 +141,24 @@ async fn nothing_is_made_before_it_is_known_what_is_there() {
 async fn a_resource_that_only_the_api_server_knows_of_is_changed_and_not_made_anew() {
     let setting = Setting::new(ApiWrites::Own).await;
     setting.create("west").await;
-    let resource = setting.api_server.one("globaltables");
+    let mut resource = setting.api_server.one("globaltables");
     let later = Setting::new(ApiWrites::Own).await;
+    let table = later.api_server.one("tables");
+    resource["metadata"]["ownerReferences"][0]["uid"] = table["metadata"]["uid"].clone();
     later.api_server.put("globaltables", "users", resource, "cairn-api");
     later.create("north").await;
     assert_eq!(later.declared(), ["north", "west"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_of_a_table_before_of_the_name_is_not_changed() {
+    let setting = Setting::new(ApiWrites::Own).await;
+    setting.create("west").await;
+    let resource = setting.api_server.one("globaltables");
+    let later = Setting::new(ApiWrites::Own).await;
+    later.api_server.put("globaltables", "users", resource, "cairn-api");
+    let (name, _) = later.error("UpdateTable", update("Create", "north")).await;
+    assert_eq!(name, "ResourceInUseException");
 }
 
 #[tokio::test(flavor = "multi_thread")]
