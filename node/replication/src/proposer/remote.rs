@@ -59,7 +59,7 @@ struct Known {
     state: GlobalState,
     /// Whether anything is kept beside the items.
     keeps: bool,
-    /// What was here when it was last written down, and when that was.
+    /// Which times this leader has told to those who read the log, and when it wrote down what it knows.
     logged: Vector,
     logged_boot_ms: Option<u64>,
     /// Something of it is not written down.
@@ -194,7 +194,8 @@ impl Proposer {
         let keeps = round.replicas.is_some()
             || round.engine.tombstones(round.storage_id, None).next().transpose()?.is_some()
             || round.engine.set_aside(round.storage_id, None).next().transpose()?.is_some();
-        let logged = state.vector.clone();
+        // The leader before may have kept times and not told them: the first entry tells all.
+        let logged = Vector::default();
         self.remote.known = Some(Known { state, keeps, logged, logged_boot_ms: None, is_ahead: false });
         (self.remote.behind, self.remote.looked_through) = (None, Timestamp(0));
         Ok(())

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     apply::ReplicatedState,
-    global::{BatchBody, CopyPosition, GlobalState, Gone, Lineage, Member, Record, RemoteBatch, Vector},
+    global::{BatchBody, CopyPosition, GlobalState, Gone, Group, Lineage, Member, Origin, Record, RemoteBatch, Vector},
     operation::PartitionOutcome,
     place::LogPlace,
     raft_types::LogEntry,
@@ -498,4 +498,57 @@ fn batches_that_wait_are_few_and_none_waits_past_its_deadline() {
     assert!(matches!(leader.proposer.take_remote_answers()[..], [(8, Err(PartitionError::Overloaded { .. }))]));
     leader.proposer.expire(100, &mut leader.answers);
     assert_eq!(leader.proposer.take_remote_answers().len(), 8);
+}
+
+#[test]
+fn a_leader_that_comes_after_the_tombstone_is_gone_does_not_take_again_what_it_kept_out() {
+    let (mut leader, mut batch) = global_leader();
+    leader.proposer.enqueue_remote(1, batch.clone(), 100);
+    leader.ask(2, testing::delete(2, "a"));
+    leader.round();
+    leader.apply();
+    leader.apply();
+    leader.proposer.keep_up();
+    leader.round();
+    leader.apply();
+    let tombstones = |leader: &Leader| leader.engine.tombstones(1, None).count();
+    assert_eq!((leader.state.applied.item_count, tombstones(&leader)), (0, 1));
+
+    let (own, west) = (batch.reader_lineage.clone().unwrap(), batch.source.lineage.clone());
+    let loser = StoredVersion {
+        version_time: Timestamp::from_millis(950),
+        origin: Bytes::from_static(b"west"),
+        item: cairn_model::codec::EncodedItem::encode(&testing::item("a", 8)),
+    };
+    let group = |millis, records| {
+        let origin = Some(Origin { lineage: west.clone(), time: Timestamp::from_millis(millis) });
+        Group { origin, records }
+    };
+    let lost = vec![Record { key: testing::key("a"), version: loser.encode() }];
+    batch.body = BatchBody::Changes {
+        after: 5,
+        through: LogPlace { index: 6, term: 1, sequence: 2, epoch: 1, schema_version: 1 },
+        groups: vec![group(950, lost), group(2_000, Vec::new())],
+    };
+    let has = [(west.clone(), Timestamp::from_millis(2_000)), (own, Timestamp::from_millis(2_000))];
+    let mut hello = RemoteBatch { body: BatchBody::Hello, ..batch.clone() };
+    hello.source.has = has.into_iter().collect();
+    leader.proposer.enqueue_remote(3, batch.clone(), 100);
+    leader.proposer.enqueue_remote(4, hello, 100);
+    leader.round();
+    assert_eq!(leader.log.len(), 4, "nothing was won");
+    leader.proposer.keep_up();
+    leader.round();
+    leader.apply();
+    assert_eq!(tombstones(&leader), 0, "all have everything");
+
+    leader.proposer = Proposer::new(LIMITS);
+    leader.proposer.lead(&leader.state.applied);
+    leader.proposer.enqueue_remote(5, batch, 100);
+    leader.round();
+    while leader.state.applied.index + 1 < leader.next_index() {
+        leader.apply();
+    }
+    assert!(matches!(leader.proposer.take_remote_answers()[..], [.., (5, Ok(_))]));
+    assert_eq!(leader.state.applied.item_count, 0, "the deletion stays");
 }
