@@ -17,6 +17,8 @@ pub const BATCH_BYTES_MAX: usize = 1 << 20;
 const TAKEN_BYTES_MAX: usize = 8 << 20;
 /// Lineages and members in one batch.
 const NAMES_MAX: usize = 16_384;
+/// Bytes of an item's key: above what the longest has. The store panics on far longer ones.
+pub(crate) const KEY_BYTES_MAX: usize = 16 << 10;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
