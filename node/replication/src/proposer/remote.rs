@@ -309,12 +309,19 @@ impl Proposer {
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
         self.last_time = self.last_time.next(round.wall_ms);
-        let payload = Entry { header: self.header(round), body }.encode()?;
+        let payload = match (Entry { header: self.header(round), body }).encode() {
+            Ok(payload) => payload,
+            // What another region sent must not end this node, and the next that leads.
+            Err(error) if remote.waiter.is_some() => {
+                let message = format!("the batch can't be written down: {error}");
+                self.undo(remote, ServiceError::validation(message).into());
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
         let (index, bytes) = (round.next_index, payload.len());
         if !propose(payload) {
-            remote
-                .answer(Err(PartitionError::Overloaded { reason: "the entry was not taken".into() }), &mut self.remote);
-            self.discard(std::iter::empty());
+            self.undo(remote, PartitionError::Overloaded { reason: "the entry was not taken".into() });
             return Ok(());
         }
         self.sequence += 1;
@@ -322,6 +329,12 @@ impl Proposer {
         self.in_flight.push_back(InFlight { index, bytes, writes: Vec::new(), remote });
         round.next_index += 1;
         Ok(())
+    }
+
+    /// What was evaluated is not proposed: it is evaluated anew on what is applied.
+    fn undo(&mut self, remote: RemoteInFlight, error: PartitionError) {
+        remote.answer(Err(error), &mut self.remote);
+        self.discard(std::iter::empty());
     }
 }
 

@@ -492,6 +492,34 @@ fn a_damaged_record_refuses_its_batch_whole() {
 }
 
 #[test]
+fn a_batch_with_a_key_or_a_region_longer_than_any_is_refused_whole() {
+    let (mut leader, batch) = global_leader();
+    let version = |origin: &'static str| {
+        StoredVersion::tombstone(Timestamp::from_millis(900), Bytes::from_static(origin.as_bytes())).encode()
+    };
+    const LONG: &str = "a-region-whose-name-is-longer-than-the-sixty-three-bytes-it-may-have";
+    let key = testing::key("b");
+    let long_key = cairn_model::key::EncodedKey(vec![0; 70_000].into());
+    for record in
+        [Record { key: long_key, version: version("west") }, Record { key: key.clone(), version: version(LONG) }]
+    {
+        let mut batch = batch.clone();
+        if let BatchBody::Copy { records, .. } = &mut batch.body {
+            records.push(record);
+        }
+        leader.proposer.enqueue_remote(1, batch, 100);
+        leader.round();
+        assert!(matches!(leader.proposer.take_remote_answers()[..], [(1, Err(PartitionError::Service(_)))]));
+        assert!(leader.proposer.overlay.is_empty() && leader.log.len() == 1);
+        leader.proposer.settle(&leader.state.applied, &mut leader.answers);
+    }
+    leader.proposer.enqueue_remote(2, batch, 100);
+    leader.round();
+    leader.apply();
+    assert!(matches!(leader.proposer.take_remote_answers()[..], [(2, Ok(_))]), "the next one is taken");
+}
+
+#[test]
 fn batches_that_wait_are_few_and_none_waits_past_its_deadline() {
     let (mut leader, batch) = global_leader();
     (0..9).for_each(|token| leader.proposer.enqueue_remote(token, batch.clone(), 100));
