@@ -520,6 +520,56 @@ fn a_batch_with_a_key_or_a_region_longer_than_any_is_refused_whole() {
 }
 
 #[test]
+fn a_batch_that_names_more_tables_than_are_kept_is_refused_whole() {
+    let (mut leader, batch) = global_leader();
+    let many: Vector = (0..1_025)
+        .map(|since| (Lineage { since: Timestamp(since), ..batch.source.lineage.clone() }, Timestamp::from_millis(1)))
+        .collect();
+    let mut said = batch.clone();
+    said.source.has = many.clone();
+    let mut copied = batch.clone();
+    if let BatchBody::Copy { page, .. } = &mut copied.body {
+        page.vector = many.clone();
+    }
+    let mut changed = RemoteBatch {
+        body: BatchBody::Changes {
+            after: 5,
+            through: LogPlace { index: 6, term: 1, sequence: 2, epoch: 1, schema_version: 1 },
+            groups: many
+                .iter()
+                .map(|(lineage, time)| Origin { lineage: lineage.clone(), time })
+                .map(|origin| Group { origin: Some(origin), records: Vec::new() })
+                .collect(),
+        },
+        ..batch.clone()
+    };
+    for large in [said, copied] {
+        leader.proposer.enqueue_remote(1, large, 100);
+        leader.round();
+        assert!(matches!(leader.proposer.take_remote_answers()[..], [(1, Err(PartitionError::Service(_)))]));
+        assert_eq!(leader.log.len(), 1);
+        leader.proposer.settle(&leader.state.applied, &mut leader.answers);
+    }
+    leader.proposer.enqueue_remote(2, batch, 100);
+    leader.round();
+    leader.apply();
+    assert!(matches!(leader.proposer.take_remote_answers()[..], [(2, Ok(_))]));
+    leader.proposer.enqueue_remote(3, changed.clone(), 100);
+    leader.round();
+    assert!(matches!(leader.proposer.take_remote_answers()[..], [(3, Err(PartitionError::Service(_)))]));
+    leader.proposer.settle(&leader.state.applied, &mut leader.answers);
+    if let BatchBody::Changes { groups, .. } = &mut changed.body {
+        groups.truncate(1_000);
+    }
+    leader.proposer.enqueue_remote(4, changed, 100);
+    leader.round();
+    while leader.state.applied.index + 1 < leader.next_index() {
+        leader.apply();
+    }
+    assert!(matches!(leader.proposer.take_remote_answers()[..], [(4, Ok(_))]));
+}
+
+#[test]
 fn batches_that_wait_are_few_and_none_waits_past_its_deadline() {
     let (mut leader, batch) = global_leader();
     (0..9).for_each(|token| leader.proposer.enqueue_remote(token, batch.clone(), 100));

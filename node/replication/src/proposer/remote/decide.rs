@@ -74,6 +74,10 @@ impl Proposer {
             }
             BatchBody::Copy { page, next, records } => self.decide_page(round, &mut decided, page, next, records)?,
         }
+        if decided.state.is_too_large() {
+            let message = "the batch names more tables of other regions than are kept";
+            return Err(Undecided::Refused(ServiceError::validation(message)));
+        }
         Ok(decided)
     }
 
