@@ -6,10 +6,11 @@ use bytes::Bytes;
 use cairn_model::{
     codec::{CodecError, StoredVersion},
     key::EncodedKey,
+    table::REGION_BYTES_MAX,
     time::Timestamp,
 };
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use std::{collections::BTreeSet, fmt, marker::PhantomData};
 
 /// Bytes of records that are put into one batch, but for its last entry or item.
 pub const BATCH_BYTES_MAX: usize = 1 << 20;
@@ -17,6 +18,10 @@ pub const BATCH_BYTES_MAX: usize = 1 << 20;
 const TAKEN_BYTES_MAX: usize = 8 << 20;
 /// Lineages and members in one batch.
 const NAMES_MAX: usize = 16_384;
+/// Groups in one batch, and records: each region that passes them on may add its own.
+const RECORDS_MAX: usize = 16_384;
+/// Bytes of an item's key: above what the longest has. The store panics on far longer ones.
+pub(crate) const KEY_BYTES_MAX: usize = 16 << 10;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
@@ -26,6 +31,10 @@ pub enum BatchError {
     Record(#[from] CodecError),
     #[error("a batch of another region is larger than any may be")]
     TooLarge,
+    #[error("a batch of another region has a key of {0} bytes, longer than any may be")]
+    Key(usize),
+    #[error("a batch of another region names a region in {0} bytes: a region's name has 1 to {REGION_BYTES_MAX}")]
+    Region(usize),
 }
 
 /// One batch, from one region's partition to another's.
@@ -67,9 +76,19 @@ pub enum BatchBody {
     /// Only asks where the reader stands.
     Hello,
     /// What the source's log has between two entries.
-    Changes { after: u64, through: LogPlace, groups: Vec<Group> },
+    Changes {
+        after: u64,
+        through: LogPlace,
+        #[serde(deserialize_with = "few")]
+        groups: Vec<Group>,
+    },
     /// A page of a copy: it begins behind `page.after`, and ends before `next`, or with the copy.
-    Copy { page: CopyPosition, next: Option<Bytes>, records: Vec<Record> },
+    Copy {
+        page: CopyPosition,
+        next: Option<Bytes>,
+        #[serde(deserialize_with = "few")]
+        records: Vec<Record>,
+    },
 }
 
 /// How far a copy is.
@@ -89,6 +108,7 @@ pub struct Group {
     /// None: they were copied.
     pub origin: Option<Origin>,
     /// None at all: only the time moves on.
+    #[serde(deserialize_with = "few")]
     pub records: Vec<Record>,
 }
 
@@ -149,10 +169,53 @@ impl RemoteBatch {
         };
         let all = names(&self.source)
             + self.others.iter().map(names).sum::<usize>()
+            + self.others.len()
             + self.known.len()
             + self.gone.len()
             + copied;
-        if all > NAMES_MAX || self.record_bytes() > TAKEN_BYTES_MAX { Err(BatchError::TooLarge) } else { Ok(()) }
+        let groups = if let BatchBody::Changes { groups, .. } = &self.body { groups.len() } else { 0 };
+        let records = self.records().count();
+        let bytes: usize = self.records().map(Record::bytes).sum();
+        if all > NAMES_MAX || groups.max(records) > RECORDS_MAX || bytes > TAKEN_BYTES_MAX {
+            return Err(BatchError::TooLarge);
+        }
+        if let Some(key) = self.records().map(|record| record.key.0.len()).find(|bytes| *bytes > KEY_BYTES_MAX) {
+            return Err(BatchError::Key(key));
+        }
+        let unnamed = |region: &&str| !(1..=REGION_BYTES_MAX).contains(&region.len());
+        match self.regions().find(unnamed) {
+            Some(region) => Err(BatchError::Region(region.len())),
+            None => Ok(()),
+        }
+    }
+
+    fn records(&self) -> impl Iterator<Item = &Record> {
+        let (groups, copied): (&[Group], &[Record]) = match &self.body {
+            BatchBody::Hello => (&[], &[]),
+            BatchBody::Changes { groups, .. } => (groups, &[]),
+            BatchBody::Copy { records, .. } => (&[], records),
+        };
+        groups.iter().flat_map(|group| &group.records).chain(copied)
+    }
+
+    /// Every region that it names, but for those in versions.
+    fn regions(&self) -> impl Iterator<Item = &str> {
+        let (groups, copied): (&[Group], Option<&Vector>) = match &self.body {
+            BatchBody::Hello => (&[], None),
+            BatchBody::Changes { groups, .. } => (groups, None),
+            BatchBody::Copy { page, .. } => (&[], Some(&page.vector)),
+        };
+        let members = || self.others.iter().chain([&self.source]);
+        let vectors = members().map(|member| &member.has).chain([&self.known]).chain(copied);
+        let lineages = members()
+            .flat_map(|member| member.founder.iter().chain([&member.lineage]))
+            .chain(vectors.flat_map(|vector| vector.iter().map(|(lineage, _)| lineage)))
+            .chain(&self.reader_lineage)
+            .chain(self.read.iter().map(|(lineage, _)| lineage))
+            .chain(self.gone.iter())
+            .chain(groups.iter().filter_map(|group| group.origin.as_ref().map(|origin| &origin.lineage)));
+        let regions = lineages.map(|lineage| &lineage.region).chain(self.gone.regions());
+        regions.chain(members().flat_map(|member| &member.members)).chain([&self.reader]).map(String::as_str)
     }
 
     /// Its source, as one of two that may be joined.
@@ -162,14 +225,50 @@ impl RemoteBatch {
         let heard = heard.chain(self.read.iter().map(|(reader, _)| reader)).collect();
         joining::Side { lineage, founder: founder.as_ref(), is_settled: *is_settled, has, gone: &self.gone, heard }
     }
+}
 
-    fn record_bytes(&self) -> usize {
-        let of = |records: &[Record]| records.iter().map(Record::bytes).sum::<usize>();
-        match &self.body {
-            BatchBody::Hello => 0,
-            BatchBody::Changes { groups, .. } => groups.iter().map(|group| of(&group.records)).sum(),
-            BatchBody::Copy { records, .. } => of(records),
+/// Some few bytes may stand for elements without end: they are counted while they are read.
+fn few<'de, D: Deserializer<'de>, T: Counted + Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    deserializer.deserialize_seq(Few(PhantomData))
+}
+
+struct Few<T>(PhantomData<T>);
+
+/// What an element of a batch counts for.
+trait Counted {
+    fn count(&self) -> usize;
+}
+
+impl Counted for Record {
+    fn count(&self) -> usize {
+        1
+    }
+}
+
+impl Counted for Group {
+    fn count(&self) -> usize {
+        1 + self.records.len()
+    }
+}
+
+impl<'de, T: Counted + Deserialize<'de>> de::Visitor<'de> for Few<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a batch's groups or records")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+        let (mut taken, mut count) = (Vec::new(), 0);
+        while let Some(element) = elements.next_element::<T>()? {
+            count += element.count();
+            // Groups and the records in them.
+            if count > 2 * RECORDS_MAX {
+                return Err(de::Error::custom("a batch has more groups or records than any may have"));
+            }
+            taken.push(element);
         }
+        Ok(taken)
     }
 }
 
@@ -243,5 +342,53 @@ mod tests {
             groups[0].records[0].version = vec![0; TAKEN_BYTES_MAX].into();
         }
         assert_eq!(RemoteBatch::decode(batch.encode().unwrap()), Err(BatchError::TooLarge));
+    }
+
+    #[test]
+    fn a_key_longer_than_any_or_a_name_that_is_none_refuses_the_batch() {
+        let refusal = |change: &dyn Fn(&mut RemoteBatch)| {
+            let mut batch = batch();
+            change(&mut batch);
+            RemoteBatch::decode(batch.encode().unwrap()).unwrap_err()
+        };
+        fn group(batch: &mut RemoteBatch) -> &mut Group {
+            let BatchBody::Changes { groups, .. } = &mut batch.body else { panic!("no changes") };
+            &mut groups[0]
+        }
+        let long = || "x".repeat(64);
+        let lineage = || Lineage { region: long(), since: Timestamp(1), partition: PartitionId([1; 16]) };
+        let vector = || [(lineage(), Timestamp(1))].into_iter().collect::<Vector>();
+        let key = refusal(&|batch| group(batch).records[0].key = EncodedKey(vec![0; KEY_BYTES_MAX + 1].into()));
+        assert_eq!(key, BatchError::Key(KEY_BYTES_MAX + 1));
+        assert_eq!(refusal(&|batch| batch.source.members = ["".into()].into()), BatchError::Region(0));
+        let named: [&dyn Fn(&mut RemoteBatch); 11] = [
+            &|batch| batch.source.lineage = lineage(),
+            &|batch| batch.source.founder = Some(lineage()),
+            &|batch| batch.source.members = [long()].into(),
+            &|batch| batch.source.has = vector(),
+            &|batch| batch.others = vec![Member { lineage: lineage(), ..batch.source.clone() }],
+            &|batch| batch.reader = long(),
+            &|batch| batch.reader_lineage = Some(lineage()),
+            &|batch| batch.known = vector(),
+            &|batch| batch.read = Some((lineage(), 1)),
+            &|batch| assert!(batch.gone.note(&lineage(), Timestamp(1))),
+            &|batch| group(batch).origin = Some(Origin { lineage: lineage(), time: Timestamp(1) }),
+        ];
+        assert!(named.iter().all(|change| refusal(change) == BatchError::Region(64)));
+    }
+
+    #[test]
+    fn of_groups_and_records_without_end_few_are_read() {
+        let mut many = batch();
+        let empty = Group { origin: None, records: Vec::new() };
+        if let BatchBody::Changes { groups, .. } = &mut many.body {
+            *groups = vec![empty; RECORDS_MAX + 1];
+        }
+        assert_eq!(RemoteBatch::decode(many.encode().unwrap()), Err(BatchError::TooLarge));
+        if let BatchBody::Changes { groups, .. } = &mut many.body {
+            let group = groups[0].clone();
+            groups.resize(2 * RECORDS_MAX + 1, group);
+        }
+        assert!(matches!(RemoteBatch::decode(many.encode().unwrap()), Err(BatchError::Wire(_))));
     }
 }

@@ -56,6 +56,10 @@ impl Gone {
         self.0.values().map(|gone| &gone.lineage)
     }
 
+    pub(crate) fn regions(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

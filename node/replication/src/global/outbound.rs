@@ -5,8 +5,8 @@
 mod gathering;
 
 use super::{
-    BATCH_BYTES_MAX, BatchBody, CopyPosition, GlobalState, Lineage, Member, NotEmpty, Reader, Record, RemoteBatch,
-    StateError, Vector, time_and_key,
+    BATCH_BYTES_MAX, BatchBody, CopyPosition, GlobalState, KEY_BYTES_MAX, Lineage, Member, NotEmpty, Reader, Record,
+    RemoteBatch, StateError, Vector, time_and_key,
 };
 use crate::{
     core::Claim,
@@ -31,6 +31,9 @@ const PAGE_BYTES_SCANNED: usize = 8;
 /// Records of one batch, but for its last entry: the receiving leader decides them all between two other writes.
 const RECORDS_MAX: usize = 1_024;
 
+/// Bytes of a place in a copy: what is set aside has its time and its region before its key.
+const PLACE_BYTES_MAX: usize = KEY_BYTES_MAX + 128;
+
 /// The parts of a copy, in this order: what is set aside becomes items and tombstones, never the other way.
 const SET_ASIDE: u8 = 1;
 const ITEMS: u8 = 2;
@@ -52,6 +55,8 @@ pub enum OutboundError {
     NotEmpty(#[from] NotEmpty),
     #[error("this replica has applied entry {applied} of those up to {needed}: ask the leader")]
     Behind { applied: u64, needed: u64 },
+    #[error("the place of the copy that the reader is at is damaged: it must begin anew")]
+    DamagedPlace,
     #[error("failed to read the log")]
     Log(#[from] LogError),
     #[error("failed to read the items")]
@@ -218,10 +223,7 @@ impl<'a, S: Store> Source<'a, S> {
         let (known, founder) = (self.state.known(&self.vector), self.state.founder.as_ref());
         let mut records = Vec::new();
         let (mut bytes, mut scanned) = (0, 0);
-        let (part, after) = page
-            .after
-            .split_first()
-            .map_or((SET_ASIDE, Bytes::new()), |(part, key)| (*part, page.after.slice_ref(key)));
+        let (part, after) = place_in_copy(&page.after)?;
         for part in part..=TOMBSTONES {
             let behind = if page.after.first() == Some(&part) { after.clone() } else { Bytes::new() };
             for pair in self.part(storage_id, part, behind) {
@@ -275,6 +277,17 @@ impl<'a, S: Store> Source<'a, S> {
             version.origin = Bytes::copy_from_slice(self.own.region.as_bytes());
         }
         version.encode()
+    }
+}
+
+/// The part of a copy that goes on, and behind what. Another cluster says so: the store panics on a key that is too long.
+fn place_in_copy(after: &Bytes) -> Result<(u8, Bytes), OutboundError> {
+    match after.split_first() {
+        None => Ok((SET_ASIDE, Bytes::new())),
+        Some((part, key)) if (SET_ASIDE..=TOMBSTONES).contains(part) && after.len() <= PLACE_BYTES_MAX => {
+            Ok((*part, after.slice_ref(key)))
+        }
+        Some(_) => Err(OutboundError::DamagedPlace),
     }
 }
 

@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Regions of which something is known: members, and members of members.
 const PEERS_MAX: usize = 2 * GLOBAL_MEMBERS_MAX;
+/// Lineages in one vector: every table that a region ever had adds one.
+const LINEAGES_MAX: usize = 1_024;
 
 #[derive(Debug, thiserror::Error)]
 #[error("failed to read what is known of other regions")]
@@ -217,6 +219,12 @@ impl GlobalState {
     pub(crate) fn read_by_all(&self, replicas: &GlobalReplicas) -> u64 {
         let others = replicas.members.iter().filter(|region| **region != replicas.region);
         others.map(|region| self.peers.get(region).map_or(0, |peer| peer.has_read)).min().unwrap_or(u64::MAX)
+    }
+
+    /// Whether it names more lineages than are kept: it is part of entries, and of batches.
+    pub(crate) fn is_too_large(&self) -> bool {
+        let said = self.peers.values().map(|peer| &peer.said.has);
+        said.chain([&self.vector]).any(|vector| vector.len() > LINEAGES_MAX)
     }
 
     /// Whether it was ever joined with another one.

@@ -59,7 +59,7 @@ struct Known {
     state: GlobalState,
     /// Whether anything is kept beside the items.
     keeps: bool,
-    /// What was here when it was last written down, and when that was.
+    /// Which times this leader has told to those who read the log, and when it wrote down what it knows.
     logged: Vector,
     logged_boot_ms: Option<u64>,
     /// Something of it is not written down.
@@ -194,7 +194,8 @@ impl Proposer {
         let keeps = round.replicas.is_some()
             || round.engine.tombstones(round.storage_id, None).next().transpose()?.is_some()
             || round.engine.set_aside(round.storage_id, None).next().transpose()?.is_some();
-        let logged = state.vector.clone();
+        // The leader before may have kept times and not told them: the first entry tells all.
+        let logged = Vector::default();
         self.remote.known = Some(Known { state, keeps, logged, logged_boot_ms: None, is_ahead: false });
         (self.remote.behind, self.remote.looked_through) = (None, Timestamp(0));
         Ok(())
@@ -308,12 +309,19 @@ impl Proposer {
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
         self.last_time = self.last_time.next(round.wall_ms);
-        let payload = Entry { header: self.header(round), body }.encode()?;
+        let payload = match (Entry { header: self.header(round), body }).encode() {
+            Ok(payload) => payload,
+            // What another region sent must not end this node, and the next that leads.
+            Err(error) if remote.waiter.is_some() => {
+                let message = format!("the batch can't be written down: {error}");
+                self.undo(remote, ServiceError::validation(message).into());
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
         let (index, bytes) = (round.next_index, payload.len());
         if !propose(payload) {
-            remote
-                .answer(Err(PartitionError::Overloaded { reason: "the entry was not taken".into() }), &mut self.remote);
-            self.discard(std::iter::empty());
+            self.undo(remote, PartitionError::Overloaded { reason: "the entry was not taken".into() });
             return Ok(());
         }
         self.sequence += 1;
@@ -321,6 +329,12 @@ impl Proposer {
         self.in_flight.push_back(InFlight { index, bytes, writes: Vec::new(), remote });
         round.next_index += 1;
         Ok(())
+    }
+
+    /// What was evaluated is not proposed: it is evaluated anew on what is applied.
+    fn undo(&mut self, remote: RemoteInFlight, error: PartitionError) {
+        remote.answer(Err(error), &mut self.remote);
+        self.discard(std::iter::empty());
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     apply::ReplicatedState,
-    global::{BatchBody, CopyPosition, GlobalState, Gone, Lineage, Member, Record, RemoteBatch, Vector},
+    global::{BatchBody, CopyPosition, GlobalState, Gone, Group, Lineage, Member, Origin, Record, RemoteBatch, Vector},
     operation::PartitionOutcome,
     place::LogPlace,
     raft_types::LogEntry,
@@ -492,10 +492,141 @@ fn a_damaged_record_refuses_its_batch_whole() {
 }
 
 #[test]
+fn a_batch_with_a_key_or_a_region_longer_than_any_is_refused_whole() {
+    let (mut leader, batch) = global_leader();
+    let version = |origin: &'static str| {
+        StoredVersion::tombstone(Timestamp::from_millis(900), Bytes::from_static(origin.as_bytes())).encode()
+    };
+    const LONG: &str = "a-region-whose-name-is-longer-than-the-sixty-three-bytes-it-may-have";
+    let key = testing::key("b");
+    let long_key = cairn_model::key::EncodedKey(vec![0; 70_000].into());
+    for record in
+        [Record { key: long_key, version: version("west") }, Record { key: key.clone(), version: version(LONG) }]
+    {
+        let mut batch = batch.clone();
+        if let BatchBody::Copy { records, .. } = &mut batch.body {
+            records.push(record);
+        }
+        leader.proposer.enqueue_remote(1, batch, 100);
+        leader.round();
+        assert!(matches!(leader.proposer.take_remote_answers()[..], [(1, Err(PartitionError::Service(_)))]));
+        assert!(leader.proposer.overlay.is_empty() && leader.log.len() == 1);
+        leader.proposer.settle(&leader.state.applied, &mut leader.answers);
+    }
+    leader.proposer.enqueue_remote(2, batch, 100);
+    leader.round();
+    leader.apply();
+    assert!(matches!(leader.proposer.take_remote_answers()[..], [(2, Ok(_))]), "the next one is taken");
+}
+
+#[test]
+fn a_batch_that_names_more_tables_than_are_kept_is_refused_whole() {
+    let (mut leader, batch) = global_leader();
+    let many: Vector = (0..1_025)
+        .map(|since| (Lineage { since: Timestamp(since), ..batch.source.lineage.clone() }, Timestamp::from_millis(1)))
+        .collect();
+    let mut said = batch.clone();
+    said.source.has = many.clone();
+    let mut copied = batch.clone();
+    if let BatchBody::Copy { page, .. } = &mut copied.body {
+        page.vector = many.clone();
+    }
+    let mut changed = RemoteBatch {
+        body: BatchBody::Changes {
+            after: 5,
+            through: LogPlace { index: 6, term: 1, sequence: 2, epoch: 1, schema_version: 1 },
+            groups: many
+                .iter()
+                .map(|(lineage, time)| Origin { lineage: lineage.clone(), time })
+                .map(|origin| Group { origin: Some(origin), records: Vec::new() })
+                .collect(),
+        },
+        ..batch.clone()
+    };
+    for large in [said, copied] {
+        leader.proposer.enqueue_remote(1, large, 100);
+        leader.round();
+        assert!(matches!(leader.proposer.take_remote_answers()[..], [(1, Err(PartitionError::Service(_)))]));
+        assert_eq!(leader.log.len(), 1);
+        leader.proposer.settle(&leader.state.applied, &mut leader.answers);
+    }
+    leader.proposer.enqueue_remote(2, batch, 100);
+    leader.round();
+    leader.apply();
+    assert!(matches!(leader.proposer.take_remote_answers()[..], [(2, Ok(_))]));
+    leader.proposer.enqueue_remote(3, changed.clone(), 100);
+    leader.round();
+    assert!(matches!(leader.proposer.take_remote_answers()[..], [(3, Err(PartitionError::Service(_)))]));
+    leader.proposer.settle(&leader.state.applied, &mut leader.answers);
+    if let BatchBody::Changes { groups, .. } = &mut changed.body {
+        groups.truncate(1_000);
+    }
+    leader.proposer.enqueue_remote(4, changed, 100);
+    leader.round();
+    while leader.state.applied.index + 1 < leader.next_index() {
+        leader.apply();
+    }
+    assert!(matches!(leader.proposer.take_remote_answers()[..], [(4, Ok(_))]));
+}
+
+#[test]
 fn batches_that_wait_are_few_and_none_waits_past_its_deadline() {
     let (mut leader, batch) = global_leader();
     (0..9).for_each(|token| leader.proposer.enqueue_remote(token, batch.clone(), 100));
     assert!(matches!(leader.proposer.take_remote_answers()[..], [(8, Err(PartitionError::Overloaded { .. }))]));
     leader.proposer.expire(100, &mut leader.answers);
     assert_eq!(leader.proposer.take_remote_answers().len(), 8);
+}
+
+#[test]
+fn a_leader_that_comes_after_the_tombstone_is_gone_does_not_take_again_what_it_kept_out() {
+    let (mut leader, mut batch) = global_leader();
+    leader.proposer.enqueue_remote(1, batch.clone(), 100);
+    leader.ask(2, testing::delete(2, "a"));
+    leader.round();
+    leader.apply();
+    leader.apply();
+    leader.proposer.keep_up();
+    leader.round();
+    leader.apply();
+    let tombstones = |leader: &Leader| leader.engine.tombstones(1, None).count();
+    assert_eq!((leader.state.applied.item_count, tombstones(&leader)), (0, 1));
+
+    let (own, west) = (batch.reader_lineage.clone().unwrap(), batch.source.lineage.clone());
+    let loser = StoredVersion {
+        version_time: Timestamp::from_millis(950),
+        origin: Bytes::from_static(b"west"),
+        item: cairn_model::codec::EncodedItem::encode(&testing::item("a", 8)),
+    };
+    let group = |millis, records| {
+        let origin = Some(Origin { lineage: west.clone(), time: Timestamp::from_millis(millis) });
+        Group { origin, records }
+    };
+    let lost = vec![Record { key: testing::key("a"), version: loser.encode() }];
+    batch.body = BatchBody::Changes {
+        after: 5,
+        through: LogPlace { index: 6, term: 1, sequence: 2, epoch: 1, schema_version: 1 },
+        groups: vec![group(950, lost), group(2_000, Vec::new())],
+    };
+    let has = [(west.clone(), Timestamp::from_millis(2_000)), (own, Timestamp::from_millis(2_000))];
+    let mut hello = RemoteBatch { body: BatchBody::Hello, ..batch.clone() };
+    hello.source.has = has.into_iter().collect();
+    leader.proposer.enqueue_remote(3, batch.clone(), 100);
+    leader.proposer.enqueue_remote(4, hello, 100);
+    leader.round();
+    assert_eq!(leader.log.len(), 4, "nothing was won");
+    leader.proposer.keep_up();
+    leader.round();
+    leader.apply();
+    assert_eq!(tombstones(&leader), 0, "all have everything");
+
+    leader.proposer = Proposer::new(LIMITS);
+    leader.proposer.lead(&leader.state.applied);
+    leader.proposer.enqueue_remote(5, batch, 100);
+    leader.round();
+    while leader.state.applied.index + 1 < leader.next_index() {
+        leader.apply();
+    }
+    assert!(matches!(leader.proposer.take_remote_answers()[..], [.., (5, Ok(_))]));
+    assert_eq!(leader.state.applied.item_count, 0, "the deletion stays");
 }

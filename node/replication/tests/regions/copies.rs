@@ -4,7 +4,10 @@ use crate::{
     requests::{delete, put, put_large},
     world::{NAMES, World},
 };
-use cairn_replication::{CoreConfig, global::BatchBody};
+use cairn_replication::{
+    CoreConfig,
+    global::{BatchBody, OutboundError},
+};
 
 fn short_log(config: &mut CoreConfig) {
     config.log_entries_kept = 8;
@@ -116,4 +119,21 @@ fn a_page_that_comes_late_or_again_changes_nothing() {
     let reader = world.deliver(1, &page).unwrap();
     assert_eq!((world.n(1, "a"), reader.copy), (None, None), "in {}", NAMES[1]);
     world.assert_converged();
+}
+
+#[test]
+fn a_place_in_a_copy_that_no_copy_has_is_refused() {
+    let mut world = World::new(2, 1, short_log);
+    for n in 0..60 {
+        world.write(0, put(n, &format!("item-{n}"), n as i64));
+    }
+    world.join_all(1);
+    while world.readers.get(&(0, 1)).is_none_or(|reader| reader.copy.is_none()) {
+        world.ship(0, 1, 300);
+    }
+    let long = [&[2][..], &[7; 70_000]].concat();
+    for damaged in [vec![0, 7], vec![4, 7], long] {
+        world.readers.get_mut(&(0, 1)).unwrap().copy.as_mut().unwrap().after = damaged.into();
+        assert!(matches!(world.batch(0, 1, 300), Err(OutboundError::DamagedPlace)));
+    }
 }

@@ -11,7 +11,13 @@ use crate::{
 };
 use bytes::Bytes;
 use cairn_engine::Store;
-use cairn_model::{ServiceError, codec::StoredVersion, key::EncodedKey, table::GlobalReplicas, time::Timestamp};
+use cairn_model::{
+    ServiceError,
+    codec::StoredVersion,
+    key::EncodedKey,
+    table::{GlobalReplicas, REGION_BYTES_MAX},
+    time::Timestamp,
+};
 
 /// Takes note of who has what; an error refuses the batch.
 pub(super) fn begin<S>(
@@ -67,6 +73,10 @@ impl Proposer {
                 self.decide_changes(round, &mut decided, after, through, groups)?;
             }
             BatchBody::Copy { page, next, records } => self.decide_page(round, &mut decided, page, next, records)?,
+        }
+        if decided.state.is_too_large() {
+            let message = "the batch names more tables of other regions than are kept";
+            return Err(Undecided::Refused(ServiceError::validation(message)));
         }
         Ok(decided)
     }
@@ -158,6 +168,10 @@ impl Proposer {
         let mut writes = Vec::new();
         for record in records {
             let version = record.parse()?;
+            if version.origin.len() > REGION_BYTES_MAX {
+                let message = format!("a version names its region in {} bytes", version.origin.len());
+                return Err(Undecided::Refused(ServiceError::validation(message)));
+            }
             let founder = decided.state.founder.as_ref();
             let is_here = were_copied && has.covers_version(&version.version(round.region()), &decided.known, founder);
             let write = if is_here || !read::contains(round.range, &record.key) {

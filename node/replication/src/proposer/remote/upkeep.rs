@@ -1,7 +1,7 @@
 //! The upkeep of what a global table keeps beside its items: versions whose time has come are taken up, tombstones that
 //! nobody needs any more go, and times that moved are written down.
 
-use super::{RemoteInFlight, Undecided};
+use super::{Known, RemoteInFlight, Undecided};
 use crate::{
     entry::{EntryBody, RemoteEffect, RemoteWrite, Upkeep},
     global::{Stability, time_and_key},
@@ -47,8 +47,12 @@ impl Proposer {
             _ => Timestamp(u64::MAX),
         };
         self.remove_tombstones(round, stable, &mut upkeep)?;
-        if let Some(known) = self.remote.known.as_mut().filter(|_| forgets || settles) {
+        // A tombstone goes only together with what lets it go: a leader that knew less would take again what it keeps out.
+        let removes = !upkeep.tombstones_removed.is_empty();
+        let noted = |known: &&mut Known| forgets || settles || (removes && known.is_ahead);
+        if let Some(known) = self.remote.known.as_mut().filter(noted) {
             upkeep.state = Some(state.encode()?);
+            // It stays ahead: who reads this log is not told by this entry which times moved.
             known.state = state;
         }
         keys.extend(upkeep.tombstones_removed.iter().cloned());
