@@ -1,6 +1,7 @@
 //! The port for peers: where storage nodes of other regions read the tables that are global with theirs. Who is let in, and
 //! to which table, is told by the tables' definitions alone; the calls go on to the leaders.
 
+mod any_of;
 mod authorities;
 mod forwarding;
 
