@@ -22,6 +22,8 @@ use x509_parser::{extensions::GeneralName, prelude::FromDer};
 const RELOAD_INTERVAL: Duration = Duration::from_secs(20);
 /// A handshake that takes longer is given up.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// One, and others while one takes its place; each costs a signature's check in a handshake.
+const PEER_AUTHORITIES_MAX: usize = 4;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -192,12 +194,15 @@ fn internal_name() -> Result<ServerName<'static>, TlsError> {
     ServerName::try_from(INTERNAL_NAME).map_err(|error| TlsError::NoIdentity(error.to_string()))
 }
 
-/// The authorities in a PEM text.
+/// The authorities in a PEM text: of another cluster, and few.
 pub fn roots_of(pem: &str) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let certificate = certificate.map_err(|error| error.to_string())?;
         roots.add(certificate).map_err(|error| error.to_string())?;
+        if roots.len() > PEER_AUTHORITIES_MAX {
+            return Err(format!("it holds more than {PEER_AUTHORITIES_MAX} certificates"));
+        }
     }
     if roots.is_empty() { Err("it holds no certificate".to_owned()) } else { Ok(roots) }
 }

@@ -75,6 +75,9 @@ impl IssuedCertificate {
     }
 }
 
+/// What a router lets another cluster be known by: one authority, and others while one takes its place.
+const PEER_AUTHORITIES_MAX: usize = 4;
+
 /// Why the text is not the certificate of an authority, or several, in PEM: what another cluster gives to be known by.
 pub fn check_authority(text: &str) -> Result<(), String> {
     let mut count = 0;
@@ -88,6 +91,9 @@ pub fn check_authority(text: &str) -> Result<(), String> {
             return Err("its certificate is not one of an authority".to_owned());
         }
         count += 1;
+    }
+    if count > PEER_AUTHORITIES_MAX {
+        return Err(format!("it has {count} certificates, more than {PEER_AUTHORITIES_MAX}: leave only those in use"));
     }
     if count == 0 { Err("it has no certificate in PEM".to_owned()) } else { Ok(()) }
 }

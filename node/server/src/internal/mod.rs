@@ -2,6 +2,7 @@
 
 pub mod client;
 pub(crate) mod listener;
+mod places;
 pub mod server;
 pub mod transport;
 

@@ -1,7 +1,7 @@
 //! What a storage node listens to: frames from its group, requests from routers, orders from the operator.
 
 use super::{
-    BODY_BYTES_MAX, NODE_ID_HEADER,
+    NODE_ID_HEADER,
     listener::{self, Limits, Port, json, text},
     transport,
 };
@@ -17,11 +17,6 @@ use http_body_util::Full;
 use hyper::{Method, Response, StatusCode, http::request::Parts};
 use std::sync::Arc;
 use tokio::net::TcpListener;
-
-/// Connections at once: the group's nodes, the release's routers and operators, and room for old ones that time out.
-const CONNECTIONS_MAX: usize = 1024;
-/// Calls at once on one connection.
-const STREAMS_MAX: u32 = 1024;
 
 /// Who may call this node: its own group, and the routers and operators of the release.
 #[derive(Clone, Debug)]
@@ -63,12 +58,7 @@ struct NodePort {
 }
 
 impl Port for NodePort {
-    const LIMITS: Limits = Limits {
-        connections: CONNECTIONS_MAX,
-        streams: STREAMS_MAX,
-        calls: CONNECTIONS_MAX * STREAMS_MAX as usize,
-        body_bytes: BODY_BYTES_MAX,
-    };
+    const LIMITS: Limits = Limits::OWN;
 
     fn allows(&self, caller: &Identity, method: &Method, path: &str) -> bool {
         self.callers.allows(caller, method, path)

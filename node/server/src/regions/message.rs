@@ -18,8 +18,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 /// Of both ports.
 pub(crate) const PATH: &str = "/v1/regions";
-/// The largest call: where a reader stands, with many regions and lineages.
-pub(crate) const CALL_BYTES_MAX: usize = 2 << 20;
+/// The largest call: where a reader stands, with as many lineages as a vector may have.
+pub(crate) const CALL_BYTES_MAX: usize = 256 << 10;
 /// The largest answer: a batch in which one entry is as large as any may be.
 pub(crate) const ANSWER_BYTES_MAX: usize = 12 << 20;
 /// For how long a source waits for something new.

@@ -192,6 +192,7 @@ mod tests {
             ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "can't be read"),
             (key, "PRIVATE KEY"),
             (&format!("{}{key}", certificate()), "PRIVATE KEY"),
+            (&certificate().repeat(5), "5 certificates, more than 4"),
             (&certificate().repeat(100), "bytes"),
         ] {
             let refusal = refusal(|bundle| set(bundle, PEER_CA_KEY, ca));

@@ -26,7 +26,7 @@ impl ArchivePort {
 }
 
 impl Port for ArchivePort {
-    const LIMITS: Limits = Limits { connections: 256, streams: 64, calls: 64, body_bytes: 1 << 20 };
+    const LIMITS: Limits = Limits { connections: 256, streams: 64, calls: 64, body_bytes: 1 << 20, ..Limits::OWN };
 
     fn allows(&self, caller: &Identity, method: &Method, path: &str) -> bool {
         method == Method::POST && path == "/v1/archive" && self.callers.is_of_release(caller)

@@ -1,6 +1,7 @@
 //! Whom the tables' definitions let in: by the authority of their certificates at the door, and then, call by call, by the
 //! one that the very table has for the caller's region.
 
+use super::any_of::{AnyOf, Bundle, key_ids};
 use crate::{
     environment::wall_ms,
     regions::message::RegionRefusal,
@@ -10,13 +11,9 @@ use crate::{
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
-    client::danger::HandshakeSignatureValid,
-    pki_types::{CertificateDer, UnixTime},
-    server::{
-        WebPkiClientVerifier,
-        danger::{ClientCertVerified, ClientCertVerifier},
-    },
+    RootCertStore,
+    pki_types::UnixTime,
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -35,10 +32,10 @@ pub(super) struct Authorities {
 struct Known {
     of: Option<Arc<Routes>>,
     pems: BTreeSet<String>,
-    /// Lets in whoever has a certificate of any of them.
-    any: Option<Arc<dyn ClientCertVerifier>>,
     /// Of those that can be read.
     each: HashMap<String, Arc<dyn ClientCertVerifier>>,
+    /// Lets in whoever has a certificate of any of them.
+    door: Arc<AnyOf>,
 }
 
 impl Authorities {
@@ -48,7 +45,7 @@ impl Authorities {
 
     /// For the handshake.
     pub(super) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
-        self.with_known(self.routes.load_full(), |known| known.any.clone()).unwrap_or_else(|| Arc::new(Nobody))
+        self.with_known(self.routes.load_full(), |known| known.door.clone())
     }
 
     /// The table, if it lists the caller. To one that no table of the account knows, nothing is told of any.
@@ -108,20 +105,19 @@ impl Known {
     }
 
     fn of(pems: BTreeSet<String>) -> Self {
-        let mut all = RootCertStore::empty();
+        let mut door = AnyOf::default();
         let mut each = HashMap::new();
         for pem in &pems {
-            match roots_of(pem).and_then(|roots| Ok((verifier_of(roots.clone())?, roots))) {
-                Ok((verifier, roots)) => {
-                    all.roots.extend(roots.roots);
+            match roots_of(pem).and_then(|roots| Ok((key_ids(pem), verifier_of(roots)?))) {
+                Ok((key_ids, verifier)) => {
+                    door.0.push(Bundle { key_ids, verifier: verifier.clone() });
                     each.insert(pem.clone(), verifier);
                 }
                 // The storage nodes that are to use it tell it too, where it is seen.
                 Err(why) => tracing::warn!(why, "the authority of a peer can't be read; it lets nobody in"),
             }
         }
-        let any = if all.is_empty() { None } else { verifier_of(all).ok() };
-        Self { of: None, pems, any, each }
+        Self { of: None, pems, each, door: Arc::new(door) }
     }
 }
 
@@ -129,47 +125,6 @@ fn verifier_of(roots: RootCertStore) -> Result<Arc<dyn ClientCertVerifier>, Stri
     // Who is let in is nobody's business who is not.
     let builder = WebPkiClientVerifier::builder(Arc::new(roots)).clear_root_hint_subjects();
     builder.build().map_err(|error| error.to_string())
-}
-
-/// Lets nobody in, and says so in the handshake.
-#[derive(Debug)]
-struct Nobody;
-
-impl ClientCertVerifier for Nobody {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        Err(CertificateError::UnknownIssuer.into())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(CertificateError::UnknownIssuer.into())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(CertificateError::UnknownIssuer.into())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ECDSA_NISTP256_SHA256, SignatureScheme::ED25519, SignatureScheme::RSA_PSS_SHA256]
-    }
 }
 
 #[cfg(test)]

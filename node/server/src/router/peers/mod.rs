@@ -1,6 +1,7 @@
 //! The port for peers: where storage nodes of other regions read the tables that are global with theirs. Who is let in, and
 //! to which table, is told by the tables' definitions alone; the calls go on to the leaders.
 
+mod any_of;
 mod authorities;
 mod forwarding;
 
@@ -61,10 +62,23 @@ struct PeerPort {
 }
 
 impl Port<Peer> for PeerPort {
-    const LIMITS: Limits = Limits { connections: 1024, streams: 1024, calls: 4096, body_bytes: CALL_BYTES_MAX };
+    /// Peers are other people's: what they all may have of a router's memory is a part of it, and what one may have of that
+    /// leaves enough for others. It is 64 MiB of what was not read yet, as much of calls, and 256 answers of mostly below 1 MiB.
+    const LIMITS: Limits = Limits {
+        connections: 512,
+        streams: 64,
+        calls: 256,
+        body_bytes: CALL_BYTES_MAX,
+        shares: 4,
+        windows_bytes: (64 << 10, 128 << 10),
+    };
 
     fn allows(&self, Peer(caller): &Peer, method: &Method, path: &str) -> bool {
         method == Method::POST && path == PATH && caller.identity.role == Role::Storage
+    }
+
+    fn share(&self, Peer(caller): &Peer) -> String {
+        format!("{}/{}", caller.identity.region, caller.identity.namespace)
     }
 
     async fn answer(&self, Peer(caller): &Peer, _call: Parts, body: Bytes) -> Response<Full<Bytes>> {

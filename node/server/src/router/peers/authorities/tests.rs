@@ -156,3 +156,24 @@ fn the_door_opens_to_the_authorities_of_the_newest_map_and_to_nobody_where_there
     authorities.routes.store(Arc::new(routes(vec![north_too, unreadable])));
     assert!(!lets_in(&east) && lets_in(&north), "one that can't be read keeps nobody else out");
 }
+
+#[test]
+fn bundles_of_other_tenants_shut_nobody_out_though_all_authorities_have_the_same_name() {
+    let (east, crowd) = (ca(), (0..120).map(|_| ca()).collect::<Vec<_>>());
+    let of_others = crowd.iter().zip(2..).map(|(ca, number)| table(number, "shop", &[("east", ca)]));
+    let authorities = authorities(of_others.chain([table(1, "game", &[("east", &east)])]).collect());
+    let now = UnixTime::since_unix_epoch(Duration::from_millis(wall_ms()));
+    let door = authorities.verifier();
+    assert!(door.verify_client_cert(&caller(&east, EAST).chain[0], &[], now).is_ok());
+    assert!(door.verify_client_cert(&caller(&ca(), EAST).chain[0], &[], now).is_err());
+}
+
+#[test]
+fn a_bundle_of_more_authorities_than_one_may_have_lets_nobody_in() {
+    let east = ca();
+    let mut crowded = table(1, "game", &[("east", &east)]);
+    let peers = &mut crowded.definition.replicas.as_mut().unwrap().peers;
+    peers.get_mut("east").unwrap().ca = (0..4).map(|_| ca().pem()).chain([east.pem()]).collect();
+    let authorities = authorities(vec![crowded]);
+    assert_eq!(refused(&authorities, &caller(&east, EAST), "table-1"), Some(RegionRefusal::Untrusted));
+}
