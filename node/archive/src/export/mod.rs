@@ -22,7 +22,7 @@ mod tests;
 mod writer;
 
 pub use attempt::{Attempt, FailedAttempt, Maker, Mark};
-pub use record::{ExportRecords, FoundExport};
+pub use record::{EXPORTS_KEPT_MS, ExportRecords, FoundExport};
 pub use writer::{ExportWriter, Fence, WriteError, clean};
 
 use object_store::path::Path;

@@ -2,13 +2,15 @@
 //! makes one ([`super::attempt`]): how an export ended counts once, whoever says so first.
 
 use super::attempt::Mark;
-use crate::{ArchiveError, Bucket, document, layout};
+use crate::{ArchiveError, Bucket, document, layout, retention::DAY_MS};
 use cairn_model::export::ExportRecord;
 use futures::{StreamExt, stream};
 use md5::{Digest, Md5};
 use object_store::path::Path;
 use std::collections::BTreeMap;
 
+/// For as long, exports are told of.
+pub const EXPORTS_KEPT_MS: u64 = 90 * DAY_MS;
 const READS_AT_ONCE: usize = 8;
 /// For as long, a client token stands for its first request.
 const TOKEN_MS: u64 = 8 * 3_600 * 1_000;
@@ -122,8 +124,9 @@ impl ExportRecords {
         Ok((page, false))
     }
 
-    /// Deletes what is known of exports that began before this time; what they wrote stays.
-    pub async fn forget(&self, before_ms: u64) -> Result<(), ArchiveError> {
+    /// Deletes what is known of exports that began too long ago to be told of; what they wrote stays.
+    pub(crate) async fn sweep(&self, now_ms: u64) -> Result<(), ArchiveError> {
+        let before_ms = now_ms.saturating_sub(EXPORTS_KEPT_MS);
         for object in self.bucket.list(&self.folder, None).await? {
             if layout::number(&object.location).is_some_and(|began_ms| began_ms < before_ms) {
                 self.bucket.delete(&object.location).await?;

@@ -25,8 +25,6 @@ use tokio::sync::{Notify, Semaphore};
 pub(crate) const IN_PROGRESS_MAX: usize = 300;
 /// Of one page.
 const PAGE_MAX: usize = 100;
-/// For as long, exports are told of.
-const RECORD_MS: u64 = 90 * 24 * 3_600 * 1_000;
 
 /// The bucket, and how it and those beside it are reached now.
 pub(crate) type Access = Box<dyn Fn() -> Result<(Bucket, ArchiveConfig), Refusal> + Send + Sync>;
@@ -160,7 +158,7 @@ impl Exporter {
 }
 
 fn oldest_ms() -> u64 {
-    environment::wall_ms().saturating_sub(RECORD_MS)
+    environment::wall_ms().saturating_sub(export::EXPORTS_KEPT_MS)
 }
 
 /// Ids become parts of objects' paths.
