@@ -27,10 +27,17 @@ const BACKOFF: Duration = Duration::from_millis(500);
 #[error("failed to write to the bucket {bucket}")]
 pub struct WriteError {
     bucket: String,
+    is_final: bool,
     source: Box<ArchiveError>,
 }
 
 impl WriteError {
+    /// Whether it is the first write that failed, which proves that the bucket is there and can be written: another attempt
+    /// would come no further.
+    pub fn is_final(&self) -> bool {
+        self.is_final
+    }
+
     /// `FailureCode` and `FailureMessage`.
     pub fn failure(&self) -> (&'static str, String) {
         let bucket = &self.bucket;
@@ -172,7 +179,7 @@ fn new_file() -> GzEncoder<Vec<u8>> {
 impl ExportWriter {
     /// Proves that the bucket can be written; what earlier attempts left goes.
     pub async fn begin(bucket: Bucket, record: ExportRecord, attempt: u32, fence: Fence) -> Result<Self, WriteError> {
-        let failed = |source| WriteError { bucket: record.s3_bucket.clone(), source: Box::new(source) };
+        let failed = |source| WriteError { bucket: record.s3_bucket.clone(), is_final: true, source: Box::new(source) };
         let places = Places::new(&record).map_err(failed)?;
         let writer = Self {
             bucket,
@@ -185,7 +192,8 @@ impl ExportWriter {
             entries: Vec::new(),
             record,
         };
-        writer.put(&writer.places.document("_started"), Bytes::new()).await?;
+        let first = writer.put(&writer.places.document("_started"), Bytes::new()).await;
+        first.map_err(|error| WriteError { is_final: true, ..error })?;
         if attempt > 1 {
             if !writer.fence.is_open() {
                 return Err(writer.interrupted());
@@ -288,7 +296,7 @@ impl ExportWriter {
     }
 
     fn failed(&self, source: ArchiveError) -> WriteError {
-        WriteError { bucket: self.record.s3_bucket.clone(), source: Box::new(source) }
+        WriteError { bucket: self.record.s3_bucket.clone(), is_final: false, source: Box::new(source) }
     }
 }
 
@@ -396,6 +404,24 @@ mod tests {
         assert_eq!(objects.len(), 0, "and none that is not listed: {:?}", objects.keys());
     }
 
+    #[tokio::test]
+    async fn a_failure_is_final_only_of_the_write_that_proves_the_bucket() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = object_store::local::LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+        let bucket = Bucket::over(Arc::new(store));
+        let begin = |prefix: &str| {
+            let record = ExportRecord { s3_prefix: Some(prefix.into()), ..record() };
+            ExportWriter::begin(bucket.clone(), record, 1, Fence::new(|| true))
+        };
+        let writer = begin("some").await.unwrap();
+        // Files where folders should be.
+        std::fs::write(folder.path().join("some/AWSDynamoDB").join(record().export_id).join("data"), "").unwrap();
+        std::fs::write(folder.path().join("other"), "").unwrap();
+        let (first, later) = tokio::join!(begin("other"), writer.finish(7, 0));
+        assert!(first.unwrap_err().is_final());
+        assert!(!later.unwrap_err().is_final());
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn manifests_never_outlive_the_files_that_they_list() {
         let bucket = Bucket::over(Arc::new(InMemory::new()));
@@ -443,7 +469,7 @@ mod tests {
             (ArchiveError::TimedOut { action: "write", object: object(), seconds: 60 }, "S3Error"),
         ] {
             let (code, message) =
-                WriteError { bucket: "exports".into(), source: Box::new(source) }.failure();
+                WriteError { bucket: "exports".into(), is_final: true, source: Box::new(source) }.failure();
             assert_eq!(code, expected);
             assert!(message.contains("exports"), "{message}");
         }
