@@ -1,6 +1,6 @@
 //! Where the archive lies and how it is reached.
 
-use crate::ArchiveError;
+use crate::{ArchiveError, layout};
 use cairn_model::export::ExportEncryption;
 use object_store::{
     Certificate, ClientOptions, Error as StoreError, ObjectStore, RetryConfig,
@@ -55,6 +55,17 @@ impl ArchiveConfig {
             None => self.url.clone(),
         };
         Self { url, ..self.clone() }
+    }
+
+    /// Whether a folder of [another bucket](Self::for_bucket) lies among what the archive has of a cluster, or holds it.
+    pub(crate) fn overlaps(&self, cluster: &str, bucket: &str, folder: &Path) -> bool {
+        let place = |url: String, below: &Path| {
+            let parts = url.split('/').filter(|part| !part.is_empty()).map(str::to_owned);
+            parts.chain(below.parts().map(|part| part.as_ref().to_owned())).collect::<Vec<_>>()
+        };
+        let own = place(self.url.clone(), &layout::cluster(cluster));
+        let other = place(self.for_bucket(bucket).url, folder);
+        own.iter().zip(&other).all(|(own, other)| own == other)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is deleted: objects that no manifest names any more, tables and backups past their time, leftovers.
 
 use crate::{
-    ArchiveError, Bucket, TablePath, archived, backup, document, import, layout, layout::PartitionPath,
-    manifest::Manifest, table,
+    ArchiveError, Bucket, TablePath, archived, backup, document, export::ExportRecords, import, layout,
+    layout::PartitionPath, manifest::Manifest, table,
 };
 use cairn_replication::Clock;
 use object_store::ObjectMeta;
@@ -24,7 +24,7 @@ pub(crate) async fn agreed_ms(bucket: &Bucket, clock: &dyn Clock) -> Result<u64,
 }
 
 /// Deletes what is past its time of a whole cluster: deleted tables after their recovery period, backups that expire,
-/// what unfinished backups left, and what is known of old imports. What of a table is past its period, its [`crate::Shipper`] deletes.
+/// what unfinished backups left, and what is known of old imports and exports. What of a table is past its period, its [`crate::Shipper`] deletes.
 /// [`ArchiveError::Clock`] where the store has another time.
 pub async fn sweep(bucket: &Bucket, cluster: &str, clock: &dyn Clock) -> Result<(), ArchiveError> {
     let now_ms = agreed_ms(bucket, clock).await?;
@@ -36,6 +36,7 @@ pub async fn sweep(bucket: &Bucket, cluster: &str, clock: &dyn Clock) -> Result<
         }
         sweep_backups(bucket, cluster, &account, now_ms).await?;
         import::sweep(bucket, cluster, &account, now_ms).await?;
+        ExportRecords::new(bucket.clone(), cluster, &account).sweep(now_ms).await?;
     }
     Ok(())
 }

@@ -22,14 +22,27 @@ mod tests;
 mod writer;
 
 pub use attempt::{Attempt, FailedAttempt, Maker, Mark};
-pub use record::{ExportRecords, FoundExport};
+pub use record::{EXPORTS_KEPT_MS, ExportRecords, FoundExport};
 pub use writer::{ExportWriter, Fence, WriteError, clean};
 
+use crate::ArchiveConfig;
 use object_store::path::Path;
 
 /// Why a prefix can't be one; none for one that can.
 pub fn prefix_fault(prefix: &str) -> Option<String> {
     root(Some(prefix)).err()
+}
+
+/// Why an export can't be written where it is asked for; none where it can.
+pub fn target_fault(config: &ArchiveConfig, cluster: &str, bucket: &str, prefix: Option<&str>) -> Option<String> {
+    let root = match root(prefix) {
+        Ok(root) => root,
+        Err(fault) => return Some(fault),
+    };
+    // Its objects would be taken for the archive's, and be deleted as they are.
+    config.overlaps(cluster, bucket, &root).then(|| {
+        format!("the archive keeps the tables of {cluster} in this folder of {bucket}: choose another prefix or bucket")
+    })
 }
 
 /// The folder of all exports under a prefix.

@@ -2,13 +2,15 @@
 //! makes one ([`super::attempt`]): how an export ended counts once, whoever says so first.
 
 use super::attempt::Mark;
-use crate::{ArchiveError, Bucket, document, layout};
-use cairn_model::export::ExportRecord;
+use crate::{ArchiveError, Bucket, document, layout, retention::DAY_MS};
+use cairn_model::{arn::is_backup_id, export::ExportRecord};
 use futures::{StreamExt, stream};
 use md5::{Digest, Md5};
 use object_store::path::Path;
 use std::collections::BTreeMap;
 
+/// For as long, exports are told of.
+pub const EXPORTS_KEPT_MS: u64 = 90 * DAY_MS;
 const READS_AT_ONCE: usize = 8;
 /// For as long, a client token stands for its first request.
 const TOKEN_MS: u64 = 8 * 3_600 * 1_000;
@@ -22,7 +24,7 @@ const ENDED: &str = "ended.json";
 #[derive(Clone, Debug)]
 pub struct ExportRecords {
     pub(super) bucket: Bucket,
-    folder: Path,
+    pub(super) folder: Path,
     tokens: Path,
 }
 
@@ -82,7 +84,7 @@ impl ExportRecords {
         let after = self.folder.clone().join(format!("{from_ms:014}"));
         let mut found: BTreeMap<String, FoundExport> = BTreeMap::new();
         for object in self.bucket.list(&self.folder, Some(&after)).await? {
-            let Some((id, end)) = object.location.filename().and_then(|name| name.split_once('.')) else { continue };
+            let Some((id, end)) = self.named(&object.location) else { continue };
             let export = found.entry(id.to_owned()).or_default();
             match end {
                 BEGUN => export.begun = true,
@@ -91,6 +93,12 @@ impl ExportRecords {
             }
         }
         Ok(found)
+    }
+
+    /// The export that an object of the folder belongs to, and what its name ends in; none of what else lies there.
+    fn named<'a>(&self, path: &'a Path) -> Option<(&'a str, &'a str)> {
+        let below = path.as_ref().strip_prefix(self.folder.as_ref())?.strip_prefix('/')?;
+        below.split_once('.').filter(|(id, end)| is_backup_id(id) && !end.contains('/'))
     }
 
     /// How many that began at this time or later are still to be made, or being made.
@@ -122,10 +130,12 @@ impl ExportRecords {
         Ok((page, false))
     }
 
-    /// Deletes what is known of exports that began before this time; what they wrote stays.
-    pub async fn forget(&self, before_ms: u64) -> Result<(), ArchiveError> {
+    /// Deletes what is known of exports that began too long ago to be told of; what they wrote stays.
+    pub(crate) async fn sweep(&self, now_ms: u64) -> Result<(), ArchiveError> {
+        let before_ms = now_ms.saturating_sub(EXPORTS_KEPT_MS);
         for object in self.bucket.list(&self.folder, None).await? {
-            if layout::number(&object.location).is_some_and(|began_ms| began_ms < before_ms) {
+            let is_named = self.named(&object.location).is_some();
+            if is_named && layout::number(&object.location).is_some_and(|began_ms| began_ms < before_ms) {
                 self.bucket.delete(&object.location).await?;
             }
         }

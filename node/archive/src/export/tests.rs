@@ -1,12 +1,13 @@
 //! Who knows what of exports, and who makes them.
 
-use super::{ExportRecords, FailedAttempt, Maker};
-use crate::{ArchiveError, Bucket};
+use super::{EXPORTS_KEPT_MS, ExportRecords, FailedAttempt, Maker, target_fault};
+use crate::{ArchiveConfig, ArchiveError, Bucket};
+use bytes::Bytes;
 use cairn_model::{
     export::{ExportFormat, ExportRecord, ExportScope, ExportState},
     ids::TableId,
 };
-use object_store::memory::InMemory;
+use object_store::{memory::InMemory, path::Path};
 use std::sync::Arc;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -61,7 +62,7 @@ async fn an_export_ends_once_whoever_says_so_first() {
 }
 
 #[tokio::test]
-async fn exports_are_listed_from_the_newest_a_page_at_a_time_until_they_are_forgotten() {
+async fn exports_are_listed_from_the_newest_a_page_at_a_time() {
     let records = records();
     let exports: Vec<ExportRecord> = (1..=5).map(|n| record(n * HOUR_MS, 1)).collect();
     for export in &exports {
@@ -76,8 +77,49 @@ async fn exports_are_listed_from_the_newest_a_page_at_a_time_until_they_are_forg
     assert_eq!(page(5 * HOUR_MS, None, 9).await.0, [exports[4].clone()]);
     let (one, _) = records.page(0, None, 9, |record| record.start_time_ms == HOUR_MS).await.unwrap();
     assert_eq!(one, [exports[0].clone()]);
-    records.forget(5 * HOUR_MS).await.unwrap();
-    assert_eq!(page(0, None, 9).await.0, [exports[4].clone()]);
+}
+
+#[tokio::test]
+async fn only_objects_of_the_folder_itself_that_are_named_for_an_export_are_taken_for_one() {
+    let (records, export) = (records(), record(5, 1));
+    records.begin(&export).await.unwrap();
+    let id = &export.export_id;
+    for path in [format!("{id}/AWSDynamoDB/{id}.json"), "manifest-files.json".to_owned(), format!("{id}x.json")] {
+        let path = records.folder.clone().parts().chain(Path::from(path).parts()).collect();
+        records.bucket.put(&path, Bytes::new()).await.unwrap();
+    }
+    assert_eq!(records.find(0).await.unwrap().into_keys().collect::<Vec<_>>(), [id.clone()]);
+    records.sweep(EXPORTS_KEPT_MS + HOUR_MS).await.unwrap();
+    assert!(records.find(0).await.unwrap().is_empty());
+    assert_eq!(records.bucket.list(&records.folder, None).await.unwrap().len(), 3);
+}
+
+#[test]
+fn an_export_is_written_anywhere_but_among_the_archives_own_files() {
+    let fault = |url: &str, bucket: &str, prefix: &str| {
+        let config = ArchiveConfig { url: url.into(), ..Default::default() };
+        target_fault(&config, "east", bucket, Some(prefix)).is_some()
+    };
+    for (url, bucket, prefix) in [
+        ("s3://tables", "tables", "east/other/exports"),
+        ("s3://tables/cairn/", "tables", "/cairn/east/"),
+        ("s3://tables/cairn", "tables", "cairn/east/local/exports"),
+        // It would hold the archive.
+        ("s3://tables/some/AWSDynamoDB", "tables", "some"),
+        ("s3://tables/cairn", "tables", "a//b"),
+    ] {
+        assert!(fault(url, bucket, prefix), "{url} {bucket} {prefix}");
+    }
+    for (url, bucket, prefix) in [
+        ("s3://tables/cairn", "tables", "cairn/exported"),
+        ("s3://tables/cairn", "tables", "cairn"),
+        ("s3://tables/cairn", "tables", ""),
+        ("s3://tables/cairn", "tables", "cairn/eastern"),
+        ("s3://tables/cairn", "others", "cairn/east"),
+        ("file:///archive", "exports", "east/local"),
+    ] {
+        assert!(!fault(url, bucket, prefix), "{url} {bucket} {prefix}");
+    }
 }
 
 #[tokio::test]

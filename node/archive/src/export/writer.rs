@@ -13,6 +13,11 @@ use std::{fmt, io::Write, sync::Arc, time::Duration};
 
 /// A data file is complete when it has this many bytes, compressed: as many are held in memory.
 const FILE_BYTES: usize = 16 << 20;
+/// Data files that may be missing before those that a maker wrote who was slow to notice that it should stop.
+const GAPS_MAX: usize = 2;
+/// The documents of an export.
+const SUMMARY: &str = "manifest-summary";
+const FILES: &str = "manifest-files";
 /// A failed request is tried again, after 0.5 s, 1 s, …
 const ATTEMPTS: u32 = 5;
 const BACKOFF: Duration = Duration::from_millis(500);
@@ -22,10 +27,17 @@ const BACKOFF: Duration = Duration::from_millis(500);
 #[error("failed to write to the bucket {bucket}")]
 pub struct WriteError {
     bucket: String,
+    is_final: bool,
     source: Box<ArchiveError>,
 }
 
 impl WriteError {
+    /// Whether it is the first write that failed, which proves that the bucket is there and can be written: another attempt
+    /// would come no further.
+    pub fn is_final(&self) -> bool {
+        self.is_final
+    }
+
     /// `FailureCode` and `FailureMessage`.
     pub fn failure(&self) -> (&'static str, String) {
         let bucket = &self.bucket;
@@ -99,20 +111,36 @@ impl Places {
         self.data.clone().join(format!("{name}.{}", self.extension))
     }
 
-    /// Deletes the data files of an attempt that came to nothing.
-    async fn clean(&self, bucket: &Bucket, attempt: u32) -> Result<(), ArchiveError> {
-        let mut files = Vec::new();
-        loop {
-            let file = self.file(attempt, files.len());
+    fn document(&self, name: &str) -> Path {
+        self.folder.clone().join(name)
+    }
+
+    /// Deletes the data files of an attempt that came to nothing, of which there were about as many as `expected`, or more.
+    async fn clean(&self, bucket: &Bucket, attempt: u32, expected: usize) -> Result<(), ArchiveError> {
+        let (mut files, mut number, mut missing) = (Vec::new(), 0, 0);
+        while number <= expected || missing <= GAPS_MAX {
+            let file = self.file(attempt, number);
             match bucket.head(&file).await {
-                Ok(_) => files.push(file),
-                Err(ArchiveError::NotFound { .. }) => break,
+                Ok(_) => {
+                    files.push(file);
+                    missing = 0;
+                }
+                Err(ArchiveError::NotFound { .. }) => missing += 1,
                 Err(error) => return Err(error),
             }
+            number += 1;
         }
         // From the last to the first: of one that is cut short, the next finds the rest.
         for file in files.iter().rev() {
             bucket.delete(file).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes what tells of data files that are about to go, from what is read first on.
+    async fn clean_documents(&self, bucket: &Bucket) -> Result<(), ArchiveError> {
+        for name in [SUMMARY, FILES].into_iter().flat_map(|name| [format!("{name}.json"), format!("{name}.md5")]) {
+            bucket.delete(&self.document(&name)).await?;
         }
         Ok(())
     }
@@ -121,8 +149,9 @@ impl Places {
 /// Deletes what attempts at an export that came to nothing left, the `last` of them included.
 pub async fn clean(bucket: &Bucket, record: &ExportRecord, last: u32) -> Result<(), ArchiveError> {
     let places = Places::new(record)?;
+    places.clean_documents(bucket).await?;
     for attempt in 1..=last {
-        places.clean(bucket, attempt).await?;
+        places.clean(bucket, attempt, 0).await?;
     }
     Ok(())
 }
@@ -150,7 +179,7 @@ fn new_file() -> GzEncoder<Vec<u8>> {
 impl ExportWriter {
     /// Proves that the bucket can be written; what earlier attempts left goes.
     pub async fn begin(bucket: Bucket, record: ExportRecord, attempt: u32, fence: Fence) -> Result<Self, WriteError> {
-        let failed = |source| WriteError { bucket: record.s3_bucket.clone(), source: Box::new(source) };
+        let failed = |source| WriteError { bucket: record.s3_bucket.clone(), is_final: true, source: Box::new(source) };
         let places = Places::new(&record).map_err(failed)?;
         let writer = Self {
             bucket,
@@ -163,14 +192,27 @@ impl ExportWriter {
             entries: Vec::new(),
             record,
         };
-        writer.put(&writer.places.folder.clone().join("_started"), Bytes::new()).await?;
+        let first = writer.put(&writer.places.document("_started"), Bytes::new()).await;
+        first.map_err(|error| WriteError { is_final: true, ..error })?;
+        if attempt > 1 {
+            if !writer.fence.is_open() {
+                return Err(writer.interrupted());
+            }
+            // Not later: by then, they may be those of who took it up.
+            let cleaned = writer.places.clean_documents(&writer.bucket).await;
+            cleaned.map_err(|source| writer.failed(source))?;
+        }
         writer.clean().await?;
         Ok(writer)
     }
 
-    /// Deletes what earlier attempts left.
+    /// Deletes the data files of earlier attempts, which may have come as far as this one has.
     async fn clean(&self) -> Result<(), WriteError> {
-        clean(&self.bucket, &self.record, self.attempt - 1).await.map_err(|source| self.failed(source))
+        for attempt in 1..self.attempt {
+            let cleaned = self.places.clean(&self.bucket, attempt, self.entries.len()).await;
+            cleaned.map_err(|source| self.failed(source))?;
+        }
+        Ok(())
     }
 
     /// How its lines are to be written.
@@ -214,19 +256,19 @@ impl ExportWriter {
         self.clean().await?;
         let item_count = self.entries.iter().map(|entry| entry.item_count).sum();
         let files = manifest::files(&self.entries).map_err(|error| self.failed(unwritten(error)))?;
-        let files_key = self.document("manifest-files", files).await?;
+        let files_key = self.document(FILES, files).await?;
         let totals = Totals { end_time_ms, files_key: &files_key, billed_size_bytes, item_count };
         let summary = manifest::summary(&self.record, totals).map_err(|error| self.failed(unwritten(error)))?;
-        let manifest = self.document("manifest-summary", summary).await?;
+        let manifest = self.document(SUMMARY, summary).await?;
         Ok(ExportState::Completed { end_time_ms, manifest, billed_size_bytes, item_count })
     }
 
     /// A document and its checksum; the key of the document.
     async fn document(&self, name: &str, document: Vec<u8>) -> Result<String, WriteError> {
         let checksum = manifest::base64(manifest::md5(&document));
-        let path = self.places.folder.clone().join(format!("{name}.json"));
+        let path = self.places.document(&format!("{name}.json"));
         // The document last: what has it has its checksum too.
-        self.put(&self.places.folder.clone().join(format!("{name}.md5")), checksum.into()).await?;
+        self.put(&self.places.document(&format!("{name}.md5")), checksum.into()).await?;
         self.put(&path, document.into()).await?;
         Ok(path.into())
     }
@@ -254,7 +296,7 @@ impl ExportWriter {
     }
 
     fn failed(&self, source: ArchiveError) -> WriteError {
-        WriteError { bucket: self.record.s3_bucket.clone(), source: Box::new(source) }
+        WriteError { bucket: self.record.s3_bucket.clone(), is_final: false, source: Box::new(source) }
     }
 }
 
@@ -362,6 +404,61 @@ mod tests {
         assert_eq!(objects.len(), 0, "and none that is not listed: {:?}", objects.keys());
     }
 
+    #[tokio::test]
+    async fn a_failure_is_final_only_of_the_write_that_proves_the_bucket() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = object_store::local::LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+        let bucket = Bucket::over(Arc::new(store));
+        let begin = |prefix: &str| {
+            let record = ExportRecord { s3_prefix: Some(prefix.into()), ..record() };
+            ExportWriter::begin(bucket.clone(), record, 1, Fence::new(|| true))
+        };
+        let writer = begin("some").await.unwrap();
+        // Files where folders should be.
+        std::fs::write(folder.path().join("some/AWSDynamoDB").join(record().export_id).join("data"), "").unwrap();
+        std::fs::write(folder.path().join("other"), "").unwrap();
+        let (first, later) = tokio::join!(begin("other"), writer.finish(7, 0));
+        assert!(first.unwrap_err().is_final());
+        assert!(!later.unwrap_err().is_final());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn manifests_never_outlive_the_files_that_they_list() {
+        let bucket = Bucket::over(Arc::new(InMemory::new()));
+        let started = "some/prefix/AWSDynamoDB/01604474914028-abcdef12/_started";
+        let open = || Fence::new(|| true);
+        let completed = async |attempt| {
+            let writer = ExportWriter::begin(bucket.clone(), record(), attempt, open()).await.unwrap();
+            writer.finish(7, 0).await.unwrap();
+            assert_eq!(objects(&bucket).await.len(), 6);
+        };
+        // Two that had everything written when they were taken up.
+        completed(1).await;
+        completed(2).await;
+        drop(ExportWriter::begin(bucket.clone(), record(), 3, open()).await.unwrap());
+        assert_eq!(objects(&bucket).await.into_keys().collect::<Vec<_>>(), [started]);
+        completed(4).await;
+        clean(&bucket, &record(), 4).await.unwrap();
+        assert_eq!(objects(&bucket).await.into_keys().collect::<Vec<_>>(), [started]);
+    }
+
+    #[tokio::test]
+    async fn files_behind_those_that_are_missing_go_too() {
+        let bucket = Bucket::over(Arc::new(InMemory::new()));
+        let places = Places::new(&record()).unwrap();
+        for number in [0, 3, 6] {
+            bucket.put(&places.file(1, number), Bytes::new()).await.unwrap();
+        }
+        clean(&bucket, &record(), 1).await.unwrap();
+        assert!(objects(&bucket).await.is_empty());
+        // As far as an attempt came itself, it looks for those of others.
+        bucket.put(&places.file(1, 9), Bytes::new()).await.unwrap();
+        clean(&bucket, &record(), 1).await.unwrap();
+        assert_eq!(objects(&bucket).await.len(), 1);
+        places.clean(&bucket, 1, 9).await.unwrap();
+        assert!(objects(&bucket).await.is_empty());
+    }
+
     #[test]
     fn a_bucket_that_does_not_take_it_is_told_in_dynamodbs_codes() {
         let object = || "a/_started".to_owned();
@@ -371,7 +468,8 @@ mod tests {
             (ArchiveError::Store { action: "write", object: object(), source: denied }, "S3AccessDenied"),
             (ArchiveError::TimedOut { action: "write", object: object(), seconds: 60 }, "S3Error"),
         ] {
-            let (code, message) = WriteError { bucket: "exports".into(), source: Box::new(source) }.failure();
+            let (code, message) =
+                WriteError { bucket: "exports".into(), is_final: true, source: Box::new(source) }.failure();
             assert_eq!(code, expected);
             assert!(message.contains("exports"), "{message}");
         }

@@ -9,6 +9,7 @@ use cairn_archive::{
     ArchiveConfig, Bucket, ShipperOptions,
     backup::{self, BackupOrder, BackupType},
     check::check,
+    export::ExportRecords,
     import::{Imports, Rejected},
     restore::{self, TableRef},
     retention,
@@ -17,6 +18,7 @@ use cairn_archive::{
 use cairn_model::{
     archive::import::{ImportCompression, ImportFormat, ImportOrder, ImportOutcome, ImportSource},
     arn::backup_id,
+    export::{ExportFormat, ExportRecord, ExportScope, ExportState},
     ids::TableId,
     time::Timestamp,
 };
@@ -246,6 +248,44 @@ async fn what_is_known_of_an_import_goes_after_90_days_and_no_sooner() {
     retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
     assert_eq!(listed().await, [ids[1].clone()]);
     model.advance(1);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
+    assert!(objects(&store).await.is_empty(), "{:?}", objects(&store).await);
+}
+
+#[tokio::test]
+async fn what_is_known_of_an_export_goes_after_90_days_by_a_clock_that_agrees_with_the_stores() {
+    let model = Model::new();
+    let store = Stamped::new(&model);
+    let bucket = Bucket::over(store.clone());
+    let exports = ExportRecords::new(bucket.clone(), CLUSTER, "local");
+    let start_time_ms = model.now_ms();
+    let record = ExportRecord {
+        export_id: backup_id(start_time_ms, 0),
+        arn: "arn".into(),
+        table_arn: "table".into(),
+        table_id: TABLE_ID,
+        scope: ExportScope::FullExport { time_ms: start_time_ms },
+        format: ExportFormat::DynamodbJson,
+        until_request: true,
+        client_token: Some("once".into()),
+        s3_bucket: "exports".into(),
+        s3_prefix: None,
+        encryption: None,
+        start_time_ms,
+        state: ExportState::InProgress,
+    };
+    exports.take_token(&record).await.unwrap();
+    exports.begin(&record).await.unwrap();
+    exports.end(&record).await.unwrap();
+    model.advance(90 * DAY_MS);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
+    assert_eq!(objects(&store).await.len(), 3);
+    model.advance(1);
+    // A node whose clock is 90 days ahead of the store's.
+    store.set_behind(90 * DAY_MS);
+    retention::sweep(&bucket, CLUSTER, &*model).await.unwrap_err();
+    assert_eq!(objects(&store).await.len(), 3);
+    store.set_behind(0);
     retention::sweep(&bucket, CLUSTER, &*model).await.unwrap();
     assert!(objects(&store).await.is_empty(), "{:?}", objects(&store).await);
 }

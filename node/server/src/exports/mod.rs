@@ -17,7 +17,7 @@ use description::describe;
 use requests::{asked, new_record};
 use std::sync::Arc;
 
-const PREFIX: &str = "One or more parameter values were invalid: S3Prefix";
+const INVALID: &str = "One or more parameter values were invalid";
 
 /// Whoever keeps an account's exports. What is not there is [`ArchiveRefusal::NotFound`].
 #[async_trait]
@@ -59,7 +59,7 @@ impl<A: ExportArchive> ArchivedExports<A> {
 impl<A: ExportArchive> Exports for ArchivedExports<A> {
     async fn export_table(&self, table: &TableView, request: ExportRequest) -> Result<ExportDescription, ServiceError> {
         if let Some(fault) = request.s3_prefix.as_deref().and_then(prefix_fault) {
-            return Err(ServiceError::validation(format!("{PREFIX}: {fault}")));
+            return Err(ServiceError::validation(format!("{INVALID}: S3Prefix: {fault}")));
         }
         if let Some(token) = &request.client_token {
             match self.archive.find(table, token).await {
@@ -75,6 +75,9 @@ impl<A: ExportArchive> Exports for ArchivedExports<A> {
             Ok(begun) => same(table, &request, begun),
             Err(refusal) if refusal.reason() == ArchiveRefusal::LimitExceeded => {
                 Err(errors::too_many_exports(IN_PROGRESS_MAX))
+            }
+            Err(refusal) if refusal.reason() == ArchiveRefusal::Invalid => {
+                Err(ServiceError::validation(format!("{INVALID}: {}", refusal.message())))
             }
             Err(refusal) => Err(failed("begin an export", &refusal)),
         }

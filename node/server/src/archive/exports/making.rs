@@ -104,12 +104,16 @@ impl Exporter {
                     Err(_) if !fence.is_open() => return Err("another archive makes it".to_owned()),
                     Err(error) => {
                         tracing::error!(export, error = &*error as &dyn std::error::Error, "failed to export a table");
-                        failure(&error).ok_or_else(|| format!("{error:#}"))?
+                        failure(&error, number == ATTEMPTS_MAX).ok_or_else(|| format!("{error:#}"))?
                     }
                 }
             };
         }
         if let ExportState::Failed { .. } = record.state {
+            // Else what is deleted may be another's.
+            if !fence.is_open() {
+                return Err("another archive makes it".to_owned());
+            }
             self.clean(&record, number).await;
         }
         self.note(records, &record).await;
@@ -149,9 +153,9 @@ fn failed(code: &str, message: String) -> ExportState {
     ExportState::Failed { end_time_ms: environment::wall_ms(), code: code.to_owned(), message }
 }
 
-/// What an export comes to that would fail whoever makes it; none where another attempt may succeed.
-fn failure(error: &anyhow::Error) -> Option<ExportState> {
-    if let Some(error) = error.downcast_ref::<WriteError>() {
+/// What an export comes to that would fail whoever makes it; none where another attempt, unless this is the last, may succeed.
+fn failure(error: &anyhow::Error, is_last: bool) -> Option<ExportState> {
+    if let Some(error) = error.downcast_ref::<WriteError>().filter(|error| is_last || error.is_final()) {
         let (code, message) = error.failure();
         return Some(failed(code, message));
     }

@@ -25,8 +25,6 @@ use tokio::sync::{Notify, Semaphore};
 pub(crate) const IN_PROGRESS_MAX: usize = 300;
 /// Of one page.
 const PAGE_MAX: usize = 100;
-/// For as long, exports are told of.
-const RECORD_MS: u64 = 90 * 24 * 3_600 * 1_000;
 
 /// The bucket, and how it and those beside it are reached now.
 pub(crate) type Access = Box<dyn Fn() -> Result<(Bucket, ArchiveConfig), Refusal> + Send + Sync>;
@@ -88,6 +86,18 @@ impl Exporter {
         Ok(ExportRecords::new(bucket, &self.own.region, &self.own.account))
     }
 
+    fn check(&self, export: &ExportRecord) -> Result<(), Refusal> {
+        check_id(&export.export_id)?;
+        if export.state != ExportState::InProgress {
+            return Err(Refusal::new(ArchiveRefusal::Invalid, "export.state: one that is begun is IN_PROGRESS"));
+        }
+        let (_, config) = (self.access)()?;
+        match export::target_fault(&config, &self.own.region, &export.s3_bucket, export.s3_prefix.as_deref()) {
+            Some(fault) => Err(Refusal::new(ArchiveRefusal::Invalid, format!("S3Prefix: {fault}"))),
+            None => Ok(()),
+        }
+    }
+
     /// Answers the calls about exports.
     pub(crate) async fn answer(&self, call: ArchiveCall) -> Result<ArchiveAnswer, Refusal> {
         let one = |record| ArchiveAnswer::Export(Box::new(record));
@@ -104,7 +114,7 @@ impl Exporter {
     }
 
     pub(crate) async fn begin(&self, export: ExportRecord) -> Result<ExportRecord, Refusal> {
-        check(&export)?;
+        self.check(&export)?;
         let records = self.records()?;
         match records.get(&export.export_id).await {
             Ok(asked_before) => return Ok(asked_before),
@@ -160,7 +170,7 @@ impl Exporter {
 }
 
 fn oldest_ms() -> u64 {
-    environment::wall_ms().saturating_sub(RECORD_MS)
+    environment::wall_ms().saturating_sub(export::EXPORTS_KEPT_MS)
 }
 
 /// Ids become parts of objects' paths.
@@ -170,15 +180,4 @@ fn check_id(id: &str) -> Result<(), Refusal> {
     }
     let message = "exportId: it has to be fourteen digits, a hyphen and eight hexadecimal digits";
     Err(Refusal::new(ArchiveRefusal::Invalid, message))
-}
-
-fn check(export: &ExportRecord) -> Result<(), Refusal> {
-    check_id(&export.export_id)?;
-    if export.state != ExportState::InProgress {
-        return Err(Refusal::new(ArchiveRefusal::Invalid, "export.state: one that is begun is IN_PROGRESS"));
-    }
-    match export.s3_prefix.as_deref().and_then(export::prefix_fault) {
-        Some(fault) => Err(Refusal::new(ArchiveRefusal::Invalid, format!("export.s3Prefix: {fault}"))),
-        None => Ok(()),
-    }
 }

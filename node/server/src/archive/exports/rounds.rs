@@ -12,7 +12,6 @@ use tokio::sync::watch;
 const RUNNING_MAX: usize = 4;
 /// Attempts to make an export, or at least to note that it failed: beyond them, not even its record can be read.
 const NUMBER_MAX: u32 = 2 * ATTEMPTS_MAX;
-const DAY_MS: u64 = 24 * 3_600 * 1_000;
 /// How often a bucket that is not open is tried.
 const REACH_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is looked whether those under way have given up.
@@ -23,7 +22,6 @@ const END_INTERVAL: Duration = Duration::from_millis(50);
 struct Seen {
     /// The last sign of life, and since when it is that.
     signs: HashMap<String, (u32, Mark, u64)>,
-    forgot_ms: Option<u64>,
     /// Whether the last round failed.
     failed: bool,
 }
@@ -78,10 +76,6 @@ impl Exporter {
             if let Some((number, before)) = next.filter(|(number, _)| *number <= NUMBER_MAX) {
                 self.take_up(records, id, number, before, stopped).await?;
             }
-        }
-        if seen.forgot_ms.is_none_or(|at_ms| now_ms() - at_ms > DAY_MS) {
-            records.forget(oldest_ms()).await?;
-            seen.forgot_ms = Some(now_ms());
         }
         Ok(())
     }

@@ -201,6 +201,26 @@ async fn what_is_made_is_left_alone_by_others_and_given_to_them_when_it_stops() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_export_whose_bucket_fails_for_a_while_is_made_by_a_later_attempt() {
+    let (beside, users) = Beside::with_users().await;
+    beside.node.put(users, 1, 1).await;
+    let started = async || beside.exported("_started").pop();
+    let records = beside.records();
+    // A time that is yet to come: until then, a file is put where the folder of its files should be.
+    let export = ExportRecord { scope: ExportScope::FullExport { time_ms: environment::wall_ms() + 2_000 }, ..full(1) };
+    beside.begin(&export).await;
+    eventually(async || started().await.is_some()).await;
+    let data = std::path::PathBuf::from(started().await.unwrap()).with_file_name("data");
+    std::fs::write(&data, "").unwrap();
+    let other = Maker { name: "node-5".into(), instance: "a".into() };
+    eventually(async || records.end_of_attempt(&export.export_id, 1, &other).await.unwrap().is_some()).await;
+    assert_eq!(beside.export(&export.export_id).await.state, ExportState::InProgress);
+    std::fs::remove_file(&data).unwrap();
+    let state = beside.ended(&export.export_id).await;
+    assert!(matches!(state, ExportState::Completed { item_count: 1, .. }), "{state:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_export_that_never_comes_to_its_end_fails_with_what_is_known_of_it() {
     let (beside, _) = Beside::with_users().await;
     let export = full(1);
