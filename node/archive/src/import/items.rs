@@ -13,6 +13,10 @@ use std::{
 /// Of what is wrong, and of why, as much is told.
 const SHOWN_BYTES_MAX: usize = 1_024;
 const BUFFER_BYTES: usize = 64 << 10;
+/// A frame may ask for a window of any size, and that much memory: 16 MiB are more than zstd's levels up to 19 ask for.
+const ZSTD_WINDOW_LOG_MAX: u32 = 24;
+const WINDOW_TOO_LARGE: &str =
+    "its zstd window is larger than 16 MiB: compress it with a level of at most 19, and not with --long";
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 const TOO_LONG: &str = "The record is too long";
 
@@ -76,7 +80,9 @@ impl<'a> Items<'a> {
                 Box::new(BufReader::with_capacity(BUFFER_BYTES, flate2::read::MultiGzDecoder::new(reader)))
             }
             Compression::Zstd => {
-                Box::new(BufReader::with_capacity(BUFFER_BYTES, zstd::stream::read::Decoder::new(reader)?))
+                let mut decoder = zstd::stream::read::Decoder::new(reader)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+                Box::new(BufReader::with_capacity(BUFFER_BYTES, Unpacked(decoder)))
             }
         };
         let records = match format {
@@ -174,6 +180,19 @@ impl<'a> Items<'a> {
     fn text(&self) -> &[u8] {
         let text = &self.lines.text;
         if self.lines.number == 1 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text) } else { text }
+    }
+}
+
+/// What zstd makes of a file, with a word of what to do where its window is too large.
+struct Unpacked<R>(R);
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.0.read(out).map_err(|error| {
+            // zstd's own errors are known by their texts only.
+            let too_large = error.to_string().contains("requires too much memory");
+            if too_large { invalid(WINDOW_TOO_LARGE.to_owned()) } else { error }
+        })
     }
 }
 

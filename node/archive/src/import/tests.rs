@@ -216,6 +216,19 @@ fn compressed_files_are_read_with_all_their_members_and_not_when_they_end_early(
     }
 }
 
+#[test]
+fn a_zstd_window_that_takes_too_much_memory_makes_the_file_unreadable() {
+    let with_window = |log: u32| {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(log).unwrap();
+        encoder.write_all(b"{\"Item\":{\"Id\":{\"S\":\"a\"}}}\n").unwrap();
+        encoder.finish().unwrap()
+    };
+    let read = |log| read_all(&with_window(log), Compression::Zstd, Format::DynamoDbJson, by_id());
+    assert_eq!(read(24).unwrap(), [(1, Ok(item(&[("Id", "a")])))]);
+    assert!(read(25).unwrap_err().contains("zstd window is larger than 16 MiB"));
+}
+
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
 }
