@@ -140,20 +140,20 @@ impl<'a> Items<'a> {
     }
 
     fn read_csv(&mut self, delimiter: u8, header: &[String]) -> io::Result<Option<Entry>> {
-        let Some(record) = self.read_record(delimiter)? else { return Ok(None) };
+        let Some(record) = self.read_record(delimiter, Some(header))? else { return Ok(None) };
         let item = record.values.and_then(|values| csv::item(values, header, &self.schema));
         Ok(Some(entry(record.line, item, &self.schema, &record.shown)))
     }
 
     fn read_header(&mut self, delimiter: u8) -> io::Result<Option<Vec<String>>> {
-        let Some(record) = self.read_record(delimiter)? else { return Ok(None) };
+        let Some(record) = self.read_record(delimiter, None)? else { return Ok(None) };
         let values = record.values.map_err(|problem| invalid(format!("its header cannot be read: {problem}")))?;
         csv::header(values).map(Some).map_err(invalid)
     }
 
     /// The next record of CSV; lines without anything are passed over.
-    fn read_record(&mut self, delimiter: u8) -> io::Result<Option<CsvRecord>> {
-        let mut record = csv::Record::new(delimiter);
+    fn read_record(&mut self, delimiter: u8, header: Option<&[String]>) -> io::Result<Option<CsvRecord>> {
+        let mut record = csv::Record::new(delimiter, header);
         let mut begun: Option<(u64, Vec<u8>)> = None;
         loop {
             let line = self.lines.read()?;
@@ -164,7 +164,7 @@ impl<'a> Items<'a> {
                 (Some(Line::Whole { .. }), false) if self.text().is_empty() => continue,
                 (Some(Line::Whole { carriage_return }), _) => match record.read(self.text(), carriage_return) {
                     csv::Progress::Complete => Ok(std::mem::take(&mut record.values)),
-                    csv::Progress::Invalid(problem) => Err(problem.to_owned()),
+                    csv::Progress::Invalid(problem) => Err(problem),
                     csv::Progress::Open => {
                         begun.get_or_insert_with(|| (self.lines.number, beginning(self.text()).to_vec()));
                         continue;
