@@ -67,6 +67,13 @@ impl SourceProblem {
     /// What the bucket of this name answered.
     fn of_bucket(name: &str, error: &ArchiveError) -> Self {
         let text = config::chain(error);
+        if let ArchiveError::Store { source: StoreError::InvalidPath { source }, .. } = error {
+            let advice = "rename that object, or give a prefix whose folder it is not in";
+            return Self::new(
+                "S3InvalidKey",
+                format!("The bucket {name} has an object that cannot be read: {source}: {advice}"),
+            );
+        }
         let code = match error {
             ArchiveError::Store {
                 source: StoreError::Unauthenticated { .. } | StoreError::PermissionDenied { .. },
@@ -194,5 +201,21 @@ pub(super) fn unreadable(error: &ArchiveError) -> io::Error {
 impl Drop for Parts {
     fn drop(&mut self) {
         self.coming.iter().for_each(JoinHandle::abort);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_cannot_be_read_ends_the_import_and_is_named() {
+        for key in ["a//b", "a/../b"] {
+            let source = Path::parse(key).unwrap_err().into();
+            let error = ArchiveError::Store { action: "list", object: "a".into(), source };
+            let problem = SourceProblem::of_bucket("source", &error);
+            assert!(!problem.may_pass());
+            assert!(problem.message.contains(&format!("\"{key}\"")), "{problem}");
+        }
     }
 }
