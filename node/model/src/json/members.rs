@@ -7,6 +7,9 @@ use std::{fmt, marker::PhantomData};
 
 pub(super) const NOT_EXPECTED: &str = "Start of structure or map found where not expected";
 
+/// More than an item can hold, of which one may be empty.
+const MEMBERS_KEPT_MAX: usize = ITEM_BYTES_MAX + 2;
+
 /// How JSON's scalars are read as a type of the request.
 pub(super) trait Member<'de>: Sized {
     /// What DynamoDB's messages call the type.
@@ -222,7 +225,7 @@ macro_rules! refuse_scalars {
 pub(super) use refuse_scalars;
 
 /// Reads a JSON array of members; a null among them is left out, and so is what follows a member that is refused, or more
-/// members than an item can hold.
+/// of them than an item can hold.
 pub(super) struct ListSeed<T>(PhantomData<T>);
 
 impl<T> ListSeed<T> {
@@ -247,7 +250,7 @@ impl<'de, T: Member<'de>> Visitor<'de> for ListSeed<T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::new();
         while let Some(member) = access.next_element_seed(MemberSeed::<T>::new())? {
-            if members.len() <= ITEM_BYTES_MAX && !members.last().is_some_and(T::is_refused) {
+            if members.len() < MEMBERS_KEPT_MAX && !members.last().is_some_and(T::is_refused) {
                 members.extend(member);
             }
         }
