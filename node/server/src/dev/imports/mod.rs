@@ -184,7 +184,7 @@ impl LocalImports {
     async fn make(&self, Running { order, progress, .. }: &Running) -> anyhow::Result<ImportOutcome> {
         let (log, log_url) = (self.records.error_log(&order.import_id), self.records.error_log_url(&order.import_id));
         let node = self.node.clone();
-        let begin = move || FillingPartition::begin(node);
+        let begin = move || FillingPartition::begin(node.host(), node.disk());
         let (outcome, partition) = fill(&self.archive, order, log, &log_url, progress, begin).await?;
         if let Some(partition) = partition {
             self.markers.write(Marker::new(order, outcome.clone())).await?;
