@@ -7,7 +7,7 @@ use super::{
     tables::{ACCOUNT, LocalTables},
 };
 use crate::{
-    archive::{FillingPartition, Progress, fill},
+    archive::{FillingPartition, Progress, fill, give_up},
     environment,
     node::Node,
 };
@@ -187,7 +187,10 @@ impl LocalImports {
         let begin = move || FillingPartition::begin(node.host(), node.disk());
         let (outcome, partition) = fill(&self.archive, order, log, &log_url, progress, begin).await?;
         if let Some(partition) = partition {
-            self.markers.write(Marker::new(order, outcome.clone())).await?;
+            if let Err(error) = self.markers.write(Marker::new(order, outcome.clone())).await {
+                give_up(partition).await;
+                return Err(error.into());
+            }
             let restored = tokio::task::spawn_blocking(move || partition.finish()).await??;
             self.tables.adopt(restored, order.definition.clone()).await?;
         }
