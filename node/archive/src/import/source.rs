@@ -167,7 +167,7 @@ impl Parts {
             let range: Range<u64> = self.asked..self.bytes.min(self.asked + PART_BYTES);
             self.asked = range.end;
             let (bucket, path) = (self.bucket.clone(), self.path.clone());
-            self.coming.push_back(self.runtime.spawn(async move { bucket.get_range(&path, range).await }));
+            self.coming.push_back(self.runtime.spawn(async move { bucket.get_range_patiently(&path, range).await }));
         }
     }
 }
@@ -207,6 +207,31 @@ impl Drop for Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use object_store::{
+        ObjectStoreExt,
+        memory::InMemory,
+        throttle::{ThrottleConfig, ThrottledStore},
+    };
+    use std::{sync::Arc, time::Duration};
+
+    #[tokio::test]
+    async fn a_part_that_does_not_come_is_asked_for_again() {
+        let store = Arc::new(ThrottledStore::new(InMemory::new(), ThrottleConfig::default()));
+        let (key, content) = (Path::from("a"), Bytes::from(vec![7; 5 << 20]));
+        store.put(&key, content.clone().into()).await.unwrap();
+        let slow = Duration::from_secs(60);
+        store.config_mut(|config| config.wait_get_per_call = slow);
+        let bucket = Bucket::over(store.clone()).with_request_timeout(Duration::from_millis(100));
+        let file = SourceFile { key: "a".to_owned(), path: key, bytes: content.len() as u64 };
+        let mut reader = SourceFiles { bucket, files: Vec::new() }.open(&file, Handle::current());
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut read = Vec::new();
+            reader.read_to_end(&mut read).map(|_| read)
+        });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        store.config_mut(|config| config.wait_get_per_call = Duration::ZERO);
+        assert!(reading.await.unwrap().unwrap() == content);
+    }
 
     #[test]
     fn a_key_that_cannot_be_read_ends_the_import_and_is_named() {
