@@ -13,6 +13,9 @@ use tokio::runtime::Handle;
 const DOCUMENT_BYTES_MAX: u64 = 512 << 20;
 /// With the tries of the store's own client; where a store hangs, the archive must not.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// What is read in many parts is not begun anew for one that failed: that is tried again, after 0.2 s, 0.4 s, …
+const ATTEMPTS: u32 = 6;
+const BACKOFF: Duration = Duration::from_millis(200);
 /// Parts of one object that are on their way at the same time.
 const PARTS_IN_FLIGHT: usize = 3;
 /// S3 takes parts of 5 MiB and more, and 10,000 of them.
@@ -126,6 +129,23 @@ impl Bucket {
                 Err(ArchiveError::Damaged { object: path.to_string(), reason })
             }
             _ => Err(failure),
+        }
+    }
+
+    /// As [`Self::get_range`], tried again where another try may do better.
+    pub(crate) async fn get_range_patiently(&self, path: &Path, range: Range<u64>) -> Result<Bytes, ArchiveError> {
+        let mut attempt = 1;
+        loop {
+            match self.get_range(path, range.clone()).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error @ (ArchiveError::NotFound { .. } | ArchiveError::Damaged { .. })) => return Err(error),
+                Err(error) if attempt >= ATTEMPTS => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, attempt, "failed to read from the bucket, trying again");
+                    tokio::time::sleep(BACKOFF * 2u32.pow(attempt - 1)).await;
+                    attempt += 1;
+                }
+            }
         }
     }
 

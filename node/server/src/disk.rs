@@ -15,6 +15,14 @@ const FREE_BYTES_MIN: u64 = 256 << 20;
 /// What can be done later is not done while less than this many times as much is free as writes are refused below.
 const SPARE: u64 = 2;
 
+/// The volume has too little room for what can be done later.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the storage node's volume has too little room for a table that is restored, imported or exported: grow it or delete \
+     data"
+)]
+pub(crate) struct NoRoom;
+
 /// Looks at the volume now and then; everyone else reads what it saw.
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -74,9 +82,15 @@ impl Disk {
         self.total_bytes.load(Ordering::Relaxed)
     }
 
-    /// True while there is no room to spare for what can be done later.
-    pub(crate) fn is_short(&self) -> bool {
-        self.short.load(Ordering::Relaxed)
+    /// Refuses what can be done later while there is no room to spare for it: a table that is restored, imported or exported.
+    pub(crate) fn check_room(&self) -> Result<(), NoRoom> {
+        if self.short.load(Ordering::Relaxed) { Err(NoRoom) } else { Ok(()) }
+    }
+
+    /// As a volume is that still takes writes.
+    #[cfg(test)]
+    pub(crate) fn run_short(&self) {
+        self.short.store(true, Ordering::Relaxed);
     }
 
     /// True while writes must be refused.

@@ -9,6 +9,9 @@ use cairn_model::{
 };
 use std::collections::BTreeSet;
 
+/// Columns of a header: each of a record takes memory, be it empty.
+const COLUMNS_MAX: usize = 16_384;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Before a value's first byte.
@@ -25,26 +28,28 @@ pub(super) enum Progress {
     Complete,
     /// A quoted value goes on in the next line.
     Open,
-    Invalid(&'static str),
+    Invalid(String),
 }
 
 /// One record, read line by line.
-pub(super) struct Record {
+pub(super) struct Record<'a> {
     delimiter: u8,
+    /// None while the header itself is read.
+    header: Option<&'a [String]>,
     pub(super) values: Vec<Vec<u8>>,
     state: State,
     bytes: usize,
 }
 
-impl Record {
-    pub(super) fn new(delimiter: u8) -> Self {
-        Self { delimiter, values: Vec::new(), state: State::Start, bytes: 0 }
+impl<'a> Record<'a> {
+    pub(super) fn new(delimiter: u8, header: Option<&'a [String]>) -> Self {
+        Self { delimiter, header, values: Vec::new(), state: State::Start, bytes: 0 }
     }
 
     pub(super) fn read(&mut self, line: &[u8], carriage_return: bool) -> Progress {
         self.bytes += line.len() + 2;
         if self.bytes > RECORD_BYTES_MAX {
-            return Progress::Invalid("The record is too long: is a quote not closed?");
+            return Progress::Invalid("The record is too long: is a quote not closed?".to_owned());
         }
         if self.state != State::Quoted {
             self.values.push(Vec::new());
@@ -62,7 +67,7 @@ impl Record {
         Progress::Complete
     }
 
-    fn read_byte(&mut self, byte: u8) -> Option<&'static str> {
+    fn read_byte(&mut self, byte: u8) -> Option<String> {
         self.state = match (self.state, byte) {
             (State::Quoted, b'"') => State::QuoteInQuotes,
             (State::Quoted, _) => {
@@ -74,13 +79,19 @@ impl Record {
                 State::Quoted
             }
             (_, byte) if byte == self.delimiter => {
+                if self.values.len() >= self.header.map_or(COLUMNS_MAX, <[String]>::len) {
+                    return Some(self.too_many());
+                }
                 self.values.push(Vec::new());
                 State::Start
             }
-            (State::QuoteInQuotes, _) => return Some("There is something between a closing quote and the delimiter"),
+            (State::QuoteInQuotes, _) => {
+                return Some("There is something between a closing quote and the delimiter".to_owned());
+            }
             (State::Start, b'"') => State::Quoted,
             (State::Plain, b'"') => {
-                return Some("There is a quote in a value without quotes: put the value in quotes, and double it");
+                let problem = "There is a quote in a value without quotes: put the value in quotes, and double it";
+                return Some(problem.to_owned());
             }
             (State::Start | State::Plain, _) => {
                 self.push(&[byte]);
@@ -88,6 +99,13 @@ impl Record {
             }
         };
         None
+    }
+
+    fn too_many(&self) -> String {
+        match self.header {
+            None => format!("it has more than {COLUMNS_MAX} columns: is the delimiter the right one?"),
+            Some(header) => format!("The record has more columns than the header, which has {}", header.len()),
+        }
     }
 
     fn push(&mut self, bytes: &[u8]) {

@@ -13,6 +13,10 @@ use std::{
 /// Of what is wrong, and of why, as much is told.
 const SHOWN_BYTES_MAX: usize = 1_024;
 const BUFFER_BYTES: usize = 64 << 10;
+/// A frame may ask for a window of any size, and that much memory: 16 MiB are more than zstd's levels up to 19 ask for.
+const ZSTD_WINDOW_LOG_MAX: u32 = 24;
+const WINDOW_TOO_LARGE: &str =
+    "its zstd window is larger than 16 MiB: compress it with a level of at most 19, and not with --long";
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 const TOO_LONG: &str = "The record is too long";
 
@@ -76,7 +80,9 @@ impl<'a> Items<'a> {
                 Box::new(BufReader::with_capacity(BUFFER_BYTES, flate2::read::MultiGzDecoder::new(reader)))
             }
             Compression::Zstd => {
-                Box::new(BufReader::with_capacity(BUFFER_BYTES, zstd::stream::read::Decoder::new(reader)?))
+                let mut decoder = zstd::stream::read::Decoder::new(reader)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+                Box::new(BufReader::with_capacity(BUFFER_BYTES, Unpacked(decoder)))
             }
         };
         let records = match format {
@@ -134,20 +140,20 @@ impl<'a> Items<'a> {
     }
 
     fn read_csv(&mut self, delimiter: u8, header: &[String]) -> io::Result<Option<Entry>> {
-        let Some(record) = self.read_record(delimiter)? else { return Ok(None) };
+        let Some(record) = self.read_record(delimiter, Some(header))? else { return Ok(None) };
         let item = record.values.and_then(|values| csv::item(values, header, &self.schema));
         Ok(Some(entry(record.line, item, &self.schema, &record.shown)))
     }
 
     fn read_header(&mut self, delimiter: u8) -> io::Result<Option<Vec<String>>> {
-        let Some(record) = self.read_record(delimiter)? else { return Ok(None) };
+        let Some(record) = self.read_record(delimiter, None)? else { return Ok(None) };
         let values = record.values.map_err(|problem| invalid(format!("its header cannot be read: {problem}")))?;
         csv::header(values).map(Some).map_err(invalid)
     }
 
     /// The next record of CSV; lines without anything are passed over.
-    fn read_record(&mut self, delimiter: u8) -> io::Result<Option<CsvRecord>> {
-        let mut record = csv::Record::new(delimiter);
+    fn read_record(&mut self, delimiter: u8, header: Option<&[String]>) -> io::Result<Option<CsvRecord>> {
+        let mut record = csv::Record::new(delimiter, header);
         let mut begun: Option<(u64, Vec<u8>)> = None;
         loop {
             let line = self.lines.read()?;
@@ -158,7 +164,7 @@ impl<'a> Items<'a> {
                 (Some(Line::Whole { .. }), false) if self.text().is_empty() => continue,
                 (Some(Line::Whole { carriage_return }), _) => match record.read(self.text(), carriage_return) {
                     csv::Progress::Complete => Ok(std::mem::take(&mut record.values)),
-                    csv::Progress::Invalid(problem) => Err(problem.to_owned()),
+                    csv::Progress::Invalid(problem) => Err(problem),
                     csv::Progress::Open => {
                         begun.get_or_insert_with(|| (self.lines.number, beginning(self.text()).to_vec()));
                         continue;
@@ -174,6 +180,19 @@ impl<'a> Items<'a> {
     fn text(&self) -> &[u8] {
         let text = &self.lines.text;
         if self.lines.number == 1 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text) } else { text }
+    }
+}
+
+/// What zstd makes of a file, with a word of what to do where its window is too large.
+struct Unpacked<R>(R);
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.0.read(out).map_err(|error| {
+            // zstd's own errors are known by their texts only.
+            let too_large = error.to_string().contains("requires too much memory");
+            if too_large { invalid(WINDOW_TOO_LARGE.to_owned()) } else { error }
+        })
     }
 }
 

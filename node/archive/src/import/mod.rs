@@ -51,8 +51,9 @@ impl From<&ImportFormat> for Format {
     }
 }
 
-/// No record of a file is longer: an item of the largest size, every byte of it escaped, is shorter by far.
-const RECORD_BYTES_MAX: usize = 8 << 20;
+/// No record of a file is longer: an item of the largest size is shorter, be it a list of empty strings as DynamoDB JSON,
+/// `{"S":""},` for each byte of it, or a string with every byte escaped.
+const RECORD_BYTES_MAX: usize = 4 << 20;
 
 #[cfg(test)]
 mod tests;

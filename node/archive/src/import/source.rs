@@ -67,6 +67,13 @@ impl SourceProblem {
     /// What the bucket of this name answered.
     fn of_bucket(name: &str, error: &ArchiveError) -> Self {
         let text = config::chain(error);
+        if let ArchiveError::Store { source: StoreError::InvalidPath { source }, .. } = error {
+            let advice = "rename that object, or give a prefix whose folder it is not in";
+            return Self::new(
+                "S3InvalidKey",
+                format!("The bucket {name} has an object that cannot be read: {source}: {advice}"),
+            );
+        }
         let code = match error {
             ArchiveError::Store {
                 source: StoreError::Unauthenticated { .. } | StoreError::PermissionDenied { .. },
@@ -160,7 +167,7 @@ impl Parts {
             let range: Range<u64> = self.asked..self.bytes.min(self.asked + PART_BYTES);
             self.asked = range.end;
             let (bucket, path) = (self.bucket.clone(), self.path.clone());
-            self.coming.push_back(self.runtime.spawn(async move { bucket.get_range(&path, range).await }));
+            self.coming.push_back(self.runtime.spawn(async move { bucket.get_range_patiently(&path, range).await }));
         }
     }
 }
@@ -194,5 +201,46 @@ pub(super) fn unreadable(error: &ArchiveError) -> io::Error {
 impl Drop for Parts {
     fn drop(&mut self) {
         self.coming.iter().for_each(JoinHandle::abort);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::{
+        ObjectStoreExt,
+        memory::InMemory,
+        throttle::{ThrottleConfig, ThrottledStore},
+    };
+    use std::{sync::Arc, time::Duration};
+
+    #[tokio::test]
+    async fn a_part_that_does_not_come_is_asked_for_again() {
+        let store = Arc::new(ThrottledStore::new(InMemory::new(), ThrottleConfig::default()));
+        let (key, content) = (Path::from("a"), Bytes::from(vec![7; 5 << 20]));
+        store.put(&key, content.clone().into()).await.unwrap();
+        let slow = Duration::from_secs(60);
+        store.config_mut(|config| config.wait_get_per_call = slow);
+        let bucket = Bucket::over(store.clone()).with_request_timeout(Duration::from_millis(100));
+        let file = SourceFile { key: "a".to_owned(), path: key, bytes: content.len() as u64 };
+        let mut reader = SourceFiles { bucket, files: Vec::new() }.open(&file, Handle::current());
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut read = Vec::new();
+            reader.read_to_end(&mut read).map(|_| read)
+        });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        store.config_mut(|config| config.wait_get_per_call = Duration::ZERO);
+        assert!(reading.await.unwrap().unwrap() == content);
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_ends_the_import_and_is_named() {
+        for key in ["a//b", "a/../b"] {
+            let source = Path::parse(key).unwrap_err().into();
+            let error = ArchiveError::Store { action: "list", object: "a".into(), source };
+            let problem = SourceProblem::of_bucket("source", &error);
+            assert!(!problem.may_pass());
+            assert!(problem.message.contains(&format!("\"{key}\"")), "{problem}");
+        }
     }
 }

@@ -129,7 +129,7 @@ fn a_record_that_does_not_fit_says_why_and_the_next_is_read() {
     let file = "Id,V\na\na,b,c\n\"a\"x,b\na,b\"c\n,b\nd,e\nf,\"g\nh,i\n";
     let read = plain(file, csv());
     assert_eq!(problem(&read, 0), "The record has 1 columns, but the header has 2");
-    assert_eq!(problem(&read, 1), "The record has 3 columns, but the header has 2");
+    assert_eq!(problem(&read, 1), "The record has more columns than the header, which has 2");
     assert!(problem(&read, 2).contains("between a closing quote and the delimiter"));
     assert!(problem(&read, 3).contains("a quote in a value without quotes"));
     assert!(problem(&read, 4).contains("empty string value"), "{read:?}");
@@ -153,6 +153,17 @@ fn a_header_that_cannot_be_one_makes_the_file_unreadable() {
     assert!(read(b"Id,\"V\n").contains("not closed"));
     assert_eq!(plain("", csv()), []);
     assert_eq!(plain("Id,V\n", csv()), []);
+}
+
+#[test]
+fn a_line_of_delimiters_makes_no_more_columns_than_the_header_has_and_the_next_is_read() {
+    let delimiters = ",".repeat(RECORD_BYTES_MAX / 2);
+    let header = Some(vec!["Id".to_owned(), "V".to_owned()]);
+    let read = plain(&format!("{delimiters}\na,b\n"), Format::Csv { delimiter: b',', header });
+    assert_eq!(problem(&read, 0), "The record has more columns than the header, which has 2");
+    assert_eq!(read[1], (2, Ok(item(&[("Id", "a"), ("V", "b")]))));
+    let read = read_all(delimiters.as_bytes(), Compression::None, csv(), by_id());
+    assert!(read.unwrap_err().contains("it has more than 16384 columns"));
 }
 
 #[test]
@@ -214,6 +225,19 @@ fn compressed_files_are_read_with_all_their_members_and_not_when_they_end_early(
         assert!(read(&file[..file.len() - 5]).is_err(), "{compression:?}");
         assert!(read(line("a").as_bytes()).is_err(), "{compression:?}");
     }
+}
+
+#[test]
+fn a_zstd_window_that_takes_too_much_memory_makes_the_file_unreadable() {
+    let with_window = |log: u32| {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(log).unwrap();
+        encoder.write_all(b"{\"Item\":{\"Id\":{\"S\":\"a\"}}}\n").unwrap();
+        encoder.finish().unwrap()
+    };
+    let read = |log| read_all(&with_window(log), Compression::Zstd, Format::DynamoDbJson, by_id());
+    assert_eq!(read(24).unwrap(), [(1, Ok(item(&[("Id", "a")])))]);
+    assert!(read(25).unwrap_err().contains("zstd window is larger than 16 MiB"));
 }
 
 fn quoted(text: &str) -> String {

@@ -11,7 +11,7 @@ use cairn_model::time::Timestamp;
 use cairn_replication::log::LogEntry;
 use futures::{Stream, StreamExt, stream};
 use object_store::path::Path;
-use std::{collections::VecDeque, ops::Range, time::Duration};
+use std::{collections::VecDeque, ops::Range};
 use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
 
 /// Requests to the bucket on their way at the same time, and what they brought that waits.
@@ -19,9 +19,6 @@ const FETCHES_AHEAD: usize = 6;
 const RANGE_BYTES: u64 = 4 << 20;
 /// Blocks of a snapshot that are being decompressed, or wait as chunks, while others go into the sink.
 const BLOCKS_AHEAD: usize = 2;
-/// A failed request is tried again, after 0.2 s, 0.4 s, …
-const ATTEMPTS: u32 = 6;
-const BACKOFF: Duration = Duration::from_millis(200);
 
 type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -181,21 +178,10 @@ impl PartitionPlan {
     }
 
     async fn fetch(&self, path: &Path, range: Range<u64>) -> Result<Bytes, ArchiveError> {
-        let mut attempt = 1;
-        loop {
-            match self.bucket.get_range(path, range.clone()).await {
-                Ok(bytes) => return Ok(bytes),
-                Err(error @ (ArchiveError::NotFound { .. } | ArchiveError::Damaged { .. })) => {
-                    return Err(self.hole(path, error));
-                }
-                Err(error) if attempt >= ATTEMPTS => return Err(error),
-                Err(error) => {
-                    tracing::warn!(%error, attempt, "failed to read from the archive, trying again");
-                    tokio::time::sleep(BACKOFF * 2u32.pow(attempt - 1)).await;
-                    attempt += 1;
-                }
-            }
-        }
+        self.bucket.get_range_patiently(path, range).await.map_err(|error| match error {
+            ArchiveError::NotFound { .. } | ArchiveError::Damaged { .. } => self.hole(path, error),
+            error => error,
+        })
     }
 }
 

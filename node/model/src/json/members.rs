@@ -1,10 +1,14 @@
 //! What may stand behind a type's letter, and what DynamoDB calls anything else that stands there.
 
+use crate::limits::ITEM_BYTES_MAX;
 use base64::{DecodeError, Engine, engine::general_purpose::STANDARD};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::{fmt, marker::PhantomData};
 
 pub(super) const NOT_EXPECTED: &str = "Start of structure or map found where not expected";
+
+/// More than an item can hold, of which one may be empty.
+const MEMBERS_KEPT_MAX: usize = ITEM_BYTES_MAX + 2;
 
 /// How JSON's scalars are read as a type of the request.
 pub(super) trait Member<'de>: Sized {
@@ -26,6 +30,11 @@ pub(super) trait Member<'de>: Sized {
 
     fn from_number<E: Error>(found: &str) -> Result<Self, E> {
         Err(E::custom(format_args!("{found} cannot be converted to {}", Self::NAME)))
+    }
+
+    /// Whether its value is one that DynamoDB's validation refuses.
+    fn is_refused(&self) -> bool {
+        false
     }
 }
 
@@ -215,7 +224,8 @@ macro_rules! refuse_scalars {
 }
 pub(super) use refuse_scalars;
 
-/// Reads a JSON array of members; a null among them is left out.
+/// Reads a JSON array of members; a null among them is left out, and so is what follows a member that is refused, or more
+/// of them than an item can hold.
 pub(super) struct ListSeed<T>(PhantomData<T>);
 
 impl<T> ListSeed<T> {
@@ -240,7 +250,9 @@ impl<'de, T: Member<'de>> Visitor<'de> for ListSeed<T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::new();
         while let Some(member) = access.next_element_seed(MemberSeed::<T>::new())? {
-            members.extend(member);
+            if members.len() < MEMBERS_KEPT_MAX && !members.last().is_some_and(T::is_refused) {
+                members.extend(member);
+            }
         }
         Ok(Some(members))
     }

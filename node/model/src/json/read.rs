@@ -3,7 +3,7 @@
 use super::members::{Blob, ListSeed, Member, MemberSeed, NOT_EXPECTED, Shape, refuse_scalars};
 use crate::{
     AttributeValue, Item, ServiceError,
-    limits::{ATTRIBUTE_NAME_BYTES_MAX, NESTING_DEPTH_MAX},
+    limits::{ATTRIBUTE_NAME_BYTES_MAX, ITEM_BYTES_MAX, NESTING_DEPTH_MAX},
     number::Number,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -17,6 +17,7 @@ const SEVERAL_TYPES: &str =
     "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes";
 const TOO_DEEP: &str =
     "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit";
+const TOO_LARGE: &str = "Item size has exceeded the maximum allowed size";
 
 /// An item as a request carries it.
 ///
@@ -66,13 +67,34 @@ impl<'de> Deserialize<'de> for JsonValue {
     }
 }
 
-/// The first thing DynamoDB's validation would refuse.
-#[derive(Default)]
+/// The first thing DynamoDB's validation would refuse. What is read after it is not kept.
 struct Problems {
     first: Option<ServiceError>,
+    /// A few bytes of JSON make a value of many: in an item, every value takes a byte at least.
+    values_left: usize,
+}
+
+impl Default for Problems {
+    fn default() -> Self {
+        Self { first: None, values_left: ITEM_BYTES_MAX }
+    }
 }
 
 impl Problems {
+    /// Whether values, so many more, are to be kept.
+    fn keep(&mut self, values: usize) -> bool {
+        match self.values_left.checked_sub(values) {
+            Some(left) => self.values_left = left,
+            None => self.add(|| TOO_LARGE.to_owned()),
+        }
+        self.first.is_none()
+    }
+
+    fn keep_set(&mut self, members: usize) -> bool {
+        // One of them may be empty.
+        self.keep(members.saturating_sub(1))
+    }
+
     fn add(&mut self, message: impl FnOnce() -> String) {
         self.first.get_or_insert_with(|| ServiceError::validation(message()));
     }
@@ -119,7 +141,10 @@ impl<'de> Visitor<'de> for MapSeed<'_> {
                 });
             }
             let seed = ValueSeed { problems: self.problems, depth: self.depth + 1 };
-            item.insert(name, access.next_value_seed(seed)?);
+            let value = access.next_value_seed(seed)?;
+            if self.problems.keep(1) {
+                item.insert(name, value);
+            }
         }
         Ok(Some(item))
     }
@@ -149,7 +174,9 @@ impl<'de> Visitor<'de> for ElementsSeed<'_> {
         while let Some(element) =
             access.next_element_seed(ValueSeed { problems: self.problems, depth: self.depth + 1 })?
         {
-            list.push(element);
+            if self.problems.keep(1) {
+                list.push(element);
+            }
         }
         Ok(Some(list))
     }
@@ -317,9 +344,16 @@ impl Member<'_> for MaybeNumber {
     fn from_text<E: Error>(text: &str) -> Result<Self, E> {
         Ok(Self(Number::parse(text)))
     }
+
+    fn is_refused(&self) -> bool {
+        self.0.is_err()
+    }
 }
 
 fn string_set(mut members: Vec<String>, problems: &mut Problems) -> AttributeValue {
+    if !problems.keep_set(members.len()) {
+        return AttributeValue::Ss(Vec::new());
+    }
     if members.is_empty() {
         problems.add(|| format!("{INVALID} An string set  may not be empty"));
     }
@@ -331,6 +365,9 @@ fn string_set(mut members: Vec<String>, problems: &mut Problems) -> AttributeVal
 }
 
 fn number_set(mut members: Vec<Number>, problems: &mut Problems) -> AttributeValue {
+    if !problems.keep_set(members.len()) {
+        return AttributeValue::Ns(Vec::new());
+    }
     if members.is_empty() {
         problems.add(|| format!("{INVALID} An number set  may not be empty"));
     }
@@ -341,6 +378,9 @@ fn number_set(mut members: Vec<Number>, problems: &mut Problems) -> AttributeVal
 }
 
 fn binary_set(mut members: Vec<Bytes>, problems: &mut Problems) -> AttributeValue {
+    if !problems.keep_set(members.len()) {
+        return AttributeValue::Bs(Vec::new());
+    }
     if members.is_empty() {
         problems.add(|| format!("{INVALID} Binary sets should not be empty"));
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{AttributeValue, Item, arbitrary::any_item, codec::EncodedItem};
+use crate::{AttributeValue, Item, arbitrary::any_item, codec::EncodedItem, limits::ITEM_BYTES_MAX, size::item_size};
 use proptest::prelude::*;
 
 fn read(json: &str) -> Result<Item, ServiceError> {
@@ -126,6 +126,30 @@ fn an_attribute_name_has_64_kilobytes_at_most() {
     let named = |length: usize| format!("{{\"{}\":{{\"S\":\"\"}}}}", "n".repeat(length));
     assert!(read(&named(65_535)).is_ok());
     assert_eq!(read(&named(65_536)).unwrap_err().kind, ErrorKind::ValidationException);
+}
+
+#[test]
+fn an_item_has_no_more_values_than_it_has_bytes_and_the_largest_is_read() {
+    let list = |element: &str, count: usize| format!("{{\"a\":{{\"L\":[{}]}}}}", vec![element; count].join(","));
+    let empty = r#"{"S":""}"#;
+    let largest = read(&list(empty, ITEM_BYTES_MAX - 4)).unwrap();
+    assert_eq!(item_size(&largest), ITEM_BYTES_MAX);
+    assert!(read(&list(r#"{"SS":[""]}"#, ITEM_BYTES_MAX - 4)).is_ok());
+    let members = format!("{{\"a\":{{\"SS\":[{}]}}}}", vec!["\"\""; ITEM_BYTES_MAX + 2].join(","));
+    for json in [list(empty, ITEM_BYTES_MAX), members] {
+        assert_eq!(read(&json).unwrap_err().message, "Item size has exceeded the maximum allowed size");
+    }
+}
+
+#[test]
+fn what_follows_a_problem_is_not_kept() {
+    let elements = format!("{{\"a\":{{\"L\":[{}]}}}}", vec!["{}"; 1_000].join(","));
+    let numbers = format!("{{\"a\":{{\"NS\":[{}]}}}}", vec!["\"x\""; 1_000].join(","));
+    for json in [elements, numbers] {
+        let read: JsonItem = serde_json::from_str(&json).unwrap();
+        assert!(format!("{read:?}").len() < 1_000, "{read:?}");
+        assert!(read.into_item().is_err());
+    }
 }
 
 #[test]

@@ -25,12 +25,12 @@ impl Adopter for HostAdopter {
     }
 
     fn begin(&self) -> anyhow::Result<Box<dyn Adoption>> {
-        let partition = RestoringPartition::begin(self.0.host())?;
+        let partition = RestoringPartition::begin(self.0.host(), self.0.disk())?;
         Ok(Box::new(HostAdoption { host: self.0.host().clone(), partition }))
     }
 
     fn fill(&self) -> anyhow::Result<Box<dyn Intake>> {
-        let partition = FillingPartition::begin(self.0.clone())?;
+        let partition = FillingPartition::begin(self.0.host(), self.0.disk())?;
         Ok(Box::new(HostIntake { host: self.0.host().clone(), partition }))
     }
 }

@@ -68,7 +68,8 @@ pub(crate) async fn fill<S: ItemSink + 'static>(
     let (sink, mut failure) = match filled {
         Err(Stop::Here(error)) => return Err(error),
         Err(Stop::Source(failure)) => (None, Some(failure)),
-        Ok(_) if progress.imported_item_count == 0 && progress.error_count > 0 => {
+        Ok(sink) if progress.imported_item_count == 0 && progress.error_count > 0 => {
+            give_up(sink).await;
             (None, Some(failure(INVALID_ITEMS, "None of the items could be imported".to_owned())))
         }
         Ok(sink) if progress.error_count > 0 => {
@@ -86,6 +87,12 @@ pub(crate) async fn fill<S: ItemSink + 'static>(
     }
     let end_time_ms = environment::wall_ms();
     Ok((ImportOutcome { end_time_ms, progress, completed: sink.is_some(), error_log, failure }, sink))
+}
+
+/// Drops what was filled, with which its data goes: that blocks.
+pub(crate) async fn give_up<S: Send + 'static>(filled: S) {
+    // What panicked there is gone all the same.
+    drop(tokio::task::spawn_blocking(move || drop(filled)).await);
 }
 
 /// Why not all was read.

@@ -21,7 +21,7 @@ pub use adoption::{Adopter, Adoption, Intake, ItemSink};
 pub(crate) use backing_up::back_up;
 pub(crate) use filling::FillingPartition;
 pub(crate) use host_adopter::HostAdopter;
-pub(crate) use importing::{Progress, fill};
+pub(crate) use importing::{Progress, fill, give_up};
 pub(crate) use loading::{load, plan};
 pub(crate) use reading::HostReader;
 pub use reading::{PastItem, PastItems, Reader, Reading};

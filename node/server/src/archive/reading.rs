@@ -16,8 +16,6 @@ use std::sync::Arc;
 
 /// Bytes of items that are read at once.
 const PAGE_BYTES: usize = 1 << 20;
-const NO_ROOM: &str =
-    "the storage node's volume has too little room to lay out what is exported: grow it or delete data";
 
 type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -60,44 +58,33 @@ pub(crate) struct HostReader {
 
 impl Reader for HostReader {
     fn begin(&self, deletions_after: Option<Timestamp>) -> anyhow::Result<Box<dyn Reading>> {
-        check_room(&self.disk)?;
-        let mut partition = RestoringPartition::begin(&self.host)?;
+        let mut partition = RestoringPartition::begin(&self.host, &self.disk)?;
         if let Some(after) = deletions_after {
             partition.keep_deletions(after);
         }
-        Ok(Box::new(HostReading { disk: self.disk.clone(), partition }))
+        Ok(Box::new(HostReading(partition)))
     }
 }
 
-fn check_room(disk: &Disk) -> anyhow::Result<()> {
-    anyhow::ensure!(!disk.is_short(), NO_ROOM);
-    Ok(())
-}
-
-struct HostReading {
-    disk: Arc<Disk>,
-    partition: RestoringPartition,
-}
+struct HostReading(RestoringPartition);
 
 impl RestoreSink for HostReading {
     fn chunk(&mut self, chunk: Bytes) -> Result<(), SinkError> {
-        check_room(&self.disk)?;
-        self.partition.chunk(chunk)
+        self.0.chunk(chunk)
     }
 
     fn chunks_done(&mut self) -> Result<(), SinkError> {
-        self.partition.chunks_done()
+        self.0.chunks_done()
     }
 
     fn entry(&mut self, entry: LogEntry) -> Result<(), SinkError> {
-        check_room(&self.disk)?;
-        self.partition.entry(entry)
+        self.0.entry(entry)
     }
 }
 
 impl Reading for HostReading {
     fn read(self: Box<Self>) -> anyhow::Result<PastItems> {
-        let loaded = self.partition.read()?;
+        let loaded = self.0.read()?;
         let definition = loaded.definition().ok_or_else(|| anyhow::anyhow!("nothing was given"))?;
         Ok(PastItems {
             definition: (**definition).clone(),

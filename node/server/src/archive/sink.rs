@@ -1,5 +1,6 @@
 //! A partition on its way back from the archive into a node.
 
+use crate::disk::Disk;
 use bytes::Bytes;
 use cairn_archive::restore::RestoreSink;
 use cairn_engine::FjallStore;
@@ -9,21 +10,27 @@ use cairn_replication::{
     log::LogEntry,
     restore::{Loaded, Restoration, RestoreError, Restored},
 };
+use std::sync::Arc;
 
 type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Nothing more of it is taken while the volume has no room to spare: clients' writes need what is left.
 #[derive(Debug)]
-pub(crate) struct RestoringPartition(Restoration<FjallStore>);
+pub(crate) struct RestoringPartition {
+    disk: Arc<Disk>,
+    restoration: Restoration<FjallStore>,
+}
 
 impl RestoringPartition {
     /// Blocks, as all of it does.
-    pub(crate) fn begin(host: &Host) -> Result<Self, RestoreError> {
-        host.restore().map(Self)
+    pub(crate) fn begin(host: &Host, disk: &Arc<Disk>) -> anyhow::Result<Self> {
+        disk.check_room()?;
+        Ok(Self { disk: disk.clone(), restoration: host.restore()? })
     }
 
     /// What is deleted after this time is kept; then it can only be read.
     pub(crate) fn keep_deletions(&mut self, after: Timestamp) {
-        self.0.keep_deletions(after);
+        self.restoration.keep_deletions(after);
     }
 
     /// Whether what was restored can become that partition of that table.
@@ -32,7 +39,7 @@ impl RestoringPartition {
         descriptor: &PartitionDescriptor,
         definition: &TableDefinition,
     ) -> anyhow::Result<()> {
-        let (was, of) = self.0.archived().ok_or_else(|| anyhow::anyhow!("the snapshot is not complete"))?;
+        let (was, of) = self.restoration.archived().ok_or_else(|| anyhow::anyhow!("the snapshot is not complete"))?;
         anyhow::ensure!(
             descriptor.range == was.range,
             "the descriptor's range is {:?}, but what was restored has the keys of {:?}",
@@ -48,17 +55,18 @@ impl RestoringPartition {
     }
 
     pub(crate) fn read(self) -> Result<Loaded<FjallStore>, RestoreError> {
-        self.0.read()
+        self.restoration.read()
     }
 
     pub(crate) fn finish(self) -> Result<Restored, RestoreError> {
-        self.0.finish()
+        self.restoration.finish()
     }
 }
 
 impl RestoreSink for RestoringPartition {
     fn chunk(&mut self, chunk: Bytes) -> Result<(), SinkError> {
-        Ok(self.0.chunk(&chunk)?)
+        self.disk.check_room()?;
+        Ok(self.restoration.chunk(&chunk)?)
     }
 
     fn chunks_done(&mut self) -> Result<(), SinkError> {
@@ -66,6 +74,7 @@ impl RestoreSink for RestoringPartition {
     }
 
     fn entry(&mut self, entry: LogEntry) -> Result<(), SinkError> {
-        Ok(self.0.entry(&entry)?)
+        self.disk.check_room()?;
+        Ok(self.restoration.entry(&entry)?)
     }
 }

@@ -165,8 +165,8 @@ impl LocalBackups {
 
     async fn restore(&self, origin: &RestoreOrigin, definition: TableDefinition) -> anyhow::Result<()> {
         let plan = |except: Vec<String>| async move { archive::plan(&self.bucket, origin, &except).await };
-        let host = self.node.host().clone();
-        let begin = move || Ok(RestoringPartition::begin(&host)?);
+        let node = self.node.clone();
+        let begin = move || RestoringPartition::begin(node.host(), node.disk());
         let end = |partition: RestoringPartition| Ok(partition.finish()?);
         let restored = archive::load(plan, Arc::default(), begin, end).await?;
         self.tables.adopt(restored, definition).await

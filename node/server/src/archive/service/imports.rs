@@ -7,7 +7,7 @@ use super::{ArchiveService, jobs::Jobs, reach::Opened, refusal::Refusal};
 use crate::{
     archive::{
         Adopter,
-        importing::{Progress, fill},
+        importing::{Progress, fill, give_up},
     },
     environment,
 };
@@ -181,7 +181,10 @@ async fn run(
     }
     let (log, log_url) = (records.error_log(&order.import_id), records.error_log_url(&order.import_id));
     let (outcome, intake) = fill(&opened.config, order, log, &log_url, progress, move || adopter.fill()).await?;
-    records.end(&order.import_id, &outcome).await?;
+    if let Err(error) = records.end(&order.import_id, &outcome).await {
+        give_up(intake).await;
+        return Err(error.into());
+    }
     if let Some(intake) = intake {
         let definition = order.definition.clone();
         tokio::task::spawn_blocking(move || intake.adopt(descriptor, definition)).await??;

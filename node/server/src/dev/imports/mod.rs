@@ -7,7 +7,7 @@ use super::{
     tables::{ACCOUNT, LocalTables},
 };
 use crate::{
-    archive::{FillingPartition, Progress, fill},
+    archive::{FillingPartition, Progress, fill, give_up},
     environment,
     node::Node,
 };
@@ -184,10 +184,13 @@ impl LocalImports {
     async fn make(&self, Running { order, progress, .. }: &Running) -> anyhow::Result<ImportOutcome> {
         let (log, log_url) = (self.records.error_log(&order.import_id), self.records.error_log_url(&order.import_id));
         let node = self.node.clone();
-        let begin = move || FillingPartition::begin(node);
+        let begin = move || FillingPartition::begin(node.host(), node.disk());
         let (outcome, partition) = fill(&self.archive, order, log, &log_url, progress, begin).await?;
         if let Some(partition) = partition {
-            self.markers.write(Marker::new(order, outcome.clone())).await?;
+            if let Err(error) = self.markers.write(Marker::new(order, outcome.clone())).await {
+                give_up(partition).await;
+                return Err(error.into());
+            }
             let restored = tokio::task::spawn_blocking(move || partition.finish()).await??;
             self.tables.adopt(restored, order.definition.clone()).await?;
         }
