@@ -66,6 +66,8 @@ pub use outbound::OutboundError;
 pub use state::{GlobalState, Peer, Reading, StateError};
 pub use vector::{Lineage, Vector};
 
-pub(crate) use aside::{set_aside, time_and_key};
+pub(crate) use aside::{
+    set_aside, {region_of, time_and_key},
+};
 pub(crate) use stability::Stability;
 pub(crate) use state::Heard;

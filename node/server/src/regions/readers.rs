@@ -5,7 +5,7 @@ use super::{
     metrics::RegionMetrics,
     pair::Pair,
     peer::{Ends, PeerClient},
-    pull::{Ground, Pull},
+    pull::{Ground, Pull, UNPACKING_MAX},
     standing::{PairName, Standings},
 };
 use crate::{node::Node, tls::Tls};
@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tokio::task::JoinHandle;
+use tokio::{sync::Semaphore, task::JoinHandle};
 
 /// As often as what a node leads is told anew.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -53,7 +53,8 @@ impl Readers {
         let standings = Arc::<Standings>::default();
         let metrics = RegionMetrics::register(registry, standings.clone())?;
         let peers = PeerClient::new(tls, clock.clone());
-        let ground = Arc::new(Ground { node, clock, standings, metrics, readers: 0.into() });
+        let unpacking = Arc::new(Semaphore::new(UNPACKING_MAX));
+        let ground = Arc::new(Ground { node, clock, standings, metrics, readers: 0.into(), unpacking });
         Ok(Self { ground, peers, random: StdRng::seed_from_u64(seed), running: BTreeMap::new() })
     }
 
