@@ -13,7 +13,7 @@ use cairn_replication::Clock;
 use prometheus::Registry;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -74,6 +74,8 @@ impl Readers {
         let reports = self.ground.node.host().reports();
         let wanted: BTreeMap<PairName, Pair> =
             reports.iter().flat_map(Pair::of).map(|pair| (pair.name(), pair)).collect();
+        let here: BTreeSet<&str> = reports.iter().map(|replica| replica.definition.table_name.as_str()).collect();
+        self.ground.metrics.keep(|table| here.contains(table));
         let standings = &self.ground.standings;
         self.running.retain(|name, running| match wanted.get(name) {
             Some(pair) => *pair == running.pair && !running.task.is_finished(),
