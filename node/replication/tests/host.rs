@@ -272,7 +272,7 @@ async fn two_regions_have_a_table_in_common() {
     for id in 0..=50 {
         assert!(is_there(&west, id, true).await, "item {id}");
     }
-    assert_eq!(west.set_aside(PARTITION).unwrap().count, 0);
+    assert_eq!(west.set_aside(PARTITION, "east").unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

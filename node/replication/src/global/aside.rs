@@ -23,15 +23,22 @@ pub(crate) fn time_and_key(aside: &Bytes) -> Option<(Timestamp, EncodedKey)> {
     Some((Timestamp(time), key))
 }
 
+/// The region in the key of one that is set aside.
+pub(crate) fn region_of(aside: &[u8]) -> Option<&[u8]> {
+    let region_bytes = usize::from(*aside.get(8)?);
+    aside.get(9..9 + region_bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_set_aside_tells_its_time_and_key() {
+    fn what_is_set_aside_tells_its_time_its_region_and_key() {
         let key = EncodedKey(Bytes::from_static(b"key"));
         let version = StoredVersion::tombstone(Timestamp(7), Bytes::from_static(b"west")).encode();
         let Some(Kept::SetAside(aside)) = set_aside(&key, &version) else { panic!("not set aside") };
         assert_eq!(time_and_key(&aside), Some((Timestamp(7), key)));
+        assert_eq!(region_of(&aside), Some(&b"west"[..]));
     }
 }

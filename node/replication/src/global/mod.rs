@@ -66,7 +66,7 @@ pub use outbound::OutboundError;
 pub use state::{GlobalState, Peer, Reading, StateError};
 pub use vector::{Lineage, Vector};
 
-pub(crate) use aside::{set_aside, time_and_key};
+pub(crate) use aside::{region_of, set_aside, time_and_key};
 pub(crate) use batch::KEY_BYTES_MAX;
 pub(crate) use stability::Stability;
 pub(crate) use state::Heard;

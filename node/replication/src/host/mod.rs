@@ -7,7 +7,6 @@ mod regions;
 mod tail;
 mod waits;
 
-pub use regions::SetAside;
 pub use tail::TailError;
 
 use crate::{

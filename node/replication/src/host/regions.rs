@@ -3,24 +3,15 @@
 use super::{Host, driver::Command};
 use crate::{
     core::Claim,
-    global::{OutboundError, Reader, Reading, RemoteBatch, outbound::Source, time_and_key},
+    global::{OutboundError, Reader, Reading, RemoteBatch, outbound::Source, region_of},
     operation::PartitionError,
 };
 use cairn_engine::{EngineError, Store};
-use cairn_model::{ids::PartitionId, time::Timestamp};
+use cairn_model::ids::PartitionId;
 use std::time::Duration;
 
-/// Versions set aside that are counted; past that there are more.
+/// Versions set aside that are looked at; past that there are more.
 const SET_ASIDE_COUNTED_MAX: usize = 10_000;
-
-/// What waits in a partition because its time is too far ahead.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SetAside {
-    /// At most ten thousand are counted.
-    pub count: usize,
-    /// The version time that comes first.
-    pub first: Option<Timestamp>,
-}
 
 impl<S: Store> Host<S> {
     /// A batch that only asks where `region` stands with this partition. Blocks.
@@ -74,16 +65,16 @@ impl<S: Store> Host<S> {
         if gone { Err(PartitionError::UnknownPartition) } else { Ok(applied) }
     }
 
-    /// What is set aside in a partition: other regions' clocks, or this one's, are wrong. Blocks.
-    pub fn set_aside(&self, partition: PartitionId) -> Result<SetAside, EngineError> {
+    /// How many versions of a region wait in a partition because their time is too far ahead: clocks are wrong, there or here.
+    /// Of at most ten thousand that wait, those of all regions among them. Blocks.
+    pub fn set_aside(&self, partition: PartitionId, region: &str) -> Result<usize, EngineError> {
         let replica =
             self.engine.replica(partition).ok_or(EngineError::UnknownPartition { partition_id: partition })?;
-        let mut found = SetAside::default();
+        let mut count = 0;
         for pair in self.engine.set_aside(replica.storage_id, None).take(SET_ASIDE_COUNTED_MAX) {
             let (key, _) = pair?;
-            found.first = found.first.or_else(|| time_and_key(&key).map(|(time, _)| time));
-            found.count += 1;
+            count += usize::from(region_of(&key) == Some(region.as_bytes()));
         }
-        Ok(found)
+        Ok(count)
     }
 }

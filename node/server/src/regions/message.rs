@@ -24,6 +24,10 @@ pub(crate) const CALL_BYTES_MAX: usize = 256 << 10;
 pub(crate) const ANSWER_BYTES_MAX: usize = 12 << 20;
 /// For how long a source waits for something new.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(2);
+/// For how long it then tries to close a time.
+pub(crate) const CLOSE_MAX: Duration = Duration::from_secs(1);
+/// For how long a batch waits for its turn to be made.
+pub(crate) const TURN_MAX: Duration = Duration::from_secs(2);
 
 /// To another region's router: who asks is told by the certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

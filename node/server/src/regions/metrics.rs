@@ -2,13 +2,14 @@
 
 use super::standing::{Standing, Standings};
 use cairn_model::region::RegionTrouble;
+use parking_lot::Mutex;
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
     core::{Collector, Desc},
     exponential_buckets,
     proto::MetricFamily,
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 const LABELS: [&str; 2] = ["table", "source_region"];
 
@@ -18,6 +19,14 @@ pub(crate) struct RegionMetrics {
     records: IntCounterVec,
     bytes: IntCounterVec,
     failures: IntCounterVec,
+    /// What there is of each: tables and regions, and with reasons.
+    series: Arc<Mutex<Series>>,
+}
+
+#[derive(Debug, Default)]
+struct Series {
+    read: BTreeSet<[String; 2]>,
+    failed: BTreeSet<([String; 2], &'static str)>,
 }
 
 impl RegionMetrics {
@@ -42,6 +51,7 @@ impl RegionMetrics {
                 "Failures to read from another region, by reason.",
                 &["table", "source_region", "reason"],
             )?,
+            series: Arc::default(),
         };
         registry.register(Box::new(metrics.latency_seconds.clone()))?;
         registry.register(Box::new(metrics.records.clone()))?;
@@ -57,12 +67,37 @@ impl RegionMetrics {
     }
 
     pub(super) fn took(&self, table: &str, region: &str, records: u64, bytes: u64) {
+        self.series.lock().read.insert([table, region].map(str::to_owned));
         self.records.with_label_values(&[table, region]).inc_by(records);
         self.bytes.with_label_values(&[table, region]).inc_by(bytes);
     }
 
     pub(super) fn failed(&self, table: &str, region: &str, reason: RegionTrouble) {
+        self.series.lock().failed.insert(([table, region].map(str::to_owned), reason.reason()));
         self.failures.with_label_values(&[table, region, reason.reason()]).inc();
+    }
+
+    /// Shows nothing any more of the tables that are not here.
+    pub(super) fn keep(&self, is_here: impl Fn(&str) -> bool) {
+        let mut series = self.series.lock();
+        // That there is none of a kind is no matter: each kind begins with the first that comes.
+        series.read.retain(|[table, region]| {
+            let stays = is_here(table);
+            if !stays {
+                let labels = [table.as_str(), region.as_str()];
+                let _ = self.latency_seconds.remove_label_values(&labels);
+                let _ = self.records.remove_label_values(&labels);
+                let _ = self.bytes.remove_label_values(&labels);
+            }
+            stays
+        });
+        series.failed.retain(|([table, region], reason)| {
+            let stays = is_here(table);
+            if !stays {
+                let _ = self.failures.remove_label_values(&[table.as_str(), region.as_str(), *reason]);
+            }
+            stays
+        });
     }
 }
 
@@ -168,6 +203,7 @@ mod tests {
             });
         }
         metrics.came("users", "west", 40, 3);
+        metrics.took("users", "west", 3, 99);
         metrics.failed("users", "west", RegionTrouble::Unreachable);
         let shown = || {
             let mut text = Vec::new();
@@ -186,5 +222,9 @@ mod tests {
         }
         names.iter().for_each(|name| standings.end(name));
         assert!(!shown().contains("cairn_replication_pending_records{"));
+        metrics.keep(|table| table == "users");
+        assert!(shown().contains("cairn_replication_records_total{"), "another node may lead its partitions now");
+        metrics.keep(|_| false);
+        assert_eq!(shown(), "");
     }
 }

@@ -29,8 +29,8 @@ use tokio::net::TcpStream;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Other regions may be far away.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
-/// For an answer, besides what was asked to be waited.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+/// For an answer, besides what was asked to be waited: longer than a router looks for one.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(13);
 /// For so long, a connection that could not be made is not tried again, whoever asks.
 const REST_MS: u64 = 200;
 const PORT: u16 = 443;

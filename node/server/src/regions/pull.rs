@@ -35,6 +35,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::Semaphore;
 
 /// For how long the source is asked to wait for something new.
 const WAIT: Duration = Duration::from_secs(1);
@@ -47,6 +48,8 @@ const HEARD_WITHIN_MS: u64 = 10_000;
 /// Of batches that all readers of a node ask for at one time.
 const BATCHES_BYTES_MAX: usize = 32 << 20;
 const BATCH_BYTES_MIN: usize = 64 << 10;
+/// Batches that are decompressed at once: what is small on its way may come to many megabytes.
+pub(super) const UNPACKING_MAX: usize = 4;
 
 /// What all readers of a node stand on.
 #[derive(Debug)]
@@ -56,6 +59,7 @@ pub(super) struct Ground {
     pub(super) standings: Arc<Standings>,
     pub(super) metrics: RegionMetrics,
     pub(super) readers: AtomicUsize,
+    pub(super) unpacking: Arc<Semaphore>,
 }
 
 pub(super) struct Pull {
@@ -126,7 +130,7 @@ impl Pull {
         let source = self.describe().await?;
         let mut describe_at_ms = self.boot_ms() + DESCRIBE_INTERVAL_MS;
         let (hello, _) = self.batch(source, RegionAsk::Hello).await?;
-        let hello = unpack(hello).await?;
+        let hello = self.unpack(hello).await?;
         let mut reader = self.take(hello).await?;
         loop {
             if self.ground.node.disk().full() {
@@ -143,7 +147,7 @@ impl Pull {
             let ask = RegionAsk::Changes { reader: Box::new(reader), bytes_max, wait_ms: WAIT.as_millis() as u32 };
             let (shipped, bytes) = self.batch(source, ask).await?;
             let item_count = shipped.item_count;
-            let batch = unpack(shipped).await?;
+            let batch = self.unpack(shipped).await?;
             let came = Came::of(&batch, &self.pair.region);
             reader = self.take(batch).await?;
             self.succeeded(&reader, &came, item_count, bytes);
@@ -226,6 +230,17 @@ impl Pull {
         }
     }
 
+    async fn unpack(&self, shipped: ShippedBatch) -> Result<RemoteBatch, Stop> {
+        let failed = |why: String| problem(RegionTrouble::Failed, why).into();
+        let turn = self.ground.unpacking.clone().acquire_owned().await;
+        let turn = turn.map_err(|error| failed(error.to_string()))?;
+        let unpacked = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            shipment::unpack(&shipped)
+        });
+        unpacked.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
+    }
+
     fn unexpected(&self) -> RegionProblem {
         problem(RegionTrouble::Failed, format!("region {} answers what it was not asked", self.pair.region))
     }
@@ -293,17 +308,19 @@ impl Pull {
 
     fn tell(&self, problem: Option<RegionProblem>) {
         let Pair { table, region, .. } = &self.pair;
-        if let Some(problem) = &problem {
-            self.ground.metrics.failed(table, region, problem.reason);
-        }
-        let (reason, message) = problem.as_ref().map_or(("", ""), |it| (it.reason.reason(), it.message.as_str()));
-        let (reason, message) = (reason.to_owned(), message.to_owned());
-        if self.ground.standings.set_problem(&self.name, problem) {
-            if reason.is_empty() {
-                tracing::info!(%table, %region, "reads from the region again");
-            } else {
-                tracing::warn!(%table, %region, reason, message, "a region can't be read as it should");
+        let is_news = self.ground.standings.set_problem(&self.name, problem.clone());
+        match problem {
+            // With a wrong clock the reading goes on all the same, and each batch tells of it.
+            Some(RegionProblem { reason, .. }) if !is_news && reason == RegionTrouble::ClockSkew => {}
+            Some(RegionProblem { reason, message }) => {
+                self.ground.metrics.failed(table, region, reason);
+                if is_news {
+                    let reason = reason.reason();
+                    tracing::warn!(%table, %region, reason, message, "a region can't be read as it should");
+                }
             }
+            None if is_news => tracing::info!(%table, %region, "reads from the region again"),
+            None => {}
         }
     }
 
@@ -313,11 +330,9 @@ impl Pull {
             return;
         }
         self.count_at_ms = now_ms + COUNT_INTERVAL_MS;
-        let (host, partition) = (self.ground.node.host().clone(), self.pair.partition);
-        match tokio::task::spawn_blocking(move || host.set_aside(partition)).await {
-            Ok(Ok(found)) => {
-                self.ground.standings.update(&self.name, |report| report.set_aside = found.count as u64);
-            }
+        let (host, (partition, region)) = (self.ground.node.host().clone(), self.name.clone());
+        match tokio::task::spawn_blocking(move || host.set_aside(partition, &region)).await {
+            Ok(Ok(count)) => self.ground.standings.update(&self.name, |report| report.set_aside = count as u64),
             Ok(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "failed to count what is set aside")
             }
@@ -328,10 +343,4 @@ impl Pull {
     fn boot_ms(&self) -> u64 {
         self.ground.clock.now().boot_ms
     }
-}
-
-async fn unpack(shipped: ShippedBatch) -> Result<RemoteBatch, Stop> {
-    let failed = |why: String| problem(RegionTrouble::Failed, why).into();
-    let unpacked = tokio::task::spawn_blocking(move || shipment::unpack(&shipped)).await;
-    unpacked.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
 }

@@ -5,7 +5,7 @@ use super::{
     metrics::RegionMetrics,
     pair::Pair,
     peer::{Ends, PeerClient},
-    pull::{Ground, Pull},
+    pull::{Ground, Pull, UNPACKING_MAX},
     standing::{PairName, Standings},
 };
 use crate::{node::Node, tls::Tls};
@@ -13,11 +13,11 @@ use cairn_replication::Clock;
 use prometheus::Registry;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tokio::task::JoinHandle;
+use tokio::{sync::Semaphore, task::JoinHandle};
 
 /// As often as what a node leads is told anew.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -53,7 +53,8 @@ impl Readers {
         let standings = Arc::<Standings>::default();
         let metrics = RegionMetrics::register(registry, standings.clone())?;
         let peers = PeerClient::new(tls, clock.clone());
-        let ground = Arc::new(Ground { node, clock, standings, metrics, readers: 0.into() });
+        let unpacking = Arc::new(Semaphore::new(UNPACKING_MAX));
+        let ground = Arc::new(Ground { node, clock, standings, metrics, readers: 0.into(), unpacking });
         Ok(Self { ground, peers, random: StdRng::seed_from_u64(seed), running: BTreeMap::new() })
     }
 
@@ -73,6 +74,8 @@ impl Readers {
         let reports = self.ground.node.host().reports();
         let wanted: BTreeMap<PairName, Pair> =
             reports.iter().flat_map(Pair::of).map(|pair| (pair.name(), pair)).collect();
+        let here: BTreeSet<&str> = reports.iter().map(|replica| replica.definition.table_name.as_str()).collect();
+        self.ground.metrics.keep(|table| here.contains(table));
         let standings = &self.ground.standings;
         self.running.retain(|name, running| match wanted.get(name) {
             Some(pair) => *pair == running.pair && !running.task.is_finished(),

@@ -3,8 +3,8 @@
 
 use super::{
     message::{
-        PartitionCall, PartitionDescription, RegionAnswer, RegionAsk, RegionOutcome, RegionRefusal, SourceClock,
-        TableDescription, WAIT_MAX,
+        CLOSE_MAX, PartitionCall, PartitionDescription, RegionAnswer, RegionAsk, RegionOutcome, RegionRefusal,
+        SourceClock, TURN_MAX, TableDescription, WAIT_MAX,
     },
     shipment,
 };
@@ -21,7 +21,7 @@ use cairn_replication::{
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
-/// Batches that are made at once: each may take some megabytes.
+/// Batches that are made at once, be it for callers that have given up: each may take some megabytes.
 const MAKING_MAX: usize = 16;
 
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct RegionSource {
     host: Host,
     node: NodeId,
     clock: Arc<dyn Clock>,
-    making: Semaphore,
+    making: Arc<Semaphore>,
 }
 
 /// A call, and since when it is here.
@@ -41,7 +41,7 @@ struct Held {
 
 impl RegionSource {
     pub(crate) fn new(host: Host, node: NodeId, clock: Arc<dyn Clock>) -> Self {
-        Self { host, node, clock, making: Semaphore::new(MAKING_MAX) }
+        Self { host, node, clock, making: Arc::new(Semaphore::new(MAKING_MAX)) }
     }
 
     pub(crate) async fn answer(&self, call: PartitionCall) -> RegionAnswer {
@@ -108,12 +108,16 @@ impl RegionSource {
 
     /// None where no time can be closed now: then the reader stays where it is.
     async fn claim(&self, partition: PartitionId) -> Result<Option<Claim>, RegionRefusal> {
-        match self.host.close(partition).await {
-            Ok(claim) => Ok(Some(claim)),
-            Err(error @ (PartitionError::NotLeader { .. } | PartitionError::UnknownPartition)) => {
+        match tokio::time::timeout(CLOSE_MAX, self.host.close(partition)).await {
+            Ok(Ok(claim)) => Ok(Some(claim)),
+            Ok(Err(error @ (PartitionError::NotLeader { .. } | PartitionError::UnknownPartition))) => {
                 Err(Self::refusal(error))
             }
-            Err(error) => {
+            Err(_) => {
+                tracing::debug!(%partition, "closing a time for another region took too long");
+                Ok(None)
+            }
+            Ok(Err(error)) => {
                 tracing::debug!(%partition, %error, "closed no time for another region");
                 Ok(None)
             }
@@ -126,9 +130,13 @@ impl RegionSource {
         make: impl FnOnce(&Host, PartitionId) -> Result<RemoteBatch, OutboundError> + Send + 'static,
     ) -> RegionAnswer {
         let Held { partition, since_boot_ms, .. } = held;
-        let _place = self.making.acquire().await.map_err(RegionRefusal::unavailable)?;
+        let turn = tokio::time::timeout(TURN_MAX, self.making.clone().acquire_owned()).await;
+        let turn = turn
+            .map_err(|_| RegionRefusal::unavailable("the storage node makes too many batches at once"))?
+            .map_err(RegionRefusal::unavailable)?;
         let (host, clock) = (self.host.clone(), self.clock.clone());
         let made = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let batch = make(&host, partition)?;
             let items = host.replica(partition).map_or(0, |replica| replica.item_count);
             Ok(shipment::pack(&batch, items, since(&*clock, since_boot_ms)))

@@ -1,9 +1,10 @@
 //! Calls of other regions to the leaders of partitions.
 
 use crate::{
-    internal::client::NodeClient,
+    internal::client::{CallError, NodeClient},
     regions::message::{
-        self, PATH, PartitionCall, RegionAnswer, RegionOutcome, RegionRefusal, TableDescription, WAIT_MAX,
+        self, CLOSE_MAX, PATH, PartitionCall, RegionAnswer, RegionOutcome, RegionRefusal, TURN_MAX, TableDescription,
+        WAIT_MAX,
     },
     router::{
         nodes::Nodes,
@@ -15,10 +16,11 @@ use cairn_model::ids::{PartitionId, TableId};
 use cairn_replication::wire;
 use std::{sync::Arc, time::Duration};
 
+/// For one node's answer: all that it may wait, and the making of a page and its way here.
+const NODE_DEADLINE: Duration =
+    WAIT_MAX.saturating_add(CLOSE_MAX).saturating_add(TURN_MAX).saturating_add(Duration::from_secs(2));
 /// In all: below what the caller waits, so that it is told why.
-const CALL_DEADLINE: Duration = Duration::from_secs(9);
-/// For one node's answer: a page of a copy, or what is waited for and a proof of leadership.
-const NODE_DEADLINE: Duration = WAIT_MAX.saturating_add(Duration::from_secs(3));
+const CALL_DEADLINE: Duration = NODE_DEADLINE.saturating_add(Duration::from_secs(3));
 /// Between two tries when no replica knew a leader.
 const ELECTION_PAUSE: Duration = Duration::from_millis(50);
 
@@ -85,6 +87,10 @@ impl Forwarding {
             let member = members[next];
             next += 1;
             let answer = self.client.post(&route.group, &member.address, PATH, body.clone(), NODE_DEADLINE).await;
+            if let Err(CallError::NotSent { .. }) = &answer {
+                self.nodes.suspect(&member.address);
+                self.nodes.forget_leader(partition);
+            }
             let answer = answer.map_err(|error| error.to_string());
             match answer.and_then(|bytes| message::decode_answer(&bytes).map_err(|error| error.to_string())) {
                 Ok(Err(RegionRefusal::NotLeader { leader })) => {
@@ -105,11 +111,8 @@ impl Forwarding {
                     }
                     return Some(answer);
                 }
-                Err(reason) => {
-                    *last = reason;
-                    self.nodes.suspect(&member.address);
-                    self.nodes.forget_leader(partition);
-                }
+                // What a peer's call meets is no sign of a node that clients can't reach, or that does not lead.
+                Err(reason) => *last = reason,
             }
         }
         None
