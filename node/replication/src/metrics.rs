@@ -15,6 +15,7 @@ pub struct Metrics {
     pub(crate) snapshots_installed: IntCounter,
     pub(crate) stopped_replicas: IntGauge,
     pub(crate) logs_given_up: IntCounter,
+    pub(crate) logs_given_up_to_regions: IntCounter,
     pub(crate) remote_writes_taken: IntCounter,
     pub(crate) remote_writes_passed_over: IntCounter,
     pub(crate) remote_writes_set_aside: IntCounter,
@@ -46,6 +47,10 @@ impl Metrics {
                 "cairn_log_given_up_total",
                 "Times that a replica's log reached its limit and went before the archive had it.",
             )?,
+            logs_given_up_to_regions: IntCounter::new(
+                "cairn_log_given_up_to_regions_total",
+                "Times that a replica's log reached its limit and went before all other regions had read it.",
+            )?,
             remote_writes_taken: IntCounter::new(
                 "cairn_remote_writes_taken_total",
                 "Writes of other regions that won here.",
@@ -72,6 +77,7 @@ impl Metrics {
         registry.register(Box::new(self.snapshots_installed.clone()))?;
         registry.register(Box::new(self.stopped_replicas.clone()))?;
         registry.register(Box::new(self.logs_given_up.clone()))?;
+        registry.register(Box::new(self.logs_given_up_to_regions.clone()))?;
         registry.register(Box::new(self.remote_writes_taken.clone()))?;
         registry.register(Box::new(self.remote_writes_passed_over.clone()))?;
         registry.register(Box::new(self.remote_writes_set_aside.clone()))

@@ -62,6 +62,8 @@ pub(crate) struct Replica<L: LogStore> {
     pub(crate) archived: u64,
     /// The log went before the archive had it, and the archive has not begun anew since.
     pub(crate) log_given_up: bool,
+    /// The log went before all other regions had read it, and they have not caught up since.
+    pub(crate) log_given_up_to_regions: bool,
     pub(crate) view_changed: bool,
 }
 
@@ -132,6 +134,7 @@ impl<L: LogStore> Replica<L> {
             current: false,
             archived: 0,
             log_given_up: false,
+            log_given_up_to_regions: false,
             view_changed: true,
         })
     }

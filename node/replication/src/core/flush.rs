@@ -351,13 +351,12 @@ impl<S: Store, L: LogStore> Core<S, L> {
             let over_bytes = store.index_within(self.config.log_bytes_kept);
             let over_count = replica.state.applied.index.saturating_sub(self.config.log_entries_kept);
             let mut to = over_count.max(over_bytes).min(*durable);
-            let is_archived = replica.is_archived(&self.config);
-            if is_archived {
-                to = to.min(replica.archived.max(store.index_within(self.config.log_bytes_held)));
-            }
-            if let Some(replicas) = &replica.state.definition.replicas {
-                let read = read_by_all(&self.engine, replica.storage_id, replicas);
-                to = to.min(read.max(store.index_within(self.config.log_bytes_held)));
+            // None: nobody else needs it.
+            let archived = replica.is_archived(&self.config).then_some(replica.archived);
+            let replicas = replica.state.definition.replicas.as_ref();
+            let read = replicas.map(|replicas| read_by_all(&self.engine, replica.storage_id, replicas));
+            if let Some(needed) = archived.into_iter().chain(read).min() {
+                to = to.min(needed.max(store.index_within(self.config.log_bytes_held)));
             }
             let start = store.start().index;
             if to <= start || (over_bytes == 0 && to <= start + self.config.log_entries_kept / 8) {
@@ -366,13 +365,16 @@ impl<S: Store, L: LogStore> Core<S, L> {
             let Ok(term) = store.term_of(to) else { continue };
             self.log.compact(store.log_id(), to).map_err(log_fatal)?;
             replica.raft.mut_store().compacted(Position { index: to, term });
-            let given_up = is_archived && to > replica.archived;
-            if given_up && !replica.log_given_up {
-                let (archived, bytes_max) = (replica.archived, self.config.log_bytes_held);
+            let bytes_max = self.config.log_bytes_held;
+            let is_new = |given_up: bool, before: &mut bool| !std::mem::replace(before, given_up) && given_up;
+            if is_new(archived.is_some_and(|archived| to > archived), &mut replica.log_given_up) {
                 tracing::warn!(partition = %id, archived, to, bytes_max, "the log reached its limit and went before the archive had it");
                 self.config.metrics.iter().for_each(|metrics| metrics.logs_given_up.inc());
             }
-            replica.log_given_up = given_up;
+            if is_new(read.is_some_and(|read| to > read), &mut replica.log_given_up_to_regions) {
+                tracing::warn!(partition = %id, read, to, bytes_max, "the log reached its limit and went before all other regions had read it: they get a copy");
+                self.config.metrics.iter().for_each(|metrics| metrics.logs_given_up_to_regions.inc());
+            }
         }
         self.log.purge().map_err(log_fatal)
     }

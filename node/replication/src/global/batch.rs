@@ -21,7 +21,9 @@ const NAMES_MAX: usize = 16_384;
 /// Groups in one batch, and records: each region that passes them on may add its own.
 const RECORDS_MAX: usize = 16_384;
 /// Bytes of an item's key: above what the longest has. The store panics on far longer ones.
-pub(crate) const KEY_BYTES_MAX: usize = 16 << 10;
+const KEY_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a place in a copy: what is set aside has its time and its region before its key.
+pub(crate) const PLACE_BYTES_MAX: usize = KEY_BYTES_MAX + 128;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
@@ -163,9 +165,11 @@ impl RemoteBatch {
     /// That it is within its limits.
     pub(crate) fn check(&self) -> Result<(), BatchError> {
         let names = |member: &Member| member.has.len() + member.members.len();
-        let copied = match &self.body {
-            BatchBody::Copy { page, .. } => page.vector.len(),
-            _ => 0,
+        let (copied, place) = match &self.body {
+            BatchBody::Copy { page, next, .. } => {
+                (page.vector.len(), page.after.len().max(next.as_ref().map_or(0, Bytes::len)))
+            }
+            _ => (0, 0),
         };
         let all = names(&self.source)
             + self.others.iter().map(names).sum::<usize>()
@@ -176,7 +180,8 @@ impl RemoteBatch {
         let groups = if let BatchBody::Changes { groups, .. } = &self.body { groups.len() } else { 0 };
         let records = self.records().count();
         let bytes: usize = self.records().map(Record::bytes).sum();
-        if all > NAMES_MAX || groups.max(records) > RECORDS_MAX || bytes > TAKEN_BYTES_MAX {
+        let is_large = all > NAMES_MAX || groups.max(records) > RECORDS_MAX || bytes > TAKEN_BYTES_MAX;
+        if is_large || place > PLACE_BYTES_MAX {
             return Err(BatchError::TooLarge);
         }
         if let Some(key) = self.records().map(|record| record.key.0.len()).find(|bytes| *bytes > KEY_BYTES_MAX) {
@@ -375,6 +380,16 @@ mod tests {
             &|batch| group(batch).origin = Some(Origin { lineage: lineage(), time: Timestamp(1) }),
         ];
         assert!(named.iter().all(|change| refusal(change) == BatchError::Region(64)));
+    }
+
+    #[test]
+    fn a_page_whose_place_is_longer_than_any_is_refused() {
+        let mut batch = batch();
+        let start = LogPlace { index: 5, term: 4, sequence: 3, epoch: 2, schema_version: 1 };
+        let page = CopyPosition { start, vector: Vector::default(), after: Bytes::new() };
+        let next = Some(vec![2; PLACE_BYTES_MAX + 1].into());
+        batch.body = BatchBody::Copy { page, next, records: Vec::new() };
+        assert_eq!(RemoteBatch::decode(batch.encode().unwrap()), Err(BatchError::TooLarge));
     }
 
     #[test]

@@ -67,6 +67,6 @@ pub use state::{GlobalState, Peer, Reading, StateError};
 pub use vector::{Lineage, Vector};
 
 pub(crate) use aside::{region_of, set_aside, time_and_key};
-pub(crate) use batch::KEY_BYTES_MAX;
+pub(crate) use batch::PLACE_BYTES_MAX;
 pub(crate) use stability::Stability;
 pub(crate) use state::Heard;

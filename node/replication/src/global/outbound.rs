@@ -5,7 +5,7 @@
 mod gathering;
 
 use super::{
-    BATCH_BYTES_MAX, BatchBody, CopyPosition, GlobalState, KEY_BYTES_MAX, Lineage, Member, NotEmpty, Reader, Record,
+    BATCH_BYTES_MAX, BatchBody, CopyPosition, GlobalState, Lineage, Member, NotEmpty, PLACE_BYTES_MAX, Reader, Record,
     RemoteBatch, StateError, Vector, time_and_key,
 };
 use crate::{
@@ -30,9 +30,6 @@ const PAGE_BYTES_SCANNED: usize = 8;
 
 /// Records of one batch, but for its last entry: the receiving leader decides them all between two other writes.
 const RECORDS_MAX: usize = 1_024;
-
-/// Bytes of a place in a copy: what is set aside has its time and its region before its key.
-const PLACE_BYTES_MAX: usize = KEY_BYTES_MAX + 128;
 
 /// The parts of a copy, in this order: what is set aside becomes items and tombstones, never the other way.
 const SET_ASIDE: u8 = 1;

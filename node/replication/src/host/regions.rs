@@ -54,8 +54,13 @@ impl<S: Store> Host<S> {
     ) -> Result<u64, PartitionError> {
         // Before it is looked up: what is applied in between is told.
         let mut told = self.told.waits.subscribe(partition);
-        let replica = self.engine.replica(partition).ok_or(PartitionError::UnknownPartition)?;
-        let applied = replica.applied.index;
+        // The engine's replicas are locked while a commit of its store is under way.
+        let engine = self.engine.clone();
+        let replica = tokio::task::spawn_blocking(move || engine.replica(partition)).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a look at a replica did not end");
+            None
+        });
+        let applied = replica.ok_or(PartitionError::UnknownPartition)?.applied.index;
         if applied > index {
             return Ok(applied);
         }

@@ -5,7 +5,7 @@ use crate::{
     world::{NAMES, World},
 };
 use cairn_replication::{
-    CoreConfig,
+    CoreConfig, Metrics,
     global::{BatchBody, OutboundError},
 };
 
@@ -136,4 +136,29 @@ fn a_place_in_a_copy_that_no_copy_has_is_refused() {
         world.readers.get_mut(&(0, 1)).unwrap().copy.as_mut().unwrap().after = damaged.into();
         assert!(matches!(world.batch(0, 1, 300), Err(OutboundError::DamagedPlace)));
     }
+}
+
+#[test]
+fn a_log_that_goes_before_a_region_has_read_it_is_counted_once() {
+    let metrics = Metrics::new().unwrap();
+    let registry = prometheus::Registry::new();
+    metrics.register(&registry).unwrap();
+    let given_up = || {
+        let families = registry.gather();
+        let family = families.iter().find(|family| family.name() == "cairn_log_given_up_to_regions_total").unwrap();
+        family.get_metric()[0].get_counter().get_value()
+    };
+    let mut world = World::new(2, 1, move |config| {
+        short_log(config);
+        config.metrics = Some(metrics.clone());
+    });
+    world.join_all(1);
+    world.settle();
+    assert_eq!(given_up(), 0.0);
+    world.cut.extend([(0, 1), (1, 0)]);
+    for n in 0..30 {
+        world.write(0, put_large(100 + n, &format!("large-{n}"), 300 << 10));
+        world.ticks(3);
+    }
+    assert_eq!(given_up(), 1.0, "it goes on to be given up");
 }

@@ -22,6 +22,7 @@ use cairn_replication::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
+    rc::Rc,
     sync::Arc,
 };
 
@@ -29,7 +30,7 @@ pub const NAMES: [&str; 3] = ["east", "north", "west"];
 pub const BATCH_BYTES: usize = 64 << 10;
 
 pub struct World {
-    configure: fn(&mut CoreConfig),
+    configure: Rc<dyn Fn(&mut CoreConfig)>,
     pub clusters: Vec<Cluster>,
     /// Of each region.
     pub partitions: Vec<PartitionId>,
@@ -44,15 +45,17 @@ pub type Contents = Vec<(EncodedKey, Version, Vec<u8>)>;
 
 impl World {
     /// Regions of so many nodes each, whose tables are not global yet.
-    pub fn new(regions: usize, nodes: usize, configure: fn(&mut CoreConfig)) -> Self {
+    pub fn new(regions: usize, nodes: usize, configure: impl Fn(&mut CoreConfig) + 'static) -> Self {
+        let configure: Rc<dyn Fn(&mut CoreConfig)> = Rc::new(configure);
         let cluster = |_| {
-            let mut cluster = Cluster::configured(nodes, configure);
+            let configure = configure.clone();
+            let mut cluster = Cluster::configured(nodes, move |config| configure(config));
             cluster.bootstrap(nodes);
             cluster
         };
         Self {
-            configure,
             clusters: (0..regions).map(cluster).collect(),
+            configure,
             partitions: vec![PARTITION; regions],
             readers: BTreeMap::new(),
             cut: BTreeSet::new(),
@@ -101,7 +104,8 @@ impl World {
     pub fn make_anew(&mut self, region: usize, members: &[usize]) {
         let partition = PartitionId([self.partitions[region].0[0] + 1; 16]);
         let old = &self.clusters[region];
-        let mut cluster = Cluster::configured(1, self.configure);
+        let configure = self.configure.clone();
+        let mut cluster = Cluster::configured(1, move |config| configure(config));
         cluster.boot_ms = old.boot_ms;
         cluster.nodes[0].wall_offset_ms = old.nodes[0].wall_offset_ms;
         let descriptor = PartitionDescriptor { partition_id: partition, ..requests::descriptor(1) };
