@@ -41,7 +41,14 @@ impl Node {
     }
 
     fn open(&self) -> Opened {
-        EngineLog::open(&self.path(), &self.engine, OnDamage::SetAside).unwrap()
+        // A process that another test starts shares the lock of a log that was just closed, until its program begins.
+        for _ in 0..200 {
+            match EngineLog::open(&self.path(), &self.engine, OnDamage::SetAside) {
+                Err(LogError::InUse { .. }) => std::thread::sleep(std::time::Duration::from_millis(10)),
+                opened => return opened.unwrap(),
+            }
+        }
+        panic!("the log is in use for two seconds");
     }
 
     /// A log that was started for each replica.
