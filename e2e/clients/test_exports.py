@@ -78,7 +78,9 @@ def md5(data):
 class InAFolder(Exported):
     def setUp(self):
         self.folder = Path(tempfile.mkdtemp(prefix="cairn-archive-"))
-        self.server = self.start(["--archive", f"file://{self.folder}"])
+        # A quarter of an hour, which is DynamoDB's, is long to wait for.
+        spans = ["--export-span-min-seconds", "0"]
+        self.server = self.start(["--archive", f"file://{self.folder}", *spans])
 
     def read(self, key):
         return (self.folder / "buckets" / BUCKET / key).read_bytes()
