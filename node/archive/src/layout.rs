@@ -10,8 +10,9 @@
 //! CLUSTER/ACCOUNT/backups/BACKUP_ID/backup.json                     written last: without it there is no backup
 //! CLUSTER/ACCOUNT/backups/BACKUP_ID/PARTITION_ID-RANDOM.snap
 //! CLUSTER/ACCOUNT/exports/EXPORT_ID.json                            what was asked for
-//! CLUSTER/ACCOUNT/exports/EXPORT_ID.NUMBER.attempt.json             who makes it, 6 digits; overwritten while its maker lives
 //! CLUSTER/ACCOUNT/exports/EXPORT_ID.ended.json                      how it ended; created, never overwritten
+//! CLUSTER/ACCOUNT/exports-open/EXPORT_ID.json                       the same of what has not ended
+//! CLUSTER/ACCOUNT/exports-open/EXPORT_ID.NUMBER.attempt.json        who makes it, 6 digits; overwritten while its maker lives
 //! CLUSTER/ACCOUNT/export-tokens/MD5/NUMBER.json                     what a client token stood for; created, never overwritten
 //! CLUSTER/ACCOUNT/imports/IMPORT_ID/import.json                     what was asked for; all of it goes after 90 days
 //! CLUSTER/ACCOUNT/imports/IMPORT_ID/outcome.json                    how it ended; created, deleted where it is begun anew

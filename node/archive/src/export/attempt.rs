@@ -1,8 +1,13 @@
 //! Who makes an export: attempts, numbered from one. An attempt is begun by creating its object, which one alone can; as
 //! long as its maker lives, it overwrites the object now and then. Who has seen no sign of life for a while begins the next.
+//!
+//! The last of them is no attempt: whoever has an outcome writes it into the place of the attempt after its own. So of two
+//! that make one export without knowing of each other, either the outcome stands, and nobody begins to delete the files that
+//! it is about, or the next attempt does, and nothing is made of the outcome.
 
 use super::record::ExportRecords;
 use crate::{ArchiveError, Bucket, document};
+use cairn_model::export::ExportRecord;
 use object_store::{ObjectMeta, path::Path};
 use serde::{Deserialize, Serialize};
 
@@ -41,12 +46,26 @@ struct SignOfLife {
     given_up: Option<String>,
 }
 
-/// An attempt that came to nothing.
+/// What an object of an attempt holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "place", rename_all = "camelCase")]
+enum Place {
+    SignOfLife(SignOfLife),
+    /// What the attempt before it came to.
+    Outcome(ExportRecord),
+}
+
+/// What is known of an attempt without waiting for a sign of life.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailedAttempt {
-    pub reason: String,
-    /// Who asks was at it.
-    pub by_us: bool,
+pub enum AttemptEnd {
+    /// It came to nothing.
+    GivenUp {
+        reason: String,
+        /// Who asks was at it.
+        by_us: bool,
+    },
+    /// It is none: this is how the export ended, which may not have been noted yet.
+    Outcome(Box<ExportRecord>),
 }
 
 /// An attempt of one's own.
@@ -55,6 +74,7 @@ pub struct Attempt {
     bucket: Bucket,
     path: Path,
     next: Path,
+    /// From one.
     pub number: u32,
     sign: SignOfLife,
 }
@@ -66,30 +86,33 @@ fn name(number: u32) -> String {
 impl ExportRecords {
     /// Begins an attempt; none where somebody else did.
     pub async fn attempt(&self, export_id: &str, number: u32, maker: &Maker) -> Result<Option<Attempt>, ArchiveError> {
-        let (path, next) = (self.object(export_id, &name(number)), self.object(export_id, &name(number + 1)));
+        let (path, next) = (self.open_object(export_id, &name(number)), self.open_object(export_id, &name(number + 1)));
         let sign = SignOfLife { maker: maker.clone(), count: 0, given_up: None };
-        match self.bucket.create(&path, document::encode(&path, &sign)?).await {
+        match self.bucket.create(&path, document::encode(&path, &Place::SignOfLife(sign.clone()))?).await {
             Ok(()) => Ok(Some(Attempt { bucket: self.bucket.clone(), path, next, number, sign })),
             Err(ArchiveError::Exists { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// What is known of an attempt's end without waiting for a sign of life: it was given up, or its maker is the one who asks
-    /// before it was started anew.
+    /// Its outcome, or that it is over: it was given up, or its maker is the one who asks before it was started anew.
     pub async fn end_of_attempt(
         &self,
         export_id: &str,
         number: u32,
         maker: &Maker,
-    ) -> Result<Option<FailedAttempt>, ArchiveError> {
-        let read = document::read::<SignOfLife>(&self.bucket, &self.object(export_id, &name(number))).await;
-        let Some(sign) = document::pass_over(read)? else { return Ok(None) };
+    ) -> Result<Option<AttemptEnd>, ArchiveError> {
+        let read = document::read::<Place>(&self.bucket, &self.open_object(export_id, &name(number))).await;
+        let sign = match document::pass_over(read)? {
+            None => return Ok(None),
+            Some(Place::Outcome(record)) => return Ok(Some(AttemptEnd::Outcome(Box::new(record)))),
+            Some(Place::SignOfLife(sign)) => sign,
+        };
         let by_us = sign.maker == *maker;
         Ok(match sign.given_up {
-            Some(reason) => Some(FailedAttempt { reason, by_us }),
+            Some(reason) => Some(AttemptEnd::GivenUp { reason, by_us }),
             None if sign.maker.name == maker.name && !by_us => {
-                Some(FailedAttempt { reason: format!("{} was started anew", maker.name), by_us })
+                Some(AttemptEnd::GivenUp { reason: format!("{} was started anew", maker.name), by_us })
             }
             None => None,
         })
@@ -97,10 +120,11 @@ impl ExportRecords {
 }
 
 impl Attempt {
-    /// Gives a sign of life; false where somebody has begun the next attempt.
+    /// Gives a sign of life; false where somebody has begun the next attempt, or the outcome of this one stands.
     pub async fn renew(&mut self) -> Result<bool, ArchiveError> {
         self.sign.count += 1;
-        self.bucket.overwrite(&self.path, document::encode(&self.path, &self.sign)?).await?;
+        let sign = Place::SignOfLife(self.sign.clone());
+        self.bucket.overwrite(&self.path, document::encode(&self.path, &sign)?).await?;
         match self.bucket.head(&self.next).await {
             Ok(_) => Ok(false),
             Err(ArchiveError::NotFound { .. }) => Ok(true),
@@ -112,5 +136,15 @@ impl Attempt {
     pub async fn give_up(mut self, reason: String) -> Result<(), ArchiveError> {
         self.sign.given_up = Some(reason);
         self.renew().await.map(drop)
+    }
+
+    /// Lets this be how the export ended; false where somebody has begun the next attempt. It is then to be noted, by whoever
+    /// comes across it.
+    pub async fn conclude(&self, outcome: &ExportRecord) -> Result<bool, ArchiveError> {
+        match self.bucket.create(&self.next, document::encode(&self.next, &Place::Outcome(outcome.clone()))?).await {
+            Ok(()) => Ok(true),
+            Err(ArchiveError::Exists { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -21,8 +21,8 @@ mod record;
 mod tests;
 mod writer;
 
-pub use attempt::{Attempt, FailedAttempt, Maker, Mark};
-pub use record::{EXPORTS_KEPT_MS, ExportRecords, FoundExport};
+pub use attempt::{Attempt, AttemptEnd, Maker, Mark};
+pub use record::{EXPORTS_KEPT_MS, ExportRecords, LastAttempt};
 pub use writer::{ExportWriter, Fence, WriteError, clean};
 
 use crate::ArchiveConfig;

@@ -1,6 +1,6 @@
 //! Who knows what of exports, and who makes them.
 
-use super::{EXPORTS_KEPT_MS, ExportRecords, FailedAttempt, Maker, target_fault};
+use super::{AttemptEnd, EXPORTS_KEPT_MS, ExportRecords, Maker, target_fault};
 use crate::{ArchiveConfig, ArchiveError, Bucket};
 use bytes::Bytes;
 use cairn_model::{
@@ -53,11 +53,11 @@ async fn an_export_ends_once_whoever_says_so_first() {
     let error = records.begin(&ExportRecord { s3_bucket: "other".into(), ..export.clone() }).await.unwrap_err();
     assert!(matches!(error, ArchiveError::Exists { .. }), "{error}");
     assert_eq!(records.get(&export.export_id).await.unwrap(), export);
-    assert_eq!(records.count_open(0).await.unwrap(), 1);
+    assert_eq!(records.open().await.unwrap().len(), 1);
     records.end(&failed(&export, "first")).await.unwrap();
     records.end(&failed(&export, "second")).await.unwrap();
     assert_eq!(records.get(&export.export_id).await.unwrap(), failed(&export, "first"));
-    assert_eq!(records.count_open(0).await.unwrap(), 0);
+    assert_eq!(records.open().await.unwrap().len(), 0);
     assert!(matches!(records.get("none").await, Err(ArchiveError::NotFound { .. })));
 }
 
@@ -88,9 +88,11 @@ async fn only_objects_of_the_folder_itself_that_are_named_for_an_export_are_take
         let path = records.folder.clone().parts().chain(Path::from(path).parts()).collect();
         records.bucket.put(&path, Bytes::new()).await.unwrap();
     }
-    assert!(records.find(0).await.unwrap().into_keys().eq([id.clone()]));
+    let listed = async || records.page(0, None, 9, |_| true).await.unwrap().0;
+    assert_eq!(listed().await, [export.clone()]);
     records.sweep(EXPORTS_KEPT_MS + HOUR_MS).await.unwrap();
-    assert!(records.find(0).await.unwrap().is_empty());
+    assert_eq!(listed().await, []);
+    assert!(records.open().await.unwrap().is_empty());
     assert_eq!(records.bucket.list(&records.folder, None).await.unwrap().len(), 3);
 }
 
@@ -147,7 +149,7 @@ async fn one_alone_makes_an_attempt_and_learns_that_another_took_it_up() {
     let (one, other) = (maker("node-0", "a"), maker("node-1", "b"));
     let mut attempt = records.attempt(id, 1, &one).await.unwrap().unwrap();
     assert!(records.attempt(id, 1, &other).await.unwrap().is_none());
-    let mark = async || records.find(0).await.unwrap()[id].attempt.clone().unwrap();
+    let mark = async || records.open().await.unwrap()[id].clone().unwrap();
     let before = mark().await;
     assert!(attempt.renew().await.unwrap());
     assert_eq!(mark().await.0, 1);
@@ -156,7 +158,57 @@ async fn one_alone_makes_an_attempt_and_learns_that_another_took_it_up() {
     assert!(!attempt.renew().await.unwrap());
     assert!(next.renew().await.unwrap());
     assert_eq!((mark().await.0, next.number), (2, 2));
-    assert!(records.find(0).await.unwrap()[id].is_open());
+}
+
+#[tokio::test]
+async fn what_one_has_an_outcome_of_nobody_begins_anew_and_whoever_finds_it_notes_it() {
+    let (records, export) = (records(), record(5, 1));
+    let (id, other) = (&export.export_id, maker("node-1", "b"));
+    records.begin(&export).await.unwrap();
+    let attempt = records.attempt(id, 1, &maker("node-0", "a")).await.unwrap().unwrap();
+    let outcome = failed(&export, "it failed");
+    assert!(attempt.conclude(&outcome).await.unwrap());
+    assert!(attempt.conclude(&outcome).await.unwrap(), "as it is again when the answer was lost");
+    assert!(records.attempt(id, 2, &other).await.unwrap().is_none());
+    assert_eq!(records.open().await.unwrap()[id].clone().unwrap().0, 2);
+    let found = records.end_of_attempt(id, 2, &other).await.unwrap();
+    assert_eq!(found, Some(AttemptEnd::Outcome(Box::new(outcome.clone()))));
+    records.end(&outcome).await.unwrap();
+    assert!(records.open().await.unwrap().is_empty());
+    assert_eq!(records.get(id).await.unwrap(), outcome);
+}
+
+#[tokio::test]
+async fn of_an_attempt_that_was_overtaken_nothing_counts() {
+    let (records, export) = (records(), record(5, 1));
+    let id = &export.export_id;
+    records.begin(&export).await.unwrap();
+    let attempt = records.attempt(id, 1, &maker("node-0", "a")).await.unwrap().unwrap();
+    let next = records.attempt(id, 2, &maker("node-1", "b")).await.unwrap().unwrap();
+    assert!(!attempt.conclude(&failed(&export, "of the first")).await.unwrap());
+    assert!(next.conclude(&failed(&export, "of the second")).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_export_that_was_asked_for_and_not_told_of_is_once_it_is_taken_up() {
+    let (records, export) = (records(), record(5, 1));
+    let id = &export.export_id;
+    records.begin(&export).await.unwrap();
+    records.bucket.delete(&Path::from(format!("{}/{id}.json", records.folder))).await.unwrap();
+    assert!(matches!(records.get(id).await, Err(ArchiveError::NotFound { .. })));
+    assert_eq!(records.begun(id).await.unwrap(), Some(export.clone()));
+    assert_eq!(records.get(id).await.unwrap(), export);
+    assert_eq!(records.begun(&record(6, 2).export_id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_sign_of_life_after_the_end_opens_nothing() {
+    let (records, export) = (records(), record(5, 1));
+    records.begin(&export).await.unwrap();
+    let mut attempt = records.attempt(&export.export_id, 1, &maker("node-0", "a")).await.unwrap().unwrap();
+    records.end(&failed(&export, "it failed")).await.unwrap();
+    attempt.renew().await.unwrap();
+    assert!(records.open().await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -166,7 +218,7 @@ async fn an_attempt_is_over_when_it_is_given_up_or_its_maker_was_started_anew() 
     let end = async |name, instance| records.end_of_attempt(&id, 1, &maker(name, instance)).await.unwrap();
     assert_eq!(end("node-1", "b").await, None);
     assert_eq!(end("node-0", "a").await, None);
-    let failed = |reason: &str, by_us| Some(FailedAttempt { reason: reason.into(), by_us });
+    let failed = |reason: &str, by_us| Some(AttemptEnd::GivenUp { reason: reason.into(), by_us });
     assert_eq!(end("node-0", "c").await, failed("node-0 was started anew", false));
     attempt.give_up("it was stopped".into()).await.unwrap();
     assert_eq!(end("node-1", "b").await, failed("it was stopped", false));

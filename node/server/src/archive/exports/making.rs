@@ -18,6 +18,7 @@ pub(super) const ATTEMPTS_MAX: u32 = 10;
 /// What can't be noted is tried again, after 0.5 s, 1 s, …
 const PAUSE_FIRST: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+const OVERTAKEN: &str = "another archive makes it";
 
 impl Exporter {
     /// Begins an attempt, unless another is faster. `before` says what became of the last one.
@@ -56,81 +57,111 @@ impl Exporter {
         before: String,
         mut stopped: watch::Receiver<bool>,
     ) {
-        let number = attempt.number;
-        let given_up = tokio::select! {
-            made = self.make_and_note(&records, &id, number, &before, lease.fence()) => made.err(),
+        let place = attempt.clone();
+        let made = tokio::select! {
+            made = self.make_and_conclude(&records, &id, &place, &before, lease.fence()) => made,
             () = lease.keep(&mut attempt) => {
                 tracing::warn!(export = id, "an export that was made here was taken up by another archive");
-                None
+                Ok(None)
             }
-            _ = stopped.wait_for(|stopped| *stopped) => Some("the archive that made it was stopped".to_owned()),
+            _ = stopped.wait_for(|stopped| *stopped) => Err("the archive that made it was stopped".to_owned()),
         };
         let may_say = lease.is_held();
         lease.end();
-        if let Some(reason) = given_up
-            && may_say
-            && let Err(error) = attempt.give_up(reason).await
-        {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(export = id, error, "failed to tell that an export was given up: others learn it later");
+        match made {
+            Ok(None) => {}
+            Ok(Some(outcome)) => self.note_at_last(&records, &outcome, attempt.number, stopped).await,
+            Err(reason) => {
+                if may_say && let Err(error) = attempt.give_up(reason).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(
+                        export = id,
+                        error,
+                        "failed to tell that an export was given up: others learn it later"
+                    );
+                }
+            }
         }
     }
 
-    /// Fails with the reason for which it is left to another attempt.
-    async fn make_and_note(
+    /// How the export ended, which stands from then on; none where that is noted already. Fails with the reason for which it is
+    /// left to another attempt.
+    async fn make_and_conclude(
         &self,
         records: &ExportRecords,
         id: &str,
-        number: u32,
+        attempt: &Attempt,
         before: &str,
         fence: Fence,
-    ) -> Result<(), String> {
-        let mut record = records.get(id).await.map_err(|error| error.text())?;
+    ) -> Result<Option<ExportRecord>, String> {
+        let begun = records.begun(id).await.map_err(|error| error.text())?;
+        let Some(mut record) = begun.filter(|record| record.state == ExportState::InProgress) else {
+            records.close(id).await.map_err(|error| error.text())?;
+            return Ok(None);
+        };
         let export = &record.arn;
-        // Else it ended before an end was noted apart.
-        if record.state == ExportState::InProgress {
-            record.state = if number > ATTEMPTS_MAX {
-                let tried = number - 1;
-                failed(
-                    "UNKNOWN",
-                    format!("it was tried {tried} times and not done; of the last time is known: {before}"),
-                )
-            } else {
-                match self.make(&record, number, fence.clone()).await {
-                    Ok(state) => {
-                        tracing::info!(export, "exported a table");
-                        state
-                    }
-                    Err(_) if !fence.is_open() => return Err("another archive makes it".to_owned()),
-                    Err(error) => {
-                        tracing::error!(export, error = &*error as &dyn std::error::Error, "failed to export a table");
-                        failure(&error, number == ATTEMPTS_MAX).ok_or_else(|| format!("{error:#}"))?
-                    }
+        record.state = if attempt.number > ATTEMPTS_MAX {
+            let tried = attempt.number - 1;
+            failed("UNKNOWN", format!("it was tried {tried} times and not done; of the last time is known: {before}"))
+        } else {
+            match self.make(&record, attempt.number, fence.clone()).await {
+                Ok(state) => {
+                    tracing::info!(export, "exported a table");
+                    state
                 }
-            };
-        }
-        if let ExportState::Failed { .. } = record.state {
-            // Else what is deleted may be another's.
-            if !fence.is_open() {
-                return Err("another archive makes it".to_owned());
+                Err(_) if !fence.is_open() => return Err(OVERTAKEN.to_owned()),
+                Err(error) => {
+                    tracing::error!(export, error = &*error as &dyn std::error::Error, "failed to export a table");
+                    failure(&error, attempt.number == ATTEMPTS_MAX).ok_or_else(|| format!("{error:#}"))?
+                }
             }
-            self.clean(&record, number).await;
-        }
-        self.note(records, &record).await;
-        Ok(())
-    }
-
-    async fn note(&self, records: &ExportRecords, record: &ExportRecord) {
+        };
         let mut pause = PAUSE_FIRST;
-        while let Err(error) = records.end(record).await {
-            tracing::warn!(
-                export = record.arn,
-                error = &error as &dyn std::error::Error,
-                "failed to note that an export has ended, trying again"
-            );
+        loop {
+            match attempt.conclude(&record).await {
+                Ok(true) => return Ok(Some(record)),
+                Ok(false) => return Err(OVERTAKEN.to_owned()),
+                Err(error) => untold(&record, &error),
+            }
             tokio::time::sleep(pause).await;
             pause = (2 * pause).min(PAUSE_MAX);
         }
+    }
+
+    /// Notes what stands as the outcome of an export, unless this stops: then another will.
+    async fn note_at_last(
+        &self,
+        records: &ExportRecords,
+        outcome: &ExportRecord,
+        number: u32,
+        mut stopped: watch::Receiver<bool>,
+    ) {
+        let mut pause = PAUSE_FIRST;
+        while let Err(error) = self.note(records, outcome, number).await {
+            untold(outcome, &error);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stopped.wait_for(|stopped| *stopped) => break,
+            }
+            pause = (2 * pause).min(PAUSE_MAX);
+        }
+    }
+
+    /// Notes what stands as the outcome of an export, after attempts up to this number.
+    pub(super) async fn note(
+        &self,
+        records: &ExportRecords,
+        outcome: &ExportRecord,
+        number: u32,
+    ) -> Result<(), ArchiveError> {
+        // An attempt that was thought to be gone for good may conclude after all that was known of it went.
+        if records.get(&outcome.export_id).await?.state != ExportState::InProgress {
+            return records.close(&outcome.export_id).await;
+        }
+        if let ExportState::Failed { .. } = outcome.state {
+            self.clean(outcome, number).await;
+        }
+        records.end(outcome).await
     }
 
     /// Nothing of a failed export stays.
@@ -147,6 +178,14 @@ impl Exporter {
             );
         }
     }
+}
+
+fn untold(outcome: &ExportRecord, error: &ArchiveError) {
+    tracing::warn!(
+        export = outcome.arn,
+        error = error as &dyn std::error::Error,
+        "failed to note that an export has ended, trying again"
+    );
 }
 
 fn failed(code: &str, message: String) -> ExportState {

@@ -121,7 +121,7 @@ impl Exporter {
             Err(ArchiveError::NotFound { .. }) => {}
             Err(error) => return Err(Refusal::from(&error)),
         }
-        let open = records.count_open(oldest_ms()).await.map_err(|error| Refusal::from(&error))?;
+        let open = records.open().await.map_err(|error| Refusal::from(&error))?.len();
         if open >= IN_PROGRESS_MAX {
             let message = format!("{open} exports of the account are in progress, and {IN_PROGRESS_MAX} can be");
             return Err(Refusal::new(ArchiveRefusal::LimitExceeded, message));
@@ -164,13 +164,10 @@ impl Exporter {
         limit: usize,
     ) -> Result<(Vec<ExportRecord>, bool), Refusal> {
         let wanted = |record: &ExportRecord| table_arn.is_none_or(|table_arn| table_arn == record.table_arn);
-        let page = self.records()?.page(oldest_ms(), before, limit.clamp(1, PAGE_MAX), wanted).await;
+        let oldest_ms = environment::wall_ms().saturating_sub(export::EXPORTS_KEPT_MS);
+        let page = self.records()?.page(oldest_ms, before, limit.clamp(1, PAGE_MAX), wanted).await;
         page.map_err(|error| Refusal::from(&error))
     }
-}
-
-fn oldest_ms() -> u64 {
-    environment::wall_ms().saturating_sub(export::EXPORTS_KEPT_MS)
 }
 
 /// Ids become parts of objects' paths.

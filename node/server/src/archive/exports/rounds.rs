@@ -1,9 +1,9 @@
 //! What is to be made: looked for in the bucket again and again, and taken up where nobody is at it.
 
-use super::{Exporter, lease::now_ms, making::ATTEMPTS_MAX, oldest_ms};
+use super::{Exporter, lease::now_ms, making::ATTEMPTS_MAX};
 use cairn_archive::{
     ArchiveError,
-    export::{ExportRecords, FoundExport, Mark},
+    export::{AttemptEnd, ExportRecords, LastAttempt, Mark},
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -62,9 +62,9 @@ impl Exporter {
         seen: &mut Seen,
         stopped: &watch::Receiver<bool>,
     ) -> Result<(), ArchiveError> {
-        let found = records.find(oldest_ms()).await?;
-        seen.signs.retain(|id, _| found.get(id).is_some_and(FoundExport::is_open));
-        for (id, export) in found.iter().filter(|(_, export)| export.is_open()) {
+        let open = records.open().await?;
+        seen.signs.retain(|id, _| open.contains_key(id));
+        for (id, last) in &open {
             let running = self.running.lock().len();
             if running >= RUNNING_MAX {
                 break;
@@ -72,7 +72,7 @@ impl Exporter {
             if self.running.lock().contains(id) {
                 continue;
             }
-            let next = self.next(records, seen, id, export).await?;
+            let next = self.next(records, seen, id, last).await?;
             if let Some((number, before)) = next.filter(|(number, _)| *number <= NUMBER_MAX) {
                 self.take_up(records, id, number, before, stopped).await?;
             }
@@ -80,15 +80,16 @@ impl Exporter {
         Ok(())
     }
 
-    /// The number of the attempt that is to be made, and what became of the one before; none while somebody is at it.
+    /// The number of the attempt that is to be made, and what became of the one before; none while somebody is at it, or where
+    /// there is nothing left to do but to note how it ended.
     async fn next(
         &self,
         records: &ExportRecords,
         seen: &mut Seen,
         id: &str,
-        export: &FoundExport,
+        last: &LastAttempt,
     ) -> Result<Option<(u32, String)>, ArchiveError> {
-        let Some((number, mark)) = &export.attempt else { return Ok(Some((1, String::new()))) };
+        let Some((number, mark)) = last else { return Ok(Some((1, String::new()))) };
         let known = seen.signs.get(id).filter(|(of, last, _)| of == number && last == mark);
         let silent = match known {
             Some((_, _, since_ms)) if now_ms() - since_ms < self.options.silence_max.as_millis() as u64 => {
@@ -101,8 +102,12 @@ impl Exporter {
             }
         };
         Ok(match records.end_of_attempt(id, *number, &self.maker).await? {
+            Some(AttemptEnd::Outcome(outcome)) => {
+                self.note(records, &outcome, *number).await?;
+                None
+            }
             // What could not be done here, another may try first.
-            Some(end) if silent || !end.by_us => Some((number + 1, end.reason)),
+            Some(AttemptEnd::GivenUp { reason, by_us }) if silent || !by_us => Some((number + 1, reason)),
             None if silent => Some((number + 1, "nothing was heard any more of the archive that made it".to_owned())),
             Some(_) | None => None,
         })

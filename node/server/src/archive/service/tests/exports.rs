@@ -167,8 +167,34 @@ async fn an_export_whose_archive_fell_silent_is_taken_up_and_nothing_of_the_atte
     records.begin(&export).await.unwrap();
     let state = beside.ended(&export.export_id).await;
     assert!(matches!(state, ExportState::Completed { item_count: 1, .. }), "{state:?}");
-    assert_eq!(records.find(0).await.unwrap()[&export.export_id].attempt.clone().unwrap().0, 2);
+    assert!(records.open().await.unwrap().is_empty());
     assert_eq!(beside.exported(".json.gz").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_that_nobody_noted_is_noted_and_a_failed_one_leaves_no_files() {
+    let (beside, users) = Beside::with_users().await;
+    beside.node.put(users, 1, 1).await;
+    let dead = Maker { name: "node-9".into(), instance: "a".into() };
+    let records = beside.records();
+    for (export, fails) in [(full(1), true), (full(2), false)] {
+        beside.begin(&export).await;
+        beside.ended(&export.export_id).await;
+        let completed = beside.export(&export.export_id).await;
+        assert_eq!(beside.exported(".json.gz").len(), 1);
+        // As if it had not been noted, and its maker had died.
+        for end in beside.objects(&format!("{}.ended.json", export.export_id)) {
+            std::fs::remove_file(end).unwrap();
+        }
+        let failed = ExportState::Failed { end_time_ms: 5, code: "UNKNOWN".into(), message: "it failed".into() };
+        let outcome = if fails { ExportRecord { state: failed, ..completed } } else { completed };
+        let attempt = records.attempt(&export.export_id, 1, &dead).await.unwrap().unwrap();
+        assert!(attempt.conclude(&outcome).await.unwrap());
+        let _ = records.begin(&export).await;
+        beside.ended(&export.export_id).await;
+        assert_eq!(beside.export(&export.export_id).await, outcome);
+        assert_eq!(beside.exported(".json.gz").len(), usize::from(!fails));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,7 +208,7 @@ async fn what_is_made_is_left_alone_by_others_and_given_to_them_when_it_stops() 
     let (stop_other, stopped) = tokio::sync::watch::channel(false);
     let running = tokio::spawn(other.run(stopped));
     let records = beside.records();
-    let attempt = async || records.find(0).await.unwrap()[&export.export_id].attempt.clone().map(|(number, _)| number);
+    let attempt = async || records.open().await.unwrap()[&export.export_id].clone().map(|(number, _)| number);
     eventually(async || attempt().await == Some(1)).await;
     // Longer than one may be silent.
     tokio::time::sleep(Duration::from_secs(7)).await;
