@@ -5,17 +5,52 @@
 DIR holds the AWS CLI, and the python that runs this has boto3 (`cargo xtask test --only clients` sees to both). The rival
 is dynoxide, whose answers Cairn's are compared with, the S3 server versitygw, which archives lie in; without them those
 tests are skipped. A NAME is a test's, as in
-`test_items` or `test_items.Updates.test_…`.
+`test_items` or `test_items.Updates.test_…`. Without one, each file of tests runs in a process of its own, a few at a time:
+most of them wait most of the time.
 """
 
 import argparse
 import signal
+import subprocess
 import sys
 import unittest
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import suite  # noqa: E402
+
+
+AT_ONCE = 3
+
+
+def run_each():
+    """Every file of tests; true when all passed."""
+    files = sorted(path.stem for path in Path(__file__).parent.glob("test_*.py"))
+    running = set()
+
+    def run(file):
+        command = [sys.executable, __file__, *sys.argv[1:], file]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            running.add(process)
+            output, _ = process.communicate()
+            running.discard(process)
+        return process.returncode, output
+
+    def end(*_):
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in list(running):
+            process.terminate()
+        sys.exit(1)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        signal.signal(signal.SIGTERM, end)
+        passed = True
+        for ended in as_completed([pool.submit(run, file) for file in files]):
+            code, output = ended.result()
+            print(output, end="", flush=True)
+            passed = passed and code == 0
+    return passed
 
 
 def main():
@@ -26,13 +61,11 @@ def main():
     parser.add_argument("--s3-server")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
+    if not arguments.names:
+        return 0 if run_each() else 1
     suite.PROGRAM, suite.PROGRAMS, suite.RIVAL = arguments.cairn, arguments.programs, arguments.rival
     suite.S3_SERVER = arguments.s3_server
-    loader = unittest.TestLoader()
-    if arguments.names:
-        tests = loader.loadTestsFromNames(arguments.names)
-    else:
-        tests = loader.discover(str(Path(__file__).parent), "test_*.py")
+    tests = unittest.TestLoader().loadTestsFromNames(arguments.names)
     # Ended early, it still ends its servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:

@@ -2,6 +2,24 @@
 
 use crate::metrics::Metrics;
 use cairn_model::ids::NodeId;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// Whether the volume is short of room, as whoever measures it says: its clones are one. It has enough at first.
+#[derive(Clone, Debug, Default)]
+pub struct ShortOfRoom(Arc<AtomicBool>);
+
+impl ShortOfRoom {
+    pub fn set(&self, is_short: bool) {
+        self.0.store(is_short, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// How [`crate::core::Core`] works: every queue has its limit here.
 #[derive(Clone, Debug)]
@@ -37,6 +55,8 @@ pub struct CoreConfig {
     pub has_archive: bool,
     /// Bytes of a partition's log that are kept for the archive and for other regions, past which they go all the same.
     pub log_bytes_held: u64,
+    /// While it is, nothing is kept for those any more: there are many partitions, and writes come first.
+    pub short_of_room: ShortOfRoom,
     /// The engine is persisted when this many bytes have been applied since it was last, or this much time has passed.
     pub persist_bytes: u64,
     pub persist_interval_ms: u64,
@@ -77,6 +97,7 @@ impl CoreConfig {
             log_bytes_kept: 64 << 20,
             has_archive: false,
             log_bytes_held: 1 << 30,
+            short_of_room: ShortOfRoom::default(),
             persist_bytes: 32 << 20,
             persist_interval_ms: 10_000,
             snapshots_out_max: 4,

@@ -35,7 +35,7 @@ mod testing;
 pub mod wire;
 
 pub use clock::{Clock, Now, SystemClock};
-pub use config::CoreConfig;
+pub use config::{CoreConfig, ShortOfRoom};
 pub use host::{Host, HostConfig, Transport};
 pub use metrics::Metrics;
 pub use place::LogPlace;

@@ -1,5 +1,6 @@
 //! The room on a node's volume, and the refusal of writes before it runs out.
 
+use cairn_replication::ShortOfRoom;
 use std::{
     path::PathBuf,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -30,17 +31,18 @@ pub(crate) struct Disk {
     free_bytes: AtomicU64,
     total_bytes: AtomicU64,
     full: AtomicBool,
-    short: AtomicBool,
+    short: ShortOfRoom,
 }
 
 impl Disk {
-    pub(crate) fn new(path: PathBuf) -> Self {
+    /// Says so where the volume is short of room.
+    pub(crate) fn new(path: PathBuf, short: ShortOfRoom) -> Self {
         let disk = Self {
             path,
             free_bytes: AtomicU64::new(0),
             total_bytes: AtomicU64::new(0),
             full: AtomicBool::new(false),
-            short: AtomicBool::new(false),
+            short,
         };
         disk.look();
         disk
@@ -59,7 +61,7 @@ impl Disk {
         let total = measured.f_blocks * measured.f_frsize;
         self.free_bytes.store(free, Ordering::Relaxed);
         self.total_bytes.store(total, Ordering::Relaxed);
-        self.short.store(is_full(free / SPARE, total), Ordering::Relaxed);
+        self.short.set(is_full(free / SPARE, total));
         let full = is_full(free, total);
         if full != self.full.swap(full, Ordering::Relaxed) {
             if full {
@@ -84,13 +86,13 @@ impl Disk {
 
     /// Refuses what can be done later while there is no room to spare for it: a table that is restored, imported or exported.
     pub(crate) fn check_room(&self) -> Result<(), NoRoom> {
-        if self.short.load(Ordering::Relaxed) { Err(NoRoom) } else { Ok(()) }
+        if self.short.get() { Err(NoRoom) } else { Ok(()) }
     }
 
     /// As a volume is that still takes writes.
     #[cfg(test)]
     pub(crate) fn run_short(&self) {
-        self.short.store(true, Ordering::Relaxed);
+        self.short.set(true);
     }
 
     /// True while writes must be refused.

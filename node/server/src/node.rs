@@ -87,6 +87,7 @@ impl OpenFolder {
         metrics.register(registry)?;
         core.metrics = Some(metrics);
         core.has_archive = has_archive;
+        let short_of_room = core.short_of_room.clone();
         let config = HostConfig {
             core,
             tick: TICK,
@@ -99,7 +100,7 @@ impl OpenFolder {
             }),
         };
         let host = Host::start(config, self.engine, self.log, Arc::new(SystemClock), transport)?;
-        let disk = Arc::new(Disk::new(self.path));
+        let disk = Arc::new(Disk::new(self.path, short_of_room));
         registry.register(Box::new(NodeGauges::new(host.clone(), disk.clone())?))?;
         let node = Arc::new(Node { id, host, disk, _folder: self.folder });
         let disk = Arc::downgrade(&node.disk);

@@ -343,6 +343,8 @@ impl<S: Store, L: LogStore> Core<S, L> {
     /// for other regions.
     pub(super) fn persisted(&mut self) -> Result<(), FatalError> {
         self.persisting = false;
+        let bytes_max =
+            if self.config.short_of_room.get() { self.config.log_bytes_kept } else { self.config.log_bytes_held };
         let persisted = self.engine.persisted_indexes();
         for (id, slot) in &mut self.slots {
             let Slot::Live(replica) = slot else { continue };
@@ -356,7 +358,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
             let replicas = replica.state.definition.replicas.as_ref();
             let read = replicas.map(|replicas| read_by_all(&self.engine, replica.storage_id, replicas));
             if let Some(needed) = archived.into_iter().chain(read).min() {
-                to = to.min(needed.max(store.index_within(self.config.log_bytes_held)));
+                to = to.min(needed.max(store.index_within(bytes_max)));
             }
             let start = store.start().index;
             if to <= start || (over_bytes == 0 && to <= start + self.config.log_entries_kept / 8) {
@@ -365,7 +367,6 @@ impl<S: Store, L: LogStore> Core<S, L> {
             let Ok(term) = store.term_of(to) else { continue };
             self.log.compact(store.log_id(), to).map_err(log_fatal)?;
             replica.raft.mut_store().compacted(Position { index: to, term });
-            let bytes_max = self.config.log_bytes_held;
             let is_new = |given_up: bool, before: &mut bool| !std::mem::replace(before, given_up) && given_up;
             if is_new(archived.is_some_and(|archived| to > archived), &mut replica.log_given_up) {
                 tracing::warn!(partition = %id, archived, to, bytes_max, "the log reached its limit and went before the archive had it");

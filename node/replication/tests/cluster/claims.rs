@@ -8,7 +8,7 @@ use cairn_model::{
     time::Timestamp,
 };
 use cairn_replication::{
-    CoreConfig, Metrics,
+    CoreConfig, Metrics, ShortOfRoom,
     core::{Claim, Input},
     log::LogStore,
     operation::PartitionError,
@@ -176,6 +176,29 @@ fn an_archive_that_takes_nothing_does_not_fill_the_disk() {
     cluster.ticks(3);
     let start = log_start(&cluster, 0);
     assert!((20..35).contains(&start), "4 MiB are kept, those of 13 entries: it starts at {start}");
+}
+
+#[test]
+fn a_volume_that_is_short_of_room_holds_no_log_for_the_archive_until_it_has_some_again() {
+    let short = ShortOfRoom::default();
+    let of_node = short.clone();
+    let mut cluster = with_backups_and(1, move |config| {
+        config.log_bytes_kept = 1 << 20;
+        config.log_entries_kept = 1_000;
+        config.short_of_room = of_node.clone();
+    });
+    let mut start_after = |is_short, from| {
+        short.set(is_short);
+        for n in from..from + 10 {
+            cluster.write(0, crate::requests::put_large(n, "a", 300 << 10));
+        }
+        cluster.ticks(3);
+        log_start(&cluster, 0)
+    };
+    assert!(start_after(false, 0) < 5);
+    let start = start_after(true, 10);
+    assert!((17..25).contains(&start), "1 MiB is kept, that of three entries: it starts at {start}");
+    assert_eq!(start_after(false, 20), start, "as much as is held fits again");
 }
 
 #[test]

@@ -42,11 +42,12 @@ mod tests {
     use super::*;
     use crate::archive::{RestoringPartition, testing::TestNode};
     use cairn_archive::restore::RestoreSink;
+    use cairn_replication::ShortOfRoom;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn nothing_is_restored_or_imported_while_there_is_no_room_to_spare() {
         let (node, folder) = (TestNode::start().await, tempfile::tempdir().unwrap());
-        let disk = Arc::new(Disk::new(folder.path().to_path_buf()));
+        let disk = Arc::new(Disk::new(folder.path().to_path_buf(), ShortOfRoom::default()));
         let mut filling = FillingPartition::begin(node.host(), &disk).unwrap();
         let mut restoring = RestoringPartition::begin(node.host(), &disk).unwrap();
         filling.items(Vec::new()).unwrap();
