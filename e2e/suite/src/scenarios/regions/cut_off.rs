@@ -20,7 +20,7 @@ use tokio::time::sleep;
 const NAME: &str = "contested";
 /// Writes a second in each region, on the same keys.
 const PER_SECOND: u32 = 150;
-const CUT_FOR: Duration = Duration::from_secs(40);
+const CUT_FOR: Duration = Duration::from_secs(125);
 /// How long writes in east may pause: a zone of three is killed there.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
