@@ -9,6 +9,7 @@ from wire import Wire
 PROGRAM = None
 PROGRAMS = None
 RIVAL = None
+DYNALITE = None
 S3_SERVER = None
 
 _servers = {}

@@ -1,15 +1,23 @@
-"""The same requests to Cairn and to dynoxide: their answers must be the same.
+"""The same requests to Cairn, to dynoxide and to dynalite: their answers must be the same.
 
 Random requests come from numbered seeds; a failure names its seed, and `CAIRN_CLIENTS_SEED=N` runs that one alone.
 
 Where the two are known to differ, Cairn follows DynamoDB's reference or its older words, and the requests keep out of it:
 UPDATED_OLD and UPDATED_NEW give the list elements that were written (dynoxide: the whole list); operands that can never
 fit are refused before any item is read (STRICTER below); ALL_OLD of an item that was not there gives nothing.
+
+dynalite is older. It does not know ReturnValuesOnConditionCheckFailure; takes two attributes that are both missing for equal
+(a comparison with what is not there is false: dynoxide, and the reference's "if the attribute does not exist, the comparison
+evaluates to false"); adds numbers beyond 38 digits (the reference: "numbers can have up to 38 digits of precision; exceeding this
+results in an exception"); charges nothing for a page of nothing (SEMANTICS: a read that finds nothing costs the least read);
+and dies of `if_not_exists` on a map.
 """
 
+import http.client
 import json
 import os
 import random
+import re
 import socket
 import subprocess
 import time
@@ -50,22 +58,22 @@ def normalised(value):
 
 
 class Rival:
-    """dynoxide, in memory."""
+    """Another implementation, in memory."""
 
-    def __init__(self, program):
+    def __init__(self, *command):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.process = subprocess.Popen(
-            [program, "--port", str(self.port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*command, "--port", str(self.port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        for _ in range(100):
+        for _ in range(200):
             try:
                 socket.create_connection(("127.0.0.1", self.port)).close()
                 return
             except OSError:
                 time.sleep(0.05)
-        raise RuntimeError("dynoxide did not start")
+        raise RuntimeError(f"{command[-1]} did not start")
 
     def stop(self):
         self.process.kill()
@@ -219,15 +227,22 @@ class Requests:
         return operation, more
 
 
-class Differential(Case):
+class Beside(Case):
+    """A table here, and the same at a rival's."""
+
     tables = {"": ("S", "N")}
+    command = None
 
     @classmethod
     def setUpClass(cls):
-        if not suite.RIVAL:
-            raise unittest.SkipTest("there is no dynoxide to compare with")
+        if not cls.command():
+            raise unittest.SkipTest("there is none to compare with")
         super().setUpClass()
-        cls.rival = Rival(suite.RIVAL)
+        cls.start_rival()
+
+    @classmethod
+    def start_rival(cls):
+        cls.rival = Rival(*cls.command())
         cls.wires = [Wire(cls.server.host, cls.server.port), Wire("127.0.0.1", cls.rival.port)]
         cls.wires[1].send("CreateTable", definition(cls.__name__, "S", "N"))
         while cls.wires[1].send("DescribeTable", {"TableName": cls.__name__}).json["Table"]["TableStatus"] != "ACTIVE":
@@ -241,6 +256,74 @@ class Differential(Case):
     def both(self, operation, request):
         return [wire.send(operation, request) for wire in self.wires]
 
+    def random_requests(self):
+        """Those of each seed, with where they are."""
+        only = os.environ.get("CAIRN_CLIENTS_SEED")
+        for seed in [int(only)] if only else range(SEEDS):
+            requests = Requests(seed, self.name)
+            yield f"seed {seed}", [requests.request() for _ in range(STEPS)]
+
+    def delete_item_of(self, request):
+        key = request.get("Key") or {name: request.get("Item", {}).get(name) for name in "hr"}
+        if key["h"]:
+            self.both("DeleteItem", {"TableName": self.name, "Key": key})
+
+    def assert_same_items(self, where):
+        ours, theirs = self.both("Scan", {"TableName": self.name, "ConsistentRead": True})
+        by_key = lambda answer: sorted(json.dumps(normalised(item), sort_keys=True) for item in answer.json["Items"])  # noqa: E731
+        self.assertEqual(by_key(ours), by_key(theirs), where)
+
+
+class BesideDynalite(Beside):
+    @classmethod
+    def command(cls):
+        return suite.DYNALITE and ["node", suite.DYNALITE, "--createTableMs", "0"]
+
+    def knows(self, request):
+        """Whether dynalite does, and the reference with it, what this asks for."""
+        compared = [request.get("ConditionExpression", ""), request.get("FilterExpression", "")]
+        # Two attributes that may both be missing.
+        return not any(re.search(r"[a-d\]] (=|<>) [a-d]", text) for text in compared)
+
+    def same(self, operation, request, where):
+        """False where nothing can be told of it."""
+        ours = self.wires[0].send(operation, request)
+        try:
+            theirs = self.wires[1].send(operation, request)
+        except (OSError, http.client.HTTPException):
+            return False
+        if ours.error == "ValidationException" and any(text in ours.message for text in STRICTER + ["38 significant digits"]):
+            return False
+        said = f"{where}: {operation} {json.dumps(request)}\n ours {ours.body}\n theirs {theirs.body}"
+        self.assertEqual((ours.status, ours.error), (theirs.status, theirs.error), said)
+        if ours.status == 200:
+            answers = [normalised(answer.json) for answer in (ours, theirs)]
+            for answer in answers:
+                if "ConsumedCapacity" in answer:
+                    answer["ConsumedCapacity"]["CapacityUnits"] = max(0.5, answer["ConsumedCapacity"]["CapacityUnits"])
+            self.assertEqual(*answers, said)
+        return True
+
+    def test_random_requests(self):
+        for seed, requests in self.random_requests():
+            for operation, request in requests:
+                request.pop("ReturnValuesOnConditionCheckFailure", None)
+                if self.knows(request) and not self.same(operation, request, seed):
+                    if self.rival.process.poll() is not None:
+                        self.start_rival()
+                        for item in self.client.scan(TableName=self.name)["Items"]:
+                            key = {name: item[name] for name in "hr"}
+                            self.client.delete_item(TableName=self.name, Key=key)
+                    # One of them may have carried it out: the item starts anew.
+                    self.delete_item_of(request)
+            self.assert_same_items(seed)
+
+
+class Differential(Beside):
+    @classmethod
+    def command(cls):
+        return suite.RIVAL and [suite.RIVAL]
+
     def same(self, operation, request, where):
         """Successes are the same to the byte's meaning, failures at least in their kind."""
         ours, theirs = self.both(operation, request)
@@ -253,20 +336,12 @@ class Differential(Case):
         return True
 
     def test_random_requests(self):
-        only = os.environ.get("CAIRN_CLIENTS_SEED")
-        for seed in [int(only)] if only else range(SEEDS):
-            requests = Requests(seed, self.name)
-            for step in range(STEPS):
-                operation, request = requests.request()
-                if not self.same(operation, request, f"seed {seed}, step {step}"):
+        for seed, requests in self.random_requests():
+            for step, (operation, request) in enumerate(requests):
+                if not self.same(operation, request, f"{seed}, step {step}"):
                     # The rival may have carried it out: the item starts anew.
-                    key = request.get("Key") or {name: request.get("Item", {}).get(name) for name in "hr"}
-                    if key["h"]:
-                        self.both("DeleteItem", {"TableName": self.name, "Key": key})
-            scan = {"TableName": self.name, "ConsistentRead": True}
-            ours, theirs = self.both("Scan", scan)
-            by_key = lambda answer: sorted(json.dumps(normalised(item), sort_keys=True) for item in answer.json["Items"])  # noqa: E731
-            self.assertEqual(by_key(ours), by_key(theirs), f"seed {seed}")
+                    self.delete_item_of(request)
+            self.assert_same_items(seed)
 
     def test_refusals_are_worded_alike(self):
         table, key = self.name, {"h": {"S": "a"}, "r": {"N": "1"}}

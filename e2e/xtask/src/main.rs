@@ -4,6 +4,7 @@ mod chart;
 mod cluster;
 mod crates;
 mod demo;
+mod dynalite;
 mod image;
 mod process;
 mod python;

@@ -3,7 +3,7 @@
 use crate::{
     chart,
     cluster::{self, Cluster},
-    crates, process, python,
+    crates, dynalite, process, python,
     report::Report,
     workspace,
 };
@@ -121,6 +121,10 @@ fn clients(report: &mut Report) -> Result<()> {
     match crates::DYNOXIDE.path() {
         Ok(rival) => drop(command.arg("--rival").arg(rival)),
         Err(error) => report.skip("clients: answers beside dynoxide's", &format!("{error:#}")),
+    }
+    match dynalite::script() {
+        Ok(script) => drop(command.arg("--dynalite").arg(script)),
+        Err(error) => report.skip("clients: answers beside dynalite's", &format!("{error:#}")),
     }
     match cluster::tool("versitygw") {
         Ok(server) => drop(command.arg("--s3-server").arg(server)),

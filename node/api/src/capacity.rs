@@ -20,6 +20,10 @@ impl HalfUnits {
         Self(larger.div_ceil(limits::WRITE_UNIT_BYTES as u64).max(1) * 2)
     }
 
+    pub(crate) fn halves(self) -> u64 {
+        self.0
+    }
+
     #[must_use]
     pub(crate) fn plus(self, other: Self) -> Self {
         Self(self.0 + other.0)

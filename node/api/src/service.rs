@@ -7,7 +7,10 @@ use crate::{
         reply::{Reply, ReplyStyle, plain},
     },
     input::shape::serialization,
-    metrics::Metrics,
+    metrics::{
+        Metrics,
+        tables::{RequestMeter, TableMeters},
+    },
     operations::{self, Call},
     request_id::RequestIds,
     sigv4::{Claim, SignedParts, Verifier},
@@ -89,6 +92,7 @@ pub struct Api {
     verifier: Verifier,
     bodies: BodyBudget,
     metrics: Metrics,
+    tables: TableMeters,
 }
 
 impl Api {
@@ -102,6 +106,7 @@ impl Api {
             verifier: Verifier::new(config.region.clone(), backends.authentication.clone()),
             bodies: BodyBudget::new(config.body_bytes_max),
             metrics: Metrics::new(registry)?,
+            tables: TableMeters::new(backends.catalog.clone(), registry)?,
             config,
             backends,
         })
@@ -143,9 +148,12 @@ impl Api {
                 return self.without_body(style.failure(&error).await, &mut body).await;
             }
         };
-        let result = self.run(index, &parts, claim, body).await;
+        let meter = self.tables.request(index);
+        let result = self.run(index, &parts, &claim, body, &meter).await;
         let took = environment.monotonic().saturating_sub(started);
-        self.metrics.record(index, took, result.as_ref().err().map(|error| error.kind));
+        let failed = result.as_ref().err().map(|error| error.kind);
+        self.metrics.record(index, took, failed);
+        meter.end(claim.account(), took, failed);
         match result {
             Ok(content) => style.success(content).await,
             Err(error) => {
@@ -168,14 +176,21 @@ impl Api {
         reply
     }
 
-    async fn run<B>(&self, index: usize, parts: &Parts, claim: Claim, body: B) -> Result<Vec<u8>, ServiceError>
+    async fn run<B>(
+        &self,
+        index: usize,
+        parts: &Parts,
+        claim: &Claim,
+        body: B,
+        meter: &RequestMeter<'_>,
+    ) -> Result<Vec<u8>, ServiceError>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let signed = SignedParts { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
         let sent = body::read(body, &self.bodies, self.config.body_timeout).await.map_err(body_error)?;
         if claim.is_signed() {
-            self.verifier.verify(&claim, signed, &digest::digest(&digest::SHA256, &sent.bytes))?;
+            self.verifier.verify(claim, signed, &digest::digest(&digest::SHA256, &sent.bytes))?;
         }
         let unpacked = match content_coding(&parts.headers)? {
             Coding::Identity => None,
@@ -205,6 +220,7 @@ impl Api {
                 invocation_id: parts.headers.get("amz-sdk-invocation-id").map(|value| value.as_bytes()),
                 body: &sent.bytes,
             },
+            meter,
         };
         let running = tokio::time::timeout(self.config.operation_timeout, (operation.run)(&call));
         running.await.unwrap_or_else(|_| Err(errors::internal()))

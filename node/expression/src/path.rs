@@ -40,7 +40,11 @@ impl Path {
 
     /// What lies there.
     pub fn get<'a>(&self, item: &'a Item) -> Option<&'a AttributeValue> {
-        self.rest.iter().try_fold(item.get(&self.name)?, |value, element| match (value, element) {
+        self.follow(&self.rest, item)
+    }
+
+    fn follow<'a>(&self, steps: &[PathElement], item: &'a Item) -> Option<&'a AttributeValue> {
+        steps.iter().try_fold(item.get(&self.name)?, |value, element| match (value, element) {
             (AttributeValue::M(map), PathElement::Attribute(name)) => map.get(name),
             (AttributeValue::L(list), PathElement::Index(at)) => list.get(*at as usize),
             _ => None,
@@ -50,9 +54,8 @@ impl Path {
     /// Whether the last step can be taken, to something that is there or not.
     pub(crate) fn has_parent(&self, item: &Item) -> bool {
         let Some((last, steps)) = self.rest.split_last() else { return true };
-        let parent = Self { name: self.name.clone(), rest: steps.to_vec() };
         matches!(
-            (parent.get(item), last),
+            (self.follow(steps, item), last),
             (Some(AttributeValue::M(_)), PathElement::Attribute(_))
                 | (Some(AttributeValue::L(_)), PathElement::Index(_))
         )

@@ -15,9 +15,10 @@ use cairn_model::{
     ids::TableId,
     table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableDefinition},
 };
+use k8s_openapi::api::events::v1::Event;
 use kube::{
     Api,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub(crate) async fn play(server: &ApiServer) {
     a_backup_is_restored_by_its_resource(server).await;
     a_deleted_table_leaves_a_backup_before_its_data_goes(server).await;
     a_table_whose_policy_says_so_leaves_nothing_in_the_bucket(server).await;
+    a_table_that_can_not_delete_what_it_leaves_says_so(server).await;
     a_last_backup_that_can_not_be_made_is_given_up_by_a_person(server).await;
     a_restored_table_is_adopted_and_never_restored_again(server).await;
 }
@@ -252,6 +254,20 @@ async fn a_table_whose_policy_says_so_leaves_nothing_in_the_bucket(server: &ApiS
         assert!(contents.backups.is_empty());
         assert_eq!(contents.deleted, [(id.parse().unwrap(), true)]);
     });
+}
+
+async fn a_table_that_can_not_delete_what_it_leaves_says_so(server: &ApiServer) {
+    let (world, _bucket) = world(server, "left-behind").await;
+    world.create_table("users", &format!("{RECOVERY}, deletionPolicy: Delete")).await;
+    world.wait_active("users").await;
+    merge(&world.api::<StorageGroup>(), "default", json!({"spec": {"archive": null}})).await;
+    world.api::<Table>().delete("users", &DeleteParams::default()).await.unwrap();
+    let events: Api<Event> = Api::namespaced(server.client.clone(), "left-behind");
+    wait("the event", || async {
+        let listed = events.list(&ListParams::default()).await.unwrap();
+        listed.into_iter().any(|event| event.reason.as_deref() == Some("ArchiveLeft")).then_some(())
+    })
+    .await;
 }
 
 async fn a_last_backup_that_can_not_be_made_is_given_up_by_a_person(server: &ApiServer) {

@@ -1,10 +1,10 @@
 //! One call of an operation: who asks, with what, and what the operation may use.
 
 use crate::{
-    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView, errors,
-    global_tables::GlobalTable, request_id::RequestIds,
+    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView, capacity::HalfUnits, errors,
+    global_tables::GlobalTable, metrics::tables::RequestMeter, request_id::RequestIds,
 };
-use cairn_model::{ServiceError, key::EncodedKey, limits, table::TableStatus};
+use cairn_model::{ErrorKind, ServiceError, key::EncodedKey, limits, table::TableStatus};
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, WriteOutcome, WriteRequest,
 };
@@ -27,15 +27,19 @@ pub(crate) struct Call<'a> {
     pub(crate) region: &'a str,
     pub(crate) body: &'a [u8],
     pub(crate) request_ids: RequestIds<'a>,
+    pub(crate) meter: &'a RequestMeter<'a>,
 }
 
 impl Call<'_> {
     /// A table whose items can be read and written.
     pub(crate) fn open_table(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
-        self.catalog
+        let table = self
+            .catalog
             .table(self.account, name)
             .filter(|table| matches!(table.status, TableStatus::Active | TableStatus::Updating))
-            .ok_or_else(errors::resource_not_found)
+            .ok_or_else(errors::resource_not_found)?;
+        self.meter.touch(&table.definition);
+        Ok(table)
     }
 
     /// A table in whatever state.
@@ -69,19 +73,36 @@ impl Call<'_> {
 
     /// The items at these keys, of one partition.
     pub(crate) async fn get(&self, table: &TableView, request: GetRequest) -> Result<GetOutcome, ServiceError> {
-        let count = request.keys.len();
+        let (count, consistent) = (request.keys.len(), request.consistent);
         let first = request.keys.first().cloned().ok_or_else(errors::internal)?;
         match self.partitions.request(table, RoutingKey::from(&first), PartitionRequest::Get(request)).await? {
-            PartitionOutcome::Get(outcome) if outcome.items.len() == count => Ok(outcome),
+            PartitionOutcome::Get(outcome) if outcome.items.len() == count => {
+                for found in &outcome.items {
+                    let size = found.as_ref().map_or(0, |(_, size)| u64::from(*size));
+                    self.meter.read(&table.definition, HalfUnits::read(size, consistent));
+                }
+                Ok(outcome)
+            }
             _ => Err(mismatch()),
         }
     }
 
     pub(crate) async fn write(&self, table: &TableView, request: WriteRequest) -> Result<WriteOutcome, ServiceError> {
         let key = EncodedKey(request.key.0.clone());
-        match self.partitions.request(table, RoutingKey::from(&key), PartitionRequest::Write(request)).await? {
-            PartitionOutcome::Write(outcome) => Ok(outcome),
-            _ => Err(mismatch()),
+        let request = PartitionRequest::Write(request);
+        match self.partitions.request(table, RoutingKey::from(&key), request).await {
+            Ok(PartitionOutcome::Write(outcome)) => {
+                let units = HalfUnits::write(outcome.size_before, outcome.size_after);
+                self.meter.written(&table.definition, units);
+                Ok(outcome)
+            }
+            Ok(_) => Err(mismatch()),
+            Err(error) => {
+                if error.kind == ErrorKind::ConditionalCheckFailedException {
+                    self.meter.condition_failed(&table.definition);
+                }
+                Err(error)
+            }
         }
     }
 
@@ -91,8 +112,13 @@ impl Call<'_> {
             Bound::Included(key) | Bound::Excluded(key) => key.clone(),
             Bound::Unbounded => bytes::Bytes::new(),
         };
+        let consistent = request.consistent;
         match self.partitions.request(table, RoutingKey(&start), PartitionRequest::Range(request)).await? {
-            PartitionOutcome::Range(outcome) => Ok(outcome),
+            PartitionOutcome::Range(outcome) => {
+                self.meter.read(&table.definition, HalfUnits::read(outcome.bytes_read, consistent));
+                self.meter.returned(&table.definition, outcome.count.into());
+                Ok(outcome)
+            }
             _ => Err(mismatch()),
         }
     }

@@ -17,8 +17,10 @@ const TOO_DEEP: &str = "Nesting Levels have exceeded supported limits";
 
 impl Update {
     /// Changes the item; on an error it may be half changed. Every path and index means what it meant before.
+    ///
+    /// Of several things that are wrong, an operand is told first, then a path, then a number that can't be.
     pub fn apply(&self, item: &mut Item) -> Result<TouchedPaths, ServiceError> {
-        let mut writes: Vec<(&Path, AttributeValue)> = Vec::with_capacity(self.actions.len());
+        let mut writes: Vec<(&Path, Computed)> = Vec::with_capacity(self.actions.len());
         // Places to take out, which comes last: the indexes of what is written must not move.
         let mut removals: Vec<&Path> = Vec::new();
         let wrong_type = ServiceError::validation(match self.form {
@@ -29,22 +31,22 @@ impl Update {
             match action {
                 Action::Set(path, value) => writes.push((path, value.compute(item)?)),
                 Action::Add(path, value) => {
-                    writes.push((path, added(path.get(item), value).ok_or_else(|| wrong_type.clone())??));
+                    writes.push((path, added(path.get(item), value).ok_or_else(|| wrong_type.clone())?));
                 }
-                Action::Delete(path, value) => match path.get(item) {
-                    None => check_parent(path, item)?,
-                    Some(set) => match without(set, value).ok_or_else(|| wrong_type.clone())? {
-                        Some(rest) => writes.push((path, rest)),
-                        None => removals.push(path),
-                    },
-                },
-                Action::Remove(path) => {
-                    check_parent(path, item)?;
-                    if path.get(item).is_some() {
-                        removals.push(path);
+                Action::Delete(path, value) => {
+                    if let Some(set) = path.get(item) {
+                        match without(set, value).ok_or_else(|| wrong_type.clone())? {
+                            Some(rest) => writes.push((path, Ok(rest))),
+                            None => removals.push(path),
+                        }
                     }
                 }
+                Action::Remove(path) if path.get(item).is_some() => removals.push(path),
+                Action::Remove(_) => {}
             }
+        }
+        if !self.paths().all(|path| path.has_parent(item)) {
+            return Err(ServiceError::validation(INVALID_PATH));
         }
 
         let mut before: Vec<Path> = self.paths().cloned().collect();
@@ -53,7 +55,7 @@ impl Update {
         // In the order of their indexes, so that what goes past a list's end goes there in that order.
         writes.sort_unstable_by_key(|(path, _)| *path);
         for (path, value) in writes {
-            after.push(write(path, value, item)?);
+            after.push(write(path, value?, item)?);
         }
         removals.sort_unstable();
         for path in removals.iter().rev() {
@@ -68,31 +70,39 @@ impl Update {
     }
 }
 
+/// A value, or why its number can't be.
+type Computed = Result<AttributeValue, ServiceError>;
+
 impl Value {
-    fn compute(&self, item: &Item) -> Result<AttributeValue, ServiceError> {
-        Ok(match self {
+    /// Fails where an operand is missing or of the wrong type.
+    fn compute(&self, item: &Item) -> Result<Computed, ServiceError> {
+        use AttributeValue::{L, N};
+        let operands =
+            |first: &Self, second: &Self| Ok::<_, ServiceError>((first.compute(item)?, second.compute(item)?));
+        let wrong_type = || Err(ServiceError::validation(WRONG_TYPE));
+        Ok(Ok(match self {
             Self::Literal(value) => value.clone(),
             Self::Path(path) => path.get(item).cloned().ok_or_else(|| ServiceError::validation(MISSING))?,
             Self::IfNotExists(path, otherwise) => match path.get(item) {
                 Some(value) => value.clone(),
-                None => otherwise.compute(item)?,
+                None => return otherwise.compute(item),
             },
-            Self::ListAppend(first, second) => match (first.compute(item)?, second.compute(item)?) {
-                (AttributeValue::L(mut first), AttributeValue::L(second)) => {
+            Self::ListAppend(first, second) => match operands(first, second)? {
+                (Ok(L(mut first)), Ok(L(second))) => {
                     first.extend(second);
-                    AttributeValue::L(first)
+                    L(first)
                 }
-                _ => return Err(ServiceError::validation(WRONG_TYPE)),
+                _ => return wrong_type(),
             },
-            Self::Plus(left, right) => match (left.compute(item)?, right.compute(item)?) {
-                (AttributeValue::N(left), AttributeValue::N(right)) => AttributeValue::N(left.add(&right)?),
-                _ => return Err(ServiceError::validation(WRONG_TYPE)),
+            Self::Plus(left, right) => match operands(left, right)? {
+                (Ok(N(left)), Ok(N(right))) => return Ok(left.add(&right).map(N)),
+                _ => return wrong_type(),
             },
-            Self::Minus(left, right) => match (left.compute(item)?, right.compute(item)?) {
-                (AttributeValue::N(left), AttributeValue::N(right)) => AttributeValue::N(left.sub(&right)?),
-                _ => return Err(ServiceError::validation(WRONG_TYPE)),
+            Self::Minus(left, right) => match operands(left, right)? {
+                (Ok(N(left)), Ok(N(right))) => return Ok(left.sub(&right).map(N)),
+                _ => return wrong_type(),
             },
-        })
+        }))
     }
 }
 
@@ -132,10 +142,6 @@ fn union<T: Ord + Clone>(present: &[T], members: &[T]) -> Vec<T> {
 fn difference<T: Ord + Clone>(present: &[T], members: &[T]) -> Option<Vec<T>> {
     let rest: Vec<T> = present.iter().filter(|member| members.binary_search(member).is_err()).cloned().collect();
     (!rest.is_empty()).then_some(rest)
-}
-
-fn check_parent(path: &Path, item: &Item) -> Result<(), ServiceError> {
-    if path.has_parent(item) { Ok(()) } else { Err(ServiceError::validation(INVALID_PATH)) }
 }
 
 /// Writes a value, past a list's end as its next element; gives the path it then lies at.

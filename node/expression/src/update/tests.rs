@@ -102,6 +102,23 @@ fn what_does_not_fit_the_item_is_refused_in_dynamodbs_words() {
     }
 }
 
+const NUMBER: &str = "Attempting to store more than 38 significant digits in a Number";
+
+#[test]
+fn of_several_faults_an_operand_is_told_before_a_path_and_a_number_last() {
+    let path = "The document path provided in the update expression is invalid for update";
+    let missing = "The provided expression refers to an attribute that does not exist in the item";
+    for (text, message) in
+        [("REMOVE c.a SET b = d - :n", missing), ("SET d = d + :n, e.x = :n", path), ("SET d = d + :n", NUMBER)]
+    {
+        let before = match message == missing {
+            true => "{}".to_owned(),
+            false => format!(r#"{{"d":{{"N":"{}"}}}}"#, "9".repeat(37) + "E80"),
+        };
+        assert_eq!(fails(text, &before), message, "{text}");
+    }
+}
+
 #[test]
 fn an_item_can_t_grow_past_its_limits() {
     let half = format!(r#"{{"a":{{"S":"{}"}}}}"#, "x".repeat(250 * 1024));

@@ -43,6 +43,10 @@ pub async fn finalize(ctx: &Context, table: &Table) -> Result<Action> {
     match api.get_opt(&table.spec.storage_group).await.while_doing(|| "read the table's group".to_owned())? {
         Some(mut group) => {
             let backup = last_backup(table, group.spec.archive.is_some(), &ctx.config.region, ctx.now());
+            if group.spec.archive.is_none() && deletes_archive(table) {
+                let note = "spec.deletionPolicy is Delete, and its group has no archive: what an earlier one has of the table stays";
+                ctx.event(table, EventType::Warning, "ArchiveLeft", note).await;
+            }
             let drops = drops(table, &group, backup.as_ref(), ctx.now());
             let status = group.status.get_or_insert_default();
             let new: Vec<_> = drops
@@ -76,11 +80,15 @@ pub async fn finalize(ctx: &Context, table: &Table) -> Result<Action> {
     Ok(Action::await_change())
 }
 
+fn deletes_archive(table: &Table) -> bool {
+    table.spec.deletion_policy == Some(DeletionPolicy::Delete)
+}
+
 /// What the archive is told of the table's end: nothing of a table that was never made; else by its `deletionPolicy` that its
 /// objects go, or to make a backup where point-in-time recovery is on.
 fn last_backup(table: &Table, has_archive: bool, region: &str, now: Timestamp) -> Option<LastBackup> {
     table.status.as_ref()?.schema_version?;
-    let delete_archive = table.spec.deletion_policy == Some(DeletionPolicy::Delete);
+    let delete_archive = deletes_archive(table);
     let is_told = if delete_archive { has_archive } else { table.definition().ok()?.continuous_backups.is_some() };
     if !is_told {
         return None;

@@ -1,4 +1,6 @@
-//! What the service tells of itself, operation by operation.
+//! What the service tells of itself, operation by operation; and of each table ([`tables`]).
+
+pub(crate) mod tables;
 
 use crate::{http::reply::type_name, operations::OPERATIONS};
 use cairn_model::ErrorKind;

@@ -1,0 +1,331 @@
+//! What the clients of each table do, under CloudWatch's names for DynamoDB: of this process, from its start on.
+//!
+//! A table is counted from its first request until it is deleted; then its series go.
+
+use crate::{Catalog, capacity::HalfUnits, errors, operations::OPERATIONS};
+use cairn_model::{ErrorKind, TableDefinition, ids::TableId};
+use parking_lot::{Mutex, RwLock};
+use prometheus::{
+    CounterVec, Opts, Registry,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// Further ones are not counted: a series costs memory here and more in Prometheus.
+const TABLES_MAX: usize = 10_000;
+const OF_TABLE: &[&str] = &["account", "table"];
+const OF_OPERATION: &[&str] = &["account", "table", "operation"];
+
+/// Half a unit of capacity is the least that is consumed.
+#[derive(Debug)]
+struct TableMeter {
+    account: String,
+    table: String,
+    table_id: TableId,
+    read_half_units: AtomicU64,
+    write_half_units: AtomicU64,
+    conditional_check_failed: AtomicU64,
+    /// As [`OPERATIONS`].
+    operations: Vec<OperationMeter>,
+}
+
+#[derive(Debug, Default)]
+struct OperationMeter {
+    succeeded: AtomicU64,
+    succeeded_micros: AtomicU64,
+    returned_items: AtomicU64,
+    throttled: AtomicU64,
+    system_errors: AtomicU64,
+}
+
+fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}
+
+fn read(counter: &AtomicU64) -> f64 {
+    counter.load(Ordering::Relaxed) as f64
+}
+
+/// All tables that are counted. Its clones are one.
+#[derive(Clone)]
+pub(crate) struct TableMeters {
+    tables: Arc<RwLock<HashMap<TableId, Arc<TableMeter>>>>,
+    users: Arc<RwLock<HashMap<String, AtomicU64>>>,
+    catalog: Arc<dyn Catalog>,
+}
+
+impl TableMeters {
+    pub(crate) fn new(catalog: Arc<dyn Catalog>, registry: &Registry) -> Result<Self, prometheus::Error> {
+        let meters = Self { tables: Arc::default(), users: Arc::default(), catalog };
+        registry.register(Box::new(TableCollector {
+            descriptions: Families::new()?.descriptions(),
+            meters: meters.clone(),
+        }))?;
+        Ok(meters)
+    }
+
+    /// Counts one request of the operation at `operation` of [`OPERATIONS`].
+    pub(crate) fn request(&self, operation: usize) -> RequestMeter<'_> {
+        RequestMeter { meters: self, operation, touched: Mutex::default() }
+    }
+
+    /// A request of this account was refused for what is wrong with it.
+    pub(crate) fn user_error(&self, account: &str) {
+        if let Some(count) = self.users.read().get(account) {
+            return add(count, 1);
+        }
+        let mut users = self.users.write();
+        if users.len() < TABLES_MAX {
+            add(users.entry(account.to_owned()).or_default(), 1);
+        }
+    }
+
+    fn of(&self, definition: &TableDefinition) -> Option<Arc<TableMeter>> {
+        if let Some(meter) = self.tables.read().get(&definition.table_id) {
+            return Some(meter.clone());
+        }
+        let mut tables = self.tables.write();
+        if tables.len() >= TABLES_MAX {
+            return None;
+        }
+        let meter = tables.entry(definition.table_id).or_insert_with(|| {
+            Arc::new(TableMeter {
+                account: definition.account.clone(),
+                table: definition.table_name.clone(),
+                table_id: definition.table_id,
+                read_half_units: AtomicU64::default(),
+                write_half_units: AtomicU64::default(),
+                conditional_check_failed: AtomicU64::default(),
+                operations: OPERATIONS.iter().map(|_| OperationMeter::default()).collect(),
+            })
+        });
+        Some(meter.clone())
+    }
+
+    /// Forgets the tables that are gone.
+    fn retain(&self) {
+        let is_there = |meter: &TableMeter| {
+            let table = self.catalog.table(&meter.account, &meter.table);
+            table.is_some_and(|table| table.definition.table_id == meter.table_id)
+        };
+        let known: Vec<Arc<TableMeter>> = self.tables.read().values().cloned().collect();
+        let gone: Vec<TableId> = known.iter().filter(|meter| !is_there(meter)).map(|meter| meter.table_id).collect();
+        if !gone.is_empty() {
+            self.tables.write().retain(|id, _| !gone.contains(id));
+        }
+    }
+}
+
+impl std::fmt::Debug for TableMeters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TableMeters").field("tables", &self.tables.read().len()).finish_non_exhaustive()
+    }
+}
+
+/// What one request does, and to which tables.
+#[derive(Debug)]
+pub(crate) struct RequestMeter<'a> {
+    meters: &'a TableMeters,
+    operation: usize,
+    touched: Mutex<Vec<Arc<TableMeter>>>,
+}
+
+impl RequestMeter<'_> {
+    /// The request is about this table, among others perhaps.
+    pub(crate) fn touch(&self, definition: &TableDefinition) {
+        let mut touched = self.touched.lock();
+        if !touched.iter().any(|meter| meter.table_id == definition.table_id) {
+            touched.extend(self.meters.of(definition));
+        }
+    }
+
+    pub(crate) fn read(&self, table: &TableDefinition, units: HalfUnits) {
+        self.with(table, |meter| add(&meter.read_half_units, units.halves()));
+    }
+
+    pub(crate) fn returned(&self, table: &TableDefinition, items: u64) {
+        self.with(table, |meter| add(&meter.operations[self.operation].returned_items, items));
+    }
+
+    pub(crate) fn written(&self, table: &TableDefinition, units: HalfUnits) {
+        self.with(table, |meter| add(&meter.write_half_units, units.halves()));
+    }
+
+    /// It costs a unit at least; the size of the item that it met is not known here.
+    pub(crate) fn condition_failed(&self, table: &TableDefinition) {
+        self.with(table, |meter| {
+            add(&meter.conditional_check_failed, 1);
+            add(&meter.write_half_units, HalfUnits::write(0, 0).halves());
+        });
+    }
+
+    fn with(&self, table: &TableDefinition, count: impl FnOnce(&TableMeter)) {
+        if let Some(meter) = self.touched.lock().iter().find(|meter| meter.table_id == table.table_id) {
+            count(meter);
+        }
+    }
+
+    /// The request's end.
+    pub(crate) fn end(self, account: &str, took: Duration, error: Option<ErrorKind>) {
+        let touched = self.touched.into_inner();
+        let of_operation = |count: &dyn Fn(&OperationMeter)| {
+            touched.iter().for_each(|meter| count(&meter.operations[self.operation]));
+        };
+        match error {
+            None => of_operation(&|meter| {
+                add(&meter.succeeded, 1);
+                add(&meter.succeeded_micros, took.as_micros() as u64);
+            }),
+            Some(ErrorKind::InternalServerError) => of_operation(&|meter| add(&meter.system_errors, 1)),
+            Some(kind) if errors::is_overload(kind) => of_operation(&|meter| add(&meter.throttled, 1)),
+            // Told apart, table by table.
+            Some(ErrorKind::ConditionalCheckFailedException) => {}
+            Some(_) => self.meters.user_error(account),
+        }
+    }
+}
+
+/// The series, filled when they are asked for.
+struct Families {
+    read_units: CounterVec,
+    write_units: CounterVec,
+    conditional_check_failed: CounterVec,
+    latency_seconds: CounterVec,
+    successes: CounterVec,
+    returned_items: CounterVec,
+    throttled: CounterVec,
+    system_errors: CounterVec,
+    user_errors: CounterVec,
+}
+
+impl Families {
+    fn new() -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str, labels: &[&str]| CounterVec::new(Opts::new(name, help), labels);
+        Ok(Self {
+            read_units: counter(
+                "cairn_consumed_read_capacity_units_total",
+                "Read units consumed: CloudWatch's ConsumedReadCapacityUnits.",
+                OF_TABLE,
+            )?,
+            write_units: counter(
+                "cairn_consumed_write_capacity_units_total",
+                "Write units consumed: CloudWatch's ConsumedWriteCapacityUnits. A failed condition counts as one.",
+                OF_TABLE,
+            )?,
+            conditional_check_failed: counter(
+                "cairn_conditional_check_failed_requests_total",
+                "Writes whose condition was false: CloudWatch's ConditionalCheckFailedRequests.",
+                OF_TABLE,
+            )?,
+            latency_seconds: counter(
+                "cairn_successful_request_latency_seconds_total",
+                "Time of successful requests, from their head to their answer: CloudWatch's SuccessfulRequestLatency.",
+                OF_OPERATION,
+            )?,
+            successes: counter(
+                "cairn_successful_requests_total",
+                "Successful requests: the samples of CloudWatch's SuccessfulRequestLatency.",
+                OF_OPERATION,
+            )?,
+            returned_items: counter(
+                "cairn_returned_item_count_total",
+                "Items that Query, Scan and ExecuteStatement returned: CloudWatch's ReturnedItemCount.",
+                OF_OPERATION,
+            )?,
+            throttled: counter(
+                "cairn_throttled_requests_total",
+                "Requests turned away because there was no capacity: CloudWatch's ThrottledRequests.",
+                OF_OPERATION,
+            )?,
+            system_errors: counter(
+                "cairn_system_errors_total",
+                "Requests answered with 500: CloudWatch's SystemErrors.",
+                OF_OPERATION,
+            )?,
+            user_errors: counter(
+                "cairn_user_errors_total",
+                "Requests refused for what is wrong with them, but for false conditions: CloudWatch's UserErrors.",
+                &["account"],
+            )?,
+        })
+    }
+
+    fn all(&self) -> [&CounterVec; 9] {
+        [
+            &self.read_units,
+            &self.write_units,
+            &self.conditional_check_failed,
+            &self.latency_seconds,
+            &self.successes,
+            &self.returned_items,
+            &self.throttled,
+            &self.system_errors,
+            &self.user_errors,
+        ]
+    }
+
+    fn descriptions(&self) -> Vec<Desc> {
+        self.all().into_iter().flat_map(Collector::desc).cloned().collect()
+    }
+
+    fn fill(&self, meter: &TableMeter) {
+        let of_table: &[&str] = &[&meter.account, &meter.table];
+        for (series, counted) in [
+            (&self.read_units, read(&meter.read_half_units) / 2.0),
+            (&self.write_units, read(&meter.write_half_units) / 2.0),
+            (&self.conditional_check_failed, read(&meter.conditional_check_failed)),
+        ] {
+            series.with_label_values(of_table).inc_by(counted);
+        }
+        for (operation, counted) in OPERATIONS.iter().zip(&meter.operations) {
+            for (series, counted) in [
+                (&self.latency_seconds, read(&counted.succeeded_micros) / 1e6),
+                (&self.successes, read(&counted.succeeded)),
+                (&self.returned_items, read(&counted.returned_items)),
+                (&self.throttled, read(&counted.throttled)),
+                (&self.system_errors, read(&counted.system_errors)),
+            ] {
+                // Of the many that never happened nothing is told.
+                if counted > 0.0 {
+                    let labels: &[&str] = &[&meter.account, &meter.table, operation.name];
+                    series.with_label_values(labels).inc_by(counted);
+                }
+            }
+        }
+    }
+}
+
+struct TableCollector {
+    descriptions: Vec<Desc>,
+    meters: TableMeters,
+}
+
+impl Collector for TableCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Ok(families) = Families::new() else { return Vec::new() };
+        self.meters.retain();
+        let tables: Vec<Arc<TableMeter>> = self.meters.tables.read().values().cloned().collect();
+        tables.iter().for_each(|meter| families.fill(meter));
+        for (account, count) in self.meters.users.read().iter() {
+            families.user_errors.with_label_values(&[account.as_str()]).inc_by(read(count));
+        }
+        families
+            .all()
+            .into_iter()
+            .flat_map(Collector::collect)
+            .filter(|family| !family.get_metric().is_empty())
+            .collect()
+    }
+}
