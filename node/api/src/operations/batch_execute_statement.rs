@@ -87,9 +87,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let is_read = |statement: &Statement| matches!(statement, Statement::Select(_));
     let reads = parsed.iter().flatten().filter(|statement| is_read(statement)).count();
     if reads > 0 && reads < parsed.iter().flatten().count() {
-        return Err(ServiceError::validation(
-            "Read and write requests together in the same batch is not supported.",
-        ));
+        return Err(ServiceError::validation("Read and write requests together in the same batch is not supported."));
     }
     let work: Vec<Result<Work, Failure>> = (0..)
         .zip(parsed.into_iter().zip(&members))
@@ -133,9 +131,11 @@ impl BatchExecuteStatementInput {
 impl Work {
     fn of(call: &Call<'_>, statement: Statement, members: &StatementMembers, ordinal: u32) -> Result<Self, Failure> {
         let table_name = statement.table().to_owned();
-        let table = call
-            .open_table(&table_name)
-            .map_err(|error| Failure { error, table_name: Some(table_name), units: HalfUnits::default() })?;
+        let table = call.open_table(&table_name).map_err(|error| Failure {
+            error,
+            table_name: Some(table_name),
+            units: HalfUnits::default(),
+        })?;
         let schema = &table.definition.key_schema;
         let action = match statement {
             Statement::Select(select) => {
@@ -241,7 +241,9 @@ fn consumed(results: &[Result<(Arc<TableView>, Done), Failure>]) -> Vec<(&str, H
     for result in results {
         let (name, units) = match result {
             Ok((table, done)) => (table.definition.table_name.as_str(), done.units),
-            Err(Failure { table_name: Some(name), units, .. }) if *units != HalfUnits::default() => (name.as_str(), *units),
+            Err(Failure { table_name: Some(name), units, .. }) if *units != HalfUnits::default() => {
+                (name.as_str(), *units)
+            }
             Err(_) => continue,
         };
         match consumed.iter_mut().find(|(known, _)| *known == name) {

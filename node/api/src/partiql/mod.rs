@@ -12,11 +12,7 @@ use cairn_model::ServiceError;
 use std::sync::Arc;
 
 /// The table that a SELECT reads. No table has indexes yet, so none has the one asked for.
-pub(crate) fn read_table(
-    call: &Call<'_>,
-    table: &str,
-    index: Option<&str>,
-) -> Result<Arc<TableView>, ServiceError> {
+pub(crate) fn read_table(call: &Call<'_>, table: &str, index: Option<&str>) -> Result<Arc<TableView>, ServiceError> {
     let table = call.open_table(table)?;
     match index {
         Some(_) => Err(ServiceError::validation("The table does not have the specified index")),

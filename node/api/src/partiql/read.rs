@@ -37,7 +37,10 @@ pub(crate) struct ReadPlan {
 enum Reads {
     Item(EncodedKey),
     /// One after the other.
-    Ranges { ranges: Vec<KeyBounds>, forward: bool },
+    Ranges {
+        ranges: Vec<KeyBounds>,
+        forward: bool,
+    },
 }
 
 /// How to read.
@@ -245,9 +248,6 @@ mod tests {
         assert_eq!(found(&[above.clone(), below.clone()]), [2, 3, 4]);
         assert_eq!(found(&[below.clone(), above, SortCondition::Less(number(4))]), [2, 3]);
         assert_eq!(found(&[below, SortCondition::Greater(number(4))]), [0_u64; 0]);
-        assert_eq!(
-            found(&[SortCondition::Equal(number(2)), SortCondition::Equal(number(3))]),
-            [0_u64; 0]
-        );
+        assert_eq!(found(&[SortCondition::Equal(number(2)), SortCondition::Equal(number(3))]), [0_u64; 0]);
     }
 }

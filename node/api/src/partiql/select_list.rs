@@ -34,9 +34,7 @@ impl SelectList {
     /// The row's attributes out of a whole item.
     pub(super) fn of(&self, item: Item) -> Item {
         let Some(paths) = &self.0 else { return item };
-        let found = |path: &Path| -> Option<(String, AttributeValue)> {
-            Some((label(path), path.get(&item)?.clone()))
-        };
+        let found = |path: &Path| -> Option<(String, AttributeValue)> { Some((label(path), path.get(&item)?.clone())) };
         paths.iter().filter_map(found).collect()
     }
 }

@@ -27,7 +27,8 @@ async fn five_games() -> Service {
 }
 
 fn games(answer: &Value) -> Vec<String> {
-    let name = |item: &Value| format!("{}{}", &item["Id"]["S"].as_str().unwrap()[..1], item["Game"]["N"].as_str().unwrap());
+    let name =
+        |item: &Value| format!("{}{}", &item["Id"]["S"].as_str().unwrap()[..1], item["Game"]["N"].as_str().unwrap());
     answer["Items"].as_array().unwrap().iter().map(name).collect()
 }
 
@@ -107,14 +108,14 @@ async fn a_select_is_a_get_a_query_or_a_scan_by_what_it_says_of_the_keys() {
 async fn a_select_s_paths_are_returned_under_their_last_names() {
     let service = Service::with_users().await;
     execute(&service, "INSERT INTO users VALUE {'Id': 'a', 'Game': 1, 'm': {'x': {'y': [1, 2]}}, 'l': ['p']}").await;
-    for clause in ["WHERE Id = 'a' AND Game = 1", "WHERE Id = 'a'", "WHERE l[0] = 'p'", "WHERE Id = 'a' AND Game = 1 AND m.x.y[0] = 1"]
-    {
+    for clause in [
+        "WHERE Id = 'a' AND Game = 1",
+        "WHERE Id = 'a'",
+        "WHERE l[0] = 'p'",
+        "WHERE Id = 'a' AND Game = 1 AND m.x.y[0] = 1",
+    ] {
         let answer = execute(&service, &format!("SELECT Id, m.x.y[1], l[0], m.gone FROM users {clause}")).await;
-        assert_eq!(
-            answer["Items"],
-            json!([{"Id": {"S": "a"}, "y[1]": {"N": "2"}, "l[0]": {"S": "p"}}]),
-            "{clause}"
-        );
+        assert_eq!(answer["Items"], json!([{"Id": {"S": "a"}, "y[1]": {"N": "2"}, "l[0]": {"S": "p"}}]), "{clause}");
     }
 }
 
@@ -124,10 +125,7 @@ async fn pages_follow_each_other_across_partitions_in_both_directions() {
     for (clause, expected) in [
         ("", vec![]),
         ("WHERE Id IN ['ben', 'anna']", vec!["b0", "b1", "b2", "b3", "b4", "a0", "a1", "a2", "a3", "a4"]),
-        (
-            "WHERE Id IN ['anna', 'ben'] AND Game > 2 ORDER BY Id DESC, Game DESC",
-            vec!["b4", "b3", "a4", "a3"],
-        ),
+        ("WHERE Id IN ['anna', 'ben'] AND Game > 2 ORDER BY Id DESC, Game DESC", vec!["b4", "b3", "a4", "a3"]),
     ] {
         for limit in 1..4 {
             let mut request = json!({"Statement": format!("SELECT * FROM users {clause}"), "Limit": limit});
@@ -214,10 +212,7 @@ async fn an_update_changes_an_item_that_is_there_and_returns_what_was_asked_for(
     service.ok("ExecuteStatement", json!({"Statement": statement, "Parameters": [{"SS": ["x"]}]})).await;
     let statement = "UPDATE users SET Tags = set_add(Tags, <<'y'>>) WHERE Id = 'anna' AND Game = 1 RETURNING ALL NEW *";
     let answer = execute(&service, statement).await;
-    assert_eq!(
-        answer["Items"],
-        json!([{"Id": {"S": "anna"}, "Game": {"N": "1"}, "Tags": {"SS": ["x", "y"]}}])
-    );
+    assert_eq!(answer["Items"], json!([{"Id": {"S": "anna"}, "Game": {"N": "1"}, "Tags": {"SS": ["x", "y"]}}]));
 }
 
 #[tokio::test]
@@ -255,26 +250,22 @@ async fn a_delete_takes_what_is_there_and_lets_be_what_is_not() {
 async fn statements_cost_what_the_operations_they_become_cost() {
     let service = Service::with_users().await;
     let big = "x".repeat(9_000);
-    for (game, statement, units) in [
-        (1, "INSERT INTO users VALUE {'Id': 'a', 'Game': 1, 'V': ?}", 9.0),
-        (2, "INSERT INTO users VALUE {'Id': 'b', 'Game': 1, 'V': ?}", 9.0),
-        (3, "SELECT Id FROM users WHERE Id = 'a' AND Game = 1", 1.5),
-        (4, "SELECT Id FROM users WHERE Id = 'a'", 1.5),
-        (5, "SELECT Id FROM users WHERE Id IN ('a', 'b')", 3.0),
-        (6, "SELECT Id FROM users", 2.5),
-        (7, "SELECT Id FROM users WHERE Id = 'gone'", 0.5),
-        (8, "UPDATE users REMOVE V WHERE Id = 'a' AND Game = 1", 9.0),
-        (9, "DELETE FROM users WHERE Id = 'a' AND Game = 1", 1.0),
+    for (statement, units) in [
+        ("INSERT INTO users VALUE {'Id': 'a', 'Game': 1, 'V': ?}", 9.0),
+        ("INSERT INTO users VALUE {'Id': 'b', 'Game': 1, 'V': ?}", 9.0),
+        ("SELECT Id FROM users WHERE Id = 'a' AND Game = 1", 1.5),
+        ("SELECT Id FROM users WHERE Id = 'a'", 1.5),
+        ("SELECT Id FROM users WHERE Id IN ('a', 'b')", 3.0),
+        ("SELECT Id FROM users", 2.5),
+        ("SELECT Id FROM users WHERE Id = 'gone'", 0.5),
+        ("UPDATE users REMOVE V WHERE Id = 'a' AND Game = 1", 9.0),
+        ("DELETE FROM users WHERE Id = 'a' AND Game = 1", 1.0),
     ] {
         let request = json!({
             "Statement": statement, "Parameters": [{"S": big.as_str()}], "ReturnConsumedCapacity": "TOTAL"
         });
         let answer = service.ok("ExecuteStatement", request).await;
-        assert_eq!(
-            answer["ConsumedCapacity"],
-            json!({"TableName": "users", "CapacityUnits": units}),
-            "{game}: {statement}"
-        );
+        assert_eq!(answer["ConsumedCapacity"], json!({"TableName": "users", "CapacityUnits": units}), "{statement}");
     }
     let request = json!({
         "Statement": "SELECT * FROM users WHERE Id = 'b' AND Game = 1", "ConsistentRead": true,
@@ -348,7 +339,11 @@ async fn a_request_s_members_are_refused_together() {
     );
     let long = format!("SELECT * FROM users WHERE Id = '{}'", "x".repeat(8_192));
     let text = service.invalid("ExecuteStatement", json!({"Statement": long})).await;
-    assert!(text.ends_with("at 'statement' failed to satisfy constraint: Member must have length less than or equal to 8192"));
+    assert!(
+        text.ends_with(
+            "at 'statement' failed to satisfy constraint: Member must have length less than or equal to 8192"
+        )
+    );
 }
 
 #[tokio::test]
@@ -433,7 +428,10 @@ async fn a_batch_of_writes_does_each_that_can_be_done() {
             "ConsumedCapacity": [{"TableName": "users", "CapacityUnits": 4.0}]
         })
     );
-    assert_eq!(games(&execute(&service, "SELECT * FROM users WHERE Id = 'anna'").await), ["a0", "a1", "a2", "a3", "a9"]);
+    assert_eq!(
+        games(&execute(&service, "SELECT * FROM users WHERE Id = 'anna'").await),
+        ["a0", "a1", "a2", "a3", "a9"]
+    );
 }
 
 #[tokio::test]
@@ -453,7 +451,8 @@ async fn a_statement_of_a_batch_that_met_an_overloaded_partition_says_so() {
 #[tokio::test]
 async fn each_write_of_a_batch_of_statements_has_its_own_request_id() {
     let service = Service::with_users().await;
-    let statement = |game: usize| json!({"Statement": format!("UPDATE users SET V = 1 WHERE Id = 'a' AND Game = {game}")});
+    let statement =
+        |game: usize| json!({"Statement": format!("UPDATE users SET V = 1 WHERE Id = 'a' AND Game = {game}")});
     let body = json!({"Statements": [statement(1), statement(2)]}).to_string();
     for _ in 0..2 {
         service.call_with("BatchExecuteStatement", body.clone().into(), &[("amz-sdk-invocation-id", "one")]).await;
@@ -475,7 +474,10 @@ async fn batches_of_statements_that_do_not_fit_are_refused_in_dynamodbs_words() 
     for (request, expected) in [
         (batch(&[read, write]), "Read and write requests together in the same batch is not supported."),
         (batch(&[read, read]), "Provided list of item keys contains duplicates"),
-        (batch(&[write, "INSERT INTO users VALUE {'Id': 'anna', 'Game': 1.0}"]), "Provided list of item keys contains duplicates"),
+        (
+            batch(&[write, "INSERT INTO users VALUE {'Id': 'anna', 'Game': 1.0}"]),
+            "Provided list of item keys contains duplicates",
+        ),
         (
             json!({"Statements": []}),
             "1 validation error detected: Value '[]' at 'statements' failed to satisfy constraint: Member must have \
@@ -495,5 +497,9 @@ async fn batches_of_statements_that_do_not_fit_are_refused_in_dynamodbs_words() 
         assert_eq!(service.invalid("BatchExecuteStatement", request).await, expected);
     }
     let text = service.invalid("BatchExecuteStatement", batch(&[read; 26])).await;
-    assert!(text.ends_with("at 'statements' failed to satisfy constraint: Member must have length less than or equal to 25"));
+    assert!(
+        text.ends_with(
+            "at 'statements' failed to satisfy constraint: Member must have length less than or equal to 25"
+        )
+    );
 }

@@ -18,9 +18,35 @@ const DEPTH_MAX: usize = 150;
 
 /// Words that stand for themselves only in quotes.
 const KEYWORDS: [&str; 29] = [
-    "ALL", "AND", "AS", "ASC", "BETWEEN", "BY", "DELETE", "DESC", "EXISTS", "FALSE", "FROM", "IN", "INSERT", "INTO", "IS",
-    "MISSING", "NOT", "NULL", "OR", "ORDER", "REMOVE", "RETURNING", "SELECT", "SET", "TRUE", "UPDATE", "VALUE",
-    "VALUES", "WHERE",
+    "ALL",
+    "AND",
+    "AS",
+    "ASC",
+    "BETWEEN",
+    "BY",
+    "DELETE",
+    "DESC",
+    "EXISTS",
+    "FALSE",
+    "FROM",
+    "IN",
+    "INSERT",
+    "INTO",
+    "IS",
+    "MISSING",
+    "NOT",
+    "NULL",
+    "OR",
+    "ORDER",
+    "REMOVE",
+    "RETURNING",
+    "SELECT",
+    "SET",
+    "TRUE",
+    "UPDATE",
+    "VALUE",
+    "VALUES",
+    "WHERE",
 ];
 
 pub(super) struct Cursor<'t> {
@@ -135,10 +161,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// Parses something that can hold itself; its depth is bounded, and so is the stack.
-    pub(super) fn nested<T>(
-        &mut self,
-        parse: impl FnOnce(&mut Self) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
+    pub(super) fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T, Refusal>) -> Result<T, Refusal> {
         if self.depth == DEPTH_MAX {
             return Err(Refusal::refused(format!(
                 "The expression has exceeded the maximum allowed nesting; nesting levels: {}",

@@ -189,7 +189,6 @@ fn call(cursor: &mut Cursor<'_>) -> Result<Term, Refusal> {
     cursor.advance();
     cursor.advance();
     cursor.operator()?;
-    let operands =
-        cursor.nested(|cursor| cursor.operands(TokenKind::CloseParen, "Expected RIGHT_PAREN", term))?;
+    let operands = cursor.nested(|cursor| cursor.operands(TokenKind::CloseParen, "Expected RIGHT_PAREN", term))?;
     Ok(build::function(known.unwrap_or(word), operands, &mut cursor.faults))
 }

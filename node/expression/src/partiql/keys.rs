@@ -1,10 +1,7 @@
 //! What a WHERE clause says about keys: which items to read or write, and what is left to ask of them.
 
 use super::{Insert, OrderTerm};
-use crate::{
-    Comparator, Condition, Operand, Path,
-    condition::order,
-};
+use crate::{Comparator, Condition, Operand, Path, condition::order};
 use cairn_model::{
     AttributeValue, Item, KeySchema, ServiceError,
     key::{EncodedKey, SortCondition},
@@ -155,8 +152,7 @@ fn partitions_of<'c>(condition: &'c Condition, name: &str) -> Option<Vec<&'c Att
     match condition {
         Condition::And(conditions) => conditions.iter().find_map(|condition| partitions_of(condition, name)),
         Condition::Or(conditions) => {
-            let branches: Option<Vec<_>> =
-                conditions.iter().map(|condition| partitions_of(condition, name)).collect();
+            let branches: Option<Vec<_>> = conditions.iter().map(|condition| partitions_of(condition, name)).collect();
             branches.map(|branches| branches.into_iter().flatten().collect())
         }
         _ => listed(condition, name),
@@ -270,13 +266,14 @@ fn check_terms(has_condition: bool, terms: &[OrderTerm], schema: &KeySchema) -> 
     if !terms.is_empty() && !has_condition {
         return Err(ServiceError::validation("Must have WHERE clause in the statement when using ORDER BY clause."));
     }
-    let is_key = |path: &Path| {
-        std::iter::once(&schema.partition).chain(&schema.sort).any(|key| is_attribute(path, &key.name))
-    };
+    let is_key =
+        |path: &Path| std::iter::once(&schema.partition).chain(&schema.sort).any(|key| is_attribute(path, &key.name));
     match terms.iter().find(|term| !is_key(&term.path)) {
         Some(OrderTerm { path, .. }) => {
             let shown = if path.rest().is_empty() { path.name().to_owned() } else { path.to_string() };
-            Err(ServiceError::validation(format!("Attribute {shown} in ORDER BY clause must be part of the primary key")))
+            Err(ServiceError::validation(format!(
+                "Attribute {shown} in ORDER BY clause must be part of the primary key"
+            )))
         }
         None => Ok(()),
     }

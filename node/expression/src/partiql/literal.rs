@@ -10,8 +10,7 @@ use super::{
 use cairn_model::{AttributeValue, Item, limits::NESTING_DEPTH_MAX, number::Number};
 
 const INVALID: &str = "One or more parameter values were invalid:";
-const BAG: &str =
-    "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags";
+const BAG: &str = "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags";
 
 /// Whether a value stands at the cursor.
 pub(super) fn at_value(cursor: &Cursor<'_>) -> bool {
@@ -59,8 +58,8 @@ fn part(cursor: &mut Cursor<'_>) -> Result<AttributeValue, Refusal> {
         Some(TokenKind::Parameter) => Ok(cursor.parameter()),
         Some(TokenKind::OpenBracket) => {
             cursor.advance();
-            let elements = cursor
-                .nested(|cursor| cursor.operands(TokenKind::CloseBracket, "Expected RIGHT_BRACKET", part))?;
+            let elements =
+                cursor.nested(|cursor| cursor.operands(TokenKind::CloseBracket, "Expected RIGHT_BRACKET", part))?;
             Ok(AttributeValue::L(elements))
         }
         Some(TokenKind::OpenBrace) => map(cursor).map(AttributeValue::M),
@@ -136,10 +135,7 @@ fn set(cursor: &mut Cursor<'_>) -> Result<AttributeValue, Refusal> {
     }
 }
 
-fn member<T>(
-    cursor: &mut Cursor<'_>,
-    parse: fn(&mut Cursor<'_>) -> Result<T, Refusal>,
-) -> Result<T, Refusal> {
+fn member<T>(cursor: &mut Cursor<'_>, parse: fn(&mut Cursor<'_>) -> Result<T, Refusal>) -> Result<T, Refusal> {
     let refusal = no_member(cursor);
     parse(cursor).map_err(|error| match error {
         Refusal::Malformed(_) => refusal,

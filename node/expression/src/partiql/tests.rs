@@ -211,8 +211,14 @@ fn what_dynamodb_does_not_take_is_refused_in_its_words() {
             "Unsupported data type for IS operator: INT. Supported data types are [MISSING, NULL, BOOLEAN, BLOB, STRING, \
              NUMERIC, STRUCT, TUPLE, LIST] at 2:12:3",
         ),
-        ("SELECT * FROM t WHERE a = ? AND b = ? AND c = ? AND d = ?", "Number of parameters in request and statement don't match."),
-        ("INSERT INTO t.i VALUE {}", "FROM clause may only contain a single table name in data manipulation statements at 1:13:1"),
+        (
+            "SELECT * FROM t WHERE a = ? AND b = ? AND c = ? AND d = ?",
+            "Number of parameters in request and statement don't match.",
+        ),
+        (
+            "INSERT INTO t.i VALUE {}",
+            "FROM clause may only contain a single table name in data manipulation statements at 1:13:1",
+        ),
         ("UPDATE t.i SET a = 1", "This operation is not supported on an index"),
         ("INSERT INTO t VALUE {'a': <<>>}", "Empty bags are not supported"),
         (
@@ -235,10 +241,7 @@ fn what_dynamodb_does_not_take_is_refused_in_its_words() {
             "UPDATE t SET a = set_add(b, <<1>>)",
             "The first argument to SET_ADD must equal the assignment value at 1:18:7",
         ),
-        (
-            "UPDATE t SET a = set_add(a, 1)",
-            "The second argument to SET_ADD must be a value with type SET at 1:26:1",
-        ),
+        ("UPDATE t SET a = set_add(a, 1)", "The second argument to SET_ADD must be a value with type SET at 1:26:1"),
         (
             "UPDATE t SET a = 1 REMOVE a.b",
             "Invalid UpdateExpression: Two document paths overlap with each other; must remove or rewrite one of these \

@@ -123,9 +123,9 @@ fn members(
         Value::Literal(set @ (AttributeValue::Ss(_) | AttributeValue::Ns(_) | AttributeValue::Bs(_))) => {
             Ok(action(path, set))
         }
-        _ => Err(Refusal::refused(format!(
-            "The second argument to {name} must be a value with type SET at {first_at}"
-        ))),
+        _ => {
+            Err(Refusal::refused(format!("The second argument to {name} must be a value with type SET at {first_at}")))
+        }
     }
 }
 
