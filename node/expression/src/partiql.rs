@@ -116,7 +116,7 @@ fn statement(cursor: &mut Cursor<'_>) -> Result<Statement, Refusal> {
         return write::delete(cursor).map(Statement::Delete);
     }
     if cursor.take_keyword("EXISTS") {
-        return Err(filter::exists_outside_transaction());
+        return Err(Refusal::refused("EXISTS can only be used in ExecuteTransaction write requests."));
     }
     Err(Refusal::malformed("Expected data manipulation"))
 }
@@ -128,6 +128,8 @@ pub(crate) enum Refusal {
     Malformed(String),
     /// DynamoDB has its own message for it.
     Refused(String),
+    /// A value that can't be stored, and where it lies in what was written: steps from its root.
+    InValue { message: String, place: String },
 }
 
 impl Refusal {
@@ -139,10 +141,23 @@ impl Refusal {
         Self::Refused(message.into())
     }
 
+    fn in_value(message: impl Into<String>) -> Self {
+        Self::InValue { message: message.into(), place: String::new() }
+    }
+
+    /// What is wrong with a part is so of the whole, a step away.
+    fn within(self, step: impl std::fmt::Display) -> Self {
+        match self {
+            Self::InValue { message, place } => Self::InValue { message, place: format!("{step}{place}") },
+            other => other,
+        }
+    }
+
     fn into_message(self) -> String {
         match self {
             Self::Malformed(message) => format!("Statement wasn't well formed, can't be processed: {message}"),
             Self::Refused(message) => message,
+            Self::InValue { message, place } => format!("{message} under root{place}"),
         }
     }
 }

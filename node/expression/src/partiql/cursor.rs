@@ -12,6 +12,7 @@ use cairn_model::{
     AttributeValue,
     limits::{EXPRESSION_OPERATORS_MAX, NESTING_DEPTH_MAX},
 };
+use std::ops::Range;
 
 /// How deep parentheses, calls, NOT and values may lie within each other: as in expressions.
 const DEPTH_MAX: usize = 150;
@@ -117,11 +118,23 @@ impl<'t> Cursor<'t> {
 
     /// Where the token at the cursor stands, as DynamoDB's messages tell it: line, column, length, in characters.
     pub(super) fn position(&self) -> String {
-        let (start, end) = self.tokens.get(self.at).map_or((self.text.len(), self.text.len()), |at| (at.start, at.end));
+        self.position_of(self.at..self.at + 1)
+    }
+
+    /// Where these tokens stand, at least one.
+    pub(super) fn position_of(&self, tokens: Range<usize>) -> String {
+        let end = self.text.len();
+        let start = self.tokens.get(tokens.start).map_or(end, |token| token.start);
+        let end = tokens.end.checked_sub(1).and_then(|last| self.tokens.get(last)).map_or(end, |token| token.end);
         let before = &self.text[..start];
         let line = 1 + before.matches('\n').count();
         let column = 1 + before.rsplit('\n').next().unwrap_or_default().chars().count();
         format!("{line}:{column}:{}", self.text[start..end].chars().count())
+    }
+
+    /// The token's place among all.
+    pub(super) fn at(&self) -> usize {
+        self.at
     }
 
     pub(super) fn advance(&mut self) {

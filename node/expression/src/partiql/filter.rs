@@ -11,8 +11,9 @@ const FUNCTIONS: [&str; 6] =
     ["attribute_exists", "attribute_not_exists", "attribute_type", "begins_with", "contains", "size"];
 
 /// What IS compares with, and DynamoDB's name of the type.
-const TYPES: [(&str, &str); 8] = [
+const TYPES: [(&str, &str); 9] = [
     ("NULL", "NULL"),
+    ("BOOL", "BOOL"),
     ("BOOLEAN", "BOOL"),
     ("BLOB", "B"),
     ("STRING", "S"),
@@ -22,13 +23,33 @@ const TYPES: [(&str, &str); 8] = [
     ("LIST", "L"),
 ];
 
+/// PartiQL's types that DynamoDB's values don't have, and what its messages call them.
+const OTHER_TYPES: [(&str, &str); 20] = [
+    ("SMALLINT", "SmallintType"),
+    ("INT", "IntegerType"),
+    ("INTEGER", "IntegerType"),
+    ("INT4", "Integer4Type"),
+    ("INT8", "Integer8Type"),
+    ("BIGINT", "Integer8Type"),
+    ("FLOAT", "FloatType"),
+    ("REAL", "RealType"),
+    ("DECIMAL", "DecimalType"),
+    ("TIMESTAMP", "TimestampType"),
+    ("DATE", "DateType"),
+    ("TIME", "TimeType"),
+    ("CHAR", "CharacterType"),
+    ("CHARACTER", "CharacterType"),
+    ("VARCHAR", "CharacterVaryingType"),
+    ("SYMBOL", "SymbolType"),
+    ("CLOB", "ClobType"),
+    ("SEXP", "SexpType"),
+    ("BAG", "BagType"),
+    ("ANY", "AnyType"),
+];
+
 /// The condition of a WHERE clause, if there is one.
 pub(super) fn clause(cursor: &mut Cursor<'_>) -> Result<Option<Condition>, Refusal> {
     if cursor.take_keyword("WHERE") { or(cursor).map(Some) } else { Ok(None) }
-}
-
-pub(super) fn exists_outside_transaction() -> Refusal {
-    Refusal::refused("EXISTS can only be used in ExecuteTransaction write requests.")
 }
 
 fn or(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
@@ -89,6 +110,7 @@ fn comparator(kind: TokenKind) -> Option<Comparator> {
 }
 
 fn single(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
+    let start = cursor.at();
     let left = term(cursor)?;
     if let Some(comparator) = cursor.peek().and_then(comparator) {
         cursor.advance();
@@ -96,10 +118,12 @@ fn single(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
         let right = term(cursor)?;
         return Ok(build::compared(left, comparator, right, &mut cursor.faults));
     }
-    if cursor.take_keyword("IS") {
+    if cursor.at_keyword("IS") {
+        let left_at = cursor.position_of(start..cursor.at());
+        cursor.advance();
         cursor.operator()?;
         let negative = cursor.take_keyword("NOT");
-        return Ok(negated(is(left, cursor)?, negative));
+        return Ok(negated(is(left, &left_at, cursor)?, negative));
     }
     let negative = cursor.take_keyword("NOT");
     if cursor.take_keyword("BETWEEN") {
@@ -136,8 +160,8 @@ fn candidates(cursor: &mut Cursor<'_>) -> Result<Vec<Term>, Refusal> {
     Ok(candidates)
 }
 
-/// `IS MISSING`, or `IS` with a type.
-fn is(left: Term, cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
+/// `IS MISSING`, or `IS` with a type; `left_at` is where the left side stands.
+fn is(left: Term, left_at: &str, cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
     let Term::Operand(Operand::Path(path)) = left else {
         return Err(Refusal::refused(
             "The left hand side argument to IS must be a Variable Reference, Literal, or Path",
@@ -146,19 +170,17 @@ fn is(left: Term, cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
     if cursor.take_keyword("MISSING") {
         return Ok(Condition::AttributeNotExists(path));
     }
-    if cursor.peek() != Some(TokenKind::Word) {
-        return Err(Refusal::malformed("Expected type name"));
+    if let Some((_, name)) = TYPES.iter().find(|(word, _)| cursor.at_keyword(word)) {
+        cursor.advance();
+        return Ok(is_type(path, name));
     }
-    let Some((_, name)) = TYPES.iter().find(|(word, _)| cursor.at_keyword(word)) else {
-        return Err(Refusal::refused(format!(
-            "Unsupported data type for IS operator: {}. Supported data types are [MISSING, NULL, BOOLEAN, BLOB, STRING, \
-             NUMERIC, STRUCT, TUPLE, LIST] at {}",
-            cursor.word(),
-            cursor.position()
-        )));
-    };
-    cursor.advance();
-    Ok(is_type(path, name))
+    match OTHER_TYPES.iter().find(|(word, _)| cursor.at_keyword(word)) {
+        Some((_, name)) => Err(Refusal::refused(format!(
+            "Unsupported data type for IS operator: {name}. Supported data types are [MISSING, NULL, BOOLEAN, BLOB, \
+             STRING, NUMERIC, STRUCT, TUPLE, LIST] at {left_at}"
+        ))),
+        None => Err(Refusal::malformed("Expected type name")),
+    }
 }
 
 fn is_type(path: Path, name: &str) -> Condition {
@@ -176,15 +198,16 @@ fn term(cursor: &mut Cursor<'_>) -> Result<Term, Refusal> {
     cursor.path().map(|path| Term::Operand(Operand::Path(path)))
 }
 
+pub(super) fn unrecognized(function: &str, position: &str) -> String {
+    format!("Unrecognized function: {} at {position}", function.to_lowercase())
+}
+
 fn call(cursor: &mut Cursor<'_>) -> Result<Term, Refusal> {
     let word = cursor.word();
-    if word.eq_ignore_ascii_case("EXISTS") {
-        return Err(exists_outside_transaction());
-    }
     let known = FUNCTIONS.into_iter().find(|name| name.eq_ignore_ascii_case(word));
     if known.is_none() {
         let position = cursor.position();
-        note(&mut cursor.faults.unknown_function, || format!("Unrecognized function: {word} at {position}"));
+        note(&mut cursor.faults.unknown_function, || unrecognized(word, &position));
     }
     cursor.advance();
     cursor.advance();

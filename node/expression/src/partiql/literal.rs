@@ -36,11 +36,9 @@ pub(super) fn value(cursor: &mut Cursor<'_>) -> Result<AttributeValue, Refusal> 
     Ok(value)
 }
 
-/// The map that INSERT puts as an item.
+/// The map that INSERT puts as an item: each of its values is the root of what may be wrong in it.
 pub(super) fn item(cursor: &mut Cursor<'_>) -> Result<Item, Refusal> {
-    let item = map(cursor)?;
-    item.values().try_for_each(check_depth)?;
-    Ok(item)
+    map(cursor, |cursor, _| value(cursor))
 }
 
 fn check_depth(value: &AttributeValue) -> Result<(), Refusal> {
@@ -56,19 +54,30 @@ fn part(cursor: &mut Cursor<'_>) -> Result<AttributeValue, Refusal> {
         Some(TokenKind::Text) => text(cursor).map(AttributeValue::S),
         Some(TokenKind::Number | TokenKind::Plus | TokenKind::Minus) => number(cursor).map(AttributeValue::N),
         Some(TokenKind::Parameter) => Ok(cursor.parameter()),
-        Some(TokenKind::OpenBracket) => {
-            cursor.advance();
-            let elements =
-                cursor.nested(|cursor| cursor.operands(TokenKind::CloseBracket, "Expected RIGHT_BRACKET", part))?;
-            Ok(AttributeValue::L(elements))
+        Some(TokenKind::OpenBracket) => list(cursor).map(AttributeValue::L),
+        Some(TokenKind::OpenBrace) => {
+            let members =
+                map(cursor, |cursor, name| part(cursor).map_err(|error| error.within(format_args!(".{name}"))));
+            members.map(AttributeValue::M)
         }
-        Some(TokenKind::OpenBrace) => map(cursor).map(AttributeValue::M),
         Some(TokenKind::OpenSet) => set(cursor),
         _ if cursor.take_keyword("TRUE") => Ok(AttributeValue::Bool(true)),
         _ if cursor.take_keyword("FALSE") => Ok(AttributeValue::Bool(false)),
         _ if cursor.take_keyword("NULL") => Ok(AttributeValue::Null),
         _ => Err(Refusal::malformed("Unexpected term")),
     }
+}
+
+fn list(cursor: &mut Cursor<'_>) -> Result<Vec<AttributeValue>, Refusal> {
+    cursor.advance();
+    let mut at = 0;
+    cursor.nested(|cursor| {
+        cursor.operands(TokenKind::CloseBracket, "Expected RIGHT_BRACKET", |cursor| {
+            let element = part(cursor).map_err(|error| error.within(format_args!("[{at}]")))?;
+            at += 1;
+            Ok(element)
+        })
+    })
 }
 
 fn text(cursor: &mut Cursor<'_>) -> Result<String, Refusal> {
@@ -91,10 +100,13 @@ fn number(cursor: &mut Cursor<'_>) -> Result<Number, Refusal> {
     let word = cursor.word();
     cursor.advance();
     let parsed = if negative { Number::parse(&format!("-{word}")) } else { Number::parse(word) };
-    parsed.map_err(|error| Refusal::Refused(error.message))
+    parsed.map_err(|error| Refusal::in_value(error.message))
 }
 
-fn map(cursor: &mut Cursor<'_>) -> Result<Item, Refusal> {
+fn map(
+    cursor: &mut Cursor<'_>,
+    mut member: impl FnMut(&mut Cursor<'_>, &str) -> Result<AttributeValue, Refusal>,
+) -> Result<Item, Refusal> {
     cursor.expect(TokenKind::OpenBrace, "Expected LEFT_CURLY")?;
     let members = cursor.nested(|cursor| {
         cursor.operands(TokenKind::CloseBrace, "Expected RIGHT_CURLY", |cursor| {
@@ -103,7 +115,8 @@ fn map(cursor: &mut Cursor<'_>) -> Result<Item, Refusal> {
                 return Err(Refusal::refused("Path component cannot be an empty string"));
             }
             cursor.expect(TokenKind::Colon, "Expected COLON")?;
-            Ok((name, part(cursor)?))
+            let value = member(cursor, &name)?;
+            Ok((name, value))
         })
     })?;
     Ok(members.into_iter().collect())
@@ -126,8 +139,9 @@ fn set(cursor: &mut Cursor<'_>) -> Result<AttributeValue, Refusal> {
         }
         Some(TokenKind::Number | TokenKind::Plus | TokenKind::Minus) => {
             let mut members = cursor.operands(close, MISSING, |cursor| member(cursor, number))?;
+            let shown = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             if sorts_to_repeats(&mut members) {
-                return Err(Refusal::refused(format!("{INVALID} Input collection contains duplicates.")));
+                return Err(Refusal::in_value(format!("{INVALID} Input collection [{shown}] contains duplicates!")));
             }
             Ok(AttributeValue::Ns(members))
         }

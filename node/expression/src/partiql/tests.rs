@@ -182,6 +182,9 @@ fn what_is_no_partiql_is_refused_in_dynamodbs_words() {
         ("UPDATE t WHERE p = 'a'", "UPDATE requires at least one SET or REMOVE clause"),
         ("UPDATE t SET a 1 WHERE p = 'a'", "Expected '='"),
         ("DELETE t", "Expected FROM after DELETE"),
+        ("DELETE FROM", "Expected identifier for simple path"),
+        ("UPDATE", "Expected identifier for simple path"),
+        ("SELECT * FROM t WHERE a IS b", "Expected type name"),
         (
             "DELETE FROM t WHERE p = 'a' RETURNING OLD",
             "Malformed RETURNING clause; expected RETURNING <ALL|MODIFIED> <OLD|NEW> *",
@@ -203,13 +206,13 @@ fn what_dynamodb_does_not_take_is_refused_in_its_words() {
         ("SELECT * FROM a, b", "Only select from a single table or index is supported."),
         ("SELECT * FROM a.b.c", "A path may contain at most 2 components in the FROM clause"),
         ("SELECT * FROM \"\"", "Path component cannot be an empty string"),
-        ("SELECT * FROM t WHERE EXISTS(a)", "EXISTS can only be used in ExecuteTransaction write requests."),
+        ("SELECT * FROM t WHERE EXISTS(a)", "Unrecognized function: exists at 1:23:6"),
         ("EXISTS(SELECT * FROM t)", "EXISTS can only be used in ExecuteTransaction write requests."),
         ("SELECT * FROM t WHERE foo(a)", "Unrecognized function: foo at 1:23:3"),
         (
             "SELECT * FROM t\nWHERE a IS INT",
-            "Unsupported data type for IS operator: INT. Supported data types are [MISSING, NULL, BOOLEAN, BLOB, STRING, \
-             NUMERIC, STRUCT, TUPLE, LIST] at 2:12:3",
+            "Unsupported data type for IS operator: IntegerType. Supported data types are [MISSING, NULL, BOOLEAN, BLOB, \
+             STRING, NUMERIC, STRUCT, TUPLE, LIST] at 2:7:1",
         ),
         (
             "SELECT * FROM t WHERE a = ? AND b = ? AND c = ? AND d = ?",
@@ -244,8 +247,16 @@ fn what_dynamodb_does_not_take_is_refused_in_its_words() {
         ("UPDATE t SET a = set_add(a, 1)", "The second argument to SET_ADD must be a value with type SET at 1:26:1"),
         (
             "UPDATE t SET a = 1 REMOVE a.b",
-            "Invalid UpdateExpression: Two document paths overlap with each other; must remove or rewrite one of these \
+            "Two document paths overlap with each other; must remove or rewrite one of these \
              paths; path one: [a, b], path two: [a]",
+        ),
+        (
+            "INSERT INTO t VALUE {'a': <<1, 1.0>>}",
+            "One or more parameter values were invalid: Input collection [1, 1] contains duplicates! under root",
+        ),
+        (
+            "INSERT INTO t VALUE {'a': {'b': [1, {'c': 1e999}]}}",
+            "Number overflow. Attempting to store a number with magnitude larger than supported range under root.b[1].c",
         ),
         (deep.as_str(), "Nesting Levels have exceeded supported limits"),
         (operators.as_str(), "The expression contains too many operators; operator count: 301"),

@@ -48,7 +48,7 @@ pub(super) fn update(cursor: &mut Cursor<'_>) -> Result<UpdateItem, Refusal> {
     // DynamoDB tells the later of two paths first.
     let paths: Vec<&Path> = actions.iter().rev().map(Action::path).collect();
     if let Some(clash) = find_clash(paths.into_iter()) {
-        note(&mut cursor.faults.operand, || format!("Invalid UpdateExpression: {clash}"));
+        note(&mut cursor.faults.operand, || clash);
     }
     let condition = filter::clause(cursor)?;
     let returning = returning(cursor)?;
@@ -75,6 +75,9 @@ pub(super) fn delete(cursor: &mut Cursor<'_>) -> Result<DeleteItem, Refusal> {
 }
 
 fn table(cursor: &mut Cursor<'_>) -> Result<String, Refusal> {
+    if !cursor.at_name() {
+        return Err(Refusal::malformed("Expected identifier for simple path"));
+    }
     let (table, index) = cursor.target()?;
     if index.is_some() {
         return Err(Refusal::refused("This operation is not supported on an index"));
@@ -152,7 +155,7 @@ fn operand(cursor: &mut Cursor<'_>) -> Result<Value, Refusal> {
     }
     let word = cursor.word();
     if !word.eq_ignore_ascii_case("list_append") {
-        return Err(Refusal::refused(format!("Unrecognized function: {word} at {}", cursor.position())));
+        return Err(Refusal::refused(filter::unrecognized(word, &cursor.position())));
     }
     cursor.advance();
     cursor.advance();
