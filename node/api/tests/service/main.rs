@@ -15,6 +15,7 @@ mod importer;
 mod imports;
 mod legacy;
 mod legacy_global_tables;
+mod partiql;
 mod partitions;
 mod protocol;
 mod queries;
