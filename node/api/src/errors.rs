@@ -271,6 +271,11 @@ fn iso_time(millis: u64) -> String {
     timestamp.map_or_else(|| millis.to_string(), |timestamp| timestamp.to_string())
 }
 
+/// INSERT of an item that is there.
+pub(crate) fn duplicate_item() -> ServiceError {
+    ServiceError::new(ErrorKind::DuplicateItemException, "Duplicate primary key exists in table")
+}
+
 /// Too much is queued; the client asks again.
 pub fn overloaded() -> ServiceError {
     ServiceError::new(ErrorKind::ThrottlingException, "Rate exceeded")

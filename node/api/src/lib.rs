@@ -17,6 +17,7 @@ mod input;
 mod metrics;
 mod operations;
 mod output;
+mod partiql;
 pub mod partitions;
 mod request_id;
 mod service;

@@ -1,5 +1,6 @@
 //! Condition and filter expressions.
 
+pub(crate) mod build;
 mod parse;
 
 use crate::{Path, Placeholders};

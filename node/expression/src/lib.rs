@@ -7,6 +7,7 @@ mod condition;
 mod key_condition;
 pub mod legacy;
 mod parser;
+pub mod partiql;
 mod path;
 mod placeholders;
 mod projection;

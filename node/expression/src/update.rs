@@ -1,7 +1,7 @@
 //! Update expressions.
 
 mod apply;
-mod parse;
+pub(crate) mod parse;
 
 use crate::{Path, path::project};
 use cairn_model::{AttributeValue, Item, KeySchema, ServiceError};
@@ -55,6 +55,11 @@ impl Update {
     /// An update of the legacy parameter: its paths are top-level attributes, each once.
     pub(crate) fn of_attribute_updates(actions: Vec<Action>) -> Self {
         Self { actions, form: Form::AttributeUpdates }
+    }
+
+    /// An update of a PartiQL statement, whose paths don't get in each other's way.
+    pub(crate) fn of_statement(actions: Vec<Action>) -> Self {
+        Self { actions, form: Form::Expression }
     }
 
     pub fn actions(&self) -> &[Action] {

@@ -54,6 +54,7 @@ pub enum ErrorKind {
     GlobalTableAlreadyExistsException,
     ReplicaAlreadyExistsException,
     ReplicaNotFoundException,
+    DuplicateItemException,
 }
 
 impl ServiceError {

@@ -36,6 +36,13 @@ pub const BATCH_WRITE_REQUESTS_MAX: usize = 25;
 /// The body of any request (reference, BatchWriteItem; the front end refuses larger ones).
 pub const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// A PartiQL statement's characters (reference, PartiQLStatement).
+pub const STATEMENT_CHARS_MAX: usize = 8192;
+/// Statements of a BatchExecuteStatement (reference, PartiQLBatchRequest).
+pub const BATCH_STATEMENTS_MAX: usize = 25;
+/// Partition keys that the IN of a SELECT can name (developer guide, PartiQL: IN).
+pub const STATEMENT_PARTITIONS_MAX: usize = 50;
+
 /// An expression's text (quotas, expression parameters).
 pub const EXPRESSION_BYTES_MAX: usize = 4096;
 /// Operators and functions of an expression (quotas, expression parameters).

@@ -157,6 +157,7 @@ pub(crate) fn type_name(kind: ErrorKind) -> &'static str {
         ErrorKind::GlobalTableAlreadyExistsException => "GlobalTableAlreadyExistsException",
         ErrorKind::ReplicaAlreadyExistsException => "ReplicaAlreadyExistsException",
         ErrorKind::ReplicaNotFoundException => "ReplicaNotFoundException",
+        ErrorKind::DuplicateItemException => "DuplicateItemException",
     }
 }
 

@@ -4,6 +4,7 @@
 //! its answer.
 
 mod backup_description;
+mod batch_execute_statement;
 mod batch_get_item;
 mod batch_write_item;
 mod call;
@@ -23,6 +24,7 @@ mod describe_global_table_settings;
 mod describe_import;
 mod describe_limits;
 mod describe_table;
+mod execute_statement;
 mod export_description;
 mod export_table_to_point_in_time;
 mod get_item;
@@ -53,6 +55,8 @@ mod update_item;
 mod update_table;
 
 pub(crate) use call::Call;
+pub(crate) use put_item::check_size;
+pub(crate) use query::ordered;
 
 use cairn_model::ServiceError;
 use futures::future::BoxFuture;
@@ -81,6 +85,8 @@ operations! {
     "Scan" => scan,
     "BatchGetItem" => batch_get_item,
     "BatchWriteItem" => batch_write_item,
+    "ExecuteStatement" => execute_statement,
+    "BatchExecuteStatement" => batch_execute_statement,
     "CreateTable" => create_table,
     "DescribeTable" => describe_table,
     "ListTables" => list_tables,

@@ -115,7 +115,7 @@ fn checked(
 }
 
 /// The limit of an item, for whoever puts one.
-pub(super) fn check_size(item: &Item) -> Result<(), ServiceError> {
+pub(crate) fn check_size(item: &Item) -> Result<(), ServiceError> {
     if item_size(item) > limits::ITEM_BYTES_MAX {
         return Err(ServiceError::validation("Item size has exceeded the maximum allowed size"));
     }

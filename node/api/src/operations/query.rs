@@ -226,7 +226,7 @@ fn bounds(
 }
 
 /// A range whose bounds exclude one and the same key holds nothing; some stores take it for a mistake.
-fn ordered(lower: Bound<Bytes>, upper: Bound<Bytes>) -> KeyBounds {
+pub(crate) fn ordered(lower: Bound<Bytes>, upper: Bound<Bytes>) -> KeyBounds {
     match (&lower, &upper) {
         (Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) if low >= high => {
             (Bound::Included(low.clone()), Bound::Excluded(low.clone()))

@@ -20,6 +20,8 @@ const OPERATIONS: &[&str] = &[
     "Scan",
     "BatchGetItem",
     "BatchWriteItem",
+    "ExecuteStatement",
+    "BatchExecuteStatement",
     "CreateTable",
     "DescribeTable",
     "ListTables",
@@ -130,6 +132,9 @@ const NAMES: &[&str] = &[
     "Create",
     "Delete",
     "NextToken",
+    "Statement",
+    "Statements",
+    "Parameters",
     "users",
     "Id",
     "Game",
@@ -177,6 +182,11 @@ const TEXTS: &[&str] = &[
     "V[9].x",
     "size(V) IN (:v, :v)",
     "NOT contains(V, :v)",
+    "SELECT * FROM users WHERE Id IN [?, 'b'] ORDER BY Id DESC",
+    "SELECT V[0].x FROM \"users\" WHERE contains(V, ?)",
+    "INSERT INTO users VALUE {'Id': ?, 'Game': 1, 'V': <<1>>}",
+    "UPDATE users SET V = ? REMOVE W WHERE Id = 'a' AND Game = 1",
+    "DELETE FROM users WHERE Id = ? AND Game = ? AND V IS MISSING",
     "\u{0}\u{10FFFF}",
 ];
 
@@ -250,6 +260,20 @@ fn good(operation: &str) -> Value {
             "RequestItems": {"users": [
                 {"PutRequest": {"Item": item}}, {"DeleteRequest": {"Key": {"Id": {"S": "b"}, "Game": {"N": "2"}}}}
             ]}
+        }),
+        "ExecuteStatement" => json!({
+            "Statement": "SELECT Id, V[0].x FROM \"users\" WHERE Id IN ['a', ?] AND Game > 0 AND V IS NOT MISSING",
+            "Parameters": [{"S": "b"}], "ConsistentRead": true, "Limit": 5, "ReturnConsumedCapacity": "TOTAL"
+        }),
+        "BatchExecuteStatement" => json!({
+            "Statements": [
+                {
+                    "Statement": "UPDATE users SET X = ? WHERE Id = 'a' AND Game = 1", "Parameters": [{"N": "1"}],
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD"
+                },
+                {"Statement": "INSERT INTO users VALUE {'Id': 'b', 'Game': 2}"}
+            ],
+            "ReturnConsumedCapacity": "INDEXES"
         }),
         "CreateTable" => json!({
             "TableName": "more", "AttributeDefinitions": [{"AttributeName": "Id", "AttributeType": "S"}],

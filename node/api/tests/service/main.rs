@@ -16,6 +16,7 @@ mod imports;
 mod legacy;
 mod legacy_global_tables;
 mod metrics;
+mod partiql;
 mod partitions;
 mod protocol;
 mod queries;

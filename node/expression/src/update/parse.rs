@@ -136,7 +136,7 @@ fn operand(parser: &mut Parser<'_>) -> Result<Value, Syntax> {
 }
 
 /// A call with its operands; after a fault it is just any value.
-fn function(name: &str, operands: Vec<Value>, faults: &mut Faults) -> Value {
+pub(crate) fn function(name: &str, operands: Vec<Value>, faults: &mut Faults) -> Value {
     let nothing = || Value::Literal(AttributeValue::Null);
     if !matches!(name, "if_not_exists" | "list_append") {
         note(&mut faults.unknown_function, || unknown_function(name));
@@ -160,7 +160,7 @@ fn function(name: &str, operands: Vec<Value>, faults: &mut Faults) -> Value {
     Value::IfNotExists(path, Box::new(second))
 }
 
-fn check_types(operator: &str, expected: &str, operands: [&Value; 2], faults: &mut Faults) {
+pub(crate) fn check_types(operator: &str, expected: &str, operands: [&Value; 2], faults: &mut Faults) {
     for operand in operands {
         if let Value::Literal(value) = operand
             && value.type_name() != expected

@@ -1,0 +1,125 @@
+//! INSERT, UPDATE and DELETE, as the conditional writes that they are.
+
+use crate::{
+    TableView,
+    capacity::HalfUnits,
+    errors,
+    operations::{Call, check_size},
+};
+use cairn_expression::{
+    Condition, Path,
+    partiql::{DeleteItem, Insert, Returning, Statement, UpdateItem, WriteKey},
+};
+use cairn_model::{ErrorKind, KeySchema, ServiceError, codec::EncodedItem, ids::RequestId, key::EncodedKey};
+use cairn_replication::operation::{ReturnValues, WriteAction, WriteOutcome, WriteRequest};
+
+/// A statement on its table, ready to be written.
+#[derive(Clone, Debug)]
+pub(crate) struct WritePlan {
+    request: WriteRequest,
+    /// The size of what INSERT puts; 0 for the others.
+    size: u32,
+}
+
+impl WritePlan {
+    /// `statement` is no SELECT: there is nothing to write for one.
+    pub(crate) fn new(
+        statement: Statement,
+        schema: &KeySchema,
+        request_id: RequestId,
+        item_on_failure: bool,
+    ) -> Result<Self, ServiceError> {
+        match statement {
+            Statement::Insert(insert) => Self::insert(insert, schema, request_id),
+            Statement::Update(update) => Self::update(update, schema, request_id, item_on_failure),
+            Statement::Delete(delete) => Self::delete(delete, schema, request_id, item_on_failure),
+            Statement::Select(_) => Err(errors::internal()),
+        }
+    }
+
+    /// It fails where the item is there.
+    fn insert(insert: Insert, schema: &KeySchema, request_id: RequestId) -> Result<Self, ServiceError> {
+        insert.check_key_types(schema)?;
+        let key = EncodedKey::new(schema, &insert.item)?;
+        check_size(&insert.item)?;
+        let item = EncodedItem::encode(&insert.item);
+        let size = item.size()?;
+        let request = WriteRequest {
+            request_id,
+            key,
+            action: WriteAction::Put(item),
+            condition: Some(Condition::AttributeNotExists(Path::new(schema.partition.name.as_str()))),
+            return_values: ReturnValues::None,
+            return_item_on_condition_failure: false,
+        };
+        Ok(Self { request, size })
+    }
+
+    /// It fails where the item is not there, or is not as the statement has it.
+    fn update(
+        update: UpdateItem,
+        schema: &KeySchema,
+        request_id: RequestId,
+        item_on_failure: bool,
+    ) -> Result<Self, ServiceError> {
+        let WriteKey { key, condition } = WriteKey::of(update.condition, schema)?;
+        let encoded = EncodedKey::from_key(schema, &key)?;
+        update.update.check_key_untouched(schema)?;
+        let exists = Condition::AttributeExists(Path::new(schema.partition.name.as_str()));
+        let request = WriteRequest {
+            request_id,
+            key: encoded,
+            action: WriteAction::Update { key_attributes: key, update: update.update },
+            condition: Some(match condition {
+                Some(condition) => Condition::And(vec![exists, condition]),
+                None => exists,
+            }),
+            return_values: match update.returning {
+                None => ReturnValues::None,
+                Some(Returning::AllOld) => ReturnValues::AllOld,
+                Some(Returning::AllNew) => ReturnValues::AllNew,
+                Some(Returning::ModifiedOld) => ReturnValues::UpdatedOld,
+                Some(Returning::ModifiedNew) => ReturnValues::UpdatedNew,
+            },
+            return_item_on_condition_failure: item_on_failure,
+        };
+        Ok(Self { request, size: 0 })
+    }
+
+    /// It fails where the item is there and not as the statement has it; one that is not there stays so.
+    fn delete(
+        delete: DeleteItem,
+        schema: &KeySchema,
+        request_id: RequestId,
+        item_on_failure: bool,
+    ) -> Result<Self, ServiceError> {
+        let WriteKey { key, condition } = WriteKey::of(delete.condition, schema)?;
+        let absent = Condition::AttributeNotExists(Path::new(schema.partition.name.as_str()));
+        let request = WriteRequest {
+            request_id,
+            key: EncodedKey::from_key(schema, &key)?,
+            action: WriteAction::Delete,
+            condition: condition.map(|condition| Condition::Or(vec![absent, condition])),
+            return_values: if delete.returning { ReturnValues::AllOld } else { ReturnValues::None },
+            return_item_on_condition_failure: item_on_failure,
+        };
+        Ok(Self { request, size: 0 })
+    }
+
+    pub(crate) fn key(&self) -> &EncodedKey {
+        &self.request.key
+    }
+
+    /// What it costs to have tried, where the condition failed.
+    pub(crate) fn units_of_failure(&self) -> HalfUnits {
+        HalfUnits::write(0, self.size)
+    }
+
+    pub(crate) async fn run(&self, call: &Call<'_>, table: &TableView) -> Result<WriteOutcome, ServiceError> {
+        let inserts = matches!(self.request.action, WriteAction::Put(_));
+        call.write(table, self.request.clone()).await.map_err(|error| match error.kind {
+            ErrorKind::ConditionalCheckFailedException if inserts => errors::duplicate_item(),
+            _ => error,
+        })
+    }
+}

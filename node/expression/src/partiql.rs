@@ -1,0 +1,166 @@
+//! PartiQL as DynamoDB has it: one statement on one table, its parameters in place.
+//!
+//! A statement becomes the conditions, updates and paths that expressions become, so that one evaluator serves both. What
+//! a statement's WHERE clause says about keys is in [`ReadKeys`] and [`WriteKey`].
+
+mod cursor;
+mod filter;
+mod keys;
+mod literal;
+mod select;
+mod token;
+mod write;
+
+pub use keys::{ReadKeys, WriteKey};
+
+use crate::{Condition, Path, Update};
+use cairn_model::{AttributeValue, Item, ServiceError, limits::STATEMENT_CHARS_MAX};
+use cursor::Cursor;
+
+/// One statement, checked as far as it can be without its table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Statement {
+    Select(Select),
+    Insert(Insert),
+    Update(UpdateItem),
+    Delete(DeleteItem),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Select {
+    pub table: String,
+    pub index: Option<String>,
+    /// None for `*`.
+    pub projection: Option<Vec<Path>>,
+    pub condition: Option<Condition>,
+    pub order: Vec<OrderTerm>,
+}
+
+/// A term of ORDER BY.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OrderTerm {
+    pub path: Path,
+    pub descending: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Insert {
+    pub table: String,
+    pub item: Item,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpdateItem {
+    pub table: String,
+    pub update: Update,
+    pub condition: Option<Condition>,
+    pub returning: Option<Returning>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeleteItem {
+    pub table: String,
+    pub condition: Option<Condition>,
+    /// Whether the item comes back (`RETURNING ALL OLD *`).
+    pub returning: bool,
+}
+
+/// What `RETURNING … *` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returning {
+    AllOld,
+    ModifiedOld,
+    AllNew,
+    ModifiedNew,
+}
+
+impl Statement {
+    /// `parameters` take the places of the statement's `?`, in order; there may be more of them than places.
+    pub fn parse(text: &str, parameters: &[AttributeValue]) -> Result<Self, ServiceError> {
+        // The operations check it too, in their own words.
+        if text.chars().count() > STATEMENT_CHARS_MAX {
+            return Err(ServiceError::validation(format!(
+                "The statement is longer than {STATEMENT_CHARS_MAX} characters; split it, or use parameters"
+            )));
+        }
+        let parsed = Cursor::new(text, parameters).and_then(|mut cursor| {
+            let statement = statement(&mut cursor)?;
+            cursor.finish()?;
+            Ok(statement)
+        });
+        parsed.map_err(|refusal| ServiceError::validation(refusal.into_message()))
+    }
+
+    /// The table's name.
+    pub fn table(&self) -> &str {
+        match self {
+            Self::Select(select) => &select.table,
+            Self::Insert(insert) => &insert.table,
+            Self::Update(update) => &update.table,
+            Self::Delete(delete) => &delete.table,
+        }
+    }
+}
+
+fn statement(cursor: &mut Cursor<'_>) -> Result<Statement, Refusal> {
+    if cursor.take_keyword("SELECT") {
+        return select::select(cursor).map(Statement::Select);
+    }
+    if cursor.take_keyword("INSERT") {
+        return write::insert(cursor).map(Statement::Insert);
+    }
+    if cursor.take_keyword("UPDATE") {
+        return write::update(cursor).map(Statement::Update);
+    }
+    if cursor.take_keyword("DELETE") {
+        return write::delete(cursor).map(Statement::Delete);
+    }
+    if cursor.take_keyword("EXISTS") {
+        return Err(Refusal::refused("EXISTS can only be used in ExecuteTransaction write requests."));
+    }
+    Err(Refusal::malformed("Expected data manipulation"))
+}
+
+/// Why there is no statement.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Refusal {
+    /// The text is no PartiQL.
+    Malformed(String),
+    /// DynamoDB has its own message for it.
+    Refused(String),
+    /// A value that can't be stored, and where it lies in what was written: steps from its root.
+    InValue { message: String, place: String },
+}
+
+impl Refusal {
+    fn malformed(message: impl Into<String>) -> Self {
+        Self::Malformed(message.into())
+    }
+
+    fn refused(message: impl Into<String>) -> Self {
+        Self::Refused(message.into())
+    }
+
+    fn in_value(message: impl Into<String>) -> Self {
+        Self::InValue { message: message.into(), place: String::new() }
+    }
+
+    /// What is wrong with a part is so of the whole, a step away.
+    fn within(self, step: impl std::fmt::Display) -> Self {
+        match self {
+            Self::InValue { message, place } => Self::InValue { message, place: format!("{step}{place}") },
+            other => other,
+        }
+    }
+
+    fn into_message(self) -> String {
+        match self {
+            Self::Malformed(message) => format!("Statement wasn't well formed, can't be processed: {message}"),
+            Self::Refused(message) => message,
+            Self::InValue { message, place } => format!("{message} under root{place}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

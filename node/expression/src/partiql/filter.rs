@@ -1,0 +1,217 @@
+//! WHERE: the conditions of expressions, in PartiQL's words.
+
+use super::{Refusal, cursor::Cursor, literal, token::TokenKind};
+use crate::{
+    Comparator, Condition, Operand, Path,
+    condition::build::{self, Term},
+    parser::note,
+};
+
+const FUNCTIONS: [&str; 6] =
+    ["attribute_exists", "attribute_not_exists", "attribute_type", "begins_with", "contains", "size"];
+
+/// What IS compares with, and DynamoDB's name of the type.
+const TYPES: [(&str, &str); 9] = [
+    ("NULL", "NULL"),
+    ("BOOL", "BOOL"),
+    ("BOOLEAN", "BOOL"),
+    ("BLOB", "B"),
+    ("STRING", "S"),
+    ("NUMERIC", "N"),
+    ("STRUCT", "M"),
+    ("TUPLE", "M"),
+    ("LIST", "L"),
+];
+
+/// PartiQL's types that DynamoDB's values don't have, and what its messages call them.
+const OTHER_TYPES: [(&str, &str); 20] = [
+    ("SMALLINT", "SmallintType"),
+    ("INT", "IntegerType"),
+    ("INTEGER", "IntegerType"),
+    ("INT4", "Integer4Type"),
+    ("INT8", "Integer8Type"),
+    ("BIGINT", "Integer8Type"),
+    ("FLOAT", "FloatType"),
+    ("REAL", "RealType"),
+    ("DECIMAL", "DecimalType"),
+    ("TIMESTAMP", "TimestampType"),
+    ("DATE", "DateType"),
+    ("TIME", "TimeType"),
+    ("CHAR", "CharacterType"),
+    ("CHARACTER", "CharacterType"),
+    ("VARCHAR", "CharacterVaryingType"),
+    ("SYMBOL", "SymbolType"),
+    ("CLOB", "ClobType"),
+    ("SEXP", "SexpType"),
+    ("BAG", "BagType"),
+    ("ANY", "AnyType"),
+];
+
+/// The condition of a WHERE clause, if there is one.
+pub(super) fn clause(cursor: &mut Cursor<'_>) -> Result<Option<Condition>, Refusal> {
+    if cursor.take_keyword("WHERE") { or(cursor).map(Some) } else { Ok(None) }
+}
+
+fn or(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
+    joined(cursor, "OR", and, Condition::Or)
+}
+
+fn and(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
+    joined(cursor, "AND", not, Condition::And)
+}
+
+fn joined(
+    cursor: &mut Cursor<'_>,
+    keyword: &str,
+    parse: fn(&mut Cursor<'_>) -> Result<Condition, Refusal>,
+    join: fn(Vec<Condition>) -> Condition,
+) -> Result<Condition, Refusal> {
+    let first = parse(cursor)?;
+    if !cursor.at_keyword(keyword) {
+        return Ok(first);
+    }
+    let mut conditions = vec![first];
+    while cursor.take_keyword(keyword) {
+        cursor.operator()?;
+        conditions.push(parse(cursor)?);
+    }
+    Ok(join(conditions))
+}
+
+fn not(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
+    if cursor.take_keyword("NOT") {
+        cursor.operator()?;
+        return Ok(negated(cursor.nested(not)?, true));
+    }
+    if cursor.take(TokenKind::OpenParen) {
+        let condition = cursor.nested(or)?;
+        cursor.expect(TokenKind::CloseParen, "Expected RIGHT_PAREN")?;
+        return Ok(condition);
+    }
+    let condition = single(cursor)?;
+    build::close_condition(&mut cursor.faults);
+    Ok(condition)
+}
+
+fn negated(condition: Condition, negative: bool) -> Condition {
+    if negative { Condition::Not(Box::new(condition)) } else { condition }
+}
+
+fn comparator(kind: TokenKind) -> Option<Comparator> {
+    Some(match kind {
+        TokenKind::Equal => Comparator::Equal,
+        TokenKind::NotEqual => Comparator::NotEqual,
+        TokenKind::Less => Comparator::Less,
+        TokenKind::LessOrEqual => Comparator::LessOrEqual,
+        TokenKind::Greater => Comparator::Greater,
+        TokenKind::GreaterOrEqual => Comparator::GreaterOrEqual,
+        _ => return None,
+    })
+}
+
+fn single(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
+    let start = cursor.at();
+    let left = term(cursor)?;
+    if let Some(comparator) = cursor.peek().and_then(comparator) {
+        cursor.advance();
+        cursor.operator()?;
+        let right = term(cursor)?;
+        return Ok(build::compared(left, comparator, right, &mut cursor.faults));
+    }
+    if cursor.at_keyword("IS") {
+        let left_at = cursor.position_of(start..cursor.at());
+        cursor.advance();
+        cursor.operator()?;
+        let negative = cursor.take_keyword("NOT");
+        return Ok(negated(is(left, &left_at, cursor)?, negative));
+    }
+    let negative = cursor.take_keyword("NOT");
+    if cursor.take_keyword("BETWEEN") {
+        cursor.operator()?;
+        let low = term(cursor)?;
+        if !cursor.take_keyword("AND") {
+            return Err(Refusal::malformed("Expected AND keyword"));
+        }
+        let high = term(cursor)?;
+        return Ok(negated(build::between(left, low, high, &mut cursor.faults), negative));
+    }
+    if cursor.take_keyword("IN") {
+        cursor.operator()?;
+        let candidates = candidates(cursor)?;
+        return Ok(negated(build::one_of(left, candidates, &mut cursor.faults), negative));
+    }
+    let alone = if negative { None } else { build::alone(left, &mut cursor.faults) };
+    alone.ok_or_else(|| Refusal::malformed("Expected operator after attribute path"))
+}
+
+/// What stands behind IN, in brackets or parentheses; one at least.
+fn candidates(cursor: &mut Cursor<'_>) -> Result<Vec<Term>, Refusal> {
+    let (close, missing) = if cursor.take(TokenKind::OpenBracket) {
+        (TokenKind::CloseBracket, "Expected RIGHT_BRACKET")
+    } else if cursor.take(TokenKind::OpenParen) {
+        (TokenKind::CloseParen, "Expected RIGHT_PAREN")
+    } else {
+        return Err(Refusal::malformed("Expected '(' or '[' after IN"));
+    };
+    let candidates = cursor.nested(|cursor| cursor.operands(close, missing, term))?;
+    if candidates.is_empty() {
+        return Err(Refusal::malformed("Unexpected term"));
+    }
+    Ok(candidates)
+}
+
+/// `IS MISSING`, or `IS` with a type; `left_at` is where the left side stands.
+fn is(left: Term, left_at: &str, cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
+    let Term::Operand(Operand::Path(path)) = left else {
+        return Err(Refusal::refused(
+            "The left hand side argument to IS must be a Variable Reference, Literal, or Path",
+        ));
+    };
+    if cursor.take_keyword("MISSING") {
+        return Ok(Condition::AttributeNotExists(path));
+    }
+    if let Some((_, name)) = TYPES.iter().find(|(word, _)| cursor.at_keyword(word)) {
+        cursor.advance();
+        return Ok(is_type(path, name));
+    }
+    match OTHER_TYPES.iter().find(|(word, _)| cursor.at_keyword(word)) {
+        Some((_, name)) => Err(Refusal::refused(format!(
+            "Unsupported data type for IS operator: {name}. Supported data types are [MISSING, NULL, BOOLEAN, BLOB, \
+             STRING, NUMERIC, STRUCT, TUPLE, LIST] at {left_at}"
+        ))),
+        None => Err(Refusal::malformed("Expected type name")),
+    }
+}
+
+fn is_type(path: Path, name: &str) -> Condition {
+    Condition::AttributeType(Operand::Path(path), name.to_owned())
+}
+
+/// A value, a path or a call.
+fn term(cursor: &mut Cursor<'_>) -> Result<Term, Refusal> {
+    if literal::at_value(cursor) {
+        return Ok(Term::Operand(Operand::Value(literal::value(cursor)?)));
+    }
+    if cursor.peek() == Some(TokenKind::Word) && cursor.peek_ahead(1) == Some(TokenKind::OpenParen) {
+        return call(cursor);
+    }
+    cursor.path().map(|path| Term::Operand(Operand::Path(path)))
+}
+
+pub(super) fn unrecognized(function: &str, position: &str) -> String {
+    format!("Unrecognized function: {} at {position}", function.to_lowercase())
+}
+
+fn call(cursor: &mut Cursor<'_>) -> Result<Term, Refusal> {
+    let word = cursor.word();
+    let known = FUNCTIONS.into_iter().find(|name| name.eq_ignore_ascii_case(word));
+    if known.is_none() {
+        let position = cursor.position();
+        note(&mut cursor.faults.unknown_function, || unrecognized(word, &position));
+    }
+    cursor.advance();
+    cursor.advance();
+    cursor.operator()?;
+    let operands = cursor.nested(|cursor| cursor.operands(TokenKind::CloseParen, "Expected RIGHT_PAREN", term))?;
+    Ok(build::function(known.unwrap_or(word), operands, &mut cursor.faults))
+}

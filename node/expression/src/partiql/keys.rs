@@ -1,0 +1,314 @@
+//! What a WHERE clause says about keys: which items to read or write, and what is left to ask of them.
+
+use super::{Insert, OrderTerm};
+use crate::{Comparator, Condition, Operand, Path, condition::order};
+use cairn_model::{
+    AttributeValue, Item, KeySchema, ServiceError,
+    key::{EncodedKey, SortCondition},
+    limits::STATEMENT_PARTITIONS_MAX,
+    table::KeyAttribute,
+};
+
+/// What a SELECT reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadKeys {
+    /// The partition keys to read, each once, in the order to read them; none where everything is to be read.
+    pub partitions: Option<Vec<AttributeValue>>,
+    /// What holds of the sort keys in each of those, all of it.
+    pub sort: Vec<SortCondition>,
+    /// What is left to ask of the items that are read.
+    pub filter: Option<Condition>,
+    /// Whether sort keys ascend.
+    pub forward: bool,
+}
+
+/// The one item that an UPDATE or a DELETE writes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WriteKey {
+    pub key: Item,
+    /// What is left to ask of the item.
+    pub condition: Option<Condition>,
+}
+
+impl ReadKeys {
+    /// `schema` is that of the table, or of the index that is read.
+    pub fn of(condition: Option<Condition>, terms: &[OrderTerm], schema: &KeySchema) -> Result<Self, ServiceError> {
+        check_terms(condition.is_some(), terms, schema)?;
+        let mut conjuncts = conjuncts(condition);
+        let mut partitions = named_partitions(&mut conjuncts, &schema.partition)?;
+        let mut sort = Vec::new();
+        if let (Some(_), Some(attribute)) = (&partitions, &schema.sort) {
+            let mut rest = Vec::with_capacity(conjuncts.len());
+            for conjunct in conjuncts {
+                match on_sort_key(&conjunct, attribute)? {
+                    Some(condition) => sort.push(condition),
+                    None => rest.push(conjunct),
+                }
+            }
+            conjuncts = rest;
+        }
+        let forward = in_order(&mut partitions, terms, schema)?;
+        Ok(Self { partitions, sort, filter: joined(conjuncts), forward })
+    }
+}
+
+impl WriteKey {
+    pub fn of(condition: Option<Condition>, schema: &KeySchema) -> Result<Self, ServiceError> {
+        let mut conjuncts = conjuncts(condition);
+        let mut key = Item::new();
+        for attribute in std::iter::once(&schema.partition).chain(&schema.sort) {
+            let mut rest = Vec::with_capacity(conjuncts.len());
+            for conjunct in conjuncts {
+                let Some((Comparator::Equal, value)) = compared(&conjunct, &attribute.name) else {
+                    rest.push(conjunct);
+                    continue;
+                };
+                check_type(attribute, value)?;
+                if key.get(&attribute.name).is_some_and(|before| before != value) {
+                    return Err(ServiceError::validation(format!(
+                        "Multiple conditions on same key {}. Only single item Update/Insert/Delete are supported",
+                        attribute.name
+                    )));
+                }
+                key.insert(attribute.name.clone(), value.clone());
+            }
+            conjuncts = rest;
+            if !key.contains_key(&attribute.name) {
+                return Err(ServiceError::validation(
+                    "Where clause does not contain a mandatory equality on all key attributes",
+                ));
+            }
+        }
+        Ok(Self { key, condition: joined(conjuncts) })
+    }
+}
+
+impl Insert {
+    /// PartiQL has its own words for a key attribute of another type, before those of PutItem.
+    pub fn check_key_types(&self, schema: &KeySchema) -> Result<(), ServiceError> {
+        let mut attributes = std::iter::once(&schema.partition).chain(&schema.sort);
+        attributes.try_for_each(|attribute| match self.item.get(&attribute.name) {
+            Some(value) if !attribute.scalar_type.is_type_of(value) => Err(other_type(attribute)),
+            _ => Ok(()),
+        })
+    }
+}
+
+/// The conditions that must all hold.
+fn conjuncts(condition: Option<Condition>) -> Vec<Condition> {
+    // Parsing bounds how deep they lie.
+    match condition {
+        None => Vec::new(),
+        Some(Condition::And(conditions)) => {
+            conditions.into_iter().flat_map(|condition| conjuncts(Some(condition))).collect()
+        }
+        Some(condition) => vec![condition],
+    }
+}
+
+fn joined(mut conjuncts: Vec<Condition>) -> Option<Condition> {
+    match conjuncts.len() {
+        0 | 1 => conjuncts.pop(),
+        _ => Some(Condition::And(conjuncts)),
+    }
+}
+
+fn is_attribute(path: &Path, name: &str) -> bool {
+    path.name() == name && path.rest().is_empty()
+}
+
+/// How a condition compares this attribute with a value, whichever stands first.
+fn compared<'c>(condition: &'c Condition, name: &str) -> Option<(Comparator, &'c AttributeValue)> {
+    match condition {
+        Condition::Compare(Operand::Path(path), comparator, Operand::Value(value)) if is_attribute(path, name) => {
+            Some((*comparator, value))
+        }
+        Condition::Compare(Operand::Value(value), comparator, Operand::Path(path)) if is_attribute(path, name) => {
+            Some((comparator.mirrored(), value))
+        }
+        _ => None,
+    }
+}
+
+/// The candidates of an IN of this attribute, where they are values.
+fn listed<'c>(condition: &'c Condition, name: &str) -> Option<Vec<&'c AttributeValue>> {
+    match condition {
+        Condition::In(Operand::Path(path), candidates) if is_attribute(path, name) => {
+            let value = |operand: &'c Operand| match operand {
+                Operand::Value(value) => Some(value),
+                _ => None,
+            };
+            candidates.iter().map(value).collect()
+        }
+        _ => None,
+    }
+}
+
+/// The partition keys outside of which the condition can't hold; none where it names none.
+fn partitions_of<'c>(condition: &'c Condition, name: &str) -> Option<Vec<&'c AttributeValue>> {
+    if let Some((Comparator::Equal, value)) = compared(condition, name) {
+        return Some(vec![value]);
+    }
+    match condition {
+        Condition::And(conditions) => conditions.iter().find_map(|condition| partitions_of(condition, name)),
+        Condition::Or(conditions) => {
+            let branches: Option<Vec<_>> = conditions.iter().map(|condition| partitions_of(condition, name)).collect();
+            branches.map(|branches| branches.into_iter().flatten().collect())
+        }
+        _ => listed(condition, name),
+    }
+}
+
+/// The partition keys to read, by the first conjunct that names any: it goes, where it says nothing more than that.
+fn named_partitions(
+    conjuncts: &mut Vec<Condition>,
+    attribute: &KeyAttribute,
+) -> Result<Option<Vec<AttributeValue>>, ServiceError> {
+    let found = conjuncts
+        .iter()
+        .enumerate()
+        .find_map(|(at, conjunct)| partitions_of(conjunct, &attribute.name).map(|values| (at, values)));
+    let Some((at, values)) = found else { return Ok(None) };
+    let count = values.len();
+    if count > STATEMENT_PARTITIONS_MAX {
+        return Err(ServiceError::validation(format!(
+            "The WHERE clause names {count} values of the partition key {}; at most {STATEMENT_PARTITIONS_MAX} are allowed",
+            attribute.name
+        )));
+    }
+    let mut partitions: Vec<AttributeValue> = Vec::with_capacity(count);
+    for value in values {
+        check_type(attribute, value)?;
+        EncodedKey::check_partition(attribute, value)?;
+        if !partitions.contains(value) {
+            partitions.push(value.clone());
+        }
+    }
+    if !matches!(conjuncts[at], Condition::Or(_)) {
+        if partitions.len() < count {
+            return Err(ServiceError::validation(
+                "Overlapping conditions with range keys are not supported in where clause",
+            ));
+        }
+        conjuncts.remove(at);
+    }
+    Ok(Some(partitions))
+}
+
+/// The conjunct as a condition on the sort key, if it is one.
+fn on_sort_key(conjunct: &Condition, attribute: &KeyAttribute) -> Result<Option<SortCondition>, ServiceError> {
+    let name = attribute.name.as_str();
+    let found = match conjunct {
+        Condition::Compare(..) => compared(conjunct, name).and_then(|(comparator, value)| {
+            let value = value.clone();
+            Some(match comparator {
+                Comparator::Equal => SortCondition::Equal(value),
+                Comparator::Less => SortCondition::Less(value),
+                Comparator::LessOrEqual => SortCondition::LessOrEqual(value),
+                Comparator::Greater => SortCondition::Greater(value),
+                Comparator::GreaterOrEqual => SortCondition::GreaterOrEqual(value),
+                Comparator::NotEqual => return None,
+            })
+        }),
+        Condition::Between(Operand::Path(path), Operand::Value(low), Operand::Value(high))
+            if is_attribute(path, name) =>
+        {
+            Some(SortCondition::Between(low.clone(), high.clone()))
+        }
+        Condition::BeginsWith(Operand::Path(path), Operand::Value(prefix)) if is_attribute(path, name) => {
+            Some(SortCondition::BeginsWith(prefix.clone()))
+        }
+        _ => match listed(conjunct, name).as_deref() {
+            Some([value]) => Some(SortCondition::Equal((*value).clone())),
+            _ => None,
+        },
+    };
+    match &found {
+        None => {}
+        Some(SortCondition::Between(low, high)) => {
+            check_type(attribute, low)?;
+            check_type(attribute, high)?;
+        }
+        Some(
+            SortCondition::Equal(value)
+            | SortCondition::Less(value)
+            | SortCondition::LessOrEqual(value)
+            | SortCondition::Greater(value)
+            | SortCondition::GreaterOrEqual(value)
+            | SortCondition::BeginsWith(value),
+        ) => check_type(attribute, value)?,
+    }
+    Ok(found)
+}
+
+fn check_type(attribute: &KeyAttribute, value: &AttributeValue) -> Result<(), ServiceError> {
+    if attribute.scalar_type.is_type_of(value) {
+        return Ok(());
+    }
+    Err(match value {
+        AttributeValue::S(_) | AttributeValue::N(_) | AttributeValue::B(_) => other_type(attribute),
+        _ => ServiceError::validation(format!(
+            "Key value must be of type S, N, or B. Key name: {}, Key type: {}",
+            attribute.name,
+            value.type_name()
+        )),
+    })
+}
+
+fn other_type(attribute: &KeyAttribute) -> ServiceError {
+    ServiceError::validation(format!(
+        "Key attribute's data type should match its data type in table's schema: Key {}",
+        attribute.name
+    ))
+}
+
+fn check_terms(has_condition: bool, terms: &[OrderTerm], schema: &KeySchema) -> Result<(), ServiceError> {
+    if !terms.is_empty() && !has_condition {
+        return Err(ServiceError::validation("Must have WHERE clause in the statement when using ORDER BY clause."));
+    }
+    let is_key =
+        |path: &Path| std::iter::once(&schema.partition).chain(&schema.sort).any(|key| is_attribute(path, &key.name));
+    match terms.iter().find(|term| !is_key(&term.path)) {
+        Some(OrderTerm { path, .. }) => {
+            let shown = if path.rest().is_empty() { path.name().to_owned() } else { path.to_string() };
+            Err(ServiceError::validation(format!(
+                "Attribute {shown} in ORDER BY clause must be part of the primary key"
+            )))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Puts the partitions in the order asked for; true if sort keys ascend in each.
+///
+/// Where just the partition key is named, DynamoDB reads each partition from its end, whatever the direction.
+fn in_order(
+    partitions: &mut Option<Vec<AttributeValue>>,
+    terms: &[OrderTerm],
+    schema: &KeySchema,
+) -> Result<bool, ServiceError> {
+    if terms.is_empty() {
+        return Ok(true);
+    }
+    let Some(partitions) = partitions else {
+        return Err(ServiceError::validation(
+            "Must have at least one non-optional hash key condition in WHERE clause when using ORDER BY clause.",
+        ));
+    };
+    let of = |key: &KeyAttribute| terms.iter().find(|term| is_attribute(&term.path, &key.name));
+    match of(&schema.partition) {
+        None if partitions.len() > 1 => {
+            return Err(ServiceError::validation(
+                "Must have hash key in ORDER BY clause when more than one hash key condition specified in WHERE clause.",
+            ));
+        }
+        None => {}
+        Some(term) => {
+            partitions.sort_by(|one, two| order(one, two).unwrap_or(std::cmp::Ordering::Equal));
+            if term.descending {
+                partitions.reverse();
+            }
+        }
+    }
+    Ok(schema.sort.as_ref().and_then(of).is_some_and(|term| !term.descending))
+}

@@ -1,0 +1,58 @@
+//! SELECT.
+
+use super::{OrderTerm, Refusal, Select, cursor::Cursor, filter, token::TokenKind};
+use crate::Path;
+
+/// Behind the keyword.
+pub(super) fn select(cursor: &mut Cursor<'_>) -> Result<Select, Refusal> {
+    let projection = if cursor.take(TokenKind::Star) { None } else { Some(paths(cursor)?) };
+    if !cursor.take_keyword("FROM") {
+        return Err(Refusal::malformed("Expected FROM after the projection"));
+    }
+    let (table, index) = cursor.target()?;
+    if cursor.peek() == Some(TokenKind::Comma) {
+        return Err(Refusal::refused("Only select from a single table or index is supported."));
+    }
+    // A clause that DynamoDB doesn't have would pass for another name of the table.
+    if !["GROUP", "HAVING", "LIMIT", "OFFSET", "JOIN"].iter().any(|clause| cursor.at_keyword(clause)) {
+        cursor.no_alias()?;
+    }
+    let condition = filter::clause(cursor)?;
+    let order = order(cursor)?;
+    Ok(Select { table, index, projection, condition, order })
+}
+
+fn paths(cursor: &mut Cursor<'_>) -> Result<Vec<Path>, Refusal> {
+    let mut paths = Vec::new();
+    loop {
+        if cursor.peek() == Some(TokenKind::Word) && cursor.peek_ahead(1) == Some(TokenKind::OpenParen) {
+            return Err(Refusal::refused(format!("Unexpected path component at {}", cursor.position())));
+        }
+        paths.push(cursor.path()?);
+        cursor.no_alias()?;
+        if !cursor.take(TokenKind::Comma) {
+            return Ok(paths);
+        }
+    }
+}
+
+fn order(cursor: &mut Cursor<'_>) -> Result<Vec<OrderTerm>, Refusal> {
+    let mut terms = Vec::new();
+    if !cursor.take_keyword("ORDER") {
+        return Ok(terms);
+    }
+    if !cursor.take_keyword("BY") {
+        return Err(Refusal::malformed("Expected BY after ORDER"));
+    }
+    loop {
+        let path = cursor.path()?;
+        let descending = cursor.take_keyword("DESC");
+        if !descending {
+            cursor.take_keyword("ASC");
+        }
+        terms.push(OrderTerm { path, descending });
+        if !cursor.take(TokenKind::Comma) {
+            return Ok(terms);
+        }
+    }
+}

@@ -1,0 +1,444 @@
+use super::*;
+use crate::testing::{item, value};
+use cairn_model::{KeySchema, json::write_item, key::SortCondition};
+use proptest::prelude::*;
+
+fn parse(text: &str) -> Statement {
+    Statement::parse(text, &parameters()).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn refused(text: &str) -> String {
+    Statement::parse(text, &parameters()).map(|statement| format!("{statement:?}")).unwrap_err().message
+}
+
+fn malformed(text: &str) -> String {
+    let message = refused(text);
+    let rest = message.strip_prefix("Statement wasn't well formed, can't be processed: ");
+    rest.unwrap_or_else(|| panic!("{text}: {message}")).to_owned()
+}
+
+fn parameters() -> Vec<AttributeValue> {
+    [r#"{"S":"one"}"#, r#"{"N":"2"}"#, r#"{"SS":["c"]}"#].map(value).to_vec()
+}
+
+fn condition(text: &str) -> Condition {
+    match parse(&format!("SELECT * FROM t WHERE {text}")) {
+        Statement::Select(select) => select.condition.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn schema() -> KeySchema {
+    serde_json::from_str(r#"{"partition":{"name":"p","scalarType":"S"},"sort":{"name":"s","scalarType":"N"}}"#).unwrap()
+}
+
+fn read(clauses: &str) -> Result<ReadKeys, ServiceError> {
+    match parse(&format!("SELECT * FROM t {clauses}")) {
+        Statement::Select(select) => ReadKeys::of(select.condition, &select.order, &schema()),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn write(condition: &str) -> Result<WriteKey, ServiceError> {
+    match parse(&format!("DELETE FROM t WHERE {condition}")) {
+        Statement::Delete(delete) => WriteKey::of(delete.condition, &schema()),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn json(item: &Item) -> String {
+    let mut out = Vec::new();
+    write_item(item, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+const ITEM: &str = r#"{"p":{"S":"a"},"s":{"N":"1"},"n":{"N":"5"},"t":{"S":"bcd"},"none":{"NULL":true},
+    "m":{"M":{"x":{"N":"1"},"l":{"L":[{"N":"7"}]}}},"ss":{"SS":["a","b"]}}"#;
+
+#[test]
+fn a_select_names_a_table_an_index_paths_and_an_order() {
+    let Statement::Select(select) =
+        parse(r#"select a, "b ""c"""."d"[0] from "My-Table"."by-d" where a = 'x' order by a desc, b asc;"#)
+    else {
+        panic!("no SELECT")
+    };
+    assert_eq!((select.table.as_str(), select.index.as_deref()), ("My-Table", Some("by-d")));
+    let shown: Vec<_> = select.projection.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["[a]", "[b \"c\", d, [0]]"]);
+    assert_eq!(select.order.iter().map(|term| term.descending).collect::<Vec<_>>(), [true, false]);
+    let Statement::Select(all) = parse("SELECT * FROM t") else { panic!("no SELECT") };
+    assert_eq!((all.projection, all.condition, all.index), (None, None, None));
+}
+
+#[test]
+fn values_are_written_as_partiql_has_them() {
+    let Statement::Insert(insert) = parse(
+        "INSERT INTO t VALUE {'a': 'it''s', 'b': -1.50e1, 'c': true, 'd': null, 'e': [1, 'x', [], ?], 'f': {'g': {}}, \
+         'h': <<'b', 'a'>>, 'i': <<1, -2>>, 'j': ?, 'k': .5}",
+    ) else {
+        panic!("no INSERT")
+    };
+    assert_eq!(
+        insert.item,
+        item(
+            r#"{"a":{"S":"it's"},"b":{"N":"-15"},"c":{"BOOL":true},"d":{"NULL":true},
+                "e":{"L":[{"N":"1"},{"S":"x"},{"L":[]},{"S":"one"}]},"f":{"M":{"g":{"M":{}}}},"h":{"SS":["a","b"]},
+                "i":{"NS":["-2","1"]},"j":{"N":"2"},"k":{"N":"0.5"}}"#
+        )
+    );
+}
+
+#[test]
+fn conditions_hold_as_those_of_expressions_do() {
+    for (text, expected) in [
+        ("n = 5", true),
+        ("5 = n", true),
+        ("n <> 5", false),
+        ("n != 4", true),
+        ("n < 5.1 AND n >= 5", true),
+        ("n = 4 OR n = 5 AND t = 'x'", false),
+        ("NOT n = 4 AND t = 'bcd'", true),
+        ("NOT (n = 5 AND t = 'bcd')", false),
+        ("n BETWEEN 1 AND 5 AND t BETWEEN 'b' AND 'c'", true),
+        ("n NOT BETWEEN 1 AND 5", false),
+        ("n IN [1, 5]", true),
+        ("n IN (1, ?)", false),
+        ("n NOT IN (1, 2)", true),
+        ("gone IS MISSING AND n IS NOT MISSING", true),
+        ("none IS NULL AND gone IS NOT NULL AND n IS NOT NULL", true),
+        ("m IS TUPLE AND t IS STRING AND n IS NUMERIC", true),
+        ("begins_with(t, 'bc') AND BEGINS_WITH(\"t\", 'b')", true),
+        ("contains(ss, 'b') AND contains(t, 'cd')", true),
+        ("attribute_type(ss, 'SS')", true),
+        ("size(t) = 3 AND SIZE(ss) > 1", true),
+        ("attribute_exists(m.x) AND attribute_not_exists(m.y)", true),
+        ("m.l[0] = 7 AND m.x = 1", true),
+        ("m = {'x': 1, 'l': [7]} AND ss = <<'b', 'a'>>", true),
+        ("gone <> 1", true),
+        ("gone < 1", false),
+    ] {
+        assert_eq!(condition(text).evaluate(Some(&item(ITEM))), expected, "{text}");
+    }
+}
+
+#[test]
+fn an_update_becomes_the_actions_of_an_expression() {
+    let Statement::Update(update) = parse(
+        "UPDATE t SET n = n + 1, m.y = ? REMOVE m.x SET l = list_append([1], [2]) SET ss = set_add(ss, <<'c'>>) \
+         WHERE p = 'a' AND s = 1 AND n = 5 RETURNING MODIFIED NEW *",
+    ) else {
+        panic!("no UPDATE")
+    };
+    assert_eq!(update.returning, Some(Returning::ModifiedNew));
+    let mut item = item(ITEM);
+    update.update.apply(&mut item).unwrap();
+    assert_eq!(
+        json(&item),
+        r#"{"l":{"L":[{"N":"1"},{"N":"2"}]},"m":{"M":{"l":{"L":[{"N":"7"}]},"y":{"S":"one"}}},"n":{"N":"6"},"none":{"NULL":true},"p":{"S":"a"},"s":{"N":"1"},"ss":{"SS":["a","b","c"]},"t":{"S":"bcd"}}"#
+    );
+    let Statement::Update(update) = parse("UPDATE t SET ss = set_delete(ss, <<'a'>>) WHERE p = 'a'") else {
+        panic!("no UPDATE")
+    };
+    update.update.apply(&mut item).unwrap();
+    assert_eq!(item["ss"], value(r#"{"SS":["b","c"]}"#));
+}
+
+#[test]
+fn deletes_return_all_old_or_nothing() {
+    for (text, expected) in [("", false), (" RETURNING ALL OLD *", true)] {
+        let Statement::Delete(delete) = parse(&format!("DELETE FROM t WHERE p = 'a'{text}")) else {
+            panic!("no DELETE")
+        };
+        assert_eq!(delete.returning, expected);
+    }
+    assert_eq!(
+        refused("DELETE FROM t WHERE p = 'a' RETURNING MODIFIED OLD *"),
+        "Invalid returning clause: RETURNING MODIFIED OLD *. Only RETURNING ALL OLD * is allowed in DELETE statements."
+    );
+}
+
+#[test]
+fn what_is_no_partiql_is_refused_in_dynamodbs_words() {
+    for (text, message) in [
+        ("", "Expected data manipulation"),
+        ("CREATE TABLE t", "Expected data manipulation"),
+        ("SELECT", "Unexpected term"),
+        ("SELECT * FROM", "Unexpected term"),
+        ("SELECT * FROM t WHERE", "Unexpected term"),
+        ("SELECT * FROM t WHERE a = 1 b", "Unexpected token after expression"),
+        ("SELECT * FROM t LIMIT 5", "Unexpected token after expression"),
+        ("SELECT * FROM t; SELECT * FROM t", "Unexpected token after semicolon. (Only one query is allowed.)"),
+        ("SELECT * FROM t WHERE a = 'x", "Unterminated string literal"),
+        ("SELECT * FROM \"t", "Unterminated quoted identifier"),
+        ("SELECT * FROM t WHERE a @ 1", "Unexpected character: '@'"),
+        ("SELECT * FROM t WHERE a é 1", ""),
+        ("SELECT * FROM t WHERE a = 1e", ""),
+        ("SELECT * FROM t WHERE (a = 1", "Expected RIGHT_PAREN"),
+        ("SELECT * FROM t WHERE a BETWEEN 1", "Expected AND keyword"),
+        ("SELECT * FROM t WHERE a", "Expected operator after attribute path"),
+        ("INSERT t", "Unexpected keyword"),
+        ("INSERT INTO t VALUE {'a': 1", "Expected RIGHT_CURLY"),
+        ("INSERT INTO t VALUE {'a' 1}", "Expected COLON"),
+        ("UPDATE t WHERE p = 'a'", "UPDATE requires at least one SET or REMOVE clause"),
+        ("UPDATE t SET a 1 WHERE p = 'a'", "Expected '='"),
+        ("DELETE t", "Expected FROM after DELETE"),
+        ("DELETE FROM", "Expected identifier for simple path"),
+        ("UPDATE", "Expected identifier for simple path"),
+        ("SELECT * FROM t WHERE a IS b", "Expected type name"),
+        (
+            "DELETE FROM t WHERE p = 'a' RETURNING OLD",
+            "Malformed RETURNING clause; expected RETURNING <ALL|MODIFIED> <OLD|NEW> *",
+        ),
+    ] {
+        assert_eq!(malformed(text), message, "{text}");
+    }
+}
+
+#[test]
+fn what_dynamodb_does_not_take_is_refused_in_its_words() {
+    let many = vec!["1"; 101].join(",");
+    let deep = format!("INSERT INTO t VALUE {{'a': {}1{}}}", "[".repeat(32), "]".repeat(32));
+    let operators = format!("SELECT * FROM t WHERE a = 1{}", " OR a = 1".repeat(150));
+    for (text, message) in [
+        ("SELECT * FROM t x", "Aliasing is not supported"),
+        ("SELECT a AS b FROM t", "Aliasing is not supported"),
+        ("SELECT COUNT(*) FROM t", "Unexpected path component at 1:8:5"),
+        ("SELECT * FROM a, b", "Only select from a single table or index is supported."),
+        ("SELECT * FROM a.b.c", "A path may contain at most 2 components in the FROM clause"),
+        ("SELECT * FROM \"\"", "Path component cannot be an empty string"),
+        ("SELECT * FROM t WHERE EXISTS(a)", "Unrecognized function: exists at 1:23:6"),
+        ("EXISTS(SELECT * FROM t)", "EXISTS can only be used in ExecuteTransaction write requests."),
+        ("SELECT * FROM t WHERE foo(a)", "Unrecognized function: foo at 1:23:3"),
+        (
+            "SELECT * FROM t\nWHERE a IS INT",
+            "Unsupported data type for IS operator: IntegerType. Supported data types are [MISSING, NULL, BOOLEAN, BLOB, \
+             STRING, NUMERIC, STRUCT, TUPLE, LIST] at 2:7:1",
+        ),
+        (
+            "SELECT * FROM t WHERE a = ? AND b = ? AND c = ? AND d = ?",
+            "Number of parameters in request and statement don't match.",
+        ),
+        (
+            "INSERT INTO t.i VALUE {}",
+            "FROM clause may only contain a single table name in data manipulation statements at 1:13:1",
+        ),
+        ("UPDATE t.i SET a = 1", "This operation is not supported on an index"),
+        ("INSERT INTO t VALUE {'a': <<>>}", "Empty bags are not supported"),
+        (
+            "INSERT INTO t VALUE {'a': <<1, 'x'>>}",
+            "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags at 1:32:3",
+        ),
+        (
+            "INSERT INTO t VALUE {'a': <<'x', 'x'>>}",
+            "One or more parameter values were invalid: Input collection [x, x] contains duplicates.",
+        ),
+        (
+            "SELECT * FROM t WHERE a < true",
+            "Incorrect operand type for operator or function; operator or function: <, operand type: BOOL",
+        ),
+        (
+            "SELECT * FROM t WHERE begins_with(a)",
+            "Incorrect number of operands for operator or function; operator or function: begins_with, number of operands: 1",
+        ),
+        (
+            "UPDATE t SET a = set_add(b, <<1>>)",
+            "The first argument to SET_ADD must equal the assignment value at 1:18:7",
+        ),
+        ("UPDATE t SET a = set_add(a, 1)", "The second argument to SET_ADD must be a value with type SET at 1:26:1"),
+        (
+            "UPDATE t SET a = 1 REMOVE a.b",
+            "Two document paths overlap with each other; must remove or rewrite one of these \
+             paths; path one: [a, b], path two: [a]",
+        ),
+        (
+            "INSERT INTO t VALUE {'a': <<1, 1.0>>}",
+            "One or more parameter values were invalid: Input collection [1, 1] contains duplicates! under root",
+        ),
+        (
+            "INSERT INTO t VALUE {'a': {'b': [1, {'c': 1e999}]}}",
+            "Number overflow. Attempting to store a number with magnitude larger than supported range under root.b[1].c",
+        ),
+        (deep.as_str(), "Nesting Levels have exceeded supported limits"),
+        (operators.as_str(), "The expression contains too many operators; operator count: 301"),
+        (
+            format!("SELECT * FROM t WHERE a IN ({many})").as_str(),
+            "The IN operator is provided with too many operands; number of operands: 101",
+        ),
+    ] {
+        assert_eq!(refused(text), message, "{text}");
+    }
+}
+
+#[test]
+fn a_statement_s_length_and_depth_are_bounded() {
+    let long = |length: usize| format!("SELECT * FROM t WHERE a = '{}'", "é".repeat(length));
+    let fits = STATEMENT_CHARS_MAX - long(0).len();
+    parse(&long(fits));
+    assert!(refused(&long(fits + 1)).contains("8192 characters"));
+    let parens = |depth: usize| format!("SELECT * FROM t WHERE {}a = 1{}", "(".repeat(depth), ")".repeat(depth));
+    parse(&parens(150));
+    assert!(refused(&parens(4_000)).contains("nesting levels: 151"));
+    assert!(refused(&format!("SELECT * FROM t WHERE {}", "NOT ".repeat(2_000))).contains("nesting levels: 151"));
+    for (open, text) in [("[", "nesting levels"), ("{'a':", "nesting levels")] {
+        assert!(refused(&format!("INSERT INTO t VALUE {{'a': {}", open.repeat(1_000))).contains(text));
+    }
+}
+
+#[test]
+fn a_select_reads_the_partitions_its_condition_names() {
+    let partitions = |clauses: &str| {
+        let keys = read(clauses).unwrap();
+        let named = keys.partitions.map(|values| {
+            values.into_iter().map(|value| match value {
+                AttributeValue::S(text) => text,
+                other => panic!("{other:?}"),
+            })
+        });
+        (named.map(Iterator::collect::<Vec<_>>), keys.sort.len(), keys.filter.is_some())
+    };
+    let named = |values: &[&str]| Some(values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>());
+    assert_eq!(partitions(""), (None, 0, false));
+    assert_eq!(partitions("WHERE n = 1"), (None, 0, true));
+    assert_eq!(partitions("WHERE p = 'a'"), (named(&["a"]), 0, false));
+    assert_eq!(partitions("WHERE 'a' = p AND s > 1 AND s < 3 AND n = 1"), (named(&["a"]), 2, true));
+    assert_eq!(partitions("WHERE p IN ['b', 'a'] AND s IN [1]"), (named(&["b", "a"]), 1, false));
+    assert_eq!(partitions("WHERE p = 'a' AND n = 1 OR p = 'b'"), (named(&["a", "b"]), 0, true));
+    assert_eq!(partitions("WHERE p = 'a' OR n = 1"), (None, 0, true));
+    assert_eq!(partitions("WHERE NOT p = 'a'"), (None, 0, true));
+    assert_eq!(partitions("WHERE s = 1"), (None, 0, true));
+    assert_eq!(partitions("WHERE p = 'a' AND (s = 1 OR s = 2)"), (named(&["a"]), 0, true));
+    let keys = read("WHERE p = 'a' AND 1 <= s").unwrap();
+    assert_eq!(keys.sort, [SortCondition::GreaterOrEqual(value(r#"{"N":"1"}"#))]);
+}
+
+#[test]
+fn order_by_follows_the_keys() {
+    let first = |clauses: &str| {
+        let keys = read(clauses).unwrap();
+        (keys.partitions.unwrap()[0].clone() == AttributeValue::S("a".into()), keys.forward)
+    };
+    assert_eq!(first("WHERE p = 'a'"), (true, true));
+    assert_eq!(first("WHERE p = 'a' ORDER BY s DESC"), (true, false));
+    assert_eq!(first("WHERE p IN ('b', 'a') ORDER BY p, s"), (true, true));
+    assert_eq!(first("WHERE p IN ('a', 'b') ORDER BY p DESC, s"), (false, true));
+    // DynamoDB's way where the sort key is not named.
+    assert_eq!(first("WHERE p = 'a' ORDER BY p"), (true, false));
+}
+
+#[test]
+fn keys_that_don_t_fit_a_read_are_refused_in_dynamodbs_words() {
+    let many: Vec<_> = (0..51).map(|at| format!("'{at}'")).collect();
+    for (clauses, message) in [
+        ("WHERE p = 1", "Key attribute's data type should match its data type in table's schema: Key p"),
+        ("WHERE p = 'a' AND s = 'x'", "Key attribute's data type should match its data type in table's schema: Key s"),
+        ("WHERE p = {}", "Key value must be of type S, N, or B. Key name: p, Key type: M"),
+        ("WHERE p IN ['a', 'a']", "Overlapping conditions with range keys are not supported in where clause"),
+        ("ORDER BY p", "Must have WHERE clause in the statement when using ORDER BY clause."),
+        ("WHERE p = 'a' ORDER BY n", "Attribute n in ORDER BY clause must be part of the primary key"),
+        (
+            "WHERE n = 1 ORDER BY p",
+            "Must have at least one non-optional hash key condition in WHERE clause when using ORDER BY clause.",
+        ),
+        (
+            "WHERE p IN ['a', 'b'] ORDER BY s",
+            "Must have hash key in ORDER BY clause when more than one hash key condition specified in WHERE clause.",
+        ),
+        (
+            format!("WHERE p IN ({})", many.join(",")).as_str(),
+            "The WHERE clause names 51 values of the partition key p; at most 50 are allowed",
+        ),
+    ] {
+        assert_eq!(read(clauses).unwrap_err().message, message, "{clauses}");
+    }
+}
+
+#[test]
+fn a_write_needs_its_whole_key_and_keeps_the_rest_as_a_condition() {
+    let found = write("n = 5 AND p = 'a' AND (1 = s AND t = 'x')").unwrap();
+    assert_eq!(found.key, item(r#"{"p":{"S":"a"},"s":{"N":"1"}}"#));
+    assert_eq!(found.condition, Some(condition("n = 5 AND t = 'x'")));
+    assert_eq!(write("p = 'a' AND s = 1").unwrap().condition, None);
+    let mandatory = "Where clause does not contain a mandatory equality on all key attributes";
+    for (text, message) in [
+        ("p = 'a'", mandatory),
+        ("p = 'a' AND s > 1", mandatory),
+        ("p = 'a' AND (s = 1 OR s = 1)", mandatory),
+        ("p = 'a' AND s IN [1]", mandatory),
+        (
+            "p = 'a' AND p = 'b' AND s = 1",
+            "Multiple conditions on same key p. Only single item Update/Insert/Delete are supported",
+        ),
+        ("p = 1 AND s = 1", "Key attribute's data type should match its data type in table's schema: Key p"),
+    ] {
+        assert_eq!(write(text).unwrap_err().message, message, "{text}");
+    }
+}
+
+/// Words that a statement may or may not hold, for texts that nearly parse.
+const SOUP: &str = "((p|s|n|m|t|\"q\"|\"|'a'|'|1|-2|1e5|\\.5|\\?|true|null|SELECT|INSERT INTO|UPDATE|DELETE|FROM|VALUE|SET|\
+    REMOVE|WHERE|ORDER BY|ASC|DESC|RETURNING|ALL|OLD|NEW|MODIFIED|AND|OR|NOT|BETWEEN|IN|IS|MISSING|NULL|EXISTS|\
+    begins_with|contains|attribute_type|size|list_append|set_add|set_delete|=|<>|!=|<|<=|>|>=|<<|>>|\\+|-|\\*|\\(|\\)|\
+    \\[|\\]|\\{|\\}|\\.|,|:|;|é|`|\n) ?){0,32}";
+
+fn check(text: &str) -> Result<(), TestCaseError> {
+    let Ok(statement) = Statement::parse(text, &parameters()) else { return Ok(()) };
+    let before = item(ITEM);
+    match statement {
+        Statement::Select(select) => {
+            if let Some(condition) = &select.condition {
+                condition.evaluate(Some(&before));
+                // What is read and then filtered is what the condition holds for.
+                if let Ok(keys) = ReadKeys::of(select.condition.clone(), &[], &schema()) {
+                    let named = keys.partitions.is_none_or(|partitions| partitions.contains(&before["p"]));
+                    let left = keys.filter.is_none_or(|filter| filter.evaluate(Some(&before)));
+                    prop_assert!(!condition.evaluate(Some(&before)) || (named && left));
+                }
+            }
+        }
+        Statement::Insert(insert) => {
+            let _ = insert.check_key_types(&schema());
+        }
+        Statement::Update(update) => {
+            let _ = update.update.apply(&mut before.clone());
+            let _ = WriteKey::of(update.condition, &schema());
+        }
+        Statement::Delete(delete) => {
+            let _ = WriteKey::of(delete.condition, &schema());
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in SOUP) {
+        check(&text)?;
+    }
+
+    #[test]
+    fn no_clause_makes_the_parser_panic(text in SOUP) {
+        for start in [
+            "SELECT * FROM t WHERE ", "SELECT ", "SELECT * FROM t WHERE p = 'a' AND ", "INSERT INTO t VALUE {'p': ",
+            "UPDATE t SET n = ", "UPDATE t SET ss = set_add(ss, ", "DELETE FROM t WHERE p = 'a' AND s = 1 ",
+        ] {
+            check(&format!("{start}{text}"))?;
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_parser_panic(text in ".{0,64}") {
+        check(&text)?;
+        check(&format!("SELECT * FROM t WHERE a = {text}"))?;
+    }
+
+    #[test]
+    fn any_string_is_written_and_read_again(text in ".{0,64}") {
+        let quoted = text.replace('\'', "''");
+        let Statement::Insert(insert) = parse(&format!("INSERT INTO t VALUE {{'a': '{quoted}'}}")) else {
+            panic!("no INSERT")
+        };
+        prop_assert_eq!(&insert.item["a"], &AttributeValue::S(text));
+    }
+}

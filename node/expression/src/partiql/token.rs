@@ -1,0 +1,155 @@
+//! The words of a statement.
+
+use super::Refusal;
+
+/// A word and where it stands in the text, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) kind: TokenKind,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    /// A name or a keyword: which one depends on where it stands.
+    Word,
+    /// A name in double quotes.
+    Quoted,
+    /// A string in single quotes.
+    Text,
+    /// Without its sign.
+    Number,
+    /// `?`.
+    Parameter,
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Plus,
+    Minus,
+    Star,
+    OpenParen,
+    CloseParen,
+    OpenBracket,
+    CloseBracket,
+    OpenBrace,
+    CloseBrace,
+    /// `<<`.
+    OpenSet,
+    /// `>>`.
+    CloseSet,
+    Dot,
+    Comma,
+    Colon,
+    Semicolon,
+}
+
+/// There are never more tokens than bytes, so the limit of the text is theirs too.
+pub(super) fn tokenize(text: &str) -> Result<Vec<Token>, Refusal> {
+    let bytes = text.as_bytes();
+    let mut tokens: Vec<Token> = Vec::new();
+    let mut start = 0;
+    while let Some(&first) = bytes.get(start) {
+        if first.is_ascii_whitespace() || first == 0x0b {
+            start += 1;
+            continue;
+        }
+        let next = bytes.get(start + 1).copied();
+        // A point behind a name or an index is a step of a path, elsewhere the beginning of a number.
+        let in_path = tokens.last().is_some_and(|token| {
+            token.end == start && matches!(token.kind, TokenKind::Word | TokenKind::Quoted | TokenKind::CloseBracket)
+        });
+        let (kind, length) = match first {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => (TokenKind::Word, while_in(&bytes[start..], is_in_name)),
+            b'"' => (TokenKind::Quoted, quoted(&bytes[start..], b'"', "Unterminated quoted identifier")?),
+            b'\'' => (TokenKind::Text, quoted(&bytes[start..], b'\'', "Unterminated string literal")?),
+            b'0'..=b'9' => (TokenKind::Number, number(&bytes[start..])?),
+            b'.' if !in_path && next.is_some_and(|next| next.is_ascii_digit()) => {
+                (TokenKind::Number, number(&bytes[start..])?)
+            }
+            _ => symbol(first, next).ok_or_else(|| unexpected(text, start))?,
+        };
+        tokens.push(Token { kind, start, end: start + length });
+        start += length;
+    }
+    Ok(tokens)
+}
+
+fn symbol(first: u8, next: Option<u8>) -> Option<(TokenKind, usize)> {
+    Some(match (first, next) {
+        (b'<', Some(b'<')) => (TokenKind::OpenSet, 2),
+        (b'>', Some(b'>')) => (TokenKind::CloseSet, 2),
+        (b'<', Some(b'>')) | (b'!', Some(b'=')) => (TokenKind::NotEqual, 2),
+        (b'<', Some(b'=')) => (TokenKind::LessOrEqual, 2),
+        (b'>', Some(b'=')) => (TokenKind::GreaterOrEqual, 2),
+        (b'<', _) => (TokenKind::Less, 1),
+        (b'>', _) => (TokenKind::Greater, 1),
+        (b'=', _) => (TokenKind::Equal, 1),
+        (b'+', _) => (TokenKind::Plus, 1),
+        (b'-', _) => (TokenKind::Minus, 1),
+        (b'*', _) => (TokenKind::Star, 1),
+        (b'(', _) => (TokenKind::OpenParen, 1),
+        (b')', _) => (TokenKind::CloseParen, 1),
+        (b'[', _) => (TokenKind::OpenBracket, 1),
+        (b']', _) => (TokenKind::CloseBracket, 1),
+        (b'{', _) => (TokenKind::OpenBrace, 1),
+        (b'}', _) => (TokenKind::CloseBrace, 1),
+        (b'.', _) => (TokenKind::Dot, 1),
+        (b',', _) => (TokenKind::Comma, 1),
+        (b':', _) => (TokenKind::Colon, 1),
+        (b';', _) => (TokenKind::Semicolon, 1),
+        (b'?', _) => (TokenKind::Parameter, 1),
+        _ => return None,
+    })
+}
+
+fn unexpected(text: &str, start: usize) -> Refusal {
+    match text[start..].chars().next() {
+        Some(character) if character.is_ascii() => Refusal::malformed(format!("Unexpected character: '{character}'")),
+        // DynamoDB says no more of the others.
+        _ => Refusal::malformed(""),
+    }
+}
+
+/// The length of what stands between two quotes, with them; a quote in it is written twice.
+fn quoted(bytes: &[u8], quote: u8, unterminated: &str) -> Result<usize, Refusal> {
+    let mut at = 1;
+    loop {
+        match (bytes.get(at), bytes.get(at + 1)) {
+            (Some(&one), Some(&two)) if one == quote && two == quote => at += 2,
+            (Some(&one), _) if one == quote => return Ok(at + 1),
+            (Some(_), _) => at += 1,
+            (None, _) => return Err(Refusal::malformed(unterminated)),
+        }
+    }
+}
+
+/// The length of a number: digits with at most one point, and an exponent.
+fn number(bytes: &[u8]) -> Result<usize, Refusal> {
+    let digits = |from: usize| while_in(&bytes[from.min(bytes.len())..], |byte| byte.is_ascii_digit());
+    let mut length = digits(0);
+    if bytes.get(length) == Some(&b'.') {
+        length += 1;
+        length += digits(length);
+    }
+    if matches!(bytes.get(length), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(bytes.get(length + 1), Some(b'+' | b'-')));
+        let exponent = digits(length + 1 + sign);
+        if exponent == 0 {
+            return Err(Refusal::malformed(""));
+        }
+        length += 1 + sign + exponent;
+    }
+    Ok(length)
+}
+
+fn while_in(bytes: &[u8], belongs: fn(u8) -> bool) -> usize {
+    bytes.iter().take_while(|byte| belongs(**byte)).count()
+}
+
+fn is_in_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
