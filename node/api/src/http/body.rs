@@ -1,7 +1,7 @@
-//! Reading a request's body: within 16 MB, within time, within what all requests together may hold; gunzipped.
+//! Reading a request's body: within 16 MB, within time, within what all requests together may hold; and gzip, both ways.
 
 use bytes::{Bytes, BytesMut};
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use std::{io::Read, sync::Arc, time::Duration};
@@ -13,6 +13,10 @@ pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
 const SMALL_BODY_BYTES: usize = 64 << 10;
 /// The unit in which the budget is counted.
 const BUDGET_UNIT_BYTES: usize = 64 << 10;
+/// How long a body waits for its part of the budget.
+const BUDGET_PATIENCE: Duration = Duration::from_secs(5);
+/// Of a body that is too large, what is read in all so that the client hears why it is refused.
+const REFUSED_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
 /// Above this, packing and unpacking leave the async workers alone.
 const INLINE_GZIP_BYTES: usize = 64 << 10;
 
@@ -38,9 +42,17 @@ impl BodyBudget {
         Self(Arc::new(Semaphore::new(bytes_max.max(BODY_BYTES_MAX).div_ceil(BUDGET_UNIT_BYTES))))
     }
 
-    async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let units = u32::try_from(bytes.div_ceil(BUDGET_UNIT_BYTES)).ok()?;
-        self.0.clone().acquire_many_owned(units).await.ok()
+    /// None for a small body.
+    async fn take(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, BodyError> {
+        if bytes <= SMALL_BODY_BYTES {
+            return Ok(None);
+        }
+        let units = u32::try_from(bytes.div_ceil(BUDGET_UNIT_BYTES)).map_err(|_| BodyError::TooLarge)?;
+        let taking = tokio::time::timeout(BUDGET_PATIENCE, self.0.clone().acquire_many_owned(units));
+        match taking.await {
+            Ok(Ok(permit)) => Ok(Some(permit)),
+            Ok(Err(_)) | Err(_) => Err(BodyError::Overloaded),
+        }
     }
 }
 
@@ -52,27 +64,32 @@ pub(crate) struct HeldBody {
 }
 
 /// Reads the whole body as it came over the wire.
-pub(crate) async fn read<B>(body: B, budget: &BodyBudget, timeout: Duration) -> Result<HeldBody, BodyError>
+pub(crate) async fn read<B>(mut body: B, budget: &BodyBudget, timeout: Duration) -> Result<HeldBody, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     let hint = body.size_hint();
-    if hint.lower() > BODY_BYTES_MAX as u64 {
-        return Err(BodyError::TooLarge);
-    }
-    let announced = hint.exact().map_or(BODY_BYTES_MAX, |bytes| bytes as usize);
     let reading = async {
+        if hint.lower() > BODY_BYTES_MAX as u64 {
+            return Err(refuse(&mut body, 0).await);
+        }
         // The whole of it at once: two bodies that each hold a half of the budget would wait for each other.
-        let permit = match announced {
-            0..=SMALL_BODY_BYTES => None,
-            _ => Some(budget.take(announced).await.ok_or(BodyError::Overloaded)?),
-        };
-        Ok(HeldBody { bytes: collect(body).await?, _permit: permit })
+        let permit = budget.take(hint.exact().map_or(BODY_BYTES_MAX, |bytes| bytes as usize)).await?;
+        Ok(HeldBody { bytes: collect(&mut body).await?, _permit: permit })
     };
     tokio::time::timeout(timeout, reading).await.unwrap_or(Err(BodyError::Interrupted))
 }
 
-async fn collect<B>(mut body: B) -> Result<Bytes, BodyError>
+/// Lets a client that sends little more than it may end, and so read its answer.
+async fn refuse<B>(body: &mut B, read_bytes: usize) -> BodyError
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    skip_within(body, REFUSED_BYTES_MAX - read_bytes).await;
+    BodyError::TooLarge
+}
+
+async fn collect<B>(body: &mut B) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -81,7 +98,8 @@ where
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| BodyError::Interrupted)?.into_data() else { continue };
         if first.len() + rest.len() + data.len() > BODY_BYTES_MAX {
-            return Err(BodyError::TooLarge);
+            drop((first, rest));
+            return Err(refuse(body, BODY_BYTES_MAX).await);
         }
         if first.is_empty() {
             first = data;
@@ -104,36 +122,57 @@ pub(crate) async fn skip<B>(body: &mut B, timeout: Duration) -> bool
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    if body.size_hint().lower() > SMALL_BODY_BYTES as u64 {
+    tokio::time::timeout(timeout, skip_within(body, SMALL_BODY_BYTES)).await.unwrap_or(false)
+}
+
+async fn skip_within<B>(body: &mut B, mut bytes_left: usize) -> bool
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    if body.size_hint().lower() > bytes_left as u64 {
         return false;
     }
-    let skipping = async {
-        let mut bytes_left = SMALL_BODY_BYTES;
-        while let Some(frame) = body.frame().await {
-            let Ok(frame) = frame else { return false };
-            match bytes_left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
-                Some(bytes) => bytes_left = bytes,
-                None => return false,
-            }
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        match bytes_left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+            Some(bytes) => bytes_left = bytes,
+            None => return false,
         }
-        true
-    };
-    tokio::time::timeout(timeout, skipping).await.unwrap_or(false)
+    }
+    true
 }
 
 /// Unpacks a gzip body; its content is held to the same limit.
 pub(crate) async fn gunzip(packed: Bytes, budget: &BodyBudget) -> Result<HeldBody, BodyError> {
-    let permit = budget.0.clone().try_acquire_many_owned((BODY_BYTES_MAX / BUDGET_UNIT_BYTES) as u32);
-    let permit = permit.map_err(|_| BodyError::Overloaded)?;
-    let bytes = tokio::task::spawn_blocking(move || unpack(&packed)).await.unwrap_or(Err(BodyError::BadEncoding))?;
-    Ok(HeldBody { bytes, _permit: Some(permit) })
+    let claimed = claimed_bytes(&packed).min(BODY_BYTES_MAX);
+    match unpack_within(packed.clone(), claimed, budget).await {
+        // Of several members, or made up: there may be as much as there may ever be.
+        Err(BodyError::TooLarge) if claimed < BODY_BYTES_MAX => unpack_within(packed, BODY_BYTES_MAX, budget).await,
+        unpacked => unpacked,
+    }
 }
 
-fn unpack(packed: &[u8]) -> Result<Bytes, BodyError> {
-    let mut content = Vec::new();
-    let mut decoder = GzDecoder::new(packed).take(BODY_BYTES_MAX as u64 + 1);
+/// What the last four bytes say that there is, if they are right (RFC 1952, 2.3.1).
+fn claimed_bytes(packed: &[u8]) -> usize {
+    packed.last_chunk().map_or(0, |size| u32::from_le_bytes(*size) as usize)
+}
+
+async fn unpack_within(packed: Bytes, bytes_max: usize, budget: &BodyBudget) -> Result<HeldBody, BodyError> {
+    let permit = budget.take(bytes_max).await?;
+    let bytes = if packed.len().max(bytes_max) <= INLINE_GZIP_BYTES {
+        unpack(&packed, bytes_max)?
+    } else {
+        let unpacking = tokio::task::spawn_blocking(move || unpack(&packed, bytes_max));
+        unpacking.await.unwrap_or(Err(BodyError::BadEncoding))?
+    };
+    Ok(HeldBody { bytes, _permit: permit })
+}
+
+fn unpack(packed: &[u8], bytes_max: usize) -> Result<Bytes, BodyError> {
+    let mut content = Vec::with_capacity(bytes_max + 1);
+    let mut decoder = MultiGzDecoder::new(packed).take(bytes_max as u64 + 1);
     decoder.read_to_end(&mut content).map_err(|_| BodyError::BadEncoding)?;
-    if content.len() > BODY_BYTES_MAX {
+    if content.len() > bytes_max {
         return Err(BodyError::TooLarge);
     }
     Ok(content.into())
@@ -159,6 +198,7 @@ fn pack(content: &[u8]) -> std::io::Result<Vec<u8>> {
 mod tests {
     use super::*;
     use http_body_util::Full;
+    use proptest::{collection::vec, prelude::*};
 
     #[tokio::test]
     async fn a_body_of_sixteen_megabytes_is_read_and_one_byte_more_is_too_large() {
@@ -182,7 +222,48 @@ mod tests {
     async fn what_was_packed_is_unpacked_and_garbage_is_a_bad_encoding() {
         let budget = BodyBudget::new(0);
         let packed = gzip(b"{}".to_vec()).await.unwrap();
-        assert_eq!(gunzip(packed.into(), &budget).await.unwrap().bytes, "{}");
-        assert_eq!(gunzip("{}".into(), &budget).await.unwrap_err(), BodyError::BadEncoding);
+        assert_eq!(gunzip(packed.clone().into(), &budget).await.unwrap().bytes, "{}");
+        let cut = Bytes::from(packed[..packed.len() - 1].to_vec());
+        let followed = Bytes::from([&packed[..], b"more"].concat());
+        for garbage in [Bytes::new(), "{}".into(), cut, followed] {
+            assert_eq!(gunzip(garbage.clone(), &budget).await.unwrap_err(), BodyError::BadEncoding, "{garbage:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn content_of_several_members_or_more_of_it_than_was_claimed_is_unpacked_to_the_limit() {
+        let budget = BodyBudget::new(0);
+        let member = gzip(vec![b' '; BODY_BYTES_MAX / 2]).await.unwrap();
+        let short = gzip(Vec::new()).await.unwrap();
+        let two = [&member[..], &member, &short].concat();
+        assert_eq!(gunzip(two.into(), &budget).await.unwrap().bytes.len(), BODY_BYTES_MAX);
+        let three = [&member[..], &member, &gzip(vec![b' ']).await.unwrap()].concat();
+        assert_eq!(gunzip(three.into(), &budget).await.unwrap_err(), BodyError::TooLarge);
+    }
+
+    #[tokio::test]
+    async fn small_compressed_bodies_need_nothing_of_a_budget_that_is_spent() {
+        let budget = BodyBudget::new(0);
+        let _all = budget.take(BODY_BYTES_MAX).await.unwrap();
+        let packed = gzip(vec![b' '; SMALL_BODY_BYTES]).await.unwrap();
+        assert_eq!(gunzip(packed.into(), &budget).await.unwrap().bytes.len(), SMALL_BODY_BYTES);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_unpacked_or_refused_without_a_panic(
+            mut bytes in vec(any::<u8>(), 0..200),
+            content in vec(any::<u8>(), 0..200),
+            change in any::<proptest::sample::Index>(),
+        ) {
+            let _ = unpack(&bytes, 100);
+            let mut packed = pack(&content).unwrap();
+            let place = change.index(packed.len());
+            packed[place] ^= bytes.pop().unwrap_or(0);
+            if let Ok(unpacked) = unpack(&packed, 1_000) {
+                // What changes nothing of the content is a matter of its header.
+                prop_assert_eq!(unpacked, content);
+            }
+        }
     }
 }

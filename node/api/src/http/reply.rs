@@ -3,13 +3,12 @@
 use super::body;
 use bytes::Bytes;
 use cairn_model::{ErrorKind, ServiceError, json};
-use http_body_util::Full;
 use hyper::{
     HeaderMap, Response, StatusCode,
     header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 
-pub(crate) type Reply = Response<Full<Bytes>>;
+pub(crate) type Reply = Response<Bytes>;
 
 /// Answers below this many bytes are not packed: it would not make them smaller by much.
 const GZIP_BYTES_MIN: usize = 1_024;
@@ -64,7 +63,7 @@ pub(crate) fn plain(
     request_id: &[u8; 16],
 ) -> Reply {
     let checksum = crc32fast::hash(&content);
-    let mut reply = Response::new(Full::new(Bytes::from(content)));
+    let mut reply = Response::new(Bytes::from(content));
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
     if let Some(content_type) = content_type {
@@ -91,13 +90,25 @@ fn request_id_text(id: &[u8; 16]) -> [u8; 52] {
     text
 }
 
+/// Whether the client named gzip, or failing that anything, with a weight that is not zero (RFC 9110, 12.5.3).
 fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let names = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    names.flat_map(|value| value.split(',')).any(|coding| {
-        let mut parts = coding.split(';').map(str::trim);
-        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-        named && !parts.any(|weight| matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
-    })
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let mut any = false;
+    for (coding, wanted) in values.flat_map(|value| value.split(',')).map(weighed) {
+        if coding.eq_ignore_ascii_case("gzip") {
+            return wanted;
+        }
+        any |= coding == "*" && wanted;
+    }
+    any
+}
+
+/// A coding, and whether its weight is other than zero.
+fn weighed(element: &str) -> (&str, bool) {
+    let mut parts = element.split(';').map(str::trim);
+    let coding = parts.next().unwrap_or_default();
+    let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    (coding, weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0)))
 }
 
 /// The errors of the front end, those of validation, and those of the service proper each have their own prefix.
@@ -195,13 +206,28 @@ fn error_body(error: &ServiceError) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn accepts(value: &str) -> bool {
+        accepts_gzip(&HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_str(value).unwrap())]))
+    }
 
     #[test]
-    fn a_weight_of_zero_refuses_gzip() {
-        let headers = |value: &'static str| HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))]);
-        assert!(accepts_gzip(&headers("deflate, gzip;q=0.5")));
-        assert!(!accepts_gzip(&headers("identity")));
-        assert!(!accepts_gzip(&headers("gzip;q=0")));
+    fn gzip_is_spoken_to_who_names_it_with_a_weight_or_takes_anything() {
+        for value in ["gzip", "deflate, gzip;q=0.5", "GZIP ; Q=1.0", "*", "br;q=1, *;q=0.1", "*;q=0, gzip"] {
+            assert!(accepts(value), "{value}");
+        }
+        for value in ["", "identity", "gzip;q=0", "gzip; q=0.000", "gzip;q=0, *", "*;q=0", "gzip;q=x", "gzips", ",;,"] {
+            assert!(!accepts(value), "{value}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_list_of_codings_is_read_without_a_panic(value in "[gzip*,;= .0-9qQ]{0,30}") {
+            let _ = accepts(&value);
+        }
     }
 
     #[test]
