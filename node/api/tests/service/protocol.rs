@@ -152,6 +152,78 @@ async fn more_than_sixteen_megabytes_are_too_large() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_a_little_too_much_hears_so_and_keeps_its_connection() {
+    let service = Service::start().await;
+    let body = vec![b' '; (16 << 20) + 1];
+    let mut stream = TcpStream::connect(service.address).await.unwrap();
+    for _ in 0..2 {
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: east\r\ncontent-length: {}\r\ncontent-type: {}\r\nx-amz-date: {}\r\n\
+             x-amz-target: DynamoDB_20120810.ListTables\r\nauthorization: AWS4-HMAC-SHA256 Credential={}/20231114/east/\
+             dynamodb/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature=00\r\n\r\n",
+            body.len(),
+            JSON.1,
+            SIGNER.date,
+            SIGNER.key_id
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        let mut answer = [0; 4096];
+        let length = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn codings_that_are_not_gzip_or_several_of_them_are_refused() {
+    let service = Service::start().await;
+    for codings in [&["br"][..], &["deflate"], &["gzip, gzip"], &["identity", "gzip"]] {
+        let headers: Vec<_> = codings.iter().map(|coding| ("content-encoding", *coding)).collect();
+        let answer = service.call_with("ListTables", "{}".into(), &headers).await;
+        assert_eq!(answer.error().0, "SerializationException", "{codings:?}");
+    }
+    let answer = service.call_with("ListTables", "{}".into(), &[("content-encoding", "identity")]).await;
+    assert_eq!(answer.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn small_answers_and_those_to_clients_that_want_none_of_it_are_not_compressed() {
+    let service = Service::with_users().await;
+    let answer = service.call_with("ListTables", "{}".into(), &[("accept-encoding", "gzip")]).await;
+    assert!(!answer.headers.contains_key("content-encoding"));
+    let describe = json!({"TableName": "users"}).to_string();
+    let answer = service.call_with("DescribeTable", describe.into(), &[("accept-encoding", "gzip;q=0, *")]).await;
+    assert!(!answer.headers.contains_key("content-encoding"));
+}
+
+#[tokio::test]
+async fn a_session_token_is_unrecognized_where_signatures_count_and_taken_where_they_do_not() {
+    let target = ("x-amz-target", "DynamoDB_20120810.ListTables");
+    let authorization = "AWS4-HMAC-SHA256 Credential=AKIAGAME/20231114/east/dynamodb/aws4_request, \
+        SignedHeaders=host;x-amz-date;x-amz-security-token;x-amz-target, Signature=0";
+    let headers = [
+        JSON,
+        target,
+        ("authorization", authorization),
+        ("x-amz-date", SIGNER.date),
+        ("x-amz-security-token", "a token of some other service"),
+    ];
+    let answer = Service::start().await.send(post(&headers, "{}")).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        answer.json(),
+        json!({
+            "__type": "com.amazon.coral.service#UnrecognizedClientException",
+            "message": "The security token included in the request is invalid."
+        })
+    );
+    let any = Authentication::AcceptAny { account: "local".into() };
+    let lenient = Service::start_with(ApiConfig::new("east"), any).await;
+    assert_eq!(lenient.send(post(&headers, "{}")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn gzip_is_understood_and_spoken() {
     let service = Service::with_users().await;
     let mut packed = Vec::new();
