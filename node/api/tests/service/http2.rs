@@ -4,7 +4,7 @@ use crate::client::{Service, signed};
 use bytes::Bytes;
 use cairn_api::{ApiConfig, Authentication};
 use futures::{FutureExt, future::join_all, stream};
-use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     Request, StatusCode, Version,
     body::Frame,
@@ -19,7 +19,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-type AnyBody = BoxBody<Bytes, Infallible>;
+type AnyBody = UnsyncBoxBody<Bytes, Infallible>;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection, and the task that ends with it.
@@ -38,7 +38,7 @@ fn of_http2(service: &Service, request: Request<Full<Bytes>>) -> Request<AnyBody
     parts.headers.remove(HOST);
     parts.version = Version::HTTP_2;
     parts.uri = format!("http://{}{}", service.address, parts.uri).parse().unwrap();
-    Request::from_parts(parts, body.boxed())
+    Request::from_parts(parts, body.boxed_unsync())
 }
 
 fn list_tables(service: &Service) -> Request<AnyBody> {
@@ -47,7 +47,7 @@ fn list_tables(service: &Service) -> Request<AnyBody> {
 
 /// A request whose body doesn't end.
 fn unending(service: &Service) -> Request<AnyBody> {
-    list_tables(service).map(|_| StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>()).boxed())
+    list_tables(service).map(|_| StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>()).boxed_unsync())
 }
 
 async fn lenient(config: ApiConfig) -> Service {
@@ -75,7 +75,7 @@ async fn requests_of_http_2_are_verified_and_answered_many_at_once() {
 async fn the_host_is_what_http_2_calls_the_authority() {
     let service = Service::start().await;
     let (mut sender, _connection) = connect(&service, 65_535).await;
-    let request = Request::get("http://db.example:8000/").body(Full::default().boxed()).unwrap();
+    let request = Request::get("http://db.example:8000/").body(Full::default().boxed_unsync()).unwrap();
     let answer = sender.send_request(request).await.unwrap();
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "healthy: db.example:8000 ");
 }
@@ -154,7 +154,7 @@ async fn requests_under_way_have_their_answers_before_the_service_ends() {
         late.read_to_end(&mut bytes).await.unwrap();
         Ok::<_, Infallible>(Frame::data(Bytes::from(bytes)))
     }));
-    let second = sender.send_request(list_tables(&service).map(|_| late.boxed()));
+    let second = sender.send_request(list_tables(&service).map(|_| late.boxed_unsync()));
     let second = tokio::spawn(second);
     let mut first = TcpStream::connect(service.address).await.unwrap();
     let request = signed(&service.address.to_string(), "ListTables", "{}".into());
