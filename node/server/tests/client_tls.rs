@@ -49,8 +49,7 @@ impl Setting {
     }
 
     async fn connect(&self, protocol: &[u8]) -> TokioIo<TlsStream<TcpStream>> {
-        let mut config =
-            ClientConfig::builder().with_root_certificates(self.trusted.clone()).with_no_client_auth();
+        let mut config = ClientConfig::builder().with_root_certificates(self.trusted.clone()).with_no_client_auth();
         config.alpn_protocols = vec![protocol.to_vec()];
         let stream = TcpStream::connect(self.address()).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
@@ -69,8 +68,7 @@ fn request(uri: &str) -> Request<Full<Bytes>> {
 #[tokio::test]
 async fn clients_that_agree_on_http_2_speak_it_and_others_http_1() {
     let setting = Setting::new();
-    let (mut sender, connection) =
-        http2::handshake(TokioExecutor::new(), setting.connect(b"h2").await).await.unwrap();
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), setting.connect(b"h2").await).await.unwrap();
     tokio::spawn(connection);
     let answer = sender.send_request(request("https://db.example/")).await.unwrap();
     assert_eq!(answer.version(), Version::HTTP_2);

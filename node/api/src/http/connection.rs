@@ -12,7 +12,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
-use std::{convert::Infallible, pin::pin, sync::Arc, time::{Duration, Instant}};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
@@ -42,11 +42,7 @@ type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(super) fn protocols(config: &ApiConfig) -> Protocols {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(config.header_timeout)
-        .max_buf_size(HEAD_BYTES_MAX);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(config.header_timeout).max_buf_size(HEAD_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -92,8 +88,10 @@ where
     });
     let mut connection = pin!(protocols.serve_connection(stream, service));
     let (often, seldom) = LOOK_INTERVALS;
-    let mut looks = tokio::time::interval((idle_max.min(write_timeout) / 4).clamp(often, seldom));
+    let between_looks = (idle_max.min(write_timeout) / 4).clamp(often, seldom);
+    let mut looks = tokio::time::interval(between_looks);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks.reset();
     let mut ending = false;
     loop {
         tokio::select! {
@@ -103,7 +101,7 @@ where
                 connection.as_mut().graceful_shutdown();
             }
             () = traffic.abused() => return Err("its client gave up too many requests".into()),
-            _ = looks.tick() => match traffic.health(Instant::now()) {
+            _ = looks.tick() => match traffic.look(between_looks) {
                 Health::Stuck => return Err("its client did not take an answer in time".into()),
                 Health::Idle(time) if time >= idle_max && !ending => {
                     ending = true;

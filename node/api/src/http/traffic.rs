@@ -1,5 +1,5 @@
 //! What goes on on one connection: which requests are under way, which answers its client doesn't take, how many
-//! requests it gave up.
+//! requests it gave up. How much time passes it is told by whoever looks.
 
 use super::reply::Reply;
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use http_body_util::Full;
 use hyper::Response;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
@@ -28,8 +28,8 @@ struct State {
     requests: usize,
     unsent: Vec<Unsent>,
     unsent_bytes: u64,
-    /// Since when there has been no request.
-    idle_since: Instant,
+    /// For how long there has been no request.
+    idle: Duration,
     ended: u64,
     given_up: u64,
 }
@@ -39,7 +39,7 @@ struct State {
 struct Unsent {
     request: u64,
     bytes: u64,
-    deadline: Instant,
+    patience: Duration,
 }
 
 /// How a connection is doing.
@@ -54,14 +54,8 @@ pub(super) enum Health {
 
 impl Traffic {
     pub(super) fn new(write_timeout: Duration) -> Arc<Self> {
-        let state = State {
-            requests: 0,
-            unsent: Vec::new(),
-            unsent_bytes: 0,
-            idle_since: Instant::now(),
-            ended: 0,
-            given_up: 0,
-        };
+        let state =
+            State { requests: 0, unsent: Vec::new(), unsent_bytes: 0, idle: Duration::ZERO, ended: 0, given_up: 0 };
         Arc::new(Self { write_timeout, state: Mutex::new(state), abused: Notify::new() })
     }
 
@@ -69,16 +63,24 @@ impl Traffic {
     pub(super) fn begin(self: &Arc<Self>) -> Underway {
         let mut state = self.state();
         state.requests += 1;
+        state.idle = Duration::ZERO;
         let request = state.ended + state.given_up + state.requests as u64;
         Underway { traffic: self.clone(), request, answered: false, place: None }
     }
 
-    pub(super) fn health(&self, now: Instant) -> Health {
-        let state = self.state();
-        if state.unsent.iter().any(|unsent| unsent.deadline < now) {
+    /// How it is doing when this much time has passed since the last look.
+    pub(super) fn look(&self, passed: Duration) -> Health {
+        let mut state = self.state();
+        let mut stuck = false;
+        for unsent in &mut state.unsent {
+            stuck |= unsent.patience < passed;
+            unsent.patience = unsent.patience.saturating_sub(passed);
+        }
+        if stuck {
             Health::Stuck
         } else if state.requests == 0 {
-            Health::Idle(now.saturating_duration_since(state.idle_since))
+            state.idle += passed;
+            Health::Idle(state.idle)
         } else {
             Health::Good
         }
@@ -116,9 +118,9 @@ impl Underway {
         {
             let mut state = self.traffic.state();
             state.unsent_bytes += bytes;
-            let patience = Duration::from_secs(state.unsent_bytes / ANSWER_BYTES_PER_SECOND);
-            let deadline = Instant::now() + self.traffic.write_timeout + patience;
-            state.unsent.push(Unsent { request: self.request, bytes, deadline });
+            let patience =
+                self.traffic.write_timeout + Duration::from_secs(state.unsent_bytes / ANSWER_BYTES_PER_SECOND);
+            state.unsent.push(Unsent { request: self.request, bytes, patience });
         }
         reply.map(|bytes| Full::new(Bytes::from_owner(Answer { bytes, _underway: self })))
     }
@@ -128,9 +130,6 @@ impl Drop for Underway {
     fn drop(&mut self) {
         let mut state = self.traffic.state();
         state.requests -= 1;
-        if state.requests == 0 {
-            state.idle_since = Instant::now();
-        }
         if !self.answered {
             state.given_up += 1;
             if state.given_up > GIVEN_UP_MAX && state.given_up > state.ended {
@@ -168,8 +167,8 @@ mod tests {
         Response::new(Bytes::from(vec![b' '; bytes]))
     }
 
-    fn in_seconds(seconds: u64) -> Instant {
-        Instant::now() + Duration::from_secs(seconds)
+    fn look(traffic: &Traffic, seconds: u64) -> Health {
+        traffic.look(Duration::from_secs(seconds))
     }
 
     #[tokio::test]
@@ -177,25 +176,26 @@ mod tests {
         let traffic = Traffic::new(TIMEOUT);
         let [first, second] = [traffic.begin(), traffic.begin()];
         drop(second.answered(reply(10)));
-        assert_eq!(traffic.health(in_seconds(5)), Health::Good);
+        assert_eq!(look(&traffic, 5), Health::Good);
         let answer = first.answered(reply(10));
-        assert_eq!(traffic.health(in_seconds(5)), Health::Good);
-        let sent = Instant::now();
+        assert_eq!(look(&traffic, 5), Health::Good);
         assert_eq!(answer.into_body().collect().await.unwrap().to_bytes().len(), 10);
-        let Health::Idle(time) = traffic.health(sent + Duration::from_secs(7)) else { panic!("not idle") };
-        assert!(time <= Duration::from_secs(7) && time > Duration::from_secs(5), "{time:?}");
+        assert_eq!(look(&traffic, 5), Health::Idle(Duration::from_secs(5)));
+        assert_eq!(look(&traffic, 2), Health::Idle(Duration::from_secs(7)));
+        drop(traffic.begin());
+        assert_eq!(look(&traffic, 1), Health::Idle(Duration::from_secs(1)));
     }
 
     #[test]
     fn an_answer_that_is_not_taken_gets_stuck_later_the_more_there_is_to_take() {
         let traffic = Traffic::new(TIMEOUT);
         let large = traffic.begin().answered(reply(10 * ANSWER_BYTES_PER_SECOND as usize));
-        assert_eq!(traffic.health(in_seconds(39)), Health::Good);
+        assert_eq!(look(&traffic, 39), Health::Good);
         // Answers that the client does take don't give it more time for those that it doesn't.
         drop(traffic.begin().answered(reply(1)));
-        assert_eq!(traffic.health(in_seconds(41)), Health::Stuck);
+        assert_eq!(look(&traffic, 2), Health::Stuck);
         drop(large);
-        assert!(matches!(traffic.health(in_seconds(41)), Health::Idle(_)));
+        assert!(matches!(look(&traffic, 1), Health::Idle(_)));
     }
 
     #[tokio::test]

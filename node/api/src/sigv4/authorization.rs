@@ -53,9 +53,9 @@ impl Authorization {
         let in_query = query::pairs(query).any(|(name, _)| name == PARAMETERS[0]);
         let mut values = headers.get_all(AUTHORIZATION).iter();
         match values.next().map(|value| String::from_utf8_lossy(value.as_bytes())) {
-            Some(_) if in_query => Err(invalid(
-                "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.",
-            )),
+            Some(_) if in_query => {
+                Err(invalid("Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."))
+            }
             None if in_query => Self::of_query(query),
             Some(header) if header.trim_start().starts_with("AWS4-") => {
                 if values.next().is_some() {

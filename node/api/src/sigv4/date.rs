@@ -55,11 +55,8 @@ impl SignedDate {
         let now = i64::try_from(now_ms).unwrap_or(i64::MAX / 2);
         let (earliest, latest) = (now - i64::from(good_for_s) * 1_000, now + i64::from(SKEW_S_MAX) * 1_000);
         if self.millis < earliest {
-            let span = if good_for_s % 60 == 0 {
-                format!("{} min.", good_for_s / 60)
-            } else {
-                format!("{good_for_s} sec.")
-            };
+            let span =
+                if good_for_s % 60 == 0 { format!("{} min.", good_for_s / 60) } else { format!("{good_for_s} sec.") };
             let (bound, now) = (moment_text(earliest), moment_text(now));
             return Err(invalid(format!(
                 "Signature expired: {} is now earlier than {bound} ({now} - {span})",

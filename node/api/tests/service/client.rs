@@ -10,7 +10,7 @@ use cairn_api::{
     Imports,
 };
 use http_body_util::{BodyExt, Full};
-use hyper::{HeaderMap, Request, StatusCode, header::HeaderName, client::conn::http1::SendRequest};
+use hyper::{HeaderMap, Request, StatusCode, client::conn::http1::SendRequest, header::HeaderName};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::{

@@ -26,8 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 async fn connect(service: &Service, stream_window_bytes: u32) -> (SendRequest<AnyBody>, JoinHandle<()>) {
     let stream = TokioIo::new(TcpStream::connect(service.address).await.unwrap());
     let mut builder = Builder::new(TokioExecutor::new());
-    let (sender, connection) =
-        builder.initial_stream_window_size(stream_window_bytes).handshake(stream).await.unwrap();
+    let (sender, connection) = builder.initial_stream_window_size(stream_window_bytes).handshake(stream).await.unwrap();
     let ended = tokio::spawn(async move { drop(connection.await) });
     (sender, ended)
 }

@@ -42,8 +42,7 @@ impl Signer {
     fn signature(&self, query: &str, headers: &[(String, String)], body: &[u8]) -> String {
         let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
         let canonical = format!("POST\n/\n{query}\n{lines}\n{}\n{}", names(headers), sha256(body));
-        let to_sign =
-            format!("AWS4-HMAC-SHA256\n{}\n{}\n{}", self.date, self.scope(), sha256(canonical.as_bytes()));
+        let to_sign = format!("AWS4-HMAC-SHA256\n{}\n{}\n{}", self.date, self.scope(), sha256(canonical.as_bytes()));
         let mut key = format!("AWS4{}", self.secret).into_bytes();
         for part in [&self.date[..8], self.region, "dynamodb", "aws4_request", &to_sign] {
             key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), part.as_bytes()).as_ref().to_vec();

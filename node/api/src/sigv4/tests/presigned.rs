@@ -102,9 +102,8 @@ fn missing_and_repeated_parameters_are_named() {
         for value in [None, Some("")] {
             let (kind, message) = refused(name, value);
             assert_eq!(kind, ErrorKind::IncompleteSignatureException);
-            let expected = format!(
-                "AWS query-string parameters must include '{name}'. Re-examine the query-string parameters."
-            );
+            let expected =
+                format!("AWS query-string parameters must include '{name}'. Re-examine the query-string parameters.");
             assert_eq!(message, expected);
         }
         let mut twice = parameters();
@@ -166,10 +165,7 @@ fn a_signature_in_both_places_or_twice_in_one_is_refused() {
     set(&mut request, "authorization", &authorization(SUITE_CREDENTIAL, "host"));
     let (kind, message) = outcome(&request, SUITE_MS).unwrap_err();
     assert_eq!(kind, ErrorKind::InvalidSignatureException);
-    assert_eq!(
-        message,
-        "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."
-    );
+    assert_eq!(message, "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.");
     let (kind, _) = refusal(|request| {
         let second = authorization(SUITE_CREDENTIAL, "host;x-amz-date").parse().unwrap();
         request.headers_mut().append("authorization", second);
@@ -188,10 +184,38 @@ fn where_any_signature_will_do_a_presigned_one_and_its_token_do_too() {
 /// Pieces that the parsers look for, in any order, and others.
 fn piece() -> impl Strategy<Value = String> {
     let known = select(vec![
-        "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date",
-        "X-Amz-Expires", "X-Amz-Security-Token", "AWS4-HMAC-SHA256", "AWS4-", "Credential", "SignedHeaders",
-        "Signature", "AKIDEXAMPLE/20150830/us-east-1/service/aws4_request", "AKIDEXAMPLE", "host", "x-amz-date",
-        "20150830T123600Z", "3600", "00", "=", "&", ",", " ", ";", "/", "%", "%2", "%2F", "%zz", "%FF", "+", "?",
+        "X-Amz-Algorithm",
+        "X-Amz-Credential",
+        "X-Amz-Signature",
+        "X-Amz-SignedHeaders",
+        "X-Amz-Date",
+        "X-Amz-Expires",
+        "X-Amz-Security-Token",
+        "AWS4-HMAC-SHA256",
+        "AWS4-",
+        "Credential",
+        "SignedHeaders",
+        "Signature",
+        "AKIDEXAMPLE/20150830/us-east-1/service/aws4_request",
+        "AKIDEXAMPLE",
+        "host",
+        "x-amz-date",
+        "20150830T123600Z",
+        "3600",
+        "00",
+        "=",
+        "&",
+        ",",
+        " ",
+        ";",
+        "/",
+        "%",
+        "%2",
+        "%2F",
+        "%zz",
+        "%FF",
+        "+",
+        "?",
     ]);
     prop_oneof![9 => known.prop_map(str::to_owned), 1 => "[ -~]{0,6}"]
 }
