@@ -12,6 +12,7 @@ mod exports;
 mod fuzz;
 mod gets_and_writes;
 mod global_tables;
+mod heads;
 mod http2;
 mod importer;
 mod imports;
