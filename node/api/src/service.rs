@@ -161,7 +161,8 @@ impl Api {
         let environment = self.backends.environment.as_ref();
         if parts.method == Method::GET {
             let health = format!("healthy: {} ", host(&parts.headers));
-            return plain(StatusCode::OK, None, health.into_bytes(), &request_id);
+            let reply = plain(StatusCode::OK, None, health.into_bytes(), &request_id);
+            return self.without_body(reply, parts, &mut body).await;
         }
         let content_type = reply_content_type(&parts.headers, body.is_end_stream());
         let (Some(content_type), true) = (content_type, parts.method == Method::POST && parts.uri.path() == "/") else {

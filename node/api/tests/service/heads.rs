@@ -58,7 +58,8 @@ const PIECES: &[&str] = &[
 ];
 
 fn header() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
-    let value = prop_oneof![4 => select(VALUES).prop_map(|text| text.as_bytes().to_vec()), 1 => vec(any::<u8>(), 0..12)];
+    let value =
+        prop_oneof![4 => select(VALUES).prop_map(|text| text.as_bytes().to_vec()), 1 => vec(any::<u8>(), 0..12)];
     (select(NAMES), value)
 }
 
