@@ -103,7 +103,7 @@ class Pages(unittest.TestCase):
         self.addCleanup(connection.close)
         answer = connection.request(wire.signed(server.url, "ListTables", "{}") | {"Origin": PAGE}, "{}")
         self.assertEqual((answer.status, answer.headers["access-control-allow-origin"]), (200, "*"))
-        self.assertIn("x-amzn-requestid", answer.headers["access-control-expose-headers"])
+        self.assertIn("x-amzn-RequestId", answer.headers["access-control-expose-headers"])
 
     def test_only_pages_of_this_machine_may_without_one(self):
         server = suite.server()

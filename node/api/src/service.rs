@@ -4,8 +4,9 @@ use crate::{
     Authentication, Backups, Catalog, Environment, Exports, GlobalTables, Imports, Partitions, errors,
     http::{
         body::{self, BodyBudget, BodyError},
+        coding::{Coding, undecodable},
         cors::Cors,
-        head::{CONTENT_TYPES, Coding, content_coding, host, name_host, reply_content_type},
+        head::{CONTENT_TYPES, host, name_host, reply_content_type},
         reply::{Reply, ReplyStyle, plain},
     },
     input::shape::serialization,
@@ -130,7 +131,7 @@ impl Api {
     /// What a request that has no place is told.
     pub(crate) async fn overloaded(&self) -> Reply {
         let request_id = self.backends.environment.unique_id();
-        ReplyStyle { content_type: CONTENT_TYPES[0], gzip: false, request_id }.failure(&errors::overloaded()).await
+        ReplyStyle { content_type: CONTENT_TYPES[0], coding: None, request_id }.failure(&errors::overloaded()).await
     }
 
     pub(crate) async fn answer<B>(&self, request: Request<B>) -> Reply
@@ -159,7 +160,7 @@ impl Api {
         B: Body<Data = Bytes> + Unpin,
     {
         let environment = self.backends.environment.as_ref();
-        if parts.method == Method::GET {
+        if parts.method == Method::GET && parts.uri.path() == "/" {
             let health = format!("healthy: {} ", host(&parts.headers));
             let reply = plain(StatusCode::OK, None, health.into_bytes(), &request_id);
             return self.without_body(reply, parts, &mut body).await;
@@ -221,9 +222,9 @@ impl Api {
         if claim.is_signed() {
             self.verifier.verify(&claim, signed, &digest::digest(&digest::SHA256, &sent.bytes))?;
         }
-        let unpacked = match content_coding(&parts.headers)? {
-            Coding::Identity => None,
-            Coding::Gzip => Some(body::gunzip(sent.bytes.clone(), &self.bodies).await.map_err(body_error)?),
+        let unpacked = match Coding::of_request(&parts.headers)? {
+            Some(coding) => Some(coding.unpack(sent.bytes.clone(), &self.bodies).await.map_err(body_error)?),
+            None => None,
         };
         let content = unpacked.as_ref().map_or(&sent.bytes, |unpacked| &unpacked.bytes);
         if content.is_empty() {
@@ -262,7 +263,7 @@ fn body_error(error: BodyError) -> ServiceError {
             "Request size exceeded the maximum allowed size of 16 MB",
         ),
         BodyError::Interrupted => serialization("The request's body did not arrive"),
-        BodyError::BadEncoding => serialization(""),
+        BodyError::BadCoding => undecodable(),
         BodyError::Overloaded => errors::overloaded(),
     }
 }

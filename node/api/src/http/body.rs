@@ -1,24 +1,21 @@
-//! Reading a request's body: within 16 MB, within time, within what all requests together may hold; and gzip, both ways.
+//! Reading a request's body: within 16 MB, within time, within what all requests together may hold.
 
 use bytes::{Bytes, BytesMut};
-use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
 use hyper::body::Body;
-use std::{io::Read, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// DynamoDB's limit of a request (SEMANTICS: RequestEntityTooLarge at 16 MB), packed or not.
 pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
 /// Bodies up to this size are held without asking the budget: connections are limited in number.
-const SMALL_BODY_BYTES: usize = 64 << 10;
+pub(super) const SMALL_BODY_BYTES: usize = 64 << 10;
 /// The unit in which the budget is counted.
 const BUDGET_UNIT_BYTES: usize = 64 << 10;
 /// How long a body waits for its part of the budget.
 const BUDGET_PATIENCE: Duration = Duration::from_secs(5);
 /// Of a body that is too large, what is read in all so that the client hears why it is refused.
 const REFUSED_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
-/// Above this, packing and unpacking leave the async workers alone.
-const INLINE_GZIP_BYTES: usize = 64 << 10;
 
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +23,8 @@ pub(crate) enum BodyError {
     TooLarge,
     /// It took too long, or the connection broke.
     Interrupted,
-    /// Not the gzip it said it was.
-    BadEncoding,
+    /// Not coded as it said it was.
+    BadCoding,
     /// Other requests hold all the memory there is for bodies.
     Overloaded,
 }
@@ -43,7 +40,7 @@ impl BodyBudget {
     }
 
     /// None for a small body.
-    async fn take(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, BodyError> {
+    pub(super) async fn take(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, BodyError> {
         if bytes <= SMALL_BODY_BYTES {
             return Ok(None);
         }
@@ -60,7 +57,7 @@ impl BodyBudget {
 #[derive(Debug)]
 pub(crate) struct HeldBody {
     pub(crate) bytes: Bytes,
-    _permit: Option<OwnedSemaphorePermit>,
+    pub(super) _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Reads the whole body as it came over the wire.
@@ -142,63 +139,10 @@ where
     true
 }
 
-/// Unpacks a gzip body; its content is held to the same limit.
-pub(crate) async fn gunzip(packed: Bytes, budget: &BodyBudget) -> Result<HeldBody, BodyError> {
-    let claimed = claimed_bytes(&packed).min(BODY_BYTES_MAX);
-    match unpack_within(packed.clone(), claimed, budget).await {
-        // Of several members, or made up: there may be as much as there may ever be.
-        Err(BodyError::TooLarge) if claimed < BODY_BYTES_MAX => unpack_within(packed, BODY_BYTES_MAX, budget).await,
-        unpacked => unpacked,
-    }
-}
-
-/// What the last four bytes say that there is, if they are right (RFC 1952, 2.3.1).
-fn claimed_bytes(packed: &[u8]) -> usize {
-    packed.last_chunk().map_or(0, |size| u32::from_le_bytes(*size) as usize)
-}
-
-async fn unpack_within(packed: Bytes, bytes_max: usize, budget: &BodyBudget) -> Result<HeldBody, BodyError> {
-    let permit = budget.take(bytes_max).await?;
-    let bytes = if packed.len().max(bytes_max) <= INLINE_GZIP_BYTES {
-        unpack(&packed, bytes_max)?
-    } else {
-        let unpacking = tokio::task::spawn_blocking(move || unpack(&packed, bytes_max));
-        unpacking.await.unwrap_or(Err(BodyError::BadEncoding))?
-    };
-    Ok(HeldBody { bytes, _permit: permit })
-}
-
-fn unpack(packed: &[u8], bytes_max: usize) -> Result<Bytes, BodyError> {
-    let mut content = Vec::with_capacity(bytes_max + 1);
-    let mut decoder = MultiGzDecoder::new(packed).take(bytes_max as u64 + 1);
-    decoder.read_to_end(&mut content).map_err(|_| BodyError::BadEncoding)?;
-    if content.len() > bytes_max {
-        return Err(BodyError::TooLarge);
-    }
-    Ok(content.into())
-}
-
-/// Packs an answer.
-pub(crate) async fn gzip(content: Vec<u8>) -> std::io::Result<Vec<u8>> {
-    if content.len() <= INLINE_GZIP_BYTES {
-        return pack(&content);
-    }
-    tokio::task::spawn_blocking(move || pack(&content)).await.map_err(std::io::Error::other)?
-}
-
-fn pack(content: &[u8]) -> std::io::Result<Vec<u8>> {
-    use flate2::{Compression, write::GzEncoder};
-    use std::io::Write;
-    let mut encoder = GzEncoder::new(Vec::with_capacity(content.len() / 3), Compression::fast());
-    encoder.write_all(content)?;
-    encoder.finish()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use http_body_util::Full;
-    use proptest::{collection::vec, prelude::*};
 
     #[tokio::test]
     async fn a_body_of_sixteen_megabytes_is_read_and_one_byte_more_is_too_large() {
@@ -208,62 +152,5 @@ mod tests {
         assert_eq!(read(body, &budget, timeout).await.unwrap().bytes.len(), BODY_BYTES_MAX);
         let body = Full::new(Bytes::from(vec![b' '; BODY_BYTES_MAX + 1]));
         assert_eq!(read(body, &budget, timeout).await.unwrap_err(), BodyError::TooLarge);
-    }
-
-    #[tokio::test]
-    async fn a_gzip_bomb_is_too_large() {
-        let budget = BodyBudget::new(0);
-        let packed = gzip(vec![b' '; BODY_BYTES_MAX + 1]).await.unwrap();
-        assert!(packed.len() < 1 << 20);
-        assert_eq!(gunzip(packed.into(), &budget).await.unwrap_err(), BodyError::TooLarge);
-    }
-
-    #[tokio::test]
-    async fn what_was_packed_is_unpacked_and_garbage_is_a_bad_encoding() {
-        let budget = BodyBudget::new(0);
-        let packed = gzip(b"{}".to_vec()).await.unwrap();
-        assert_eq!(gunzip(packed.clone().into(), &budget).await.unwrap().bytes, "{}");
-        let cut = Bytes::from(packed[..packed.len() - 1].to_vec());
-        let followed = Bytes::from([&packed[..], b"more"].concat());
-        for garbage in [Bytes::new(), "{}".into(), cut, followed] {
-            assert_eq!(gunzip(garbage.clone(), &budget).await.unwrap_err(), BodyError::BadEncoding, "{garbage:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn content_of_several_members_or_more_of_it_than_was_claimed_is_unpacked_to_the_limit() {
-        let budget = BodyBudget::new(0);
-        let member = gzip(vec![b' '; BODY_BYTES_MAX / 2]).await.unwrap();
-        let short = gzip(Vec::new()).await.unwrap();
-        let two = [&member[..], &member, &short].concat();
-        assert_eq!(gunzip(two.into(), &budget).await.unwrap().bytes.len(), BODY_BYTES_MAX);
-        let three = [&member[..], &member, &gzip(vec![b' ']).await.unwrap()].concat();
-        assert_eq!(gunzip(three.into(), &budget).await.unwrap_err(), BodyError::TooLarge);
-    }
-
-    #[tokio::test]
-    async fn small_compressed_bodies_need_nothing_of_a_budget_that_is_spent() {
-        let budget = BodyBudget::new(0);
-        let _all = budget.take(BODY_BYTES_MAX).await.unwrap();
-        let packed = gzip(vec![b' '; SMALL_BODY_BYTES]).await.unwrap();
-        assert_eq!(gunzip(packed.into(), &budget).await.unwrap().bytes.len(), SMALL_BODY_BYTES);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_unpacked_or_refused_without_a_panic(
-            mut bytes in vec(any::<u8>(), 0..200),
-            content in vec(any::<u8>(), 0..200),
-            change in any::<proptest::sample::Index>(),
-        ) {
-            let _ = unpack(&bytes, 100);
-            let mut packed = pack(&content).unwrap();
-            let place = change.index(packed.len());
-            packed[place] ^= bytes.pop().unwrap_or(0);
-            if let Ok(unpacked) = unpack(&packed, 1_000) {
-                // What changes nothing of the content is a matter of its header.
-                prop_assert_eq!(unpacked, content);
-            }
-        }
     }
 }

@@ -14,8 +14,9 @@ use std::net::IpAddr;
 
 /// Two days, as DynamoDB says.
 const PREFLIGHT_SECONDS: &str = "172800";
-/// What a page may read of an answer besides its content.
-const EXPOSED: &str = "x-amzn-requestid,x-amz-crc32,date";
+/// What a page may read of an answer besides its content. The checksum is not among it: browsers unpack what it is of,
+/// and SDKs that see it would find it wrong.
+const EXPOSED: &str = "x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date";
 
 /// Whose pages may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,8 @@
-//! What a request's head says of the host, of its content and of its content's coding.
+//! What a request's head says of the host and of its content.
 
-use crate::input::shape;
-use cairn_model::ServiceError;
 use hyper::{
     HeaderMap,
-    header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue},
+    header::{CONTENT_TYPE, HOST, HeaderValue},
     http::request::Parts,
 };
 
@@ -32,21 +30,4 @@ pub(crate) fn reply_content_type(headers: &HeaderMap, empty: bool) -> Option<&'s
     };
     let essence = value.to_str().ok()?.split(';').next().unwrap_or_default().trim();
     CONTENT_TYPES.into_iter().find(|known| essence.eq_ignore_ascii_case(known))
-}
-
-/// How a request's body is packed: the SDKs know gzip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Coding {
-    Identity,
-    Gzip,
-}
-
-pub(crate) fn content_coding(headers: &HeaderMap) -> Result<Coding, ServiceError> {
-    let mut values = headers.get_all(CONTENT_ENCODING).iter().map(|value| value.as_bytes().trim_ascii());
-    let coding = values.next().unwrap_or_default();
-    match (coding, values.next()) {
-        (coding, None) if coding.is_empty() || coding.eq_ignore_ascii_case(b"identity") => Ok(Coding::Identity),
-        (coding, None) if coding.eq_ignore_ascii_case(b"gzip") => Ok(Coding::Gzip),
-        _ => Err(shape::serialization("")),
-    }
 }

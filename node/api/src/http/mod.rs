@@ -1,6 +1,7 @@
 //! HTTP, below the operations: bodies, answers, connections.
 
 pub(crate) mod body;
+pub(crate) mod coding;
 mod connection;
 pub(crate) mod cors;
 pub(crate) mod handshake;

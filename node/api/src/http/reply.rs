@@ -1,17 +1,17 @@
 //! Answers: headers, checksum, errors in DynamoDB's two shapes.
 
-use super::body;
+use super::coding::Coding;
 use bytes::Bytes;
 use cairn_model::{ErrorKind, ServiceError, json};
 use hyper::{
     HeaderMap, Response, StatusCode,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 
 pub(crate) type Reply = Response<Bytes>;
 
-/// Answers below this many bytes are not packed: it would not make them smaller by much.
-const GZIP_BYTES_MIN: usize = 1_024;
+/// Answers of no more than this many bytes are not packed, as with DynamoDB.
+const UNPACKED_BYTES_MAX: usize = 4_096;
 const CRC32: HeaderName = HeaderName::from_static("x-amz-crc32");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
@@ -19,13 +19,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReplyStyle {
     pub(crate) content_type: &'static str,
-    pub(crate) gzip: bool,
+    pub(crate) coding: Option<Coding>,
     pub(crate) request_id: [u8; 16],
 }
 
 impl ReplyStyle {
     pub(crate) fn of(headers: &HeaderMap, content_type: &'static str, request_id: [u8; 16]) -> Self {
-        Self { content_type, gzip: accepts_gzip(headers), request_id }
+        Self { content_type, coding: Coding::of_answer(headers), request_id }
     }
 
     /// The answer of an operation.
@@ -38,13 +38,13 @@ impl ReplyStyle {
     }
 
     async fn json(self, status: StatusCode, content: Vec<u8>) -> Reply {
-        if !self.gzip || content.len() < GZIP_BYTES_MIN {
+        let Some(coding) = self.coding.filter(|_| content.len() > UNPACKED_BYTES_MAX) else {
             return plain(status, Some(self.content_type), content, &self.request_id);
-        }
-        match body::gzip(content).await {
+        };
+        match coding.pack(content).await {
             Ok(packed) => {
                 let mut reply = plain(status, Some(self.content_type), packed, &self.request_id);
-                reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
                 reply
             }
             Err(error) => {
@@ -88,27 +88,6 @@ fn request_id_text(id: &[u8; 16]) -> [u8; 52] {
         }
     }
     text
-}
-
-/// Whether the client named gzip, or failing that anything, with a weight that is not zero (RFC 9110, 12.5.3).
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let mut any = false;
-    for (coding, wanted) in values.flat_map(|value| value.split(',')).map(weighed) {
-        if coding.eq_ignore_ascii_case("gzip") {
-            return wanted;
-        }
-        any |= coding == "*" && wanted;
-    }
-    any
-}
-
-/// A coding, and whether its weight is other than zero.
-fn weighed(element: &str) -> (&str, bool) {
-    let mut parts = element.split(';').map(str::trim);
-    let coding = parts.next().unwrap_or_default();
-    let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-    (coding, weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0)))
 }
 
 /// The errors of the front end, those of validation, and those of the service proper each have their own prefix.
@@ -206,29 +185,6 @@ fn error_body(error: &ServiceError) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    fn accepts(value: &str) -> bool {
-        accepts_gzip(&HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_str(value).unwrap())]))
-    }
-
-    #[test]
-    fn gzip_is_spoken_to_who_names_it_with_a_weight_or_takes_anything() {
-        for value in ["gzip", "deflate, gzip;q=0.5", "GZIP ; Q=1.0", "*", "br;q=1, *;q=0.1", "*;q=0, gzip"] {
-            assert!(accepts(value), "{value}");
-        }
-        for value in ["", "identity", "gzip;q=0", "gzip; q=0.000", "gzip;q=0, *", "*;q=0", "gzip;q=x", "gzips", ",;,"] {
-            assert!(!accepts(value), "{value}");
-        }
-        assert!(!accepts_gzip(&HeaderMap::new()));
-    }
-
-    proptest! {
-        #[test]
-        fn any_list_of_codings_is_read_without_a_panic(value in "[gzip*,;= .0-9qQ]{0,30}") {
-            let _ = accepts(&value);
-        }
-    }
 
     #[test]
     fn a_request_id_is_fifty_two_letters_and_digits() {

@@ -7,6 +7,7 @@ mod batches;
 mod browsers;
 mod catalog;
 mod client;
+mod codings;
 mod exporter;
 mod exports;
 mod fuzz;
