@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 /// How a role's clients talk to it.
 #[derive(Debug, clap::Args)]
-pub struct ClientArguments {
+pub(crate) struct ClientArguments {
     /// Folder with the tls.crt and tls.key that clients are shown, read again when they change; they speak plain HTTP where it
     /// is not given.
     #[arg(long, env = "CAIRN_CLIENT_TLS_DIR")]

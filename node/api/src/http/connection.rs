@@ -79,7 +79,7 @@ where
             let reply = match api.place().await {
                 Some(place) => {
                     underway.keep(place);
-                    api.answer(request).await
+                    api.answer(underway.watch(request)).await
                 }
                 None => api.overloaded().await,
             };

@@ -15,7 +15,7 @@ pub trait Handshake: Send + Sync + 'static {
 
 /// HTTP as it is.
 #[derive(Clone, Copy, Debug)]
-pub struct Plaintext;
+pub(super) struct Plaintext;
 
 impl Handshake for Plaintext {
     type Stream = TcpStream;

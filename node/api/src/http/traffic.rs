@@ -4,9 +4,14 @@
 use super::reply::Reply;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::Response;
+use hyper::{
+    Request, Response,
+    body::{Body, Frame, SizeHint},
+};
 use std::{
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit};
@@ -32,6 +37,8 @@ struct State {
     idle: Duration,
     ended: u64,
     given_up: u64,
+    /// Requests under way whose bodies broke off.
+    broken: Vec<u64>,
 }
 
 /// An answer of which the last byte is not sent.
@@ -54,8 +61,15 @@ pub(super) enum Health {
 
 impl Traffic {
     pub(super) fn new(write_timeout: Duration) -> Arc<Self> {
-        let state =
-            State { requests: 0, unsent: Vec::new(), unsent_bytes: 0, idle: Duration::ZERO, ended: 0, given_up: 0 };
+        let state = State {
+            requests: 0,
+            unsent: Vec::new(),
+            unsent_bytes: 0,
+            idle: Duration::ZERO,
+            ended: 0,
+            given_up: 0,
+            broken: Vec::new(),
+        };
         Arc::new(Self { write_timeout, state: Mutex::new(state), abused: Notify::new() })
     }
 
@@ -111,6 +125,11 @@ impl Underway {
         self.place = Some(place);
     }
 
+    /// The request, with a body of which it is seen when the client breaks it off.
+    pub(super) fn watch<B>(&self, request: Request<B>) -> Request<Watched<B>> {
+        request.map(|body| Watched { body, traffic: self.traffic.clone(), request: self.request })
+    }
+
     /// The answer, with which the request ends when the last of it is sent.
     pub(super) fn answered(mut self, reply: Reply) -> Response<Full<Bytes>> {
         self.answered = true;
@@ -130,18 +149,57 @@ impl Drop for Underway {
     fn drop(&mut self) {
         let mut state = self.traffic.state();
         state.requests -= 1;
-        if !self.answered {
-            state.given_up += 1;
-            if state.given_up > GIVEN_UP_MAX && state.given_up > state.ended {
-                self.traffic.abused.notify_one();
-            }
-            return;
-        }
-        state.ended += 1;
         if let Some(place) = state.unsent.iter().position(|unsent| unsent.request == self.request) {
             let sent = state.unsent.swap_remove(place);
             state.unsent_bytes -= sent.bytes;
         }
+        let broken = state.broken.iter().position(|request| *request == self.request);
+        if let Some(place) = broken {
+            state.broken.swap_remove(place);
+        }
+        if self.answered && broken.is_none() {
+            state.ended += 1;
+            return;
+        }
+        state.given_up += 1;
+        if state.given_up > GIVEN_UP_MAX && state.given_up > state.ended {
+            self.traffic.abused.notify_one();
+        }
+    }
+}
+
+/// A request's body.
+#[derive(Debug)]
+pub(super) struct Watched<B> {
+    body: B,
+    traffic: Arc<Traffic>,
+    request: u64,
+}
+
+impl<B: Body + Unpin> Body for Watched<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Err(_))) = polled {
+            let mut state = self.traffic.state();
+            if !state.broken.contains(&self.request) {
+                state.broken.push(self.request);
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
