@@ -12,7 +12,7 @@ from pathlib import Path
 import boto3
 import suite
 import wire
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, SSLError
 from server import ACCESS_KEY, SECRET, Server
 from suite import definition
 
@@ -134,7 +134,7 @@ class Https(unittest.TestCase):
         client.delete_table(TableName="secret")
 
     def test_others_do_not_go_on(self):
-        with self.assertRaises(HTTPClientError):
+        with self.assertRaises(SSLError):
             self.server.client().list_tables()
 
     def test_the_versions_of_http_are_agreed_on(self):
