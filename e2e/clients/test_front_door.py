@@ -119,12 +119,25 @@ class Https(unittest.TestCase):
         cls.folder = Path(tempfile.mkdtemp(prefix="cairn-tls-"))
         cls.addClassCleanup(shutil.rmtree, cls.folder)
         cls.certificate = cls.folder / "tls.crt"
+        cls.renew()
+        cls.server = Server(suite.PROGRAM, arguments=["--client-tls-dir", str(cls.folder)])
+        cls.addClassCleanup(cls.server.remove)
+
+    @classmethod
+    def renew(cls):
+        """A certificate that signs itself, in place of the one before."""
         command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=cairn"
         names = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
         files = ["-keyout", cls.folder / "tls.key", "-out", cls.certificate]
         subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
-        cls.server = Server(suite.PROGRAM, arguments=["--client-tls-dir", str(cls.folder)])
-        cls.addClassCleanup(cls.server.remove)
+
+    def connect(self, certificate, protocols):
+        context = ssl.create_default_context(cadata=certificate)
+        context.set_alpn_protocols(protocols)
+        plug = http.client.HTTPSConnection(self.server.host, self.server.port, context=context, timeout=10)
+        self.addCleanup(plug.close)
+        plug.connect()
+        return plug
 
     def test_clients_that_trust_the_certificate_are_served(self):
         client = boto3.client("dynamodb", verify=str(self.certificate), **self.server.settings("any", "any"))
@@ -139,9 +152,19 @@ class Https(unittest.TestCase):
 
     def test_the_versions_of_http_are_agreed_on(self):
         for offered, agreed in [(["h2", "http/1.1"], "h2"), (["http/1.1"], "http/1.1")]:
-            context = ssl.create_default_context(cafile=str(self.certificate))
-            context.set_alpn_protocols(offered)
-            plug = http.client.HTTPSConnection(self.server.host, self.server.port, context=context, timeout=10)
-            self.addCleanup(plug.close)
-            plug.connect()
+            plug = self.connect(self.certificate.read_text(), offered)
             self.assertEqual(plug.sock.selected_alpn_protocol(), agreed)
+
+    def test_a_new_certificate_is_taken_over_and_old_connections_go_on(self):
+        before = self.connect(self.certificate.read_text(), ["http/1.1"])
+        self.renew()
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.connect(self.certificate.read_text(), ["http/1.1"])
+                break
+            except ssl.SSLCertVerificationError:
+                self.assertLess(time.monotonic(), deadline, "the old certificate is still shown")
+                time.sleep(0.5)
+        before.request("GET", "/")
+        self.assertEqual(before.getresponse().status, 200)

@@ -159,6 +159,35 @@ async fn a_client_that_opens_requests_to_give_them_up_is_cut_off() {
 }
 
 #[tokio::test]
+async fn requests_above_the_limit_wait_for_a_place_and_not_forever() {
+    let config = ApiConfig { connections_max: 2, ..ApiConfig::new("east") };
+    let service = lenient(config).await;
+    let (sender, _connection) = connect(&service, 65_535).await;
+    let held: Vec<_> = (0..2)
+        .map(|_| {
+            let (end, ended) = tokio::sync::oneshot::channel::<()>();
+            let body = stream::once(async move {
+                let _ = ended.await;
+                Ok::<_, Infallible>(Frame::data(Bytes::from("{}")))
+            });
+            let request = list_tables(&service).map(|_| StreamBody::new(body).boxed_unsync());
+            (end, tokio::spawn(sender.clone().send_request(request)))
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let answer = sender.clone().send_request(list_tables(&service)).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&body).contains("#ThrottlingException"), "{body:?}");
+    let waiting = tokio::spawn(sender.clone().send_request(list_tables(&service)));
+    for (end, answer) in held {
+        end.send(()).unwrap();
+        assert_eq!(answer.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(waiting.await.unwrap().unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_connection_without_requests_is_closed() {
     let config = ApiConfig { header_timeout: Duration::from_millis(100), ..ApiConfig::new("east") };
     let service = lenient(config).await;

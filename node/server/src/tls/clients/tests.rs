@@ -146,11 +146,10 @@ async fn files_that_are_gone_leave_the_old_certificate_too() {
 async fn http_2_is_agreed_on_with_whoever_knows_it() {
     let (certificate, key) = pair();
     let setting = Setting::new(&certificate, &key).await;
-    let cases: [(&[&[u8]], Option<&[u8]>); 3] =
-        [(&[b"http/1.1", b"h2"], Some(b"h2")), (&[b"http/1.1"], Some(b"http/1.1")), (&[], None)];
-    for (offered, agreed) in cases {
-        let stream = setting.connect(&certificate, offered).await.unwrap();
-        assert_eq!(stream.get_ref().1.alpn_protocol(), agreed);
+    for (offered, agreed) in [(&["http/1.1", "h2"][..], Some("h2")), (&["http/1.1"], Some("http/1.1")), (&[], None)] {
+        let offered: Vec<_> = offered.iter().map(|name| name.as_bytes()).collect();
+        let stream = setting.connect(&certificate, &offered).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), agreed.map(str::as_bytes));
     }
 }
 
