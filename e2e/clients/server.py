@@ -36,9 +36,9 @@ class Server:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.environment = {}
         for line in self.process.stdout:
-            found = re.search(r"http://(127\.0\.0\.1):(\d+)", line)
+            found = re.search(r"(https?)://(127\.0\.0\.1):(\d+)", line)
             if found:
-                self.host, self.port = found[1], int(found[2])
+                self.scheme, self.host, self.port = found[1], found[2], int(found[3])
             # What it tells its user to set.
             self.environment |= dict(re.findall(r"(AWS_\w+)=(\S+)", line))
             if "Stop with Ctrl-C" in line:
@@ -47,7 +47,7 @@ class Server:
 
     @property
     def url(self):
-        return f"http://{self.host}:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     def kill(self):
         """As with kill -9."""

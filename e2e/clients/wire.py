@@ -1,10 +1,12 @@
 """DynamoDB's protocol by hand, for what the clients would refuse to send."""
 
 import datetime
+import hashlib
 import http.client
 import json
+from urllib.parse import urlsplit
 
-from botocore.auth import SigV4Auth
+from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from server import ACCESS_KEY, REGION, SECRET
@@ -69,6 +71,24 @@ def signed(url, operation, body, access_key=ACCESS_KEY, secret=SECRET, region=RE
     request = AWSRequest("POST", url + "/", headers=target(operation), data=encoded(body))
     SkewedAuth(Credentials(access_key, secret), region, skew_s).add_auth(request)
     return dict(request.headers.items())
+
+
+def presigned(url, operation, body, expires_s=60, token=None):
+    """The path and the headers of a request signed as boto3 presigns it, whoever sends it then."""
+    request = AWSRequest("POST", url + "/", headers=target(operation))
+    PresignedAuth(Credentials(ACCESS_KEY, SECRET, token), expires_s, encoded(body)).add_auth(request)
+    return "/?" + urlsplit(request.url).query, dict(request.headers.items())
+
+
+class PresignedAuth(SigV4QueryAuth):
+    """Signs a body and leaves it where it is: boto3's own would move it into the query string."""
+
+    def __init__(self, credentials, expires_s, body):
+        super().__init__(credentials, "dynamodb", REGION, expires_s)
+        self.body = body
+
+    def payload(self, request):
+        return hashlib.sha256(self.body).hexdigest()
 
 
 class SkewedAuth(SigV4Auth):

@@ -25,7 +25,8 @@ const MAIN_VALUES: [[&str; 2]; 7] = [
 ];
 
 /// Other values, each on its own.
-const OTHER_VALUES: [&str; 15] = [
+const OTHER_VALUES: [&str; 16] = [
+    "api.tls.secretName=dynamodb-tls",
     "image.tag=v1",
     "image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
     "router.replicas=1",
@@ -48,7 +49,8 @@ const ARCHIVE: &str = "groupDefaults.archive.url=s3://backups,groupDefaults.arch
      groupDefaults.archive.credentialsSecret.name=backups,groupDefaults.archive.ca.name=store-ca";
 
 /// What the values' schema has to refuse, and a word of the refusal.
-const REFUSED: [(&str, &str); 12] = [
+const REFUSED: [(&str, &str); 13] = [
+    ("region=east,image.repository=cairn,api.tls.secretName=Secret", "secretName"),
     ("image.repository=cairn", "region"),
     ("region=East,image.repository=cairn", "region"),
     ("region=east", "repository"),

@@ -31,7 +31,10 @@ pub use credentials::{AccessKey, Authentication, Credentials};
 pub use environment::Environment;
 pub use exports::Exports;
 pub use global_tables::GlobalTables;
-pub use http::listener::serve;
+pub use http::{
+    handshake::Handshake,
+    listener::{serve, serve_after},
+};
 pub use imports::Imports;
 pub use partitions::{Partitions, RoutingKey};
 pub use service::{Api, ApiConfig, Backends};

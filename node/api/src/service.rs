@@ -4,6 +4,9 @@ use crate::{
     Authentication, Backups, Catalog, Environment, Exports, GlobalTables, Imports, Partitions, errors,
     http::{
         body::{self, BodyBudget, BodyError},
+        coding::{Coding, undecodable},
+        cors::Cors,
+        head::{CONTENT_TYPES, host, name_host, reply_content_type},
         reply::{Reply, ReplyStyle, plain},
     },
     input::shape::serialization,
@@ -19,22 +22,26 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use cairn_model::{ErrorKind, ServiceError};
 use hyper::{
-    HeaderMap, Method, Request, StatusCode,
+    Method, Request, StatusCode, Version,
     body::Body,
-    header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue},
+    header::{CONNECTION, HeaderValue},
     http::request::Parts,
 };
 use std::{sync::Arc, time::Duration};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 const TARGET_PREFIX: &str = "DynamoDB_20120810.";
 /// What DynamoDB says where it is not spoken to in JSON, at `/`, with POST.
 const NOT_FOUND: &[u8] = b"<UnknownOperationException/>\n";
+/// How long a request waits for its place while there are as many as there may be.
+const PLACE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What an operator of the service can choose. [`ApiConfig::new`] has the defaults.
 #[derive(Clone, Debug)]
 pub struct ApiConfig {
     /// The region that signatures must name.
     pub region: String,
+    /// Connections at once; and requests at once, of which one connection of HTTP/2 may have several.
     pub connections_max: usize,
     /// Bytes of request bodies held at once, those of small requests aside; at least one of 16 MB is always taken.
     pub body_bytes_max: usize,
@@ -91,6 +98,8 @@ pub struct Api {
     backends: Backends,
     verifier: Verifier,
     bodies: BodyBudget,
+    places: Arc<Semaphore>,
+    cors: Cors,
     metrics: Metrics,
     tables: TableMeters,
 }
@@ -105,6 +114,8 @@ impl Api {
         Ok(Self {
             verifier: Verifier::new(config.region.clone(), backends.authentication.clone()),
             bodies: BodyBudget::new(config.body_bytes_max),
+            places: Arc::new(Semaphore::new(config.connections_max)),
+            cors: Cors::of(&backends.authentication),
             metrics: Metrics::new(registry)?,
             tables: TableMeters::new(backends.catalog.clone(), registry)?,
             config,
@@ -116,28 +127,60 @@ impl Api {
         &self.config
     }
 
+    /// A request's place among all that are under way; none where it would wait for too long.
+    pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let waiting = tokio::time::timeout(PLACE_PATIENCE, self.places.clone().acquire_owned());
+        waiting.await.ok()?.ok()
+    }
+
+    /// What a request that has no place is told.
+    pub(crate) async fn overloaded(&self) -> Reply {
+        let request_id = self.backends.environment.unique_id();
+        ReplyStyle { content_type: CONTENT_TYPES[0], coding: None, request_id }.failure(&errors::overloaded()).await
+    }
+
     pub(crate) async fn answer<B>(&self, request: Request<B>) -> Reply
     where
         B: Body<Data = Bytes> + Unpin,
     {
+        let (mut parts, mut body) = request.into_parts();
+        name_host(&mut parts);
+        let allowed = self.cors.allowed(&parts.headers);
+        let request_id = self.backends.environment.unique_id();
+        let mut reply = match &allowed {
+            Some(allowed) if parts.method == Method::OPTIONS => {
+                let reply = allowed.preflight(&parts.headers, &request_id);
+                self.without_body(reply, &parts, &mut body).await
+            }
+            _ => self.answer_as(request_id, &parts, body).await,
+        };
+        if let Some(allowed) = allowed {
+            allowed.mark(&mut reply);
+        }
+        reply
+    }
+
+    async fn answer_as<B>(&self, request_id: [u8; 16], parts: &Parts, mut body: B) -> Reply
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
         let environment = self.backends.environment.as_ref();
-        let request_id = environment.unique_id();
-        let (parts, mut body) = request.into_parts();
-        if parts.method == Method::GET {
+        if parts.method == Method::GET && parts.uri.path() == "/" {
             let health = format!("healthy: {} ", host(&parts.headers));
-            return plain(StatusCode::OK, None, health.into_bytes(), &request_id);
+            let reply = plain(StatusCode::OK, None, health.into_bytes(), &request_id);
+            return self.without_body(reply, parts, &mut body).await;
         }
         let content_type = reply_content_type(&parts.headers, body.is_end_stream());
         let (Some(content_type), true) = (content_type, parts.method == Method::POST && parts.uri.path() == "/") else {
             let reply = plain(StatusCode::NOT_FOUND, None, NOT_FOUND.to_vec(), &request_id);
-            return self.without_body(reply, &mut body).await;
+            return self.without_body(reply, parts, &mut body).await;
         };
         let style = ReplyStyle::of(&parts.headers, content_type, request_id);
         let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
         let Some(index) = target.and_then(|target| target.strip_prefix(TARGET_PREFIX)).and_then(operations::find)
         else {
             let reply = style.failure(&ServiceError::new(ErrorKind::UnknownOperationException, "")).await;
-            return self.without_body(reply, &mut body).await;
+            return self.without_body(reply, parts, &mut body).await;
         };
         let started = environment.monotonic();
         let signed = SignedParts { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
@@ -145,11 +188,11 @@ impl Api {
             Ok(claim) => claim,
             Err(error) => {
                 self.metrics.record(index, Duration::ZERO, Some(error.kind));
-                return self.without_body(style.failure(&error).await, &mut body).await;
+                return self.without_body(style.failure(&error).await, parts, &mut body).await;
             }
         };
         let meter = self.tables.request(index);
-        let result = self.run(index, &parts, &claim, body, &meter).await;
+        let result = self.run(index, parts, &claim, body, &meter).await;
         let took = environment.monotonic().saturating_sub(started);
         let failed = result.as_ref().err().map(|error| error.kind);
         self.metrics.record(index, took, failed);
@@ -166,11 +209,13 @@ impl Api {
     }
 
     /// The answer to a request whose body was not read: its connection goes on, or the client is told that it doesn't.
-    async fn without_body<B>(&self, mut reply: Reply, body: &mut B) -> Reply
+    async fn without_body<B>(&self, mut reply: Reply, parts: &Parts, body: &mut B) -> Reply
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        if !body::skip(body, self.config.body_timeout).await {
+        let skipped = body::skip(body, self.config.body_timeout).await;
+        // With HTTP/2 the rest of it is refused alone, and its connection goes on.
+        if !skipped && parts.version != Version::HTTP_2 {
             reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         reply
@@ -192,9 +237,9 @@ impl Api {
         if claim.is_signed() {
             self.verifier.verify(claim, signed, &digest::digest(&digest::SHA256, &sent.bytes))?;
         }
-        let unpacked = match content_coding(&parts.headers)? {
-            Coding::Identity => None,
-            Coding::Gzip => Some(body::gunzip(sent.bytes.clone(), &self.bodies).await.map_err(body_error)?),
+        let unpacked = match Coding::of_request(&parts.headers)? {
+            Some(coding) => Some(coding.unpack(sent.bytes.clone(), &self.bodies).await.map_err(body_error)?),
+            None => None,
         };
         let content = unpacked.as_ref().map_or(&sent.bytes, |unpacked| &unpacked.bytes);
         if content.is_empty() {
@@ -227,33 +272,6 @@ impl Api {
     }
 }
 
-fn host(headers: &HeaderMap) -> &str {
-    headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or("localhost")
-}
-
-/// The type of the answer, which is that of the request; none for one that DynamoDB doesn't speak.
-fn reply_content_type(headers: &HeaderMap, empty: bool) -> Option<&'static str> {
-    let Some(value) = headers.get(CONTENT_TYPE) else {
-        return empty.then_some("application/json");
-    };
-    let essence = value.to_str().ok()?.split(';').next().unwrap_or_default().trim();
-    ["application/x-amz-json-1.0", "application/json"].into_iter().find(|known| essence.eq_ignore_ascii_case(known))
-}
-
-enum Coding {
-    Identity,
-    Gzip,
-}
-
-fn content_coding(headers: &HeaderMap) -> Result<Coding, ServiceError> {
-    match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
-        None => Ok(Coding::Identity),
-        Some(coding) if coding.eq_ignore_ascii_case(b"identity") || coding.is_empty() => Ok(Coding::Identity),
-        Some(coding) if coding.eq_ignore_ascii_case(b"gzip") => Ok(Coding::Gzip),
-        Some(_) => Err(serialization("")),
-    }
-}
-
 fn body_error(error: BodyError) -> ServiceError {
     match error {
         BodyError::TooLarge => ServiceError::new(
@@ -261,7 +279,7 @@ fn body_error(error: BodyError) -> ServiceError {
             "Request size exceeded the maximum allowed size of 16 MB",
         ),
         BodyError::Interrupted => serialization("The request's body did not arrive"),
-        BodyError::BadEncoding => serialization(""),
+        BodyError::BadCoding => undecodable(),
         BodyError::Overloaded => errors::overloaded(),
     }
 }

@@ -1,8 +1,11 @@
 //! Mutual TLS between Cairn's own programs: certificates from a mounted folder, read again when they change, and the
 //! identity of whoever is at the other end. Who may do what is for the caller to decide.
 
-use arc_swap::ArcSwap;
+pub mod clients;
+mod reloaded;
+
 use cairn_model::identity::{INTERNAL_NAME, Identity, Role};
+use reloaded::{Files, Reloaded};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
@@ -18,8 +21,7 @@ use tokio::{io::AsyncBufReadExt, net::TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 use x509_parser::{extensions::GeneralName, prelude::FromDer};
 
-/// How often the folder is looked at. A kubelet takes about a minute to renew a mounted Secret.
-const RELOAD_INTERVAL: Duration = Duration::from_secs(20);
+const FILES: &[&str] = &["tls.crt", "tls.key", "ca.crt"];
 /// A handshake that takes longer is given up.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// One, and others while one takes its place; each costs a signature's check in a handshake.
@@ -42,10 +44,7 @@ pub enum TlsError {
 }
 
 /// The certificate, key and CA of this program, always the newest that were readable.
-pub struct Tls {
-    dir: PathBuf,
-    current: ArcSwap<Configs>,
-}
+pub struct Tls(Arc<Reloaded<Configs>>);
 
 struct Configs {
     server: Arc<ServerConfig>,
@@ -63,39 +62,19 @@ pub struct Shown {
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls").field("dir", &self.dir).finish_non_exhaustive()
+        f.debug_struct("Tls").field("dir", &self.0.dir()).finish_non_exhaustive()
     }
 }
 
 impl Tls {
     /// Reads `tls.crt`, `tls.key` and `ca.crt` of the folder and keeps looking for newer ones for as long as it is used.
     pub fn from_dir(dir: &Path) -> Result<Arc<Self>, TlsError> {
-        let tls = Arc::new(Self { dir: dir.to_owned(), current: ArcSwap::from_pointee(load(dir)?) });
-        let weak = Arc::downgrade(&tls);
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(RELOAD_INTERVAL).await;
-                let Some(tls) = weak.upgrade() else { return };
-                tls.reload();
-            }
-        });
-        Ok(tls)
-    }
-
-    fn reload(&self) {
-        match load(&self.dir) {
-            Ok(configs) if configs.certificate != self.current.load().certificate => {
-                self.current.store(Arc::new(configs));
-                tracing::info!(dir = %self.dir.display(), "took over new certificates");
-            }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "failed to read the certificates again; the old ones stay in use"),
-        }
+        Ok(Arc::new(Self(Reloaded::start(dir, FILES, load, Box::new(|_| {}))?)))
     }
 
     /// The identity in this program's own certificate.
     pub fn own_identity(&self) -> Result<Identity, TlsError> {
-        identity_of(self.current.load().certificate.first())
+        identity_of(self.0.load().certificate.first())
     }
 
     /// The same, if it is that of a storage node of this group: its archive shows it too.
@@ -104,14 +83,14 @@ impl Tls {
         anyhow::ensure!(
             own.role == Role::Storage && own.region == region && own.namespace == account && own.group == group,
             "the certificate in {} is {own}'s, not that of a storage node of region {region}, namespace {account}, group {group}",
-            self.dir.display()
+            self.0.dir().display()
         );
         Ok(own)
     }
 
     /// Answers a handshake; the peer has shown a certificate of the same CA.
     pub async fn accept(&self, stream: TcpStream) -> Result<(server::TlsStream<TcpStream>, Identity), TlsError> {
-        let acceptor = TlsAcceptor::from(self.current.load().server.clone());
+        let acceptor = TlsAcceptor::from(self.0.load().server.clone());
         let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream))
             .await
             .map_err(|_| TlsError::HandshakeTimeout)??;
@@ -125,11 +104,11 @@ impl Tls {
         stream: TcpStream,
         verifier: Arc<dyn ClientCertVerifier>,
     ) -> Result<(server::TlsStream<TcpStream>, Shown), TlsError> {
-        let configs = self.current.load_full();
+        let configs = self.0.load();
         let mut server = ServerConfig::builder_with_protocol_versions(&[&TLS13])
             .with_client_cert_verifier(verifier)
             .with_single_cert(configs.certificate.to_vec(), configs.key.clone_key())
-            .map_err(|error| TlsError::Configure { dir: self.dir.clone(), source: error.into() })?;
+            .map_err(|error| TlsError::Configure { dir: self.0.dir().to_owned(), source: error.into() })?;
         server.alpn_protocols = vec![b"h2".to_vec()];
         server.send_tls13_tickets = 0;
         let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(Arc::new(server)).accept(stream))
@@ -155,11 +134,11 @@ impl Tls {
         stream: TcpStream,
         roots: Arc<RootCertStore>,
     ) -> Result<(client::TlsStream<TcpStream>, Identity), TlsError> {
-        let configs = self.current.load_full();
+        let configs = self.0.load();
         let mut client = ClientConfig::builder_with_protocol_versions(&[&TLS13])
             .with_root_certificates(roots)
             .with_client_auth_cert(configs.certificate.to_vec(), configs.key.clone_key())
-            .map_err(|error| TlsError::Configure { dir: self.dir.clone(), source: error.into() })?;
+            .map_err(|error| TlsError::Configure { dir: self.0.dir().to_owned(), source: error.into() })?;
         client.alpn_protocols = vec![b"h2".to_vec()];
         let connecting = async {
             let mut stream = TlsConnector::from(Arc::new(client)).connect(internal_name()?, stream).await?;
@@ -176,12 +155,12 @@ impl Tls {
 
     /// The certificate that is shown now.
     pub fn certificate(&self) -> Arc<Vec<CertificateDer<'static>>> {
-        self.current.load().certificate.clone()
+        self.0.load().certificate.clone()
     }
 
     /// Makes a handshake; the peer has shown a certificate of the same CA.
     pub async fn connect(&self, stream: TcpStream) -> Result<(client::TlsStream<TcpStream>, Identity), TlsError> {
-        let connector = TlsConnector::from(self.current.load().client.clone());
+        let connector = TlsConnector::from(self.0.load().client.clone());
         let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, connector.connect(internal_name()?, stream))
             .await
             .map_err(|_| TlsError::HandshakeTimeout)??;
@@ -207,14 +186,14 @@ pub fn roots_of(pem: &str) -> Result<RootCertStore, String> {
     if roots.is_empty() { Err("it holds no certificate".to_owned()) } else { Ok(roots) }
 }
 
-fn load(dir: &Path) -> Result<Configs, TlsError> {
-    let certificate = certificates(&dir.join("tls.crt"))?;
-    let key_path = dir.join("tls.key");
-    let key = PrivateKeyDer::from_pem_file(&key_path).map_err(|source| TlsError::Read { path: key_path, source })?;
-    let mut roots = RootCertStore::empty();
+fn load(dir: &Path, files: &Files) -> Result<Configs, TlsError> {
     let configure =
         |source: Box<dyn std::error::Error + Send + Sync>| TlsError::Configure { dir: dir.to_owned(), source };
-    for ca in certificates(&dir.join("ca.crt"))? {
+    let [certificate, key, ca] = files.as_slice() else { return Err(configure("it has three files".into())) };
+    let certificate = certificates(&dir.join("tls.crt"), certificate)?;
+    let key = private_key(&dir.join("tls.key"), key)?;
+    let mut roots = RootCertStore::empty();
+    for ca in certificates(&dir.join("ca.crt"), ca)? {
         roots.add(ca).map_err(|error| configure(error.into()))?;
     }
     let roots = Arc::new(roots);
@@ -232,14 +211,17 @@ fn load(dir: &Path) -> Result<Configs, TlsError> {
     Ok(Configs { server: Arc::new(server), client: Arc::new(client), certificate: Arc::new(certificate), key })
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read = |source| TlsError::Read { path: path.to_owned(), source };
-    let certificates: Vec<_> =
-        CertificateDer::pem_file_iter(path).map_err(read)?.collect::<Result<_, _>>().map_err(read)?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(read)?;
     if certificates.is_empty() {
         return Err(TlsError::Empty { path: path.to_owned() });
     }
     Ok(certificates)
+}
+
+fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|source| TlsError::Read { path: path.to_owned(), source })
 }
 
 fn identity_of(certificate: Option<&CertificateDer<'_>>) -> Result<Identity, TlsError> {

@@ -1,6 +1,12 @@
 //! HTTP, below the operations: bodies, answers, connections.
 
 pub(crate) mod body;
+pub(crate) mod coding;
+mod connection;
+pub(crate) mod cors;
+pub(crate) mod handshake;
+pub(crate) mod head;
 pub(crate) mod listener;
 pub(crate) mod reply;
 mod timed_stream;
+mod traffic;

@@ -1,18 +1,17 @@
 //! Answers: headers, checksum, errors in DynamoDB's two shapes.
 
-use super::body;
+use super::coding::Coding;
 use bytes::Bytes;
 use cairn_model::{ErrorKind, ServiceError, json};
-use http_body_util::Full;
 use hyper::{
     HeaderMap, Response, StatusCode,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 
-pub(crate) type Reply = Response<Full<Bytes>>;
+pub(crate) type Reply = Response<Bytes>;
 
-/// Answers below this many bytes are not packed: it would not make them smaller by much.
-const GZIP_BYTES_MIN: usize = 1_024;
+/// Answers of no more than this many bytes are not packed, as with DynamoDB.
+const UNPACKED_BYTES_MAX: usize = 4_096;
 const CRC32: HeaderName = HeaderName::from_static("x-amz-crc32");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
@@ -20,13 +19,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReplyStyle {
     pub(crate) content_type: &'static str,
-    pub(crate) gzip: bool,
+    pub(crate) coding: Option<Coding>,
     pub(crate) request_id: [u8; 16],
 }
 
 impl ReplyStyle {
     pub(crate) fn of(headers: &HeaderMap, content_type: &'static str, request_id: [u8; 16]) -> Self {
-        Self { content_type, gzip: accepts_gzip(headers), request_id }
+        Self { content_type, coding: Coding::of_answer(headers), request_id }
     }
 
     /// The answer of an operation.
@@ -39,13 +38,13 @@ impl ReplyStyle {
     }
 
     async fn json(self, status: StatusCode, content: Vec<u8>) -> Reply {
-        if !self.gzip || content.len() < GZIP_BYTES_MIN {
+        let Some(coding) = self.coding.filter(|_| content.len() > UNPACKED_BYTES_MAX) else {
             return plain(status, Some(self.content_type), content, &self.request_id);
-        }
-        match body::gzip(content).await {
+        };
+        match coding.pack(content).await {
             Ok(packed) => {
                 let mut reply = plain(status, Some(self.content_type), packed, &self.request_id);
-                reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                reply.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
                 reply
             }
             Err(error) => {
@@ -64,7 +63,7 @@ pub(crate) fn plain(
     request_id: &[u8; 16],
 ) -> Reply {
     let checksum = crc32fast::hash(&content);
-    let mut reply = Response::new(Full::new(Bytes::from(content)));
+    let mut reply = Response::new(Bytes::from(content));
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
     if let Some(content_type) = content_type {
@@ -89,15 +88,6 @@ fn request_id_text(id: &[u8; 16]) -> [u8; 52] {
         }
     }
     text
-}
-
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let names = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    names.flat_map(|value| value.split(',')).any(|coding| {
-        let mut parts = coding.split(';').map(str::trim);
-        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-        named && !parts.any(|weight| matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
-    })
 }
 
 /// The errors of the front end, those of validation, and those of the service proper each have their own prefix.
@@ -196,14 +186,6 @@ fn error_body(error: &ServiceError) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_weight_of_zero_refuses_gzip() {
-        let headers = |value: &'static str| HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))]);
-        assert!(accepts_gzip(&headers("deflate, gzip;q=0.5")));
-        assert!(!accepts_gzip(&headers("identity")));
-        assert!(!accepts_gzip(&headers("gzip;q=0")));
-    }
 
     #[test]
     fn a_request_id_is_fifty_two_letters_and_digits() {

@@ -1,23 +1,23 @@
 //! The canonical request and the string to sign (the specification's tasks 1 and 2).
 
-use super::{ALGORITHM, SignedParts, authorization::Scope};
+use super::{
+    ALGORITHM, SignedParts,
+    authorization::{Authorization, Form, SIGNATURE_PARAMETER, Scope},
+    query::{raw_pairs, recoded},
+};
 use aws_lc_rs::digest;
-use std::fmt::Write;
 
 /// The canonical request. The path is taken as it came: DynamoDB has one path, and no SDK encodes it twice.
-pub(super) fn request<'n>(
-    parts: SignedParts<'_>,
-    signed_headers: impl Iterator<Item = &'n str> + Clone,
-    body_digest: &[u8],
-) -> Vec<u8> {
+pub(super) fn request(parts: SignedParts<'_>, authorization: &Authorization, body_digest: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(1_024);
     out.extend_from_slice(parts.method.as_str().as_bytes());
     out.push(b'\n');
     out.extend_from_slice(parts.uri.path().as_bytes());
     out.push(b'\n');
-    push_query(parts.uri.query().unwrap_or_default(), &mut out);
+    let unsigned = matches!(authorization.form(), Form::Query { .. }).then_some(SIGNATURE_PARAMETER);
+    push_query(parts.uri.query().unwrap_or_default(), unsigned, &mut out);
     out.push(b'\n');
-    for name in signed_headers.clone() {
+    for name in authorization.signed_headers() {
         out.extend_from_slice(name.as_bytes());
         out.push(b':');
         for (position, value) in parts.headers.get_all(name).iter().enumerate() {
@@ -29,7 +29,7 @@ pub(super) fn request<'n>(
         out.push(b'\n');
     }
     out.push(b'\n');
-    for (position, name) in signed_headers.enumerate() {
+    for (position, name) in authorization.signed_headers().enumerate() {
         if position > 0 {
             out.push(b';');
         }
@@ -75,16 +75,14 @@ fn push_collapsed(value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Names and values encoded anew, in order.
-fn push_query(query: &str, out: &mut Vec<u8>) {
+/// Names and values encoded anew, in order, but for the parameter that is `unsigned`.
+fn push_query(query: &str, unsigned: Option<&str>, out: &mut Vec<u8>) {
     if query.is_empty() {
         return;
     }
-    let mut pairs: Vec<(String, String)> = query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+    let mut pairs: Vec<(String, String)> = raw_pairs(query)
         .map(|(name, value)| (recoded(name), recoded(value)))
+        .filter(|(name, _)| unsigned != Some(name.as_str()))
         .collect();
     pairs.sort();
     for (position, (name, value)) in pairs.iter().enumerate() {
@@ -95,24 +93,4 @@ fn push_query(query: &str, out: &mut Vec<u8>) {
         out.push(b'=');
         out.extend_from_slice(value.as_bytes());
     }
-}
-
-fn recoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut bytes = text.as_bytes().iter();
-    while let Some(&byte) = bytes.next() {
-        let digits = bytes.as_slice().get(..2).filter(|_| byte == b'%');
-        let escaped = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        if escaped.is_some() {
-            bytes.nth(1);
-        }
-        match escaped.unwrap_or(byte) {
-            plain @ (b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~') => out.push(plain.into()),
-            other => {
-                // Writing into a String can't fail.
-                let _ = write!(out, "%{other:02X}");
-            }
-        }
-    }
-    out
 }

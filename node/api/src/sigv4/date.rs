@@ -1,11 +1,11 @@
 //! When a request was signed, and whether that is near enough to now.
 
-use super::{incomplete, invalid};
+use super::{authorization::Form, incomplete, invalid};
 use cairn_model::ServiceError;
 use hyper::{HeaderMap, header::DATE};
 use jiff::{Timestamp, civil::DateTime, fmt::rfc2822, tz::TimeZone};
 
-const SKEW_MS_MAX: i64 = 15 * 60 * 1_000;
+const SKEW_S_MAX: u32 = 15 * 60;
 const BASIC_FORMAT: &str = "%Y%m%dT%H%M%SZ";
 
 /// A date in ISO-8601's basic format, `20150830T123600Z`.
@@ -16,14 +16,18 @@ pub(super) struct SignedDate {
 }
 
 impl SignedDate {
-    /// From `X-Amz-Date`, else from `Date`, which may have its usual HTTP form too.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, ServiceError> {
-        let value = headers.get("x-amz-date").or_else(|| headers.get(DATE));
-        let text = value.and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
-        let moment = if headers.contains_key("x-amz-date") {
-            parse_basic(text)
-        } else {
-            parse_basic(text).or_else(|| rfc2822::parse(text).ok().map(|zoned| zoned.timestamp()))
+    /// From the query string where the signature is there; else from `X-Amz-Date`, else from `Date`, which may have its
+    /// usual HTTP form too.
+    pub(super) fn of(form: &Form, headers: &HeaderMap) -> Result<Self, ServiceError> {
+        let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
+        let (text, moment) = match (form, header("x-amz-date")) {
+            (Form::Query { date, .. }, _) => (date.as_str(), parse_basic(date)),
+            (Form::Header, Some(text)) => (text, parse_basic(text)),
+            (Form::Header, None) => {
+                let text = header(DATE.as_str()).unwrap_or_default();
+                let http = || rfc2822::parse(text).ok().map(|zoned| zoned.timestamp());
+                (text, parse_basic(text).or_else(http))
+            }
         };
         match moment {
             Some(moment) => Ok(Self { text: basic(moment), millis: moment.as_millisecond() }),
@@ -42,21 +46,29 @@ impl SignedDate {
         self.text.get(..8).unwrap_or_default()
     }
 
-    pub(super) fn check_skew(&self, now_ms: u64) -> Result<(), ServiceError> {
+    /// That the signature is of now, give or take 15 minutes; one that says for how long it is good is good for that long.
+    pub(super) fn check(&self, form: &Form, now_ms: u64) -> Result<(), ServiceError> {
+        let good_for_s = match form {
+            Form::Query { expires_s: Some(expires_s), .. } => *expires_s,
+            _ => SKEW_S_MAX,
+        };
         let now = i64::try_from(now_ms).unwrap_or(i64::MAX / 2);
-        let texts = |bound: i64| (moment_text(bound), moment_text(now));
-        if self.millis < now - SKEW_MS_MAX {
-            let (bound, now) = texts(now - SKEW_MS_MAX);
+        let (earliest, latest) = (now - i64::from(good_for_s) * 1_000, now + i64::from(SKEW_S_MAX) * 1_000);
+        if self.millis < earliest {
+            let span =
+                if good_for_s % 60 == 0 { format!("{} min.", good_for_s / 60) } else { format!("{good_for_s} sec.") };
+            let (bound, now) = (moment_text(earliest), moment_text(now));
             return Err(invalid(format!(
-                "Signature expired: {} is now earlier than {bound} ({now} - 15 min.)",
+                "Signature expired: {} is now earlier than {bound} ({now} - {span})",
                 self.text
             )));
         }
-        if self.millis > now + SKEW_MS_MAX {
-            let (bound, now) = texts(now + SKEW_MS_MAX);
+        if self.millis > latest {
+            let (bound, now) = (moment_text(latest), moment_text(now));
             return Err(invalid(format!(
-                "Signature not yet current: {} is still later than {bound} ({now} + 15 min.)",
-                self.text
+                "Signature not yet current: {} is still later than {bound} ({now} + {} min.)",
+                self.text,
+                SKEW_S_MAX / 60
             )));
         }
         Ok(())

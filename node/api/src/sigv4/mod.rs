@@ -1,18 +1,20 @@
-//! AWS Signature Version 4 (header form): who signed a request, and whether it is what was signed.
+//! AWS Signature Version 4, in the `Authorization` header or in the query string: who signed a request, and whether it
+//! is what was signed.
 //!
-//! The steps and their texts are DynamoDB's, in its order: shape of the header, date, signed headers, algorithm,
-//! scope, access key, signature.
+//! The steps and their texts are DynamoDB's, in its order: shape of the header or query string, date, signed headers,
+//! algorithm, scope, access key, session token, signature.
 
 mod authorization;
 mod canonical;
 mod date;
 mod keys;
+mod query;
 
 use crate::{
     AccessKey,
     credentials::{Authentication, Credentials},
 };
-use authorization::Authorization;
+use authorization::{Authorization, has_token};
 use aws_lc_rs::{digest, hmac};
 use cairn_model::{ErrorKind, ServiceError};
 use date::SignedDate;
@@ -81,7 +83,7 @@ impl Verifier {
         match &self.authentication {
             Authentication::AcceptAny { account } => Ok(Claim::Accepted { account: account.clone() }),
             Authentication::Verify(credentials) => {
-                let claim = self.signed_claim(authorization, credentials.as_ref(), parts.headers, now_ms)?;
+                let claim = self.signed_claim(authorization, credentials.as_ref(), parts, now_ms)?;
                 Ok(Claim::Signed(Box::new(claim)))
             }
         }
@@ -91,12 +93,12 @@ impl Verifier {
         &self,
         authorization: Authorization,
         credentials: &dyn Credentials,
-        headers: &HeaderMap,
+        parts: SignedParts<'_>,
         now_ms: u64,
     ) -> Result<SignedClaim, ServiceError> {
-        let date = SignedDate::of(headers)?;
-        date.check_skew(now_ms)?;
-        check_signed_headers(&authorization, headers)?;
+        let date = SignedDate::of(authorization.form(), parts.headers)?;
+        date.check(authorization.form(), now_ms)?;
+        check_signed_headers(&authorization, parts.headers)?;
         if authorization.algorithm() != ALGORITHM {
             return Err(incomplete(format!(
                 "Unsupported AWS 'algorithm': '{}' (only AWS4-HMAC-SHA256 for now). ",
@@ -131,7 +133,7 @@ impl Verifier {
         }
         let access_key = credentials.access_key(scope.key_id).ok_or_else(unrecognized)?;
         // Cairn gives no temporary credentials, so whoever sends a session token was given it elsewhere.
-        if headers.contains_key("x-amz-security-token") {
+        if has_token(parts.headers, parts.uri) {
             return Err(unrecognized());
         }
         Ok(SignedClaim { access_key, authorization, date })
@@ -146,7 +148,7 @@ impl Verifier {
     ) -> Result<(), ServiceError> {
         let Claim::Signed(claim) = claim else { return Ok(()) };
         let scope = claim.authorization.scope()?;
-        let canonical = canonical::request(parts, claim.authorization.signed_headers(), body_digest.as_ref());
+        let canonical = canonical::request(parts, &claim.authorization, body_digest.as_ref());
         let string_to_sign = canonical::string_to_sign(claim.date.text(), &scope, &canonical);
         let derived = self.keys.get(scope.key_id, &claim.access_key, &scope);
         // hmac::verify compares in constant time.

@@ -1,3 +1,7 @@
+//! The header form.
+
+mod presigned;
+
 use super::*;
 use hyper::Request;
 use std::collections::HashMap;
@@ -268,5 +272,5 @@ fn any_credentials_still_need_the_headers_shape() {
 #[test]
 fn the_http_form_of_the_date_header_will_do() {
     let headers = HeaderMap::from_iter([(hyper::header::DATE, "Sun, 30 Aug 2015 12:36:00 GMT".parse().unwrap())]);
-    assert_eq!(SignedDate::of(&headers).unwrap().text(), "20150830T123600Z");
+    assert_eq!(SignedDate::of(&authorization::Form::Header, &headers).unwrap().text(), "20150830T123600Z");
 }

@@ -10,7 +10,7 @@ use cairn_api::{
     Imports,
 };
 use http_body_util::{BodyExt, Full};
-use hyper::{HeaderMap, Request, StatusCode, client::conn::http1::SendRequest};
+use hyper::{HeaderMap, Request, StatusCode, client::conn::http1::SendRequest, header::HeaderName};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::{
@@ -21,7 +21,11 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{net::TcpStream, sync::Mutex};
+use tokio::{
+    net::TcpStream,
+    sync::{Mutex, Notify},
+    task::JoinHandle,
+};
 
 /// 2023-11-14T22:13:20Z.
 pub(crate) const NOW_MS: u64 = 1_700_000_000_000;
@@ -55,6 +59,9 @@ impl Credentials for OneKey {
 /// A service on a socket of its own, for as long as this lives.
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
+    /// Ends it; `serving` ends when its connections have.
+    pub(crate) stop: Arc<Notify>,
+    pub(crate) serving: JoinHandle<std::io::Result<()>>,
     pub(crate) catalog: Arc<MemoryCatalog>,
     pub(crate) partitions: Arc<MemoryPartitions>,
     pub(crate) archive: Arc<MemoryArchive>,
@@ -122,9 +129,13 @@ impl Service {
         let api = Arc::new(Api::new(config, backends, &registry).unwrap());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(cairn_api::serve(listener, api, std::future::pending()));
+        let stop = Arc::new(Notify::new());
+        let stopped = stop.clone();
+        let serving = tokio::spawn(cairn_api::serve(listener, api, async move { stopped.notified().await }));
         Self {
             address,
+            stop,
+            serving,
             catalog,
             partitions,
             archive,
@@ -190,20 +201,11 @@ impl Service {
 
     /// As [`Self::call`], with more headers, which are not signed.
     pub(crate) async fn call_with(&self, operation: &str, body: Bytes, more: &[(&str, &str)]) -> Answer {
-        let mut headers: Vec<(String, String)> = vec![
-            ("content-type".into(), "application/x-amz-json-1.0".into()),
-            ("host".into(), self.address.to_string()),
-            ("x-amz-date".into(), SIGNER.date.into()),
-            ("x-amz-target".into(), format!("DynamoDB_20120810.{operation}")),
-        ];
-        let authorization = SIGNER.authorization(&headers, &body);
-        headers.push(("authorization".into(), authorization));
-        headers.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let mut request = Request::post("/");
-        for (name, value) in &headers {
-            request = request.header(name, value);
+        let mut request = signed(&self.address.to_string(), operation, body);
+        for (name, value) in more {
+            request.headers_mut().append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
-        self.send(request.body(Full::new(body)).unwrap()).await
+        self.send(request).await
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
@@ -219,6 +221,23 @@ impl Service {
         *connection = Some(sender);
         Answer { status: parts.status, headers: parts.headers, bytes }
     }
+}
+
+/// A signed request of HTTP/1.1.
+pub(crate) fn signed(host: &str, operation: &str, body: Bytes) -> Request<Full<Bytes>> {
+    let mut headers: Vec<(String, String)> = vec![
+        ("content-type".into(), "application/x-amz-json-1.0".into()),
+        ("host".into(), host.into()),
+        ("x-amz-date".into(), SIGNER.date.into()),
+        ("x-amz-target".into(), format!("DynamoDB_20120810.{operation}")),
+    ];
+    let authorization = SIGNER.authorization(&headers, &body);
+    headers.push(("authorization".into(), authorization));
+    let mut request = Request::post("/");
+    for (name, value) in &headers {
+        request = request.header(name, value);
+    }
+    request.body(Full::new(body)).unwrap()
 }
 
 async fn connect(address: SocketAddr) -> SendRequest<Full<Bytes>> {

@@ -6,7 +6,7 @@ use cairn_api::{ApiConfig, Authentication};
 use http_body_util::Full;
 use hyper::{Request, StatusCode};
 use serde_json::json;
-use std::{io::Read, time::Duration};
+use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -41,10 +41,11 @@ async fn get_says_healthy_without_a_signature() {
 }
 
 #[tokio::test]
-async fn other_methods_and_content_types_are_not_found() {
+async fn other_methods_paths_and_content_types_are_not_found() {
     let service = Service::start().await;
-    let put = Request::put("/").header("host", "east").body(Full::default()).unwrap();
-    for request in [put, post(&[("content-type", "text/plain")], "{}"), post(&[], "{}")] {
+    let [put, get] = [Request::put("/"), Request::get("/index.html")]
+        .map(|request| request.header("host", "east").body(Full::default()).unwrap());
+    for request in [put, get, post(&[("content-type", "text/plain")], "{}"), post(&[], "{}")] {
         let answer = service.send(request).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
         assert_eq!(answer.bytes, "<UnknownOperationException/>\n");
@@ -152,21 +153,53 @@ async fn more_than_sixteen_megabytes_are_too_large() {
 }
 
 #[tokio::test]
-async fn gzip_is_understood_and_spoken() {
-    let service = Service::with_users().await;
-    let mut packed = Vec::new();
-    let item = json!({"Id": {"S": "a"}, "Game": {"N": "1"}, "V": {"S": "x".repeat(10_000)}});
-    let body = json!({"TableName": "users", "Item": item}).to_string();
-    flate2::read::GzEncoder::new(body.as_bytes(), flate2::Compression::fast()).read_to_end(&mut packed).unwrap();
-    let answer = service.call_with("PutItem", packed.into(), &[("content-encoding", "gzip")]).await;
-    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.bytes);
-    let get = json!({"TableName": "users", "Key": {"Id": {"S": "a"}, "Game": {"N": "1"}}}).to_string();
-    let answer = service.call_with("GetItem", get.into(), &[("accept-encoding", "gzip, deflate")]).await;
-    assert_eq!(answer.headers["content-encoding"], "gzip");
-    assert_eq!(answer.headers["x-amz-crc32"], crc32fast::hash(&answer.bytes).to_string().as_str());
-    let mut content = String::new();
-    flate2::read::GzDecoder::new(&answer.bytes[..]).read_to_string(&mut content).unwrap();
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&content).unwrap(), json!({"Item": item}));
+async fn a_client_that_sends_a_little_too_much_hears_so_and_keeps_its_connection() {
+    let service = Service::start().await;
+    let body = vec![b' '; (16 << 20) + 1];
+    let mut stream = TcpStream::connect(service.address).await.unwrap();
+    for _ in 0..2 {
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: east\r\ncontent-length: {}\r\ncontent-type: {}\r\nx-amz-date: {}\r\n\
+             x-amz-target: DynamoDB_20120810.ListTables\r\nauthorization: AWS4-HMAC-SHA256 Credential={}/20231114/east/\
+             dynamodb/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature=00\r\n\r\n",
+            body.len(),
+            JSON.1,
+            SIGNER.date,
+            SIGNER.key_id
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        let mut answer = [0; 4096];
+        let length = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_token_is_unrecognized_where_signatures_count_and_taken_where_they_do_not() {
+    let target = ("x-amz-target", "DynamoDB_20120810.ListTables");
+    let authorization = "AWS4-HMAC-SHA256 Credential=AKIAGAME/20231114/east/dynamodb/aws4_request, \
+        SignedHeaders=host;x-amz-date;x-amz-security-token;x-amz-target, Signature=0";
+    let headers = [
+        JSON,
+        target,
+        ("authorization", authorization),
+        ("x-amz-date", SIGNER.date),
+        ("x-amz-security-token", "a token of some other service"),
+    ];
+    let answer = Service::start().await.send(post(&headers, "{}")).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        answer.json(),
+        json!({
+            "__type": "com.amazon.coral.service#UnrecognizedClientException",
+            "message": "The security token included in the request is invalid."
+        })
+    );
+    let any = Authentication::AcceptAny { account: "local".into() };
+    let lenient = Service::start_with(ApiConfig::new("east"), any).await;
+    assert_eq!(lenient.send(post(&headers, "{}")).await.status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -13,22 +13,46 @@ pub(crate) struct Signer {
 impl Signer {
     /// The `Authorization` header of a POST to `/` with these headers, lowercase and in order.
     pub(crate) fn authorization(&self, headers: &[(String, String)], body: &[u8]) -> String {
-        let day = &self.date[..8];
-        let names = headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";");
-        let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-        let canonical = format!("POST\n/\n\n{lines}\n{names}\n{}", sha256(body));
-        let scope = format!("{day}/{}/dynamodb/aws4_request", self.region);
-        let to_sign = format!("AWS4-HMAC-SHA256\n{}\n{scope}\n{}", self.date, sha256(canonical.as_bytes()));
-        let mut key = format!("AWS4{}", self.secret).into_bytes();
-        for part in [day, self.region, "dynamodb", "aws4_request", &to_sign] {
-            key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), part.as_bytes()).as_ref().to_vec();
-        }
         format!(
-            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={}",
+            "AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={}, Signature={}",
             self.key_id,
-            hex::encode(key)
+            self.scope(),
+            names(headers),
+            self.signature("", headers, body)
         )
     }
+
+    /// The query string of a POST to `/` with these headers, lowercase and in order.
+    pub(crate) fn query(&self, headers: &[(String, String)], body: &[u8], expires_s: u32) -> String {
+        let credential = format!("{}/{}", self.key_id, self.scope()).replace('/', "%2F");
+        let unsigned = format!(
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={credential}&X-Amz-Date={}&X-Amz-Expires={expires_s}\
+             &X-Amz-SignedHeaders={}",
+            self.date,
+            names(headers).replace(';', "%3B")
+        );
+        let signature = self.signature(&unsigned, headers, body);
+        format!("{unsigned}&X-Amz-Signature={signature}")
+    }
+
+    fn scope(&self) -> String {
+        format!("{}/{}/dynamodb/aws4_request", &self.date[..8], self.region)
+    }
+
+    fn signature(&self, query: &str, headers: &[(String, String)], body: &[u8]) -> String {
+        let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let canonical = format!("POST\n/\n{query}\n{lines}\n{}\n{}", names(headers), sha256(body));
+        let to_sign = format!("AWS4-HMAC-SHA256\n{}\n{}\n{}", self.date, self.scope(), sha256(canonical.as_bytes()));
+        let mut key = format!("AWS4{}", self.secret).into_bytes();
+        for part in [&self.date[..8], self.region, "dynamodb", "aws4_request", &to_sign] {
+            key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), part.as_bytes()).as_ref().to_vec();
+        }
+        hex::encode(key)
+    }
+}
+
+fn names(headers: &[(String, String)]) -> String {
+    headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";")
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -10,10 +10,9 @@ use crate::{
     archive::{ArchiveArguments, HostSource, LAST_SHIPMENT_DEADLINE},
     environment::SystemEnvironment,
     exports::ArchivedExports,
-    listen::bind,
+    listen::{self, ClientArguments, bind},
     node::{Node, OpenFolder},
     router::fleet,
-    shutdown,
 };
 use anyhow::Context;
 use backups::{CLUSTER, LocalBackups, SharedBackups};
@@ -34,6 +33,8 @@ pub struct Arguments {
     /// Where clients connect. Anything but a loopback address needs --credentials.
     #[arg(long, env = "CAIRN_LISTEN", default_value = "127.0.0.1:8000")]
     listen: SocketAddr,
+    #[command(flatten)]
+    clients: ClientArguments,
     /// The folder of the tables; made if it is not there.
     #[arg(long, env = "CAIRN_DATA", default_value = "cairn-data")]
     data: PathBuf,
@@ -96,6 +97,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let listener = bind(arguments.listen).await?;
     let listen = listener.local_addr()?;
     let registry = prometheus::Registry::new();
+    let client_tls = arguments.clients.tls(&registry)?;
     let owner = Owner { region: arguments.region.clone(), account: ACCOUNT.to_owned(), group: "dev".to_owned() };
     let folder = OpenFolder::open(arguments.data.clone(), owner, None, OnDamage::Refuse, Duration::ZERO).await?;
     let config = arguments.archive.config();
@@ -148,7 +150,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         tokio::spawn(admin::serve(admin, registry, Arc::new(|| None)));
     }
     welcome(&arguments, listen);
-    cairn_api::serve(listener, api, shutdown::requested()).await?;
+    listen::serve(listener, client_tls, api).await?;
     let _ = stop.send(true);
     if let Some((_, shipping)) = backups {
         let _ = tokio::time::timeout(LAST_SHIPMENT_DEADLINE, shipping).await;
@@ -196,12 +198,13 @@ fn welcome(arguments: &Arguments, listen: SocketAddr) {
         "  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any    # any credentials are accepted"
     };
     println!(
-        "Cairn serves DynamoDB's API on http://{listen}, with its tables in {}.\n\
+        "Cairn serves DynamoDB's API on {scheme}://{listen}, with its tables in {}.\n\
          Point the AWS CLI or an SDK at it:\n\n\
-         \x20 export AWS_ENDPOINT_URL=http://{listen} AWS_REGION={region} AWS_DEFAULT_REGION={region}\n{keys}\n\
+         \x20 export AWS_ENDPOINT_URL={scheme}://{listen} AWS_REGION={region} AWS_DEFAULT_REGION={region}\n{keys}\n\
          \x20 aws dynamodb list-tables\n\n\
          Every write is on the disk before it is answered. Stop with Ctrl-C.",
         arguments.data.display(),
+        scheme = arguments.clients.scheme(),
         region = arguments.region,
     );
 }

@@ -17,7 +17,13 @@ pub mod tables;
 mod watch;
 pub mod writes;
 
-use crate::{admin, environment::SystemEnvironment, internal::client::NodeClient, listen::bind, shutdown, tls::Tls};
+use crate::{
+    admin,
+    environment::SystemEnvironment,
+    internal::client::NodeClient,
+    listen::{self, ClientArguments, bind},
+    tls::Tls,
+};
 use anyhow::Context;
 use archives::Archives;
 use backups::ClusterBackups;
@@ -35,6 +41,8 @@ pub struct Arguments {
     /// Where clients connect.
     #[arg(long, env = "CAIRN_LISTEN", default_value = "0.0.0.0:8000")]
     listen: SocketAddr,
+    #[command(flatten)]
+    clients: ClientArguments,
     /// Where storage nodes of other regions connect, whose tables are global with tables here; nobody does where this is not set.
     #[arg(long, env = "CAIRN_PEER_LISTEN")]
     peer_listen: Option<SocketAddr>,
@@ -81,6 +89,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         arguments.region,
         arguments.release_namespace
     );
+    let client_tls = arguments.clients.tls(&registry)?;
     let fleet = Arc::new(fleet::Fleet::default());
     if let Err(error) = fleet.update_from_dir(&arguments.fleet_dir) {
         tracing::info!(%error, "no fleet yet; waiting for the operator");
@@ -142,6 +151,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let admin = bind(arguments.admin).await?;
     tokio::spawn(admin::serve(admin, registry, Arc::new(|| None)));
     tracing::info!(listen = %arguments.listen, "serving");
-    cairn_api::serve(listener, api, shutdown::requested()).await?;
+    listen::serve(listener, client_tls, api).await?;
     Ok(())
 }

@@ -44,7 +44,7 @@ impl Dev {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = lines.next().expect("cairn dev ended without a word").unwrap();
-        let endpoint = first.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+        let endpoint = first.split_whitespace().find(|word| word.starts_with("http")).unwrap();
         let endpoint = endpoint.trim_end_matches(',').to_owned();
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, endpoint }
