@@ -3,6 +3,7 @@
 mod driver;
 mod gathering;
 mod persister;
+mod readers;
 mod regions;
 mod tail;
 mod waits;
@@ -28,8 +29,10 @@ use cairn_model::{
     time::Timestamp,
 };
 use driver::{Adoption, Command, Driver};
+use readers::{Readers, Unread};
 use std::{
     fmt,
+    ops::Bound,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -43,6 +46,9 @@ use waits::Waits;
 /// Commands that wait for the driver. Requests may take half of it: frames and orders always find a place before them.
 const QUEUE_MAX: usize = 16_384;
 const REQUESTS_MAX: usize = QUEUE_MAX / 2;
+
+/// What an encoded key begins with (`cairn_model::key`).
+const PARTITION_HASH_BYTES: usize = 8;
 
 /// For how long restored data waits for a place in the queue, and how often it looks.
 const ADOPTION_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -86,6 +92,7 @@ pub struct Host<S = FjallStore> {
     commands: SyncSender<Command>,
     requests: Arc<AtomicUsize>,
     views: Arc<Views>,
+    readers: Arc<Readers>,
     told: Arc<Told>,
 }
 
@@ -112,6 +119,7 @@ impl<S: Store> Host<S> {
             commands: commands.clone(),
             requests: Arc::default(),
             views: core.views(),
+            readers: Arc::new(Readers::start().map_err(StartError::Thread)?),
             told: Arc::new(Told { reports: ArcSwap::from_pointee(core.replicas()), waits: Waits::default() }),
         };
         let on_fatal = Arc::new(config.on_fatal);
@@ -142,10 +150,17 @@ impl<S: Store> Host<S> {
             None => self.ask(|answer| Command::ReadBarrier { partition, epoch, answer }).await??,
         };
         let engine = self.engine.clone();
-        let read = tokio::task::spawn_blocking(move || serve_read(&engine, &point, &request));
-        read.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a read did not end");
-            Err(PartitionError::NotLeader { leader: None })
+        let is_short = is_short(&request);
+        let read = move || serve_read(&engine, &point, &request);
+        let read = match is_short {
+            true => self.readers.read(read).await,
+            false => tokio::task::spawn_blocking(read).await.map_err(|_| Unread::Broken),
+        };
+        read.unwrap_or_else(|unread| {
+            Err(match unread {
+                Unread::Overloaded => PartitionError::Overloaded { reason: "too many reads wait".into() },
+                Unread::Broken => PartitionError::NotLeader { leader: None },
+            })
         })
     }
 
@@ -274,6 +289,18 @@ impl<S: Store> Host<S> {
     }
 }
 
+/// Whether a read is of some items or of one item collection: what goes through a table may take long.
+fn is_short(request: &PartitionRequest) -> bool {
+    let PartitionRequest::Range(range) = request else { return true };
+    fn hash(bound: &Bound<Bytes>) -> Option<&[u8]> {
+        match bound {
+            Bound::Included(key) | Bound::Excluded(key) => key.get(..PARTITION_HASH_BYTES),
+            Bound::Unbounded => None,
+        }
+    }
+    hash(&range.lower).is_some_and(|lower| Some(lower) == hash(&range.upper))
+}
+
 /// One of the places for requests in the queue.
 struct Place(Arc<AtomicUsize>);
 
@@ -298,6 +325,7 @@ impl<S> Clone for Host<S> {
             commands: self.commands.clone(),
             requests: self.requests.clone(),
             views: self.views.clone(),
+            readers: self.readers.clone(),
             told: self.told.clone(),
         }
     }
