@@ -89,6 +89,37 @@ class Tables(Case):
         self.client.update_table(TableName="protected", DeletionProtectionEnabled=False)
         self.client.delete_table(TableName="protected")
 
+    def test_tags_are_put_listed_and_removed(self):
+        arn = self.create("tagged", Tags=[{"Key": "env", "Value": "prod"}])["TableArn"]
+        self.client.tag_resource(
+            ResourceArn=arn, Tags=[{"Key": "env", "Value": "test"}, {"Key": "team", "Value": ""}, {"Key": "x", "Value": "y"}]
+        )
+        self.client.untag_resource(ResourceArn=arn, TagKeys=["x", "never set"])
+        pages = self.client.get_paginator("list_tags_of_resource").paginate(ResourceArn=arn)
+        tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+        self.assertEqual(tags, {"env": "test", "team": ""})
+        self.refused(
+            "ValidationException",
+            "Tag Key cannot be prefixed with aws:, Key: aws:x",
+            self.client.tag_resource,
+            ResourceArn=arn,
+            Tags=[{"Key": "aws:x", "Value": "y"}],
+        )
+        self.refused(
+            "ValidationException",
+            "Number of Tags exceed the current limit for the provided ResourceArn",
+            self.client.tag_resource,
+            ResourceArn=arn,
+            Tags=[{"Key": str(number), "Value": ""} for number in range(49)],
+        )
+        gone = arn.replace("tagged", "never-made")
+        self.refused(
+            "ResourceNotFoundException",
+            f"Requested resource not found: ResourceArn: {gone} not found",
+            self.client.list_tags_of_resource,
+            ResourceArn=gone,
+        )
+
     def test_tables_are_listed_in_pages(self):
         names = [f"list.{number}" for number in range(5)]
         for name in names:

@@ -9,12 +9,14 @@ pub mod placement;
 pub mod recovery;
 pub mod restore;
 mod rules;
+pub mod tag;
 
 pub use import::{ImportFrom, ImportStatus};
 pub use placement::{Placement, PlacementMember};
 pub use recovery::{ContinuousBackups, ContinuousBackupsStatus, RestorableWindow};
 pub use restore::{RestoreAsked, RestoreFrom, RestoreStatus};
 pub(crate) use rules::ROOT as ROOT_RULES;
+pub use tag::Tag;
 
 use crate::{backup::DeletionPolicy, rules::json};
 use cairn_model::table::{BillingMode, ScalarType, TableClass, TableStatus};
@@ -185,14 +187,6 @@ pub struct OnDemandThroughput {
     pub max_read_request_units: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_write_request_units: Option<i64>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub struct Tag {
-    #[schemars(length(min = 1, max = 128))]
-    pub key: String,
-    #[schemars(length(max = 256))]
-    pub value: String,
 }
 
 /// What became of the table. Written by the operator alone.

@@ -1,6 +1,7 @@
 //! The tables of an account as this package sees them, and what it asks of whoever keeps them.
 //! Where the catalog lies (a folder, Kubernetes) is the implementor's business.
 
+use crate::tags::{TagUpdate, Tags};
 use async_trait::async_trait;
 use cairn_model::{
     KeySchema, ServiceError, TableDefinition,
@@ -30,10 +31,11 @@ pub struct NewTable {
     pub provisioned_throughput: Option<ProvisionedThroughput>,
     pub table_class: Option<TableClass>,
     pub deletion_protection_enabled: bool,
+    pub tags: Tags,
 }
 
 impl NewTable {
-    /// The first version of the table's definition, with what the catalog gives it.
+    /// The first version of the table's definition, with what the catalog gives it. The tags are no part of it.
     pub fn into_definition(self, account: &str, table_id: TableId, creation_time_ms: u64) -> TableDefinition {
         TableDefinition {
             account: account.to_owned(),
@@ -138,4 +140,10 @@ pub trait Catalog: Send + Sync {
 
     /// The table as it was, with the status DELETING.
     async fn delete_table(&self, account: &str, name: &str) -> Result<Arc<TableView>, ServiceError>;
+
+    /// The table's tags; perhaps not those of a change that another router made just before.
+    async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError>;
+
+    /// Changes the table's tags, by [`TagUpdate::apply`], all of it or nothing.
+    async fn update_tags(&self, account: &str, name: &str, update: TagUpdate) -> Result<(), ServiceError>;
 }

@@ -21,6 +21,7 @@ pub mod partitions;
 mod request_id;
 mod service;
 mod sigv4;
+pub mod tags;
 mod validation;
 
 pub use backups::Backups;
@@ -34,3 +35,4 @@ pub use http::listener::serve;
 pub use imports::Imports;
 pub use partitions::{Partitions, RoutingKey};
 pub use service::{Api, ApiConfig, Backends};
+pub use tags::{TagUpdate, Tags};

@@ -21,6 +21,7 @@ pub mod number;
 pub mod region;
 pub mod size;
 pub mod table;
+pub mod tags;
 pub mod time;
 pub mod value;
 

@@ -3,7 +3,7 @@
 
 mod support;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{path::Path, process::Command};
 use support::{Caller, Dev};
 
@@ -56,6 +56,35 @@ async fn a_deleted_table_stays_deleted_and_its_name_can_be_used_again() {
     let got =
         caller.ok("GetItem", json!({"TableName": "users", "Key": {"Id": {"S": "ada"}}, "ConsistentRead": true})).await;
     assert_eq!(got, json!({}));
+}
+
+#[tokio::test]
+async fn tags_are_there_after_a_restart_and_go_with_their_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let arn = json!({"ResourceArn": "arn:aws:dynamodb:us-east-1:local:table/users"});
+    let with = |field: &str, value: Value| json!({"ResourceArn": arn["ResourceArn"], field: value});
+    let tag = |key: &str| json!({"Key": key, "Value": "x"});
+    let mut dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    let made = json!({
+        "TableName": "users", "BillingMode": "PAY_PER_REQUEST", "Tags": [tag("made")],
+        "AttributeDefinitions": [{"AttributeName": "Id", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}],
+    });
+    caller.ok("CreateTable", made).await;
+    caller.ok("TagResource", with("Tags", json!([tag("put"), tag("gone")]))).await;
+    caller.ok("UntagResource", with("TagKeys", json!(["gone"]))).await;
+    dev.kill();
+
+    let mut dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    let listed = caller.ok("ListTagsOfResource", arn.clone()).await;
+    assert_eq!(listed, json!({"Tags": [tag("made"), tag("put")]}));
+    caller.ok("DeleteTable", json!({"TableName": "users"})).await;
+    caller.create_table("users").await;
+    assert_eq!(caller.ok("ListTagsOfResource", arn.clone()).await, json!({"Tags": []}));
+    dev.kill();
+    assert_eq!(std::fs::read_dir(folder.path().join("tags")).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -46,6 +46,50 @@ fn named_by_arn(call: &Call<'_>, text: &str) -> Result<String, ServiceError> {
     Ok(arn.table_name.to_owned())
 }
 
+/// `ResourceArn` of the operations on tags: the account's table that it names, which need not be there.
+pub(crate) fn tagged_table<'a>(call: &Call<'_>, text: &'a str) -> Result<&'a str, ServiceError> {
+    let invalid = |what: &str| {
+        ServiceError::validation(format!("One or more parameter values were invalid: {what}: {text}"))
+    };
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let (vendor, region, account, resource) = match parts.as_slice() {
+        ["arn", _, vendor, region, account, resource] => (*vendor, *region, *account, *resource),
+        ["arn", _, _, _, _] => return Err(invalid("Fifth colon (namespace/relative-id delimiter) not found")),
+        ["arn", _, _, _] => return Err(invalid("Fourth colon (region/namespace delimiter) not found")),
+        ["arn", _, _] => return Err(invalid("Third colon vendor not found")),
+        ["arn", _] => return Err(invalid("Second colon partition not found")),
+        _ => return Err(invalid("ARNs must start with 'arn:'")),
+    };
+    if vendor != "dynamodb" {
+        return Err(errors::access_denied());
+    }
+    let mut path = resource.split('/');
+    let (kind, table_name, part) = (path.next(), path.next().unwrap_or_default(), path.next());
+    match (kind, part) {
+        (Some("table"), None | Some("stream")) => {}
+        (Some("table"), Some("index")) => {
+            let what = "Invalid resource arn provided, only table or stream is accepted. Provided resource arn";
+            return Err(invalid(what));
+        }
+        _ => return Err(invalid("Provided Arn is not a DynamoDB resource arn")),
+    }
+    if account != call.account {
+        return Err(errors::access_denied());
+    }
+    let is_own = text.starts_with("arn:aws:") && region == call.region;
+    match part {
+        None if is_own && is_table_name(table_name) => Ok(table_name),
+        // Streams have no tags.
+        Some(_) if is_own => Err(errors::tagged_table_not_found(text)),
+        _ => Err(ServiceError::validation(format!("Invalid TableArn: Invalid ResourceArn provided as input {text}"))),
+    }
+}
+
+/// `ResourceArn`, which is told of before everything else.
+pub(crate) fn required_resource_arn(text: Option<String>) -> Result<String, ServiceError> {
+    text.ok_or_else(|| ServiceError::validation("Invalid TableArn"))
+}
+
 /// The length of a table's ARN.
 pub(crate) fn constrain_table_arn(path: &str, arn: Option<&str>, constraints: &mut Constraints) {
     let constraint = match arn.map(str::len) {

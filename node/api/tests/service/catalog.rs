@@ -2,7 +2,7 @@
 
 use crate::client::NOW_MS;
 use async_trait::async_trait;
-use cairn_api::{Catalog, NewTable, TableUpdate, TableView, errors};
+use cairn_api::{Catalog, NewTable, TableUpdate, TableView, TagUpdate, Tags, errors};
 use cairn_model::{ServiceError, TableDefinition, ids::TableId, table::TableStatus};
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use std::{
 };
 
 #[derive(Default)]
-pub(crate) struct MemoryCatalog(Mutex<BTreeMap<(String, String), Arc<TableView>>>);
+pub(crate) struct MemoryCatalog(Mutex<BTreeMap<(String, String), Arc<TableView>>>, Mutex<BTreeMap<TableId, Tags>>);
 
 impl MemoryCatalog {
     pub(crate) fn set_status(&self, name: &str, status: TableStatus) {
@@ -53,11 +53,12 @@ impl Catalog for MemoryCatalog {
         tables.keys().filter(|(owner, _)| owner == account).map(|(_, name)| name.clone()).collect()
     }
 
-    async fn create_table(&self, account: &str, table: NewTable) -> Result<Arc<TableView>, ServiceError> {
+    async fn create_table(&self, account: &str, mut table: NewTable) -> Result<Arc<TableView>, ServiceError> {
         let mut tables = self.0.lock().unwrap();
         let mut id = [0; 16];
         id[15] = u8::try_from(tables.len()).unwrap_or(u8::MAX);
         let name = table.table_name.clone();
+        self.1.lock().unwrap().insert(TableId(id), std::mem::take(&mut table.tags));
         let definition = table.into_definition(account, TableId(id), 1_700_000_000_123);
         let view = Arc::new(view(definition, TableStatus::Active));
         tables.insert((account.to_owned(), name), view.clone());
@@ -85,5 +86,17 @@ impl Catalog for MemoryCatalog {
         let table =
             tables.remove(&(account.to_owned(), name.to_owned())).ok_or_else(|| errors::table_not_found(name))?;
         Ok(Arc::new(TableView { status: TableStatus::Deleting, ..(*table).clone() }))
+    }
+
+    async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError> {
+        Ok(self.1.lock().unwrap().get(&table.definition.table_id).cloned().unwrap_or_default())
+    }
+
+    async fn update_tags(&self, account: &str, name: &str, update: TagUpdate) -> Result<(), ServiceError> {
+        let table_id = self.table(account, name).ok_or_else(|| errors::table_not_found(name))?.definition.table_id;
+        let mut tags = self.1.lock().unwrap();
+        let updated = update.apply(tags.get(&table_id).cloned().unwrap_or_default())?;
+        tags.insert(table_id, updated);
+        Ok(())
     }
 }

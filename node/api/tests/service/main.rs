@@ -23,3 +23,4 @@ mod regions;
 mod restores;
 mod signer;
 mod tables;
+mod tags;

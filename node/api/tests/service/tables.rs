@@ -191,7 +191,6 @@ async fn what_is_not_there_yet_is_refused_by_name() {
         ("GlobalSecondaryIndexes", json!([{"IndexName": "by-score"}])),
         ("StreamSpecification", json!({"StreamEnabled": true})),
         ("SSESpecification", json!({"Enabled": true})),
-        ("Tags", json!([{"Key": "a", "Value": "b"}])),
     ] {
         let text = service.invalid("CreateTable", with(definition(), json!({name: value}))).await;
         assert!(text.contains(name) && text.contains("not supported"), "{text}");

@@ -2,8 +2,10 @@
 
 mod backups;
 mod exports;
+mod files;
 mod imports;
 mod tables;
+mod tags;
 
 use crate::{
     admin,
@@ -27,6 +29,7 @@ use exports::LocalExports;
 use imports::SharedImports;
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tables::{ACCOUNT, LocalTables};
+use tags::TagFiles;
 use tokio::{sync::watch, task::JoinHandle};
 
 #[derive(Debug, clap::Args)]
@@ -104,7 +107,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         None => None,
     };
     let node = folder.start(Arc::new(NoPeers), &registry, bucket.is_some())?;
-    let tables = LocalTables::new(node.clone(), arguments.region.clone());
+    let there = node.host().replicas().into_iter().map(|replica| replica.definition.table_id).collect();
+    let tags = TagFiles::open(&arguments.data, there).await?;
+    let tables = LocalTables::new(node.clone(), arguments.region.clone(), tags);
     let (stop, stopped) = watch::channel(false);
     let exporting = stopped.clone();
     let backups = match bucket.clone() {

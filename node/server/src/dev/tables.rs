@@ -1,9 +1,12 @@
 //! The tables of `cairn dev`: what the one node holds is what there is.
 
+use super::tags::TagFiles;
 use crate::{environment, node::Node};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use cairn_api::{Catalog, NewTable, Partitions, RoutingKey, TableUpdate, TableView, arn::TableArn, errors};
+use cairn_api::{
+    Catalog, NewTable, Partitions, RoutingKey, TableUpdate, TableView, TagUpdate, Tags, arn::TableArn, errors,
+};
 use cairn_model::{
     ErrorKind, ServiceError,
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
@@ -39,6 +42,7 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct LocalTables {
     node: Arc<Node>,
     region: String,
+    tags: TagFiles,
     current: ArcSwap<Tables>,
     /// One change of the catalog at a time.
     changes: Mutex<()>,
@@ -62,10 +66,11 @@ struct Tables {
 }
 
 impl LocalTables {
-    pub(super) fn new(node: Arc<Node>, region: String) -> Arc<Self> {
+    pub(super) fn new(node: Arc<Node>, region: String, tags: TagFiles) -> Arc<Self> {
         let tables = Arc::new(Self {
             node,
             region,
+            tags,
             current: ArcSwap::default(),
             changes: Mutex::default(),
             passing: parking_lot::Mutex::default(),
@@ -174,10 +179,13 @@ impl LocalTables {
 
     /// Drops what the node has of a table, whatever there is under its name by now.
     pub(super) async fn drop_table(&self, table_id: TableId) -> Result<(), ServiceError> {
-        match self.partition(table_id) {
-            Some((partition_id, _)) => self.order(Order::DropPartition { partition_id, table_id }).await,
-            None => Ok(()),
+        if let Some((partition_id, _)) = self.partition(table_id) {
+            self.order(Order::DropPartition { partition_id, table_id }).await?;
         }
+        if let Err(error) = self.tags.put(table_id, Tags::new()).await {
+            tracing::warn!(%table_id, %error, "failed to remove a deleted table's tags; they go at the next start");
+        }
+        Ok(())
     }
 
     /// Whether the node has data of the table.
@@ -221,6 +229,12 @@ impl LocalTables {
             next_replica_id: 2,
             parents: Vec::new(),
         }
+    }
+
+    async fn keep_tags(&self, table_id: TableId, tags: Tags) -> Result<(), ServiceError> {
+        self.tags.put(table_id, tags).await.map_err(|error| {
+            ServiceError::new(ErrorKind::InternalServerError, format!("failed to write the table's tags: {error}"))
+        })
     }
 
     fn existing(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
@@ -278,13 +292,15 @@ impl Catalog for LocalTables {
         self.current.load().by_name.keys().cloned().collect()
     }
 
-    async fn create_table(&self, _account: &str, table: NewTable) -> Result<Arc<TableView>, ServiceError> {
+    async fn create_table(&self, _account: &str, mut table: NewTable) -> Result<Arc<TableView>, ServiceError> {
         let _alone = self.changes.lock().await;
         let name = table.table_name.clone();
         if self.table(ACCOUNT, &name).is_some() {
             return Err(errors::table_exists(&name));
         }
         let table_id = TableId(uuid::Uuid::new_v4().into_bytes());
+        // First: a table that is there has them.
+        self.keep_tags(table_id, std::mem::take(&mut table.tags)).await?;
         let definition = table.into_definition(ACCOUNT, table_id, environment::wall_ms());
         self.make(definition).await?;
         let created = self.existing(&name)?;
@@ -316,6 +332,17 @@ impl Catalog for LocalTables {
         self.drop_table(table.definition.table_id).await?;
         self.refresh();
         Ok(Arc::new(TableView { status: TableStatus::Deleting, ..(*table).clone() }))
+    }
+
+    async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError> {
+        Ok(self.tags.of(table.definition.table_id))
+    }
+
+    async fn update_tags(&self, _account: &str, name: &str, update: TagUpdate) -> Result<(), ServiceError> {
+        let _alone = self.changes.lock().await;
+        let table_id = self.existing(name)?.definition.table_id;
+        let tags = update.apply(self.tags.of(table_id))?;
+        self.keep_tags(table_id, tags).await
     }
 }
 
