@@ -120,6 +120,28 @@ class Tables(Case):
             ResourceArn=gone,
         )
 
+    def test_a_table_is_reached_by_its_arn(self):
+        arn = self.create("by-arn")["TableArn"]
+        self.assertEqual(self.describe(arn)["TableName"], "by-arn")
+        item = {"h": {"S": "a"}}
+        put = self.client.put_item(TableName=arn, Item=item, ReturnConsumedCapacity="TOTAL")
+        self.assertEqual(put["ConsumedCapacity"]["TableName"], arn)
+        self.assertEqual(self.client.get_item(TableName=arn, Key=item)["Item"], item)
+        got = self.client.batch_get_item(RequestItems={arn: {"Keys": [item]}})
+        self.assertEqual(got["Responses"], {arn: [item]})
+        elsewhere = arn.replace(self.client.meta.region_name, "elsewhere-1")
+        self.refused(
+            "ValidationException",
+            f"1 validation error detected: Invalid AWS region in '{elsewhere}'",
+            self.client.get_item,
+            TableName=elsewhere,
+            Key=item,
+        )
+        parts = arn.split(":")
+        stranger = ":".join([*parts[:4], "stranger", parts[5]])
+        self.refused("AccessDeniedException", "Access is denied", self.client.get_item, TableName=stranger, Key=item)
+        self.client.delete_table(TableName=arn)
+
     def test_tables_are_listed_in_pages(self):
         names = [f"list.{number}" for number in range(5)]
         for name in names:

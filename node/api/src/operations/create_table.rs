@@ -6,6 +6,7 @@ use crate::{
     input::{self, Input, fields::Flag, shape::Shape},
     validation::{
         constraints::{Constraints, required_table_name},
+        references::resolve_table_arn,
         tags::{self, TAGS, TagInput},
         throughput::{self, THROUGHPUT, ThroughputInput},
         unsupported::{Unsupported, refuse, refuse_empty_list},
@@ -78,6 +79,7 @@ impl Input for CreateTableInput {
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut input: CreateTableInput = input::parse(call.body)?;
+    resolve_table_arn(call, &mut input.table_name)?;
     let name = required_table_name(input.table_name.take())?;
     let mut constraints = Constraints::default();
     constraints.name_in_full("tableName", &name);

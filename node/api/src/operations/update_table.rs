@@ -11,6 +11,7 @@ use crate::{
     input::{self, Input, fields::Flag, shape::Shape},
     validation::{
         constraints::{Constraints, table_name},
+        references::resolve_table_arn,
         throughput::{self, THROUGHPUT, ThroughputInput},
         unsupported::{Unsupported, refuse},
     },
@@ -58,6 +59,7 @@ impl Input for UpdateTableInput {
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut input: UpdateTableInput = input::parse(call.body)?;
+    resolve_table_arn(call, &mut input.table_name)?;
     let name = table_name(input.table_name.take())?;
     input.constrain(&name)?;
     input.refuse_unsupported()?;
