@@ -15,8 +15,9 @@ use std::sync::Arc;
 pub struct TableView {
     pub definition: TableDefinition,
     pub status: TableStatus,
+    /// As old as the catalog's last report, and the bytes too; [`crate::Partitions::counts`] has those of now.
     pub item_count: u64,
-    /// In DynamoDB's bytes; as old as the catalog's last report.
+    /// In DynamoDB's bytes.
     pub size_bytes: u64,
     pub arn: String,
 }

@@ -59,6 +59,19 @@ async fn a_deleted_table_stays_deleted_and_its_name_can_be_used_again() {
 }
 
 #[tokio::test]
+async fn a_description_counts_what_was_written_just_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    caller.create_table("users").await;
+    for count in 1..=10 {
+        caller.ok("PutItem", json!({"TableName": "users", "Item": {"Id": {"S": count.to_string()}}})).await;
+        let table = caller.ok("DescribeTable", json!({"TableName": "users"})).await["Table"].clone();
+        assert_eq!(table["ItemCount"], count);
+    }
+}
+
+#[tokio::test]
 async fn tags_are_there_after_a_restart_and_go_with_their_table() {
     let folder = tempfile::tempdir().unwrap();
     let arn = json!({"ResourceArn": "arn:aws:dynamodb:us-east-1:local:table/users"});

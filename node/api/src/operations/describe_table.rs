@@ -5,8 +5,9 @@ use crate::{
     input::{self, Input, shape::Shape},
     validation::{constraints::Constraints, references::required_table},
 };
-use cairn_model::ServiceError;
+use cairn_model::{ServiceError, node::Counts};
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// The input of the operations that take a table's name and nothing else.
 #[derive(Debug, Deserialize)]
@@ -30,5 +31,10 @@ pub(super) fn parse_table_name(call: &Call<'_>) -> Result<String, ServiceError> 
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let name = parse_table_name(call)?;
-    Ok(table_description::answer(call, "Table", &*call.any_table(&name)?))
+    let mut table = call.any_table(&name)?;
+    if let Some(Counts { item_count, size_bytes }) = call.partitions.counts(&table).await {
+        let table = Arc::make_mut(&mut table);
+        (table.item_count, table.size_bytes) = (item_count, size_bytes);
+    }
+    Ok(table_description::answer(call, "Table", &table))
 }

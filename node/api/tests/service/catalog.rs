@@ -19,6 +19,15 @@ impl MemoryCatalog {
         *table = Arc::new(TableView { status, ..(**table).clone() });
     }
 
+    /// Tables of the account `game`, made without a word to anybody.
+    pub(crate) fn fill(&self, of: &str, count: usize) {
+        let definition = self.table("game", of).unwrap().definition.clone();
+        for number in 0..count {
+            let table_name = format!("filled-{number:04}");
+            self.insert_creating(TableDefinition { table_name, ..definition.clone() }).unwrap();
+        }
+    }
+
     /// What a restore does first.
     pub(crate) fn insert_creating(&self, definition: TableDefinition) -> Result<Arc<TableView>, ServiceError> {
         let mut tables = self.0.lock().unwrap();

@@ -49,6 +49,23 @@ async fn a_table_is_described_as_it_was_created() {
 }
 
 #[tokio::test]
+async fn a_description_counts_what_was_written_just_before() {
+    let service = Service::with_users().await;
+    let counted = async || {
+        let table = service.ok("DescribeTable", json!({"TableName": "users"})).await["Table"].clone();
+        (table["ItemCount"].clone(), table["TableSizeBytes"].clone())
+    };
+    assert_eq!(counted().await, (json!(0), json!(0)));
+    for id in ["a", "b"] {
+        service.put(json!({"Id": {"S": id}, "Game": {"N": "1"}})).await;
+    }
+    // Id and its value 3 bytes, Game 4 and its number 2.
+    assert_eq!(counted().await, (json!(2), json!(18)));
+    service.ok("DeleteItem", json!({"TableName": "users", "Key": {"Id": {"S": "a"}, "Game": {"N": "1"}}})).await;
+    assert_eq!(counted().await, (json!(1), json!(9)));
+}
+
+#[tokio::test]
 async fn tables_are_listed_in_pages() {
     let service = Service::start().await;
     for name in ["charlie", "alpha", "bravo"] {
@@ -66,6 +83,28 @@ async fn tables_are_listed_in_pages() {
          satisfy constraint: Member must have length greater than or equal to 3; Value '101' at 'limit' failed to \
          satisfy constraint: Member must have value less than or equal to 100"
     );
+}
+
+#[tokio::test]
+async fn an_account_has_at_most_2500_tables_listed_by_the_hundred() {
+    let service = Service::with_users().await;
+    service.catalog.fill("users", 2_498);
+    service.ok("CreateTable", definition()).await;
+    let refused = service.error("CreateTable", with(definition(), json!({"TableName": "one-too-many"}))).await;
+    let text = "Subscriber limit exceeded: There is a limit of 2500 tables per subscriber";
+    assert_eq!(refused, ("LimitExceededException".into(), text.into()));
+    let (mut listed, mut pages, mut request) = (0, 0, json!({}));
+    loop {
+        let page = service.ok("ListTables", request).await;
+        listed += page["TableNames"].as_array().unwrap().len();
+        pages += 1;
+        let Some(last) = page.get("LastEvaluatedTableName") else { break };
+        assert_eq!(Some(last), page["TableNames"].as_array().unwrap().last());
+        request = json!({"ExclusiveStartTableName": last});
+    }
+    assert_eq!((listed, pages), (2_500, 25));
+    service.ok("DeleteTable", json!({"TableName": "scores"})).await;
+    service.ok("CreateTable", with(definition(), json!({"TableName": "one-too-many"}))).await;
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use cairn_engine::{Engine, FjallStore, Store};
 use cairn_model::{
     descriptor::{Member, PartitionDescriptor},
     ids::{NodeId, PartitionId},
-    node::{Order, OrderOutcome, ReplicaReport},
+    node::{Counts, Order, OrderOutcome, ReplicaReport, ReplicaState},
     table::TableDefinition,
     time::Timestamp,
 };
@@ -250,6 +250,20 @@ impl<S: Store> Host<S> {
     /// One of them.
     pub fn replica(&self, partition: PartitionId) -> Option<ReplicaReport> {
         self.told.reports.load().iter().find(|replica| replica.descriptor.partition_id == partition).cloned()
+    }
+
+    /// What a partition holds with every write that was acknowledged; none where the replica here does not lead it.
+    pub async fn counts(&self, partition: PartitionId) -> Option<Counts> {
+        let leads = |report: &ReplicaReport| {
+            report.descriptor.partition_id == partition && report.state == ReplicaState::Leader
+        };
+        if !self.reports().iter().any(leads) {
+            return None;
+        }
+        let storage_id = self.views.load().get(&partition)?.point.storage_id;
+        let engine = self.engine.clone();
+        let applied = tokio::task::spawn_blocking(move || engine.applied(storage_id)).await.ok()??;
+        Some(Counts { item_count: applied.item_count, size_bytes: applied.size_bytes })
     }
 
     /// The replica believed to lead a partition of which this node holds one.

@@ -11,7 +11,7 @@ use cairn_model::{
     ErrorKind, ServiceError,
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     ids::{PartitionId, ReplicaId, TableId},
-    node::{Order, OrderOutcome, ReplicaState},
+    node::{Counts, Order, OrderOutcome, ReplicaState},
     table::{TableDefinition, TableStatus},
 };
 use cairn_replication::{
@@ -348,6 +348,11 @@ impl Catalog for LocalTables {
 
 #[async_trait]
 impl Partitions for LocalTables {
+    async fn counts(&self, table: &TableView) -> Option<Counts> {
+        let (partition, _) = self.partition(table.definition.table_id)?;
+        self.node.host().counts(partition).await
+    }
+
     async fn request(
         &self,
         table: &TableView,
