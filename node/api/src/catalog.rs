@@ -7,6 +7,7 @@ use cairn_model::{
     KeySchema, ServiceError, TableDefinition,
     ids::TableId,
     table::{BillingMode, ContinuousBackups, ProvisionedThroughput, TableClass, TableStatus},
+    throughput::ThroughputHistory,
 };
 use std::sync::Arc;
 
@@ -141,6 +142,9 @@ pub trait Catalog: Send + Sync {
 
     /// The table as it was, with the status DELETING.
     async fn delete_table(&self, account: &str, name: &str) -> Result<Arc<TableView>, ServiceError>;
+
+    /// When the table's throughput went up and down. From memory, without waiting.
+    fn throughput_history(&self, table: &TableView) -> ThroughputHistory;
 
     /// The table's tags; perhaps not those of a change that another router made just before.
     async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError>;

@@ -22,6 +22,7 @@ pub mod region;
 pub mod size;
 pub mod table;
 pub mod tags;
+pub mod throughput;
 pub mod time;
 pub mod value;
 

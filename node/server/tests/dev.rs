@@ -72,6 +72,30 @@ async fn a_description_counts_what_was_written_just_before() {
 }
 
 #[tokio::test]
+async fn how_often_the_throughput_went_down_is_known_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    caller.create_table("users").await;
+    let update = |read: u64| {
+        let units = json!({"ReadCapacityUnits": read, "WriteCapacityUnits": 5});
+        json!({"TableName": "users", "BillingMode": "PROVISIONED", "ProvisionedThroughput": units})
+    };
+    for read in [10, 9, 8] {
+        caller.ok("UpdateTable", update(read)).await;
+    }
+    let described = caller.ok("DescribeTable", json!({"TableName": "users"})).await["Table"].clone();
+    let throughput = &described["ProvisionedThroughput"];
+    assert_eq!(throughput["NumberOfDecreasesToday"], 2);
+    assert!(throughput["LastDecreaseDateTime"].is_f64() && throughput.get("LastIncreaseDateTime").is_none());
+    dev.kill();
+
+    let dev = Dev::start(folder.path());
+    let again = Caller::new(&dev.endpoint).ok("DescribeTable", json!({"TableName": "users"})).await;
+    assert_eq!(again["Table"]["ProvisionedThroughput"], *throughput);
+}
+
+#[tokio::test]
 async fn tags_are_there_after_a_restart_and_go_with_their_table() {
     let folder = tempfile::tempdir().unwrap();
     let arn = json!({"ResourceArn": "arn:aws:dynamodb:us-east-1:local:table/users"});
@@ -97,7 +121,7 @@ async fn tags_are_there_after_a_restart_and_go_with_their_table() {
     caller.create_table("users").await;
     assert_eq!(caller.ok("ListTagsOfResource", arn.clone()).await, json!({"Tags": []}));
     dev.kill();
-    assert_eq!(std::fs::read_dir(folder.path().join("tags")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(folder.path().join("tables")).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use crate::{
 use cairn_model::{
     ServiceError,
     table::{BillingMode, TableStatus},
+    throughput::is_decrease,
 };
 use serde::Deserialize;
 
@@ -97,6 +98,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         TableStatus::Updating | TableStatus::Deleting => return Err(errors::table_in_use(&name)),
         TableStatus::Active => {}
     }
+    check_decrease(call, &table, &update)?;
     let table = call.catalog.update_table(call.account, &name, update).await?;
     Ok(table_description::answer(call, "TableDescription", &table))
 }
@@ -129,6 +131,17 @@ impl UpdateTableInput {
             ("VectorIndexUpdates", &self.vector_index_updates),
         ])
     }
+}
+
+/// A decrease of the throughput, against how often it went down before.
+fn check_decrease(call: &Call<'_>, table: &TableView, update: &TableUpdate) -> Result<(), ServiceError> {
+    let change = table.definition.provisioned_throughput.zip(update.provisioned_throughput);
+    if !change.is_some_and(|(before, after)| is_decrease(before, after)) {
+        return Ok(());
+    }
+    let now_ms = call.request_ids.environment.wall_ms();
+    let history = call.catalog.throughput_history(table);
+    history.next_decrease_ms(now_ms).map_or(Ok(()), |next_ms| Err(errors::too_many_decreases(&history, now_ms, next_ms)))
 }
 
 /// The throughput, against what the table is and will be.

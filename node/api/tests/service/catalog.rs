@@ -3,14 +3,20 @@
 use crate::client::NOW_MS;
 use async_trait::async_trait;
 use cairn_api::{Catalog, NewTable, TableUpdate, TableView, TagUpdate, Tags, errors};
-use cairn_model::{ServiceError, TableDefinition, ids::TableId, table::TableStatus};
+use cairn_model::{
+    ServiceError, TableDefinition, ids::TableId, table::TableStatus, throughput::ThroughputHistory,
+};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
 #[derive(Default)]
-pub(crate) struct MemoryCatalog(Mutex<BTreeMap<(String, String), Arc<TableView>>>, Mutex<BTreeMap<TableId, Tags>>);
+pub(crate) struct MemoryCatalog(
+    Mutex<BTreeMap<(String, String), Arc<TableView>>>,
+    Mutex<BTreeMap<TableId, Tags>>,
+    Mutex<BTreeMap<TableId, ThroughputHistory>>,
+);
 
 impl MemoryCatalog {
     pub(crate) fn set_status(&self, name: &str, status: TableStatus) {
@@ -85,7 +91,11 @@ impl Catalog for MemoryCatalog {
             tables.get_mut(&(account.to_owned(), name.to_owned())).ok_or_else(|| errors::table_not_found(name))?;
         let mut view = (**table).clone();
         view.definition.schema_version += 1;
+        let mut histories = self.2.lock().unwrap();
+        let history = histories.entry(view.definition.table_id).or_default();
+        history.note(view.definition.provisioned_throughput, NOW_MS);
         update.apply(&mut view.definition, NOW_MS);
+        history.note(view.definition.provisioned_throughput, NOW_MS);
         *table = Arc::new(view);
         Ok(table.clone())
     }
@@ -95,6 +105,10 @@ impl Catalog for MemoryCatalog {
         let table =
             tables.remove(&(account.to_owned(), name.to_owned())).ok_or_else(|| errors::table_not_found(name))?;
         Ok(Arc::new(TableView { status: TableStatus::Deleting, ..(*table).clone() }))
+    }
+
+    fn throughput_history(&self, table: &TableView) -> ThroughputHistory {
+        self.2.lock().unwrap().get(&table.definition.table_id).copied().unwrap_or_default()
     }
 
     async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError> {

@@ -131,6 +131,34 @@ async fn a_table_changes_its_billing_throughput_class_and_protection() {
 }
 
 #[tokio::test]
+async fn the_throughput_goes_down_four_times_a_day_and_then_once_an_hour() {
+    let service = Service::start().await;
+    let units = |read: u64, write: u64| json!({"ReadCapacityUnits": read, "WriteCapacityUnits": write});
+    let update = |units| json!({"TableName": "scores", "ProvisionedThroughput": units});
+    service.ok("CreateTable", with(definition(), json!({"ProvisionedThroughput": units(10, 10)}))).await;
+    for count in 1..=4 {
+        let answer = service.ok("UpdateTable", update(units(10 - count, 10))).await;
+        assert_eq!(answer["TableDescription"]["ProvisionedThroughput"]["NumberOfDecreasesToday"], count);
+    }
+    let refused = service.error("UpdateTable", update(units(5, 20))).await;
+    let text = "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. After the \
+                first 4 decreases, each subsequent decrease in the same UTC day can be performed at most once every 3600 \
+                seconds. Number of decreases today: 4. Last decrease at Tuesday, November 14, 2023 at 10:13:20 PM \
+                Coordinated Universal Time. Next decrease can be made at Tuesday, November 14, 2023 at 11:13:20 PM \
+                Coordinated Universal Time";
+    assert_eq!(refused, ("LimitExceededException".into(), text.into()));
+    service.ok("UpdateTable", update(units(6, 20))).await;
+    let table = service.ok("DescribeTable", json!({"TableName": "scores"})).await["Table"].clone();
+    assert_eq!(
+        table["ProvisionedThroughput"],
+        json!({
+            "LastIncreaseDateTime": 1_700_000_000.0, "LastDecreaseDateTime": 1_700_000_000.0,
+            "NumberOfDecreasesToday": 4, "ReadCapacityUnits": 6, "WriteCapacityUnits": 20
+        })
+    );
+}
+
+#[tokio::test]
 async fn a_protected_table_is_not_deleted() {
     let service = Service::start().await;
     service.ok("CreateTable", with(definition(), json!({"DeletionProtectionEnabled": true}))).await;

@@ -29,6 +29,7 @@ use cairn_model::{
     archive::{self as model, ArchiveOwner, BackupReport, RestoreOrigin, TableReference},
     ids::{PartitionId, TableId},
     table::RestoredFrom,
+    throughput::ThroughputHistory,
 };
 use parking_lot::Mutex;
 use std::{
@@ -388,6 +389,10 @@ impl Catalog for SharedBackups {
         update: TableUpdate,
     ) -> Result<Arc<TableView>, ServiceError> {
         self.0.tables.update_table(account, name, update).await
+    }
+
+    fn throughput_history(&self, table: &TableView) -> ThroughputHistory {
+        self.0.tables.throughput_history(table)
     }
 
     async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError> {

@@ -4,13 +4,13 @@ mod backups;
 mod exports;
 mod files;
 mod imports;
+mod records;
 mod tables;
-mod tags;
 
 use crate::{
     admin,
     archive::{ArchiveArguments, HostSource, LAST_SHIPMENT_DEADLINE},
-    environment::SystemEnvironment,
+    environment::{self, SystemEnvironment},
     exports::ArchivedExports,
     listen::bind,
     node::{Node, OpenFolder},
@@ -28,8 +28,8 @@ use cairn_replication::{SystemClock, Transport, log::OnDamage};
 use exports::LocalExports;
 use imports::SharedImports;
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use records::Records;
 use tables::{ACCOUNT, LocalTables};
-use tags::TagFiles;
 use tokio::{sync::watch, task::JoinHandle};
 
 #[derive(Debug, clap::Args)]
@@ -107,9 +107,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         None => None,
     };
     let node = folder.start(Arc::new(NoPeers), &registry, bucket.is_some())?;
-    let there = node.host().replicas().into_iter().map(|replica| replica.definition.table_id).collect();
-    let tags = TagFiles::open(&arguments.data, there).await?;
-    let tables = LocalTables::new(node.clone(), arguments.region.clone(), tags);
+    let definitions = node.host().replicas().into_iter().map(|replica| replica.definition);
+    let there = definitions.map(|definition| (definition.table_id, definition.provisioned_throughput)).collect();
+    let records = Records::open(&arguments.data, there, environment::wall_ms()).await?;
+    let tables = LocalTables::new(node.clone(), arguments.region.clone(), records);
     let (stop, stopped) = watch::channel(false);
     let exporting = stopped.clone();
     let backups = match bucket.clone() {

@@ -1,6 +1,6 @@
 //! The tables of `cairn dev`: what the one node holds is what there is.
 
-use super::tags::TagFiles;
+use super::records::{Records, TableRecord};
 use crate::{environment, node::Node};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use cairn_model::{
     ids::{PartitionId, ReplicaId, TableId},
     node::{Counts, Order, OrderOutcome, ReplicaState},
     table::{TableDefinition, TableStatus},
+    throughput::ThroughputHistory,
 };
 use cairn_replication::{
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
@@ -42,7 +43,7 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct LocalTables {
     node: Arc<Node>,
     region: String,
-    tags: TagFiles,
+    records: Records,
     current: ArcSwap<Tables>,
     /// One change of the catalog at a time.
     changes: Mutex<()>,
@@ -66,11 +67,11 @@ struct Tables {
 }
 
 impl LocalTables {
-    pub(super) fn new(node: Arc<Node>, region: String, tags: TagFiles) -> Arc<Self> {
+    pub(super) fn new(node: Arc<Node>, region: String, records: Records) -> Arc<Self> {
         let tables = Arc::new(Self {
             node,
             region,
-            tags,
+            records,
             current: ArcSwap::default(),
             changes: Mutex::default(),
             passing: parking_lot::Mutex::default(),
@@ -182,8 +183,8 @@ impl LocalTables {
         if let Some((partition_id, _)) = self.partition(table_id) {
             self.order(Order::DropPartition { partition_id, table_id }).await?;
         }
-        if let Err(error) = self.tags.put(table_id, Tags::new()).await {
-            tracing::warn!(%table_id, %error, "failed to remove a deleted table's tags; they go at the next start");
+        if let Err(error) = self.records.put(table_id, TableRecord::default()).await {
+            tracing::warn!(%table_id, %error, "failed to remove a deleted table's record; it goes at the next start");
         }
         Ok(())
     }
@@ -231,9 +232,9 @@ impl LocalTables {
         }
     }
 
-    async fn keep_tags(&self, table_id: TableId, tags: Tags) -> Result<(), ServiceError> {
-        self.tags.put(table_id, tags).await.map_err(|error| {
-            ServiceError::new(ErrorKind::InternalServerError, format!("failed to write the table's tags: {error}"))
+    async fn keep(&self, table_id: TableId, record: TableRecord) -> Result<(), ServiceError> {
+        self.records.put(table_id, record).await.map_err(|error| {
+            ServiceError::new(ErrorKind::InternalServerError, format!("failed to write the table's record: {error}"))
         })
     }
 
@@ -299,8 +300,9 @@ impl Catalog for LocalTables {
             return Err(errors::table_exists(&name));
         }
         let table_id = TableId(uuid::Uuid::new_v4().into_bytes());
-        // First: a table that is there has them.
-        self.keep_tags(table_id, std::mem::take(&mut table.tags)).await?;
+        // First: a table that is there has its tags.
+        let throughput = ThroughputHistory { units: table.provisioned_throughput, ..ThroughputHistory::default() };
+        self.keep(table_id, TableRecord { tags: std::mem::take(&mut table.tags), throughput }).await?;
         let definition = table.into_definition(ACCOUNT, table_id, environment::wall_ms());
         self.make(definition).await?;
         let created = self.existing(&name)?;
@@ -319,9 +321,15 @@ impl Catalog for LocalTables {
             self.partition(table.definition.table_id).ok_or_else(|| errors::table_not_found(name))?;
         let mut definition = table.definition.clone();
         definition.schema_version += 1;
-        update.apply(&mut definition, environment::wall_ms());
+        let now_ms = environment::wall_ms();
+        update.apply(&mut definition, now_ms);
+        let units = [table.definition.provisioned_throughput, definition.provisioned_throughput];
         self.order(Order::UpdateDefinition { partition_id, definition }).await?;
         self.refresh();
+        let table_id = table.definition.table_id;
+        let mut record = self.records.of(table_id);
+        units.into_iter().for_each(|units| record.throughput.note(units, now_ms));
+        self.keep(table_id, record).await?;
         let updated = self.existing(name)?;
         Ok(Arc::new(TableView { status: TableStatus::Updating, ..(*updated).clone() }))
     }
@@ -334,15 +342,19 @@ impl Catalog for LocalTables {
         Ok(Arc::new(TableView { status: TableStatus::Deleting, ..(*table).clone() }))
     }
 
+    fn throughput_history(&self, table: &TableView) -> ThroughputHistory {
+        self.records.throughput_of(table.definition.table_id)
+    }
+
     async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError> {
-        Ok(self.tags.of(table.definition.table_id))
+        Ok(self.records.of(table.definition.table_id).tags)
     }
 
     async fn update_tags(&self, _account: &str, name: &str, update: TagUpdate) -> Result<(), ServiceError> {
         let _alone = self.changes.lock().await;
         let table_id = self.existing(name)?.definition.table_id;
-        let tags = update.apply(self.tags.of(table_id))?;
-        self.keep_tags(table_id, tags).await
+        let record = self.records.of(table_id);
+        self.keep(table_id, TableRecord { tags: update.apply(record.tags)?, ..record }).await
     }
 }
 

@@ -10,8 +10,10 @@ use super::{
 use crate::environment;
 use async_trait::async_trait;
 use cairn_api::{Catalog, NewTable, TableUpdate, TableView, TagUpdate, Tags, errors};
-use cairn_crds::{Table, TableSpec, condition, resource_name};
-use cairn_model::{ServiceError, archive::import::ImportStatus, ids::TableId, table::TableStatus};
+use cairn_crds::{Table, TableSpec, condition, resource_name, table::ThroughputStatus};
+use cairn_model::{
+    ServiceError, archive::import::ImportStatus, ids::TableId, table::TableStatus, throughput::ThroughputHistory,
+};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, Preconditions},
@@ -167,6 +169,12 @@ impl Catalog for KubernetesCatalog {
             self.tables.put(table);
         }
         Ok(Arc::new(TableView { status: TableStatus::Deleting, ..view }))
+    }
+
+    fn throughput_history(&self, table: &TableView) -> ThroughputHistory {
+        let resource = self.tables.resource(&table.definition.account, &table.definition.table_name);
+        let status = resource.as_ref().and_then(|resource| resource.status.as_ref()?.throughput.as_ref());
+        status.map(ThroughputStatus::history).unwrap_or_default()
     }
 
     async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError> {

@@ -6,3 +6,4 @@ mod setting;
 #[path = "../support/mod.rs"]
 mod support;
 mod tags;
+mod throughput;
