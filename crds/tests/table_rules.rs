@@ -279,13 +279,17 @@ fn an_import_that_has_ended_stays_as_it_ended() {
 
 #[test]
 fn tags_are_those_that_the_api_takes_too() {
-    let tagged = |key: &str, value: &str| {
-        table(&format!("{KEYS}, {ON_DEMAND}, tags: [{{key: \"{key}\", value: \"{value}\"}}]"))
-    };
+    let tagged =
+        |key: &str, value: &str| table(&format!("{KEYS}, {ON_DEMAND}, tags: [{{key: \"{key}\", value: \"{value}\"}}]"));
     let (long, longest) = ("v".repeat(256), "k".repeat(128));
-    for (key, value) in
-        [("env", "prod"), ("ключ", "café 表"), ("a+b-c=d.e_f:g/h@i", ""), (" ", "9"), ("myaws:x", &long), (&longest, "")]
-    {
+    for (key, value) in [
+        ("env", "prod"),
+        ("ключ", "café 表"),
+        ("a+b-c=d.e_f:g/h@i", ""),
+        (" ", "9"),
+        ("myaws:x", &long),
+        (&longest, ""),
+    ] {
         accepts(&tagged(key, value));
         assert!(tags::is_key(key) && tags::is_value(value) && !tags::is_reserved(key), "{key}: {value}");
     }

@@ -48,7 +48,10 @@ pub(super) const RESTORE_STATUS: &[Rule] = &[(
 
 /// Of each of `spec.tags`: the rules of [`cairn_model::tags`].
 pub(super) const TAG: &[Rule] = &[
-    ("self.key.matches('^[\\\\p{L}\\\\p{Z}\\\\p{N}_.:/=+@-]*$')", "The Tag Key provided is invalid: letters, digits, spaces and _.:/=+-@ are allowed"),
+    (
+        "self.key.matches('^[\\\\p{L}\\\\p{Z}\\\\p{N}_.:/=+@-]*$')",
+        "The Tag Key provided is invalid: letters, digits, spaces and _.:/=+-@ are allowed",
+    ),
     (
         "self.value.matches('^[\\\\p{L}\\\\p{Z}\\\\p{N}_.:/=+@-]*$')",
         "The Tag Value provided is invalid: letters, digits, spaces and _.:/=+-@ are allowed",

@@ -9,8 +9,8 @@ pub(crate) use replicas::{
     check_replica_count, global_table_exists, global_table_not_found, local_region, no_other_regions, replica_exists,
     replica_not_found, replicated_table_not_found,
 };
-pub(crate) use throughput::too_many_decreases;
 pub(crate) use tags::{tagged_table_not_found, too_many_tags};
+pub(crate) use throughput::too_many_decreases;
 
 use crate::{
     arn::{BackupArn, ExportArn, ImportArn, TableArn},

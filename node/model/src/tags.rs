@@ -40,7 +40,8 @@ mod tests {
         for text in ["a+b-c=d.e_f:g/h@i", " leading", "ключ", "café", "表", "no\u{a0}break\u{3000}", "Ⅷ"] {
             assert!(is_key(text) && is_value(text), "{text}");
         }
-        for text in ["#", "100%", "a,b", "it's", "(x)", "a&b", "a*b", "<a>", "~a", "🔑", "tab\t", "end\n", "हिन्दी"] {
+        for text in ["#", "100%", "a,b", "it's", "(x)", "a&b", "a*b", "<a>", "~a", "🔑", "tab\t", "end\n", "हिन्दी"]
+        {
             assert!(!is_key(text) && !is_value(text), "{text}");
         }
     }

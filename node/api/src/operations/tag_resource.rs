@@ -36,12 +36,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
 }
 
 /// Changes the tags of the table that the ARN names.
-pub(super) async fn update(
-    call: &Call<'_>,
-    name: &str,
-    arn: &str,
-    update: TagUpdate,
-) -> Result<Vec<u8>, ServiceError> {
+pub(super) async fn update(call: &Call<'_>, name: &str, arn: &str, update: TagUpdate) -> Result<Vec<u8>, ServiceError> {
     match call.tagged_table(name, arn)?.status {
         TableStatus::Creating => return Err(errors::table_being_created(name)),
         TableStatus::Deleting => return Err(errors::table_being_deleted(name)),

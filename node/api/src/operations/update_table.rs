@@ -141,7 +141,9 @@ fn check_decrease(call: &Call<'_>, table: &TableView, update: &TableUpdate) -> R
     }
     let now_ms = call.request_ids.environment.wall_ms();
     let history = call.catalog.throughput_history(table);
-    history.next_decrease_ms(now_ms).map_or(Ok(()), |next_ms| Err(errors::too_many_decreases(&history, now_ms, next_ms)))
+    history
+        .next_decrease_ms(now_ms)
+        .map_or(Ok(()), |next_ms| Err(errors::too_many_decreases(&history, now_ms, next_ms)))
 }
 
 /// The throughput, against what the table is and will be.

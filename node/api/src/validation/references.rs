@@ -67,9 +67,8 @@ pub(crate) fn is_arn(text: &str) -> bool {
 
 /// `ResourceArn` of the operations on tags: the account's table that it names, which need not be there.
 pub(crate) fn tagged_table<'a>(call: &Call<'_>, text: &'a str) -> Result<&'a str, ServiceError> {
-    let invalid = |what: &str| {
-        ServiceError::validation(format!("One or more parameter values were invalid: {what}: {text}"))
-    };
+    let invalid =
+        |what: &str| ServiceError::validation(format!("One or more parameter values were invalid: {what}: {text}"));
     let parts: Vec<&str> = text.splitn(6, ':').collect();
     let (vendor, region, account, resource) = match parts.as_slice() {
         ["arn", _, vendor, region, account, resource] => (*vendor, *region, *account, *resource),

@@ -3,9 +3,7 @@
 use crate::client::NOW_MS;
 use async_trait::async_trait;
 use cairn_api::{Catalog, NewTable, TableUpdate, TableView, TagUpdate, Tags, errors};
-use cairn_model::{
-    ServiceError, TableDefinition, ids::TableId, table::TableStatus, throughput::ThroughputHistory,
-};
+use cairn_model::{ServiceError, TableDefinition, ids::TableId, table::TableStatus, throughput::ThroughputHistory};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},

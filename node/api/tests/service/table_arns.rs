@@ -145,7 +145,10 @@ async fn an_arn_that_is_no_tables_or_not_of_here_is_refused_wherever_it_stands()
             .map(|operation| (operation, json!({"TableName": arn})));
         for (operation, request) in requests(arn).into_iter().chain(batches(arn)).chain(tables) {
             let text = service.invalid(operation, request).await;
-            assert!(text.starts_with("1 validation error detected: ") && text.contains(expected), "{operation}: {text}");
+            assert!(
+                text.starts_with("1 validation error detected: ") && text.contains(expected),
+                "{operation}: {text}"
+            );
         }
     }
     let elsewhere = "arn:aws:dynamodb:east:shop:table/users";

@@ -27,8 +27,8 @@ use cairn_model::descriptor::Member;
 use cairn_replication::{SystemClock, Transport, log::OnDamage};
 use exports::LocalExports;
 use imports::SharedImports;
-use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use records::Records;
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tables::{ACCOUNT, LocalTables};
 use tokio::{sync::watch, task::JoinHandle};
 

@@ -39,7 +39,9 @@ impl Callers {
         let of_release = self.is_of_release(caller);
         match (method, path) {
             (&Method::POST, "/v1/raft") => *caller == self.own,
-            (&Method::POST, "/v1/partition" | "/v1/counts" | message::PATH) => of_release && caller.role == Role::Router,
+            (&Method::POST, "/v1/partition" | "/v1/counts" | message::PATH) => {
+                of_release && caller.role == Role::Router
+            }
             (&Method::POST, "/v1/orders") => of_release && caller.role == Role::Operator,
             (&Method::GET, "/v1/node") => *caller == self.own || of_release,
             _ => false,

@@ -62,7 +62,9 @@ impl RemotePartitions {
             match counts {
                 Ok(Ok(Some(counts))) => return Some(counts),
                 Ok(Ok(None)) => {}
-                Ok(Err(error)) => tracing::debug!(%error, address = member.address, "failed to read a partition's counts"),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, address = member.address, "failed to read a partition's counts")
+                }
                 Err(error) => tracing::debug!(%error, "failed to ask for a partition's counts"),
             }
         }
