@@ -113,8 +113,9 @@ impl Partitions for RemotePartitions {
     async fn counts(&self, table: &TableView) -> Option<Counts> {
         let routes = self.nodes.routes();
         let known = routes.table(table.definition.table_id)?;
-        let asked = stream::iter(&known.routes).map(|route| self.counts_of(route)).buffered(COUNTED_AT_ONCE);
-        let counted = tokio::time::timeout(COUNT_DEADLINE, asked.collect::<Vec<_>>()).await.unwrap_or_default();
+        let asked = stream::iter(known.routes.clone()).map(|route| async move { self.counts_of(&route).await });
+        let counted = asked.buffered(COUNTED_AT_ONCE).collect::<Vec<_>>();
+        let counted = tokio::time::timeout(COUNT_DEADLINE, counted).await.unwrap_or_default();
         if counted.is_empty() || counted.iter().any(Option::is_none) {
             return Some(Counts { item_count: known.item_count, size_bytes: known.size_bytes });
         }

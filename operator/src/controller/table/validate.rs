@@ -93,7 +93,7 @@ mod tests {
     fn created_at(name: &str, second: i64) -> Table {
         let mut table = table(name);
         table.spec.table_name = Some("Users".into());
-        table.metadata.creation_timestamp = Some(Time(jiff::Timestamp::from_second(second).unwrap()));
+        table.metadata.creation_timestamp = Some(Time(Timestamp::from_second(second).unwrap()));
         table
     }
 
