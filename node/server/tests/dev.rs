@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, time::Duration};
 use support::{Caller, Dev};
 
 /// Runs `cairn dev` where it must refuse to start, and gives back what it said.
@@ -91,8 +91,19 @@ async fn how_often_the_throughput_went_down_is_known_after_a_restart() {
     dev.kill();
 
     let dev = Dev::start(folder.path());
-    let again = Caller::new(&dev.endpoint).ok("DescribeTable", json!({"TableName": "users"})).await;
-    assert_eq!(again["Table"]["ProvisionedThroughput"], *throughput);
+    let caller = Caller::new(&dev.endpoint);
+    let again = async || {
+        let table = caller.ok("DescribeTable", json!({"TableName": "users"})).await;
+        table["Table"]["ProvisionedThroughput"].clone()
+    };
+    // The last changes of the definition are in the log, which is applied in the moment after a start.
+    for _ in 0..100 {
+        if again().await == *throughput {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(again().await, *throughput);
 }
 
 #[tokio::test]

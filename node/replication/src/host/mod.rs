@@ -23,7 +23,7 @@ use cairn_engine::{Engine, FjallStore, Store};
 use cairn_model::{
     descriptor::{Member, PartitionDescriptor},
     ids::{NodeId, PartitionId},
-    node::{Counts, Order, OrderOutcome, ReplicaReport, ReplicaState},
+    node::{Counts, Order, OrderOutcome, ReplicaReport},
     table::TableDefinition,
     time::Timestamp,
 };
@@ -254,13 +254,13 @@ impl<S: Store> Host<S> {
 
     /// What a partition holds with every write that was acknowledged; none where the replica here does not lead it.
     pub async fn counts(&self, partition: PartitionId) -> Option<Counts> {
-        let leads = |report: &ReplicaReport| {
-            report.descriptor.partition_id == partition && report.state == ReplicaState::Leader
+        let own = self.reports().iter().find(|report| report.descriptor.partition_id == partition)?.replica_id;
+        let storage_id = {
+            let views = self.views.load();
+            let view = views.get(&partition)?;
+            view.leader.as_ref().filter(|leader| leader.replica_id == own)?;
+            view.point.storage_id
         };
-        if !self.reports().iter().any(leads) {
-            return None;
-        }
-        let storage_id = self.views.load().get(&partition)?.point.storage_id;
         let engine = self.engine.clone();
         let applied = tokio::task::spawn_blocking(move || engine.applied(storage_id)).await.ok()??;
         Some(Counts { item_count: applied.item_count, size_bytes: applied.size_bytes })

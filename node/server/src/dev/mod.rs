@@ -10,7 +10,7 @@ mod tables;
 use crate::{
     admin,
     archive::{ArchiveArguments, HostSource, LAST_SHIPMENT_DEADLINE},
-    environment::{self, SystemEnvironment},
+    environment::SystemEnvironment,
     exports::ArchivedExports,
     listen::bind,
     node::{Node, OpenFolder},
@@ -107,9 +107,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         None => None,
     };
     let node = folder.start(Arc::new(NoPeers), &registry, bucket.is_some())?;
-    let definitions = node.host().replicas().into_iter().map(|replica| replica.definition);
-    let there = definitions.map(|definition| (definition.table_id, definition.provisioned_throughput)).collect();
-    let records = Records::open(&arguments.data, there, environment::wall_ms()).await?;
+    let there = node.host().replicas().into_iter().map(|replica| replica.definition.table_id).collect();
+    let records = Records::open(&arguments.data, there).await?;
     let tables = LocalTables::new(node.clone(), arguments.region.clone(), records);
     let (stop, stopped) = watch::channel(false);
     let exporting = stopped.clone();

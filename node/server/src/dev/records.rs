@@ -5,11 +5,11 @@
 use super::files;
 use anyhow::Context;
 use cairn_api::Tags;
-use cairn_model::{ids::TableId, table::ProvisionedThroughput, throughput::ThroughputHistory};
+use cairn_model::{ids::TableId, throughput::ThroughputHistory};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     path::{Path, PathBuf},
 };
@@ -40,18 +40,11 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Reads the files, and removes those of other tables than these: of such as were never made, or are deleted. A change of
-    /// throughput that the last process did not come to note is noted now.
-    pub(super) async fn open(
-        data: &Path,
-        tables: HashMap<TableId, Option<ProvisionedThroughput>>,
-        now_ms: u64,
-    ) -> anyhow::Result<Self> {
+    /// Reads the files, and removes those of other tables than these: of such as were never made, or are deleted.
+    pub(super) async fn open(data: &Path, tables: HashSet<TableId>) -> anyhow::Result<Self> {
         let folder = data.join("tables");
         let read = folder.clone();
-        let mut known = tokio::task::spawn_blocking(move || read_all(&read, &tables)).await??;
-        known.values_mut().for_each(|(record, units)| record.throughput.note(*units, now_ms));
-        let known = known.into_iter().map(|(table_id, (record, _))| (table_id, record)).collect();
+        let known = tokio::task::spawn_blocking(move || read_all(&read, &tables)).await??;
         Ok(Self { folder, known: Mutex::new(known) })
     }
 
@@ -81,10 +74,8 @@ impl Records {
     }
 }
 
-type Found = HashMap<TableId, (TableRecord, Option<ProvisionedThroughput>)>;
-
-fn read_all(folder: &Path, tables: &HashMap<TableId, Option<ProvisionedThroughput>>) -> anyhow::Result<Found> {
-    let mut found = Found::new();
+fn read_all(folder: &Path, tables: &HashSet<TableId>) -> anyhow::Result<HashMap<TableId, TableRecord>> {
+    let mut found = HashMap::new();
     for path in files::list(folder).with_context(|| format!("failed to list {}", folder.display()))? {
         let in_file = || format!("failed to read {} (nothing was changed)", path.display());
         let stored: Stored =
@@ -95,11 +86,10 @@ fn read_all(folder: &Path, tables: &HashMap<TableId, Option<ProvisionedThroughpu
             path.display(),
             stored.version
         );
-        match tables.get(&stored.table_id) {
-            Some(units) => {
-                found.insert(stored.table_id, (stored.record, *units));
-            }
-            None => files::remove(&path).with_context(|| format!("failed to remove {}", path.display()))?,
+        if tables.contains(&stored.table_id) {
+            found.insert(stored.table_id, stored.record);
+        } else {
+            files::remove(&path).with_context(|| format!("failed to remove {}", path.display()))?;
         }
     }
     Ok(found)
@@ -111,17 +101,13 @@ mod tests {
 
     const TABLE: TableId = TableId([1; 16]);
 
-    fn units(read_capacity_units: u64) -> Option<ProvisionedThroughput> {
-        Some(ProvisionedThroughput { read_capacity_units, write_capacity_units: 1 })
-    }
-
     fn record() -> TableRecord {
-        let throughput = ThroughputHistory { units: units(10), ..ThroughputHistory::default() };
+        let throughput = ThroughputHistory { last_decrease_ms: Some(5), decreases: 3, ..ThroughputHistory::default() };
         TableRecord { tags: Tags::from([("env".to_owned(), "prod".to_owned())]), throughput }
     }
 
     async fn open(folder: &tempfile::TempDir, tables: &[TableId]) -> anyhow::Result<Records> {
-        Records::open(folder.path(), tables.iter().map(|id| (*id, units(10))).collect(), 5).await
+        Records::open(folder.path(), tables.iter().copied().collect()).await
     }
 
     #[tokio::test]
@@ -137,15 +123,6 @@ mod tests {
         records.put(TABLE, TableRecord::default()).await.unwrap();
         assert_eq!(std::fs::read_dir(folder.path().join("tables")).unwrap().count(), 0);
         assert_eq!(open(&folder, &[TABLE]).await.unwrap().of(TABLE), TableRecord::default());
-    }
-
-    #[tokio::test]
-    async fn a_change_of_throughput_that_was_not_noted_before_the_end_is_noted_at_the_start() {
-        let folder = tempfile::tempdir().unwrap();
-        open(&folder, &[]).await.unwrap().put(TABLE, record()).await.unwrap();
-        let records = Records::open(folder.path(), HashMap::from([(TABLE, units(9))]), 5).await.unwrap();
-        let history = records.throughput_of(TABLE);
-        assert_eq!((history.units, history.last_decrease_ms, history.decreases), (units(9), Some(5), 1));
     }
 
     #[tokio::test]

@@ -328,6 +328,7 @@ impl Catalog for LocalTables {
         self.refresh();
         let table_id = table.definition.table_id;
         let mut record = self.records.of(table_id);
+        // What it was, too: a process that ended before it noted that is made up for here.
         units.into_iter().for_each(|units| record.throughput.note(units, now_ms));
         self.keep(table_id, record).await?;
         let updated = self.existing(name)?;
