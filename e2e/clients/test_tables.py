@@ -1,5 +1,7 @@
 """Operations on tables."""
 
+from datetime import datetime, timezone
+
 import suite
 from suite import Case, definition
 
@@ -141,6 +143,34 @@ class Tables(Case):
         stranger = ":".join([*parts[:4], "stranger", parts[5]])
         self.refused("AccessDeniedException", "Access is denied", self.client.get_item, TableName=stranger, Key=item)
         self.client.delete_table(TableName=arn)
+
+    def test_a_description_counts_what_was_written_just_before(self):
+        self.create("counted")
+        for count in range(1, 6):
+            self.client.put_item(TableName="counted", Item={"h": {"S": str(count)}})
+            self.assertEqual(self.describe("counted")["ItemCount"], count)
+        self.client.delete_item(TableName="counted", Key={"h": {"S": "1"}})
+        table = self.describe("counted")
+        self.assertEqual((table["ItemCount"], table["TableSizeBytes"]), (4, 8))
+
+    def test_the_throughput_goes_down_four_times_a_day_and_then_once_an_hour(self):
+        units = {"ReadCapacityUnits": 10, "WriteCapacityUnits": 10}
+        self.create("shrinking", BillingMode="PROVISIONED", ProvisionedThroughput=units)
+        self.assertNotIn("LastDecreaseDateTime", self.describe("shrinking")["ProvisionedThroughput"])
+        for _ in range(4):
+            units["ReadCapacityUnits"] -= 1
+            self.client.update_table(TableName="shrinking", ProvisionedThroughput=units)
+        throughput = self.updated("shrinking")["ProvisionedThroughput"]
+        self.assertEqual(throughput["NumberOfDecreasesToday"], 4)
+        self.assertEqual(throughput["LastDecreaseDateTime"].date(), datetime.now(timezone.utc).date())
+        less = {"ReadCapacityUnits": 1, "WriteCapacityUnits": 20}
+        self.refused(
+            "LimitExceededException",
+            None,
+            self.client.update_table,
+            TableName="shrinking",
+            ProvisionedThroughput=less,
+        )
 
     def test_tables_are_listed_in_pages(self):
         names = [f"list.{number}" for number in range(5)]
