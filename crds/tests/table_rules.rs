@@ -4,6 +4,7 @@
 
 mod support;
 
+use cairn_model::tags;
 use support::{errors, schema};
 
 const KEYS: &str =
@@ -274,4 +275,38 @@ fn an_import_that_has_ended_stays_as_it_ended() {
     accepts_change(&status("a", "FAILED"), &status("a", "FAILED"));
     refuses_change(&status("a", "FAILED"), &status("a", "IN_PROGRESS"), "does not begin again");
     refuses_change(&status("a", "IN_PROGRESS"), &status("b", "IN_PROGRESS"), "does not begin again");
+}
+
+#[test]
+fn tags_are_those_that_the_api_takes_too() {
+    let tagged =
+        |key: &str, value: &str| table(&format!("{KEYS}, {ON_DEMAND}, tags: [{{key: \"{key}\", value: \"{value}\"}}]"));
+    let (long, longest) = ("v".repeat(256), "k".repeat(128));
+    for (key, value) in [
+        ("env", "prod"),
+        ("ключ", "café 表"),
+        ("a+b-c=d.e_f:g/h@i", ""),
+        (" ", "9"),
+        ("myaws:x", &long),
+        (&longest, ""),
+    ] {
+        accepts(&tagged(key, value));
+        assert!(tags::is_key(key) && tags::is_value(value) && !tags::is_reserved(key), "{key}: {value}");
+    }
+    for text in ["#", "100%", "a,b", "🔑", "हिन्दी"] {
+        refuses(&tagged(text, ""), "The Tag Key provided is invalid");
+        refuses(&tagged("env", text), "The Tag Value provided is invalid");
+        assert!(!tags::is_key(text) && !tags::is_value(text), "{text}");
+    }
+    for key in ["aws:x", "AWS:x"] {
+        refuses(&tagged(key, ""), "Tag Key cannot be prefixed with aws:");
+        assert!(tags::is_reserved(key));
+    }
+}
+
+#[test]
+fn tags_come_and_go_with_any_change() {
+    let tagged = table(&format!("{KEYS}, {ON_DEMAND}, tags: [{{key: env, value: prod}}]"));
+    accepts_change(&good(), &tagged);
+    accepts_change(&tagged, &good());
 }

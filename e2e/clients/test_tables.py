@@ -1,5 +1,7 @@
 """Operations on tables."""
 
+from datetime import datetime, timezone
+
 import suite
 from suite import Case, definition
 
@@ -88,6 +90,87 @@ class Tables(Case):
         )
         self.client.update_table(TableName="protected", DeletionProtectionEnabled=False)
         self.client.delete_table(TableName="protected")
+
+    def test_tags_are_put_listed_and_removed(self):
+        arn = self.create("tagged", Tags=[{"Key": "env", "Value": "prod"}])["TableArn"]
+        self.client.tag_resource(
+            ResourceArn=arn, Tags=[{"Key": "env", "Value": "test"}, {"Key": "team", "Value": ""}, {"Key": "x", "Value": "y"}]
+        )
+        self.client.untag_resource(ResourceArn=arn, TagKeys=["x", "never set"])
+        pages = self.client.get_paginator("list_tags_of_resource").paginate(ResourceArn=arn)
+        tags = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+        self.assertEqual(tags, {"env": "test", "team": ""})
+        self.refused(
+            "ValidationException",
+            "Tag Key cannot be prefixed with aws:, Key: aws:x",
+            self.client.tag_resource,
+            ResourceArn=arn,
+            Tags=[{"Key": "aws:x", "Value": "y"}],
+        )
+        self.refused(
+            "ValidationException",
+            "Number of Tags exceed the current limit for the provided ResourceArn",
+            self.client.tag_resource,
+            ResourceArn=arn,
+            Tags=[{"Key": str(number), "Value": ""} for number in range(49)],
+        )
+        gone = arn.replace("tagged", "never-made")
+        self.refused(
+            "ResourceNotFoundException",
+            f"Requested resource not found: ResourceArn: {gone} not found",
+            self.client.list_tags_of_resource,
+            ResourceArn=gone,
+        )
+
+    def test_a_table_is_reached_by_its_arn(self):
+        arn = self.create("by-arn")["TableArn"]
+        self.assertEqual(self.describe(arn)["TableName"], "by-arn")
+        item = {"h": {"S": "a"}}
+        put = self.client.put_item(TableName=arn, Item=item, ReturnConsumedCapacity="TOTAL")
+        self.assertEqual(put["ConsumedCapacity"]["TableName"], arn)
+        self.assertEqual(self.client.get_item(TableName=arn, Key=item)["Item"], item)
+        got = self.client.batch_get_item(RequestItems={arn: {"Keys": [item]}})
+        self.assertEqual(got["Responses"], {arn: [item]})
+        elsewhere = arn.replace(self.client.meta.region_name, "elsewhere-1")
+        self.refused(
+            "ValidationException",
+            f"1 validation error detected: Invalid AWS region in '{elsewhere}'",
+            self.client.get_item,
+            TableName=elsewhere,
+            Key=item,
+        )
+        parts = arn.split(":")
+        stranger = ":".join([*parts[:4], "stranger", parts[5]])
+        self.refused("AccessDeniedException", "Access is denied", self.client.get_item, TableName=stranger, Key=item)
+        self.client.delete_table(TableName=arn)
+
+    def test_a_description_counts_what_was_written_just_before(self):
+        self.create("counted")
+        for count in range(1, 6):
+            self.client.put_item(TableName="counted", Item={"h": {"S": str(count)}})
+            self.assertEqual(self.describe("counted")["ItemCount"], count)
+        self.client.delete_item(TableName="counted", Key={"h": {"S": "1"}})
+        table = self.describe("counted")
+        self.assertEqual((table["ItemCount"], table["TableSizeBytes"]), (4, 8))
+
+    def test_the_throughput_goes_down_four_times_a_day_and_then_once_an_hour(self):
+        units = {"ReadCapacityUnits": 10, "WriteCapacityUnits": 10}
+        self.create("shrinking", BillingMode="PROVISIONED", ProvisionedThroughput=units)
+        self.assertNotIn("LastDecreaseDateTime", self.describe("shrinking")["ProvisionedThroughput"])
+        for _ in range(4):
+            units["ReadCapacityUnits"] -= 1
+            self.client.update_table(TableName="shrinking", ProvisionedThroughput=units)
+        throughput = self.updated("shrinking")["ProvisionedThroughput"]
+        self.assertEqual(throughput["NumberOfDecreasesToday"], 4)
+        self.assertEqual(throughput["LastDecreaseDateTime"].date(), datetime.now(timezone.utc).date())
+        less = {"ReadCapacityUnits": 1, "WriteCapacityUnits": 20}
+        self.refused(
+            "LimitExceededException",
+            None,
+            self.client.update_table,
+            TableName="shrinking",
+            ProvisionedThroughput=less,
+        )
 
     def test_tables_are_listed_in_pages(self):
         names = [f"list.{number}" for number in range(5)]

@@ -9,12 +9,16 @@ pub mod placement;
 pub mod recovery;
 pub mod restore;
 mod rules;
+pub mod tag;
+pub mod throughput;
 
 pub use import::{ImportFrom, ImportStatus};
 pub use placement::{Placement, PlacementMember};
 pub use recovery::{ContinuousBackups, ContinuousBackupsStatus, RestorableWindow};
 pub use restore::{RestoreAsked, RestoreFrom, RestoreStatus};
 pub(crate) use rules::ROOT as ROOT_RULES;
+pub use tag::Tag;
+pub use throughput::ThroughputStatus;
 
 use crate::{backup::DeletionPolicy, rules::json};
 use cairn_model::table::{BillingMode, ScalarType, TableClass, TableStatus};
@@ -187,14 +191,6 @@ pub struct OnDemandThroughput {
     pub max_write_request_units: Option<i64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub struct Tag {
-    #[schemars(length(min = 1, max = 128))]
-    pub key: String,
-    #[schemars(length(max = 256))]
-    pub value: String,
-}
-
 /// What became of the table. Written by the operator alone.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -218,6 +214,9 @@ pub struct TableResourceStatus {
     pub item_count: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_size_bytes: Option<i64>,
+    /// Present where the table is provisioned, or was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throughput: Option<ThroughputStatus>,
     /// The version of the table's definition that its partitions have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<i64>,

@@ -46,6 +46,19 @@ pub(super) const RESTORE_STATUS: &[Rule] = &[(
     "status.restore is written once, but for restoreInProgress and progress",
 )];
 
+/// Of each of `spec.tags`: the rules of [`cairn_model::tags`].
+pub(super) const TAG: &[Rule] = &[
+    (
+        "self.key.matches('^[\\\\p{L}\\\\p{Z}\\\\p{N}_.:/=+@-]*$')",
+        "The Tag Key provided is invalid: letters, digits, spaces and _.:/=+-@ are allowed",
+    ),
+    (
+        "self.value.matches('^[\\\\p{L}\\\\p{Z}\\\\p{N}_.:/=+@-]*$')",
+        "The Tag Value provided is invalid: letters, digits, spaces and _.:/=+-@ are allowed",
+    ),
+    ("!self.key.matches('^[aA][wW][sS]:')", "Tag Key cannot be prefixed with aws:"),
+];
+
 /// Of `spec.importFrom`.
 pub(super) const IMPORT_FROM: &[Rule] = &[(
     "self.inputFormat == 'CSV' || !has(self.inputFormatOptions) || !has(self.inputFormatOptions.csv)",

@@ -1,11 +1,13 @@
 //! The tables of an account as this package sees them, and what it asks of whoever keeps them.
 //! Where the catalog lies (a folder, Kubernetes) is the implementor's business.
 
+use crate::tags::{TagUpdate, Tags};
 use async_trait::async_trait;
 use cairn_model::{
     KeySchema, ServiceError, TableDefinition,
     ids::TableId,
     table::{BillingMode, ContinuousBackups, ProvisionedThroughput, TableClass, TableStatus},
+    throughput::ThroughputHistory,
 };
 use std::sync::Arc;
 
@@ -14,8 +16,9 @@ use std::sync::Arc;
 pub struct TableView {
     pub definition: TableDefinition,
     pub status: TableStatus,
+    /// As old as the catalog's last report, and the bytes too; [`crate::Partitions::counts`] has those of now.
     pub item_count: u64,
-    /// In DynamoDB's bytes; as old as the catalog's last report.
+    /// In DynamoDB's bytes.
     pub size_bytes: u64,
     pub arn: String,
 }
@@ -30,10 +33,11 @@ pub struct NewTable {
     pub provisioned_throughput: Option<ProvisionedThroughput>,
     pub table_class: Option<TableClass>,
     pub deletion_protection_enabled: bool,
+    pub tags: Tags,
 }
 
 impl NewTable {
-    /// The first version of the table's definition, with what the catalog gives it.
+    /// The first version of the table's definition, with what the catalog gives it. The tags are no part of it.
     pub fn into_definition(self, account: &str, table_id: TableId, creation_time_ms: u64) -> TableDefinition {
         TableDefinition {
             account: account.to_owned(),
@@ -138,4 +142,13 @@ pub trait Catalog: Send + Sync {
 
     /// The table as it was, with the status DELETING.
     async fn delete_table(&self, account: &str, name: &str) -> Result<Arc<TableView>, ServiceError>;
+
+    /// When the table's throughput went up and down. From memory, without waiting.
+    fn throughput_history(&self, table: &TableView) -> ThroughputHistory;
+
+    /// The table's tags; perhaps not those of a change that another router made just before.
+    async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError>;
+
+    /// Changes the table's tags, by [`TagUpdate::apply`], all of it or nothing.
+    async fn update_tags(&self, account: &str, name: &str, update: TagUpdate) -> Result<(), ServiceError>;
 }

@@ -1,12 +1,16 @@
 //! DynamoDB's texts for the states a table can be in; the catalogs answer with them too.
 
 mod replicas;
+mod tags;
+mod throughput;
 
 pub use replicas::global_table_in_use;
 pub(crate) use replicas::{
     check_replica_count, global_table_exists, global_table_not_found, local_region, no_other_regions, replica_exists,
     replica_not_found, replicated_table_not_found,
 };
+pub(crate) use tags::{tagged_table_not_found, too_many_tags};
+pub(crate) use throughput::too_many_decreases;
 
 use crate::{
     arn::{BackupArn, ExportArn, ImportArn, TableArn},
@@ -47,6 +51,14 @@ pub fn table_being_created(name: &str) -> ServiceError {
     ServiceError::new(
         ErrorKind::ResourceInUseException,
         format!("Attempt to change a resource which is still in use: Table is being created: {name}"),
+    )
+}
+
+/// A change of a table that is being deleted.
+pub fn table_being_deleted(name: &str) -> ServiceError {
+    ServiceError::new(
+        ErrorKind::ResourceInUseException,
+        format!("Attempt to change a resource which is still in use: Table is being deleted: {name}"),
     )
 }
 

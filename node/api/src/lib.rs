@@ -22,6 +22,7 @@ pub mod partitions;
 mod request_id;
 mod service;
 mod sigv4;
+pub mod tags;
 mod validation;
 
 pub use backups::Backups;
@@ -38,3 +39,4 @@ pub use http::{
 pub use imports::Imports;
 pub use partitions::{Partitions, RoutingKey};
 pub use service::{Api, ApiConfig, Backends};
+pub use tags::{TagUpdate, Tags};

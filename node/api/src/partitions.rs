@@ -2,7 +2,7 @@
 
 use crate::catalog::TableView;
 use async_trait::async_trait;
-use cairn_model::{ServiceError, key::EncodedKey};
+use cairn_model::{ServiceError, key::EncodedKey, node::Counts};
 use cairn_replication::operation::{PartitionOutcome, PartitionRequest};
 
 /// Where in a table's keys a request goes: an encoded key, or the lower bound of a range; inclusive.
@@ -29,4 +29,8 @@ pub trait Partitions: Send + Sync {
         key: RoutingKey<'_>,
         request: PartitionRequest,
     ) -> Result<PartitionOutcome, ServiceError>;
+
+    /// What the table holds now, with every write that was acknowledged. Where a partition's leader does not answer within a
+    /// moment: what was last heard of it, or nothing.
+    async fn counts(&self, table: &TableView) -> Option<Counts>;
 }

@@ -21,6 +21,8 @@ pub mod number;
 pub mod region;
 pub mod size;
 pub mod table;
+pub mod tags;
+pub mod throughput;
 pub mod time;
 pub mod value;
 

@@ -63,6 +63,13 @@ pub const TABLES_PER_ACCOUNT_MAX: usize = 2500;
 /// Names a page of ListTables (reference).
 pub const LIST_TABLES_MAX: usize = 100;
 
+/// Tags of a table (reference, Tag).
+pub const TAGS_MAX: usize = 50;
+/// A tag's key, in characters (reference, Tag).
+pub const TAG_KEY_CHARS_MAX: usize = 128;
+/// A tag's value, in characters (reference, Tag).
+pub const TAG_VALUE_CHARS_MAX: usize = 256;
+
 /// Bytes a read unit covers (developer guide, read and write capacity).
 pub const READ_UNIT_BYTES: usize = 4096;
 /// Bytes a write unit covers (developer guide, read and write capacity).

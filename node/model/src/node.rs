@@ -52,6 +52,25 @@ pub struct ReplicaReport {
     pub regions: Vec<RegionReport>,
 }
 
+/// How much a partition, or all of a table's, holds. As JSON the answer of `POST /v1/counts`, whose body is a partition's id;
+/// null where the node's replica of it does not lead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    pub item_count: u64,
+    /// In DynamoDB's bytes.
+    pub size_bytes: u64,
+}
+
+impl std::iter::Sum for Counts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |all, one| Self {
+            item_count: all.item_count + one.item_count,
+            size_bytes: all.size_bytes + one.size_bytes,
+        })
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "role", content = "reason")]
 pub enum ReplicaState {

@@ -220,6 +220,23 @@ async fn three_nodes_go_on_when_their_leader_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn counts_have_every_acknowledged_write_and_are_the_leaders_to_give() {
+    let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    let channels = Arc::new(Channels::default());
+    let (hosts, _locks): (Vec<_>, Vec<_>) =
+        folders.iter().enumerate().map(|(node, folder)| start(node as u8, folder.path(), &channels)).unzip();
+    let order = Order::Bootstrap { descriptor: descriptor(3), definition: definition() };
+    assert_eq!(hosts[0].order(order).await, OrderOutcome::Done);
+    let leader = await_leader(&hosts).await;
+    for count in 1..=20 {
+        assert!(hosts[leader].request(PARTITION, 1, put(count)).await.is_ok());
+        assert_eq!(hosts[leader].counts(PARTITION).await.unwrap().item_count, count);
+    }
+    assert_eq!(hosts[(leader + 1) % 3].counts(PARTITION).await, None);
+    assert_eq!(hosts[leader].counts(PartitionId([1; 16])).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_stops_hands_its_leadership_over_first() {
     let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
     let channels = Arc::new(Channels::default());

@@ -3,8 +3,8 @@
 
 mod support;
 
-use serde_json::json;
-use std::{path::Path, process::Command};
+use serde_json::{Value, json};
+use std::{path::Path, process::Command, time::Duration};
 use support::{Caller, Dev};
 
 /// Runs `cairn dev` where it must refuse to start, and gives back what it said.
@@ -56,6 +56,83 @@ async fn a_deleted_table_stays_deleted_and_its_name_can_be_used_again() {
     let got =
         caller.ok("GetItem", json!({"TableName": "users", "Key": {"Id": {"S": "ada"}}, "ConsistentRead": true})).await;
     assert_eq!(got, json!({}));
+}
+
+#[tokio::test]
+async fn a_description_counts_what_was_written_just_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    caller.create_table("users").await;
+    for count in 1..=10 {
+        caller.ok("PutItem", json!({"TableName": "users", "Item": {"Id": {"S": count.to_string()}}})).await;
+        let table = caller.ok("DescribeTable", json!({"TableName": "users"})).await["Table"].clone();
+        assert_eq!(table["ItemCount"], count);
+    }
+}
+
+#[tokio::test]
+async fn how_often_the_throughput_went_down_is_known_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    caller.create_table("users").await;
+    let update = |read: u64| {
+        let units = json!({"ReadCapacityUnits": read, "WriteCapacityUnits": 5});
+        json!({"TableName": "users", "BillingMode": "PROVISIONED", "ProvisionedThroughput": units})
+    };
+    for read in [10, 9, 8] {
+        caller.ok("UpdateTable", update(read)).await;
+    }
+    let described = caller.ok("DescribeTable", json!({"TableName": "users"})).await["Table"].clone();
+    let throughput = &described["ProvisionedThroughput"];
+    assert_eq!(throughput["NumberOfDecreasesToday"], 2);
+    assert!(throughput["LastDecreaseDateTime"].is_f64() && throughput.get("LastIncreaseDateTime").is_none());
+    dev.kill();
+
+    let dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    let again = async || {
+        let table = caller.ok("DescribeTable", json!({"TableName": "users"})).await;
+        table["Table"]["ProvisionedThroughput"].clone()
+    };
+    // The last changes of the definition are in the log, which is applied in the moment after a start.
+    for _ in 0..100 {
+        if again().await == *throughput {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(again().await, *throughput);
+}
+
+#[tokio::test]
+async fn tags_are_there_after_a_restart_and_go_with_their_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let arn = json!({"ResourceArn": "arn:aws:dynamodb:us-east-1:local:table/users"});
+    let with = |field: &str, value: Value| json!({"ResourceArn": arn["ResourceArn"], field: value});
+    let tag = |key: &str| json!({"Key": key, "Value": "x"});
+    let mut dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    let made = json!({
+        "TableName": "users", "BillingMode": "PAY_PER_REQUEST", "Tags": [tag("made")],
+        "AttributeDefinitions": [{"AttributeName": "Id", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}],
+    });
+    caller.ok("CreateTable", made).await;
+    caller.ok("TagResource", with("Tags", json!([tag("put"), tag("gone")]))).await;
+    caller.ok("UntagResource", with("TagKeys", json!(["gone"]))).await;
+    dev.kill();
+
+    let mut dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    let listed = caller.ok("ListTagsOfResource", arn.clone()).await;
+    assert_eq!(listed, json!({"Tags": [tag("made"), tag("put")]}));
+    caller.ok("DeleteTable", json!({"TableName": "users"})).await;
+    caller.create_table("users").await;
+    assert_eq!(caller.ok("ListTagsOfResource", arn.clone()).await, json!({"Tags": []}));
+    dev.kill();
+    assert_eq!(std::fs::read_dir(folder.path().join("tables")).unwrap().count(), 0);
 }
 
 #[tokio::test]

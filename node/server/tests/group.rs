@@ -3,7 +3,7 @@
 
 mod support;
 
-use cairn_api::TableView;
+use cairn_api::{Partitions, TableView};
 use cairn_model::{AttributeValue, Item, codec::EncodedItem, ids::RequestId, key::EncodedKey, node::ReplicaState};
 use cairn_replication::operation::{
     GetRequest, PartitionOutcome, PartitionRequest, ReturnValues, WriteAction, WriteRequest,
@@ -71,6 +71,25 @@ async fn writes_and_reads_go_on_when_the_leader_dies_and_nothing_acknowledged_is
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("the node that came back did not catch up: {:?}", group.report(leader).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_counts_what_was_written_just_before_and_what_was_last_heard_of_where_nobody_leads() {
+    let mut group = Group::start().await;
+    let table = group.create_table().await;
+    for count in 1..=20 {
+        put(&group, &table, count, 1).await;
+        assert_eq!(group.router.counts(&table).await.unwrap().item_count, count);
+    }
+    let heard = || group.map.routes().table(table.definition.table_id).is_some_and(|known| known.item_count == 20);
+    for _ in 0..100 {
+        if heard() {
+            break;
+        }
+        group.map.refresh(Duration::from_secs(1)).await;
+    }
+    (0..3).for_each(|node| group.kill_node(node));
+    assert_eq!(group.router.counts(&table).await.unwrap().item_count, 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,7 @@ use crate::{
         constraints::{Constraints, is_table_name},
         key_paths,
         parameters::{Mixture, Names},
+        references::{is_arn, table_named},
     },
 };
 use cairn_expression::Projection;
@@ -73,6 +74,7 @@ impl Input for BatchGetItemInput {
 
 /// What is asked of one table, checked but for its keys' fit to the table.
 struct TableGets {
+    /// Or its ARN, as the request has it.
     name: String,
     keys: Vec<Item>,
     consistent: bool,
@@ -105,8 +107,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
 
     let mut opened = Vec::with_capacity(requests.len());
     for request in requests {
-        let table = call.open_table(&request.name)?;
+        let table = call.open_table(table_named(call, &request.name)?)?;
         let keys = encode_keys(&table, &request.keys)?;
+        check_once(&opened, &table, &keys)?;
         if let Some(projection) = &request.projection {
             key_paths::check_projection(projection, &table.definition.key_schema)?;
         }
@@ -144,7 +147,7 @@ impl BatchGetItemInput {
         } else if let Some((name, _)) = requests.iter().find(|(_, request)| keys_of(request) == 0) {
             constraints
                 .add(format!("Value at 'RequestItems.{name}.member.Keys' failed to satisfy constraint: {too_short}"));
-        } else if !requests.keys().all(|name| is_table_name(name)) {
+        } else if !requests.keys().all(|name| is_table_name(name) || is_arn(name)) {
             constraints.value(table_names(requests.keys()), "requestItems", TABLE_NAMES);
         } else if requests.values().map(keys_of).sum::<usize>() > BATCH_GET_KEYS_MAX {
             let longest = requests.iter().max_by_key(|(_, request)| keys_of(request));
@@ -215,9 +218,24 @@ fn encode_keys(table: &Arc<TableView>, keys: &[Item]) -> Result<Vec<EncodedKey>,
     let keys = keys.iter().map(|key| EncodedKey::from_key(schema, key)).collect::<Result<Vec<_>, _>>()?;
     let mut seen = HashSet::with_capacity(keys.len());
     if !keys.iter().all(|key| seen.insert(key)) {
-        return Err(ServiceError::validation("Provided list of item keys contains duplicates"));
+        return Err(duplicate_keys());
     }
     Ok(keys)
+}
+
+/// No key is asked for twice, though a table is named by its name and by its ARN.
+fn check_once(
+    opened: &[(TableGets, Arc<TableView>, Vec<EncodedKey>)],
+    table: &TableView,
+    keys: &[EncodedKey],
+) -> Result<(), ServiceError> {
+    let same_table = |other: &TableView| other.definition.table_id == table.definition.table_id;
+    let mut others = opened.iter().filter(|(_, other, _)| same_table(other)).flat_map(|(_, _, keys)| keys);
+    if others.any(|key| keys.contains(key)) { Err(duplicate_keys()) } else { Ok(()) }
+}
+
+pub(super) fn duplicate_keys() -> ServiceError {
+    ServiceError::validation("Provided list of item keys contains duplicates")
 }
 
 async fn get_all(

@@ -3,7 +3,7 @@
 
 use super::{
     Call,
-    batch_get_item::{TABLE_NAMES, table_names},
+    batch_get_item::{TABLE_NAMES, duplicate_keys, table_names},
     put_item::check_size,
 };
 use crate::{
@@ -15,7 +15,10 @@ use crate::{
         shape::{ATTRIBUTES, Shape},
     },
     output::Object,
-    validation::constraints::{Constraints, RETURN_ITEM_COLLECTION_METRICS, is_table_name},
+    validation::{
+        constraints::{Constraints, RETURN_ITEM_COLLECTION_METRICS, is_table_name},
+        references::{is_arn, table_named},
+    },
 };
 use cairn_model::{
     ErrorKind, Item, ServiceError, codec::EncodedItem, json, json::JsonItem, key::EncodedKey,
@@ -24,10 +27,7 @@ use cairn_model::{
 use cairn_replication::operation::{ReturnValues, WriteAction, WriteOutcome, WriteRequest};
 use futures::future::join_all;
 use serde::Deserialize;
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -84,6 +84,8 @@ enum Write {
 /// One write, ready to be sent, and what of it would come back unprocessed.
 struct PreparedWrite {
     table: Arc<TableView>,
+    /// The table's name, or its ARN, as the request has it.
+    named: Arc<str>,
     request: WriteRequest,
     echo: WriteEcho,
 }
@@ -146,7 +148,7 @@ impl BatchWriteItemInput {
         }
         constraints.finish()?;
         let mut constraints = Constraints::default();
-        if !requests().all(|(name, _)| is_table_name(name)) {
+        if !requests().all(|(name, _)| is_table_name(name) || is_arn(name)) {
             constraints.value(table_names(requests().map(|(name, _)| name)), "requestItems", TABLE_NAMES);
         }
         constraints.finish()
@@ -177,9 +179,9 @@ fn prepare(
     writes: Vec<Write>,
     prepared: &mut Vec<PreparedWrite>,
 ) -> Result<(), ServiceError> {
-    let table = call.open_table(name)?;
-    let schema = &table.definition.key_schema;
-    let mut seen = HashSet::with_capacity(writes.len());
+    let table = call.open_table(table_named(call, name)?)?;
+    let named: Arc<str> = name.into();
+    let (schema, table_id) = (&table.definition.key_schema, table.definition.table_id);
     for write in writes {
         let (key, action, echo) = match write {
             Write::Put(item) => {
@@ -189,8 +191,8 @@ fn prepare(
             }
             Write::Delete(key) => (EncodedKey::from_key(schema, &key)?, WriteAction::Delete, WriteEcho::Delete(key)),
         };
-        if !seen.insert(key.clone()) {
-            return Err(ServiceError::validation("Provided list of item keys contains duplicates"));
+        if prepared.iter().any(|other| other.request.key == key && other.table.definition.table_id == table_id) {
+            return Err(duplicate_keys());
         }
         let request = WriteRequest {
             request_id: call.request_ids.write(prepared.len() as u32),
@@ -200,7 +202,7 @@ fn prepare(
             return_values: ReturnValues::None,
             return_item_on_condition_failure: false,
         };
-        prepared.push(PreparedWrite { table: table.clone(), request, echo });
+        prepared.push(PreparedWrite { table: table.clone(), named: named.clone(), request, echo });
     }
     Ok(())
 }
@@ -223,7 +225,7 @@ fn answer(
     let mut refused = None;
     let mut done = 0;
     for (write, outcome) in prepared.iter().zip(outcomes) {
-        let name = write.table.definition.table_name.as_str();
+        let name = &*write.named;
         let units = consumed.entry(name).or_default();
         match outcome {
             Ok(outcome) => {

@@ -47,6 +47,11 @@ impl Call<'_> {
         self.catalog.table(self.account, name).ok_or_else(|| errors::table_not_found(name))
     }
 
+    /// A table whose tags are asked for or changed, by its name and by the ARN that the caller named it by.
+    pub(crate) fn tagged_table(&self, name: &str, arn: &str) -> Result<Arc<TableView>, ServiceError> {
+        self.catalog.table(self.account, name).ok_or_else(|| errors::tagged_table_not_found(arn))
+    }
+
     /// Whether the account can have one more table.
     pub(crate) fn check_table_count(&self) -> Result<(), ServiceError> {
         if self.catalog.list_tables(self.account).len() < limits::TABLES_PER_ACCOUNT_MAX {

@@ -2,10 +2,12 @@
 
 use super::{Call, table_description};
 use crate::{
-    NewTable, errors,
+    NewTable, Tags, errors,
     input::{self, Input, fields::Flag, shape::Shape},
     validation::{
         constraints::{Constraints, required_table_name},
+        references::resolve_table_arn,
+        tags::{self, TAGS, TagInput},
         throughput::{self, THROUGHPUT, ThroughputInput},
         unsupported::{Unsupported, refuse, refuse_empty_list},
     },
@@ -31,7 +33,7 @@ pub(super) struct CreateTableInput {
     stream_specification: Option<Unsupported>,
     #[serde(rename = "SSESpecification")]
     sse_specification: Option<Unsupported>,
-    tags: Option<Unsupported>,
+    tags: Option<Vec<TagInput>>,
     warm_throughput: Option<Unsupported>,
     resource_policy: Option<Unsupported>,
     on_demand_throughput: Option<Unsupported>,
@@ -68,6 +70,7 @@ pub(super) const FIELDS: &[(&str, Shape)] = &[
     ("KeySchema", Shape::List(&KEY_SCHEMA_ELEMENT)),
     ("TableClass", Shape::Text),
     ("DeletionProtectionEnabled", Shape::Flag),
+    ("Tags", TAGS),
 ];
 
 impl Input for CreateTableInput {
@@ -76,6 +79,7 @@ impl Input for CreateTableInput {
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut input: CreateTableInput = input::parse(call.body)?;
+    resolve_table_arn(call, &mut input.table_name)?;
     let name = required_table_name(input.table_name.take())?;
     let mut constraints = Constraints::default();
     constraints.name_in_full("tableName", &name);
@@ -83,7 +87,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut constraints = Constraints::default();
     input.constrain("", &mut constraints);
     constraints.finish()?;
-    let table = input.into_table(name)?;
+    let tags = input.tags.take().unwrap_or_default();
+    let table = NewTable { tags: tags::checked(tags)?, ..input.into_table(name)? };
     if call.catalog.table(call.account, &table.table_name).is_some() {
         return Err(errors::table_exists(&table.table_name));
     }
@@ -127,7 +132,7 @@ impl CreateTableInput {
         constrain_table_class(self.table_class.as_deref(), constraints);
     }
 
-    /// After the constraints found nothing.
+    /// After the constraints found nothing. Without the tags, which only CreateTable itself has.
     pub(super) fn into_table(self, table_name: String) -> Result<NewTable, ServiceError> {
         let billing_mode = self.billing_mode.as_deref().map_or(BillingMode::Provisioned, throughput::billing_mode);
         let provisioned_throughput = match (billing_mode, self.provisioned_throughput) {
@@ -152,6 +157,7 @@ impl CreateTableInput {
             table_class: self.table_class.as_deref().map(parse_table_class),
             deletion_protection_enabled: self.deletion_protection_enabled.is_some_and(|flag| flag.0),
             table_name,
+            tags: Tags::new(),
         })
     }
 
@@ -163,7 +169,6 @@ impl CreateTableInput {
             ("GlobalSecondaryIndexes", &self.global_secondary_indexes),
             ("StreamSpecification", &self.stream_specification),
             ("SSESpecification", &self.sse_specification),
-            ("Tags", &self.tags),
             ("WarmThroughput", &self.warm_throughput),
             ("ResourcePolicy", &self.resource_policy),
             ("OnDemandThroughput", &self.on_demand_throughput),

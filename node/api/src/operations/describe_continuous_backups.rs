@@ -1,16 +1,9 @@
 //! DescribeContinuousBackups.
 
-use super::{Call, continuous_backups, describe_table::TableNameInput};
-use crate::{
-    input,
-    validation::{constraints::Constraints, references::required_table},
-};
+use super::{Call, continuous_backups, describe_table::parse_table_name};
 use cairn_model::ServiceError;
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
-    let input: TableNameInput = input::parse(call.body)?;
-    let mut constraints = Constraints::default();
-    let name = required_table(call, input.table_name, &mut constraints)?;
-    constraints.finish()?;
+    let name = parse_table_name(call)?;
     continuous_backups::answer(call, &*call.backed_up_table(&name)?).await
 }

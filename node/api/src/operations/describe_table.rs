@@ -3,33 +3,38 @@
 use super::{Call, table_description};
 use crate::{
     input::{self, Input, shape::Shape},
-    validation::constraints::{Constraints, table_name},
+    validation::{constraints::Constraints, references::required_table},
 };
-use cairn_model::ServiceError;
+use cairn_model::{ServiceError, node::Counts};
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// The input of the operations that take a table's name and nothing else.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct TableNameInput {
-    pub(super) table_name: Option<String>,
+struct TableNameInput {
+    table_name: Option<String>,
 }
 
 impl Input for TableNameInput {
     const FIELDS: &'static [(&'static str, Shape)] = &[("TableName", Shape::Text)];
 }
 
-/// Reads and checks the name.
+/// Reads and checks the name, or the ARN.
 pub(super) fn parse_table_name(call: &Call<'_>) -> Result<String, ServiceError> {
     let input: TableNameInput = input::parse(call.body)?;
-    let name = table_name(input.table_name)?;
     let mut constraints = Constraints::default();
-    constraints.name_pattern("tableName", &name);
+    let name = required_table(call, input.table_name, &mut constraints)?;
     constraints.finish()?;
     Ok(name)
 }
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let name = parse_table_name(call)?;
-    Ok(table_description::answer(call, "Table", &*call.any_table(&name)?))
+    let mut table = call.any_table(&name)?;
+    if let Some(Counts { item_count, size_bytes }) = call.partitions.counts(&table).await {
+        let table = Arc::make_mut(&mut table);
+        (table.item_count, table.size_bytes) = (item_count, size_bytes);
+    }
+    Ok(table_description::answer(call, "Table", &table))
 }

@@ -13,6 +13,7 @@ use crate::{
         constraints::{Constraints, table_name_not_empty},
         key_paths,
         parameters::{Mixture, Names, ValuesOf, placeholders},
+        references::resolve_table_arn,
     },
 };
 use cairn_expression::{Projection, legacy};
@@ -45,7 +46,8 @@ impl Input for GetItemInput {
 }
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
-    let input: GetItemInput = input::parse(call.body)?;
+    let mut input: GetItemInput = input::parse(call.body)?;
+    let arn = resolve_table_arn(call, &mut input.table_name)?;
     table_name_not_empty(input.table_name.as_deref())?;
     let mut constraints = Constraints::default();
     constraints.required("key", input.key.is_some());
@@ -81,7 +83,11 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         answer.encoded_item("Item", item)?;
     }
     let units = HalfUnits::read(found.map_or(0, |(_, size)| u64::from(size)), consistent);
-    CapacityReport::of(input.return_consumed_capacity.as_deref()).write(&table_name, units, &mut answer);
+    CapacityReport::of(input.return_consumed_capacity.as_deref()).write(
+        arn.as_ref().unwrap_or(&table_name),
+        units,
+        &mut answer,
+    );
     answer.end();
     Ok(out)
 }

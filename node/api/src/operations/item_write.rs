@@ -21,6 +21,8 @@ pub(super) type Expected = BTreeMap<String, LegacyExpected>;
 /// The parameters of a write that are not its condition.
 #[derive(Debug, Default)]
 pub(super) struct Options {
+    /// Where the request named the table by it.
+    pub(super) table_arn: Option<String>,
     pub(super) return_values: Option<String>,
     pub(super) return_consumed_capacity: Option<String>,
     pub(super) return_item_collection_metrics: Option<String>,
@@ -174,7 +176,7 @@ pub(super) async fn finish(
     }
     let units = HalfUnits::write(size_before, size_after);
     CapacityReport::of(options.return_consumed_capacity.as_deref()).write(
-        &table.definition.table_name,
+        options.table_arn.as_ref().unwrap_or(&table.definition.table_name),
         units,
         &mut answer,
     );

@@ -39,6 +39,7 @@ mod list_exports;
 mod list_global_tables;
 mod list_imports;
 mod list_tables;
+mod list_tags_of_resource;
 mod page;
 mod put_item;
 mod query;
@@ -48,6 +49,8 @@ mod restore_table_from_backup;
 mod restore_table_to_point_in_time;
 mod scan;
 mod table_description;
+mod tag_resource;
+mod untag_resource;
 mod update_continuous_backups;
 mod update_global_table;
 mod update_global_table_settings;
@@ -92,6 +95,9 @@ operations! {
     "ListTables" => list_tables,
     "DeleteTable" => delete_table,
     "UpdateTable" => update_table,
+    "TagResource" => tag_resource,
+    "UntagResource" => untag_resource,
+    "ListTagsOfResource" => list_tags_of_resource,
     "DescribeEndpoints" => describe_endpoints,
     "DescribeLimits" => describe_limits,
     "CreateBackup" => create_backup,

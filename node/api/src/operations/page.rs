@@ -16,13 +16,15 @@ const MISMATCH: &str = "The provided key element does not match the schema";
 
 /// How a page is answered.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PageStyle {
+pub(super) struct PageStyle<'a> {
+    /// Where the request named the table by it.
+    pub(super) table_arn: Option<&'a str>,
     pub(super) select: Select,
     pub(super) consistent: bool,
     pub(super) report: CapacityReport,
 }
 
-pub(super) fn write(table: &TableView, outcome: &RangeOutcome, style: PageStyle) -> Result<Vec<u8>, ServiceError> {
+pub(super) fn write(table: &TableView, outcome: &RangeOutcome, style: PageStyle<'_>) -> Result<Vec<u8>, ServiceError> {
     let bytes: usize = outcome.items.iter().map(|item| item.0.len()).sum();
     let mut out = Vec::with_capacity(256 + bytes * 2);
     let mut answer = Object::begin(&mut out);
@@ -41,7 +43,7 @@ pub(super) fn write(table: &TableView, outcome: &RangeOutcome, style: PageStyle)
         answer.item("LastEvaluatedKey", last);
     }
     let units = HalfUnits::read(outcome.bytes_read, style.consistent);
-    style.report.write(&table.definition.table_name, units, &mut answer);
+    style.report.write(style.table_arn.unwrap_or(&table.definition.table_name), units, &mut answer);
     answer.end();
     Ok(out)
 }

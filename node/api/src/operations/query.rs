@@ -19,6 +19,7 @@ use crate::{
         constraints::{Constraints, EMPTY_TABLE_NAME},
         key_paths,
         parameters::{Mixture, Names, Values, ValuesOf, placeholders},
+        references::resolve_table_arn,
         select::{Select, SelectParameters},
     },
 };
@@ -80,6 +81,7 @@ impl Input for QueryInput {
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut input: QueryInput = input::parse(call.body)?;
+    let arn = resolve_table_arn(call, &mut input.table_name)?;
     input.constrain()?;
     input.mixture()?;
     let select = SelectParameters {
@@ -144,7 +146,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     };
     let outcome = call.range(&table, request).await?;
     let report = CapacityReport::of(input.return_consumed_capacity.as_deref());
-    page::write(&table, &outcome, PageStyle { select, consistent, report })
+    page::write(&table, &outcome, PageStyle { table_arn: arn.as_deref(), select, consistent, report })
 }
 
 impl QueryInput {

@@ -19,6 +19,7 @@ use crate::{
         constraints::{Constraints, EMPTY_TABLE_NAME},
         key_paths,
         parameters::{Mixture, Names, Values, ValuesOf, placeholders},
+        references::resolve_table_arn,
         select::{Select, SelectParameters},
     },
 };
@@ -77,6 +78,7 @@ impl Input for ScanInput {
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut input: ScanInput = input::parse(call.body)?;
+    let arn = resolve_table_arn(call, &mut input.table_name)?;
     input.constrain()?;
     input.mixture()?;
     let conditions = input.scan_filter.as_ref().map_or(0, legacy::Conditions::len);
@@ -131,7 +133,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     };
     let outcome = call.range(&table, request).await?;
     let report = CapacityReport::of(input.return_consumed_capacity.as_deref());
-    page::write(&table, &outcome, PageStyle { select, consistent, report })
+    page::write(&table, &outcome, PageStyle { table_arn: arn.as_deref(), select, consistent, report })
 }
 
 /// One of so many parts of a table.

@@ -5,13 +5,16 @@ use crate::{TableView, global_tables::GlobalTable, output::Object};
 use cairn_model::{
     KeySchema,
     table::{BillingMode, KeyAttribute, ProvisionedThroughput, ScalarType, TableClass, TableStatus},
+    throughput::ThroughputHistory,
 };
 
 /// Writes the answer of an operation that returns nothing but a table's description, in the field `name`.
 pub(super) fn answer(call: &Call<'_>, name: &str, table: &TableView) -> Vec<u8> {
     let mut out = Vec::with_capacity(1_024);
     let mut answer = Object::begin(&mut out);
-    write(table, call.global_table(table).as_ref(), answer.field(name));
+    let history = call.catalog.throughput_history(table);
+    let now_ms = call.request_ids.environment.wall_ms();
+    write(table, call.global_table(table).as_ref(), (&history, now_ms), answer.field(name));
     answer.end();
     out
 }
@@ -19,7 +22,12 @@ pub(super) fn answer(call: &Call<'_>, name: &str, table: &TableView) -> Vec<u8> 
 /// The version of global tables that these are.
 const GLOBAL_TABLE_VERSION: &str = "2019.11.21";
 
-fn write(table: &TableView, global: Option<&GlobalTable>, out: &mut Vec<u8>) {
+fn write(
+    table: &TableView,
+    global: Option<&GlobalTable>,
+    (history, now_ms): (&ThroughputHistory, u64),
+    out: &mut Vec<u8>,
+) {
     let definition = &table.definition;
     let mut description = Object::begin(out);
     write_attribute_definitions(&definition.key_schema, &mut description);
@@ -32,7 +40,13 @@ fn write(table: &TableView, global: Option<&GlobalTable>, out: &mut Vec<u8>) {
         .provisioned_throughput
         .unwrap_or(ProvisionedThroughput { read_capacity_units: 0, write_capacity_units: 0 });
     let mut provisioned = description.object("ProvisionedThroughput");
-    provisioned.literal("NumberOfDecreasesToday", 0);
+    if let Some(time_ms) = history.last_increase_ms {
+        provisioned.timestamp("LastIncreaseDateTime", time_ms);
+    }
+    if let Some(time_ms) = history.last_decrease_ms {
+        provisioned.timestamp("LastDecreaseDateTime", time_ms);
+    }
+    provisioned.literal("NumberOfDecreasesToday", history.decreases_today(now_ms));
     provisioned.literal("ReadCapacityUnits", throughput.read_capacity_units);
     provisioned.literal("WriteCapacityUnits", throughput.write_capacity_units);
     provisioned.end();

@@ -15,6 +15,7 @@ use crate::{
         constraints::{Constraints, RETURN_VALUES, table_name_not_empty},
         enveloped,
         parameters::{Mixture, Names, Values, ValuesOf, placeholders},
+        references::resolve_table_arn,
     },
 };
 use cairn_expression::{Condition, Update};
@@ -69,8 +70,9 @@ struct UpdateParameters {
 }
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
-    let input: UpdateItemInput = input::parse(call.body)?;
+    let mut input: UpdateItemInput = input::parse(call.body)?;
     let options = Options {
+        table_arn: resolve_table_arn(call, &mut input.table_name)?,
         return_values: input.return_values,
         return_consumed_capacity: input.return_consumed_capacity,
         return_item_collection_metrics: input.return_item_collection_metrics,

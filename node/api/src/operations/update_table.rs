@@ -11,6 +11,7 @@ use crate::{
     input::{self, Input, fields::Flag, shape::Shape},
     validation::{
         constraints::{Constraints, table_name},
+        references::resolve_table_arn,
         throughput::{self, THROUGHPUT, ThroughputInput},
         unsupported::{Unsupported, refuse},
     },
@@ -18,6 +19,7 @@ use crate::{
 use cairn_model::{
     ServiceError,
     table::{BillingMode, TableStatus},
+    throughput::is_decrease,
 };
 use serde::Deserialize;
 
@@ -58,6 +60,7 @@ impl Input for UpdateTableInput {
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut input: UpdateTableInput = input::parse(call.body)?;
+    resolve_table_arn(call, &mut input.table_name)?;
     let name = table_name(input.table_name.take())?;
     input.constrain(&name)?;
     input.refuse_unsupported()?;
@@ -95,6 +98,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         TableStatus::Updating | TableStatus::Deleting => return Err(errors::table_in_use(&name)),
         TableStatus::Active => {}
     }
+    check_decrease(call, &table, &update)?;
     let table = call.catalog.update_table(call.account, &name, update).await?;
     Ok(table_description::answer(call, "TableDescription", &table))
 }
@@ -127,6 +131,19 @@ impl UpdateTableInput {
             ("VectorIndexUpdates", &self.vector_index_updates),
         ])
     }
+}
+
+/// A decrease of the throughput, against how often it went down before.
+fn check_decrease(call: &Call<'_>, table: &TableView, update: &TableUpdate) -> Result<(), ServiceError> {
+    let change = table.definition.provisioned_throughput.zip(update.provisioned_throughput);
+    if !change.is_some_and(|(before, after)| is_decrease(before, after)) {
+        return Ok(());
+    }
+    let now_ms = call.request_ids.environment.wall_ms();
+    let history = call.catalog.throughput_history(table);
+    history
+        .next_decrease_ms(now_ms)
+        .map_or(Ok(()), |next_ms| Err(errors::too_many_decreases(&history, now_ms, next_ms)))
 }
 
 /// The throughput, against what the table is and will be.

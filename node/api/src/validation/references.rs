@@ -1,6 +1,6 @@
-//! Tables and backups as the backup operations are told of them: a table's name or its ARN, a backup's ARN.
+//! Tables, backups, exports and imports as requests name them: a table by its name or its ARN, the others by theirs.
 
-use super::constraints::{Constraints, is_table_name, required_table_name, table_name};
+use super::constraints::{Constraints, is_table_name, table_name};
 use crate::{
     arn::{BackupArn, ExportArn, ImportArn, TableArn},
     errors,
@@ -18,32 +18,94 @@ const TABLE_ARN_FORMAT: &str = "Valid ARN format is 'arn:<awsPartition>:<vendor>
 /// constraints.
 pub(crate) fn required_table(
     call: &Call<'_>,
-    text: Option<String>,
+    mut text: Option<String>,
     constraints: &mut Constraints,
 ) -> Result<String, ServiceError> {
-    let text = required_table_name(text)?;
-    if text.starts_with("arn:") {
-        return named_by_arn(call, &text);
-    }
-    let name = table_name(Some(text))?;
+    resolve_table_arn(call, &mut text)?;
+    let name = table_name(text)?;
     constraints.name_pattern("tableName", &name);
     Ok(name)
 }
 
-fn named_by_arn(call: &Call<'_>, text: &str) -> Result<String, ServiceError> {
-    let mut constraints = Constraints::default();
-    let Some(arn) = TableArn::parse(text).filter(|arn| is_table_name(arn.table_name)) else {
-        constraints.value(text, "tableName", TABLE_ARN_FORMAT);
-        return Err(constraints.into_error());
-    };
-    if arn.region != call.region {
-        constraints.add(format!("Invalid AWS region in '{text}'"));
-        return Err(constraints.into_error());
+/// Puts a table's name in the place of its ARN, which is given back: answers on items call the table as the request did.
+pub(crate) fn resolve_table_arn(call: &Call<'_>, text: &mut Option<String>) -> Result<Option<String>, ServiceError> {
+    let Some(arn) = text.take_if(|text| is_arn(text)) else { return Ok(None) };
+    *text = Some(table_named(call, &arn)?.to_owned());
+    Ok(Some(arn))
+}
+
+/// The name of the table that is named by it or by its ARN.
+pub(crate) fn table_named<'a>(call: &Call<'_>, text: &'a str) -> Result<&'a str, ServiceError> {
+    if !is_arn(text) {
+        return Ok(text);
     }
-    if arn.account != call.account {
+    let mut constraints = Constraints::default();
+    constrain_table_arn("tableName", Some(text), &mut constraints);
+    constraints.finish()?;
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let resource = parts.get(5).and_then(|resource| resource.split_once('/'));
+    let mut constraints = Constraints::default();
+    match (parts.as_slice(), resource) {
+        ([_, partition, "dynamodb", region, account, _], Some((kind, name))) if is_table_name(name) => {
+            let wrong = [("AWS partition", *partition == "aws"), ("resource type", kind == "table")];
+            let wrong = wrong.into_iter().chain([("AWS region", *region == call.region)]).find(|(_, right)| !right);
+            match wrong {
+                Some((part, _)) => constraints.add(format!("Invalid {part} in '{text}'")),
+                None if *account != call.account => return Err(errors::access_denied()),
+                None => return Ok(name),
+            }
+        }
+        _ => constraints.value(text, "tableName", TABLE_ARN_FORMAT),
+    }
+    Err(constraints.into_error())
+}
+
+/// Whether a table is named by its ARN, which no name can be.
+pub(crate) fn is_arn(text: &str) -> bool {
+    text.starts_with("arn:")
+}
+
+/// `ResourceArn` of the operations on tags: the account's table that it names, which need not be there.
+pub(crate) fn tagged_table<'a>(call: &Call<'_>, text: &'a str) -> Result<&'a str, ServiceError> {
+    let invalid =
+        |what: &str| ServiceError::validation(format!("One or more parameter values were invalid: {what}: {text}"));
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let (vendor, region, account, resource) = match parts.as_slice() {
+        ["arn", _, vendor, region, account, resource] => (*vendor, *region, *account, *resource),
+        ["arn", _, _, _, _] => return Err(invalid("Fifth colon (namespace/relative-id delimiter) not found")),
+        ["arn", _, _, _] => return Err(invalid("Fourth colon (region/namespace delimiter) not found")),
+        ["arn", _, _] => return Err(invalid("Third colon vendor not found")),
+        ["arn", _] => return Err(invalid("Second colon partition not found")),
+        _ => return Err(invalid("ARNs must start with 'arn:'")),
+    };
+    if vendor != "dynamodb" {
         return Err(errors::access_denied());
     }
-    Ok(arn.table_name.to_owned())
+    let mut path = resource.split('/');
+    let (kind, table_name, part) = (path.next(), path.next().unwrap_or_default(), path.next());
+    match (kind, part) {
+        (Some("table"), None | Some("stream")) => {}
+        (Some("table"), Some("index")) => {
+            let what = "Invalid resource arn provided, only table or stream is accepted. Provided resource arn";
+            return Err(invalid(what));
+        }
+        _ => return Err(invalid("Provided Arn is not a DynamoDB resource arn")),
+    }
+    if account != call.account {
+        return Err(errors::access_denied());
+    }
+    let is_own = text.starts_with("arn:aws:") && region == call.region;
+    match part {
+        None if is_own && is_table_name(table_name) => Ok(table_name),
+        // Streams have no tags.
+        Some(_) if is_own => Err(errors::tagged_table_not_found(text)),
+        _ => Err(ServiceError::validation(format!("Invalid TableArn: Invalid ResourceArn provided as input {text}"))),
+    }
+}
+
+/// `ResourceArn`, which is told of before everything else.
+pub(crate) fn required_resource_arn(text: Option<String>) -> Result<String, ServiceError> {
+    text.ok_or_else(|| ServiceError::validation("Invalid TableArn"))
 }
 
 /// The length of a table's ARN.

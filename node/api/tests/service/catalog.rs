@@ -2,21 +2,34 @@
 
 use crate::client::NOW_MS;
 use async_trait::async_trait;
-use cairn_api::{Catalog, NewTable, TableUpdate, TableView, errors};
-use cairn_model::{ServiceError, TableDefinition, ids::TableId, table::TableStatus};
+use cairn_api::{Catalog, NewTable, TableUpdate, TableView, TagUpdate, Tags, errors};
+use cairn_model::{ServiceError, TableDefinition, ids::TableId, table::TableStatus, throughput::ThroughputHistory};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
 #[derive(Default)]
-pub(crate) struct MemoryCatalog(Mutex<BTreeMap<(String, String), Arc<TableView>>>);
+pub(crate) struct MemoryCatalog(
+    Mutex<BTreeMap<(String, String), Arc<TableView>>>,
+    Mutex<BTreeMap<TableId, Tags>>,
+    Mutex<BTreeMap<TableId, ThroughputHistory>>,
+);
 
 impl MemoryCatalog {
     pub(crate) fn set_status(&self, name: &str, status: TableStatus) {
         let mut tables = self.0.lock().unwrap();
         let table = tables.get_mut(&("game".to_owned(), name.to_owned())).unwrap();
         *table = Arc::new(TableView { status, ..(**table).clone() });
+    }
+
+    /// Tables of the account `game`, made without a word to anybody.
+    pub(crate) fn fill(&self, of: &str, count: usize) {
+        let definition = self.table("game", of).unwrap().definition.clone();
+        for number in 0..count {
+            let table_name = format!("filled-{number:04}");
+            self.insert_creating(TableDefinition { table_name, ..definition.clone() }).unwrap();
+        }
     }
 
     /// What a restore does first.
@@ -53,11 +66,12 @@ impl Catalog for MemoryCatalog {
         tables.keys().filter(|(owner, _)| owner == account).map(|(_, name)| name.clone()).collect()
     }
 
-    async fn create_table(&self, account: &str, table: NewTable) -> Result<Arc<TableView>, ServiceError> {
+    async fn create_table(&self, account: &str, mut table: NewTable) -> Result<Arc<TableView>, ServiceError> {
         let mut tables = self.0.lock().unwrap();
         let mut id = [0; 16];
         id[15] = u8::try_from(tables.len()).unwrap_or(u8::MAX);
         let name = table.table_name.clone();
+        self.1.lock().unwrap().insert(TableId(id), std::mem::take(&mut table.tags));
         let definition = table.into_definition(account, TableId(id), 1_700_000_000_123);
         let view = Arc::new(view(definition, TableStatus::Active));
         tables.insert((account.to_owned(), name), view.clone());
@@ -75,7 +89,11 @@ impl Catalog for MemoryCatalog {
             tables.get_mut(&(account.to_owned(), name.to_owned())).ok_or_else(|| errors::table_not_found(name))?;
         let mut view = (**table).clone();
         view.definition.schema_version += 1;
+        let mut histories = self.2.lock().unwrap();
+        let history = histories.entry(view.definition.table_id).or_default();
+        history.note(view.definition.provisioned_throughput, NOW_MS);
         update.apply(&mut view.definition, NOW_MS);
+        history.note(view.definition.provisioned_throughput, NOW_MS);
         *table = Arc::new(view);
         Ok(table.clone())
     }
@@ -85,5 +103,21 @@ impl Catalog for MemoryCatalog {
         let table =
             tables.remove(&(account.to_owned(), name.to_owned())).ok_or_else(|| errors::table_not_found(name))?;
         Ok(Arc::new(TableView { status: TableStatus::Deleting, ..(*table).clone() }))
+    }
+
+    fn throughput_history(&self, table: &TableView) -> ThroughputHistory {
+        self.2.lock().unwrap().get(&table.definition.table_id).copied().unwrap_or_default()
+    }
+
+    async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError> {
+        Ok(self.1.lock().unwrap().get(&table.definition.table_id).cloned().unwrap_or_default())
+    }
+
+    async fn update_tags(&self, account: &str, name: &str, update: TagUpdate) -> Result<(), ServiceError> {
+        let table_id = self.table(account, name).ok_or_else(|| errors::table_not_found(name))?.definition.table_id;
+        let mut tags = self.1.lock().unwrap();
+        let updated = update.apply(tags.get(&table_id).cloned().unwrap_or_default())?;
+        tags.insert(table_id, updated);
+        Ok(())
     }
 }

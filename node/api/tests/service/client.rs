@@ -81,7 +81,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Null where there is nothing.
     pub(crate) fn json(&self) -> Value {
+        if self.bytes.is_empty() {
+            return Value::Null;
+        }
         serde_json::from_slice(&self.bytes).unwrap_or_else(|_| panic!("not JSON: {:?}", self.bytes))
     }
 

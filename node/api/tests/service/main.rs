@@ -29,4 +29,6 @@ mod recovery;
 mod regions;
 mod restores;
 mod signer;
+mod table_arns;
 mod tables;
+mod tags;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_api::{Partitions, RoutingKey, TableView};
-use cairn_model::{ErrorKind, Item, ServiceError, codec::EncodedItem, ids::RequestId, key::EncodedKey};
+use cairn_model::{ErrorKind, Item, ServiceError, codec::EncodedItem, ids::RequestId, key::EncodedKey, node::Counts};
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, ReturnValues, WriteAction,
     WriteOutcome, WriteRequest,
@@ -52,6 +52,13 @@ impl Partitions for MemoryPartitions {
                 write(&mut rows, id, request).map(PartitionOutcome::Write)
             }
         }
+    }
+
+    async fn counts(&self, table: &TableView) -> Option<Counts> {
+        let id = table.definition.table_id.0;
+        let rows = self.rows.lock().unwrap();
+        let of_table = rows.iter().filter(|((table, _), _)| *table == id);
+        Some(of_table.map(|(_, item)| Counts { item_count: 1, size_bytes: size(item).into() }).sum())
     }
 }
 

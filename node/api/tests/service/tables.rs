@@ -49,6 +49,23 @@ async fn a_table_is_described_as_it_was_created() {
 }
 
 #[tokio::test]
+async fn a_description_counts_what_was_written_just_before() {
+    let service = Service::with_users().await;
+    let counted = async || {
+        let table = service.ok("DescribeTable", json!({"TableName": "users"})).await["Table"].clone();
+        (table["ItemCount"].clone(), table["TableSizeBytes"].clone())
+    };
+    assert_eq!(counted().await, (json!(0), json!(0)));
+    for id in ["a", "b"] {
+        service.put(json!({"Id": {"S": id}, "Game": {"N": "1"}})).await;
+    }
+    // Id and its value 3 bytes, Game 4 and its number 2.
+    assert_eq!(counted().await, (json!(2), json!(18)));
+    service.ok("DeleteItem", json!({"TableName": "users", "Key": {"Id": {"S": "a"}, "Game": {"N": "1"}}})).await;
+    assert_eq!(counted().await, (json!(1), json!(9)));
+}
+
+#[tokio::test]
 async fn tables_are_listed_in_pages() {
     let service = Service::start().await;
     for name in ["charlie", "alpha", "bravo"] {
@@ -66,6 +83,28 @@ async fn tables_are_listed_in_pages() {
          satisfy constraint: Member must have length greater than or equal to 3; Value '101' at 'limit' failed to \
          satisfy constraint: Member must have value less than or equal to 100"
     );
+}
+
+#[tokio::test]
+async fn an_account_has_at_most_2500_tables_listed_by_the_hundred() {
+    let service = Service::with_users().await;
+    service.catalog.fill("users", 2_498);
+    service.ok("CreateTable", definition()).await;
+    let refused = service.error("CreateTable", with(definition(), json!({"TableName": "one-too-many"}))).await;
+    let text = "Subscriber limit exceeded: There is a limit of 2500 tables per subscriber";
+    assert_eq!(refused, ("LimitExceededException".into(), text.into()));
+    let (mut listed, mut pages, mut request) = (0, 0, json!({}));
+    loop {
+        let page = service.ok("ListTables", request).await;
+        listed += page["TableNames"].as_array().unwrap().len();
+        pages += 1;
+        let Some(last) = page.get("LastEvaluatedTableName") else { break };
+        assert_eq!(Some(last), page["TableNames"].as_array().unwrap().last());
+        request = json!({"ExclusiveStartTableName": last});
+    }
+    assert_eq!((listed, pages), (2_500, 25));
+    service.ok("DeleteTable", json!({"TableName": "scores"})).await;
+    service.ok("CreateTable", with(definition(), json!({"TableName": "one-too-many"}))).await;
 }
 
 #[tokio::test]
@@ -89,6 +128,34 @@ async fn a_table_changes_its_billing_throughput_class_and_protection() {
     assert!(text.ends_with("ProvisionedThroughput must be specified when BillingMode is PROVISIONED"), "{text}");
     let text = service.invalid("UpdateTable", update(json!({}))).await;
     assert!(text.starts_with("At least one of ProvisionedThroughput, BillingMode"), "{text}");
+}
+
+#[tokio::test]
+async fn the_throughput_goes_down_four_times_a_day_and_then_once_an_hour() {
+    let service = Service::start().await;
+    let units = |read: u64, write: u64| json!({"ReadCapacityUnits": read, "WriteCapacityUnits": write});
+    let update = |units| json!({"TableName": "scores", "ProvisionedThroughput": units});
+    service.ok("CreateTable", with(definition(), json!({"ProvisionedThroughput": units(10, 10)}))).await;
+    for count in 1..=4 {
+        let answer = service.ok("UpdateTable", update(units(10 - count, 10))).await;
+        assert_eq!(answer["TableDescription"]["ProvisionedThroughput"]["NumberOfDecreasesToday"], count);
+    }
+    let refused = service.error("UpdateTable", update(units(5, 20))).await;
+    let text = "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. After the \
+                first 4 decreases, each subsequent decrease in the same UTC day can be performed at most once every 3600 \
+                seconds. Number of decreases today: 4. Last decrease at Tuesday, November 14, 2023 at 10:13:20 PM \
+                Coordinated Universal Time. Next decrease can be made at Tuesday, November 14, 2023 at 11:13:20 PM \
+                Coordinated Universal Time";
+    assert_eq!(refused, ("LimitExceededException".into(), text.into()));
+    service.ok("UpdateTable", update(units(6, 20))).await;
+    let table = service.ok("DescribeTable", json!({"TableName": "scores"})).await["Table"].clone();
+    assert_eq!(
+        table["ProvisionedThroughput"],
+        json!({
+            "LastIncreaseDateTime": 1_700_000_000.0, "LastDecreaseDateTime": 1_700_000_000.0,
+            "NumberOfDecreasesToday": 4, "ReadCapacityUnits": 6, "WriteCapacityUnits": 20
+        })
+    );
 }
 
 #[tokio::test]
@@ -191,7 +258,6 @@ async fn what_is_not_there_yet_is_refused_by_name() {
         ("GlobalSecondaryIndexes", json!([{"IndexName": "by-score"}])),
         ("StreamSpecification", json!({"StreamEnabled": true})),
         ("SSESpecification", json!({"Enabled": true})),
-        ("Tags", json!([{"Key": "a", "Value": "b"}])),
     ] {
         let text = service.invalid("CreateTable", with(definition(), json!({name: value}))).await;
         assert!(text.contains(name) && text.contains("not supported"), "{text}");

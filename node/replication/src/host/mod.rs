@@ -24,7 +24,7 @@ use cairn_engine::{Engine, FjallStore, Store};
 use cairn_model::{
     descriptor::{Member, PartitionDescriptor},
     ids::{NodeId, PartitionId},
-    node::{Order, OrderOutcome, ReplicaReport},
+    node::{Counts, Order, OrderOutcome, ReplicaReport},
     table::TableDefinition,
     time::Timestamp,
 };
@@ -265,6 +265,20 @@ impl<S: Store> Host<S> {
     /// One of them.
     pub fn replica(&self, partition: PartitionId) -> Option<ReplicaReport> {
         self.told.reports.load().iter().find(|replica| replica.descriptor.partition_id == partition).cloned()
+    }
+
+    /// What a partition holds with every write that was acknowledged; none where the replica here does not lead it.
+    pub async fn counts(&self, partition: PartitionId) -> Option<Counts> {
+        let own = self.reports().iter().find(|report| report.descriptor.partition_id == partition)?.replica_id;
+        let storage_id = {
+            let views = self.views.load();
+            let view = views.get(&partition)?;
+            view.leader.as_ref().filter(|leader| leader.replica_id == own)?;
+            view.point.storage_id
+        };
+        let engine = self.engine.clone();
+        let applied = tokio::task::spawn_blocking(move || engine.applied(storage_id)).await.ok()??;
+        Some(Counts { item_count: applied.item_count, size_bytes: applied.size_bytes })
     }
 
     /// The replica believed to lead a partition of which this node holds one.

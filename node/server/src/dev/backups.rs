@@ -11,7 +11,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use cairn_api::{
-    Backups, Catalog, NewTable, TableUpdate, TableView,
+    Backups, Catalog, NewTable, TableUpdate, TableView, TagUpdate, Tags,
     arn::{BackupArn, TableArn, backup_id},
     backups::{
         BackupDescription, BackupDetails, BackupFilter, BackupPage, BackupState, BackupSummary, BackupType,
@@ -29,6 +29,7 @@ use cairn_model::{
     archive::{self as model, ArchiveOwner, BackupReport, RestoreOrigin, TableReference},
     ids::{PartitionId, TableId},
     table::RestoredFrom,
+    throughput::ThroughputHistory,
 };
 use parking_lot::Mutex;
 use std::{
@@ -388,6 +389,18 @@ impl Catalog for SharedBackups {
         update: TableUpdate,
     ) -> Result<Arc<TableView>, ServiceError> {
         self.0.tables.update_table(account, name, update).await
+    }
+
+    fn throughput_history(&self, table: &TableView) -> ThroughputHistory {
+        self.0.tables.throughput_history(table)
+    }
+
+    async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError> {
+        self.0.tables.tags(table).await
+    }
+
+    async fn update_tags(&self, account: &str, name: &str, update: TagUpdate) -> Result<(), ServiceError> {
+        self.0.tables.update_tags(account, name, update).await
     }
 
     async fn delete_table(&self, account: &str, name: &str) -> Result<Arc<TableView>, ServiceError> {

@@ -2,7 +2,9 @@
 
 mod backups;
 mod exports;
+mod files;
 mod imports;
+mod records;
 mod tables;
 
 use crate::{
@@ -24,6 +26,7 @@ use cairn_model::descriptor::Member;
 use cairn_replication::{SystemClock, Transport, log::OnDamage};
 use exports::LocalExports;
 use imports::SharedImports;
+use records::Records;
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tables::{ACCOUNT, LocalTables};
 use tokio::{sync::watch, task::JoinHandle};
@@ -106,7 +109,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         None => None,
     };
     let node = folder.start(Arc::new(NoPeers), &registry, bucket.is_some())?;
-    let tables = LocalTables::new(node.clone(), arguments.region.clone());
+    let there = node.host().replicas().into_iter().map(|replica| replica.definition.table_id).collect();
+    let records = Records::open(&arguments.data, there).await?;
+    let tables = LocalTables::new(node.clone(), arguments.region.clone(), records);
     let (stop, stopped) = watch::channel(false);
     let exporting = stopped.clone();
     let backups = match bucket.clone() {

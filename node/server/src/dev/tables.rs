@@ -1,15 +1,19 @@
 //! The tables of `cairn dev`: what the one node holds is what there is.
 
+use super::records::{Records, TableRecord};
 use crate::{environment, node::Node};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use cairn_api::{Catalog, NewTable, Partitions, RoutingKey, TableUpdate, TableView, arn::TableArn, errors};
+use cairn_api::{
+    Catalog, NewTable, Partitions, RoutingKey, TableUpdate, TableView, TagUpdate, Tags, arn::TableArn, errors,
+};
 use cairn_model::{
     ErrorKind, ServiceError,
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     ids::{PartitionId, ReplicaId, TableId},
-    node::{Order, OrderOutcome, ReplicaState},
+    node::{Counts, Order, OrderOutcome, ReplicaState},
     table::{TableDefinition, TableStatus},
+    throughput::ThroughputHistory,
 };
 use cairn_replication::{
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
@@ -39,6 +43,7 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct LocalTables {
     node: Arc<Node>,
     region: String,
+    records: Records,
     current: ArcSwap<Tables>,
     /// One change of the catalog at a time.
     changes: Mutex<()>,
@@ -62,10 +67,11 @@ struct Tables {
 }
 
 impl LocalTables {
-    pub(super) fn new(node: Arc<Node>, region: String) -> Arc<Self> {
+    pub(super) fn new(node: Arc<Node>, region: String, records: Records) -> Arc<Self> {
         let tables = Arc::new(Self {
             node,
             region,
+            records,
             current: ArcSwap::default(),
             changes: Mutex::default(),
             passing: parking_lot::Mutex::default(),
@@ -174,10 +180,13 @@ impl LocalTables {
 
     /// Drops what the node has of a table, whatever there is under its name by now.
     pub(super) async fn drop_table(&self, table_id: TableId) -> Result<(), ServiceError> {
-        match self.partition(table_id) {
-            Some((partition_id, _)) => self.order(Order::DropPartition { partition_id, table_id }).await,
-            None => Ok(()),
+        if let Some((partition_id, _)) = self.partition(table_id) {
+            self.order(Order::DropPartition { partition_id, table_id }).await?;
         }
+        if let Err(error) = self.records.put(table_id, TableRecord::default()).await {
+            tracing::warn!(%table_id, %error, "failed to remove a deleted table's record; it goes at the next start");
+        }
+        Ok(())
     }
 
     /// Whether the node has data of the table.
@@ -221,6 +230,12 @@ impl LocalTables {
             next_replica_id: 2,
             parents: Vec::new(),
         }
+    }
+
+    async fn keep(&self, table_id: TableId, record: TableRecord) -> Result<(), ServiceError> {
+        self.records.put(table_id, record).await.map_err(|error| {
+            ServiceError::new(ErrorKind::InternalServerError, format!("failed to write the table's record: {error}"))
+        })
     }
 
     fn existing(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
@@ -278,13 +293,16 @@ impl Catalog for LocalTables {
         self.current.load().by_name.keys().cloned().collect()
     }
 
-    async fn create_table(&self, _account: &str, table: NewTable) -> Result<Arc<TableView>, ServiceError> {
+    async fn create_table(&self, _account: &str, mut table: NewTable) -> Result<Arc<TableView>, ServiceError> {
         let _alone = self.changes.lock().await;
         let name = table.table_name.clone();
         if self.table(ACCOUNT, &name).is_some() {
             return Err(errors::table_exists(&name));
         }
         let table_id = TableId(uuid::Uuid::new_v4().into_bytes());
+        // First: a table that is there has its tags.
+        let throughput = ThroughputHistory { units: table.provisioned_throughput, ..ThroughputHistory::default() };
+        self.keep(table_id, TableRecord { tags: std::mem::take(&mut table.tags), throughput }).await?;
         let definition = table.into_definition(ACCOUNT, table_id, environment::wall_ms());
         self.make(definition).await?;
         let created = self.existing(&name)?;
@@ -303,9 +321,16 @@ impl Catalog for LocalTables {
             self.partition(table.definition.table_id).ok_or_else(|| errors::table_not_found(name))?;
         let mut definition = table.definition.clone();
         definition.schema_version += 1;
-        update.apply(&mut definition, environment::wall_ms());
+        let now_ms = environment::wall_ms();
+        update.apply(&mut definition, now_ms);
+        let units = [table.definition.provisioned_throughput, definition.provisioned_throughput];
         self.order(Order::UpdateDefinition { partition_id, definition }).await?;
         self.refresh();
+        let table_id = table.definition.table_id;
+        let mut record = self.records.of(table_id);
+        // What it was, too: a process that ended before it noted that is made up for here.
+        units.into_iter().for_each(|units| record.throughput.note(units, now_ms));
+        self.keep(table_id, record).await?;
         let updated = self.existing(name)?;
         Ok(Arc::new(TableView { status: TableStatus::Updating, ..(*updated).clone() }))
     }
@@ -317,10 +342,30 @@ impl Catalog for LocalTables {
         self.refresh();
         Ok(Arc::new(TableView { status: TableStatus::Deleting, ..(*table).clone() }))
     }
+
+    fn throughput_history(&self, table: &TableView) -> ThroughputHistory {
+        self.records.throughput_of(table.definition.table_id)
+    }
+
+    async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError> {
+        Ok(self.records.of(table.definition.table_id).tags)
+    }
+
+    async fn update_tags(&self, _account: &str, name: &str, update: TagUpdate) -> Result<(), ServiceError> {
+        let _alone = self.changes.lock().await;
+        let table_id = self.existing(name)?.definition.table_id;
+        let record = self.records.of(table_id);
+        self.keep(table_id, TableRecord { tags: update.apply(record.tags)?, ..record }).await
+    }
 }
 
 #[async_trait]
 impl Partitions for LocalTables {
+    async fn counts(&self, table: &TableView) -> Option<Counts> {
+        let (partition, _) = self.partition(table.definition.table_id)?;
+        self.node.host().counts(partition).await
+    }
+
     async fn request(
         &self,
         table: &TableView,

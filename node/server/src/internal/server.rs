@@ -9,7 +9,7 @@ use crate::{regions::message, storage::StorageNode, tls::Tls};
 use bytes::Bytes;
 use cairn_model::{
     identity::{Identity, Role},
-    ids::NodeId,
+    ids::{NodeId, PartitionId},
     node::Order,
 };
 use cairn_replication::wire;
@@ -39,7 +39,9 @@ impl Callers {
         let of_release = self.is_of_release(caller);
         match (method, path) {
             (&Method::POST, "/v1/raft") => *caller == self.own,
-            (&Method::POST, "/v1/partition" | message::PATH) => of_release && caller.role == Role::Router,
+            (&Method::POST, "/v1/partition" | "/v1/counts" | message::PATH) => {
+                of_release && caller.role == Role::Router
+            }
             (&Method::POST, "/v1/orders") => of_release && caller.role == Role::Operator,
             (&Method::GET, "/v1/node") => *caller == self.own || of_release,
             _ => false,
@@ -89,6 +91,10 @@ impl Port for NodePort {
                 Ok(call) => Response::new(Full::new(message::encode_answer(&node.answer_region(call).await))),
                 Err(error) => text(StatusCode::BAD_REQUEST, error.to_string()),
             },
+            "/v1/counts" => match serde_json::from_slice::<PartitionId>(&body) {
+                Ok(partition) => json(&node.host().counts(partition).await),
+                Err(error) => text(StatusCode::BAD_REQUEST, error.to_string()),
+            },
             "/v1/orders" => match serde_json::from_slice::<Order>(&body) {
                 Ok(order) => json(&node.host().order(order).await),
                 Err(error) => text(StatusCode::BAD_REQUEST, error.to_string()),
@@ -114,6 +120,7 @@ mod tests {
     fn a_node_listens_to_its_own_group_the_routers_and_the_operator_each_for_its_own_purpose() {
         assert!(allowed("cairn://east/game/default/storage", Method::POST, "/v1/raft"));
         assert!(allowed("cairn://east/cairn-system/-/router", Method::POST, "/v1/partition"));
+        assert!(allowed("cairn://east/cairn-system/-/router", Method::POST, "/v1/counts"));
         assert!(allowed("cairn://east/cairn-system/-/router", Method::POST, "/v1/regions"));
         assert!(allowed("cairn://east/cairn-system/-/operator", Method::POST, "/v1/orders"));
         assert!(allowed("cairn://east/cairn-system/-/router", Method::GET, "/v1/node"));
@@ -134,6 +141,7 @@ mod tests {
         assert!(!allowed("cairn://west/cairn-system/-/operator", Method::POST, "/v1/orders"), "another region");
         assert!(!allowed("cairn://east/cairn-system/-/router", Method::POST, "/v1/orders"), "routers give no orders");
         assert!(!allowed("cairn://east/game/default/storage", Method::POST, "/v1/partition"));
+        assert!(!allowed("cairn://east/cairn-system/-/operator", Method::POST, "/v1/counts"));
         assert!(!allowed("cairn://east/cairn-system/-/operator", Method::POST, "/v1/regions"));
         assert!(!allowed("cairn://west/game/default/storage", Method::POST, "/v1/regions"), "only through a router");
     }

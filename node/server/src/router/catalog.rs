@@ -1,15 +1,19 @@
 //! CreateTable and friends on Kubernetes: the same `Table` resource that `kubectl apply` would write, as the field manager
 //! `cairn-api`, never by force.
 
+mod tags;
+
 use super::{
     tables::Tables,
     writes::{ApiWrites, FIELD_MANAGER, answered},
 };
 use crate::environment;
 use async_trait::async_trait;
-use cairn_api::{Catalog, NewTable, TableUpdate, TableView, errors};
-use cairn_crds::{Table, TableSpec, condition, resource_name};
-use cairn_model::{ServiceError, archive::import::ImportStatus, ids::TableId, table::TableStatus};
+use cairn_api::{Catalog, NewTable, TableUpdate, TableView, TagUpdate, Tags, errors};
+use cairn_crds::{Table, TableSpec, condition, resource_name, table::ThroughputStatus};
+use cairn_model::{
+    ServiceError, archive::import::ImportStatus, ids::TableId, table::TableStatus, throughput::ThroughputHistory,
+};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, Preconditions},
@@ -118,10 +122,12 @@ impl Catalog for KubernetesCatalog {
         })
     }
 
-    async fn create_table(&self, account: &str, new: NewTable) -> Result<Arc<TableView>, ServiceError> {
+    async fn create_table(&self, account: &str, mut new: NewTable) -> Result<Arc<TableView>, ServiceError> {
         let name = new.table_name.clone();
+        let tags = std::mem::take(&mut new.tags);
         // The resource's uid becomes the id, and its creation time the table's.
-        let spec = TableSpec::from_definition(&new.into_definition(account, TableId([0; 16]), 0));
+        let mut spec = TableSpec::from_definition(&new.into_definition(account, TableId([0; 16]), 0));
+        spec.set_tags(tags);
         Ok(Arc::new(self.create(account, &name, spec, |_| errors::table_exists(&name)).await?))
     }
 
@@ -140,6 +146,7 @@ impl Catalog for KubernetesCatalog {
         update.apply(&mut definition, environment::wall_ms());
         let mut spec = resource.spec.clone();
         spec.update_from_definition(&view.definition, &definition);
+        tags::leave_to_others(&resource, &mut spec);
         let mut table = manifest(account, &resource.name_any(), spec);
         table.metadata.resource_version = resource.resource_version();
         let updated = self.apply(&table).await?;
@@ -162,6 +169,21 @@ impl Catalog for KubernetesCatalog {
             self.tables.put(table);
         }
         Ok(Arc::new(TableView { status: TableStatus::Deleting, ..view }))
+    }
+
+    fn throughput_history(&self, table: &TableView) -> ThroughputHistory {
+        let resource = self.tables.resource(&table.definition.account, &table.definition.table_name);
+        let status = resource.as_ref().and_then(|resource| resource.status.as_ref()?.throughput.as_ref());
+        status.map(ThroughputStatus::history).unwrap_or_default()
+    }
+
+    async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError> {
+        let (account, name) = (&table.definition.account, &table.definition.table_name);
+        self.tables.resource(account, name).map(|resource| resource.spec.tags_by_key()).ok_or_else(tags::not_told)
+    }
+
+    async fn update_tags(&self, account: &str, name: &str, update: TagUpdate) -> Result<(), ServiceError> {
+        self.change_tags(account, name, &update).await
     }
 }
 

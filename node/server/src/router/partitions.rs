@@ -4,12 +4,14 @@
 use super::{nodes::Nodes, routes::Route};
 use crate::internal::client::{CallError, NodeClient};
 use async_trait::async_trait;
+use bytes::Bytes;
 use cairn_api::{Partitions, RoutingKey, TableView};
-use cairn_model::{ErrorKind, ServiceError, descriptor::Member, ids::PartitionId};
+use cairn_model::{ErrorKind, ServiceError, descriptor::Member, ids::PartitionId, node::Counts};
 use cairn_replication::{
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
     wire::{self, PartitionCall},
 };
+use futures::{StreamExt, stream};
 use std::{sync::Arc, time::Duration};
 
 /// For one request in all, its repetitions included; then the SDK is told and decides.
@@ -17,6 +19,9 @@ const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 /// For one node's answer: an item, and a page.
 const ITEM_DEADLINE: Duration = Duration::from_millis(1500);
 const PAGE_DEADLINE: Duration = Duration::from_secs(5);
+/// For the counts of all of a table's partitions, so many of which are asked at once.
+const COUNT_DEADLINE: Duration = Duration::from_secs(1);
+const COUNTED_AT_ONCE: usize = 16;
 /// Between two tries when no replica knew a leader; an election takes a second or two.
 const ELECTION_PAUSE: Duration = Duration::from_millis(50);
 /// How long a request waits for news of the fleet.
@@ -46,6 +51,24 @@ impl RemotePartitions {
             Ok(outcome) => Ok(outcome?),
             Err(error) => Err(Failure::Silent(error.to_string())),
         }
+    }
+
+    /// What the leader of a partition says it holds; none where no replica says that it leads.
+    async fn counts_of(&self, route: &Route) -> Option<Counts> {
+        let body = Bytes::from(serde_json::to_vec(&route.descriptor.partition_id).ok()?);
+        for member in self.nodes.leader_first(route) {
+            let call = self.client.post(&route.group, &member.address, "/v1/counts", body.clone(), COUNT_DEADLINE);
+            let counts = call.await.map(|answer| serde_json::from_slice::<Option<Counts>>(&answer));
+            match counts {
+                Ok(Ok(Some(counts))) => return Some(counts),
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, address = member.address, "failed to read a partition's counts")
+                }
+                Err(error) => tracing::debug!(%error, "failed to ask for a partition's counts"),
+            }
+        }
+        None
     }
 
     /// The replicas to try, best first.
@@ -87,6 +110,18 @@ impl From<CallError> for Failure {
 
 #[async_trait]
 impl Partitions for RemotePartitions {
+    async fn counts(&self, table: &TableView) -> Option<Counts> {
+        let routes = self.nodes.routes();
+        let known = routes.table(table.definition.table_id)?;
+        let asked = stream::iter(known.routes.clone()).map(|route| async move { self.counts_of(&route).await });
+        let counted = asked.buffered(COUNTED_AT_ONCE).collect::<Vec<_>>();
+        let counted = tokio::time::timeout(COUNT_DEADLINE, counted).await.unwrap_or_default();
+        if counted.is_empty() || counted.iter().any(Option::is_none) {
+            return Some(Counts { item_count: known.item_count, size_bytes: known.size_bytes });
+        }
+        Some(counted.into_iter().flatten().sum())
+    }
+
     async fn request(
         &self,
         table: &TableView,

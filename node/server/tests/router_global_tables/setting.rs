@@ -12,7 +12,7 @@ use cairn_model::{
     ServiceError,
     descriptor::{KeyRange, PartitionDescriptor},
     ids::{NodeId, PartitionId, ReplicaId, TableId},
-    node::{NodeReport, ReplicaReport, ReplicaState},
+    node::{Counts, NodeReport, ReplicaReport, ReplicaState},
     region::{RegionReport, RegionState},
     table::GlobalReplicas,
 };
@@ -52,6 +52,10 @@ impl Partitions for NoPartitions {
         _: PartitionRequest,
     ) -> Result<PartitionOutcome, ServiceError> {
         Err(errors::internal())
+    }
+
+    async fn counts(&self, _: &TableView) -> Option<Counts> {
+        None
     }
 }
 

@@ -88,24 +88,25 @@ impl ApiServer {
         self.objects.lock().remove(&(plural.to_owned(), name.to_owned()));
     }
 
-    /// Applies a manifest, whose replicas, where it has any, are merged by their regions.
+    /// Applies a manifest, whose lists of maps, where it has any, are merged by their keys.
     fn apply(&self, plural: &str, name: &str, mut sent: Value, manager: &str) -> Value {
         let Some(mut changed) = self.get(plural, name) else { return self.put(plural, name, sent, manager) };
         let own = managed(manager, &sent["spec"]);
-        if let Some(replicas) = changed["spec"]["replicas"].as_array() {
-            let key = |replica: &Value| format!("k:{}", json!({"regionName": replica["regionName"]}));
-            let entries = changed["metadata"]["managedFields"].as_array().unwrap();
-            let owned = |replica: &Value| {
-                let of_manager = entries.iter().filter(|entry| entry["manager"] == manager);
-                of_manager
-                    .into_iter()
-                    .any(|entry| entry["fieldsV1"]["f:spec"]["f:replicas"].get(key(replica)).is_some())
+        let entries = changed["metadata"]["managedFields"].as_array().unwrap().clone();
+        for (list, key) in KEYED_LISTS {
+            let Some(present) = changed["spec"][list].as_array() else { continue };
+            let owned = |element: &Value| {
+                let field = key_field(key, element);
+                let mut of_manager = entries.iter().filter(|entry| entry["manager"] == manager);
+                of_manager.any(|entry| entry["fieldsV1"]["f:spec"][format!("f:{list}")].get(&field).is_some())
             };
-            let named = sent["spec"]["replicas"].as_array_mut().unwrap();
-            let is_sent = |replica: &Value| named.iter().any(|sent| sent["regionName"] == replica["regionName"]);
-            let others = replicas.iter().filter(|replica| !owned(replica) && !is_sent(replica));
-            let others: Vec<Value> = others.cloned().collect();
-            named.extend(others);
+            let named = sent["spec"][list].as_array().cloned().unwrap_or_default();
+            let is_sent = |element: &Value| named.iter().any(|sent| sent[key] == element[key]);
+            let others = present.iter().filter(|element| !owned(element) && !is_sent(element));
+            let merged: Vec<Value> = named.iter().chain(others).cloned().collect();
+            if !merged.is_empty() {
+                sent["spec"][list] = json!(merged);
+            }
         }
         let entries = changed["metadata"]["managedFields"].as_array_mut().unwrap();
         entries.retain(|entry| entry["manager"] != manager);
@@ -209,11 +210,20 @@ pub fn active_table(table_id: TableId, spec: Value, status: Value) -> Value {
     table
 }
 
-/// What a manager owns of this spec: all of it, its replicas by their regions.
+/// The lists of a spec whose elements have owners of their own, and the elements' keys.
+const KEYED_LISTS: [(&str, &str); 2] = [("replicas", "regionName"), ("tags", "key")];
+
+fn key_field(key: &str, element: &Value) -> String {
+    format!("k:{}", json!({key: element[key]}))
+}
+
+/// What a manager owns of this spec: all of it, lists of maps by their keys.
 fn managed(manager: &str, spec: &Value) -> Value {
     let mut fields = json!({});
-    for replica in spec["replicas"].as_array().into_iter().flatten() {
-        fields["f:replicas"][format!("k:{}", json!({"regionName": replica["regionName"]}))] = json!({".": {}});
+    for (list, key) in KEYED_LISTS {
+        for element in spec[list].as_array().into_iter().flatten() {
+            fields[format!("f:{list}")][key_field(key, element)] = json!({".": {}});
+        }
     }
     json!({"manager": manager, "fieldsV1": {"f:spec": fields}})
 }

@@ -92,6 +92,8 @@ impl Caller {
             let response = self.client.request(request).await.map_err(|error| format!("{error:?}"))?;
             let status = response.status().as_u16();
             let body = response.into_body().collect().await.map_err(|error| format!("{error:?}"))?.to_bytes();
+            // An operation that has nothing to say says nothing.
+            let body = if body.is_empty() { Bytes::from_static(b"null") } else { body };
             let body = serde_json::from_slice(&body).map_err(|error| format!("{error}: {body:?}"))?;
             Ok((status, body))
         };

@@ -12,6 +12,7 @@ pub mod recovery;
 pub mod regions;
 pub mod restore;
 pub mod status;
+pub mod throughput;
 pub mod validate;
 pub mod wanted;
 
@@ -124,6 +125,14 @@ async fn settle(
     let answers = Answers { nodes, reports: &reports };
     let observation = Observation::of(table_id, answers);
     let held = observation.definition();
+    let refusal = match (refusal, held) {
+        (None, Some(held)) => {
+            let wanted = wanted::definition(&validated, &regions, region, Some(held))?;
+            let wanted = wanted.ok().and_then(|wanted| wanted.provisioned_throughput);
+            throughput::too_soon(&status, held, wanted, ctx.now())
+        }
+        (refusal, _) => refusal,
+    };
     if refusal.is_none() {
         let mut stamped = status;
         let is_asked = validated.table.spec.recovery_period_days()?.is_some();

@@ -3,6 +3,7 @@
 use super::{
     observation::{Answers, Observation},
     restore::Loading,
+    throughput,
     validate::ValidatedTable,
 };
 use cairn_crds::{TableResourceStatus, condition, condition::Progress, table::definition::table_arn};
@@ -47,6 +48,9 @@ pub fn observe(
     }
     status.schema_version =
         observation.definition().and_then(|definition| i64::try_from(definition.schema_version).ok());
+    if let Some(held) = observation.definition() {
+        throughput::note(status, held, now);
+    }
     status.item_count = i64::try_from(observation.item_count()).ok();
     status.table_size_bytes = i64::try_from(observation.size_bytes()).ok();
     let (reason, message) = if ready == zones {

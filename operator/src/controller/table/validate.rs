@@ -8,7 +8,8 @@ use cairn_crds::{
         definition::{Birth, DefinitionError},
     },
 };
-use cairn_model::{ids::TableId, table::TableDefinition};
+use cairn_model::{ids::TableId, limits, table::TableDefinition};
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 /// A table whose spec this version can serve, under a name that is its own.
@@ -51,15 +52,29 @@ pub fn validate(table: &Table, in_namespace: &[Table]) -> Result<ValidatedTable,
             ),
         ));
     }
+    if table.status.as_ref().is_none_or(|status| status.table_id.is_none())
+        && in_namespace.iter().filter(|other| rank(other) < rank(table)).count() >= limits::TABLES_PER_ACCOUNT_MAX
+    {
+        return Err(Refusal::new(
+            "LimitExceeded",
+            format!(
+                "the namespace has {} tables already, as many as an account can have: delete one, or make this one in another \
+                 namespace",
+                limits::TABLES_PER_ACCOUNT_MAX
+            ),
+        ));
+    }
     Ok(validated)
 }
 
-/// The resource that has the table's name, if it is another: one that has data already, else the first to claim it.
+/// Of two tables the one of the lower rank comes first: one that has data already, else the first that was made.
+fn rank(table: &Table) -> (bool, Option<Timestamp>, String) {
+    let has_data = table.status.as_ref().is_some_and(|status| status.table_id.is_some());
+    (!has_data, table.creation_timestamp().map(|time| time.0), table.name_any())
+}
+
+/// The resource that has the table's name, if it is another.
 fn holder_of_name(table: &Table, in_namespace: &[Table]) -> Option<String> {
-    let rank = |table: &Table| {
-        let has_data = table.status.as_ref().is_some_and(|status| status.table_id.is_some());
-        (!has_data, table.creation_timestamp().map(|time| time.0), table.name_any())
-    };
     in_namespace
         .iter()
         .filter(|other| other.name_any() != table.name_any() && other.table_name() == table.table_name())
@@ -78,7 +93,7 @@ mod tests {
     fn created_at(name: &str, second: i64) -> Table {
         let mut table = table(name);
         table.spec.table_name = Some("Users".into());
-        table.metadata.creation_timestamp = Some(Time(jiff::Timestamp::from_second(second).unwrap()));
+        table.metadata.creation_timestamp = Some(Time(Timestamp::from_second(second).unwrap()));
         table
     }
 
@@ -89,6 +104,23 @@ mod tests {
         let refusal = validate(&all[1], &all).unwrap_err();
         assert_eq!(refusal.reason, "NameTaken");
         assert!(refusal.message.contains("resource b"), "{refusal:?}");
+    }
+
+    #[test]
+    fn a_namespace_has_as_many_tables_as_an_account_can_have() {
+        let mut all: Vec<Table> = (0..2_500).map(|number| table(&format!("table-{number}"))).collect();
+        all.iter_mut().for_each(|table| table.metadata.creation_timestamp = Some(Time(Timestamp::UNIX_EPOCH)));
+        let mut late = table("late");
+        late.metadata.creation_timestamp = Some(Time(Timestamp::from_second(1).unwrap()));
+        all.push(late.clone());
+        assert_eq!(validate(&late, &all).unwrap_err().reason, "LimitExceeded");
+        assert!(validate(&all[0], &all).is_ok());
+        late.status = Some(TableResourceStatus { table_id: Some("x".into()), ..TableResourceStatus::default() });
+        assert!(validate(&late, &all).is_ok(), "it is there");
+        all.pop();
+        late.status = None;
+        all[0] = late.clone();
+        assert!(validate(&late, &all).is_ok());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! `imports/IMPORT_ID.json` is written when every item is loaded, before the table is made of them. It goes when the bucket
 //! has the outcome.
 
-use crate::dev::tables::LocalTables;
+use crate::dev::{files, tables::LocalTables};
 use anyhow::Context;
 use cairn_model::{
     archive::import::{ImportOrder, ImportOutcome},
@@ -12,12 +12,9 @@ use cairn_model::{
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
-
-const ENDING: &str = "json";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,49 +44,27 @@ impl Markers {
     }
 
     fn path(&self, import_id: &str) -> PathBuf {
-        self.folder.join(import_id).with_extension(ENDING)
+        files::path(&self.folder, import_id)
     }
 
     /// Durable when it returns.
     pub(super) async fn write(&self, marker: Marker) -> io::Result<()> {
-        let (folder, path) = (self.folder.clone(), self.path(&marker.import_id));
-        blocking(move || {
-            std::fs::create_dir_all(&folder)?;
-            let begun = path.with_extension("new");
-            let mut file = File::create(&begun)?;
-            file.write_all(&serde_json::to_vec(&marker)?)?;
-            file.sync_all()?;
-            std::fs::rename(&begun, &path)?;
-            File::open(&folder)?.sync_all()
-        })
-        .await
+        let path = self.path(&marker.import_id);
+        let content = serde_json::to_vec(&marker)?;
+        files::blocking(move || files::replace(&path, &content)).await
     }
 
+    /// One that failed never had any.
     pub(super) async fn remove(&self, import_id: &str) -> io::Result<()> {
         let path = self.path(import_id);
-        blocking(move || match std::fs::remove_file(path) {
-            // One that failed never had any.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed,
-        })
-        .await
+        files::blocking(move || files::remove(&path)).await
     }
 
     async fn read(&self) -> io::Result<Vec<Marker>> {
         let folder = self.folder.clone();
-        blocking(move || {
-            let entries = match std::fs::read_dir(&folder) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-                entries => entries?,
-            };
-            let mut markers = Vec::new();
-            for entry in entries {
-                let path = entry?.path();
-                if path.extension().is_some_and(|ending| ending == ENDING) {
-                    markers.push(serde_json::from_slice(&std::fs::read(path)?)?);
-                }
-            }
-            Ok(markers)
+        files::blocking(move || {
+            let read = |path| -> io::Result<Marker> { Ok(serde_json::from_slice(&std::fs::read::<PathBuf>(path)?)?) };
+            files::list(&folder)?.into_iter().map(read).collect()
         })
         .await
     }
@@ -104,8 +79,4 @@ impl Markers {
         }
         Ok(outcomes)
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }

@@ -14,7 +14,7 @@ use cairn_api::{
     imports::{IMPORTS_MAX, ImportPage, ImportReport, ImportRequest, ImportStatus, TOKEN_MS},
 };
 use cairn_crds::{DEFAULT_STORAGE_GROUP, TableSpec, table::ImportFrom};
-use cairn_model::{ServiceError, archive::import::IMPORTS_KEPT_MS, ids::TableId};
+use cairn_model::{ServiceError, archive::import::IMPORTS_KEPT_MS, ids::TableId, limits};
 use records::Records;
 use resources::report;
 use std::{collections::BTreeMap, sync::Arc};
@@ -155,6 +155,9 @@ impl Imports for ClusterImports {
         let under_way = self.of_tables(account).into_values().filter(|it| it.status == ImportStatus::InProgress);
         if under_way.count() >= IMPORTS_MAX {
             return Err(errors::too_many_imports(IMPORTS_MAX));
+        }
+        if self.tables.names(account).len() >= limits::TABLES_PER_ACCOUNT_MAX {
+            return Err(errors::too_many_tables());
         }
         let ImportRequest { client_token, source, format, compression } = request;
         // The resource's uid becomes the id, and its creation time the table's.

@@ -1,0 +1,43 @@
+//! ListTagsOfResource.
+
+use super::Call;
+use crate::{
+    input::{self, Input, shape::Shape},
+    output::Object,
+    validation::references::{required_resource_arn, tagged_table},
+};
+use cairn_model::ServiceError;
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListTagsOfResourceInput {
+    resource_arn: Option<String>,
+    next_token: Option<String>,
+}
+
+impl Input for ListTagsOfResourceInput {
+    const FIELDS: &'static [(&'static str, Shape)] = &[("ResourceArn", Shape::Text), ("NextToken", Shape::Text)];
+}
+
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
+    let input: ListTagsOfResourceInput = input::parse(call.body)?;
+    let arn = required_resource_arn(input.resource_arn)?;
+    let name = tagged_table(call, &arn)?;
+    if input.next_token.is_some() {
+        // As in DynamoDB, the first page has all that a table can have, and no token.
+        return Err(ServiceError::validation("One or more parameter values were invalid: Invalid NextToken"));
+    }
+    let table = call.tagged_table(name, &arn)?;
+    let tags = call.catalog.tags(&table).await?;
+    let mut out = Vec::new();
+    let mut answer = Object::begin(&mut out);
+    answer.list("Tags", &tags, |(key, value), out| {
+        let mut tag = Object::begin(out);
+        tag.text("Key", key);
+        tag.text("Value", value);
+        tag.end();
+    });
+    answer.end();
+    Ok(out)
+}

@@ -1,0 +1,9 @@
+//! Tables at a router: what of them lies in Kubernetes resources.
+#![allow(unreachable_pub, dead_code, clippy::unwrap_used, clippy::panic)]
+
+#[path = "../router_global_tables/setting.rs"]
+mod setting;
+#[path = "../support/mod.rs"]
+mod support;
+mod tags;
+mod throughput;

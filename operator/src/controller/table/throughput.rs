@@ -1,0 +1,93 @@
+//! When a table's throughput went up and down, whoever asked for it: what the nodes hold is compared with what they held before.
+
+use crate::controller::Refusal;
+use cairn_crds::{TableResourceStatus, table::throughput::ThroughputStatus};
+use cairn_model::{
+    table::{ProvisionedThroughput, TableDefinition},
+    throughput::{ThroughputHistory, is_decrease},
+};
+use jiff::Timestamp;
+
+/// Takes note of what the nodes hold.
+pub fn note(status: &mut TableResourceStatus, held: &TableDefinition, now: Timestamp) {
+    let mut history = history(status);
+    history.note(held.provisioned_throughput, millis(now));
+    status.throughput = ThroughputStatus::of(history);
+}
+
+/// Why a table that the nodes hold so can't have this throughput yet.
+pub fn too_soon(
+    status: &TableResourceStatus,
+    held: &TableDefinition,
+    wanted: Option<ProvisionedThroughput>,
+    now: Timestamp,
+) -> Option<Refusal> {
+    let (before, after) = held.provisioned_throughput.zip(wanted)?;
+    if !is_decrease(before, after) {
+        return None;
+    }
+    let next_ms = history(status).next_decrease_ms(millis(now))?;
+    let next = i64::try_from(next_ms).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok())?;
+    Some(Refusal::new(
+        "ThroughputDecreaseLimited",
+        format!(
+            "spec.provisionedThroughput is less than the table's, which can go down 4 times a UTC day and then once an hour: \
+             it will at {next}, unless it is changed before, and so will what else was changed with it"
+        ),
+    ))
+}
+
+fn history(status: &TableResourceStatus) -> ThroughputHistory {
+    status.throughput.as_ref().map(ThroughputStatus::history).unwrap_or_default()
+}
+
+fn millis(time: Timestamp) -> u64 {
+    u64::try_from(time.as_millisecond()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::table::fixture;
+
+    fn held(read_capacity_units: u64) -> TableDefinition {
+        let provisioned_throughput = units(read_capacity_units);
+        TableDefinition { provisioned_throughput, ..fixture::definition() }
+    }
+
+    fn units(read_capacity_units: u64) -> Option<ProvisionedThroughput> {
+        Some(ProvisionedThroughput { read_capacity_units, write_capacity_units: 1 })
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn what_the_nodes_hold_is_noted_once() {
+        let mut status = TableResourceStatus::default();
+        note(&mut status, &fixture::definition(), at(1));
+        assert_eq!(status.throughput, None, "on demand");
+        for (read, second) in [(10, 1), (10, 2), (9, 3), (9, 4), (12, 5)] {
+            note(&mut status, &held(read), at(second));
+        }
+        let history = history(&status);
+        assert_eq!((history.last_decrease_ms, history.last_increase_ms), (Some(3_000), Some(5_000)));
+        assert_eq!((history.decreases, history.units), (1, units(12)));
+    }
+
+    #[test]
+    fn a_fifth_decrease_of_a_manifest_waits_for_its_time() {
+        let mut status = TableResourceStatus::default();
+        for number in 0..5 {
+            assert_eq!(too_soon(&status, &held(20), units(10), at(number)).map(|refusal| refusal.reason), None);
+            note(&mut status, &held(20 - u64::try_from(number).unwrap()), at(number));
+        }
+        let refusal = too_soon(&status, &held(16), units(10), at(10)).unwrap();
+        assert!(refusal.message.contains("it will at 1970-01-01T01:00:04Z"), "{refusal:?}");
+        for wanted in [units(16), units(17), None] {
+            assert!(too_soon(&status, &held(16), wanted, at(10)).is_none());
+        }
+        assert!(too_soon(&status, &held(16), units(10), at(3_604)).is_none());
+    }
+}
