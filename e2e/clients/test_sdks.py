@@ -7,6 +7,7 @@ import unittest
 import suite
 from server import ACCESS_KEY, REGION, SECRET
 
+# They end themselves before that, and say at which step.
 LONGEST_S = 90
 
 
@@ -22,12 +23,10 @@ class Sdks(unittest.TestCase):
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
-        try:
-            ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LONGEST_S)
-        except subprocess.TimeoutExpired as hanging:
-            shown = b"".join(output for output in [hanging.stdout, hanging.stderr] if output)
-            self.fail(f"{command[-1]} did not end within {LONGEST_S} s:\n{shown.decode(errors='replace')}")
-        self.assertEqual(ended.returncode, 0, f"{command[-1]} failed:\n{ended.stdout}{ended.stderr}")
+        ended = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LONGEST_S
+        )
+        self.assertEqual(ended.returncode, 0, f"{command[-1]} failed:\n{ended.stdout}")
 
     def test_a_tables_life_through_the_javascript_sdk_and_its_document_client(self):
         if suite.SDK_JAVASCRIPT is None:

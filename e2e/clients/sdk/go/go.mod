@@ -1,4 +1,4 @@
-module cairn/e2e/clients/sdk/go
+module cairn.dev/e2e/clients/sdk/go
 
 go 1.24
 
