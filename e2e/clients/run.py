@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Drives `cairn dev` with boto3, the AWS CLI and by hand:
-`run.py --cairn PROGRAM --programs DIR [--rival PROGRAM] [--dynalite SCRIPT] [--s3-server PROGRAM] [NAME…]`.
+`run.py --cairn PROGRAM --programs DIR [--rival PROGRAM] [--dynalite SCRIPT] [--s3-server PROGRAM] [--sdk-javascript SCRIPT]
+[--sdk-go PROGRAM] [NAME…]`.
 
 DIR holds the AWS CLI, and the python that runs this has boto3 (`cargo xtask test --only clients` sees to both). The rival
 is dynoxide, whose answers Cairn's are compared with, dynalite's SCRIPT another, the S3 server versitygw, which archives lie in;
-without them those tests are skipped. A NAME is a test's, as in
+those of the SDKs are built from `sdk`. Without one of them its tests are skipped. A NAME is a test's, as in
 `test_items` or `test_items.Updates.test_…`. Without one, each file of tests runs in a process of its own, a few at a time:
 most of them wait most of the time.
 """
@@ -60,12 +61,15 @@ def main():
     parser.add_argument("--rival")
     parser.add_argument("--dynalite")
     parser.add_argument("--s3-server")
+    parser.add_argument("--sdk-javascript")
+    parser.add_argument("--sdk-go")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     if not arguments.names:
         return 0 if run_each() else 1
     suite.PROGRAM, suite.PROGRAMS, suite.RIVAL = arguments.cairn, arguments.programs, arguments.rival
     suite.DYNALITE, suite.S3_SERVER = arguments.dynalite, arguments.s3_server
+    suite.SDK_JAVASCRIPT, suite.SDK_GO = arguments.sdk_javascript, arguments.sdk_go
     tests = unittest.TestLoader().loadTestsFromNames(arguments.names)
     # Ended early, it still ends its servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

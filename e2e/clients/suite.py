@@ -11,6 +11,8 @@ PROGRAMS = None
 RIVAL = None
 DYNALITE = None
 S3_SERVER = None
+SDK_JAVASCRIPT = None
+SDK_GO = None
 
 _servers = {}
 

@@ -3,11 +3,11 @@
 use crate::{
     chart,
     cluster::{self, Cluster},
-    crates, dynalite, process, python,
+    crates, go, npm, process, python,
     report::Report,
     workspace,
 };
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::process::Command;
 
 type Part = (&'static str, fn(&mut Report) -> Result<()>);
@@ -106,7 +106,7 @@ fn unit(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// `cairn dev` driven by boto3 and the AWS CLI, its answers beside dynoxide's, its archives in S3.
+/// `cairn dev` driven by the SDKs and the AWS CLI, its answers beside dynoxide's and dynalite's, its archives in S3.
 fn clients(report: &mut Report) -> Result<()> {
     process::run(workspace::cargo().args(["build", "--locked", "--quiet", "-p", "cairn-server"]))?;
     let programs = python::environment()?;
@@ -118,17 +118,23 @@ fn clients(report: &mut Report) -> Result<()> {
         .arg(workspace::target().join("debug/cairn"))
         .arg("--programs")
         .arg(programs);
-    match crates::DYNOXIDE.path() {
-        Ok(rival) => drop(command.arg("--rival").arg(rival)),
-        Err(error) => report.skip("clients: answers beside dynoxide's", &format!("{error:#}")),
-    }
-    match dynalite::script() {
-        Ok(script) => drop(command.arg("--dynalite").arg(script)),
-        Err(error) => report.skip("clients: answers beside dynalite's", &format!("{error:#}")),
-    }
-    match cluster::tool("versitygw") {
-        Ok(server) => drop(command.arg("--s3-server").arg(server)),
-        Err(error) => report.skip("clients: archives in S3", &format!("versitygw can't be built: {error:#}")),
+    // Modules that can't be had are the machine's fault, a program that does not build is ours.
+    let sdk_go = match go::download() {
+        Ok(()) => Ok(go::build()?),
+        Err(error) => Err(error),
+    };
+    let optional = [
+        ("--rival", "answers beside dynoxide's", crates::DYNOXIDE.path()),
+        ("--dynalite", "answers beside dynalite's", npm::DYNALITE.script()),
+        ("--s3-server", "archives in S3", cluster::tool("versitygw").context("versitygw can't be built")),
+        ("--sdk-javascript", "the AWS SDK for JavaScript", npm::SDK.script()),
+        ("--sdk-go", "the AWS SDK for Go", sdk_go),
+    ];
+    for (option, what, program) in optional {
+        match program {
+            Ok(path) => drop(command.arg(option).arg(path)),
+            Err(error) => report.skip(&format!("clients: {what}"), &format!("{error:#}")),
+        }
     }
     let status = process::stream(&mut command, |line| report.count(line))?;
     if !status.success() {

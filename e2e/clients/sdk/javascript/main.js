@@ -1,0 +1,60 @@
+// A table's life through the AWS SDK for JavaScript v3 and its document client: prints a line for each step, and ends at the
+// first thing that is wrong.
+//
+// Endpoint, region and credentials come from the environment variables that the SDK reads.
+
+import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
+import { batchGet, executeStatement, get, query, scan, scanSegments } from "./reads.js";
+import { createAgain, createTable, deleteTable, listAndDescribe, refuseStrangers } from "./table.js";
+import { readAsWritten, readBelow } from "./types.js";
+import { batchWrite, deleteOne, failConditions, putOne, update } from "./writes.js";
+
+// A run that takes longer hangs.
+const LONGEST_MS = 60_000;
+
+// Of an error, in characters: one that compares items has all of them.
+const SHOWN = 3_000;
+
+// Each gives what was seen, for the line that is printed.
+const STEPS = [
+  ["a wrong secret is refused", refuseStrangers],
+  ["create and wait", createTable],
+  ["create again", createAgain],
+  ["put", putOne],
+  ["batch write", batchWrite],
+  ["get", get],
+  ["batch get", batchGet],
+  ["query", query],
+  ["scan", scan],
+  ["scan in segments", scanSegments],
+  ["update", update],
+  ["conditions that fail", failConditions],
+  ["all ten types", readAsWritten],
+  ["all ten types, without the document client", readBelow],
+  ["list and describe", listAndDescribe],
+  ["PartiQL", executeStatement],
+  ["delete an item", deleteOne],
+  ["delete and wait", deleteTable],
+];
+
+const client = new DynamoDBClient({});
+const documents = DynamoDBDocumentClient.from(client);
+let underWay = "nothing";
+
+const hanging = setTimeout(() => {
+  console.error(`FAILED ${underWay}: no end after ${LONGEST_MS} ms`);
+  process.exit(1);
+}, LONGEST_MS);
+
+for (const [name, run] of STEPS) {
+  underWay = name;
+  try {
+    console.log(`${name}: ${await run({ client, documents })}`);
+  } catch (error) {
+    console.error(`FAILED ${name}: ${(error.stack ?? String(error)).slice(0, SHOWN)}`);
+    process.exit(1);
+  }
+}
+clearTimeout(hanging);
+client.destroy();

@@ -1,0 +1,39 @@
+"""A table's life through other SDKs, unmodified, in the programs of `sdk`; their signatures are verified."""
+
+import os
+import subprocess
+import unittest
+
+import suite
+from server import ACCESS_KEY, REGION, SECRET
+
+# They end themselves before that, and say at which step.
+LONGEST_S = 90
+
+
+class Sdks(unittest.TestCase):
+    def passes(self, *command):
+        """The program finds nothing wrong with a server of the suite."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        environment = own | {
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_ENDPOINT_URL": suite.server(credentials=True).url,
+            "AWS_REGION": REGION,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+        ended = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LONGEST_S
+        )
+        self.assertEqual(ended.returncode, 0, f"{command[-1]} failed:\n{ended.stdout}")
+
+    def test_a_tables_life_through_the_javascript_sdk_and_its_document_client(self):
+        if suite.SDK_JAVASCRIPT is None:
+            self.skipTest("no program of the SDK for JavaScript given")
+        self.passes("node", suite.SDK_JAVASCRIPT)
+
+    def test_a_tables_life_through_the_go_sdk(self):
+        if suite.SDK_GO is None:
+            self.skipTest("no program of the SDK for Go given")
+        self.passes(suite.SDK_GO)
