@@ -24,7 +24,7 @@ const ITEMS: usize = 1_000;
 const TABLE: &str = "bench";
 const PATIENCE: Duration = Duration::from_secs(120);
 
-const GET_SHARE_MIN: f64 = 0.30;
+const GET_SHARE_MIN: f64 = 0.40;
 const PUT_SHARE_MIN: f64 = 1.00;
 const ARCHIVED_SHARE_MIN: f64 = 0.90;
 
