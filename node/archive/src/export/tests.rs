@@ -89,7 +89,7 @@ async fn only_objects_of_the_folder_itself_that_are_named_for_an_export_are_take
         records.bucket.put(&path, Bytes::new()).await.unwrap();
     }
     let listed = async || records.page(0, None, 9, |_| true).await.unwrap().0;
-    assert_eq!(listed().await, [export.clone()]);
+    assert_eq!(listed().await, std::slice::from_ref(&export));
     records.sweep(EXPORTS_KEPT_MS + HOUR_MS).await.unwrap();
     assert_eq!(listed().await, []);
     assert!(records.open().await.unwrap().is_empty());
