@@ -185,11 +185,11 @@ impl Work {
     }
 }
 
-/// A SELECT of a batch, which must be of one item by its whole key.
+/// A SELECT of a batch, which must be of one item by its whole key and nothing else.
 fn read(select: Select, table: &TableView) -> Result<ReadPlan, ServiceError> {
     let by_index = select.index.is_some();
     let plan = ReadPlan::new(select, &table.definition.key_schema)?;
-    if by_index || plan.item_key().is_none() {
+    if by_index || plan.item_key().is_none() || plan.is_filtered() {
         return Err(ServiceError::validation(
             "Select statements within BatchExecuteStatement must specify the primary key in the where clause.",
         ));

@@ -87,6 +87,11 @@ impl ReadPlan {
         }
     }
 
+    /// Whether items are asked for more than their keys.
+    pub(crate) fn is_filtered(&self) -> bool {
+        self.filter.is_some()
+    }
+
     pub(crate) async fn run(
         &self,
         call: &Call<'_>,

@@ -391,6 +391,24 @@ async fn a_batch_of_reads_answers_each_in_its_place() {
 }
 
 #[tokio::test]
+async fn a_read_of_a_batch_asks_for_its_key_and_nothing_else() {
+    let service = five_games().await;
+    let statements: Vec<_> = ["Score = 10", "Score = 11", "Id <> 'ben'"]
+        .iter()
+        .map(|clause| json!({"Statement": format!("SELECT * FROM users WHERE Id = 'anna' AND Game = 1 AND {clause}")}))
+        .collect();
+    for statement in statements {
+        let answer = service.ok("BatchExecuteStatement", json!({"Statements": [statement]})).await;
+        let text = "Select statements within BatchExecuteStatement must specify the primary key in the where clause.";
+        assert_eq!(
+            answer,
+            json!({"Responses": [{"Error": {"Code": "ValidationError", "Message": text}}]}),
+            "{statement}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_batch_of_writes_does_each_that_can_be_done() {
     let service = five_games().await;
     let request = json!({
