@@ -234,6 +234,12 @@ fn what_dynamodb_does_not_take_is_refused_in_its_words() {
             "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags at 1:32:3",
         ),
         (
+            "INSERT INTO t VALUE {'a': <<1, -?>>}",
+            "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags at 1:32:1",
+        ),
+        ("INSERT INTO t VALUE {'a': <<1, ?>>}", "Unsupported data type: Parameter at 1:32:1"),
+        ("INSERT INTO t VALUE {'a': <<?>>}", "Unsupported data type: Parameter at 1:29:1"),
+        (
             "INSERT INTO t VALUE {'a': <<'x', 'x'>>}",
             "One or more parameter values were invalid: Input collection [x, x] contains duplicates.",
         ),
