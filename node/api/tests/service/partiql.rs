@@ -453,6 +453,27 @@ async fn a_batch_of_writes_does_each_that_can_be_done() {
 }
 
 #[tokio::test]
+async fn a_failed_statement_of_a_batch_costs_only_beside_one_of_its_table_that_was_done() {
+    let service = five_games().await;
+    service.create("more", &[("Id", "S")]).await;
+    let insert =
+        |table: &str, id: &str| json!({"Statement": format!("INSERT INTO {table} VALUE {{'Id': '{id}', 'Game': 1}}")});
+    service.ok("ExecuteStatement", insert("more", "a")).await;
+    for (there, units) in [
+        ("anna", json!([{"TableName": "more", "CapacityUnits": 1.0}])),
+        ("new", json!([{"TableName": "users", "CapacityUnits": 1.0}, {"TableName": "more", "CapacityUnits": 1.0}])),
+    ] {
+        let statements = [insert("users", there), insert("more", &format!("{there} too"))];
+        let request = json!({"Statements": statements, "ReturnConsumedCapacity": "TOTAL"});
+        let answer = service.ok("BatchExecuteStatement", request).await;
+        assert_eq!(answer["ConsumedCapacity"], units, "{there}");
+    }
+    let request = json!({"Statements": [insert("more", "a"), insert("more", "b")], "ReturnConsumedCapacity": "TOTAL"});
+    let answer = service.ok("BatchExecuteStatement", request).await;
+    assert_eq!(answer["ConsumedCapacity"], json!([{"TableName": "more", "CapacityUnits": 2.0}]));
+}
+
+#[tokio::test]
 async fn a_statement_of_a_batch_that_met_an_overloaded_partition_says_so() {
     let service = five_games().await;
     service.partitions.refuse(|request| {
