@@ -318,6 +318,7 @@ fn a_select_reads_the_partitions_its_condition_names() {
     assert_eq!(partitions("WHERE NOT p = 'a'"), (None, 0, true));
     assert_eq!(partitions("WHERE s = 1"), (None, 0, true));
     assert_eq!(partitions("WHERE p = 'a' AND (s = 1 OR s = 2)"), (named(&["a"]), 0, true));
+    assert_eq!(partitions("WHERE p = 'a' AND 1 = s AND (p = 'a' AND 1.0 = s)"), (named(&["a"]), 1, false));
     let keys = read("WHERE p = 'a' AND 1 <= s").unwrap();
     assert_eq!(keys.sort, [SortCondition::GreaterOrEqual(value(r#"{"N":"1"}"#))]);
 }
