@@ -185,11 +185,11 @@ impl Work {
     }
 }
 
-/// A SELECT of a batch, which must be of one item by its whole key.
+/// A SELECT of a batch, which must be of one item by its whole key and nothing else.
 fn read(select: Select, table: &TableView) -> Result<ReadPlan, ServiceError> {
     let by_index = select.index.is_some();
     let plan = ReadPlan::new(select, &table.definition.key_schema)?;
-    if by_index || plan.item_key().is_none() {
+    if by_index || plan.item_key().is_none() || plan.is_filtered() {
         return Err(ServiceError::validation(
             "Select statements within BatchExecuteStatement must specify the primary key in the where clause.",
         ));
@@ -235,20 +235,19 @@ fn answer(
     Ok(out)
 }
 
-/// Table by table, in the order of the statements.
+/// Table by table, in the order of the statements that were done: what failed costs only beside one of those.
 fn consumed(results: &[Result<(Arc<TableView>, Done), Failure>]) -> Vec<(&str, HalfUnits)> {
     let mut consumed: Vec<(&str, HalfUnits)> = Vec::new();
-    for result in results {
-        let (name, units) = match result {
-            Ok((table, done)) => (table.definition.table_name.as_str(), done.units),
-            Err(Failure { table_name: Some(name), units, .. }) if *units != HalfUnits::default() => {
-                (name.as_str(), *units)
-            }
-            Err(_) => continue,
-        };
+    for (table, done) in results.iter().flatten() {
+        let name = table.definition.table_name.as_str();
         match consumed.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, sum)) => *sum = sum.plus(units),
-            None => consumed.push((name, units)),
+            Some((_, sum)) => *sum = sum.plus(done.units),
+            None => consumed.push((name, done.units)),
+        }
+    }
+    for failure in results.iter().filter_map(|result| result.as_ref().err()) {
+        if let Some((_, sum)) = consumed.iter_mut().find(|(known, _)| failure.table_name.as_deref() == Some(*known)) {
+            *sum = sum.plus(failure.units);
         }
     }
     consumed

@@ -65,7 +65,7 @@ pub(crate) struct Page {
 impl ReadPlan {
     pub(crate) fn new(select: Select, schema: &KeySchema) -> Result<Self, ServiceError> {
         let ReadKeys { partitions, sort, filter, forward } = ReadKeys::of(select.condition, &select.order, schema)?;
-        let list = SelectList(select.projection);
+        let list = SelectList::new(select.projection);
         let Some(partitions) = partitions else {
             let ranges = vec![(Bound::Unbounded, Bound::Unbounded)];
             return Ok(Self { reads: Reads::Ranges { ranges, forward: true }, filter, list });
@@ -85,6 +85,11 @@ impl ReadPlan {
             Reads::Item(key) => Some(key),
             Reads::Ranges { .. } => None,
         }
+    }
+
+    /// Whether items are asked for more than their keys.
+    pub(crate) fn is_filtered(&self) -> bool {
+        self.filter.is_some()
     }
 
     pub(crate) async fn run(

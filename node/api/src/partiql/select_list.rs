@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 /// The paths between SELECT and FROM; all attributes where there are none.
 #[derive(Clone, Debug)]
-pub(super) struct SelectList(pub(super) Option<Vec<Path>>);
+pub(super) struct SelectList(Option<Vec<Path>>);
 
 /// One item of an answer: as it came, or made here.
 #[derive(Clone, Debug)]
@@ -16,6 +16,17 @@ pub(crate) enum Row {
 }
 
 impl SelectList {
+    /// Each path once, where it comes last (the last of a name counts): a thousand times would be as many copies.
+    pub(super) fn new(paths: Option<Vec<Path>>) -> Self {
+        let distinct = |paths: Vec<Path>| {
+            let mut seen = BTreeSet::new();
+            let mut last: Vec<Path> = paths.into_iter().rev().filter(|path| seen.insert(path.clone())).collect();
+            last.reverse();
+            last
+        };
+        Self(paths.map(distinct))
+    }
+
     /// What a partition has to return: whole attributes. Steps into them are taken here.
     pub(super) fn attributes(&self) -> Option<Projection> {
         let paths = self.0.as_ref()?;
@@ -67,6 +78,18 @@ mod tests {
     use cairn_expression::partiql::Statement;
 
     #[test]
+    fn a_path_that_is_named_many_times_is_taken_once() {
+        let text = format!("SELECT m.a, n.a{}, n.a, m.a FROM t", ", m.a".repeat(1_000));
+        let Statement::Select(select) = Statement::parse(&text, &[]).unwrap() else { panic!("no SELECT") };
+        let list = SelectList::new(select.projection);
+        let paths: Vec<String> = list.0.as_ref().unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(paths, ["[n, a]", "[m, a]"]);
+        let within = |text: &str| AttributeValue::M(Item::from([("a".to_owned(), AttributeValue::S(text.to_owned()))]));
+        let item = Item::from([("m".to_owned(), within("of m")), ("n".to_owned(), within("of n"))]);
+        assert_eq!(list.of(item)["a"], AttributeValue::S("of m".to_owned()));
+    }
+
+    #[test]
     fn what_lies_within_is_returned_under_its_last_name_with_its_indexes() {
         let Statement::Select(select) = Statement::parse("SELECT a, m.b, m.l[1], l[0], gone.x FROM t", &[]).unwrap()
         else {
@@ -79,7 +102,7 @@ mod tests {
         .into_item()
         .unwrap();
         let mut out = Vec::new();
-        json::write_item(&SelectList(select.projection).of(item), &mut out);
+        json::write_item(&SelectList::new(select.projection).of(item), &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             r#"{"a":{"N":"1"},"b":{"N":"2"},"l[0]":{"N":"5"},"l[1]":{"N":"4"}}"#

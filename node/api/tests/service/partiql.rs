@@ -391,6 +391,24 @@ async fn a_batch_of_reads_answers_each_in_its_place() {
 }
 
 #[tokio::test]
+async fn a_read_of_a_batch_asks_for_its_key_and_nothing_else() {
+    let service = five_games().await;
+    let statements: Vec<_> = ["Score = 10", "Score = 11", "Id <> 'ben'"]
+        .iter()
+        .map(|clause| json!({"Statement": format!("SELECT * FROM users WHERE Id = 'anna' AND Game = 1 AND {clause}")}))
+        .collect();
+    for statement in statements {
+        let answer = service.ok("BatchExecuteStatement", json!({"Statements": [statement]})).await;
+        let text = "Select statements within BatchExecuteStatement must specify the primary key in the where clause.";
+        assert_eq!(
+            answer,
+            json!({"Responses": [{"Error": {"Code": "ValidationError", "Message": text}}]}),
+            "{statement}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_batch_of_writes_does_each_that_can_be_done() {
     let service = five_games().await;
     let request = json!({
@@ -432,6 +450,27 @@ async fn a_batch_of_writes_does_each_that_can_be_done() {
         games(&execute(&service, "SELECT * FROM users WHERE Id = 'anna'").await),
         ["a0", "a1", "a2", "a3", "a9"]
     );
+}
+
+#[tokio::test]
+async fn a_failed_statement_of_a_batch_costs_only_beside_one_of_its_table_that_was_done() {
+    let service = five_games().await;
+    service.create("more", &[("Id", "S")]).await;
+    let insert =
+        |table: &str, id: &str| json!({"Statement": format!("INSERT INTO {table} VALUE {{'Id': '{id}', 'Game': 1}}")});
+    service.ok("ExecuteStatement", insert("more", "a")).await;
+    for (there, units) in [
+        ("anna", json!([{"TableName": "more", "CapacityUnits": 1.0}])),
+        ("new", json!([{"TableName": "users", "CapacityUnits": 1.0}, {"TableName": "more", "CapacityUnits": 1.0}])),
+    ] {
+        let statements = [insert("users", there), insert("more", &format!("{there} too"))];
+        let request = json!({"Statements": statements, "ReturnConsumedCapacity": "TOTAL"});
+        let answer = service.ok("BatchExecuteStatement", request).await;
+        assert_eq!(answer["ConsumedCapacity"], units, "{there}");
+    }
+    let request = json!({"Statements": [insert("more", "a"), insert("more", "b")], "ReturnConsumedCapacity": "TOTAL"});
+    let answer = service.ok("BatchExecuteStatement", request).await;
+    assert_eq!(answer["ConsumedCapacity"], json!([{"TableName": "more", "CapacityUnits": 2.0}]));
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ impl ReadKeys {
     /// `schema` is that of the table, or of the index that is read.
     pub fn of(condition: Option<Condition>, terms: &[OrderTerm], schema: &KeySchema) -> Result<Self, ServiceError> {
         check_terms(condition.is_some(), terms, schema)?;
-        let mut conjuncts = conjuncts(condition);
+        let mut conjuncts = distinct(conjuncts(condition));
         let mut partitions = named_partitions(&mut conjuncts, &schema.partition)?;
         let mut sort = Vec::new();
         if let (Some(_), Some(attribute)) = (&partitions, &schema.sort) {
@@ -104,6 +104,17 @@ fn conjuncts(condition: Option<Condition>) -> Vec<Condition> {
         }
         Some(condition) => vec![condition],
     }
+}
+
+/// Said twice is said once.
+fn distinct(conjuncts: Vec<Condition>) -> Vec<Condition> {
+    let mut distinct = Vec::with_capacity(conjuncts.len());
+    for conjunct in conjuncts {
+        if !distinct.contains(&conjunct) {
+            distinct.push(conjunct);
+        }
+    }
+    distinct
 }
 
 fn joined(mut conjuncts: Vec<Condition>) -> Option<Condition> {

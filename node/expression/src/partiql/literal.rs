@@ -145,22 +145,23 @@ fn set(cursor: &mut Cursor<'_>) -> Result<AttributeValue, Refusal> {
             }
             Ok(AttributeValue::Ns(members))
         }
-        _ => Err(no_member(cursor)),
+        found => Err(no_member(cursor, cursor.at(), found)),
     }
 }
 
 fn member<T>(cursor: &mut Cursor<'_>, parse: fn(&mut Cursor<'_>) -> Result<T, Refusal>) -> Result<T, Refusal> {
-    let refusal = no_member(cursor);
+    let (start, kind) = (cursor.at(), cursor.peek());
     parse(cursor).map_err(|error| match error {
-        Refusal::Malformed(_) => refusal,
+        Refusal::Malformed(_) => no_member(cursor, start, kind),
         refused => refused,
     })
 }
 
-fn no_member(cursor: &Cursor<'_>) -> Refusal {
-    Refusal::refused(match cursor.peek() {
-        Some(TokenKind::Parameter) => format!("Unsupported data type: Parameter at {}", cursor.position()),
-        _ => format!("{BAG} at {}", cursor.position()),
+fn no_member(cursor: &Cursor<'_>, at: usize, kind: Option<TokenKind>) -> Refusal {
+    let position = cursor.position_of(at..at + 1);
+    Refusal::refused(match kind {
+        Some(TokenKind::Parameter) => format!("Unsupported data type: Parameter at {position}"),
+        _ => format!("{BAG} at {position}"),
     })
 }
 

@@ -1,7 +1,12 @@
 use super::*;
 use crate::testing::{item, value};
-use cairn_model::{KeySchema, json::write_item, key::SortCondition};
+use cairn_model::{
+    KeySchema,
+    json::write_item,
+    key::{EncodedKey, SortCondition, sort_bounds},
+};
 use proptest::prelude::*;
+use std::ops::RangeBounds;
 
 fn parse(text: &str) -> Statement {
     Statement::parse(text, &parameters()).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -229,6 +234,12 @@ fn what_dynamodb_does_not_take_is_refused_in_its_words() {
             "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags at 1:32:3",
         ),
         (
+            "INSERT INTO t VALUE {'a': <<1, -?>>}",
+            "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags at 1:32:1",
+        ),
+        ("INSERT INTO t VALUE {'a': <<1, ?>>}", "Unsupported data type: Parameter at 1:32:1"),
+        ("INSERT INTO t VALUE {'a': <<?>>}", "Unsupported data type: Parameter at 1:29:1"),
+        (
             "INSERT INTO t VALUE {'a': <<'x', 'x'>>}",
             "One or more parameter values were invalid: Input collection [x, x] contains duplicates.",
         ),
@@ -307,6 +318,7 @@ fn a_select_reads_the_partitions_its_condition_names() {
     assert_eq!(partitions("WHERE NOT p = 'a'"), (None, 0, true));
     assert_eq!(partitions("WHERE s = 1"), (None, 0, true));
     assert_eq!(partitions("WHERE p = 'a' AND (s = 1 OR s = 2)"), (named(&["a"]), 0, true));
+    assert_eq!(partitions("WHERE p = 'a' AND 1 = s AND (p = 'a' AND 1.0 = s)"), (named(&["a"]), 1, false));
     let keys = read("WHERE p = 'a' AND 1 <= s").unwrap();
     assert_eq!(keys.sort, [SortCondition::GreaterOrEqual(value(r#"{"N":"1"}"#))]);
 }
@@ -409,8 +421,88 @@ fn check(text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Conditions on keys and others, in every combination.
+fn any_condition() -> impl Strategy<Value = String> {
+    let leaf = proptest::sample::select(vec![
+        "p = 'a'",
+        "'a' = p",
+        "p = 'b'",
+        "p IN ('a', 'b')",
+        "p IN ['c']",
+        "p NOT IN ('a')",
+        "p <> 'a'",
+        "p > 'a'",
+        "p.x = 'a'",
+        "begins_with(p, 'a')",
+        "size(p) = 1",
+        "'a' = 'a'",
+        "s = 1",
+        "1 = s",
+        "s < 2",
+        "2 > s",
+        "1 <= s",
+        "s >= 2",
+        "s BETWEEN 1 AND 2",
+        "s NOT BETWEEN 1 AND 2",
+        "s IN (1)",
+        "s IN (1, 2)",
+        "s IN (1, n)",
+        "s NOT IN (1)",
+        "s <> 1",
+        "s = n",
+        "n = 2",
+        "n IS MISSING",
+        "n < 3",
+    ]);
+    leaf.prop_map(str::to_owned).prop_recursive(4, 16, 2, |inner| {
+        (inner.clone(), inner, 0..6_u8).prop_map(|(one, other, how)| match how {
+            0 => format!("{one} AND {other}"),
+            1 => format!("({one} AND {other})"),
+            2 => format!("{one} OR {other}"),
+            3 => format!("({one} OR {other})"),
+            4 => format!("NOT {one}"),
+            _ => format!("NOT ({one}) AND {other}"),
+        })
+    })
+}
+
+/// Some items in and around what those conditions are about.
+fn some_items() -> Vec<Item> {
+    let mut items = Vec::new();
+    for p in ["a", "b", "c"] {
+        for s in 0..4 {
+            for n in ["", r#","n":{"N":"1"}"#, r#","n":{"N":"3"}"#] {
+                items.push(item(&format!(r#"{{"p":{{"S":"{p}"}},"s":{{"N":"{s}"}}{n}}}"#)));
+            }
+        }
+    }
+    items
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn what_is_read_or_written_is_what_the_clause_holds_for(text in any_condition()) {
+        let whole = condition(&text);
+        let read = ReadKeys::of(Some(whole.clone()), &[], &schema());
+        let write = WriteKey::of(Some(whole.clone()), &schema());
+        for item in some_items() {
+            let holds = whole.evaluate(Some(&item));
+            if let Ok(keys) = &read {
+                let key = EncodedKey::new(&schema(), &item).unwrap().0;
+                let named = keys.partitions.as_ref().is_none_or(|partitions| partitions.contains(&item["p"]));
+                let within = |sort| sort_bounds(&item["p"], Some(sort)).unwrap().contains(&key);
+                let left = keys.filter.as_ref().is_none_or(|filter| filter.evaluate(Some(&item)));
+                prop_assert_eq!(holds, named && keys.sort.iter().all(within) && left, "{} of {}", text, json(&item));
+            }
+            if let Ok(keys) = &write {
+                let named = keys.key.iter().all(|(name, value)| item[name] == *value);
+                let left = keys.condition.as_ref().is_none_or(|condition| condition.evaluate(Some(&item)));
+                prop_assert_eq!(holds, named && left, "{} of {}", text, json(&item));
+            }
+        }
+    }
 
     #[test]
     fn no_text_makes_the_parser_panic(text in SOUP) {

@@ -5,8 +5,10 @@ use crate::{Path, PathElement, path::Slot};
 use cairn_model::{
     AttributeValue, Item, ServiceError,
     limits::{ITEM_BYTES_MAX, NESTING_DEPTH_MAX},
+    number::Number,
     size,
 };
+use std::borrow::Cow;
 
 const INVALID_PATH: &str = "The document path provided in the update expression is invalid for update";
 const MISSING: &str = "The provided expression refers to an attribute that does not exist in the item";
@@ -20,7 +22,8 @@ impl Update {
     ///
     /// Of several things that are wrong, an operand is told first, then a path, then a number that can't be.
     pub fn apply(&self, item: &mut Item) -> Result<TouchedPaths, ServiceError> {
-        let mut writes: Vec<(&Path, Computed)> = Vec::with_capacity(self.actions.len());
+        let mut writes: Vec<(&Path, Result<AttributeValue, ServiceError>)> = Vec::with_capacity(self.actions.len());
+        let mut room = Room::default();
         // Places to take out, which comes last: the indexes of what is written must not move.
         let mut removals: Vec<&Path> = Vec::new();
         let wrong_type = ServiceError::validation(match self.form {
@@ -29,14 +32,18 @@ impl Update {
         });
         for action in &self.actions {
             match action {
-                Action::Set(path, value) => writes.push((path, value.compute(item)?)),
+                Action::Set(path, value) => {
+                    let computed = value.compute(item, &mut room)?;
+                    writes.push((path, room.keep(computed)));
+                }
                 Action::Add(path, value) => {
-                    writes.push((path, added(path.get(item), value).ok_or_else(|| wrong_type.clone())?));
+                    let sum = added(path.get(item), value).ok_or_else(|| wrong_type.clone())?;
+                    writes.push((path, room.keep(sum.map(Cow::Owned))));
                 }
                 Action::Delete(path, value) => {
                     if let Some(set) = path.get(item) {
                         match without(set, value).ok_or_else(|| wrong_type.clone())? {
-                            Some(rest) => writes.push((path, Ok(rest))),
+                            Some(rest) => writes.push((path, room.keep(Ok(Cow::Owned(rest))))),
                             None => removals.push(path),
                         }
                     }
@@ -58,6 +65,9 @@ impl Update {
             after.push(write(path, value?, item)?);
         }
         removals.sort_unstable();
+        if room.exceeded {
+            return Err(ServiceError::validation(TOO_LARGE));
+        }
         for path in removals.iter().rev() {
             remove(path, item);
         }
@@ -71,39 +81,81 @@ impl Update {
 }
 
 /// A value, or why its number can't be.
-type Computed = Result<AttributeValue, ServiceError>;
+type Computed<'a> = Result<Cow<'a, AttributeValue>, ServiceError>;
+
+/// What the values written may still take of an item: a short update can name a large one a thousand times.
+#[derive(Default)]
+struct Room {
+    taken: usize,
+    /// The item is too large, and what is written does not matter any more.
+    exceeded: bool,
+}
+
+impl Room {
+    /// The value, while all that are kept go into one item; nothing large after that.
+    fn keep(&mut self, value: Computed<'_>) -> Result<AttributeValue, ServiceError> {
+        let value = value?;
+        if !self.exceeded {
+            self.taken += size::value_size(&value);
+            self.exceeded = self.taken > ITEM_BYTES_MAX;
+        }
+        Ok(if self.exceeded { AttributeValue::Null } else { value.into_owned() })
+    }
+
+    /// Both lists as one; none where they are no lists.
+    fn append(&mut self, first: Cow<'_, AttributeValue>, second: Cow<'_, AttributeValue>) -> Option<AttributeValue> {
+        use AttributeValue::L;
+        if !matches!((first.as_ref(), second.as_ref()), (L(_), L(_))) {
+            return None;
+        }
+        // What is made of a list that is too large is no smaller.
+        self.exceeded = self.exceeded || size::value_size(&first) + size::value_size(&second) > ITEM_BYTES_MAX + 3;
+        if self.exceeded {
+            return Some(L(Vec::new()));
+        }
+        let (L(mut list), L(more)) = (first.into_owned(), second.into_owned()) else { return None };
+        list.extend(more);
+        Some(L(list))
+    }
+}
 
 impl Value {
     /// Fails where an operand is missing or of the wrong type.
-    fn compute(&self, item: &Item) -> Result<Computed, ServiceError> {
-        use AttributeValue::{L, N};
-        let operands =
-            |first: &Self, second: &Self| Ok::<_, ServiceError>((first.compute(item)?, second.compute(item)?));
-        let wrong_type = || Err(ServiceError::validation(WRONG_TYPE));
+    fn compute<'a>(&'a self, item: &'a Item, room: &mut Room) -> Result<Computed<'a>, ServiceError> {
+        use AttributeValue::N;
+        let mut operands = |first: &'a Self, second: &'a Self| {
+            Ok::<_, ServiceError>((first.compute(item, room)?, second.compute(item, room)?))
+        };
+        let wrong_type = || ServiceError::validation(WRONG_TYPE);
         Ok(Ok(match self {
-            Self::Literal(value) => value.clone(),
-            Self::Path(path) => path.get(item).cloned().ok_or_else(|| ServiceError::validation(MISSING))?,
+            Self::Literal(value) => Cow::Borrowed(value),
+            Self::Path(path) => Cow::Borrowed(path.get(item).ok_or_else(|| ServiceError::validation(MISSING))?),
             Self::IfNotExists(path, otherwise) => match path.get(item) {
-                Some(value) => value.clone(),
-                None => return otherwise.compute(item),
+                Some(value) => Cow::Borrowed(value),
+                None => return otherwise.compute(item, room),
             },
             Self::ListAppend(first, second) => match operands(first, second)? {
-                (Ok(L(mut first)), Ok(L(second))) => {
-                    first.extend(second);
-                    L(first)
-                }
-                _ => return wrong_type(),
+                (Ok(first), Ok(second)) => Cow::Owned(room.append(first, second).ok_or_else(wrong_type)?),
+                _ => return Err(wrong_type()),
             },
-            Self::Plus(left, right) => match operands(left, right)? {
-                (Ok(N(left)), Ok(N(right))) => return Ok(left.add(&right).map(N)),
-                _ => return wrong_type(),
-            },
-            Self::Minus(left, right) => match operands(left, right)? {
-                (Ok(N(left)), Ok(N(right))) => return Ok(left.sub(&right).map(N)),
-                _ => return wrong_type(),
-            },
+            Self::Plus(left, right) => {
+                let (left, right) = numbers(operands(left, right)?).ok_or_else(wrong_type)?;
+                return Ok(left.add(&right).map(|sum| Cow::Owned(N(sum))));
+            }
+            Self::Minus(left, right) => {
+                let (left, right) = numbers(operands(left, right)?).ok_or_else(wrong_type)?;
+                return Ok(left.sub(&right).map(|rest| Cow::Owned(N(rest))));
+            }
         }))
     }
+}
+
+fn numbers((left, right): (Computed<'_>, Computed<'_>)) -> Option<(Number, Number)> {
+    let number = |value: Computed<'_>| match value.ok()?.as_ref() {
+        AttributeValue::N(number) => Some(*number),
+        _ => None,
+    };
+    Some((number(left)?, number(right)?))
 }
 
 /// The sum or union; none where the types don't go together.

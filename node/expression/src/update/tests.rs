@@ -130,6 +130,62 @@ fn an_item_can_t_grow_past_its_limits() {
 }
 
 #[test]
+fn a_fault_is_told_before_an_item_is_too_large() {
+    let list =
+        format!(r#"{{"l":{{"L":[{}{{"NULL":true}}]}},"n":{{"N":"9E125"}}}}"#, r#"{"NULL":true},"#.repeat(150_000));
+    let twice = "list_append(l, l)";
+    for (text, message) in [
+        (format!("SET a = {twice}"), "Item size to update has exceeded the maximum allowed size"),
+        (format!("SET a = list_append({twice}, :l)"), "Item size to update has exceeded the maximum allowed size"),
+        (
+            format!("SET a = {twice}, b = gone"),
+            "The provided expression refers to an attribute that does not exist in the item",
+        ),
+        (format!("SET a = {twice} + :n"), "An operand in the update expression has an incorrect data type"),
+        (
+            format!("SET a = {twice}, b = list_append(n, l)"),
+            "An operand in the update expression has an incorrect data type",
+        ),
+        (
+            format!("SET a = {twice} REMOVE n.x"),
+            "The document path provided in the update expression is invalid for update",
+        ),
+        (
+            format!("SET a = {twice}, b = n + :big"),
+            "Number overflow. Attempting to store a number with magnitude larger than supported range",
+        ),
+    ] {
+        assert_eq!(fails(&text, &list), message, "{text}");
+    }
+}
+
+/// The most memory this process has had, in MiB.
+#[cfg(target_os = "linux")]
+fn memory_peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_large_value_named_many_times_is_not_copied_as_often() {
+    let list = item(&format!(r#"{{"l":{{"L":[{}{{"NULL":true}}]}}}}"#, r#"{"NULL":true},"#.repeat(190_000)));
+    let before = memory_peak();
+    let mut appended = "l".to_owned();
+    for _ in 0..6 {
+        appended = format!("list_append({appended}, {appended})");
+    }
+    let copies: Vec<_> = (0..80).map(|at| format!("x{at} = l")).collect();
+    let lists: Vec<_> = (0..80).map(|at| format!("x{at} = list_append(l, :l)")).collect();
+    for text in [copies.join(","), lists.join(","), format!("x = {appended}")] {
+        let error = update(&format!("SET {text}")).apply(&mut list.clone()).unwrap_err();
+        assert_eq!(error.message, "Item size to update has exceeded the maximum allowed size");
+    }
+    assert!(memory_peak() - before < 100, "from {before} to {} MiB", memory_peak());
+}
+
+#[test]
 fn faults_are_told_in_dynamodbs_words() {
     for (text, message) in [
         ("", "The expression can not be empty;"),
