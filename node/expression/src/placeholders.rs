@@ -12,7 +12,12 @@ use std::collections::BTreeMap;
 pub struct Placeholders {
     names: BTreeMap<String, Substitution<String>>,
     values: BTreeMap<String, Substitution<AttributeValue>>,
+    placed_bytes: usize,
 }
+
+/// Bytes that are put in the place of placeholders, each as often as it is used: four kilobytes of an expression have room for a
+/// thousand of one that stands for megabytes. What fits an item, or is compared with one, is far below this.
+const PLACED_BYTES_MAX: usize = 8 * SUBSTITUTION_BYTES_MAX;
 
 #[derive(Clone, Debug)]
 struct Substitution<T> {
@@ -50,7 +55,7 @@ impl Placeholders {
         }
         let names = names.unwrap_or_default().into_iter().map(unused).collect();
         let values = values.unwrap_or_default().into_iter().map(unused).collect();
-        Ok(Self { names, values })
+        Ok(Self { names, values, placed_bytes: 0 })
     }
 
     /// Fails where one was not used; to be called once every expression is parsed.
@@ -60,28 +65,45 @@ impl Placeholders {
     }
 
     pub(crate) fn name(&mut self, placeholder: &str) -> Result<String, String> {
-        resolve(&mut self.names, placeholder).ok_or_else(|| {
-            format!(
+        let Some(name) = resolve(&mut self.names, placeholder) else {
+            return Err(format!(
                 "An expression attribute name used in the document path is not defined; attribute name: {placeholder}"
-            )
-        })
+            ));
+        };
+        place(&mut self.placed_bytes, name.len())?;
+        Ok(name.clone())
     }
 
     pub(crate) fn value(&mut self, placeholder: &str) -> Result<AttributeValue, String> {
-        resolve(&mut self.values, placeholder).ok_or_else(|| {
-            format!("An expression attribute value used in expression is not defined; attribute value: {placeholder}")
-        })
+        let Some(value) = resolve(&mut self.values, placeholder) else {
+            return Err(format!(
+                "An expression attribute value used in expression is not defined; attribute value: {placeholder}"
+            ));
+        };
+        place(&mut self.placed_bytes, size::value_size(value))?;
+        Ok(value.clone())
     }
+}
+
+fn place(placed_bytes: &mut usize, bytes: usize) -> Result<(), String> {
+    *placed_bytes += bytes;
+    if *placed_bytes > PLACED_BYTES_MAX {
+        return Err(format!(
+            "What the placeholders stand for, each as often as it is used, has exceeded the maximum allowed size; \
+             maximum size: {PLACED_BYTES_MAX}"
+        ));
+    }
+    Ok(())
 }
 
 fn unused<T>((key, stands_for): (String, T)) -> (String, Substitution<T>) {
     (key, Substitution { stands_for, used: false })
 }
 
-fn resolve<T: Clone>(substitutions: &mut BTreeMap<String, Substitution<T>>, placeholder: &str) -> Option<T> {
+fn resolve<'s, T>(substitutions: &'s mut BTreeMap<String, Substitution<T>>, placeholder: &str) -> Option<&'s T> {
     let substitution = substitutions.get_mut(placeholder)?;
     substitution.used = true;
-    Some(substitution.stands_for.clone())
+    Some(&substitution.stands_for)
 }
 
 fn check_keys<'a>(
@@ -162,6 +184,17 @@ mod tests {
         let value = |bytes: usize| format!(r#"{{":x":{{"S":"{}"}}}}"#, "a".repeat(bytes));
         assert!(Placeholders::new(None, Some(item(&value(2 * 1024 * 1024 - 2)))).is_ok());
         assert!(Placeholders::new(None, Some(item(&value(2 * 1024 * 1024)))).is_err());
+    }
+
+    #[test]
+    fn what_is_put_in_the_place_of_placeholders_is_bounded_however_often_they_are_used() {
+        let value = item(&format!(r#"{{":x":{{"S":"{}"}}}}"#, "a".repeat(1024 * 1024)));
+        let mut placeholders = Placeholders::new(None, Some(value)).unwrap();
+        let placed = (0..1_000).take_while(|_| placeholders.value(":x").is_ok()).count();
+        assert_eq!(placed, 16);
+        let long = "a".repeat(60_000);
+        let mut placeholders = Placeholders::new(names(&[("#a", &long)]), None).unwrap();
+        assert!((0..1_000).take_while(|_| placeholders.name("#a").is_ok()).count() < 300);
     }
 
     #[test]
