@@ -213,9 +213,8 @@ impl Api {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let skipped = body::skip(body, self.config.body_timeout).await;
-        // With HTTP/2 the rest of it is refused alone, and its connection goes on.
-        if !skipped && parts.version != Version::HTTP_2 {
+        // With HTTP/2 the rest of it is refused alone, at once: a client could open many and send nothing.
+        if parts.version != Version::HTTP_2 && !body::skip(body, self.config.body_timeout).await {
             reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         reply

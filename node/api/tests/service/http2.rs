@@ -104,6 +104,28 @@ async fn a_head_of_more_than_64_kilobytes_is_refused() {
     assert!(refused);
 }
 
+/// Nobody has to sign for it.
+#[tokio::test]
+async fn a_body_that_nobody_needs_holds_no_place() {
+    let config = ApiConfig { connections_max: 2, ..ApiConfig::new("east") };
+    let service = lenient(config).await;
+    let (sender, _connection) = connect(&service, 65_535).await;
+    let held = join_all((0..10).map(|_| {
+        let body = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>()).boxed_unsync();
+        let request = Request::get("http://east/").body(body).unwrap();
+        sender.clone().send_request(request)
+    }));
+    let statuses = tokio::time::timeout(Duration::from_secs(2), held).await.expect("no answers within 2 s");
+    assert!(statuses.into_iter().all(|answer| answer.unwrap().status() == StatusCode::OK));
+    // Nor does it hold any of what the connection may send, all of which these are more than.
+    for _ in 0..10 {
+        let unknown = signed(&service.address.to_string(), "Nonsense", vec![b' '; 100 << 10].into());
+        let answer = sender.clone().send_request(of_http2(&service, unknown)).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    }
+    assert_eq!(sender.clone().send_request(list_tables(&service)).await.unwrap().status(), StatusCode::OK);
+}
+
 /// A frame of HTTP/2, as no client's library would send it.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
