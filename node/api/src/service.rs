@@ -139,6 +139,12 @@ impl Api {
         ReplyStyle { content_type: CONTENT_TYPES[0], coding: None, request_id }.failure(&errors::overloaded()).await
     }
 
+    /// What a request is told that has more headers than any may have.
+    pub(crate) fn too_many_headers(&self) -> Reply {
+        let request_id = self.backends.environment.unique_id();
+        plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, None, Vec::new(), &request_id)
+    }
+
     pub(crate) async fn answer<B>(&self, request: Request<B>) -> Reply
     where
         B: Body<Data = Bytes> + Unpin,

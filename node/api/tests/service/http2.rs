@@ -104,6 +104,22 @@ async fn a_head_of_more_than_64_kilobytes_is_refused() {
     assert!(refused);
 }
 
+/// Its compression has a client say a header again with a byte; each costs a hundred bytes here, on a hundred streams.
+#[tokio::test]
+async fn a_head_of_more_headers_than_http_1_has_is_refused() {
+    let service = Service::start().await;
+    let (mut sender, _connection) = connect(&service, 65_535).await;
+    for (more, status) in [(90, StatusCode::OK), (100, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)] {
+        let mut request = list_tables(&service);
+        for _ in 0..more {
+            request.headers_mut().append("more", "x".parse().unwrap());
+        }
+        let answer = sender.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{more}");
+        assert!(answer.headers().contains_key("x-amzn-requestid"));
+    }
+}
+
 /// Nobody has to sign for it.
 #[tokio::test]
 async fn a_body_that_nobody_needs_holds_no_place() {
