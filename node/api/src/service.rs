@@ -3,7 +3,7 @@
 use crate::{
     Authentication, Backups, Catalog, Environment, Exports, GlobalTables, Imports, Partitions, errors,
     http::{
-        body::{self, BodyBudget, BodyError},
+        body::{self, BODY_BYTES_MAX, BodyBudget, BodyError, SMALL_BODY_BYTES},
         coding::{Coding, undecodable},
         cors::Cors,
         head::{CONTENT_TYPES, host, name_host, reply_content_type},
@@ -24,7 +24,7 @@ use cairn_model::{ErrorKind, ServiceError};
 use hyper::{
     Method, Request, StatusCode, Version,
     body::Body,
-    header::{CONNECTION, HeaderValue},
+    header::{CONNECTION, EXPECT, HeaderValue},
     http::request::Parts,
 };
 use std::{sync::Arc, time::Duration};
@@ -220,7 +220,12 @@ impl Api {
         B: Body<Data = Bytes> + Unpin,
     {
         // With HTTP/2 the rest of it is refused alone, at once: a client could open many and send nothing.
-        if parts.version != Version::HTTP_2 && !body::skip(body, self.config.body_timeout).await {
+        if parts.version == Version::HTTP_2 {
+            return reply;
+        }
+        // Who asks first is told before it sends much.
+        let bytes_max = if parts.headers.contains_key(EXPECT) { SMALL_BODY_BYTES } else { BODY_BYTES_MAX };
+        if !body::skip(body, bytes_max, self.config.body_timeout).await {
             reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         reply

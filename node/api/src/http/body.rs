@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// DynamoDB's limit of a request (SEMANTICS: RequestEntityTooLarge at 16 MB), packed or not.
 pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
 /// Bodies up to this size are held without asking the budget: connections are limited in number.
-pub(super) const SMALL_BODY_BYTES: usize = 64 << 10;
+pub(crate) const SMALL_BODY_BYTES: usize = 64 << 10;
 /// The unit in which the budget is counted.
 const BUDGET_UNIT_BYTES: usize = 64 << 10;
 /// How long a body waits for its part of the budget.
@@ -124,13 +124,13 @@ where
     Ok(whole.freeze())
 }
 
-/// Reads on to the end of a body that nobody needs, so that its connection can serve the next request; whether that was
-/// little enough.
-pub(crate) async fn skip<B>(body: &mut B, timeout: Duration) -> bool
+/// Reads on to the end of a body that nobody needs, so that its client reads its answer and its connection can serve the
+/// next request; whether that was no more than `bytes_max`.
+pub(crate) async fn skip<B>(body: &mut B, bytes_max: usize, timeout: Duration) -> bool
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    tokio::time::timeout(timeout, skip_within(body, SMALL_BODY_BYTES)).await.unwrap_or(false)
+    tokio::time::timeout(timeout, skip_within(body, bytes_max)).await.unwrap_or(false)
 }
 
 async fn skip_within<B>(body: &mut B, mut bytes_left: usize) -> bool
