@@ -198,7 +198,7 @@ impl Api {
             }
         };
         let meter = self.tables.request(index);
-        let result = self.run(index, parts, &claim, body, &meter).await;
+        let result = self.run(index, parts, &claim, &mut body, &meter).await;
         let took = environment.monotonic().saturating_sub(started);
         let failed = result.as_ref().err().map(|error| error.kind);
         self.metrics.record(index, took, failed);
@@ -209,7 +209,9 @@ impl Api {
                 if error.kind == ErrorKind::InternalServerError {
                     tracing::warn!(operation = operations::OPERATIONS[index].name, %error, "failed to serve a request");
                 }
-                style.failure(&error).await
+                let reply = style.failure(&error).await;
+                // Its body may be what there was no room for.
+                if errors::is_overload(error.kind) { self.without_body(reply, parts, &mut body).await } else { reply }
             }
         }
     }
@@ -236,7 +238,7 @@ impl Api {
         index: usize,
         parts: &Parts,
         claim: &Claim,
-        body: B,
+        body: &mut B,
         meter: &RequestMeter<'_>,
     ) -> Result<Vec<u8>, ServiceError>
     where

@@ -206,6 +206,30 @@ async fn a_client_that_sends_a_large_body_hears_why_it_is_refused() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_a_large_body_hears_that_there_is_no_room_for_it() {
+    let config = ApiConfig { body_bytes_max: 0, ..ApiConfig::new("local") };
+    let service = Service::start_with(config, Authentication::AcceptAny { account: "local".into() }).await;
+    let head = |bytes: usize| {
+        format!(
+            "POST / HTTP/1.1\r\nhost: east\r\ncontent-type: {}\r\nx-amz-target: DynamoDB_20120810.ListTables\r\n\
+             x-amz-date: 20200101T000000Z\r\nauthorization: AWS4-HMAC-SHA256 Credential=x/20200101/y/dynamodb/\
+             aws4_request, SignedHeaders=host, Signature=0\r\ncontent-length: {bytes}\r\n\r\n",
+            JSON.1
+        )
+    };
+    let mut slow = TcpStream::connect(service.address).await.unwrap();
+    slow.write_all(head(16 << 20).as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut stream = TcpStream::connect(service.address).await.unwrap();
+    stream.write_all(head(8 << 20).as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; 8 << 20]).await.unwrap();
+    let mut answer = [0; 4096];
+    let length = stream.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("ThrottlingException"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_session_token_is_unrecognized_where_signatures_count_and_taken_where_they_do_not() {
     let target = ("x-amz-target", "DynamoDB_20120810.ListTables");
     let authorization = "AWS4-HMAC-SHA256 Credential=AKIAGAME/20231114/east/dynamodb/aws4_request, \
