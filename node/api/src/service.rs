@@ -24,7 +24,7 @@ use cairn_model::{ErrorKind, ServiceError};
 use hyper::{
     Method, Request, StatusCode, Version,
     body::Body,
-    header::{CONNECTION, EXPECT, HeaderValue},
+    header::{CONNECTION, EXPECT, HeaderValue, ORIGIN},
     http::request::Parts,
 };
 use std::{sync::Arc, time::Duration};
@@ -156,6 +156,12 @@ impl Api {
         let mut reply = match &allowed {
             Some(allowed) if parts.method == Method::OPTIONS => {
                 let reply = allowed.preflight(&parts.headers, &request_id);
+                self.without_body(reply, &parts, &mut body).await
+            }
+            // Its name may have become one of this machine, and then its browser lets it read the answer.
+            None if parts.method == Method::POST && parts.headers.contains_key(ORIGIN) => {
+                let style = ReplyStyle { content_type: CONTENT_TYPES[0], coding: None, request_id };
+                let reply = style.failure(&errors::foreign_page()).await;
                 self.without_body(reply, &parts, &mut body).await
             }
             _ => self.answer_as(request_id, &parts, body).await,
