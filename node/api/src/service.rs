@@ -134,9 +134,14 @@ impl Api {
     }
 
     /// What a request that has no place is told.
-    pub(crate) async fn overloaded(&self) -> Reply {
+    pub(crate) async fn overloaded<B>(&self, request: Request<B>) -> Reply
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let (parts, mut body) = request.into_parts();
         let request_id = self.backends.environment.unique_id();
-        ReplyStyle { content_type: CONTENT_TYPES[0], coding: None, request_id }.failure(&errors::overloaded()).await
+        let style = ReplyStyle { content_type: CONTENT_TYPES[0], coding: None, request_id };
+        self.without_body(style.failure(&errors::overloaded()).await, &parts, &mut body).await
     }
 
     /// What a request is told that has more headers than any may have.

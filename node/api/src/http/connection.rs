@@ -87,7 +87,7 @@ where
                     underway.keep(place);
                     api.answer(underway.watch(request)).await
                 }
-                None => api.overloaded().await,
+                None => api.overloaded(underway.watch(request)).await,
             };
             Ok::<_, Infallible>(underway.answered(reply))
         }

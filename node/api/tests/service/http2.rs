@@ -226,6 +226,28 @@ async fn requests_above_the_limit_wait_for_a_place_and_not_forever() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_a_large_body_hears_that_there_is_no_place() {
+    let config = ApiConfig { connections_max: 2, ..ApiConfig::new("east") };
+    let service = lenient(config).await;
+    let (sender, _connection) = connect(&service, 65_535).await;
+    let _held: Vec<_> = (0..2)
+        .map(|_| {
+            let body = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>()).boxed_unsync();
+            tokio::spawn(sender.clone().send_request(list_tables(&service).map(|_| body)))
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut stream = TcpStream::connect(service.address).await.unwrap();
+    let head = format!("POST / HTTP/1.1\r\nhost: east\r\ncontent-length: {}\r\n\r\n", 8 << 20);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; 8 << 20]).await.unwrap();
+    let mut answer = [0; 4096];
+    let length = stream.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("ThrottlingException"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_connection_without_requests_is_closed() {
     let config = ApiConfig { header_timeout: Duration::from_millis(100), ..ApiConfig::new("east") };
     let service = lenient(config).await;
