@@ -288,6 +288,14 @@ pub(crate) fn duplicate_item() -> ServiceError {
     ServiceError::new(ErrorKind::DuplicateItemException, "Duplicate primary key exists in table")
 }
 
+/// Where nobody has to sign, only pages of this machine may call.
+pub(crate) fn foreign_page() -> ServiceError {
+    ServiceError::new(
+        ErrorKind::AccessDeniedException,
+        "The header Origin names a page of another machine, which may not call where any credentials are accepted",
+    )
+}
+
 /// Too much is queued; the client asks again.
 pub fn overloaded() -> ServiceError {
     ServiceError::new(ErrorKind::ThrottlingException, "Rate exceeded")

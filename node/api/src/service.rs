@@ -3,7 +3,7 @@
 use crate::{
     Authentication, Backups, Catalog, Environment, Exports, GlobalTables, Imports, Partitions, errors,
     http::{
-        body::{self, BodyBudget, BodyError},
+        body::{self, BODY_BYTES_MAX, BodyBudget, BodyError, SMALL_BODY_BYTES},
         coding::{Coding, undecodable},
         cors::Cors,
         head::{CONTENT_TYPES, host, name_host, reply_content_type},
@@ -24,7 +24,7 @@ use cairn_model::{ErrorKind, ServiceError};
 use hyper::{
     Method, Request, StatusCode, Version,
     body::Body,
-    header::{CONNECTION, HeaderValue},
+    header::{CONNECTION, EXPECT, HeaderValue, ORIGIN},
     http::request::Parts,
 };
 use std::{sync::Arc, time::Duration};
@@ -134,9 +134,20 @@ impl Api {
     }
 
     /// What a request that has no place is told.
-    pub(crate) async fn overloaded(&self) -> Reply {
+    pub(crate) async fn overloaded<B>(&self, request: Request<B>) -> Reply
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let (parts, mut body) = request.into_parts();
         let request_id = self.backends.environment.unique_id();
-        ReplyStyle { content_type: CONTENT_TYPES[0], coding: None, request_id }.failure(&errors::overloaded()).await
+        let style = ReplyStyle { content_type: CONTENT_TYPES[0], coding: None, request_id };
+        self.without_body(style.failure(&errors::overloaded()).await, &parts, &mut body).await
+    }
+
+    /// What a request is told that has more headers than any may have.
+    pub(crate) fn too_many_headers(&self) -> Reply {
+        let request_id = self.backends.environment.unique_id();
+        plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, None, Vec::new(), &request_id)
     }
 
     pub(crate) async fn answer<B>(&self, request: Request<B>) -> Reply
@@ -150,6 +161,12 @@ impl Api {
         let mut reply = match &allowed {
             Some(allowed) if parts.method == Method::OPTIONS => {
                 let reply = allowed.preflight(&parts.headers, &request_id);
+                self.without_body(reply, &parts, &mut body).await
+            }
+            // Its name may have become one of this machine, and then its browser lets it read the answer.
+            None if parts.method == Method::POST && parts.headers.contains_key(ORIGIN) => {
+                let style = ReplyStyle { content_type: CONTENT_TYPES[0], coding: None, request_id };
+                let reply = style.failure(&errors::foreign_page()).await;
                 self.without_body(reply, &parts, &mut body).await
             }
             _ => self.answer_as(request_id, &parts, body).await,
@@ -192,7 +209,7 @@ impl Api {
             }
         };
         let meter = self.tables.request(index);
-        let result = self.run(index, parts, &claim, body, &meter).await;
+        let result = self.run(index, parts, &claim, &mut body, &meter).await;
         let took = environment.monotonic().saturating_sub(started);
         let failed = result.as_ref().err().map(|error| error.kind);
         self.metrics.record(index, took, failed);
@@ -203,7 +220,9 @@ impl Api {
                 if error.kind == ErrorKind::InternalServerError {
                     tracing::warn!(operation = operations::OPERATIONS[index].name, %error, "failed to serve a request");
                 }
-                style.failure(&error).await
+                let reply = style.failure(&error).await;
+                // Its body may be what there was no room for.
+                if errors::is_overload(error.kind) { self.without_body(reply, parts, &mut body).await } else { reply }
             }
         }
     }
@@ -213,9 +232,13 @@ impl Api {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let skipped = body::skip(body, self.config.body_timeout).await;
-        // With HTTP/2 the rest of it is refused alone, and its connection goes on.
-        if !skipped && parts.version != Version::HTTP_2 {
+        // With HTTP/2 the rest of it is refused alone, at once: a client could open many and send nothing.
+        if parts.version == Version::HTTP_2 {
+            return reply;
+        }
+        // Who asks first is told before it sends much.
+        let bytes_max = if parts.headers.contains_key(EXPECT) { SMALL_BODY_BYTES } else { BODY_BYTES_MAX };
+        if !body::skip(body, bytes_max, self.config.body_timeout).await {
             reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         reply
@@ -226,7 +249,7 @@ impl Api {
         index: usize,
         parts: &Parts,
         claim: &Claim,
-        body: B,
+        body: &mut B,
         meter: &RequestMeter<'_>,
     ) -> Result<Vec<u8>, ServiceError>
     where

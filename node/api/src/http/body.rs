@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// DynamoDB's limit of a request (SEMANTICS: RequestEntityTooLarge at 16 MB), packed or not.
 pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
 /// Bodies up to this size are held without asking the budget: connections are limited in number.
-pub(super) const SMALL_BODY_BYTES: usize = 64 << 10;
+pub(crate) const SMALL_BODY_BYTES: usize = 64 << 10;
 /// The unit in which the budget is counted.
 const BUDGET_UNIT_BYTES: usize = 64 << 10;
 /// How long a body waits for its part of the budget.
@@ -57,7 +57,18 @@ impl BodyBudget {
 #[derive(Debug)]
 pub(crate) struct HeldBody {
     pub(crate) bytes: Bytes,
-    pub(super) _permit: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl HeldBody {
+    /// Keeps of the permit, which is for what there might have been, what the bytes take.
+    pub(super) fn new(bytes: Bytes, mut permit: Option<OwnedSemaphorePermit>) -> Self {
+        let units = if bytes.len() <= SMALL_BODY_BYTES { 0 } else { bytes.len().div_ceil(BUDGET_UNIT_BYTES) };
+        if let Some(permit) = &mut permit {
+            drop(permit.split(permit.num_permits().saturating_sub(units)));
+        }
+        Self { bytes, _permit: permit }
+    }
 }
 
 /// Reads the whole body as it came over the wire.
@@ -72,7 +83,7 @@ where
         }
         // The whole of it at once: two bodies that each hold a half of the budget would wait for each other.
         let permit = budget.take(hint.exact().map_or(BODY_BYTES_MAX, |bytes| bytes as usize)).await?;
-        Ok(HeldBody { bytes: collect(&mut body).await?, _permit: permit })
+        Ok(HeldBody::new(collect(&mut body).await?, permit))
     };
     tokio::time::timeout(timeout, reading).await.unwrap_or(Err(BodyError::Interrupted))
 }
@@ -113,13 +124,13 @@ where
     Ok(whole.freeze())
 }
 
-/// Reads on to the end of a body that nobody needs, so that its connection can serve the next request; whether that was
-/// little enough.
-pub(crate) async fn skip<B>(body: &mut B, timeout: Duration) -> bool
+/// Reads on to the end of a body that nobody needs, so that its client reads its answer and its connection can serve the
+/// next request; whether that was no more than `bytes_max`.
+pub(crate) async fn skip<B>(body: &mut B, bytes_max: usize, timeout: Duration) -> bool
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    tokio::time::timeout(timeout, skip_within(body, SMALL_BODY_BYTES)).await.unwrap_or(false)
+    tokio::time::timeout(timeout, skip_within(body, bytes_max)).await.unwrap_or(false)
 }
 
 async fn skip_within<B>(body: &mut B, mut bytes_left: usize) -> bool
@@ -142,15 +153,36 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_body_util::Full;
+    use futures::stream;
+    use http_body_util::{Full, StreamBody};
+    use hyper::body::Frame;
+    use std::convert::Infallible;
+
+    const TIMEOUT: Duration = Duration::from_secs(5);
 
     #[tokio::test]
     async fn a_body_of_sixteen_megabytes_is_read_and_one_byte_more_is_too_large() {
         let budget = BodyBudget::new(0);
-        let timeout = Duration::from_secs(5);
         let body = Full::new(Bytes::from(vec![b' '; BODY_BYTES_MAX]));
-        assert_eq!(read(body, &budget, timeout).await.unwrap().bytes.len(), BODY_BYTES_MAX);
+        assert_eq!(read(body, &budget, TIMEOUT).await.unwrap().bytes.len(), BODY_BYTES_MAX);
         let body = Full::new(Bytes::from(vec![b' '; BODY_BYTES_MAX + 1]));
-        assert_eq!(read(body, &budget, timeout).await.unwrap_err(), BodyError::TooLarge);
+        assert_eq!(read(body, &budget, TIMEOUT).await.unwrap_err(), BodyError::TooLarge);
+    }
+
+    /// Else eight requests of unknown length that take their time would be all that there can be.
+    #[tokio::test]
+    async fn a_body_of_unknown_length_holds_no_more_of_the_budget_than_it_turned_out_to_need() {
+        let budget = BodyBudget::new(0);
+        let unknown = |bytes: usize| {
+            let frame = Frame::data(Bytes::from(vec![b' '; bytes]));
+            StreamBody::new(stream::iter([Ok::<_, Infallible>(frame)]))
+        };
+        let small = read(unknown(10), &budget, TIMEOUT).await.unwrap();
+        let held = read(unknown(5 << 20), &budget, TIMEOUT).await;
+        assert_eq!((small.bytes.len(), held.unwrap().bytes.len()), (10, 5 << 20));
+        let large = read(unknown(5 << 20), &budget, TIMEOUT).await.unwrap();
+        assert_eq!(budget.0.available_permits(), (11 << 20) / BUDGET_UNIT_BYTES);
+        drop(large);
+        assert_eq!(budget.0.available_permits(), BODY_BYTES_MAX / BUDGET_UNIT_BYTES);
     }
 }

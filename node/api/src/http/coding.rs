@@ -1,6 +1,6 @@
 //! Codings of content: gzip and deflate, as DynamoDB takes and gives them.
 
-use super::body::{BODY_BYTES_MAX, BodyBudget, BodyError, HeldBody};
+use super::body::{BODY_BYTES_MAX, BodyBudget, BodyError, HeldBody, SMALL_BODY_BYTES};
 use bytes::Bytes;
 use cairn_model::{ErrorKind, ServiceError};
 use flate2::{
@@ -15,6 +15,8 @@ use std::io::{self, Read, Write};
 
 /// Above this, packing and unpacking leave the async workers alone.
 const INLINE_BYTES: usize = 64 << 10;
+/// How many times its packed length content is taken to have at first, where it does not say.
+const DEFLATED_TIMES: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
@@ -79,10 +81,11 @@ impl Coding {
     pub(crate) async fn unpack(self, packed: Bytes, budget: &BodyBudget) -> Result<HeldBody, BodyError> {
         let claimed = match self {
             Self::Gzip => claimed_bytes(&packed).min(BODY_BYTES_MAX),
-            Self::Deflate => BODY_BYTES_MAX,
+            // It says nothing: as much as there mostly is.
+            Self::Deflate => packed.len().saturating_mul(DEFLATED_TIMES).clamp(SMALL_BODY_BYTES, BODY_BYTES_MAX),
         };
         match self.unpack_within(packed.clone(), claimed, budget).await {
-            // Of several members, or made up: there may be as much as there may ever be.
+            // Of several members, made up or packed well: there may be as much as there may ever be.
             Err(BodyError::TooLarge) if claimed < BODY_BYTES_MAX => {
                 self.unpack_within(packed, BODY_BYTES_MAX, budget).await
             }
@@ -98,7 +101,7 @@ impl Coding {
             let unpacking = tokio::task::spawn_blocking(move || self.unpack_now(&packed, bytes_max));
             unpacking.await.unwrap_or(Err(BodyError::BadCoding))?
         };
-        Ok(HeldBody { bytes, _permit: permit })
+        Ok(HeldBody::new(bytes, permit))
     }
 
     fn unpack_now(self, mut packed: &[u8], bytes_max: usize) -> Result<Bytes, BodyError> {
@@ -116,6 +119,7 @@ impl Coding {
         if content.len() > bytes_max {
             return Err(BodyError::TooLarge);
         }
+        content.shrink_to_fit();
         if packed.is_empty() { Ok(content.into()) } else { Err(BodyError::BadCoding) }
     }
 

@@ -21,6 +21,8 @@ use tokio::{
 
 /// Bytes of a request's head, in either version.
 const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Headers of a request: hyper's limit for HTTP/1.1, which it does not have for HTTP/2.
+const HEADERS_MAX: usize = 100;
 /// Requests at once on one connection of HTTP/2.
 const STREAMS_MAX: u32 = 100;
 /// Bytes of a request, and of all of a connection, that wait in memory before anyone reads them.
@@ -76,12 +78,16 @@ where
     let service = service_fn(move |request: Request<Incoming>| {
         let (api, mut underway) = (api.clone(), requests.begin());
         async move {
+            // Before it waits, and its head with it.
+            if request.headers().len() > HEADERS_MAX {
+                return Ok(underway.answered(api.too_many_headers()));
+            }
             let reply = match api.place().await {
                 Some(place) => {
                     underway.keep(place);
                     api.answer(underway.watch(request)).await
                 }
-                None => api.overloaded().await,
+                None => api.overloaded(underway.watch(request)).await,
             };
             Ok::<_, Infallible>(underway.answered(reply))
         }

@@ -79,8 +79,13 @@ impl TableMeters {
 
     /// A request of this account was refused for what is wrong with it.
     pub(crate) fn user_error(&self, account: &str) {
-        if let Some(count) = self.users.read().get(account) {
-            return add(count, 1);
+        {
+            let users = self.users.read();
+            match users.get(account) {
+                Some(count) => return add(count, 1),
+                None if users.len() >= TABLES_MAX => return,
+                None => {}
+            }
         }
         let mut users = self.users.write();
         if users.len() < TABLES_MAX {
@@ -89,8 +94,14 @@ impl TableMeters {
     }
 
     fn of(&self, definition: &TableDefinition) -> Option<Arc<TableMeter>> {
-        if let Some(meter) = self.tables.read().get(&definition.table_id) {
-            return Some(meter.clone());
+        {
+            let tables = self.tables.read();
+            match tables.get(&definition.table_id) {
+                Some(meter) => return Some(meter.clone()),
+                // Requests that are not counted don't stand in line for it.
+                None if tables.len() >= TABLES_MAX => return None,
+                None => {}
+            }
         }
         let mut tables = self.tables.write();
         if tables.len() >= TABLES_MAX {
@@ -119,7 +130,8 @@ impl TableMeters {
         let known: Vec<Arc<TableMeter>> = self.tables.read().values().cloned().collect();
         let gone: Vec<TableId> = known.iter().filter(|meter| !is_there(meter)).map(|meter| meter.table_id).collect();
         if !gone.is_empty() {
-            self.tables.write().retain(|id, _| !gone.contains(id));
+            let mut tables = self.tables.write();
+            gone.iter().for_each(|id| drop(tables.remove(id)));
         }
     }
 }
@@ -329,3 +341,6 @@ impl Collector for TableCollector {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

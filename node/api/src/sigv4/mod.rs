@@ -23,6 +23,8 @@ use keys::SigningKeys;
 use std::sync::Arc;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// As many as a request of HTTP/1.1 can have.
+const SIGNED_HEADERS_MAX: usize = 100;
 
 /// Verifies signatures of one region and service.
 #[derive(Debug)]
@@ -167,8 +169,17 @@ impl Verifier {
     }
 }
 
-/// The host and every `x-amz-` header that is there must be signed: else who carries the request could change them.
+/// The host and every `x-amz-` header that is there must be signed: else who carries the request could change them. Each
+/// is named once: what is signed is written out, so that one named a thousand times would be a thousand times its length.
 fn check_signed_headers(authorization: &Authorization, headers: &HeaderMap) -> Result<(), ServiceError> {
+    let repeated = |(position, name)| authorization.signed_headers().take(position).any(|earlier| earlier == name);
+    if authorization.signed_headers().nth(SIGNED_HEADERS_MAX).is_some()
+        || authorization.signed_headers().enumerate().any(repeated)
+    {
+        return Err(incomplete(format!(
+            "'SignedHeaders' must name each header once, and no more than {SIGNED_HEADERS_MAX} of them."
+        )));
+    }
     let signed = |name: &str| authorization.signed_headers().any(|signed| signed.eq_ignore_ascii_case(name));
     if !signed("host") {
         return Err(invalid("'Host' must be a 'SignedHeader' in the AWS Authorization."));

@@ -220,6 +220,23 @@ fn host_and_every_amz_header_must_be_signed() {
     assert_eq!(message, "'x-amz-target' must be a 'SignedHeader' in the AWS Authorization.");
 }
 
+/// What is signed is written out, and again in the error: one header named a thousand times would be a thousand of it.
+#[test]
+fn each_signed_header_is_named_once_and_only_so_many_are() {
+    let repeated = format!("host;x-amz-date{}", ";x".repeat(1_000));
+    let twice = "host;x-amz-date;X;x".to_owned();
+    let many = (0..100).fold("host;x-amz-date".to_owned(), |names, index| names + &format!(";x{index}"));
+    for signed in [repeated, twice, many] {
+        let (kind, message) = refusal(|request| {
+            set(request, "x", &"v".repeat(1_000));
+            set(request, "authorization", &authorization(SUITE_CREDENTIAL, &signed));
+        });
+        assert!(message.len() < 200, "{} bytes", message.len());
+        assert_eq!(kind, ErrorKind::IncompleteSignatureException);
+        assert_eq!(message, "'SignedHeaders' must name each header once, and no more than 100 of them.");
+    }
+}
+
 #[test]
 fn every_wrong_element_of_the_scope_is_named() {
     let credential = "AKIDEXAMPLE/20150831/mars/s3/aws5";

@@ -73,3 +73,17 @@ async fn where_any_credentials_do_only_pages_of_this_machine_may_ask() {
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert_eq!(said(&answer, "access-control-allow-origin"), None);
 }
+
+/// A name of such a page's can become one of this machine: then its browser asks nobody before, and lets it read.
+#[tokio::test]
+async fn where_any_credentials_do_nothing_is_done_for_other_pages() {
+    let any = Authentication::AcceptAny { account: "local".into() };
+    let service = Service::start_with(ApiConfig::new("east"), any).await;
+    let call = async |origin: &str| service.call_with("ListTables", "{}".into(), &[("origin", origin)]).await;
+    assert_eq!(call("http://localhost:3000").await.status, StatusCode::OK);
+    for origin in [PAGE, "http://rebound.example:8000", "null"] {
+        let answer = call(origin).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{origin}");
+        assert_eq!(answer.error().0, "AccessDeniedException");
+    }
+}

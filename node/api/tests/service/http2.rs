@@ -104,6 +104,44 @@ async fn a_head_of_more_than_64_kilobytes_is_refused() {
     assert!(refused);
 }
 
+/// Its compression has a client say a header again with a byte; each costs a hundred bytes here, on a hundred streams.
+#[tokio::test]
+async fn a_head_of_more_headers_than_http_1_has_is_refused() {
+    let service = Service::start().await;
+    let (mut sender, _connection) = connect(&service, 65_535).await;
+    for (more, status) in [(90, StatusCode::OK), (100, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)] {
+        let mut request = list_tables(&service);
+        for _ in 0..more {
+            request.headers_mut().append("more", "x".parse().unwrap());
+        }
+        let answer = sender.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{more}");
+        assert!(answer.headers().contains_key("x-amzn-requestid"));
+    }
+}
+
+/// Nobody has to sign for it.
+#[tokio::test]
+async fn a_body_that_nobody_needs_holds_no_place() {
+    let config = ApiConfig { connections_max: 2, ..ApiConfig::new("east") };
+    let service = lenient(config).await;
+    let (sender, _connection) = connect(&service, 65_535).await;
+    let held = join_all((0..10).map(|_| {
+        let body = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>()).boxed_unsync();
+        let request = Request::get("http://east/").body(body).unwrap();
+        sender.clone().send_request(request)
+    }));
+    let statuses = tokio::time::timeout(Duration::from_secs(2), held).await.expect("no answers within 2 s");
+    assert!(statuses.into_iter().all(|answer| answer.unwrap().status() == StatusCode::OK));
+    // Nor does it hold any of what the connection may send, all of which these are more than.
+    for _ in 0..10 {
+        let unknown = signed(&service.address.to_string(), "Nonsense", vec![b' '; 100 << 10].into());
+        let answer = sender.clone().send_request(of_http2(&service, unknown)).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    }
+    assert_eq!(sender.clone().send_request(list_tables(&service)).await.unwrap().status(), StatusCode::OK);
+}
+
 /// A frame of HTTP/2, as no client's library would send it.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -185,6 +223,28 @@ async fn requests_above_the_limit_wait_for_a_place_and_not_forever() {
         assert_eq!(answer.await.unwrap().unwrap().status(), StatusCode::OK);
     }
     assert_eq!(waiting.await.unwrap().unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_a_large_body_hears_that_there_is_no_place() {
+    let config = ApiConfig { connections_max: 2, ..ApiConfig::new("east") };
+    let service = lenient(config).await;
+    let (sender, _connection) = connect(&service, 65_535).await;
+    let _held: Vec<_> = (0..2)
+        .map(|_| {
+            let body = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>()).boxed_unsync();
+            tokio::spawn(sender.clone().send_request(list_tables(&service).map(|_| body)))
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut stream = TcpStream::connect(service.address).await.unwrap();
+    let head = format!("POST / HTTP/1.1\r\nhost: east\r\ncontent-length: {}\r\n\r\n", 8 << 20);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; 8 << 20]).await.unwrap();
+    let mut answer = [0; 4096];
+    let length = stream.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("ThrottlingException"), "{answer}");
 }
 
 #[tokio::test]

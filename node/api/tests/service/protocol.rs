@@ -97,10 +97,15 @@ async fn a_connection_outlives_a_refusal_made_before_the_body_came() {
         let answer = String::from_utf8_lossy(&answer[..length]);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
     }
-    // Too long to be skipped: the client is told that this connection ends.
-    stream.write_all(b"POST /other HTTP/1.1\r\nhost: east\r\ncontent-length: 9999999\r\n\r\n").await.unwrap();
-    let length = stream.read(&mut answer).await.unwrap();
-    assert!(String::from_utf8_lossy(&answer[..length]).contains("connection: close"));
+    // Too long to be skipped, or not to be sent before the answer: the client is told that this connection ends.
+    for headers in ["content-length: 99999999", "expect: 100-continue\r\ncontent-length: 9999999"] {
+        let mut stream = TcpStream::connect(service.address).await.unwrap();
+        let head = format!("POST /other HTTP/1.1\r\nhost: east\r\n{headers}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let length = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("connection: close"), "{answer}");
+    }
 }
 
 #[tokio::test]
@@ -174,6 +179,54 @@ async fn a_client_that_sends_a_little_too_much_hears_so_and_keeps_its_connection
         let answer = String::from_utf8_lossy(&answer[..length]);
         assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     }
+}
+
+/// Some don't read before they have sent all of it: one whose connection was closed meanwhile would try again.
+#[tokio::test]
+async fn a_client_that_sends_a_large_body_hears_why_it_is_refused() {
+    let service = Service::start().await;
+    let body = vec![b' '; 8 << 20];
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: east\r\ncontent-length: {}\r\ncontent-type: {}\r\nx-amz-date: {}\r\n\
+         x-amz-target: DynamoDB_20120810.BatchWriteItem\r\nauthorization: AWS4-HMAC-SHA256 Credential=unknown/20231114/\
+         east/dynamodb/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature=00\r\n\r\n",
+        body.len(),
+        JSON.1,
+        SIGNER.date,
+    );
+    let mut stream = TcpStream::connect(service.address).await.unwrap();
+    for _ in 0..2 {
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        let mut answer = [0; 4096];
+        let length = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("UnrecognizedClientException"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_a_large_body_hears_that_there_is_no_room_for_it() {
+    let config = ApiConfig { body_bytes_max: 0, ..ApiConfig::new("local") };
+    let service = Service::start_with(config, Authentication::AcceptAny { account: "local".into() }).await;
+    let head = |bytes: usize| {
+        format!(
+            "POST / HTTP/1.1\r\nhost: east\r\ncontent-type: {}\r\nx-amz-target: DynamoDB_20120810.ListTables\r\n\
+             x-amz-date: 20200101T000000Z\r\nauthorization: AWS4-HMAC-SHA256 Credential=x/20200101/y/dynamodb/\
+             aws4_request, SignedHeaders=host, Signature=0\r\ncontent-length: {bytes}\r\n\r\n",
+            JSON.1
+        )
+    };
+    let mut slow = TcpStream::connect(service.address).await.unwrap();
+    slow.write_all(head(16 << 20).as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut stream = TcpStream::connect(service.address).await.unwrap();
+    stream.write_all(head(8 << 20).as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; 8 << 20]).await.unwrap();
+    let mut answer = [0; 4096];
+    let length = stream.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("ThrottlingException"), "{answer}");
 }
 
 #[tokio::test]

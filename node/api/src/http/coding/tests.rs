@@ -1,7 +1,6 @@
 //! Codings: which, and that what was packed comes back within its limit.
 
 use super::{
-    super::body::SMALL_BODY_BYTES,
     Coding::{Deflate, Gzip},
     *,
 };
@@ -97,6 +96,19 @@ async fn small_gzip_bodies_need_nothing_of_a_budget_that_is_spent() {
     let _all = budget.take(BODY_BYTES_MAX).await.unwrap();
     let packed = Gzip.pack(vec![b' '; SMALL_BODY_BYTES]).await.unwrap();
     assert_eq!(Gzip.unpack(packed.into(), &budget).await.unwrap().bytes.len(), SMALL_BODY_BYTES);
+}
+
+/// Of one that does not say how much it is, too.
+#[tokio::test]
+async fn what_is_unpacked_holds_no_more_of_the_budget_than_it_needs() {
+    let budget = BodyBudget::new(0);
+    for coding in [Gzip, Deflate] {
+        let [small, large] = [1_000, 5 << 20].map(|bytes| coding.pack_now(&vec![b' '; bytes]).unwrap());
+        let _small = coding.unpack(small.into(), &budget).await.unwrap();
+        let _large = coding.unpack(large.into(), &budget).await.unwrap();
+        let rest = tokio::time::timeout(std::time::Duration::from_secs(1), budget.take(11 << 20)).await;
+        assert!(matches!(rest, Ok(Ok(Some(_)))), "{coding:?}");
+    }
 }
 
 proptest! {
