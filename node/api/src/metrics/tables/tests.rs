@@ -4,11 +4,13 @@ use super::*;
 use crate::{
     catalog::{NewTable, TableUpdate, TableView},
     errors,
+    tags::{TagUpdate, Tags},
 };
 use async_trait::async_trait;
 use cairn_model::{
     KeySchema, ServiceError,
     table::{BillingMode, KeyAttribute, ScalarType},
+    throughput::ThroughputHistory,
 };
 use std::{sync::mpsc, thread};
 
@@ -36,6 +38,18 @@ impl Catalog for Nothing {
     async fn delete_table(&self, _account: &str, name: &str) -> Result<Arc<TableView>, ServiceError> {
         Err(errors::table_not_found(name))
     }
+
+    fn throughput_history(&self, _table: &TableView) -> ThroughputHistory {
+        ThroughputHistory::default()
+    }
+
+    async fn tags(&self, _table: &TableView) -> Result<Tags, ServiceError> {
+        Ok(Tags::default())
+    }
+
+    async fn update_tags(&self, _account: &str, name: &str, _update: TagUpdate) -> Result<(), ServiceError> {
+        Err(errors::table_not_found(name))
+    }
 }
 
 fn definition(number: usize) -> TableDefinition {
@@ -49,6 +63,7 @@ fn definition(number: usize) -> TableDefinition {
         provisioned_throughput: None,
         table_class: None,
         deletion_protection_enabled: false,
+        tags: Tags::default(),
     };
     table.into_definition("game", TableId((number as u128).to_be_bytes()), 0)
 }
