@@ -21,8 +21,12 @@ const BLOCK_BYTES: usize = 4 << 20;
 /// A block that says it has more is damaged.
 const BLOCK_BYTES_MAX: usize = 64 << 20;
 const HEADER_BYTES: usize = 16;
-/// zstd's fastest: the archive runs beside the writes it keeps.
+/// zstd's fastest that packs all there is to pack: the archive runs beside the writes it keeps.
 const COMPRESSION_LEVEL: i32 = 1;
+/// At this one it packs repetitions only; what has none is stored as it is, and unpacked by copying.
+const REPETITIONS_LEVEL: i32 = -1;
+/// Saved is a fifth at least, or it is not worth what unpacking costs a restore: a third of its time.
+const SAVED_MIN: (usize, usize) = (1, 5);
 
 /// Builds blocks; gives out what is finished.
 #[derive(Debug, Default)]
@@ -52,7 +56,7 @@ impl BlockWriter {
         if self.block.is_empty() {
             return Ok(());
         }
-        let compressed = zstd::bulk::compress(&self.block, COMPRESSION_LEVEL)?;
+        let compressed = compress(&self.block)?;
         let at = out.len();
         out.put_u32(compressed.len() as u32);
         out.put_u32(self.block.len() as u32);
@@ -74,6 +78,15 @@ impl BlockWriter {
         out.put_u32(checksum);
         Ok(())
     }
+}
+
+fn compress(block: &[u8]) -> io::Result<Vec<u8>> {
+    let compressed = zstd::bulk::compress(block, COMPRESSION_LEVEL)?;
+    let (saved, of) = SAVED_MIN;
+    if block.len().saturating_sub(compressed.len()) * of >= block.len() * saved {
+        return Ok(compressed);
+    }
+    zstd::bulk::compress(block, REPETITIONS_LEVEL)
 }
 
 /// A block's records, uncompressed.
@@ -208,6 +221,24 @@ mod tests {
             assert_eq!(read(&bytes, piece).unwrap(), records.concat());
         }
         assert_eq!(read(&written(&[]), 3).unwrap(), Vec::<u8>::new());
+    }
+
+    #[test]
+    fn what_hardly_gets_smaller_is_kept_as_it_is_and_the_rest_is_packed() {
+        // Characters without a pattern: six and a half bits each.
+        let mut state = 1_u64;
+        let mut noise = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            33 + ((state >> 33) % 94) as u8
+        };
+        let noise: Vec<u8> = (0..1_000_000).map(|_| noise()).collect();
+        let bytes = written(std::slice::from_ref(&noise));
+        assert!((1_000_000..1_001_000).contains(&bytes.len()), "{} bytes", bytes.len());
+        assert_eq!(read(&bytes, 65_536).unwrap(), noise);
+        let base64: Vec<u8> = noise.iter().map(|byte| 48 + byte % 64).collect();
+        assert!(written(&[base64]).len() < 800_000);
+        let repeated = noise[..100_000].repeat(10);
+        assert!(written(&[repeated]).len() < 110_000, "a repetition is packed, whatever it repeats");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A restore of a gigabyte beside writing a gigabyte to the same disk sequentially, in turns: a figure, not a test, for it
-//! depends on the disk. A restore keeps processors busy for some 1.5 s a gigabyte, and for up to 3 s where others keep them
-//! busy too: a third of that it decompresses, in several threads, and a quarter or more the kernel reads and writes pages. So
-//! two cores make some 1.3 GB/s of it at most, and a cache in memory that writes faster than twice that leaves it behind.
+//! depends on the disk. A restore keeps processors busy for some 1.3 s a gigabyte, and for up to 2 s where the kernel has to
+//! find pages first: two cores make some 1.5 GB/s of it at most, and a cache in memory that writes faster than twice that
+//! leaves it behind. The items are of characters without a pattern, which would be packed by less than a fifth and so are not.
 
 use super::{PATIENCE, create_table, keep, median, processor, servers::Server, wait_active};
 use crate::client::now;
