@@ -4,7 +4,7 @@ pub(crate) mod build;
 mod parse;
 
 use crate::{Path, Placeholders};
-use cairn_model::{AttributeValue, Item, ServiceError, number::Number};
+use cairn_model::{AttributeValue, Item, ServiceError, key::SortCondition, number::Number};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -166,6 +166,18 @@ impl Comparator {
             Self::Greater => Self::Less,
             Self::GreaterOrEqual => Self::LessOrEqual,
         }
+    }
+
+    /// What it asks of a sort key; none where a range of keys can't answer it.
+    pub(crate) fn on_sort_key(self, value: AttributeValue) -> Option<SortCondition> {
+        Some(match self {
+            Self::Equal => SortCondition::Equal(value),
+            Self::Less => SortCondition::Less(value),
+            Self::LessOrEqual => SortCondition::LessOrEqual(value),
+            Self::Greater => SortCondition::Greater(value),
+            Self::GreaterOrEqual => SortCondition::GreaterOrEqual(value),
+            Self::NotEqual => return None,
+        })
     }
 
     pub(crate) fn symbol(self) -> &'static str {

@@ -50,18 +50,7 @@ impl KeyCondition {
                 if clause.name != attribute.name {
                     return Err(missed(attribute));
                 }
-                match &clause.condition {
-                    SortCondition::Between(low, high) => {
-                        check_value(attribute, low)?;
-                        check_value(attribute, high)?;
-                    }
-                    SortCondition::Equal(value)
-                    | SortCondition::Less(value)
-                    | SortCondition::LessOrEqual(value)
-                    | SortCondition::Greater(value)
-                    | SortCondition::GreaterOrEqual(value)
-                    | SortCondition::BeginsWith(value) => check_value(attribute, value)?,
-                }
+                clause.condition.values().try_for_each(|value| check_value(attribute, value))?;
                 Some(clause.condition)
             }
             _ => None,
@@ -113,14 +102,7 @@ fn collect(condition: Condition, clauses: &mut Vec<Clause>) -> Result<(), Servic
                 }
             };
             let name = key_name(path)?;
-            let value = value(operand)?;
-            let condition = match comparator {
-                Comparator::Less => SortCondition::Less(value),
-                Comparator::LessOrEqual => SortCondition::LessOrEqual(value),
-                Comparator::Greater => SortCondition::Greater(value),
-                Comparator::GreaterOrEqual => SortCondition::GreaterOrEqual(value),
-                Comparator::Equal | Comparator::NotEqual => SortCondition::Equal(value),
-            };
+            let Some(condition) = comparator.on_sort_key(value(operand)?) else { return unsupported("<>") };
             Clause { name, condition }
         }
         Condition::Between(operand, low, high) => {

@@ -4,6 +4,7 @@
 //! nothing else. Messages and the order of checks are DynamoDB's.
 
 mod condition;
+mod cursor;
 mod key_condition;
 pub mod legacy;
 mod parser;

@@ -1,4 +1,6 @@
-//! The words of an expression, and DynamoDB's message for one that does not fit.
+//! Words, those of expressions among them, and DynamoDB's message for one that does not fit.
+
+use crate::Comparator;
 
 /// A word and where it stands in the text, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,38 @@ pub(crate) enum TokenKind {
     Comma,
     /// A character that no expression has.
     Unreadable,
+    // Those that only statements have follow.
+    /// A name in double quotes.
+    Quoted,
+    /// A string in single quotes.
+    Text,
+    /// Without its sign.
+    Number,
+    /// `?`.
+    Parameter,
+    Star,
+    OpenBrace,
+    CloseBrace,
+    /// `<<`.
+    OpenSet,
+    /// `>>`.
+    CloseSet,
+    Colon,
+    Semicolon,
+}
+
+impl TokenKind {
+    pub(crate) fn comparator(self) -> Option<Comparator> {
+        Some(match self {
+            Self::Equal => Comparator::Equal,
+            Self::NotEqual => Comparator::NotEqual,
+            Self::Less => Comparator::Less,
+            Self::LessOrEqual => Comparator::LessOrEqual,
+            Self::Greater => Comparator::Greater,
+            Self::GreaterOrEqual => Comparator::GreaterOrEqual,
+            _ => return None,
+        })
+    }
 }
 
 pub(crate) fn tokenize(text: &str) -> Vec<Token> {
@@ -82,7 +116,7 @@ pub(crate) fn tokenize(text: &str) -> Vec<Token> {
     tokens
 }
 
-fn in_name(byte: u8) -> bool {
+pub(crate) fn in_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 

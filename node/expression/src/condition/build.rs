@@ -3,7 +3,8 @@
 use super::{Comparator, Condition, Operand, order};
 use crate::{
     Path,
-    parser::{Faults, note, unknown_function, wrong_operand_count, wrong_operand_type},
+    cursor::{Faults, note},
+    parser::{unknown_function, wrong_operand_count, wrong_operand_type},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use cairn_model::{AttributeValue, limits::IN_OPERANDS_MAX};

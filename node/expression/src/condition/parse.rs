@@ -1,7 +1,7 @@
 //! Parsing conditions.
 
 use super::{
-    Comparator, Condition, Operand,
+    Condition, Operand,
     build::{self, Term},
 };
 use crate::{
@@ -32,29 +32,11 @@ pub(crate) fn parse(
 }
 
 fn or(parser: &mut Parser<'_>) -> Result<Condition, Syntax> {
-    joined(parser, "OR", and, Condition::Or)
+    parser.joined("OR", and, Condition::Or)
 }
 
 fn and(parser: &mut Parser<'_>) -> Result<Condition, Syntax> {
-    joined(parser, "AND", not, Condition::And)
-}
-
-fn joined(
-    parser: &mut Parser<'_>,
-    keyword: &str,
-    parse: fn(&mut Parser<'_>) -> Result<Condition, Syntax>,
-    join: fn(Vec<Condition>) -> Condition,
-) -> Result<Condition, Syntax> {
-    let first = parse(parser)?;
-    if !parser.at_keyword(keyword) {
-        return Ok(first);
-    }
-    let mut conditions = vec![first];
-    while parser.take_keyword(keyword) {
-        parser.operator()?;
-        conditions.push(parse(parser)?);
-    }
-    Ok(join(conditions))
+    parser.joined("AND", not, Condition::And)
 }
 
 fn not(parser: &mut Parser<'_>) -> Result<Condition, Syntax> {
@@ -76,26 +58,13 @@ fn not(parser: &mut Parser<'_>) -> Result<Condition, Syntax> {
 
 fn follows_operand((kind, word): (TokenKind, &str)) -> bool {
     let keyword = || word.eq_ignore_ascii_case("BETWEEN") || word.eq_ignore_ascii_case("IN");
-    comparator(kind).is_some() || (kind == TokenKind::Word && keyword())
-}
-
-fn comparator(kind: TokenKind) -> Option<Comparator> {
-    Some(match kind {
-        TokenKind::Equal => Comparator::Equal,
-        TokenKind::NotEqual => Comparator::NotEqual,
-        TokenKind::Less => Comparator::Less,
-        TokenKind::LessOrEqual => Comparator::LessOrEqual,
-        TokenKind::Greater => Comparator::Greater,
-        TokenKind::GreaterOrEqual => Comparator::GreaterOrEqual,
-        _ => return None,
-    })
+    kind.comparator().is_some() || (kind == TokenKind::Word && keyword())
 }
 
 fn single(parser: &mut Parser<'_>) -> Result<Condition, Syntax> {
     let left = term(parser)?;
-    let compared = parser.peek().and_then(comparator);
-    if let Some(comparator) = compared {
-        parser.expect(parser.peek().unwrap_or(TokenKind::Equal))?;
+    if let Some(comparator) = parser.peek().and_then(TokenKind::comparator) {
+        parser.advance();
         parser.operator()?;
         let right = term(parser)?;
         return Ok(build::compared(left, comparator, right, &mut parser.faults));

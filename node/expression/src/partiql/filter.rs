@@ -1,10 +1,11 @@
 //! WHERE: the conditions of expressions, in PartiQL's words.
 
-use super::{Refusal, cursor::Cursor, literal, token::TokenKind};
+use super::{Refusal, cursor::Cursor, literal};
 use crate::{
-    Comparator, Condition, Operand, Path,
+    Condition, Operand, Path,
     condition::build::{self, Term},
-    parser::note,
+    cursor::note,
+    token::TokenKind,
 };
 
 const FUNCTIONS: [&str; 6] =
@@ -53,29 +54,11 @@ pub(super) fn clause(cursor: &mut Cursor<'_>) -> Result<Option<Condition>, Refus
 }
 
 fn or(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
-    joined(cursor, "OR", and, Condition::Or)
+    cursor.joined("OR", and, Condition::Or)
 }
 
 fn and(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
-    joined(cursor, "AND", not, Condition::And)
-}
-
-fn joined(
-    cursor: &mut Cursor<'_>,
-    keyword: &str,
-    parse: fn(&mut Cursor<'_>) -> Result<Condition, Refusal>,
-    join: fn(Vec<Condition>) -> Condition,
-) -> Result<Condition, Refusal> {
-    let first = parse(cursor)?;
-    if !cursor.at_keyword(keyword) {
-        return Ok(first);
-    }
-    let mut conditions = vec![first];
-    while cursor.take_keyword(keyword) {
-        cursor.operator()?;
-        conditions.push(parse(cursor)?);
-    }
-    Ok(join(conditions))
+    cursor.joined("AND", not, Condition::And)
 }
 
 fn not(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
@@ -97,22 +80,10 @@ fn negated(condition: Condition, negative: bool) -> Condition {
     if negative { Condition::Not(Box::new(condition)) } else { condition }
 }
 
-fn comparator(kind: TokenKind) -> Option<Comparator> {
-    Some(match kind {
-        TokenKind::Equal => Comparator::Equal,
-        TokenKind::NotEqual => Comparator::NotEqual,
-        TokenKind::Less => Comparator::Less,
-        TokenKind::LessOrEqual => Comparator::LessOrEqual,
-        TokenKind::Greater => Comparator::Greater,
-        TokenKind::GreaterOrEqual => Comparator::GreaterOrEqual,
-        _ => return None,
-    })
-}
-
 fn single(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
     let start = cursor.at();
     let left = term(cursor)?;
-    if let Some(comparator) = cursor.peek().and_then(comparator) {
+    if let Some(comparator) = cursor.peek().and_then(TokenKind::comparator) {
         cursor.advance();
         cursor.operator()?;
         let right = term(cursor)?;

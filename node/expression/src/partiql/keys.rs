@@ -210,17 +210,9 @@ fn named_partitions(
 fn on_sort_key(conjunct: &Condition, attribute: &KeyAttribute) -> Result<Option<SortCondition>, ServiceError> {
     let name = attribute.name.as_str();
     let found = match conjunct {
-        Condition::Compare(..) => compared(conjunct, name).and_then(|(comparator, value)| {
-            let value = value.clone();
-            Some(match comparator {
-                Comparator::Equal => SortCondition::Equal(value),
-                Comparator::Less => SortCondition::Less(value),
-                Comparator::LessOrEqual => SortCondition::LessOrEqual(value),
-                Comparator::Greater => SortCondition::Greater(value),
-                Comparator::GreaterOrEqual => SortCondition::GreaterOrEqual(value),
-                Comparator::NotEqual => return None,
-            })
-        }),
+        Condition::Compare(..) => {
+            compared(conjunct, name).and_then(|(comparator, value)| comparator.on_sort_key(value.clone()))
+        }
         Condition::Between(Operand::Path(path), Operand::Value(low), Operand::Value(high))
             if is_attribute(path, name) =>
         {
@@ -234,21 +226,7 @@ fn on_sort_key(conjunct: &Condition, attribute: &KeyAttribute) -> Result<Option<
             _ => None,
         },
     };
-    match &found {
-        None => {}
-        Some(SortCondition::Between(low, high)) => {
-            check_type(attribute, low)?;
-            check_type(attribute, high)?;
-        }
-        Some(
-            SortCondition::Equal(value)
-            | SortCondition::Less(value)
-            | SortCondition::LessOrEqual(value)
-            | SortCondition::Greater(value)
-            | SortCondition::GreaterOrEqual(value)
-            | SortCondition::BeginsWith(value),
-        ) => check_type(attribute, value)?,
-    }
+    found.iter().flat_map(SortCondition::values).try_for_each(|value| check_type(attribute, value))?;
     Ok(found)
 }
 

@@ -5,8 +5,8 @@
 use super::{
     Refusal,
     cursor::{Cursor, unquoted},
-    token::TokenKind,
 };
+use crate::token::TokenKind;
 use cairn_model::{AttributeValue, Item, limits::NESTING_DEPTH_MAX, number::Number};
 
 const INVALID: &str = "One or more parameter values were invalid:";

@@ -1,7 +1,7 @@
 //! SELECT.
 
-use super::{OrderTerm, Refusal, Select, cursor::Cursor, filter, token::TokenKind};
-use crate::Path;
+use super::{OrderTerm, Refusal, Select, cursor::Cursor, filter};
+use crate::{Path, token::TokenKind};
 
 /// Behind the keyword.
 pub(super) fn select(cursor: &mut Cursor<'_>) -> Result<Select, Refusal> {

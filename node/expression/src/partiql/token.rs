@@ -1,51 +1,7 @@
 //! The words of a statement.
 
 use super::Refusal;
-
-/// A word and where it stands in the text, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token {
-    pub(super) kind: TokenKind,
-    pub(super) start: usize,
-    pub(super) end: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TokenKind {
-    /// A name or a keyword: which one depends on where it stands.
-    Word,
-    /// A name in double quotes.
-    Quoted,
-    /// A string in single quotes.
-    Text,
-    /// Without its sign.
-    Number,
-    /// `?`.
-    Parameter,
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-    Plus,
-    Minus,
-    Star,
-    OpenParen,
-    CloseParen,
-    OpenBracket,
-    CloseBracket,
-    OpenBrace,
-    CloseBrace,
-    /// `<<`.
-    OpenSet,
-    /// `>>`.
-    CloseSet,
-    Dot,
-    Comma,
-    Colon,
-    Semicolon,
-}
+use crate::token::{Token, TokenKind, in_name};
 
 /// There are never more tokens than bytes, so the limit of the text is theirs too.
 pub(super) fn tokenize(text: &str) -> Result<Vec<Token>, Refusal> {
@@ -63,7 +19,7 @@ pub(super) fn tokenize(text: &str) -> Result<Vec<Token>, Refusal> {
             token.end == start && matches!(token.kind, TokenKind::Word | TokenKind::Quoted | TokenKind::CloseBracket)
         });
         let (kind, length) = match first {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' => (TokenKind::Word, while_in(&bytes[start..], is_in_name)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => (TokenKind::Word, while_in(&bytes[start..], in_name)),
             b'"' => (TokenKind::Quoted, quoted(&bytes[start..], b'"', "Unterminated quoted identifier")?),
             b'\'' => (TokenKind::Text, quoted(&bytes[start..], b'\'', "Unterminated string literal")?),
             b'0'..=b'9' => (TokenKind::Number, number(&bytes[start..])?),
@@ -148,8 +104,4 @@ fn number(bytes: &[u8]) -> Result<usize, Refusal> {
 
 fn while_in(bytes: &[u8], belongs: fn(u8) -> bool) -> usize {
     bytes.iter().take_while(|byte| belongs(**byte)).count()
-}
-
-fn is_in_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
 }

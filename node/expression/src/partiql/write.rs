@@ -1,10 +1,11 @@
 //! INSERT, UPDATE and DELETE, each behind its keyword.
 
-use super::{DeleteItem, Insert, Refusal, Returning, UpdateItem, cursor::Cursor, filter, literal, token::TokenKind};
+use super::{DeleteItem, Insert, Refusal, Returning, UpdateItem, cursor::Cursor, filter, literal};
 use crate::{
     Action, Path, Update, Value,
-    parser::note,
+    cursor::note,
     path::find_clash,
+    token::TokenKind,
     update::parse::{check_types, function},
 };
 use cairn_model::AttributeValue;

@@ -3,7 +3,8 @@
 use super::{Action, Form, Update, Value};
 use crate::{
     Placeholders,
-    parser::{Faults, Parser, Syntax, note, unknown_function, wrong_operand_count, wrong_operand_type},
+    cursor::{Faults, note},
+    parser::{Parser, Syntax, unknown_function, wrong_operand_count, wrong_operand_type},
     path::find_clash,
     token::TokenKind,
 };
