@@ -35,7 +35,8 @@ use xxhash_rust::xxh3::xxh3_64;
 const TAG_N: u8 = 0x10;
 const TAG_S: u8 = 0x20;
 const TAG_B: u8 = 0x30;
-const HASH_BYTES: usize = 8;
+/// What every encoded key begins with: the hash of its partition key.
+pub const HASH_BYTES: usize = 8;
 
 /// The key of one item: hash, partition key, sort key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -52,6 +53,22 @@ pub enum SortCondition {
     GreaterOrEqual(AttributeValue),
     Between(AttributeValue, AttributeValue),
     BeginsWith(AttributeValue),
+}
+
+impl SortCondition {
+    /// What the sort key is compared with.
+    pub fn values(&self) -> impl Iterator<Item = &AttributeValue> {
+        let (first, second) = match self {
+            Self::Between(low, high) => (low, Some(high)),
+            Self::Equal(value)
+            | Self::Less(value)
+            | Self::LessOrEqual(value)
+            | Self::Greater(value)
+            | Self::GreaterOrEqual(value)
+            | Self::BeginsWith(value) => (value, None),
+        };
+        std::iter::once(first).chain(second)
+    }
 }
 
 /// A range of encoded keys.

@@ -1,6 +1,6 @@
 //! BatchExecuteStatement: up to 25 PartiQL statements, all reads or all writes of one item each, each with its own error.
 
-use super::Call;
+use super::{Call, batch_get_item::duplicate_keys};
 use crate::{
     TableView,
     capacity::{CapacityReport, HalfUnits},
@@ -96,7 +96,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     check_distinct(&work)?;
     let done = join_all(work.into_iter().map(|work| async move {
         let work = work?;
-        work.run(call).await.map(|done| (work.table, done))
+        let table = work.table.clone();
+        work.run(call).await.map(|done| (table, done))
     }));
     answer(&done.await, report)
 }
@@ -156,20 +157,21 @@ impl Work {
         }
     }
 
-    async fn run(&self, call: &Call<'_>) -> Result<Done, Failure> {
-        let (result, units_of_failure) = match &self.action {
+    async fn run(self, call: &Call<'_>) -> Result<Done, Failure> {
+        let (result, units_of_failure) = match self.action {
             Action::Read { plan, consistent } => {
-                let options = ReadOptions { consistent: *consistent, ..ReadOptions::default() };
+                let options = ReadOptions { consistent, ..ReadOptions::default() };
                 let page = plan.run(call, &self.table, options).await;
                 let done = page.map(|page| Done { row: page.rows.into_iter().next(), units: page.units });
                 (done, HalfUnits::default())
             }
             Action::Write(plan) => {
+                let units_of_failure = plan.units_of_failure();
                 let done = plan.run(call, &self.table).await.map(|outcome| Done {
                     row: outcome.attributes.map(Row::Stored),
                     units: HalfUnits::write(outcome.size_before, outcome.size_after),
                 });
-                (done, plan.units_of_failure())
+                (done, units_of_failure)
             }
         };
         result.map_err(|error| {
@@ -204,7 +206,7 @@ fn check_distinct(work: &[Result<Work, Failure>]) -> Result<(), ServiceError> {
     if keys.all(|key| seen.insert(key)) {
         return Ok(());
     }
-    Err(ServiceError::validation("Provided list of item keys contains duplicates"))
+    Err(duplicate_keys())
 }
 
 fn answer(

@@ -4,7 +4,7 @@ use crate::{
     Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView, capacity::HalfUnits, errors,
     global_tables::GlobalTable, metrics::tables::RequestMeter, request_id::RequestIds,
 };
-use cairn_model::{ErrorKind, ServiceError, key::EncodedKey, limits, table::TableStatus};
+use cairn_model::{ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, table::TableStatus};
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, WriteOutcome, WriteRequest,
 };
@@ -82,10 +82,9 @@ impl Call<'_> {
         let first = request.keys.first().cloned().ok_or_else(errors::internal)?;
         match self.partitions.request(table, RoutingKey::from(&first), PartitionRequest::Get(request)).await? {
             PartitionOutcome::Get(outcome) if outcome.items.len() == count => {
-                for found in &outcome.items {
-                    let size = found.as_ref().map_or(0, |(_, size)| u64::from(*size));
-                    self.meter.read(&table.definition, HalfUnits::read(size, consistent));
-                }
+                let size = |found: &Option<(EncodedItem, u32)>| found.as_ref().map_or(0, |(_, size)| u64::from(*size));
+                let units = outcome.items.iter().map(|found| HalfUnits::read(size(found), consistent));
+                self.meter.read(&table.definition, units.fold(HalfUnits::default(), HalfUnits::plus));
                 Ok(outcome)
             }
             _ => Err(mismatch()),

@@ -59,7 +59,7 @@ mod update_table;
 
 pub(crate) use call::Call;
 pub(crate) use put_item::check_size;
-pub(crate) use query::ordered;
+pub(crate) use query::{behind, ordered};
 
 use cairn_model::ServiceError;
 use futures::future::BoxFuture;

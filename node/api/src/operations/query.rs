@@ -213,18 +213,18 @@ fn bounds(
     forward: bool,
 ) -> Result<KeyBounds, ServiceError> {
     let schema = &table.definition.key_schema;
-    let (mut lower, mut upper) = sort_bounds(&condition.partition, condition.sort.as_ref())?;
-    let Some(start) = start else { return Ok((lower, upper)) };
+    let bounds = sort_bounds(&condition.partition, condition.sort.as_ref())?;
+    let Some(start) = start else { return Ok(bounds) };
     let key = page::start_key(schema, start, Pager::Query)?.0;
-    if !(lower.clone(), upper.clone()).contains(&key) {
+    if !bounds.contains(&key) {
         return Err(outside(condition.sort.as_ref(), start.get(&schema.partition.name) == Some(&condition.partition)));
     }
-    if forward {
-        lower = Bound::Excluded(key);
-    } else {
-        upper = Bound::Excluded(key);
-    }
-    Ok(ordered(lower, upper))
+    Ok(behind(bounds, key, forward))
+}
+
+/// What is left of a range behind one of its keys.
+pub(crate) fn behind((lower, upper): KeyBounds, key: Bytes, forward: bool) -> KeyBounds {
+    if forward { ordered(Bound::Excluded(key), upper) } else { ordered(lower, Bound::Excluded(key)) }
 }
 
 /// A range whose bounds exclude one and the same key holds nothing; some stores take it for a mistake.

@@ -10,7 +10,7 @@ use crate::{
     TableView,
     capacity::HalfUnits,
     errors,
-    operations::{Call, ordered},
+    operations::{Call, behind, ordered},
 };
 use bytes::Bytes;
 use cairn_expression::{
@@ -227,8 +227,7 @@ fn going_on(bounds: KeyBounds, after: Option<Bytes>, forward: bool) -> Result<Ke
     if !bounds.contains(&key) {
         return Err(next_token::invalid());
     }
-    let (lower, upper) = bounds;
-    Ok(if forward { ordered(Bound::Excluded(key), upper) } else { ordered(lower, Bound::Excluded(key)) })
+    Ok(behind(bounds, key, forward))
 }
 
 #[cfg(test)]

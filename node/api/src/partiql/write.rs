@@ -115,9 +115,9 @@ impl WritePlan {
         HalfUnits::write(0, self.size)
     }
 
-    pub(crate) async fn run(&self, call: &Call<'_>, table: &TableView) -> Result<WriteOutcome, ServiceError> {
+    pub(crate) async fn run(self, call: &Call<'_>, table: &TableView) -> Result<WriteOutcome, ServiceError> {
         let inserts = matches!(self.request.action, WriteAction::Put(_));
-        call.write(table, self.request.clone()).await.map_err(|error| match error.kind {
+        call.write(table, self.request).await.map_err(|error| match error.kind {
             ErrorKind::ConditionalCheckFailedException if inserts => errors::duplicate_item(),
             _ => error,
         })

@@ -24,6 +24,7 @@ use cairn_engine::{Engine, FjallStore, Store};
 use cairn_model::{
     descriptor::{Member, PartitionDescriptor},
     ids::{NodeId, PartitionId},
+    key::HASH_BYTES,
     node::{Counts, Order, OrderOutcome, ReplicaReport},
     table::TableDefinition,
     time::Timestamp,
@@ -46,9 +47,6 @@ use waits::Waits;
 /// Commands that wait for the driver. Requests may take half of it: frames and orders always find a place before them.
 const QUEUE_MAX: usize = 16_384;
 const REQUESTS_MAX: usize = QUEUE_MAX / 2;
-
-/// What an encoded key begins with (`cairn_model::key`).
-const PARTITION_HASH_BYTES: usize = 8;
 
 /// For how long restored data waits for a place in the queue, and how often it looks.
 const ADOPTION_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -308,7 +306,7 @@ fn is_short(request: &PartitionRequest) -> bool {
     let PartitionRequest::Range(range) = request else { return true };
     fn hash(bound: &Bound<Bytes>) -> Option<&[u8]> {
         match bound {
-            Bound::Included(key) | Bound::Excluded(key) => key.get(..PARTITION_HASH_BYTES),
+            Bound::Included(key) | Bound::Excluded(key) => key.get(..HASH_BYTES),
             Bound::Unbounded => None,
         }
     }
