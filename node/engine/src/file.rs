@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Puts the content in the file's place, durably: after a crash there is the old content or the new, never half of one.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = File::create(&new)?;
     file.write_all(content)?;

@@ -7,7 +7,7 @@
 
 mod engine;
 mod error;
-mod file;
+pub mod file;
 pub mod fjall_store;
 pub mod folder;
 mod layout;

@@ -80,7 +80,7 @@ impl Drop for FjallIngestion {
 }
 
 /// Has the disk take what there is of a table long before the writer completes it, and waits until the disk has it all: else
-/// that takes a third of the time of a load. What fails here fails there too, for the kernel tells it to both.
+/// that takes much of the time of a load. What fails here fails there too, for the kernel tells it to both.
 struct EarlySync {
     bytes: usize,
     due: SyncSender<()>,

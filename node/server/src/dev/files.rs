@@ -1,8 +1,7 @@
 //! Small files in the data folder, each replaced whole.
 
 use std::{
-    fs::File,
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -16,14 +15,8 @@ pub(super) fn path(folder: &Path, name: &str) -> PathBuf {
 
 /// Puts the content in the file's place; durable when it returns.
 pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let begun = path.with_extension("new");
-    let mut file = File::create(&begun)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    std::fs::rename(&begun, path)?;
-    File::open(folder)?.sync_all()
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    cairn_engine::file::replace(path, content)
 }
 
 /// Removes a file that need not be there.

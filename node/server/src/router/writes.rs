@@ -58,6 +58,14 @@ pub(super) fn other_owner(object: &impl ResourceExt) -> Option<&str> {
     })
 }
 
+/// Whether this manager owns the member with this key of a list in the object's spec.
+pub(super) fn owns_member(object: &impl ResourceExt, manager: &str, list: &str, key: &serde_json::Value) -> bool {
+    let (list, member) = (format!("f:{list}"), format!("k:{key}"));
+    let of_manager = object.managed_fields().iter().filter(|entry| entry.manager.as_deref() == Some(manager));
+    let mut fields = of_manager.filter_map(|entry| entry.fields_v1.as_ref());
+    fields.any(|fields| fields.0["f:spec"][list.as_str()].get(&member).is_some())
+}
+
 pub(super) fn denied(message: &str) -> ServiceError {
     ServiceError::new(ErrorKind::AccessDeniedException, message)
 }

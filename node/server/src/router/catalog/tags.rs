@@ -1,7 +1,7 @@
 //! Tags, which lie in the `Table` resource and nowhere else: as the field manager `cairn-api`, its own and no others.
 
 use super::{KubernetesCatalog, manifest};
-use crate::router::writes::{FIELD_MANAGER, answered, denied};
+use crate::router::writes::{FIELD_MANAGER, answered, denied, owns_member};
 use cairn_api::{TagUpdate, errors};
 use cairn_crds::{Table, TableSpec};
 use cairn_model::{ErrorKind, ServiceError};
@@ -88,8 +88,5 @@ fn other_owner<'a>(resource: &'a Table, key: &str) -> Option<&'a str> {
 }
 
 fn is_owned(resource: &Table, key: &str, manager: &str) -> bool {
-    let tag = format!("k:{}", json!({"key": key}));
-    let of_manager = resource.managed_fields().iter().filter(|entry| entry.manager.as_deref() == Some(manager));
-    let mut fields = of_manager.filter_map(|entry| entry.fields_v1.as_ref());
-    fields.any(|fields| fields.0["f:spec"]["f:tags"].get(&tag).is_some())
+    owns_member(resource, manager, "tags", &json!({"key": key}))
 }

@@ -1,7 +1,7 @@
 //! `GlobalTable` resources as the API writes them: as the field manager `cairn-api`, never by force, its own replicas and no
 //! others.
 
-use crate::router::writes::{ApiWrites, FIELD_MANAGER, answered, denied, other_owner};
+use crate::router::writes::{ApiWrites, FIELD_MANAGER, answered, denied, other_owner, owns_member};
 use cairn_api::global_tables::ReplicaUpdate;
 use cairn_crds::{GlobalTable, GlobalTableReplica, GlobalTableSpec, Table, resource_name};
 use cairn_model::ServiceError;
@@ -139,10 +139,7 @@ pub(super) fn goes_with_another(resource: &GlobalTable, table: Option<&Table>) -
 
 /// Whether the API added this replica.
 fn is_own(resource: &GlobalTable, region: &str) -> bool {
-    let key = format!("k:{}", serde_json::json!({"regionName": region}));
-    let of_api = resource.managed_fields().iter().filter(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER));
-    let mut fields = of_api.filter_map(|entry| entry.fields_v1.as_ref());
-    fields.any(|fields| fields.0["f:spec"]["f:replicas"].get(&key).is_some())
+    owns_member(resource, FIELD_MANAGER, "replicas", &serde_json::json!({"regionName": region}))
 }
 
 fn owner_reference(table: &Table) -> Option<OwnerReference> {
