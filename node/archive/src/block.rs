@@ -25,7 +25,7 @@ const HEADER_BYTES: usize = 16;
 const COMPRESSION_LEVEL: i32 = 1;
 /// At this one it packs repetitions only; what has none is stored as it is, and unpacked by copying.
 const REPETITIONS_LEVEL: i32 = -1;
-/// Saved is a fifth at least, or it is not worth what unpacking costs a restore: a third of its time.
+/// Saved is a fifth at least, or it is not worth what unpacking costs a restore.
 const SAVED_MIN: (usize, usize) = (1, 5);
 
 /// Builds blocks; gives out what is finished.
