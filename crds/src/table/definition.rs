@@ -124,6 +124,9 @@ impl TableSpec {
             continuous_backups,
             restored_from: birth.restored_from.clone(),
             replicas: None,
+            local_indexes: Vec::new(),
+            time_to_live: None,
+            stream: None,
         })
     }
 
@@ -278,6 +281,9 @@ mod tests {
                 restore_time_ms: 999,
             }),
             replicas: None,
+            local_indexes: Vec::new(),
+            time_to_live: None,
+            stream: None,
         }
     }
 

@@ -172,6 +172,9 @@ impl RestoreTarget {
             continuous_backups: None,
             restored_from: Some(restored_from),
             replicas: None,
+            local_indexes: Vec::new(),
+            time_to_live: None,
+            stream: None,
         })
     }
 

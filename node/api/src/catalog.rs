@@ -53,6 +53,9 @@ impl NewTable {
             continuous_backups: None,
             restored_from: None,
             replicas: None,
+            local_indexes: Vec::new(),
+            time_to_live: None,
+            stream: None,
         }
     }
 }

@@ -92,6 +92,9 @@ fn definition() -> TableDefinition {
         continuous_backups: Some(ContinuousBackups { recovery_period_days: 35, enabled_at_ms: 1_650_000_000_000 }),
         restored_from: None,
         replicas: None,
+        local_indexes: Vec::new(),
+        time_to_live: None,
+        stream: None,
     }
 }
 

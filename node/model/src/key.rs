@@ -116,6 +116,40 @@ impl EncodedKey {
         Ok(item)
     }
 
+    /// What every key of the item's partition key value begins with, and the sort key's component.
+    pub fn split(&self) -> Result<(&[u8], &[u8]), CodecError> {
+        let mut reader = Reader::new(&self.0);
+        reader.slice(HASH_BYTES)?;
+        skip_component(&mut reader)?;
+        let sort = reader.rest();
+        Ok((&self.0[..self.0.len() - sort.len()], sort))
+    }
+
+    /// Where the item lies in a local index in which its sort key is `sort`.
+    pub(crate) fn in_local_index(&self, sort: &AttributeValue) -> Result<Bytes, ServiceError> {
+        let (partition, own_sort) = self.split()?;
+        let mut out = Vec::with_capacity(self.0.len() + 4 + size::value_size(sort));
+        out.extend_from_slice(partition);
+        write_component(sort, &mut out)?;
+        out.extend_from_slice(own_sort);
+        Ok(out.into())
+    }
+
+    /// The item's own key, from where it lies in a local index.
+    pub(crate) fn from_local_index(in_index: &Bytes) -> Result<Self, CodecError> {
+        let mut reader = Reader::new(in_index);
+        reader.slice(HASH_BYTES)?;
+        skip_component(&mut reader)?;
+        let partition = in_index.len() - reader.rest().len();
+        let mut reader = Reader::new(&in_index[partition..]);
+        skip_component(&mut reader)?;
+        let own_sort = reader.rest();
+        let mut out = Vec::with_capacity(partition + own_sort.len());
+        out.extend_from_slice(&in_index[..partition]);
+        out.extend_from_slice(own_sort);
+        Ok(Self(out.into()))
+    }
+
     fn build(
         schema: &KeySchema,
         item: &Item,
@@ -284,6 +318,11 @@ fn read_component(reader: &mut Reader<'_>) -> Result<AttributeValue, CodecError>
         TAG_B => Ok(AttributeValue::B(read_string(reader)?.into())),
         _ => Err(CodecError::Damaged("an unknown type of key")),
     }
+}
+
+/// Past one component, whatever its type.
+fn skip_component(reader: &mut Reader<'_>) -> Result<(), CodecError> {
+    read_component(reader).map(drop)
 }
 
 fn read_string(reader: &mut Reader<'_>) -> Result<Vec<u8>, CodecError> {

@@ -13,6 +13,7 @@ pub mod export;
 mod hex_bytes;
 pub mod identity;
 pub mod ids;
+pub mod index;
 pub mod json;
 pub mod key;
 pub mod limits;

@@ -1,6 +1,6 @@
 //! What a table is, apart from where its partitions lie: its keys, billing and settings.
 
-use crate::ids::TableId;
+use crate::{ids::TableId, index::LocalIndex};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,6 +77,44 @@ pub struct TableDefinition {
     /// Present while the table is a replica of a global table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<GlobalReplicas>,
+    /// In the order they were given in; they never change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub local_indexes: Vec<LocalIndex>,
+    /// Present while items expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_to_live: Option<TimeToLive>,
+    /// Present while changes of items are kept as stream records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<Stream>,
+}
+
+/// What a stream's records show of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum StreamViewType {
+    KeysOnly,
+    NewImage,
+    OldImage,
+    NewAndOldImages,
+}
+
+/// A table's stream, while it is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stream {
+    pub view_type: StreamViewType,
+    /// Since when; milliseconds since the Unix epoch. It is the stream's label, and so part of its ARN.
+    pub enabled_at_ms: u64,
+}
+
+/// When items are deleted by themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TimeToLive {
+    /// A top-level number, in seconds since the Unix epoch.
+    pub attribute_name: String,
+    /// Since when; milliseconds since the Unix epoch.
+    pub enabled_at_ms: u64,
 }
 
 /// The regions that keep the same table, as this one has them.

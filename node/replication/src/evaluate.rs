@@ -38,11 +38,12 @@ pub(crate) fn evaluate(
     let old_if_asked = || current.cloned().filter(|_| request.return_values == ReturnValues::AllOld);
     match &request.action {
         WriteAction::Put(new) => {
-            let outcome = WriteOutcome { attributes: old_if_asked(), size_before, size_after: new.size()? };
+            let outcome =
+                WriteOutcome { attributes: old_if_asked(), size_before, size_after: new.size()?, indexes: Vec::new() };
             Ok((Change::Put(new.clone()), outcome))
         }
         WriteAction::Delete => {
-            let outcome = WriteOutcome { attributes: old_if_asked(), size_before, size_after: 0 };
+            let outcome = WriteOutcome { attributes: old_if_asked(), size_before, size_after: 0, indexes: Vec::new() };
             Ok((if current.is_some() { Change::Delete } else { Change::Nothing }, outcome))
         }
         WriteAction::Update { key_attributes, update } => {
@@ -60,7 +61,7 @@ pub(crate) fn evaluate(
                 ReturnValues::UpdatedOld => item.and_then(|old| not_empty(touched.project_old(&old))),
                 ReturnValues::UpdatedNew => not_empty(touched.project_new(&new)),
             };
-            let outcome = WriteOutcome { attributes, size_before, size_after };
+            let outcome = WriteOutcome { attributes, size_before, size_after, indexes: Vec::new() };
             Ok((Change::Put(encoded), outcome))
         }
     }
@@ -93,7 +94,7 @@ mod tests {
     #[test]
     fn a_put_tells_the_sizes_before_and_after() {
         let outcome = outcome(&testing::put(1, "a", 7), Some(&stored(&testing::item("a", 1_000_000_007))));
-        assert_eq!(outcome, WriteOutcome { attributes: None, size_before: 10, size_after: 6 });
+        assert_eq!(outcome, WriteOutcome { attributes: None, size_before: 10, size_after: 6, indexes: Vec::new() });
     }
 
     #[test]
@@ -120,7 +121,7 @@ mod tests {
 
     #[test]
     fn deleting_nothing_changes_nothing() {
-        let outcome = WriteOutcome { attributes: None, size_before: 0, size_after: 0 };
+        let outcome = WriteOutcome { attributes: None, size_before: 0, size_after: 0, indexes: Vec::new() };
         assert_eq!(evaluate(&testing::delete(1, "a"), None), Ok((Change::Nothing, outcome)));
     }
 

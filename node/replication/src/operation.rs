@@ -46,6 +46,19 @@ pub struct WriteOutcome {
     /// Item sizes in DynamoDB's bytes (SEMANTICS: item size), 0 where there was or is no item.
     pub size_before: u32,
     pub size_after: u32,
+    /// What the write did to each local index that it changed, in the order of their slots.
+    pub indexes: Vec<IndexWrite>,
+}
+
+/// What a write did to one local index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexWrite {
+    pub slot: u8,
+    /// Of what the index showed of the item before and shows after, in DynamoDB's bytes; 0 where it was or is not in it.
+    pub size_before: u32,
+    pub size_after: u32,
+    /// The item's place in the index changed: that is a deletion and a write.
+    pub moved: bool,
 }
 
 /// A few items by their keys, each read on its own (read-committed).
@@ -77,6 +90,16 @@ pub struct RangeRequest {
     /// `Select: COUNT`: no items come back.
     pub count_only: bool,
     pub consistent: bool,
+    /// The bounds are of this local index, and so is the order; none: of the table.
+    pub index: Option<IndexRead>,
+}
+
+/// A read of a local index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexRead {
+    pub index_name: String,
+    /// Whole items instead of what the index shows of them: each is fetched, and counted in [`RangeOutcome::fetched_units`].
+    pub whole_items: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,9 +107,11 @@ pub struct RangeOutcome {
     pub items: Vec<EncodedItem>,
     pub count: u32,
     pub scanned_count: u32,
-    /// Item sizes of all that was evaluated.
+    /// Item sizes of all that was evaluated; of an index, of what it shows of the items.
     pub bytes_read: u64,
-    /// The key attributes of the last item evaluated, where the page ended before the range did.
+    /// Units of 4 KB, each item rounded up, of items fetched from the table for a read of an index.
+    pub fetched_units: u64,
+    /// The key attributes of the last item evaluated, and of the index, where the page ended before the range did.
     pub last_evaluated_key: Option<Item>,
 }
 

@@ -256,7 +256,8 @@ impl Proposer {
         match round.engine.outcome(round.storage_id, &request_id) {
             Ok(None) => Ok(Some(write)),
             Ok(Some(outcome)) => {
-                answer_all(&write, answer_of(wire::decode(&outcome)?), answers);
+                let unreadable = |error: wire::WireError| Err(PartitionError::Unknown { reason: error.to_string() });
+                answer_all(&write, wire::decode(&outcome).map_or_else(unreadable, answer_of), answers);
                 Ok(None)
             }
             Err(error) if error.is_fatal() => Err(error.into()),

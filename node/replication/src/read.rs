@@ -70,8 +70,14 @@ fn range<S: Store>(
 ) -> Result<RangeOutcome, ReadError> {
     let lower = higher_lower(&request.lower, &place.range.start);
     let upper = lower_upper(&request.upper, &place.range.end);
-    let mut outcome =
-        RangeOutcome { items: Vec::new(), count: 0, scanned_count: 0, bytes_read: 0, last_evaluated_key: None };
+    let mut outcome = RangeOutcome {
+        items: Vec::new(),
+        count: 0,
+        scanned_count: 0,
+        bytes_read: 0,
+        fetched_units: 0,
+        last_evaluated_key: None,
+    };
     for found in engine.scan(place.storage_id, lower, upper, request.forward) {
         let (key, bytes) = found?;
         let item = StoredVersion::parse(bytes)?.item;

@@ -1,6 +1,6 @@
 //! Requests and answers between router and storage node, and between regions, as bytes.
 //!
-//! Byte 0 is the version, 1. The rest is the value in postcard's encoding, in which fields and variants go by their
+//! Byte 0 is the version, 2. The rest is the value in postcard's encoding, in which fields and variants go by their
 //! position: they are only ever added at the end of an enum; any other change is a new version.
 
 use crate::operation::{PartitionError, PartitionOutcome, PartitionRequest};
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cairn_model::ids::PartitionId;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A request with the partition it is for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,7 +93,12 @@ mod tests {
         let mut failed = ServiceError::new(ErrorKind::ConditionalCheckFailedException, "failed");
         failed.item = Some(testing::item("a", 1));
         let answers: [PartitionAnswer; 5] = [
-            Ok(PartitionOutcome::Write(WriteOutcome { attributes: None, size_before: 1, size_after: 2 })),
+            Ok(PartitionOutcome::Write(WriteOutcome {
+                attributes: None,
+                size_before: 1,
+                size_after: 2,
+                indexes: Vec::new(),
+            })),
             Ok(PartitionOutcome::Get(GetOutcome {
                 items: vec![None, Some((EncodedItem::encode(&testing::item("a", 1)), 5))],
             })),

@@ -191,7 +191,12 @@ impl Node {
 }
 
 fn done() -> Reaction {
-    Reaction::Answers(Ok(PartitionOutcome::Write(WriteOutcome { attributes: None, size_before: 0, size_after: 5 })))
+    Reaction::Answers(Ok(PartitionOutcome::Write(WriteOutcome {
+        attributes: None,
+        size_before: 0,
+        size_after: 5,
+        indexes: vec![],
+    })))
 }
 
 fn unknown() -> Reaction {

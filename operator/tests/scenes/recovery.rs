@@ -64,6 +64,9 @@ fn old(account: &str, key_type: ScalarType) -> TableDefinition {
         continuous_backups: None,
         restored_from: None,
         replicas: None,
+        local_indexes: Vec::new(),
+        time_to_live: None,
+        stream: None,
     }
 }
 

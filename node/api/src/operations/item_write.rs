@@ -168,7 +168,7 @@ pub(super) async fn finish(
     request: WriteRequest,
     options: &Options,
 ) -> Result<Vec<u8>, ServiceError> {
-    let WriteOutcome { attributes, size_before, size_after } = call.write(table, request).await?;
+    let WriteOutcome { attributes, size_before, size_after, .. } = call.write(table, request).await?;
     let mut out = Vec::with_capacity(128 + attributes.as_ref().map_or(0, |item| item.0.len() * 2));
     let mut answer = Object::begin(&mut out);
     if let Some(attributes) = &attributes {

@@ -143,6 +143,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         projection,
         count_only: select == Select::Count,
         consistent,
+        index: None,
     };
     let outcome = call.range(&table, request).await?;
     let report = CapacityReport::of(input.return_consumed_capacity.as_deref());

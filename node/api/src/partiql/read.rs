@@ -159,6 +159,7 @@ impl ReadPlan {
                 projection: self.list.attributes(),
                 count_only: false,
                 consistent: options.consistent,
+                index: None,
             };
             let outcome = call.range(table, request).await?;
             items_left = items_left.map(|left| left.saturating_sub(outcome.scanned_count));

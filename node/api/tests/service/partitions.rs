@@ -106,6 +106,7 @@ fn write(rows: &mut Rows, id: [u8; 16], request: WriteRequest) -> Result<WriteOu
         attributes: attributes.filter(|item| !item.is_empty()).as_ref().map(EncodedItem::encode),
         size_before: before.as_ref().map_or(0, size),
         size_after: after.as_ref().map_or(0, size),
+        indexes: vec![],
     };
     match after {
         Some(item) => rows.insert(key, item),
@@ -123,8 +124,14 @@ fn range(rows: &Rows, table: &TableView, request: &RangeRequest) -> Result<Range
     if !request.forward {
         matching.reverse();
     }
-    let mut outcome =
-        RangeOutcome { items: vec![], count: 0, scanned_count: 0, bytes_read: 0, last_evaluated_key: None };
+    let mut outcome = RangeOutcome {
+        items: vec![],
+        count: 0,
+        scanned_count: 0,
+        bytes_read: 0,
+        fetched_units: 0,
+        last_evaluated_key: None,
+    };
     let total = matching.len();
     for (position, ((_, key), encoded)) in matching.into_iter().enumerate() {
         let item = encoded.decode().unwrap();

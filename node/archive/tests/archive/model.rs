@@ -230,6 +230,9 @@ pub(crate) fn definition() -> TableDefinition {
         continuous_backups: Some(ContinuousBackups { recovery_period_days: 35, enabled_at_ms: START_MS }),
         restored_from: None,
         replicas: None,
+        local_indexes: Vec::new(),
+        time_to_live: None,
+        stream: None,
     }
 }
 

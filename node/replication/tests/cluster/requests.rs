@@ -61,6 +61,9 @@ pub fn definition() -> TableDefinition {
         continuous_backups: None,
         restored_from: None,
         replicas: None,
+        local_indexes: Vec::new(),
+        time_to_live: None,
+        stream: None,
     }
 }
 
@@ -141,5 +144,6 @@ pub fn scan(limit: Option<u32>, consistent: bool) -> PartitionRequest {
         projection: None,
         count_only: false,
         consistent,
+        index: None,
     })
 }

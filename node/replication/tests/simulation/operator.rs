@@ -36,6 +36,9 @@ pub fn definition(table: usize) -> TableDefinition {
         continuous_backups: None,
         restored_from: None,
         replicas: None,
+        local_indexes: Vec::new(),
+        time_to_live: None,
+        stream: None,
     }
 }
 

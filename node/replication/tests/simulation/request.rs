@@ -56,6 +56,7 @@ pub fn encode(asked: Asked, keys: usize, request_id: RequestId) -> PartitionRequ
             projection: None,
             count_only: false,
             consistent: true,
+            index: None,
         }),
     }
 }

@@ -42,6 +42,9 @@ pub(crate) fn definition(name: &str, id: u8) -> TableDefinition {
         continuous_backups: Some(ContinuousBackups { recovery_period_days: 35, enabled_at_ms: u64::from(id) }),
         restored_from: None,
         replicas: None,
+        local_indexes: Vec::new(),
+        time_to_live: None,
+        stream: None,
     }
 }
 

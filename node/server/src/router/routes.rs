@@ -178,6 +178,9 @@ mod tests {
             continuous_backups: None,
             restored_from: None,
             replicas: None,
+            local_indexes: Vec::new(),
+            time_to_live: None,
+            stream: None,
         }
     }
 

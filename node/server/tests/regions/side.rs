@@ -147,6 +147,7 @@ impl Table<'_> {
                 projection: None,
                 count_only: false,
                 consistent: true,
+                index: None,
             };
             let outcome = self.side.group.request(&self.view, &[], PartitionRequest::Range(range)).await.unwrap();
             let PartitionOutcome::Range(page) = outcome else { panic!("{outcome:?}") };

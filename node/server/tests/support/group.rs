@@ -314,6 +314,9 @@ pub fn definition(table_id: TableId) -> TableDefinition {
         continuous_backups: None,
         restored_from: None,
         replicas: None,
+        local_indexes: Vec::new(),
+        time_to_live: None,
+        stream: None,
     }
 }
 

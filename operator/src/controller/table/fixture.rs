@@ -45,6 +45,9 @@ pub(crate) fn definition() -> TableDefinition {
         continuous_backups: None,
         restored_from: None,
         replicas: None,
+        local_indexes: Vec::new(),
+        time_to_live: None,
+        stream: None,
     }
 }
 

@@ -85,6 +85,9 @@ pub(super) fn definition() -> TableDefinition {
         continuous_backups: Some(ContinuousBackups { recovery_period_days: 7, enabled_at_ms: 6 }),
         restored_from: None,
         replicas: None,
+        local_indexes: Vec::new(),
+        time_to_live: None,
+        stream: None,
     }
 }
 

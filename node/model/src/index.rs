@@ -1,0 +1,107 @@
+//! Secondary indexes: what they are, which of an item's attributes they hold, and under which bytes an item lies in one.
+//!
+//! ```text
+//! key in a local index = hash component component component
+//!                        of the table's partition key; index sort key; table sort key (components as in key.rs)
+//! ```
+//!
+//! An entry of a local index has no value: what it projects is read off the item, in the same view of the store. So an item
+//! that changes without its index key changes nothing in the index, and no entry can be older than its item.
+
+use crate::{
+    Item, KeySchema, ServiceError,
+    codec::{CodecError, EncodedItem},
+    key::EncodedKey,
+    size,
+    table::KeyAttribute,
+};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Local indexes of a table (quotas, secondary indexes).
+pub const LOCAL_INDEXES_MAX: usize = 5;
+
+/// Which attributes an index holds besides the keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ProjectionType {
+    All,
+    KeysOnly,
+    Include,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IndexProjection {
+    pub projection_type: ProjectionType,
+    /// Of INCLUDE.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub non_key_attributes: BTreeSet<String>,
+}
+
+/// A local secondary index: the table's partition key with another sort key. It never changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LocalIndex {
+    pub index_name: String,
+    /// Where its entries lie with the items: 1 to [`LOCAL_INDEXES_MAX`], by its place in the table's list.
+    pub slot: u8,
+    pub sort: KeyAttribute,
+    pub projection: IndexProjection,
+}
+
+impl LocalIndex {
+    /// The index's own key schema.
+    pub fn key_schema(&self, table: &KeySchema) -> KeySchema {
+        KeySchema { partition: table.partition.clone(), sort: Some(self.sort.clone()) }
+    }
+
+    /// Whether the attribute is in the index.
+    pub fn projects(&self, table: &KeySchema, attribute: &str) -> bool {
+        let is_key = || {
+            attribute == self.sort.name
+                || attribute == table.partition.name
+                || table.sort.as_ref().is_some_and(|sort| attribute == sort.name)
+        };
+        self.projection.projection_type == ProjectionType::All
+            || is_key()
+            || self.projection.non_key_attributes.contains(attribute)
+    }
+
+    /// What the index shows of an item.
+    pub fn project(&self, table: &KeySchema, mut item: Item) -> Item {
+        item.retain(|name, _| self.projects(table, name));
+        item
+    }
+
+    /// What an item is in this index; none if it is not in it, for it lacks the sort key.
+    pub fn entry(
+        &self,
+        table: &KeySchema,
+        key: &EncodedKey,
+        item: &EncodedItem,
+    ) -> Result<Option<IndexEntry>, ServiceError> {
+        let Some(value) = item.get(&self.sort.name)?.filter(|value| self.sort.scalar_type.is_type_of(value)) else {
+            return Ok(None);
+        };
+        let size_bytes = match self.projection.projection_type {
+            ProjectionType::All => item.size()?,
+            _ => size::item_size(&self.project(table, item.decode()?)) as u32,
+        };
+        Ok(Some(IndexEntry { key: key.in_local_index(&value)?, size_bytes }))
+    }
+}
+
+/// An item as it lies in an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexEntry {
+    pub key: Bytes,
+    /// DynamoDB's size of what the index shows of the item.
+    pub size_bytes: u32,
+}
+
+/// The item's own key, from its key in a local index.
+pub fn base_key(in_index: &Bytes) -> Result<EncodedKey, CodecError> {
+    EncodedKey::from_local_index(in_index)
+}
