@@ -125,6 +125,8 @@ impl TableSpec {
             restored_from: birth.restored_from.clone(),
             replicas: None,
             local_indexes: Vec::new(),
+            global_indexes: Vec::new(),
+            index_of: None,
             time_to_live: None,
             stream: None,
         })
@@ -282,6 +284,8 @@ mod tests {
             }),
             replicas: None,
             local_indexes: Vec::new(),
+            global_indexes: Vec::new(),
+            index_of: None,
             time_to_live: None,
             stream: None,
         }

@@ -173,6 +173,8 @@ impl RestoreTarget {
             restored_from: Some(restored_from),
             replicas: None,
             local_indexes: Vec::new(),
+            global_indexes: Vec::new(),
+            index_of: None,
             time_to_live: None,
             stream: None,
         })

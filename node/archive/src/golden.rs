@@ -93,6 +93,8 @@ fn definition() -> TableDefinition {
         restored_from: None,
         replicas: None,
         local_indexes: Vec::new(),
+        global_indexes: Vec::new(),
+        index_of: None,
         time_to_live: None,
         stream: None,
     }

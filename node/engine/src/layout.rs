@@ -14,7 +14,8 @@
 //! 0           0x05        storage id, 8 bytes           empty: a snapshot is loading under this storage id
 //! ≥ 1         0x00        encoded key                   an item           (cairn_model::codec::StoredVersion)
 //! ≥ 1         0x01..0x05  key in the local index      empty                     (cairn_model::index)
-//! ≥ 1         0x06..0x7F  reserved for local indexes
+//! -           0x20..0x33  changes of global indexes in entries: nothing lies under them
+//! ≥ 1         0x06..0x7F  others are reserved for indexes
 //! ≥ 1         0x80        encoded key                   a tombstone of a global table (StoredVersion without an item)
 //! ≥ 1         0x81        version time, 8 bytes BE;     a version set aside until its time comes (StoredVersion)
 //!                         region's length, 1 byte;
@@ -22,6 +23,9 @@
 //! ≥ 1         0x82        -                             what other regions have (replication: global::state)
 //! ≥ 1         0x88        partition key, encoded      size of the item collection          (engine/indexes.rs)
 //! ≥ 1         0x89        -                             totals of the local indexes          (engine/indexes.rs)
+//! ≥ 1         0x8A        partition id, 16 bytes        how much of that partition's log is in this index (replication: feed)
+//! ≥ 1         0x8B        table id of a global index,   how far it is filled with what was there before it (replication:
+//!                         16 bytes                      feed::filling)
 //! ≥ 1         0x83..0xEF  others are reserved
 //! ≥ 1         0xF0        position, 8 bytes BE          an entry's outcomes (outcome.rs)
 //! ≥ 1         0xFF        -                             applied state     (record.rs)
@@ -33,7 +37,10 @@
 
 use crate::engine::Kept;
 use bytes::{BufMut, Bytes, BytesMut};
-use cairn_model::{ids::PartitionId, index::LOCAL_INDEXES_MAX};
+use cairn_model::{
+    ids::PartitionId,
+    index::{GLOBAL_INDEXES_MAX, LOCAL_INDEXES_MAX},
+};
 use std::ops::Bound;
 
 const NODE: u64 = 0;
@@ -52,6 +59,10 @@ const INDEX_TOTALS: u8 = 0x89;
 /// The first of the local indexes.
 const LOCAL_INDEX: u8 = 0x01;
 const LAST_LOCAL_INDEX: u8 = LOCAL_INDEX + LOCAL_INDEXES_MAX as u8 - 1;
+/// The first of the global ones.
+const GLOBAL_INDEX: u8 = 0x20;
+const FED: u8 = 0x8A;
+const FILLED: u8 = 0x8B;
 const OUTCOMES: u8 = 0xF0;
 const APPLIED: u8 = 0xFF;
 
@@ -107,6 +118,8 @@ pub(crate) fn kept(storage_id: u64, kept: &Kept) -> Bytes {
         Kept::Tombstone(encoded_key) => key(storage_id, TOMBSTONES, &encoded_key.0),
         Kept::SetAside(rest) => key(storage_id, SET_ASIDE, rest),
         Kept::Regions => key(storage_id, REGIONS, &[]),
+        Kept::Fed(source) => key(storage_id, FED, &source.0),
+        Kept::Filled(index) => key(storage_id, FILLED, &index.0),
     }
 }
 
@@ -156,7 +169,17 @@ pub(crate) fn local_slot(index: u8) -> Option<usize> {
 
 /// Whether entries may change keys with this byte as keys of an index.
 pub fn is_index(index: u8) -> bool {
-    local_slot(index).is_some()
+    local_slot(index).is_some() || is_global_index(index)
+}
+
+/// The byte by which entries tell changes of the global index with this slot.
+pub fn global_index(slot: u8) -> u8 {
+    GLOBAL_INDEX + slot
+}
+
+/// What entries change in a global index is not kept here: its own partitions read it off the log.
+pub(crate) fn is_global_index(index: u8) -> bool {
+    (GLOBAL_INDEX..GLOBAL_INDEX + GLOBAL_INDEXES_MAX as u8).contains(&index)
 }
 
 pub(crate) fn index_totals(storage_id: u64) -> Bytes {
@@ -202,7 +225,8 @@ pub(crate) fn is_item(from_index: &[u8]) -> bool {
 pub(crate) fn is_replicated(from_index: &[u8]) -> bool {
     match from_index {
         [BASE_TABLE | TOMBSTONES | SET_ASIDE | COLLECTIONS, rest @ ..] => !rest.is_empty(),
-        [index, rest @ ..] if is_index(*index) => !rest.is_empty(),
+        [index, rest @ ..] if local_slot(*index).is_some() => !rest.is_empty(),
+        [FED | FILLED, rest @ ..] => rest.len() == 16,
         [REGIONS | INDEX_TOTALS, rest @ ..] => rest.is_empty(),
         [OUTCOMES, rest @ ..] => rest.len() == 8,
         _ => false,

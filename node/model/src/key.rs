@@ -134,6 +134,46 @@ impl EncodedKey {
         Ok(out.into())
     }
 
+    /// Where the item lies in a global index in which it has these key values.
+    pub(crate) fn in_global_index(&self, values: &[AttributeValue]) -> Result<Self, ServiceError> {
+        let mut out =
+            Vec::with_capacity(self.0.len() + values.iter().map(|value| 4 + size::value_size(value)).sum::<usize>());
+        let (partition, sort) =
+            values.split_first().ok_or_else(|| ServiceError::validation("an index without a key"))?;
+        write_partition(partition, &mut out)?;
+        sort.iter().try_for_each(|value| write_component(value, &mut out))?;
+        out.extend_from_slice(self.0.get(HASH_BYTES..).unwrap_or_default());
+        Ok(Self(out.into()))
+    }
+
+    /// The item's own key, from where it lies in a global index with so many key attributes.
+    pub(crate) fn out_of_global_index(&self, key_attributes: usize) -> Result<Self, CodecError> {
+        let mut reader = Reader::new(&self.0);
+        reader.slice(HASH_BYTES)?;
+        (0..key_attributes).try_for_each(|_| skip_component(&mut reader))?;
+        let own = reader.rest();
+        skip_component(&mut reader)?;
+        let partition = &own[..own.len() - reader.rest().len()];
+        let mut out = Vec::with_capacity(HASH_BYTES + own.len());
+        out.extend_from_slice(&xxh3_64(partition).to_be_bytes());
+        out.extend_from_slice(own);
+        Ok(Self(out.into()))
+    }
+
+    /// The key attributes of an item in a global index: the index's and the table's.
+    pub fn decode_in_global_index(&self, index: &KeySchema, table: &KeySchema) -> Result<Item, CodecError> {
+        let mut reader = Reader::new(&self.0);
+        reader.slice(HASH_BYTES)?;
+        let mut item = Item::new();
+        for schema in [index, table] {
+            for attribute in std::iter::once(&schema.partition).chain(&schema.sort) {
+                item.insert(attribute.name.clone(), read_component(&mut reader)?);
+            }
+        }
+        reader.finish()?;
+        Ok(item)
+    }
+
     /// The item's own key, from where it lies in a local index.
     pub(crate) fn from_local_index(in_index: &Bytes) -> Result<Self, CodecError> {
         let partition = Self::partition_bytes(in_index)?;

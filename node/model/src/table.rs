@@ -1,6 +1,9 @@
 //! What a table is, apart from where its partitions lie: its keys, billing and settings.
 
-use crate::{ids::TableId, index::LocalIndex};
+use crate::{
+    ids::TableId,
+    index::{GlobalIndex, IndexOf, LocalIndex},
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,6 +83,11 @@ pub struct TableDefinition {
     /// In the order they were given in; they never change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub local_indexes: Vec<LocalIndex>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub global_indexes: Vec<GlobalIndex>,
+    /// Of what these are partitions that are no table's own: a global index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index_of: Option<IndexOf>,
     /// Present while items expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_to_live: Option<TimeToLive>,

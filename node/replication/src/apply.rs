@@ -10,7 +10,8 @@ use crate::{
 use bytes::Bytes;
 use cairn_engine::{Applied, ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome};
 use cairn_model::{
-    codec::StoredVersion, descriptor::PartitionDescriptor, key::EncodedKey, table::TableDefinition, time::Timestamp,
+    codec::StoredVersion, descriptor::PartitionDescriptor, ids::TableId, key::EncodedKey, table::TableDefinition,
+    time::Timestamp,
 };
 use std::sync::Arc;
 
@@ -82,6 +83,9 @@ impl ReplicatedState {
                     // What was known of other regions is of a life of the table that is over.
                     batch.kept.push(KeptWrite { what: Kept::Regions, value: None });
                 }
+                let stays = |id: TableId| definition.global_indexes.iter().any(|index| index.index_id == id);
+                let gone = self.definition.global_indexes.iter().map(|index| index.index_id).filter(|id| !stays(*id));
+                batch.kept.extend(gone.map(|id| KeptWrite { what: Kept::Filled(id), value: None }));
                 self.definition = Arc::new(TableDefinition::clone(&definition));
                 batch.definition = Some(*definition);
                 Applies::Valid
@@ -94,6 +98,15 @@ impl ReplicatedState {
             }
             EntryBody::Upkeep(upkeep) => {
                 self.apply_upkeep(upkeep, batch);
+                Applies::Valid
+            }
+            EntryBody::Fed(fed) => {
+                batch.kept.push(KeptWrite { what: Kept::Fed(fed.source), value: Some(fed.fed) });
+                fed.writes.into_iter().for_each(|write| self.apply_remote(write, batch));
+                Applies::Valid
+            }
+            EntryBody::Shown(shown) => {
+                batch.kept.push(KeptWrite { what: Kept::Filled(shown.index), value: Some(shown.filled) });
                 Applies::Valid
             }
         };
@@ -127,8 +140,10 @@ impl ReplicatedState {
         match write.effect {
             RemoteEffect::Put => batch.items.push(ItemWrite { key, value: Some(version) }),
             RemoteEffect::Delete => {
-                batch.items.push(ItemWrite { key: key.clone(), value: None });
-                batch.kept.push(KeptWrite { what: Kept::Tombstone(key), value: Some(version) });
+                if self.definition.index_of.is_none() {
+                    batch.kept.push(KeptWrite { what: Kept::Tombstone(key.clone()), value: Some(version) });
+                }
+                batch.items.push(ItemWrite { key, value: None });
             }
             RemoteEffect::SetAside => {
                 if let Some(what) = set_aside(&key, &version) {

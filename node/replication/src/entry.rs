@@ -5,7 +5,8 @@
 //! ```text
 //! offset  size
 //!      0     1  format version: 1 or 2
-//!      1     1  kind: 1 writes, 2 descriptor, 3 definition, 4 writes of other regions, 5 upkeep
+//!      1     1  kind: 1 writes, 2 descriptor, 3 definition, 4 writes of other regions, 5 upkeep, 10 what a table's log changed in
+//!               this index, 11 items shown again
 //!      2     8  term         ┐
 //!     10     8  epoch        │ under which it was evaluated
 //!     18     8  schema       │
@@ -42,6 +43,16 @@
 //!            4  tombstones that go, and for each
 //!               2  n, n* key
 //!            4  versions that were set aside and are taken up, and for each a write as in kind 4
+//! body of kind 10:
+//!           16  partition whose log it is
+//!            4  n, n* how much of it is in this index then (feed::Fed)
+//!            4  writes, and for each a write as in kind 4
+//! body of kind 11:
+//!           16  table id of the index that is filled
+//!            4  n, n* how far it is filled then (feed::filling)
+//!            4  items, and for each
+//!               2  n, n* key
+//!               4  n, n* stored version
 //! changes of indexes: count (4), and for each, in the order of evaluation
 //!            1  index: the byte its keys lie under (engine: layout.rs)
 //!            1  effect: 1 put, 2 remove, 3 resize
@@ -52,9 +63,11 @@
 //! The entry a leader's term begins with has no payload. An entry whose format is not known here stops the replica:
 //! guessing would let it diverge.
 
+mod feed;
 mod global;
 mod indexes;
 
+pub(crate) use feed::{FedWrites, ShownItems};
 pub(crate) use global::{RemoteEffect, RemoteGroup, RemoteWrite, RemoteWrites, Upkeep};
 
 use bytes::{Buf, BufMut, Bytes};
@@ -95,6 +108,8 @@ pub(crate) enum EntryBody {
     Definition(Box<TableDefinition>),
     Remote(RemoteWrites),
     Upkeep(Upkeep),
+    Fed(FedWrites),
+    Shown(ShownItems),
 }
 
 /// What one write does to its item.
@@ -155,6 +170,10 @@ impl Entry {
                 let writes = remote.groups.iter().flat_map(|group| &group.writes);
                 64 + remote.state.len() + writes.map(RemoteWrite::encoded_bytes).sum::<usize>()
             }
+            EntryBody::Fed(fed) => {
+                64 + fed.fed.len() + fed.writes.iter().map(RemoteWrite::encoded_bytes).sum::<usize>()
+            }
+            EntryBody::Shown(shown) => shown.encoded_bytes(),
             EntryBody::Upkeep(upkeep) => 64 + upkeep.taken_up.iter().map(RemoteWrite::encoded_bytes).sum::<usize>(),
         };
         let mut out = Vec::with_capacity(HEADER_BYTES + body_bytes + 8 + indexes::encoded_bytes(&self.index_changes));
@@ -166,6 +185,8 @@ impl Entry {
             EntryBody::Definition(_) => 3,
             EntryBody::Remote(_) => 4,
             EntryBody::Upkeep(_) => 5,
+            EntryBody::Fed(_) => 10,
+            EntryBody::Shown(_) => 11,
         });
         out.put_u64_le(self.header.term);
         out.put_u64_le(self.header.epoch);
@@ -185,6 +206,8 @@ impl Entry {
             EntryBody::Definition(definition) => out.extend_from_slice(&json(&**definition)?),
             EntryBody::Remote(remote) => global::encode_remote(&mut out, remote)?,
             EntryBody::Upkeep(upkeep) => global::encode_upkeep(&mut out, upkeep)?,
+            EntryBody::Fed(fed) => feed::encode_fed(&mut out, fed)?,
+            EntryBody::Shown(shown) => feed::encode_shown(&mut out, shown)?,
         }
         if version == VERSION {
             let body_bytes = length(out.len() - begin - 4)?;
@@ -236,6 +259,8 @@ impl Entry {
             3 => EntryBody::Definition(Box::new(from_json(&payload)?)),
             4 => EntryBody::Remote(global::decode_remote(payload)?),
             5 => EntryBody::Upkeep(global::decode_upkeep(payload)?),
+            10 => EntryBody::Fed(feed::decode_fed(payload)?),
+            11 => EntryBody::Shown(feed::decode_shown(payload)?),
             other => return Err(EntryError::UnknownKind(other)),
         };
         Ok(Self { header, body, index_changes })

@@ -1,12 +1,13 @@
 //! What a write changes in a table's indexes: worked out by the proposer, of the item before and after. Pure.
 
 use crate::operation::IndexWrite;
-use cairn_engine::{IndexChange, IndexEffect};
+use cairn_engine::{IndexChange, IndexEffect, global_index};
 use cairn_model::{
     ServiceError,
     codec::{EncodedItem, StoredVersion},
-    index::{IndexEntry, LocalIndex, ProjectionType},
+    index::{GlobalIndex, IndexEntry, IndexProjection, ProjectionType},
     key::EncodedKey,
+    size,
     table::TableDefinition,
 };
 
@@ -14,7 +15,7 @@ use cairn_model::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct IndexEffects {
     pub(crate) changes: Vec<IndexChange>,
-    /// Of the local indexes, in the order of their slots.
+    /// Of the local indexes, in the order of their slots, and the global ones behind them.
     pub(crate) writes: Vec<IndexWrite>,
 }
 
@@ -35,7 +36,9 @@ pub(crate) fn effects(
         let moved = matches!((&old, &new), (Some(old), Some(new)) if old.key != new.key);
         let untouched = match (&old, &new, before, after) {
             (None, None, ..) => true,
-            (Some(_), Some(_), Some(before), Some(after)) => !moved && shows_the_same(index, before, after)?,
+            (Some(_), Some(_), Some(before), Some(after)) => {
+                !moved && shows_the_same(&index.projection, before, after)?
+            }
             _ => false,
         };
         if untouched {
@@ -68,7 +71,43 @@ pub(crate) fn effects(
             }
         }
     }
+    for index in &definition.global_indexes {
+        let place = |item: Option<&EncodedItem>| match item {
+            Some(item) => index.key_of(key, item),
+            None => Ok(None),
+        };
+        let (old, new) = (place(before)?, place(after)?);
+        let moved = matches!((&old, &new), (Some(old), Some(new)) if old != new);
+        let untouched = match (&old, &new, before, after) {
+            (None, None, ..) => true,
+            (Some(_), Some(_), Some(before), Some(after)) => {
+                !moved && shows_the_same(&index.projection, before, after)?
+            }
+            _ => false,
+        };
+        if untouched {
+            continue;
+        }
+        let size = |item: Option<&EncodedItem>, place: &Option<EncodedKey>| match item.filter(|_| place.is_some()) {
+            Some(item) => shown_bytes(definition, index, item),
+            None => Ok(0),
+        };
+        let byte = global_index(index.slot);
+        let (size_before, size_after) = (size(before, &old)?, size(after, &new)?);
+        effects.writes.push(IndexWrite { slot: byte, size_before, size_after, moved });
+        let change = |effect, key: EncodedKey| IndexChange { index: byte, effect, key: key.0, size_change: 0 };
+        effects.changes.extend(old.filter(|_| moved || new.is_none()).map(|old| change(IndexEffect::Remove, old)));
+        // Also where the place is the same: what lies there is another.
+        effects.changes.extend(new.map(|new| change(IndexEffect::Put, new)));
+    }
     Ok(effects)
+}
+
+fn shown_bytes(definition: &TableDefinition, index: &GlobalIndex, item: &EncodedItem) -> Result<u32, ServiceError> {
+    Ok(match index.projection.projection_type {
+        ProjectionType::All => item.size()?,
+        _ => size::item_size(&index.project(&definition.key_schema, item.decode()?)) as u32,
+    })
 }
 
 /// The item of a stored version; none of a tombstone.
@@ -77,12 +116,16 @@ pub(crate) fn item_of(version: Option<&StoredVersion>) -> Option<&EncodedItem> {
 }
 
 /// Whether an index shows of two items with one key in it the same.
-fn shows_the_same(index: &LocalIndex, before: &EncodedItem, after: &EncodedItem) -> Result<bool, ServiceError> {
-    match index.projection.projection_type {
+fn shows_the_same(
+    projection: &IndexProjection,
+    before: &EncodedItem,
+    after: &EncodedItem,
+) -> Result<bool, ServiceError> {
+    match projection.projection_type {
         ProjectionType::KeysOnly => Ok(true),
         ProjectionType::All => Ok(before == after),
         ProjectionType::Include => {
-            for attribute in &index.projection.non_key_attributes {
+            for attribute in &projection.non_key_attributes {
                 if before.get(attribute)? != after.get(attribute)? {
                     return Ok(false);
                 }

@@ -1,6 +1,9 @@
 //! What a router asks of a partition and what it is answered: one write, a few gets, or one page of a range.
 
-use crate::global::NotEmpty;
+use crate::{
+    feed::{Fed, FeedBatch},
+    global::NotEmpty,
+};
 use bytes::Bytes;
 use cairn_expression::{Condition, Projection, Update};
 use cairn_model::{Item, codec::EncodedItem, ids::RequestId, key::EncodedKey};
@@ -50,9 +53,10 @@ pub struct WriteOutcome {
     pub indexes: Vec<IndexWrite>,
 }
 
-/// What a write did to one local index.
+/// What a write did to one index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexWrite {
+    /// A local index's slot, or the byte by which entries tell changes of a global one.
     pub slot: u8,
     /// Of what the index showed of the item before and shows after, in DynamoDB's bytes; 0 where it was or is not in it.
     pub size_before: u32,
@@ -121,6 +125,8 @@ pub enum PartitionRequest {
     Write(WriteRequest),
     Get(GetRequest),
     Range(RangeRequest),
+    /// Of a table's leader to one of its global indexes.
+    Feed(FeedBatch),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,6 +134,8 @@ pub enum PartitionOutcome {
     Write(WriteOutcome),
     Get(GetOutcome),
     Range(RangeOutcome),
+    /// Where the index is then.
+    Fed(Fed),
 }
 
 /// Why a partition did not serve a request.

@@ -7,7 +7,9 @@
 //!
 //! Which replica may propose, and when, is [`crate::replica`]'s to know.
 
+mod feed;
 mod remote;
+mod showing;
 
 use crate::{
     entry::{Effect, Entry, EntryBody, EntryHeader, EntryWrite},
@@ -30,6 +32,7 @@ use cairn_model::{
     table::{GlobalReplicas, TableDefinition},
     time::Timestamp,
 };
+use feed::{FeedInFlight, Feeds};
 use remote::{Remote, RemoteInFlight, Undecided};
 use std::collections::{HashMap, VecDeque};
 
@@ -68,6 +71,15 @@ struct InFlight {
     bytes: usize,
     writes: Vec<(WaitingWrite, WriteResult)>,
     remote: RemoteInFlight,
+    feed: Option<FeedInFlight>,
+    /// It shows items again.
+    shows: bool,
+}
+
+impl InFlight {
+    fn new(index: u64, bytes: usize) -> Self {
+        Self { index, bytes, writes: Vec::new(), remote: RemoteInFlight::default(), feed: None, shows: false }
+    }
 }
 
 /// What a client is answered, as its outcome is kept.
@@ -122,6 +134,9 @@ pub(crate) struct Proposer {
     /// To be evaluated anew after that, in their order.
     retries: Vec<WaitingWrite>,
     remote: Remote,
+    feeds: Feeds,
+    /// Whether items are to be shown again, if any are.
+    showing_due: bool,
 }
 
 impl Proposer {
@@ -138,6 +153,8 @@ impl Proposer {
             draining: false,
             retries: Vec::new(),
             remote: Remote::default(),
+            feeds: Feeds::default(),
+            showing_due: false,
         }
     }
 
@@ -148,6 +165,8 @@ impl Proposer {
         self.last_time = applied.entry_time;
         self.draining = false;
         self.remote.forget();
+        self.feeds.forget();
+        self.showing_due = true;
     }
 
     /// Stamps nothing at or below this time any more, while it leads.
@@ -166,7 +185,7 @@ impl Proposer {
     }
 
     pub(crate) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty() || self.remote.waits()
+        !self.waiting.is_empty() || self.remote.waits() || self.feeds.waits()
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -185,7 +204,9 @@ impl Proposer {
 
     /// Whether a round would evaluate anything.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.draining && (!self.waiting.is_empty() || self.remote.is_due()) && self.has_room()
+        !self.draining
+            && (!self.waiting.is_empty() || self.remote.is_due() || self.feeds.waits() || self.showing_due)
+            && self.has_room()
     }
 
     /// Evaluates what waits, as far as there is room, and proposes it.
@@ -203,8 +224,15 @@ impl Proposer {
         if !self.draining {
             self.upkeep(&mut round, propose)?;
         }
+        if !self.draining {
+            self.show(&mut round, propose)?;
+        }
         let mut entry = OpenEntry::default();
         while self.is_ready() {
+            if self.feeds.waits() && entry.writes.is_empty() {
+                self.take_feed(&mut round, propose, answers)?;
+                continue;
+            }
             if self.remote.waits() && entry.writes.is_empty() {
                 self.take_batch(&mut round, propose)?;
                 if self.draining {
@@ -212,7 +240,7 @@ impl Proposer {
                 }
             }
             let Some(write) = self.waiting.pop_front() else {
-                if self.remote.waits() {
+                if self.remote.waits() || self.feeds.waits() {
                     self.close(&mut round, &mut entry, propose)?;
                     continue;
                 }
@@ -359,7 +387,7 @@ impl Proposer {
         }
         self.sequence += 1;
         self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight { index, bytes, writes, remote: RemoteInFlight::default() });
+        self.in_flight.push_back(InFlight { writes, ..InFlight::new(index, bytes) });
         round.next_index += 1;
         Ok(())
     }
@@ -389,8 +417,7 @@ impl Proposer {
         self.draining = true;
         if let Some(index) = proposed {
             self.sequence += 1;
-            let remote = RemoteInFlight::default();
-            self.in_flight.push_back(InFlight { index, bytes: 0, writes: Vec::new(), remote });
+            self.in_flight.push_back(InFlight::new(index, 0));
         }
     }
 
@@ -407,15 +434,20 @@ impl Proposer {
             }
             self.overlay.applied(&write.request.key, index);
         }
-        entry.remote.keys.iter().for_each(|key| self.overlay.applied(key, index));
+        let fed = entry.feed.iter().flat_map(FeedInFlight::keys);
+        entry.remote.keys.iter().chain(fed).for_each(|key| self.overlay.applied(key, index));
+        self.showing_due |= entry.shows;
         if valid {
             entry.remote.answer(Ok(()), &mut self.remote);
+            entry.feed.into_iter().for_each(|feed| feed.answer(Ok(()), answers));
             for (write, result) in entry.writes {
                 answer_all(&write, answer_of(result), answers);
             }
         } else {
             let reason = "the entry was void".into();
-            entry.remote.answer(Err(PartitionError::Overloaded { reason }), &mut self.remote);
+            let void = PartitionError::Overloaded { reason };
+            entry.remote.answer(Err(void.clone()), &mut self.remote);
+            entry.feed.into_iter().for_each(|feed| feed.answer(Err(void.clone()), answers));
             self.discard(entry.writes.into_iter().map(|(write, _)| write));
         }
     }
@@ -425,6 +457,7 @@ impl Proposer {
         if self.draining && self.in_flight.is_empty() {
             self.draining = false;
             self.remote.forget();
+            self.feeds.forget();
             self.sequence = applied.sequence;
             self.last_time = self.last_time.max(applied.entry_time);
             for write in std::mem::take(&mut self.retries).into_iter().rev() {
@@ -456,9 +489,12 @@ impl Proposer {
         for entry in self.in_flight.drain(..) {
             entry.writes.iter().for_each(|(write, _)| answer_all(write, Err(unknown.clone()), answers));
             entry.remote.answer(Err(unknown.clone()), &mut self.remote);
+            entry.feed.into_iter().for_each(|feed| feed.answer(Err(unknown.clone()), answers));
         }
         self.remote.refuse_waiting(not_leader);
         self.remote.forget();
+        self.feeds.refuse_waiting(not_leader, answers);
+        self.feeds.forget();
         for write in self.retries.drain(..).chain(self.waiting.drain(..)) {
             answer_all(&write, Err(not_leader.clone()), answers);
         }
@@ -472,6 +508,7 @@ impl Proposer {
     pub(crate) fn refuse_waiting(&mut self, error: &PartitionError, answers: &mut Vec<Answer>) {
         self.waiting.drain(..).for_each(|write| answer_all(&write, Err(error.clone()), answers));
         self.remote.refuse_waiting(error);
+        self.feeds.refuse_waiting(error, answers);
     }
 
     /// Answers whoever has waited too long.
@@ -483,9 +520,11 @@ impl Proposer {
         }
         self.waiting.retain(|write| !write.waiters.is_empty());
         self.remote.expire(boot_ms, &undone);
+        self.feeds.expire(boot_ms, &undone, answers);
         for entry in &mut self.in_flight {
             entry.writes.iter_mut().for_each(|(write, _)| expire_waiters(write, boot_ms, &unknown, answers));
             entry.remote.expire(boot_ms, &unknown, &mut self.remote);
+            entry.feed.iter_mut().for_each(|feed| feed.expire(boot_ms, &unknown, answers));
         }
     }
 }
@@ -546,6 +585,10 @@ fn answer_of(result: WriteResult) -> Result<PartitionOutcome, PartitionError> {
 
 fn answer_all(write: &WaitingWrite, result: Result<PartitionOutcome, PartitionError>, answers: &mut Vec<Answer>) {
     answers.extend(write.waiters.iter().map(|waiter| (waiter.token, result.clone())));
+}
+
+fn answer_one(token: u64, error: ServiceError) -> Answer {
+    (token, Err(PartitionError::Service(error)))
 }
 
 fn expire_waiters(write: &mut WaitingWrite, boot_ms: u64, error: &PartitionError, answers: &mut Vec<Answer>) {

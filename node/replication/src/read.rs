@@ -8,7 +8,7 @@ use cairn_model::{
     KeySchema, ServiceError,
     codec::{CodecError, EncodedItem, StoredVersion},
     descriptor::KeyRange,
-    index::LocalIndex,
+    index::{IndexOf, LocalIndex},
     key::EncodedKey,
 };
 
@@ -34,6 +34,8 @@ pub struct ReadPlace<'a> {
     /// Of the partition: what lies outside is another's.
     pub range: &'a KeyRange,
     pub local_indexes: &'a [LocalIndex],
+    /// Where the partition is one of a global index.
+    pub index_of: Option<&'a IndexOf>,
 }
 
 /// Serves a Get or a Range from the items as they are applied.
@@ -45,7 +47,7 @@ pub fn read<S: Store>(
     match request {
         PartitionRequest::Get(request) => get(engine, place, request).map(PartitionOutcome::Get),
         PartitionRequest::Range(request) => range::range(engine, place, request).map(PartitionOutcome::Range),
-        PartitionRequest::Write(_) => Err(ReadError::NotARead),
+        PartitionRequest::Write(_) | PartitionRequest::Feed(_) => Err(ReadError::NotARead),
     }
 }
 

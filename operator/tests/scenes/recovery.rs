@@ -65,6 +65,8 @@ fn old(account: &str, key_type: ScalarType) -> TableDefinition {
         restored_from: None,
         replicas: None,
         local_indexes: Vec::new(),
+        global_indexes: Vec::new(),
+        index_of: None,
         time_to_live: None,
         stream: None,
     }

@@ -3,7 +3,13 @@
 use super::{Engine, IndexBatch, Live};
 use crate::{Applied, Changes, EngineError, Store, layout, outcome::OutcomeChanges, record::AppliedState};
 use bytes::Bytes;
-use cairn_model::{TableDefinition, descriptor::PartitionDescriptor, ids::RequestId, key::EncodedKey, time::Timestamp};
+use cairn_model::{
+    TableDefinition,
+    descriptor::PartitionDescriptor,
+    ids::{PartitionId, RequestId, TableId},
+    key::EncodedKey,
+    time::Timestamp,
+};
 use parking_lot::Mutex;
 
 /// The effects of a run of entries, in their order.
@@ -40,6 +46,10 @@ pub enum Kept {
     SetAside(Bytes),
     /// What other regions have, and where the reading of them stands; what is in it is the replication package's business.
     Regions,
+    /// Of a partition of a global index: how much of this partition's log is in it.
+    Fed(PartitionId),
+    /// Of a table: how far the global index with this id is filled with what was there before it.
+    Filled(TableId),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -65,7 +65,7 @@ impl IndexBatch {
         let mut totals: Option<LocalTotals> = None;
         let mut collections: BTreeMap<&[u8], i64> = BTreeMap::new();
         let collection_of = |key: &[u8]| EncodedKey::partition_bytes(key).map_err(damaged);
-        for change in &self.changes {
+        for change in self.changes.iter().filter(|change| !layout::is_global_index(change.index)) {
             let key = layout::index_key(storage_id, change.index, &change.key);
             match change.effect {
                 IndexEffect::Put => changes.put(key, Bytes::new()),

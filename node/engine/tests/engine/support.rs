@@ -51,6 +51,8 @@ pub(crate) fn definition(n: u8) -> TableDefinition {
         restored_from: None,
         replicas: None,
         local_indexes: Vec::new(),
+        global_indexes: Vec::new(),
+        index_of: None,
         time_to_live: None,
         stream: None,
     }

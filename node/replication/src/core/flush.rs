@@ -10,6 +10,7 @@ use crate::{
     apply::Applies,
     clock::Now,
     entry::EntryError,
+    feed::Filled,
     global::GlobalState,
     log::{LogBatch, LogStore},
     membership::MemberChange,
@@ -21,7 +22,11 @@ use crate::{
     storage::Position,
 };
 use cairn_engine::{ApplyBatch, Engine, Kept, Store};
-use cairn_model::{ids::PartitionId, node::OrderOutcome, table::GlobalReplicas};
+use cairn_model::{
+    ids::PartitionId,
+    node::OrderOutcome,
+    table::{GlobalReplicas, TableDefinition},
+};
 use raft::{
     Ready,
     eraftpb::{Entry, Message},
@@ -360,6 +365,10 @@ impl<S: Store, L: LogStore> Core<S, L> {
             if let Some(needed) = archived.into_iter().chain(read).min() {
                 to = to.min(needed.max(store.index_within(bytes_max)));
             }
+            // Without a limit: it is the table's writes that wait for an index that can't keep up.
+            if let Some(fed) = fed_to_all(&self.engine, replica.storage_id, &replica.state.definition) {
+                to = to.min(fed);
+            }
             let start = store.start().index;
             if to <= start || (over_bytes == 0 && to <= start + self.config.log_entries_kept / 8) {
                 continue;
@@ -379,6 +388,16 @@ impl<S: Store, L: LogStore> Core<S, L> {
         }
         self.log.purge().map_err(log_fatal)
     }
+}
+
+/// Up to which entry the global indexes have the log; none if nothing has to be kept for one.
+fn fed_to_all<S: Store>(engine: &Engine<S>, storage_id: u64, definition: &TableDefinition) -> Option<u64> {
+    let fed = definition.global_indexes.iter().filter_map(|index| {
+        let kept = engine.kept(storage_id, &Kept::Filled(index.index_id)).ok().flatten();
+        // What can't be read is kept for.
+        kept.map(|kept| Filled::of(Some(&kept)).ok().flatten().map_or(0, |filled| filled.fed))
+    });
+    fed.min()
 }
 
 /// Up to which entry the other regions have read the log; nothing of it, where that can't be told.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cairn_engine::LogMark;
 use cairn_model::{
     descriptor::{Member, PartitionDescriptor},
-    ids::{NodeId, PartitionId},
+    ids::{NodeId, PartitionId, TableId},
     node::{Order, OrderOutcome},
     table::TableDefinition,
     time::Timestamp,
@@ -64,6 +64,12 @@ pub enum Input {
     Archived {
         partition: PartitionId,
         index: u64,
+    },
+    /// A global index has all entries of the table's partition up to this one.
+    Fed {
+        partition: PartitionId,
+        index: TableId,
+        upto: u64,
     },
     /// The engine was persisted, after `Output::Persist` asked for it.
     Persisted,

@@ -1,6 +1,7 @@
 //! All the partitions of a node as one step machine: inputs go in, a flush makes them durable and gives outputs.
 
 mod create;
+mod feed;
 mod flush;
 mod frames;
 mod io;
@@ -25,6 +26,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use cairn_engine::{Engine, EngineError, LogMark, Pressure, ReplicaRecord, Store};
 use cairn_model::{
+    ServiceError,
     descriptor::PartitionDescriptor,
     ids::{PartitionId, ReplicaId},
     node::{ReplicaReport, ReplicaState},
@@ -179,6 +181,12 @@ impl<S: Store, L: LogStore> Core<S, L> {
             Input::Adopt { token, restored, descriptor, definition } => {
                 self.order_adoption(token, *restored, descriptor, definition)
             }
+            Input::Fed { partition, index, upto } => {
+                if let Ok(replica) = self.live(partition) {
+                    replica.proposer.note_fed(index, upto);
+                }
+                Ok(())
+            }
             Input::Archived { partition, index } => {
                 if let Some(Slot::Live(replica)) = self.slots.get_mut(&partition) {
                     replica.archived = replica.archived.max(index);
@@ -208,6 +216,9 @@ impl<S: Store, L: LogStore> Core<S, L> {
             replica.proposer.expire(now.boot_ms, &mut answers);
             if self.ticks.is_multiple_of(UPKEEP_TICKS) {
                 replica.proposer.keep_up();
+                if !replica.state.definition.global_indexes.is_empty() {
+                    replica.proposer.keep_showing();
+                }
             }
             expired_reads.extend(replica.reads.take_expired(now.boot_ms));
             self.dirty.insert(*id);
@@ -245,6 +256,9 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 let refused = match self.serving(partition, epoch) {
                     Err(error) => Some(error),
                     Ok(replica) if !replica.is_leader() => Some(replica.not_leader()),
+                    Ok(replica) if replica.state.definition.index_of.is_some() => {
+                        Some(ServiceError::validation("an index is written to by its table only").into())
+                    }
                     Ok(_) if pressure == Pressure::High => {
                         Some(PartitionError::Overloaded { reason: "the disk can't keep up with the writes".into() })
                     }
@@ -260,6 +274,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
                     }
                 }
             }
+            PartitionRequest::Feed(batch) => self.take_feed(token, partition, batch, now),
             PartitionRequest::Get(ref get) if get.consistent => {
                 self.read(token, partition, epoch, ReadKind::Request(Box::new(request)), now);
             }
@@ -427,6 +442,7 @@ pub(crate) fn serve_read<S: Store>(
         schema: &point.definition.key_schema,
         range: &point.descriptor.range,
         local_indexes: &point.definition.local_indexes,
+        index_of: point.definition.index_of.as_ref(),
     };
     let result = read::read(engine, place, request);
     // What was read may have been on its way out already, if the storage id died meanwhile.
@@ -437,8 +453,7 @@ pub(crate) fn serve_read<S: Store>(
         ReadError::Refused(refusal) => PartitionError::Service(refusal),
         error => {
             tracing::error!(error = &error as &dyn std::error::Error, "failed to serve a read");
-            let error =
-                cairn_model::ServiceError::new(cairn_model::ErrorKind::InternalServerError, "Internal server error");
+            let error = ServiceError::new(cairn_model::ErrorKind::InternalServerError, "Internal server error");
             PartitionError::Service(error)
         }
     })

@@ -118,7 +118,7 @@ pub(super) fn decode_upkeep(mut body: Bytes) -> Result<Upkeep, EntryError> {
     Ok(Upkeep { state: (!state.is_empty()).then_some(state), tombstones_removed, taken_up })
 }
 
-fn put_writes(out: &mut Vec<u8>, writes: &[RemoteWrite]) -> Result<(), EntryError> {
+pub(super) fn put_writes(out: &mut Vec<u8>, writes: &[RemoteWrite]) -> Result<(), EntryError> {
     out.put_u32_le(length(writes.len())?);
     for write in writes {
         put_short(out, &write.key.0)?;
@@ -135,7 +135,7 @@ fn put_writes(out: &mut Vec<u8>, writes: &[RemoteWrite]) -> Result<(), EntryErro
     Ok(())
 }
 
-fn get_writes(body: &mut Bytes) -> Result<Vec<RemoteWrite>, EntryError> {
+pub(super) fn get_writes(body: &mut Bytes) -> Result<Vec<RemoteWrite>, EntryError> {
     let count = body.try_get_u32_le().map_err(|_| CUT)? as usize;
     if count > body.len() / WRITE_BYTES_MIN {
         return Err(CUT);
@@ -157,28 +157,28 @@ fn get_writes(body: &mut Bytes) -> Result<Vec<RemoteWrite>, EntryError> {
     Ok(writes)
 }
 
-fn put_short(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), EntryError> {
+pub(super) fn put_short(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), EntryError> {
     out.put_u16_le(u16::try_from(bytes.len()).map_err(|_| EntryError::Damaged("a key is too long"))?);
     out.put_slice(bytes);
     Ok(())
 }
 
-fn get_short(body: &mut Bytes) -> Result<Bytes, EntryError> {
+pub(super) fn get_short(body: &mut Bytes) -> Result<Bytes, EntryError> {
     let bytes = body.try_get_u16_le().map_err(|_| CUT)?;
     take(body, usize::from(bytes)).ok_or(CUT)
 }
 
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), EntryError> {
+pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), EntryError> {
     out.put_u32_le(length(bytes.len())?);
     out.put_slice(bytes);
     Ok(())
 }
 
-fn get_bytes(body: &mut Bytes) -> Result<Bytes, EntryError> {
+pub(super) fn get_bytes(body: &mut Bytes) -> Result<Bytes, EntryError> {
     let bytes = body.try_get_u32_le().map_err(|_| CUT)?;
     take(body, bytes as usize).ok_or(CUT)
 }
 
-fn end(body: &Bytes) -> Result<(), EntryError> {
+pub(super) fn end(body: &Bytes) -> Result<(), EntryError> {
     if body.is_empty() { Ok(()) } else { Err(EntryError::Damaged("bytes are left behind its end")) }
 }

@@ -220,3 +220,49 @@ fn an_entry_changes_nothing_but_indexes_as_indexes() {
         assert!(Entry::decode(entry.encode().unwrap().into()).is_err(), "{index:#x}");
     }
 }
+
+fn fed() -> Entry {
+    let write = RemoteWrite {
+        key: EncodedKey(Bytes::from_static(b"k")),
+        effect: RemoteEffect::Put,
+        size_change: 2,
+        count_change: 1,
+        version: Bytes::from_static(b"v"),
+    };
+    let fed = FedWrites { source: PartitionId([9; 16]), fed: Bytes::from_static(b"at"), writes: vec![write] };
+    Entry { body: EntryBody::Fed(fed), ..entry() }
+}
+
+fn shown() -> Entry {
+    let items = vec![(EncodedKey(Bytes::from_static(b"k")), Bytes::from_static(b"v"))];
+    let shown = ShownItems { index: cairn_model::ids::TableId([8; 16]), filled: Bytes::from_static(b"to"), items };
+    Entry { body: EntryBody::Shown(shown), ..entry() }
+}
+
+#[rustfmt::skip]
+const FED: &[u8] = &[
+    9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9,
+    2, 0, 0, 0, b'a', b't',
+    1, 0, 0, 0,
+    1, 0, b'k', 1, 2, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, b'v',
+];
+
+#[rustfmt::skip]
+const SHOWN: &[u8] = &[
+    8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8,
+    2, 0, 0, 0, b't', b'o',
+    1, 0, 0, 0,
+    1, 0, b'k', 1, 0, 0, 0, b'v',
+];
+
+#[test]
+fn entries_of_global_indexes_stay_readable() {
+    for (entry, golden) in [(fed(), golden_of(10, FED)), (shown(), golden_of(11, SHOWN))] {
+        assert_eq!(entry.encode().unwrap(), golden);
+        assert_eq!(Entry::decode(golden.clone().into()), Ok(entry));
+        for end in 0..golden.len() {
+            assert!(Entry::decode(golden[..end].to_vec().into()).is_err(), "cut at {end}");
+        }
+        assert!(Entry::decode([&golden[..], &[0]].concat().into()).is_err());
+    }
+}

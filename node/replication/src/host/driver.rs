@@ -13,7 +13,7 @@ use bytes::Bytes;
 use cairn_engine::Store;
 use cairn_model::{
     descriptor::PartitionDescriptor,
-    ids::{NodeId, PartitionId},
+    ids::{NodeId, PartitionId, TableId},
     node::{Order, OrderOutcome},
     table::TableDefinition,
 };
@@ -51,6 +51,7 @@ pub(super) enum Command {
     Order { order: Box<Order>, answer: oneshot::Sender<OrderOutcome> },
     Adopt { adoption: Box<Adoption>, answer: oneshot::Sender<OrderOutcome> },
     Archived { partition: PartitionId, index: u64 },
+    Fed { partition: PartitionId, index: TableId, upto: u64 },
     Frame { from: NodeId, frame: Bytes },
     Persisted,
     HandOver { done: oneshot::Sender<()> },
@@ -185,6 +186,7 @@ impl<S: Store, L: LogStore> Driver<S, L> {
                 Input::Adopt { token, restored: Box::new(restored), descriptor, definition }
             }
             Command::Archived { partition, index } => Input::Archived { partition, index },
+            Command::Fed { partition, index, upto } => Input::Fed { partition, index, upto },
             Command::Order { order, answer } => Input::Order { token: self.wait(Waiter::Order(answer)), order: *order },
             Command::Frame { from, frame } => {
                 self.gathering.heard_peer();

@@ -1,6 +1,7 @@
 //! The machine's driver on a real node: one thread runs it, the others bring requests and take answers.
 
 mod driver;
+mod feed;
 mod gathering;
 mod persister;
 mod readers;
@@ -136,7 +137,7 @@ impl<S: Store> Host<S> {
         request: PartitionRequest,
     ) -> Result<PartitionOutcome, PartitionError> {
         let consistent = match &request {
-            PartitionRequest::Write(_) => {
+            PartitionRequest::Write(_) | PartitionRequest::Feed(_) => {
                 let request = Box::new(request);
                 return self.ask(|answer| Command::Request { partition, epoch, request, answer }).await?;
             }

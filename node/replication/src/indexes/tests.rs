@@ -1,7 +1,7 @@
 use super::*;
 use cairn_model::{
     AttributeValue, Item,
-    index::IndexProjection,
+    index::{IndexProjection, LocalIndex},
     table::{KeyAttribute, KeySchema, ScalarType},
 };
 use std::collections::BTreeSet;

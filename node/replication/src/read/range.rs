@@ -37,7 +37,10 @@ fn of_table<S: Store>(
         let item = StoredVersion::parse(bytes)?.item;
         page.take(u64::from(item.size()?), item, None)?;
         if page.is_full() {
-            page.outcome.last_evaluated_key = Some(key.decode(place.schema)?);
+            page.outcome.last_evaluated_key = Some(match place.index_of {
+                None => key.decode(place.schema)?,
+                Some(of) => key.decode_in_global_index(place.schema, &of.key_schema)?,
+            });
             break;
         }
     }

@@ -7,6 +7,7 @@ mod clocks;
 mod cluster;
 mod damage;
 mod filling;
+mod global_indexes;
 #[path = "../support/indexed.rs"]
 mod indexed;
 mod indexes;

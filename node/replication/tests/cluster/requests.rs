@@ -70,6 +70,8 @@ pub fn definition() -> TableDefinition {
         restored_from: None,
         replicas: None,
         local_indexes: vec![index(1, "whole", ProjectionType::All), index(2, "keys", ProjectionType::KeysOnly)],
+        global_indexes: Vec::new(),
+        index_of: None,
         time_to_live: None,
         stream: None,
     }

@@ -43,6 +43,8 @@ pub fn definition(table: usize) -> TableDefinition {
             sort: KeyAttribute { name: "written".into(), scalar_type: ScalarType::N },
             projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: BTreeSet::new() },
         }],
+        global_indexes: Vec::new(),
+        index_of: None,
         time_to_live: None,
         stream: None,
     }

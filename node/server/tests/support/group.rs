@@ -315,6 +315,8 @@ pub fn definition(table_id: TableId) -> TableDefinition {
         restored_from: None,
         replicas: None,
         local_indexes: Vec::new(),
+        global_indexes: Vec::new(),
+        index_of: None,
         time_to_live: None,
         stream: None,
     }

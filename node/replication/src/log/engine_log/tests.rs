@@ -115,6 +115,8 @@ fn record(n: u64, storage_id: u64, log_id: u64) -> ReplicaRecord {
             restored_from: None,
             replicas: None,
             local_indexes: Vec::new(),
+            global_indexes: Vec::new(),
+            index_of: None,
             time_to_live: None,
             stream: None,
         },

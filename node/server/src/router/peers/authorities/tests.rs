@@ -58,6 +58,8 @@ fn table(number: u8, account: &str, peers: &[(&str, &Ca)]) -> ReplicaReport {
             restored_from: None,
             replicas: (!peers.is_empty()).then_some(replicas),
             local_indexes: Vec::new(),
+            global_indexes: Vec::new(),
+            index_of: None,
             time_to_live: None,
             stream: None,
         },

@@ -1,0 +1,41 @@
+//! How far a global index is filled with what its table had before: kept with the table, moved on by entries that show the
+//! table's items again, a page each. And how much of the log the index has, as of some time ago.
+
+use crate::{
+    place::LogPlace,
+    wire::{self, WireError},
+};
+use bytes::Bytes;
+use cairn_model::key::EncodedKey;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Filled {
+    /// Before the first of those entries: what is in the log up to there, the index does not need.
+    pub(crate) start: LogPlace,
+    pub(crate) progress: Progress,
+    /// The index has the log up to this entry, or further: it is kept behind it, on every replica.
+    pub(crate) fed: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Progress {
+    /// All items up to this key were shown.
+    Behind(EncodedKey),
+    /// All were, by the entry at this index of the log.
+    Done(u64),
+}
+
+impl Filled {
+    pub(crate) fn encode(&self) -> Result<Bytes, WireError> {
+        wire::encode(self)
+    }
+
+    pub(crate) fn of(kept: Option<&Bytes>) -> Result<Option<Self>, WireError> {
+        kept.map(|bytes| wire::decode(bytes)).transpose()
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.progress, Progress::Done(_))
+    }
+}

@@ -1,0 +1,142 @@
+//! A table's part in filling its new global indexes: its items are shown again in the log, a page an entry, each as every earlier
+//! write leaves it.
+
+use super::{InFlight, Propose, Proposer, ProposerError, Round, Undecided};
+use crate::{
+    entry::{Entry, EntryBody, ShownItems},
+    feed::{Filled, Progress},
+    indexes,
+    place::LogPlace,
+};
+use bytes::Bytes;
+use cairn_engine::{IndexChange, IndexEffect, Kept, Store, global_index};
+use cairn_model::{ids::TableId, index::GlobalIndex, key::EncodedKey};
+use std::ops::Bound;
+
+/// Entries that an index takes before it is written down that the log need not be kept for it up to there.
+const FED_STEP: u64 = 1_024;
+/// Items of a page, and their bytes.
+const ITEMS_MAX: usize = 512;
+const BYTES_MAX: usize = 256 << 10;
+
+impl Proposer {
+    /// It may be time to show items again, or to write down how much of the log an index has.
+    pub(crate) fn keep_showing(&mut self) {
+        self.showing_due = true;
+    }
+
+    /// An index has all entries up to this one.
+    pub(crate) fn note_fed(&mut self, index: TableId, upto: u64) {
+        let told = self.feeds.told.entry(index).or_default();
+        *told = upto.max(*told);
+    }
+
+    /// The next page, for the first index that is not filled yet; none while one is under way.
+    pub(super) fn show<S: Store>(
+        &mut self,
+        round: &mut Round<'_, S>,
+        propose: Propose<'_>,
+    ) -> Result<(), ProposerError> {
+        if !std::mem::take(&mut self.showing_due) || self.in_flight.iter().any(|entry| entry.shows) {
+            return Ok(());
+        }
+        for index in &round.definition.global_indexes {
+            let kept = round.engine.kept(round.storage_id, &Kept::Filled(index.index_id))?;
+            let filled = Filled::of(kept.as_ref())?;
+            let Some(filled) = filled.clone().filter(Filled::is_done) else {
+                return self.show_page(round, index, filled, propose);
+            };
+            let told = self.feeds.told.get(&index.index_id).copied().unwrap_or_default();
+            if told >= filled.fed + FED_STEP {
+                let filled = Filled { fed: told, ..filled };
+                return self.propose_shown(round, index, &filled, (Vec::new(), Vec::new()), propose);
+            }
+        }
+        Ok(())
+    }
+
+    fn show_page<S: Store>(
+        &mut self,
+        round: &mut Round<'_, S>,
+        index: &GlobalIndex,
+        filled: Option<Filled>,
+        propose: Propose<'_>,
+    ) -> Result<(), ProposerError> {
+        let after = match &filled {
+            Some(Filled { progress: Progress::Behind(key), .. }) => Some(key.clone()),
+            _ => None,
+        };
+        let lower = after.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(&key.0[..]));
+        let (mut items, mut index_changes) = (Vec::new(), Vec::new());
+        let (mut looked_at, mut bytes, mut last): (usize, usize, Option<EncodedKey>) = (0, 0, None);
+        let mut is_end = true;
+        for pair in round.engine.scan(round.storage_id, lower, Bound::Unbounded, true) {
+            if looked_at >= ITEMS_MAX || bytes >= BYTES_MAX {
+                is_end = false;
+                break;
+            }
+            let (key, stored) = pair?;
+            looked_at += 1;
+            bytes += key.0.len() + stored.len();
+            last = Some(key.clone());
+            // As of every write under way: what it changes in the index since the scan is before this entry in the log.
+            let current = match self.current(round, &key) {
+                Ok(current) => current,
+                Err(Undecided::Fatal(error)) => return Err(error),
+                // Damage of this disk: the next leader may be able to read it.
+                Err(Undecided::Refused(_)) => return Ok(()),
+            };
+            let Some(version) = current.filter(|version| !version.is_tombstone()) else { continue };
+            let Ok(place) = index.key_of(&key, indexes::item_of(Some(&version)).unwrap_or(&version.item)) else {
+                return Ok(());
+            };
+            if let Some(place) = place {
+                let byte = global_index(index.slot);
+                index_changes.push(IndexChange { index: byte, effect: IndexEffect::Put, key: place.0, size_change: 0 });
+                items.push((key, version.encode()));
+            }
+        }
+        let start = filled.as_ref().map_or_else(|| self.place_before(round), |filled| filled.start);
+        let progress = match last.filter(|_| !is_end) {
+            Some(last) => Progress::Behind(last),
+            None => Progress::Done(round.next_index),
+        };
+        let told = self.feeds.told.get(&index.index_id).copied();
+        let fed = filled.map_or(start.index, |filled| filled.fed).max(told.unwrap_or_default());
+        self.propose_shown(round, index, &Filled { start, progress, fed }, (items, index_changes), propose)
+    }
+
+    fn propose_shown<S>(
+        &mut self,
+        round: &mut Round<'_, S>,
+        index: &GlobalIndex,
+        filled: &Filled,
+        (items, index_changes): (Vec<(EncodedKey, Bytes)>, Vec<IndexChange>),
+        propose: Propose<'_>,
+    ) -> Result<(), ProposerError> {
+        let body = EntryBody::Shown(ShownItems { index: index.index_id, filled: filled.encode()?, items });
+        self.last_time = self.last_time.next(round.wall_ms);
+        let payload = Entry { header: self.header(round), body, index_changes }.encode()?;
+        let bytes = payload.len();
+        if !propose(payload) {
+            self.discard(std::iter::empty());
+            return Ok(());
+        }
+        self.sequence += 1;
+        self.bytes_in_flight += bytes;
+        self.in_flight.push_back(InFlight { shows: true, ..InFlight::new(round.next_index, bytes) });
+        round.next_index += 1;
+        Ok(())
+    }
+
+    /// Where the log is before the next entry, if that is valid.
+    fn place_before<S>(&self, round: &Round<'_, S>) -> LogPlace {
+        LogPlace {
+            index: round.next_index - 1,
+            term: round.term,
+            sequence: self.sequence,
+            epoch: round.epoch,
+            schema_version: round.definition.schema_version,
+        }
+    }
+}
