@@ -2,10 +2,12 @@
 
 pub mod admin;
 pub mod archive;
+mod backoff;
 pub mod dev;
 mod disk;
 pub mod environment;
 mod exports;
+mod indexes;
 pub mod internal;
 mod listen;
 mod node;

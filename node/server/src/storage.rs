@@ -6,6 +6,7 @@ use crate::{
         HostAdopter, HostReader, HostSource,
         socket::{self, Offer},
     },
+    indexes::{Feeders, sink::NodeSink},
     internal::{
         client::{GroupName, NodeClient},
         server::{self, Callers},
@@ -22,7 +23,10 @@ use crate::{
     tls::Tls,
 };
 use cairn_engine::Owner;
-use cairn_model::node::{NodeReport, ReplicaReport, ReplicaState};
+use cairn_model::{
+    ServiceError,
+    node::{NodeReport, ReplicaReport, ReplicaState},
+};
 use cairn_replication::{
     Host, SystemClock,
     log::OnDamage,
@@ -97,6 +101,17 @@ impl StorageNode {
         self.host().request(call.partition, call.epoch, call.request).await
     }
 
+    /// Takes what a table's log changes in an index, unless it would fill a disk that is nearly full.
+    pub(crate) async fn feed(&self, call: PartitionCall) -> PartitionAnswer {
+        match call.request {
+            PartitionRequest::Feed(_) if self.node.disk().full() => {
+                Err(PartitionError::Overloaded { reason: DISK_FULL.to_owned() })
+            }
+            PartitionRequest::Feed(_) => self.host().request(call.partition, call.epoch, call.request).await,
+            _ => Err(ServiceError::validation("only batches for indexes come this way").into()),
+        }
+    }
+
     /// What another region asks, by way of a router.
     pub(crate) async fn answer_region(&self, call: RegionCall) -> RegionAnswer {
         self.source.answer(call).await
@@ -157,7 +172,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let archive_socket = arguments.archive_socket.as_deref().map(socket::listen).transpose()?;
     let client = NodeClient::new(tls.clone(), arguments.region);
     let group = GroupName { account: arguments.account, group: arguments.group };
-    let transport = PeerTransport::new(folder.node_id(), group, client);
+    let transport = PeerTransport::new(folder.node_id(), group.clone(), client.clone());
     let node = folder.start(transport, &registry, archive_socket.is_some())?;
     let clock = Arc::new(SystemClock);
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
@@ -170,6 +185,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         standings: readers.standings(),
     });
     tokio::spawn(readers.run());
+    let sink = NodeSink { node: node.clone(), others: Some((client, group)) };
+    tokio::spawn(Feeders::new(node.clone(), sink, seed).run());
 
     if let Some(listener) = archive_socket {
         let host = node.host().clone();

@@ -12,6 +12,7 @@ use crate::{
     archive::{ArchiveArguments, HostSource, LAST_SHIPMENT_DEADLINE},
     environment::SystemEnvironment,
     exports::ArchivedExports,
+    indexes::{Feeders, sink::NodeSink},
     listen::{self, ClientArguments, bind},
     node::{Node, OpenFolder},
     router::fleet,
@@ -154,6 +155,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         let admin = bind(address).await?;
         tokio::spawn(admin::serve(admin, registry, Arc::new(|| None)));
     }
+    let sink = NodeSink { node: node.clone(), others: None };
+    tokio::spawn(Feeders::new(node.clone(), sink, uuid::Uuid::new_v4().as_u64_pair().0).run());
     welcome(&arguments, listen);
     listen::serve(listener, client_tls, api).await?;
     let _ = stop.send(true);

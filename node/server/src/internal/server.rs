@@ -5,7 +5,7 @@ use super::{
     listener::{self, Limits, Port, json, text},
     transport,
 };
-use crate::{regions::message, storage::StorageNode, tls::Tls};
+use crate::{indexes::sink, regions::message, storage::StorageNode, tls::Tls};
 use bytes::Bytes;
 use cairn_model::{
     identity::{Identity, Role},
@@ -38,7 +38,7 @@ impl Callers {
     fn allows(&self, caller: &Identity, method: &Method, path: &str) -> bool {
         let of_release = self.is_of_release(caller);
         match (method, path) {
-            (&Method::POST, "/v1/raft") => *caller == self.own,
+            (&Method::POST, "/v1/raft" | sink::PATH) => *caller == self.own,
             (&Method::POST, "/v1/partition" | "/v1/counts" | message::PATH) => {
                 of_release && caller.role == Role::Router
             }
@@ -83,6 +83,13 @@ impl Port for NodePort {
             "/v1/partition" => match wire::decode_call(body) {
                 Ok(call) => {
                     let outcome = node.request(call).await;
+                    Response::new(Full::new(wire::encode_answer(&outcome)))
+                }
+                Err(error) => text(StatusCode::BAD_REQUEST, error.to_string()),
+            },
+            sink::PATH => match wire::decode_call(body) {
+                Ok(call) => {
+                    let outcome = node.feed(call).await;
                     Response::new(Full::new(wire::encode_answer(&outcome)))
                 }
                 Err(error) => text(StatusCode::BAD_REQUEST, error.to_string()),

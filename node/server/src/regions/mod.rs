@@ -4,7 +4,6 @@
 //! [`source`] answers such calls, [`readers`] makes them. What versions, batches and positions mean is in
 //! [`cairn_replication::global`]; who lists whom comes with the table's definition. Kubernetes has no part in any of it.
 
-mod backoff;
 mod came;
 mod clock_offset;
 pub(crate) mod message;

@@ -3,7 +3,6 @@
 //! who leads it goes on there.
 
 use super::{
-    backoff::Backoff,
     came::{Came, state_of},
     clock_offset::{ClockOffset, skew},
     message::{
@@ -17,7 +16,10 @@ use super::{
     standing::{PairName, Standings},
     trouble::{of_refusal, problem},
 };
-use crate::node::{DISK_FULL, Node};
+use crate::{
+    backoff::Backoff,
+    node::{DISK_FULL, Node},
+};
 use cairn_model::{
     ids::PartitionId,
     region::{RegionProblem, RegionTrouble},

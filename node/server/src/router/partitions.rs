@@ -44,7 +44,7 @@ impl RemotePartitions {
         let body = wire::encode_call(call).map_err(|error| Failure::Unreached(error.to_string()))?;
         let deadline = match call.request {
             PartitionRequest::Range(_) => PAGE_DEADLINE,
-            PartitionRequest::Get(_) | PartitionRequest::Write(_) => ITEM_DEADLINE,
+            PartitionRequest::Get(_) | PartitionRequest::Write(_) | PartitionRequest::Feed(_) => ITEM_DEADLINE,
         };
         let answer = self.client.post(&route.group, &member.address, "/v1/partition", body, deadline).await?;
         match wire::decode_answer(answer) {
@@ -243,7 +243,7 @@ impl RemotePartitions {
 
 fn needs_leader(request: &PartitionRequest) -> bool {
     match request {
-        PartitionRequest::Write(_) => true,
+        PartitionRequest::Write(_) | PartitionRequest::Feed(_) => true,
         PartitionRequest::Get(get) => get.consistent,
         PartitionRequest::Range(range) => range.consistent,
     }

@@ -8,23 +8,23 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// Each wait is up to twice the one before, and half of it at random, so that those who failed together do not come together.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     random: StdRng,
     next: Duration,
 }
 
 impl Backoff {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { random: StdRng::seed_from_u64(seed), next: FIRST }
     }
 
-    pub(super) fn pause(&mut self) -> Duration {
+    pub(crate) fn pause(&mut self) -> Duration {
         let pause = self.next.mul_f64(self.random.random_range(0.5..1.0));
         self.next = (2 * self.next).min(LONGEST);
         pause
     }
 
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = FIRST;
     }
 }
