@@ -48,6 +48,9 @@ pub struct WriteOutcome {
     pub size_after: u32,
     /// What the write did to each local index that it changed, in the order of their slots.
     pub indexes: Vec<IndexWrite>,
+    /// The size of the item's collection after the write, in DynamoDB's bytes: its items and what the local indexes show of
+    /// them. Of tables with local indexes only.
+    pub collection_bytes: Option<u64>,
 }
 
 /// What a write did to one local index.
