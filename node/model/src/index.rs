@@ -128,3 +128,6 @@ fn owned((name, value): (&String, &AttributeValue)) -> (String, AttributeValue) 
 pub fn base_key(in_index: &Bytes) -> Result<EncodedKey, CodecError> {
     EncodedKey::from_local_index(in_index)
 }
+
+#[cfg(test)]
+mod tests;
