@@ -59,7 +59,7 @@ pub(crate) fn collection_bytes<'r>(
     if table.local_indexes.is_empty() {
         return None;
     }
-    let prefix = key.split().unwrap().0;
+    let prefix = &key.0[..EncodedKey::partition_bytes(&key.0).unwrap()];
     let of_collection = rows.filter(|(key, _)| key.starts_with(prefix));
     Some(
         of_collection
