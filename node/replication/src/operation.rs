@@ -86,7 +86,8 @@ pub struct RangeRequest {
     pub forward: bool,
     /// Items to evaluate at most, before the filter.
     pub limit: Option<u32>,
-    /// Bytes of items to read at most, before filter and projection: the page ends with the item that reaches it.
+    /// Bytes of items to read at most, before filter and projection: the page ends with the item that reaches it. Of an index,
+    /// what it shows of the items counts, or what is fetched.
     pub page_bytes: u32,
     pub filter: Option<Condition>,
     pub projection: Option<Projection>,

@@ -150,6 +150,7 @@ impl ReadPlan {
         let target = target(&table.definition, self.index_name.as_deref())?;
         let projection = self.list.attributes();
         let index = target.index_read(SelectedAttributes::Items, projection.as_ref());
+        let whole_items = index.as_ref().is_some_and(|read| read.whole_items);
         let from = options.from.unwrap_or_default();
         let first = usize::from(from.range);
         let mut after = from.after;
@@ -177,7 +178,9 @@ impl ReadPlan {
             };
             let outcome = call.range(table, request).await?;
             items_left = items_left.map(|left| left.saturating_sub(outcome.scanned_count));
-            bytes_left = bytes_left.saturating_sub(outcome.bytes_read);
+            // What was fetched for an index is more than what was read of it.
+            let fetched = if whole_items { outcome.items.iter().map(|item| item.0.len() as u64).sum() } else { 0 };
+            bytes_left = bytes_left.saturating_sub(outcome.bytes_read.max(fetched));
             page.consumed.add(&ConsumedCapacity::range(target.index_name(), &outcome, options.consistent));
             for item in outcome.items {
                 page.rows.push(self.list.row(item)?);
