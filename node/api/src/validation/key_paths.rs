@@ -5,7 +5,7 @@ use cairn_model::{KeySchema, ServiceError, TableDefinition};
 
 /// Refuses a step into a key attribute: they are scalars.
 pub(crate) fn check_projection(projection: &Projection, table: &TableDefinition) -> Result<(), ServiceError> {
-    projection.paths().iter().try_for_each(|path| check(path, table))
+    projection.paths().iter().try_for_each(|path| check_path(path, table))
 }
 
 /// As [`check_projection`], for a filter.
@@ -13,7 +13,7 @@ pub(crate) fn check_filter(filter: &Condition, table: &TableDefinition) -> Resul
     let mut checked = Ok(());
     filter.for_each_path(&mut |path| {
         if checked.is_ok() {
-            checked = check(path, table);
+            checked = check_path(path, table);
         }
     });
     checked
@@ -26,7 +26,8 @@ pub(crate) fn key_in_filter<'s>(filter: &Condition, schema: &'s KeySchema) -> Op
     found
 }
 
-fn check(path: &Path, table: &TableDefinition) -> Result<(), ServiceError> {
+/// As [`check_projection`], for one path.
+pub(crate) fn check_path(path: &Path, table: &TableDefinition) -> Result<(), ServiceError> {
     let Some(PathElement::Attribute(_) | PathElement::Index(_)) = path.rest().first() else { return Ok(()) };
     let index_key = || {
         let mut keys = table.local_indexes.iter().map(|index| index.sort.name.as_str());

@@ -343,6 +343,10 @@ async fn an_update_may_not_make_an_attribute_that_can_be_no_index_key() {
          Mark Expected: S Actual: N IndexName: keys",
         ),
         (
+            update("SET Score.x = :v", json!({"N": "7"})),
+            "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: IndexKey: Score",
+        ),
+        (
             update("SET Score = if_not_exists(Gone, :v)", json!({"S": "7"})),
             "The update expression attempted to update the secondary index key to unsupported type",
         ),
