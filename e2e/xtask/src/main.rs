@@ -6,11 +6,13 @@ mod crates;
 mod demo;
 mod go;
 mod image;
+mod java;
 mod npm;
 mod process;
 mod python;
 mod report;
 mod schemas;
+mod sdk_rust;
 mod test;
 mod workspace;
 

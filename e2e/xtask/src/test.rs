@@ -3,12 +3,12 @@
 use crate::{
     chart,
     cluster::{self, Cluster},
-    crates, go, npm, process, python,
+    crates, go, java, npm, process, python,
     report::Report,
-    workspace,
+    sdk_rust, workspace,
 };
 use anyhow::{Context, Result, bail};
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 type Part = (&'static str, fn(&mut Report) -> Result<()>);
 
@@ -47,7 +47,8 @@ fn single(report: &mut Report, command: &mut Command) -> Result<()> {
 }
 
 fn fmt(report: &mut Report) -> Result<()> {
-    single(report, workspace::cargo().args(["fmt", "--all", "--check"]))
+    single(report, workspace::cargo().args(["fmt", "--all", "--check"]))?;
+    single(report, &mut sdk_rust::check_format())
 }
 
 fn clippy(report: &mut Report) -> Result<()> {
@@ -118,17 +119,19 @@ fn clients(report: &mut Report) -> Result<()> {
         .arg(workspace::target().join("debug/cairn"))
         .arg("--programs")
         .arg(programs);
-    // Modules that can't be had are the machine's fault, a program that does not build is ours.
-    let sdk_go = match go::download() {
-        Ok(()) => Ok(go::build()?),
-        Err(error) => Err(error),
+    // What can't be had is the machine's fault, a program that does not build is ours.
+    let built = |download: fn() -> Result<()>, build: fn() -> Result<PathBuf>| match download() {
+        Ok(()) => build().map(Ok),
+        Err(error) => Ok(Err(error)),
     };
     let optional = [
         ("--rival", "answers beside dynoxide's", crates::DYNOXIDE.path()),
         ("--dynalite", "answers beside dynalite's", npm::DYNALITE.script()),
         ("--s3-server", "archives in S3", cluster::tool("versitygw").context("versitygw can't be built")),
         ("--sdk-javascript", "the AWS SDK for JavaScript", npm::SDK.script()),
-        ("--sdk-go", "the AWS SDK for Go", sdk_go),
+        ("--sdk-go", "the AWS SDK for Go", built(go::download, go::build)?),
+        ("--sdk-java", "the AWS SDK for Java", built(java::download, java::build)?),
+        ("--sdk-rust", "the AWS SDK for Rust", built(sdk_rust::download, sdk_rust::build)?),
     ];
     for (option, what, program) in optional {
         match program {
