@@ -8,7 +8,10 @@ use crate::{
     sdk_rust, workspace,
 };
 use anyhow::{Context, Result, bail};
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{self, PathBuf},
+    process::Command,
+};
 
 type Part = (&'static str, fn(&mut Report) -> Result<()>);
 
@@ -179,21 +182,36 @@ fn e2e(report: &mut Report) -> Result<()> {
 }
 
 fn bench(report: &mut Report) -> Result<()> {
+    let status = process::stream(&mut bench_command(report)?, |line| report.count(line))?;
+    if !status.success() {
+        bail!("the benchmarks failed ({status})");
+    }
+    Ok(())
+}
+
+/// `cargo xtask bench`: the benchmarks alone, with arguments; true when every share is reached.
+pub(crate) fn measure(arguments: &[&str]) -> Result<bool> {
+    let mut command = bench_command(&mut Report::default())?;
+    Ok(process::stream(command.args(arguments), |_| ())?.success())
+}
+
+fn bench_command(report: &mut Report) -> Result<Command> {
     process::run(&mut workspace::release_build())?;
-    let rival = crates::DYNOXIDE.path();
     let mut command = Command::new(workspace::release("cairn-e2e"));
     command
         .arg("bench")
         .current_dir(workspace::root())
         .env("CAIRN_E2E_CAIRN", workspace::release("cairn"))
         .env("CAIRN_E2E_RESULTS", workspace::target().join("bench"));
-    match &rival {
-        Ok(path) => drop(command.env("CAIRN_E2E_DYNOXIDE", path)),
-        Err(error) => report.skip("bench: durable PutItem beside dynoxide", &format!("{error:#}")),
+    let others = [
+        ("CAIRN_E2E_DYNOXIDE", "durable PutItem and every operation beside dynoxide", crates::DYNOXIDE.path()),
+        ("CAIRN_E2E_DYNALITE", "every operation beside dynalite", npm::DYNALITE.script()),
+    ];
+    for (variable, what, program) in others {
+        match program {
+            Ok(path) => drop(command.env(variable, path::absolute(path)?)),
+            Err(error) => report.skip(&format!("bench: {what}"), &format!("{error:#}")),
+        }
     }
-    let status = process::stream(&mut command, |line| report.count(line))?;
-    if !status.success() {
-        bail!("the benchmarks failed ({status})");
-    }
-    Ok(())
+    Ok(command)
 }
