@@ -12,38 +12,40 @@ use std::{
 #[derive(Clone, Debug)]
 pub struct Corpus {
     folder: PathBuf,
-    /// Of lines.
-    lines: Vec<Vec<u8>>,
-    /// Of whole files.
-    files: Vec<Vec<u8>>,
+    inputs: Vec<Vec<u8>>,
 }
 
 impl Corpus {
-    /// In the order of the files' names.
+    /// In the order of the files' names. A folder that is not there has none yet.
     pub fn read(folder: impl Into<PathBuf>) -> io::Result<Self> {
         let folder = folder.into();
-        let mut paths = fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self { folder, inputs: Vec::new() }),
+            entries => entries?,
+        };
+        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
         paths.sort();
-        let (mut lines, mut files) = (Vec::new(), Vec::new());
+        let mut inputs = Vec::new();
         for path in paths {
             let bytes = fs::read(&path)?;
             if path.extension().is_some_and(|ending| ending == "txt") {
-                lines.extend(bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec));
+                inputs.extend(bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec));
             } else {
-                files.push(bytes);
+                inputs.push(bytes);
             }
         }
-        Ok(Self { folder, lines, files })
+        Ok(Self { folder, inputs })
     }
 
-    /// The same with other lines: what each of them stands for, and the lines of which nothing comes are left out.
+    /// The same, and inputs that are made, not kept.
     #[must_use]
-    pub fn with_lines(self, of: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Self {
-        Self { lines: self.lines.iter().filter_map(|line| of(line)).collect(), ..self }
+    pub fn and(mut self, made: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        self.inputs.extend(made);
+        self
     }
 
-    pub(crate) fn inputs(&self) -> impl Iterator<Item = &Vec<u8>> {
-        self.lines.iter().chain(&self.files)
+    pub fn inputs(&self) -> &[Vec<u8>] {
+        &self.inputs
     }
 
     /// Keeps an input that failed; the same one under the same name.
@@ -52,6 +54,7 @@ impl Corpus {
         let hash = input.iter().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
         });
+        fs::create_dir_all(&self.folder)?;
         let path = self.folder.join(format!("failed-{hash:016x}"));
         fs::write(&path, input)?;
         Ok(path)
@@ -74,8 +77,7 @@ mod tests {
         let corpus = Corpus::read(folder.path()).unwrap();
         corpus.keep(b"\xff").unwrap();
         corpus.keep(b"\xff").unwrap();
-        let corpus =
-            Corpus::read(folder.path()).unwrap().with_lines(|line| line.starts_with(b"a").then(|| b"A".into()));
-        assert_eq!(corpus.inputs().collect::<Vec<_>>(), [b"A".as_slice(), b"\xff", b"e\nf"]);
+        let corpus = Corpus::read(folder.path()).unwrap().and([b"made".to_vec()]);
+        assert_eq!(corpus.inputs(), [b"\xff".as_slice(), b"a = b", b"c < d", b"e\nf", b"made"]);
     }
 }

@@ -70,7 +70,7 @@ impl Fuzz {
         println!("{name}: CAIRN_FUZZ_SEED={} for {:?}", plan.seed, plan.duration);
         let (mut under_way, left) = UnderWay::new(self.folder.join(format!("{name}.input")))
             .unwrap_or_else(|error| panic!("failed to keep inputs in {}: {error}", self.folder.display()));
-        let mut first: Vec<Vec<u8>> = self.corpus.inputs().cloned().collect();
+        let mut first: Vec<Vec<u8>> = self.corpus.inputs().to_vec();
         assert!(!first.is_empty(), "there is no input in {}", self.corpus.folder().display());
         let mut mutator = Mutator::new(plan.seed, first.clone(), self.limits.input_bytes_max);
         if let Some(left) = left {
