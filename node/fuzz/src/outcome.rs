@@ -7,24 +7,20 @@ use std::{
 
 /// How many kinds are told apart.
 const KINDS_MAX: usize = 1 << 16;
-/// Of a text, what counts.
-const TEXT_CHARS_MAX: usize = 400;
+/// Of an outcome, what counts.
+const WORDS_MAX: usize = 200;
 
 /// The kinds of outcomes that were seen.
 #[derive(Debug, Default)]
 pub(crate) struct Kinds(BTreeSet<u64>);
 
 impl Kinds {
-    /// Whether this is the first of its kind: figures and quoted text aside, for they are the input's.
+    /// Whether this is the first of its kind: by the words in it, whatever their order. Figures and quoted text are the input's.
     pub(crate) fn is_new(&mut self, outcome: &str) -> bool {
+        let unquoted = outcome.split('"').step_by(2);
+        let words = unquoted.flat_map(|part| part.split(|c: char| !c.is_ascii_alphabetic())).take(WORDS_MAX);
         let mut hasher = DefaultHasher::new();
-        let mut quoted = false;
-        for character in outcome.chars().take(TEXT_CHARS_MAX) {
-            quoted ^= character == '"';
-            if !quoted && !character.is_ascii_digit() {
-                character.hash(&mut hasher);
-            }
-        }
+        words.collect::<BTreeSet<_>>().hash(&mut hasher);
         self.0.len() < KINDS_MAX && self.0.insert(hasher.finish())
     }
 

@@ -20,6 +20,7 @@ mod imports;
 mod legacy;
 mod legacy_global_tables;
 mod metrics;
+mod mutations;
 mod partiql;
 mod partitions;
 mod presigned;
