@@ -15,12 +15,14 @@ const WORDS_MAX: usize = 200;
 pub(crate) struct Kinds(BTreeSet<u64>);
 
 impl Kinds {
-    /// Whether this is the first of its kind: by the words in it, whatever their order. Figures and quoted text are the input's.
+    /// Whether this is the first of its kind: by which word follows which. Figures and quoted text are the input's.
     pub(crate) fn is_new(&mut self, outcome: &str) -> bool {
         let unquoted = outcome.split('"').step_by(2);
-        let words = unquoted.flat_map(|part| part.split(|c: char| !c.is_ascii_alphabetic())).take(WORDS_MAX);
+        let words =
+            unquoted.flat_map(|part| part.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty()));
+        let words: Vec<&str> = words.take(WORDS_MAX).collect();
         let mut hasher = DefaultHasher::new();
-        words.collect::<BTreeSet<_>>().hash(&mut hasher);
+        (words.first(), words.windows(2).collect::<BTreeSet<_>>()).hash(&mut hasher);
         self.0.len() < KINDS_MAX && self.0.insert(hasher.finish())
     }
 

@@ -7,13 +7,14 @@ use cairn_fuzz::{Corpus, CountingAllocator, Fuzz, Limits};
 use cairn_model::{
     Item, KeySchema,
     codec::{EncodedItem, StoredVersion},
+    index::{self, IndexProjection, LocalIndex, ProjectionType},
     json::{self, JsonItem},
     key::{EncodedKey, HASH_BYTES},
     size,
     table::{KeyAttribute, ScalarType},
     time::Timestamp,
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 #[global_allocator]
 static MEMORY: CountingAllocator = CountingAllocator;
@@ -48,6 +49,16 @@ fn attributes(encoded: &EncodedItem) -> &[u8] {
 
 #[test]
 fn any_text_is_an_item_that_comes_back_as_it_was_or_refused() {
+    let local_indexes =
+        [("s", ScalarType::S), ("n", ScalarType::N), ("b", ScalarType::B)].map(|(name, scalar_type)| LocalIndex {
+            index_name: name.to_owned(),
+            slot: 1,
+            sort: KeyAttribute { name: name.to_owned(), scalar_type },
+            projection: IndexProjection {
+                projection_type: ProjectionType::KeysOnly,
+                non_key_attributes: BTreeSet::new(),
+            },
+        });
     Fuzz::new(corpus("items"), LIMITS, env!("CARGO_TARGET_TMPDIR")).run("items", |input| {
         let item = match from_json(input) {
             Ok(item) => item,
@@ -70,6 +81,11 @@ fn any_text_is_an_item_that_comes_back_as_it_was_or_refused() {
                 let decoded = key.decode(&schema()).unwrap();
                 assert!(decoded.iter().all(|(name, value)| item.get(name) == Some(value)));
                 assert_eq!(EncodedKey::from_key(&schema(), &decoded).unwrap(), key);
+                for index in &local_indexes {
+                    if let Some(entry) = index.entry(&schema(), &key, &encoded).unwrap() {
+                        assert_eq!(index::base_key(&entry.key).unwrap(), key);
+                    }
+                }
                 format!("{item:?}")
             }
             Err(refusal) => format!("{refusal} {item:?}"),
@@ -114,10 +130,15 @@ fn any_bytes_are_the_one_form_of_a_stored_version_an_item_or_a_key_or_damage() {
             }
         }
         let key = EncodedKey(bytes.clone());
-        let split = key.split().map(|(partition, sort)| (partition.len(), sort.len()));
+        let partition = EncodedKey::partition_bytes(&bytes);
+        if let Ok(base) = index::base_key(&bytes) {
+            let partition = partition.clone().unwrap();
+            assert_eq!(base.0[..partition], bytes[..partition]);
+            assert!(bytes.ends_with(&base.0[partition..]));
+        }
         match key.decode(&schema()) {
             Ok(item) => {
-                assert!(split.is_ok());
+                assert!(partition.unwrap() < bytes.len());
                 if let Ok(again) = EncodedKey::new(&schema(), &item) {
                     assert_eq!(again.0[HASH_BYTES..], bytes[HASH_BYTES..]);
                 }
