@@ -69,7 +69,11 @@ impl Mutator {
     }
 
     pub(crate) fn next(&mut self) -> Vec<u8> {
-        let mut input = self.any_of_pool();
+        // Long inputs are slow, and mutations make them longer: of two the shorter.
+        let (mut input, other) = (self.any_of_pool(), self.any_of_pool());
+        if other.len() < input.len() {
+            input = other;
+        }
         // Mostly a few changes, now and then many.
         while input.len() <= self.length_max {
             self.change(&mut input);
