@@ -21,6 +21,9 @@ use std::collections::BTreeSet;
 
 /// Local indexes of a table (quotas, secondary indexes).
 pub const LOCAL_INDEXES_MAX: usize = 5;
+/// Names in one list of `NonKeyAttributes`. The 100 that all of a table's indexes may have together are as many as its local
+/// indexes can name.
+pub const NON_KEY_ATTRIBUTES_MAX: usize = 20;
 
 /// Which attributes an index holds besides the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,13 +48,18 @@ pub struct IndexProjection {
 #[serde(rename_all = "camelCase")]
 pub struct LocalIndex {
     pub index_name: String,
-    /// Where its entries lie with the items: 1 to [`LOCAL_INDEXES_MAX`], by its place in the table's list.
+    /// Where its entries lie with the items: 1 to [`LOCAL_INDEXES_MAX`], as [`in_slots`] has it.
     pub slot: u8,
     pub sort: KeyAttribute,
     pub projection: IndexProjection,
 }
 
 impl LocalIndex {
+    /// Whether they are the same but for their slots.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.index_name == other.index_name && self.sort == other.sort && self.projection == other.projection
+    }
+
     /// The index's own key schema.
     pub fn key_schema(&self, table: &KeySchema) -> KeySchema {
         KeySchema { partition: table.partition.clone(), sort: Some(self.sort.clone()) }
@@ -93,6 +101,44 @@ impl LocalIndex {
     }
 }
 
+/// A table's indexes with their slots: by the order of their names, so that all who make a definition of the same indexes make
+/// the same one, in whatever order they are told them.
+pub fn in_slots(mut indexes: Vec<LocalIndex>) -> Vec<LocalIndex> {
+    let mut names: Vec<String> = indexes.iter().map(|index| index.index_name.clone()).collect();
+    names.sort();
+    for index in &mut indexes {
+        let place = names.partition_point(|name| *name < index.index_name);
+        index.slot = u8::try_from(place + 1).unwrap_or(u8::MAX);
+    }
+    indexes
+}
+
+/// Whether two tables have the same local indexes: by name, sort key and projection, in whatever order and slots.
+pub fn are_same(one: &[LocalIndex], other: &[LocalIndex]) -> bool {
+    one.len() == other.len() && first_without_equal(one, other).is_none()
+}
+
+/// The first of some indexes that is not, as it is, among the others.
+pub fn first_without_equal<'a>(indexes: &'a [LocalIndex], among: &[LocalIndex]) -> Option<&'a LocalIndex> {
+    indexes.iter().find(|index| !among.iter().any(|other| index.is_like(other)))
+}
+
+/// Why a table with these keys can't have these local indexes.
+pub fn flaw(indexes: &[LocalIndex], table: &KeySchema) -> Option<String> {
+    if !indexes.is_empty() && table.sort.is_none() {
+        return Some("localIndexes: a table without a sort key has none".to_owned());
+    }
+    let mut slots = BTreeSet::new();
+    let mut names = BTreeSet::new();
+    indexes.iter().find_map(|index| {
+        let name = &index.index_name;
+        if !(1..=LOCAL_INDEXES_MAX).contains(&usize::from(index.slot)) || !slots.insert(index.slot) {
+            return Some(format!("localIndexes: the slot {} of {name:?} is none of its own", index.slot));
+        }
+        (!names.insert(name)).then(|| format!("localIndexes: {name:?} is there twice"))
+    })
+}
+
 /// An item as it lies in an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexEntry {
@@ -104,4 +150,63 @@ pub struct IndexEntry {
 /// The item's own key, from its key in a local index.
 pub fn base_key(in_index: &Bytes) -> Result<EncodedKey, CodecError> {
     EncodedKey::from_local_index(in_index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::ScalarType;
+
+    fn key(name: &str) -> KeyAttribute {
+        KeyAttribute { name: name.into(), scalar_type: ScalarType::S }
+    }
+
+    fn index(name: &str) -> LocalIndex {
+        let projection = IndexProjection { projection_type: ProjectionType::All, non_key_attributes: BTreeSet::new() };
+        LocalIndex { index_name: name.into(), slot: 0, sort: key("At"), projection }
+    }
+
+    fn slots(names: &[&str]) -> Vec<u8> {
+        let indexes = in_slots(names.iter().map(|name| index(name)).collect());
+        assert!(indexes.iter().map(|index| index.index_name.as_str()).eq(names.iter().copied()), "the order stays");
+        indexes.iter().map(|index| index.slot).collect()
+    }
+
+    #[test]
+    fn slots_follow_the_names_whatever_the_order() {
+        assert_eq!(slots(&["by-rank", "by-age", "by-zone"]), [2, 1, 3]);
+        assert_eq!(slots(&["by-zone", "by-rank", "by-age"]), [3, 2, 1]);
+    }
+
+    #[test]
+    fn indexes_are_the_same_by_what_they_are_and_not_by_their_slots() {
+        let one = in_slots(vec![index("by-age"), index("by-rank")]);
+        let other = vec![LocalIndex { slot: 4, ..index("by-rank") }, LocalIndex { slot: 5, ..index("by-age") }];
+        assert!(are_same(&one, &other));
+        let projection = IndexProjection { projection_type: ProjectionType::KeysOnly, ..other[0].projection.clone() };
+        for changed in [
+            vec![],
+            vec![index("by-age")],
+            vec![index("by-age"), index("by-zone")],
+            vec![index("by-age"), LocalIndex { sort: key("Other"), ..index("by-rank") }],
+            vec![index("by-age"), LocalIndex { projection, ..index("by-rank") }],
+        ] {
+            assert!(!are_same(&one, &changed) && !are_same(&changed, &one), "{changed:?}");
+        }
+    }
+
+    #[test]
+    fn indexes_need_a_sort_key_slots_of_their_own_and_names_of_their_own() {
+        let sorted = KeySchema { partition: key("Id"), sort: Some(key("Game")) };
+        let plain = KeySchema { sort: None, ..sorted.clone() };
+        let two = in_slots(vec![index("by-age"), index("by-rank")]);
+        assert_eq!(flaw(&two, &sorted), None);
+        assert_eq!(flaw(&[], &plain), None);
+        assert!(flaw(&two, &plain).unwrap().contains("sort key"));
+        let shared = vec![LocalIndex { slot: 1, ..index("by-age") }, LocalIndex { slot: 1, ..index("by-rank") }];
+        let twice = vec![LocalIndex { slot: 1, ..index("by-age") }, LocalIndex { slot: 2, ..index("by-age") }];
+        for flawed in [vec![index("by-age")], vec![LocalIndex { slot: 6, ..index("by-age") }], shared, twice] {
+            assert!(flaw(&flawed, &sorted).is_some(), "{flawed:?}");
+        }
+    }
 }

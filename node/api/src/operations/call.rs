@@ -4,7 +4,9 @@ use crate::{
     Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView, capacity::HalfUnits, errors,
     global_tables::GlobalTable, metrics::tables::RequestMeter, request_id::RequestIds,
 };
-use cairn_model::{ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, table::TableStatus};
+use cairn_model::{
+    ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, node::Counts, table::TableStatus,
+};
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, WriteOutcome, WriteRequest,
 };
@@ -74,6 +76,14 @@ impl Call<'_> {
     /// The other regions of this table, if it has any.
     pub(crate) fn global_table(&self, table: &TableView) -> Option<GlobalTable> {
         self.global_tables?.describe(table)
+    }
+
+    /// What the table's local indexes hold; nothing where it has none, or where nobody can say.
+    pub(crate) async fn index_counts(&self, table: &TableView) -> Counts {
+        if table.definition.local_indexes.is_empty() {
+            return Counts::default();
+        }
+        self.partitions.counts(table).await.unwrap_or_default()
     }
 
     /// The items at these keys, of one partition.

@@ -19,6 +19,7 @@ mod importer;
 mod imports;
 mod legacy;
 mod legacy_global_tables;
+mod local_indexes;
 mod metrics;
 mod partiql;
 mod partitions;

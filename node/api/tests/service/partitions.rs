@@ -3,7 +3,13 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_api::{Partitions, RoutingKey, TableView};
-use cairn_model::{ErrorKind, Item, ServiceError, codec::EncodedItem, ids::RequestId, key::EncodedKey, node::Counts};
+use cairn_model::{
+    ErrorKind, Item, ServiceError,
+    codec::EncodedItem,
+    ids::RequestId,
+    key::EncodedKey,
+    node::{Counts, IndexCounts},
+};
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, ReturnValues, WriteAction,
     WriteOutcome, WriteRequest,
@@ -21,6 +27,7 @@ type Refusal = Box<dyn FnMut(&PartitionRequest) -> Option<ServiceError> + Send>;
 pub(crate) struct MemoryPartitions {
     rows: Mutex<Rows>,
     refusal: Mutex<Option<Refusal>>,
+    index_counts: Mutex<Vec<IndexCounts>>,
     pub(crate) request_ids: Mutex<Vec<RequestId>>,
 }
 
@@ -28,6 +35,11 @@ impl MemoryPartitions {
     /// From now on, requests for which `refusal` has an error get it.
     pub(crate) fn refuse(&self, refusal: impl FnMut(&PartitionRequest) -> Option<ServiceError> + Send + 'static) {
         *self.refusal.lock().unwrap() = Some(Box::new(refusal));
+    }
+
+    /// Has the local index at this slot of all tables hold so much.
+    pub(crate) fn count_in_index(&self, slot: u8, item_count: u64, size_bytes: u64) {
+        self.index_counts.lock().unwrap().push(IndexCounts { slot, item_count, size_bytes });
     }
 }
 
@@ -58,7 +70,9 @@ impl Partitions for MemoryPartitions {
         let id = table.definition.table_id.0;
         let rows = self.rows.lock().unwrap();
         let of_table = rows.iter().filter(|((table, _), _)| *table == id);
-        Some(of_table.map(|(_, item)| Counts { item_count: 1, size_bytes: size(item).into() }).sum())
+        let items: Counts =
+            of_table.map(|(_, item)| Counts { item_count: 1, size_bytes: size(item).into(), indexes: vec![] }).sum();
+        Some(Counts { indexes: self.index_counts.lock().unwrap().clone(), ..items })
     }
 }
 

@@ -276,7 +276,7 @@ impl<S: Store> Host<S> {
         };
         let engine = self.engine.clone();
         let applied = tokio::task::spawn_blocking(move || engine.applied(storage_id)).await.ok()??;
-        Some(Counts { item_count: applied.item_count, size_bytes: applied.size_bytes })
+        Some(Counts { item_count: applied.item_count, size_bytes: applied.size_bytes, indexes: Vec::new() })
     }
 
     /// The replica believed to lead a partition of which this node holds one.
