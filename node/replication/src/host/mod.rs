@@ -25,7 +25,7 @@ use cairn_model::{
     descriptor::{Member, PartitionDescriptor},
     ids::{NodeId, PartitionId},
     key::HASH_BYTES,
-    node::{Counts, Order, OrderOutcome, ReplicaReport},
+    node::{Counts, IndexCounts, Order, OrderOutcome, ReplicaReport},
     table::TableDefinition,
     time::Timestamp,
 };
@@ -289,8 +289,19 @@ impl<S: Store> Host<S> {
             view.point.storage_id
         };
         let engine = self.engine.clone();
-        let applied = tokio::task::spawn_blocking(move || engine.applied(storage_id)).await.ok()??;
-        Some(Counts { item_count: applied.item_count, size_bytes: applied.size_bytes, indexes: Vec::new() })
+        let read =
+            tokio::task::spawn_blocking(move || Some((engine.applied(storage_id)?, engine.index_totals(storage_id))));
+        let (applied, totals) = read.await.ok()??;
+        let totals = totals.inspect_err(|error| {
+            tracing::error!(%partition, error = error as &dyn std::error::Error, "failed to read the totals of local indexes");
+        });
+        let indexes = (1..).zip(totals.ok()?).filter(|(_, totals)| totals.entry_count > 0);
+        let indexes = indexes.map(|(slot, totals)| IndexCounts {
+            slot,
+            item_count: totals.entry_count,
+            size_bytes: totals.size_bytes,
+        });
+        Some(Counts { item_count: applied.item_count, size_bytes: applied.size_bytes, indexes: indexes.collect() })
     }
 
     /// The replica believed to lead a partition of which this node holds one.
