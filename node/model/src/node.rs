@@ -60,7 +60,7 @@ pub struct Counts {
     pub item_count: u64,
     /// In DynamoDB's bytes.
     pub size_bytes: u64,
-    /// Of the local indexes that have items, in any order.
+    /// Of the local indexes, in any order. Of one that is missing here nothing is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<IndexCounts>,
 }
@@ -76,10 +76,16 @@ pub struct IndexCounts {
 }
 
 impl Counts {
-    /// What the local index at this slot holds.
-    pub fn of_index(&self, slot: u8) -> IndexCounts {
-        let counted = self.indexes.iter().find(|index| index.slot == slot);
-        counted.copied().unwrap_or(IndexCounts { slot, item_count: 0, size_bytes: 0 })
+    /// Those of a table that holds nothing yet.
+    pub fn of_new(table: &TableDefinition) -> Self {
+        let slots = table.local_indexes.iter().map(|index| index.slot);
+        let indexes = slots.map(|slot| IndexCounts { slot, item_count: 0, size_bytes: 0 }).collect();
+        Self { item_count: 0, size_bytes: 0, indexes }
+    }
+
+    /// What the local index at this slot holds, if it is known.
+    pub fn of_index(&self, slot: u8) -> Option<IndexCounts> {
+        self.indexes.iter().find(|index| index.slot == slot).copied()
     }
 }
 
@@ -164,6 +170,6 @@ mod tests {
         let counts = |indexes: &[IndexCounts]| Counts { item_count: 5, size_bytes: 50, indexes: indexes.to_vec() };
         let all: Counts = [counts(&[index(1, 2)]), counts(&[index(3, 1), index(1, 1)])].into_iter().sum();
         assert_eq!((all.item_count, all.size_bytes), (10, 100));
-        assert_eq!([all.of_index(1), all.of_index(2), all.of_index(3)], [index(1, 3), index(2, 0), index(3, 1)]);
+        assert_eq!([all.of_index(1), all.of_index(2), all.of_index(3)], [Some(index(1, 3)), None, Some(index(3, 1))]);
     }
 }

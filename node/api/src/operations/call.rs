@@ -78,12 +78,17 @@ impl Call<'_> {
         self.global_tables?.describe(table)
     }
 
-    /// What the table's local indexes hold; nothing where it has none, or where nobody can say.
+    /// What the table's local indexes hold, as far as somebody can say.
     pub(crate) async fn index_counts(&self, table: &TableView) -> Counts {
         if table.definition.local_indexes.is_empty() {
             return Counts::default();
         }
-        self.partitions.counts(table).await.unwrap_or_default()
+        self.partitions.counts(table).await.unwrap_or_else(|| self.unknown_counts(table))
+    }
+
+    /// What is known of a table's counts where its partitions tell none.
+    pub(crate) fn unknown_counts(&self, table: &TableView) -> Counts {
+        if table.status == TableStatus::Creating { Counts::of_new(&table.definition) } else { Counts::default() }
     }
 
     /// The items at these keys, of one partition.

@@ -83,7 +83,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     }
     call.check_table_count()?;
     let table = call.catalog.create_table(call.account, table).await?;
-    Ok(table_description::answer(call, "TableDescription", &table, &Counts::default()))
+    Ok(table_description::answer(call, "TableDescription", &table, &Counts::of_new(&table.definition)))
 }
 
 impl CreateTableInput {

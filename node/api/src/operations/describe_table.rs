@@ -37,5 +37,5 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         let table = Arc::make_mut(&mut table);
         (table.item_count, table.size_bytes) = (counts.item_count, counts.size_bytes);
     }
-    Ok(table_description::answer(call, "Table", &table, &counts.unwrap_or_default()))
+    Ok(table_description::answer(call, "Table", &table, &counts.unwrap_or_else(|| call.unknown_counts(&table))))
 }

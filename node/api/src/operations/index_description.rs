@@ -13,9 +13,10 @@ use cairn_model::{
 pub(super) fn write_descriptions(table: &TableView, counts: &Counts, description: &mut Object<'_>) {
     let definition = &table.definition;
     write_list(definition, description, |index, object| {
-        let counts = counts.of_index(index.slot);
-        object.literal("IndexSizeBytes", counts.size_bytes);
-        object.literal("ItemCount", counts.item_count);
+        if let Some(counts) = counts.of_index(index.slot) {
+            object.literal("IndexSizeBytes", counts.size_bytes);
+            object.literal("ItemCount", counts.item_count);
+        }
         object.text("IndexArn", &format!("{}/index/{}", table.arn, index.index_name));
     });
 }

@@ -50,5 +50,5 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     restore::check_target_free(call, &target)?;
     call.check_table_count()?;
     let table = backups.restore_from_backup(call.account, arn, target).await?;
-    Ok(table_description::answer(call, "TableDescription", &table, &Counts::default()))
+    Ok(table_description::answer(call, "TableDescription", &table, &Counts::of_new(&table.definition)))
 }

@@ -68,7 +68,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         None => RestoreSource::Absent(&name),
     };
     let restored = backups.restore_to_point_in_time(call.account, source, time, target).await?;
-    Ok(table_description::answer(call, "TableDescription", &restored, &Counts::default()))
+    Ok(table_description::answer(call, "TableDescription", &restored, &Counts::of_new(&restored.definition)))
 }
 
 impl RestoreTableToPointInTimeInput {

@@ -72,7 +72,11 @@ impl Partitions for MemoryPartitions {
         let of_table = rows.iter().filter(|((table, _), _)| *table == id);
         let items: Counts =
             of_table.map(|(_, item)| Counts { item_count: 1, size_bytes: size(item).into(), indexes: vec![] }).sum();
-        Some(Counts { indexes: self.index_counts.lock().unwrap().clone(), ..items })
+        let mut indexes = Counts::of_new(&table.definition).indexes;
+        for told in &*self.index_counts.lock().unwrap() {
+            indexes.iter_mut().filter(|index| index.slot == told.slot).for_each(|index| *index = *told);
+        }
+        Some(Counts { indexes, ..items })
     }
 }
 
