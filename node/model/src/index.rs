@@ -123,11 +123,8 @@ pub fn first_without_equal<'a>(indexes: &'a [LocalIndex], among: &[LocalIndex]) 
     indexes.iter().find(|index| !among.iter().any(|other| index.is_like(other)))
 }
 
-/// Why a table with these keys can't have these local indexes.
-pub fn flaw(indexes: &[LocalIndex], table: &KeySchema) -> Option<String> {
-    if !indexes.is_empty() && table.sort.is_none() {
-        return Some("localIndexes: a table without a sort key has none".to_owned());
-    }
+/// Why a table can't have these local indexes: each needs a slot and a name of its own.
+pub fn flaw(indexes: &[LocalIndex]) -> Option<String> {
     let mut slots = BTreeSet::new();
     let mut names = BTreeSet::new();
     indexes.iter().find_map(|index| {
@@ -196,17 +193,12 @@ mod tests {
     }
 
     #[test]
-    fn indexes_need_a_sort_key_slots_of_their_own_and_names_of_their_own() {
-        let sorted = KeySchema { partition: key("Id"), sort: Some(key("Game")) };
-        let plain = KeySchema { sort: None, ..sorted.clone() };
-        let two = in_slots(vec![index("by-age"), index("by-rank")]);
-        assert_eq!(flaw(&two, &sorted), None);
-        assert_eq!(flaw(&[], &plain), None);
-        assert!(flaw(&two, &plain).unwrap().contains("sort key"));
+    fn indexes_need_slots_and_names_of_their_own() {
+        assert_eq!(flaw(&in_slots(vec![index("by-age"), index("by-rank")])), None);
         let shared = vec![LocalIndex { slot: 1, ..index("by-age") }, LocalIndex { slot: 1, ..index("by-rank") }];
         let twice = vec![LocalIndex { slot: 1, ..index("by-age") }, LocalIndex { slot: 2, ..index("by-age") }];
         for flawed in [vec![index("by-age")], vec![LocalIndex { slot: 6, ..index("by-age") }], shared, twice] {
-            assert!(flaw(&flawed, &sorted).is_some(), "{flawed:?}");
+            assert!(flaw(&flawed).is_some(), "{flawed:?}");
         }
     }
 }

@@ -101,7 +101,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
             return Ok(Err(refused("the definition is of another table than the descriptor")));
         }
         let of_replicas = definition.replicas.as_ref().and_then(|replicas| replicas.flaw(None));
-        if let Some(flaw) = of_replicas.or_else(|| index::flaw(&definition.local_indexes, &definition.key_schema)) {
+        if let Some(flaw) = of_replicas.or_else(|| index::flaw(&definition.local_indexes)) {
             return Ok(Err(refused(flaw)));
         }
         let own = self.config.node_id;

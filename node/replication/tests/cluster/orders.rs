@@ -65,13 +65,8 @@ fn a_definition_never_changes_the_keys_or_the_local_indexes() {
 #[test]
 fn a_partition_does_not_begin_with_local_indexes_that_have_no_place() {
     let mut cluster = Cluster::new(1);
-    for local_indexes in [vec![by_rank(1)], vec![by_rank(6)], vec![by_rank(1), by_rank(1)]] {
-        let mut definition = TableDefinition { local_indexes, ..definition() };
-        if definition.local_indexes != [by_rank(1)] {
-            definition.key_schema.sort = Some(KeyAttribute { name: "At".into(), scalar_type: ScalarType::N });
-        } else {
-            definition.key_schema.sort = None;
-        }
+    for local_indexes in [vec![by_rank(0)], vec![by_rank(6)], vec![by_rank(1), by_rank(1)]] {
+        let definition = TableDefinition { local_indexes, ..definition() };
         let outcome = cluster.order(0, Order::Bootstrap { descriptor: descriptor(1), definition });
         assert!(
             matches!(&outcome, OrderOutcome::Refused { message } if message.contains("localIndexes")),
