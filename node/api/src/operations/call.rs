@@ -8,7 +8,9 @@ use crate::{
     metrics::tables::RequestMeter,
     request_id::RequestIds,
 };
-use cairn_model::{ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, table::TableStatus};
+use cairn_model::{
+    ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, node::Counts, table::TableStatus,
+};
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, WriteOutcome, WriteRequest,
 };
@@ -78,6 +80,19 @@ impl Call<'_> {
     /// The other regions of this table, if it has any.
     pub(crate) fn global_table(&self, table: &TableView) -> Option<GlobalTable> {
         self.global_tables?.describe(table)
+    }
+
+    /// What the table's local indexes hold, as far as somebody can say.
+    pub(crate) async fn index_counts(&self, table: &TableView) -> Counts {
+        if table.definition.local_indexes.is_empty() {
+            return Counts::default();
+        }
+        self.partitions.counts(table).await.unwrap_or_else(|| self.unknown_counts(table))
+    }
+
+    /// What is known of a table's counts where its partitions tell none.
+    pub(crate) fn unknown_counts(&self, table: &TableView) -> Counts {
+        if table.status == TableStatus::Creating { Counts::of_new(&table.definition) } else { Counts::default() }
     }
 
     /// The items at these keys, of one partition.

@@ -21,6 +21,7 @@ mod index_entries;
 mod indexes;
 mod legacy;
 mod legacy_global_tables;
+mod local_indexes;
 mod metrics;
 mod mutations;
 mod partiql;

@@ -363,7 +363,16 @@ impl Catalog for LocalTables {
 impl Partitions for LocalTables {
     async fn counts(&self, table: &TableView) -> Option<Counts> {
         let (partition, _) = self.partition(table.definition.table_id)?;
-        self.node.host().counts(partition).await
+        let counted = tokio::time::timeout(LEADER_DEADLINE, async {
+            loop {
+                // None until the partition leads, in the moment after a start.
+                match self.node.host().counts(partition).await {
+                    None if self.has(table.definition.table_id) => tokio::time::sleep(ORDER_PAUSE).await,
+                    counted => return counted,
+                }
+            }
+        });
+        counted.await.ok()?
     }
 
     async fn request(
