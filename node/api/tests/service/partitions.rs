@@ -71,8 +71,8 @@ impl Partitions for MemoryPartitions {
     async fn counts(&self, table: &TableView) -> Option<Counts> {
         let rows = self.rows.lock().unwrap();
         let items = of_table(&rows, &table.definition);
-        let items: Counts =
-            items.map(|(_, item)| Counts { item_count: 1, size_bytes: size(item).into(), indexes: vec![] }).sum();
+        let counts = |item: &EncodedItem| Counts { item_count: 1, size_bytes: size(item).into(), indexes: vec![] };
+        let items: Counts = items.map(|(_, item)| counts(item)).sum();
         let mut indexes = Counts::of_new(&table.definition).indexes;
         for told in &*self.index_counts.lock().unwrap() {
             indexes.iter_mut().filter(|index| index.slot == told.slot).for_each(|index| *index = *told);
