@@ -14,6 +14,7 @@ pub mod global_tables;
 mod http;
 pub mod imports;
 mod input;
+mod memory;
 mod metrics;
 mod operations;
 mod output;
@@ -37,6 +38,7 @@ pub use http::{
     listener::{serve, serve_after},
 };
 pub use imports::Imports;
+pub use memory::{Limits, Room};
 pub use partitions::{Partitions, RoutingKey};
 pub use service::{Api, ApiConfig, Backends};
 pub use tags::{TagUpdate, Tags};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode, body::Incoming, header, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use prometheus::{Encoder, Registry, TextEncoder};
+use prometheus::{Registry, TextEncoder};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
 
@@ -15,9 +15,21 @@ pub type Readiness = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 const CONNECTIONS_MAX: usize = 32;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Scrapes at once: each may have a thread of its own.
+const SCRAPES_MAX: usize = 2;
+
+/// What all connections share.
+#[derive(Clone)]
+struct Admin {
+    registry: Registry,
+    readiness: Readiness,
+    scrapes: Arc<Semaphore>,
+}
+
 /// Serves `/healthz`, `/readyz` and `/metrics` until the task is dropped.
 pub async fn serve(listener: TcpListener, registry: Registry, readiness: Readiness) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let admin = Admin { registry, readiness, scrapes: Arc::new(Semaphore::new(SCRAPES_MAX)) };
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let stream = match listener.accept().await {
@@ -28,11 +40,11 @@ pub async fn serve(listener: TcpListener, registry: Registry, readiness: Readine
                 continue;
             }
         };
-        let (registry, readiness) = (registry.clone(), readiness.clone());
+        let admin = admin.clone();
         tokio::spawn(async move {
             let service = service_fn(move |request: Request<Incoming>| {
-                let answer = answer(&request, &registry, &readiness);
-                async move { Ok::<_, Infallible>(answer) }
+                let admin = admin.clone();
+                async move { Ok::<_, Infallible>(admin.answer(request.uri().path()).await) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -46,21 +58,31 @@ pub async fn serve(listener: TcpListener, registry: Registry, readiness: Readine
     }
 }
 
-fn answer(request: &Request<Incoming>, registry: &Registry, readiness: &Readiness) -> Response<Full<Bytes>> {
-    match request.uri().path() {
-        "/healthz" => text(StatusCode::OK, "ok\n".into()),
-        "/readyz" => match readiness() {
-            None => text(StatusCode::OK, "ready\n".into()),
-            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
-        },
-        "/metrics" => {
-            let mut body = Vec::new();
-            match TextEncoder::new().encode(&registry.gather(), &mut body) {
-                Ok(()) => text(StatusCode::OK, String::from_utf8_lossy(&body).into_owned()),
-                Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-            }
+impl Admin {
+    async fn answer(&self, path: &str) -> Response<Full<Bytes>> {
+        match path {
+            "/healthz" => text(StatusCode::OK, "ok\n".into()),
+            "/readyz" => match (self.readiness)() {
+                None => text(StatusCode::OK, "ready\n".into()),
+                Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+            },
+            "/metrics" => match self.metrics().await {
+                Ok(metrics) => text(StatusCode::OK, metrics),
+                Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")),
+            },
+            _ => text(StatusCode::NOT_FOUND, "this port has /healthz, /readyz and /metrics\n".into()),
         }
-        _ => text(StatusCode::NOT_FOUND, "this port has /healthz, /readyz and /metrics\n".into()),
+    }
+
+    /// Those of all tables take a while, and what is measured when it is asked for may wait for a disk.
+    async fn metrics(&self) -> anyhow::Result<String> {
+        let scrape = self.scrapes.clone().acquire_owned().await?;
+        let registry = self.registry.clone();
+        tokio::task::spawn_blocking(move || {
+            let _scrape = scrape;
+            Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
+        })
+        .await?
     }
 }
 

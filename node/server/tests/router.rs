@@ -4,7 +4,7 @@
 mod support;
 
 use bytes::Bytes;
-use cairn_api::{Partitions, RoutingKey, TableView};
+use cairn_api::{Partitions, Room, RoutingKey, TableView};
 use cairn_model::{
     AttributeValue, ErrorKind, Item, ServiceError,
     codec::EncodedItem,
@@ -91,7 +91,7 @@ impl Setting {
             return_values: ReturnValues::None,
             return_item_on_condition_failure: false,
         };
-        self.router.request(&table, RoutingKey(&key.0), PartitionRequest::Write(write)).await
+        self.router.request(&table, RoutingKey(&key.0), PartitionRequest::Write(write), &Room::unshared()).await
     }
 }
 

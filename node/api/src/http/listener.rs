@@ -30,7 +30,7 @@ pub async fn serve_after<H: Handshake>(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let protocols = Arc::new(connection::protocols(api.config()));
-    let places = Arc::new(Semaphore::new(api.config().connections_max));
+    let places = Arc::new(Semaphore::new(api.config().limits.connections_max));
     let (ending, _) = watch::channel(());
     let mut shutdown = pin!(shutdown);
     loop {

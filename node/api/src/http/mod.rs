@@ -2,7 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod coding;
-mod connection;
+pub(crate) mod connection;
 pub(crate) mod cors;
 pub(crate) mod handshake;
 pub(crate) mod head;
