@@ -94,3 +94,63 @@ fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
         .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus::{
+        IntGauge,
+        core::{Collector, Desc},
+        proto::MetricFamily,
+    };
+    use std::sync::{Mutex, mpsc};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+
+    /// Takes until it is told to end.
+    struct Slow(IntGauge, Mutex<mpsc::Receiver<()>>);
+
+    impl Collector for Slow {
+        fn desc(&self) -> Vec<&Desc> {
+            self.0.desc()
+        }
+
+        fn collect(&self) -> Vec<MetricFamily> {
+            let told = self.1.lock().unwrap().recv_timeout(Duration::from_secs(10));
+            self.0.set(i64::from(told.is_ok()));
+            self.0.collect()
+        }
+    }
+
+    async fn ask(address: std::net::SocketAddr, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn answer(mut stream: TcpStream) -> String {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    /// Of one async worker, which the scrape would have to itself.
+    #[tokio::test]
+    async fn health_is_told_while_metrics_are_gathered() {
+        let (end, ends) = mpsc::channel();
+        let registry = Registry::new();
+        let gauge = IntGauge::new("told_in_time", "Whether it was.").unwrap();
+        registry.register(Box::new(Slow(gauge, Mutex::new(ends)))).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, registry, Arc::new(|| None)));
+        let scrape = ask(address, "/metrics").await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(answer(ask(address, "/healthz").await).await.ends_with("ok\n"));
+        end.send(()).unwrap();
+        assert!(answer(scrape).await.contains("told_in_time 1\n"));
+    }
+}
