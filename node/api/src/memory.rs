@@ -4,6 +4,6 @@ pub(crate) mod budget;
 mod limits;
 mod room;
 
+pub(crate) use limits::HTTP2_CONNECTIONS;
 pub use limits::Limits;
-pub(crate) use limits::waiting_max;
 pub use room::Room;

@@ -13,7 +13,6 @@ use crate::{
     memory::{
         Limits, Room,
         budget::{Budget, SMALL_BYTES},
-        waiting_max,
     },
     metrics::{
         Metrics,
@@ -46,8 +45,7 @@ const PLACE_PATIENCE: Duration = Duration::from_secs(5);
 pub struct ApiConfig {
     /// The region that signatures must name.
     pub region: String,
-    /// What clients may make the process hold. One of HTTP/2 may have several requests at once; a body of 16 MB is always taken,
-    /// where it is the only one, and so is an answer of any size.
+    /// What clients may make the process hold.
     pub limits: Limits,
     /// From a request's first byte to the end of its head; an idle connection is closed after it too.
     pub header_timeout: Duration,
@@ -120,8 +118,8 @@ impl Api {
             verifier: Verifier::new(config.region.clone(), backends.authentication.clone()),
             bodies: body::budget(config.limits.body_bytes_max),
             answers: Budget::new(config.limits.answer_bytes_max, 0),
-            places: Arc::new(Semaphore::new(config.limits.connections_max)),
-            waiting: Semaphore::new(waiting_max(config.limits.connections_max)),
+            places: Arc::new(Semaphore::new(config.limits.requests_max)),
+            waiting: Semaphore::new(config.limits.waiting_max()),
             cors: Cors::of(&backends.authentication),
             metrics: Metrics::new(registry)?,
             tables: TableMeters::new(backends.catalog.clone(), registry)?,

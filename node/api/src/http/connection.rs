@@ -3,11 +3,12 @@
 //! HTTP/2 begins with a preface of its own, agreed on under TLS or known before; what begins otherwise is HTTP/1.1.
 
 use super::{
+    place::Place,
     timed_stream::TimedStream,
     traffic::{Health, Traffic},
 };
 use crate::service::{Api, ApiConfig};
-use hyper::{Request, body::Incoming, service::service_fn};
+use hyper::{Request, Version, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -68,6 +69,7 @@ pub(super) async fn serve<S>(
     stream: S,
     protocols: &Protocols,
     api: Arc<Api>,
+    place: Place,
     mut shutdown: watch::Receiver<()>,
 ) -> Result<(), ConnectionError>
 where
@@ -76,10 +78,13 @@ where
     let (idle_max, write_timeout) = (api.config().header_timeout, api.config().write_timeout);
     let traffic = Traffic::new(write_timeout);
     let stream = TokioIo::new(TimedStream::new(stream, write_timeout));
-    let requests = traffic.clone();
+    let (requests, connection_place) = (traffic.clone(), Arc::new(place));
     let service = service_fn(move |request: Request<Incoming>| {
-        let (api, mut underway) = (api.clone(), requests.begin());
+        let (api, mut underway, connection_place) = (api.clone(), requests.begin(), connection_place.clone());
         async move {
+            if request.version() == Version::HTTP_2 && !connection_place.widen() {
+                return Err("there is no room for a connection of HTTP/2");
+            }
             // Before it waits, and its head with it.
             let too_many_headers = request.headers().len() > HEADERS_MAX;
             let place = if too_many_headers { None } else { api.place().await };

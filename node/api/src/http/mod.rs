@@ -7,6 +7,7 @@ pub(crate) mod cors;
 pub(crate) mod handshake;
 pub(crate) mod head;
 pub(crate) mod listener;
+mod place;
 pub(crate) mod reply;
 mod timed_stream;
 mod traffic;

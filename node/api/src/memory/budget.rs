@@ -129,6 +129,9 @@ impl Share {
 
     /// Takes so many bytes more. Large shares keep to their order, small ones go where there is room.
     pub(crate) async fn grow(&mut self, more: usize, patience: Duration) -> Result<(), NoRoom> {
+        if more == 0 {
+            return Ok(());
+        }
         let State { largest, large: large_lane, .. } = &*self.budget.0;
         let bytes = self.bytes.saturating_add(more);
         let large = bytes > SMALL_BYTES;

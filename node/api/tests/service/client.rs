@@ -227,9 +227,14 @@ impl Service {
     }
 }
 
-/// Defaults, but for how many connections and requests there may be at once.
-pub(crate) fn at_most(connections_max: usize) -> ApiConfig {
+/// Defaults, but for how many connections there may be at once.
+pub(crate) fn connections_at_most(connections_max: usize) -> ApiConfig {
     ApiConfig { limits: Limits { connections_max, ..Limits::default() }, ..ApiConfig::new("east") }
+}
+
+/// The same for requests.
+pub(crate) fn requests_at_most(requests_max: usize) -> ApiConfig {
+    ApiConfig { limits: Limits { requests_max, ..Limits::default() }, ..ApiConfig::new("east") }
 }
 
 /// Takes whatever signature it is shown.

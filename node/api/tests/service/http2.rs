@@ -1,7 +1,7 @@
 //! HTTP/2 with prior knowledge, its limits, and the end of connections in both versions.
 
 use crate::{
-    client::{Service, at_most, lenient, signed},
+    client::{Service, lenient, requests_at_most, signed},
     raw,
 };
 use bytes::Bytes;
@@ -122,7 +122,7 @@ async fn a_head_of_more_headers_than_http_1_has_is_refused() {
 /// Nobody has to sign for it.
 #[tokio::test]
 async fn a_body_that_nobody_needs_holds_no_place() {
-    let config = at_most(2);
+    let config = requests_at_most(2);
     let service = lenient(config).await;
     let (sender, _connection) = connect(&service, 65_535).await;
     let held = join_all((0..10).map(|_| {
@@ -197,7 +197,7 @@ async fn a_client_that_opens_requests_to_give_them_up_is_cut_off() {
 
 #[tokio::test]
 async fn requests_above_the_limit_wait_for_a_place_and_not_forever() {
-    let config = at_most(2);
+    let config = requests_at_most(2);
     let service = lenient(config).await;
     let (sender, _connection) = connect(&service, 65_535).await;
     let held: Vec<_> = (0..2)
@@ -224,10 +224,26 @@ async fn requests_above_the_limit_wait_for_a_place_and_not_forever() {
     assert_eq!(waiting.await.unwrap().unwrap().status(), StatusCode::OK);
 }
 
+/// A stream is there until its client has taken what it is told.
+#[tokio::test]
+async fn a_client_that_takes_no_refusals_is_told_no_more_at_some_point() {
+    let service = lenient(requests_at_most(1)).await;
+    let (sender, _connection) = connect(&service, 1).await;
+    let _held: Vec<_> = (0..65)
+        .map(|_| {
+            let body = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>()).boxed_unsync();
+            tokio::spawn(sender.clone().send_request(list_tables(&service).map(|_| body)))
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let answers = join_all((0..35).map(|_| sender.clone().send_request(list_tables(&service)))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 32);
+}
+
 /// Each with its head, on as many streams of as many connections as there may be.
 #[tokio::test]
 async fn where_many_wait_for_a_place_the_next_is_refused_at_once() {
-    let service = lenient(at_most(8)).await;
+    let service = lenient(requests_at_most(8)).await;
     let (sender, _connection) = connect(&service, 65_535).await;
     let hold = || {
         let body = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>()).boxed_unsync();
@@ -245,7 +261,7 @@ async fn where_many_wait_for_a_place_the_next_is_refused_at_once() {
 
 #[tokio::test]
 async fn a_client_that_sends_a_large_body_hears_that_there_is_no_place() {
-    let config = at_most(2);
+    let config = requests_at_most(2);
     let service = lenient(config).await;
     let (sender, _connection) = connect(&service, 65_535).await;
     let _held: Vec<_> = (0..2)

@@ -1,6 +1,6 @@
 //! What clients can make the service hold, and that others are served meanwhile.
 
-use crate::client::{Service, at_most, lenient, signed};
+use crate::client::{Service, connections_at_most, lenient, signed};
 use bytes::Bytes;
 use cairn_api::{ApiConfig, Limits};
 use futures::future::join_all;
@@ -112,7 +112,7 @@ async fn keys_of_a_batch_for_which_there_is_no_room_come_back_unprocessed() {
 
 #[tokio::test]
 async fn a_head_of_http_1_has_sixteen_kilobytes() {
-    let service = lenient(at_most(4)).await;
+    let service = lenient(connections_at_most(4)).await;
     for (bytes, status) in [(15 << 10, "200"), (17 << 10, "431")] {
         let mut stream = TcpStream::connect(service.address).await.unwrap();
         let head = format!("GET / HTTP/1.1\r\nhost: east\r\nmore: {}\r\n\r\n", "x".repeat(bytes));
@@ -122,4 +122,17 @@ async fn a_head_of_http_1_has_sixteen_kilobytes() {
         let answer = String::from_utf8_lossy(&answer[..length]);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
     }
+}
+
+/// What it can hold is more: streams, and what is sent on them before anyone reads it.
+#[tokio::test]
+async fn a_connection_of_http_2_counts_as_three() {
+    let service = lenient(connections_at_most(4)).await;
+    let mut first = without_window(&service).await;
+    assert_eq!(first.send_request(get(&service, "any")).await.unwrap().status(), StatusCode::BAD_REQUEST);
+    let mut second = without_window(&service).await;
+    assert!(second.send_request(get(&service, "any")).await.is_err());
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(second.send_request(get(&service, "any")).await.unwrap().status(), StatusCode::BAD_REQUEST);
 }

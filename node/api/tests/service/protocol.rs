@@ -1,7 +1,7 @@
 //! HTTP and the JSON protocol.
 
 use crate::{
-    client::{SIGNER, Service, at_most, lenient},
+    client::{SIGNER, Service, connections_at_most, lenient},
     raw,
 };
 use bytes::Bytes;
@@ -266,7 +266,7 @@ async fn a_connection_that_says_nothing_or_stops_speaking_is_closed() {
 
 #[tokio::test]
 async fn connections_above_the_limit_wait_for_a_place() {
-    let config = at_most(1);
+    let config = connections_at_most(1);
     let service = Service::start_with(config, Authentication::AcceptAny { account: "local".into() }).await;
     let ask = b"GET / HTTP/1.1\r\nhost: east\r\n\r\n";
     let mut first = TcpStream::connect(service.address).await.unwrap();
