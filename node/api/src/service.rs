@@ -250,7 +250,7 @@ impl Api {
         }
         // Who asks first is told before it sends much.
         let bytes_max = if parts.headers.contains_key(EXPECT) { SMALL_BYTES } else { BODY_BYTES_MAX };
-        if !body::skip(body, bytes_max, self.config.body_timeout).await {
+        if !body::skip(body, bytes_max, Patience::for_body(self.config.body_timeout)).await {
             reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         reply
@@ -282,6 +282,7 @@ impl Api {
         if content.is_empty() {
             return Err(serialization(""));
         }
+        room.make_to_read(content).await?;
         let operation = &operations::OPERATIONS[index];
         let call = Call {
             catalog: self.backends.catalog.as_ref(),

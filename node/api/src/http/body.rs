@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
 /// Bodies up to this size are held without asking the budget: requests are limited in number. So much comes at once, too.
 pub(crate) const FREE_BODY_BYTES: usize = 16 << 10;
-/// Of a body that holds a part of the budget, what comes in each [`Patience::progress`], if not all that is left.
+/// Of a body that holds a part of the budget, or is skipped, what comes in each [`Patience::progress`], if not all that is left.
 const PROGRESS_BYTES: usize = 256 << 10;
 /// Of a body that is too large, what is read in all so that the client hears why it is refused.
 const REFUSED_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
@@ -88,7 +88,7 @@ where
     let hint = body.size_hint();
     let reading = async {
         if hint.lower() > BODY_BYTES_MAX as u64 {
-            return Err(refuse(&mut body, 0).await);
+            return Err(refuse(&mut body, 0, patience).await);
         }
         let length = hint.exact().map(|bytes| bytes as usize);
         // Where it is known, the whole of it at once: two bodies that each hold a half of the budget would wait for each other.
@@ -144,7 +144,7 @@ impl Arriving {
             if self.bytes() + data.len() > BODY_BYTES_MAX {
                 (self.first, self.whole) = (Bytes::new(), Vec::new());
                 self.share.set(0);
-                return Err(refuse(body, BODY_BYTES_MAX).await);
+                return Err(refuse(body, BODY_BYTES_MAX, self.patience).await);
             }
             if self.bytes() == 0 && data.len() <= FREE_BODY_BYTES {
                 self.first = data;
@@ -188,38 +188,50 @@ impl Arriving {
 }
 
 /// Lets a client that sends little more than it may end, and so read its answer.
-async fn refuse<B>(body: &mut B, read_bytes: usize) -> BodyError
+async fn refuse<B>(body: &mut B, read_bytes: usize, patience: Patience) -> BodyError
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    skip_within(body, REFUSED_BYTES_MAX - read_bytes).await;
+    skip(body, REFUSED_BYTES_MAX - read_bytes, patience).await;
     BodyError::TooLarge
 }
 
 /// Reads on to the end of a body that nobody needs, so that its client reads its answer and its connection can serve the
-/// next request; whether that was no more than `bytes_max`.
-pub(crate) async fn skip<B>(body: &mut B, bytes_max: usize, timeout: Duration) -> bool
+/// next request; whether that was no more than `bytes_max`, and came without delay: its request has its place meanwhile.
+pub(crate) async fn skip<B>(body: &mut B, bytes_max: usize, patience: Patience) -> bool
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    tokio::time::timeout(timeout, skip_within(body, bytes_max)).await.unwrap_or(false)
-}
-
-async fn skip_within<B>(body: &mut B, mut bytes_left: usize) -> bool
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    if body.size_hint().lower() > bytes_left as u64 {
+    if body.size_hint().lower() > bytes_max as u64 {
         return false;
     }
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return false };
-        match bytes_left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
-            Some(bytes) => bytes_left = bytes,
-            None => return false,
+    let skipping = async {
+        let mut bytes_left = bytes_max;
+        loop {
+            let some = skip_some(body, &mut bytes_left);
+            if let Some(ended) = tokio::time::timeout(patience.progress, some).await.unwrap_or(Some(false)) {
+                return ended;
+            }
         }
+    };
+    tokio::time::timeout(patience.whole, skipping).await.unwrap_or(false)
+}
+
+/// Whether it ended within the bytes; none where there is more to come.
+async fn skip_some<B>(body: &mut B, bytes_left: &mut usize) -> Option<bool>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut skipped_bytes = 0;
+    while skipped_bytes < PROGRESS_BYTES {
+        let Some(frame) = body.frame().await else { return Some(true) };
+        let Ok(frame) = frame else { return Some(false) };
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        let Some(left) = bytes_left.checked_sub(bytes) else { return Some(false) };
+        *bytes_left = left;
+        skipped_bytes += bytes;
     }
-    true
+    None
 }
 
 #[cfg(test)]

@@ -78,11 +78,12 @@ where
     let (idle_max, write_timeout) = (api.config().header_timeout, api.config().write_timeout);
     let traffic = Traffic::new(write_timeout);
     let stream = TokioIo::new(TimedStream::new(stream, write_timeout));
-    let (requests, connection_place) = (traffic.clone(), Arc::new(place));
+    let requests = traffic.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let (api, mut underway, connection_place) = (api.clone(), requests.begin(), connection_place.clone());
+        let (api, mut underway) = (api.clone(), requests.begin());
+        let has_room = request.version() != Version::HTTP_2 || place.widen();
         async move {
-            if request.version() == Version::HTTP_2 && !connection_place.widen() {
+            if !has_room {
                 return Err("there is no room for a connection of HTTP/2");
             }
             // Before it waits, and its head with it.

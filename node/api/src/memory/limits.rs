@@ -1,6 +1,6 @@
 //! How the memory of a process is divided among its clients.
 
-use super::room::FREE_BYTES;
+use super::room::{FREE_BYTES, FREE_READ_BYTES};
 use crate::http::{
     body::FREE_BODY_BYTES,
     connection::{CONNECTION_WINDOW_BYTES, HEAD_BYTES_MAX, REFUSED_MAX},
@@ -11,7 +11,7 @@ const CONNECTION_STATE_BYTES: usize = (8 << 10) + 2 * (16 << 10);
 /// What is left of a stream of HTTP/2 once its request is refused, until its client takes the answer.
 const REFUSED_STREAM_BYTES: usize = 1 << 10;
 /// A request's headers once parsed, and what serves it.
-const REQUEST_STATE_BYTES: usize = 24 << 10;
+const REQUEST_STATE_BYTES: usize = 16 << 10;
 /// Requests that may wait for a place, however few may be served at once: they end within moments.
 const WAITING_ALWAYS: usize = 64;
 
@@ -19,14 +19,14 @@ const WAITING_ALWAYS: usize = 64;
 const CONNECTION_BYTES: usize = HEAD_BYTES_MAX + CONNECTION_STATE_BYTES;
 /// What one of HTTP/2 may hold besides: what its client sent before anyone read it, and requests that are refused.
 const HTTP2_BYTES: usize = CONNECTION_WINDOW_BYTES as usize + REFUSED_MAX * REFUSED_STREAM_BYTES;
-/// What a request may hold without asking a budget: its head, its body and its answer where these are small.
-const REQUEST_BYTES: usize = HEAD_BYTES_MAX + FREE_BODY_BYTES + FREE_BYTES + REQUEST_STATE_BYTES;
+/// What a request may hold without asking a budget: its head, its body, what that becomes, and its answer, where these are small.
+const REQUEST_BYTES: usize = HEAD_BYTES_MAX + FREE_BODY_BYTES + FREE_READ_BYTES + FREE_BYTES + REQUEST_STATE_BYTES;
 
 /// How many further connections one of HTTP/2 stands for.
 pub(crate) const HTTP2_CONNECTIONS: u32 = HTTP2_BYTES.div_ceil(CONNECTION_BYTES) as u32;
 
-/// What all clients together may make a process hold. Of its memory, five sixteenths are for connections, four for requests, two for
-/// their bodies and two for answers; the rest is the program's, its tables' and its own connections'.
+/// What all clients together may make a process hold. Of its memory, four sixteenths are for connections, four for requests, two for
+/// their bodies and three for answers; the rest is the program's, its tables' and its own connections'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at once; one of HTTP/2 counts as three.
@@ -35,7 +35,7 @@ pub struct Limits {
     pub requests_max: usize,
     /// Bytes of request bodies, small ones aside; one of 16 MB is always taken where it is the only one.
     pub body_bytes_max: usize,
-    /// Bytes of answers and of what they are made of, small ones aside; one of any size is always made where it is the only one.
+    /// Bytes of answers, of what they are made of and of what requests become once they are read, small ones aside; one of any size is always made where it is the only one.
     pub answer_bytes_max: usize,
 }
 
@@ -45,11 +45,11 @@ impl Limits {
         let sixteenth = usize::try_from(bytes / 16).unwrap_or(usize::MAX / 16);
         let of_requests = (4 * sixteenth).saturating_sub(WAITING_ALWAYS * REQUEST_BYTES);
         Self {
-            connections_max: (5 * sixteenth / CONNECTION_BYTES).max(16),
+            connections_max: (4 * sixteenth / CONNECTION_BYTES).max(16),
             // An eighth as many may wait.
             requests_max: (of_requests / 9 * 8 / REQUEST_BYTES).max(16),
             body_bytes_max: 2 * sixteenth,
-            answer_bytes_max: 2 * sixteenth,
+            answer_bytes_max: 3 * sixteenth,
         }
     }
 

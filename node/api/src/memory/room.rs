@@ -11,6 +11,13 @@ use std::time::Duration;
 pub(super) const FREE_BYTES: usize = 8 << 10;
 /// What comes of each byte that a partition answers: it, what it is read into, and a byte or more of the answer's JSON.
 const BYTES_OF_A_BYTE: usize = 3;
+/// What a request may have become once it is read, likewise.
+pub(super) const FREE_READ_BYTES: usize = 16 << 10;
+const FREE_JSON_BYTES: usize = 512;
+/// What an object or an element of a request's JSON takes at the most once it is read: a map of one entry has two braces, and room for
+/// eleven entries; a string is allocated.
+const BYTES_OF_A_BRACE: usize = 370;
+const BYTES_OF_A_COMMA: usize = 64;
 /// How long a read waits for room. It holds nothing meanwhile, but a storage node holds what it read.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -26,9 +33,22 @@ impl Room {
         Self { budget: budget.clone(), share: Mutex::new(None) }
     }
 
-    /// Room that nobody shares, for those who ask partitions outside of a request.
-    pub fn unshared() -> Self {
-        Self::new(&Budget::new(usize::MAX / 8, 0))
+    /// Room that nobody shares, for those who ask partitions outside of a client's request.
+    pub fn within(bytes: usize) -> Self {
+        Self::new(&Budget::new(bytes, 0))
+    }
+
+    /// Makes room for what a request's JSON becomes in memory, which may be a hundred times as much.
+    pub(crate) async fn make_to_read(&self, json: &[u8]) -> Result<(), ServiceError> {
+        // Most requests are so short that it is not worth looking.
+        let bytes = if json.len() <= FREE_JSON_BYTES { 0 } else { bytes_once_read(json) };
+        if bytes <= FREE_READ_BYTES {
+            return Ok(());
+        }
+        if bytes > self.budget.largest() {
+            return Err(errors::too_much_to_read());
+        }
+        self.grow(bytes).await
     }
 
     /// Makes room for what comes of so many bytes that a partition is about to answer, or has. Where others hold all that there is,
@@ -37,9 +57,12 @@ impl Room {
         if answered_bytes * BYTES_OF_A_BYTE <= FREE_BYTES {
             return Ok(());
         }
+        self.grow(answered_bytes.saturating_mul(BYTES_OF_A_BYTE)).await
+    }
+
+    async fn grow(&self, more: usize) -> Result<(), ServiceError> {
         let mut share = self.share.lock().take().unwrap_or_else(|| self.budget.empty_share());
         // One answer of any size must be possible.
-        let more = answered_bytes.saturating_mul(BYTES_OF_A_BYTE);
         let more = if share.bytes() == 0 { more.min(self.budget.largest()) } else { more };
         let grown = share.grow(more, PATIENCE).await;
         self.keep(share);
@@ -71,6 +94,29 @@ impl Room {
     }
 }
 
+/// What the JSON becomes at the most. What is in a string is no structure.
+fn bytes_once_read(json: &[u8]) -> usize {
+    let mut bytes = 0;
+    let mut rest = json.iter();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'{' => bytes += BYTES_OF_A_BRACE,
+            b',' => bytes += BYTES_OF_A_COMMA,
+            b'"' => {
+                while let Some(byte) = rest.next() {
+                    match byte {
+                        b'"' => break,
+                        b'\\' => drop(rest.next()),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    bytes
+}
+
 fn outcome_bytes(outcome: &PartitionOutcome) -> usize {
     match outcome {
         PartitionOutcome::Get(GetOutcome { items }) => items.iter().flatten().map(|(item, _)| item.0.len()).sum(),
@@ -98,6 +144,25 @@ mod tests {
         other.make(8 * MB).await.unwrap();
         drop((answer, other));
         assert_eq!(budget.free(), 40 * MB as i64);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_becomes_much_once_it_is_read_needs_room_for_that() {
+        let budget = Budget::new(8 * MB, 0);
+        let maps = |count: usize| r#"{"M":{"a":{"N":"1"}}},"#.repeat(count);
+        let room = Room::new(&budget);
+        room.make_to_read(maps(10).as_bytes()).await.unwrap();
+        assert_eq!(budget.free(), 8 * MB as i64);
+        room.make_to_read(maps(4_000).as_bytes()).await.unwrap();
+        assert!(budget.free() < 4 * MB as i64);
+        let refused = Room::new(&budget).make_to_read(maps(4_000).as_bytes()).await.unwrap_err();
+        assert!(errors::is_overload(refused.kind));
+        drop(room);
+        let text = format!(r#"{{"S":"{} \""}}"#, "{,".repeat(MB));
+        Room::new(&budget).make_to_read(text.as_bytes()).await.unwrap();
+        assert_eq!(budget.free(), 8 * MB as i64);
+        let never = Room::new(&budget).make_to_read(maps(10_000).as_bytes()).await.unwrap_err();
+        assert_eq!(never.kind, cairn_model::ErrorKind::RequestEntityTooLarge);
     }
 
     #[tokio::test]

@@ -272,7 +272,7 @@ impl Group {
         key: &[u8],
         request: PartitionRequest,
     ) -> Result<PartitionOutcome, ServiceError> {
-        self.router.request(table, RoutingKey(key), request, &Room::unshared()).await
+        self.router.request(table, RoutingKey(key), request, &Room::within(usize::MAX / 8)).await
     }
 }
 

@@ -136,3 +136,13 @@ async fn a_body_that_grows_waits_for_room_and_not_forever() {
     drop(held);
     assert!(read(unknown(1 << 20), &budget, PATIENCE).await.is_ok());
 }
+
+/// Nobody has to sign for a body that is skipped.
+#[tokio::test]
+async fn a_body_that_nobody_needs_is_read_to_its_end_if_that_comes_soon() {
+    assert!(skip(&mut announced(1 << 20, Duration::from_millis(8)), BODY_BYTES_MAX, PATIENCE).await);
+    assert!(!skip(&mut announced(1 << 20, Duration::ZERO), 1 << 19, PATIENCE).await);
+    assert!(!skip(&mut unknown(1 << 20), 1 << 19, PATIENCE).await);
+    let left = tokio::time::timeout(2 * PATIENCE.progress, skip(&mut stalled(100), BODY_BYTES_MAX, PATIENCE)).await;
+    assert_eq!(left, Ok(false));
+}
