@@ -304,6 +304,15 @@ pub(crate) fn foreign_page() -> ServiceError {
     )
 }
 
+/// A request of more attributes than there is memory for at once: what DynamoDB has no limit for but its size.
+pub(crate) fn too_much_to_read() -> ServiceError {
+    ServiceError::new(
+        ErrorKind::RequestEntityTooLarge,
+        "The request has more attributes than the service has memory for at once: send fewer of them in one request, or \
+         give the routers more memory",
+    )
+}
+
 /// Too much is queued; the client asks again.
 pub fn overloaded() -> ServiceError {
     ServiceError::new(ErrorKind::ThrottlingException, "Rate exceeded")

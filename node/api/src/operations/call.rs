@@ -1,12 +1,17 @@
 //! One call of an operation: who asks, with what, and what the operation may use.
 
 use crate::{
+<<<<<<< HEAD
+    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, Room, RoutingKey, TableView, capacity::HalfUnits,
+    errors, global_tables::GlobalTable, metrics::tables::RequestMeter, request_id::RequestIds,
+=======
     Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView,
     capacity::{ConsumedCapacity, HalfUnits},
     errors,
     global_tables::GlobalTable,
     metrics::tables::RequestMeter,
     request_id::RequestIds,
+>>>>>>> main
 };
 use cairn_model::{
     ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, node::Counts, table::TableStatus,
@@ -21,6 +26,8 @@ use std::{ops::Bound, sync::Arc, time::Duration};
 pub(crate) struct Call<'a> {
     pub(crate) catalog: &'a dyn Catalog,
     pub(crate) partitions: &'a dyn Partitions,
+    /// For the answer, and for what it is made of.
+    pub(crate) room: &'a Room,
     pub(crate) backups: Option<&'a dyn Backups>,
     pub(crate) exports: Option<&'a dyn Exports>,
     /// Of an incremental export.
@@ -99,7 +106,7 @@ impl Call<'_> {
     pub(crate) async fn get(&self, table: &TableView, request: GetRequest) -> Result<GetOutcome, ServiceError> {
         let (count, consistent) = (request.keys.len(), request.consistent);
         let first = request.keys.first().cloned().ok_or_else(errors::internal)?;
-        match self.partitions.request(table, RoutingKey::from(&first), PartitionRequest::Get(request)).await? {
+        match self.ask(table, RoutingKey::from(&first), PartitionRequest::Get(request)).await? {
             PartitionOutcome::Get(outcome) if outcome.items.len() == count => {
                 let size = |found: &Option<(EncodedItem, u32)>| found.as_ref().map_or(0, |(_, size)| u64::from(*size));
                 let units = outcome.items.iter().map(|found| HalfUnits::read(size(found), consistent));
@@ -113,7 +120,7 @@ impl Call<'_> {
     pub(crate) async fn write(&self, table: &TableView, request: WriteRequest) -> Result<WriteOutcome, ServiceError> {
         let key = EncodedKey(request.key.0.clone());
         let request = PartitionRequest::Write(request);
-        match self.partitions.request(table, RoutingKey::from(&key), request).await {
+        match self.ask(table, RoutingKey::from(&key), request).await {
             Ok(PartitionOutcome::Write(outcome)) => {
                 let consumed = ConsumedCapacity::write(&table.definition, &outcome);
                 self.meter.written(&table.definition, consumed.total());
@@ -129,6 +136,15 @@ impl Call<'_> {
         }
     }
 
+    async fn ask(
+        &self,
+        table: &TableView,
+        key: RoutingKey<'_>,
+        request: PartitionRequest,
+    ) -> Result<PartitionOutcome, ServiceError> {
+        self.partitions.request(table, key, request, self.room).await
+    }
+
     /// One page, from where the reading begins.
     pub(crate) async fn range(&self, table: &TableView, request: RangeRequest) -> Result<RangeOutcome, ServiceError> {
         let start = match if request.forward { &request.lower } else { &request.upper } {
@@ -137,7 +153,7 @@ impl Call<'_> {
         };
         let consistent = request.consistent;
         let index_name = request.index.as_ref().map(|index| index.index_name.clone());
-        match self.partitions.request(table, RoutingKey(&start), PartitionRequest::Range(request)).await? {
+        match self.ask(table, RoutingKey(&start), PartitionRequest::Range(request)).await? {
             PartitionOutcome::Range(outcome) => {
                 let consumed = ConsumedCapacity::range(index_name.as_deref(), &outcome, consistent);
                 self.meter.read(&table.definition, consumed.total());

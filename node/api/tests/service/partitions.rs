@@ -3,7 +3,7 @@
 use crate::index_entries;
 use async_trait::async_trait;
 use bytes::Bytes;
-use cairn_api::{Partitions, RoutingKey, TableView};
+use cairn_api::{Partitions, Room, RoutingKey, TableView};
 use cairn_model::{
     ErrorKind, Item, ServiceError, TableDefinition,
     codec::EncodedItem,
@@ -45,17 +45,8 @@ impl MemoryPartitions {
     }
 }
 
-#[async_trait]
-impl Partitions for MemoryPartitions {
-    async fn request(
-        &self,
-        table: &TableView,
-        _key: RoutingKey<'_>,
-        request: PartitionRequest,
-    ) -> Result<PartitionOutcome, ServiceError> {
-        if let Some(error) = self.refusal.lock().unwrap().as_mut().and_then(|refusal| refusal(&request)) {
-            return Err(error);
-        }
+impl MemoryPartitions {
+    fn outcome(&self, table: &TableView, request: PartitionRequest) -> Result<PartitionOutcome, ServiceError> {
         let mut rows = self.rows.lock().unwrap();
         let id = table.definition.table_id.0;
         match request {
@@ -66,6 +57,24 @@ impl Partitions for MemoryPartitions {
                 write(&mut rows, &table.definition, request).map(PartitionOutcome::Write)
             }
         }
+    }
+}
+
+#[async_trait]
+impl Partitions for MemoryPartitions {
+    async fn request(
+        &self,
+        table: &TableView,
+        _key: RoutingKey<'_>,
+        request: PartitionRequest,
+        room: &Room,
+    ) -> Result<PartitionOutcome, ServiceError> {
+        if let Some(error) = self.refusal.lock().unwrap().as_mut().and_then(|refusal| refusal(&request)) {
+            return Err(error);
+        }
+        let outcome = self.outcome(table, request)?;
+        room.make_for(&outcome).await?;
+        Ok(outcome)
     }
 
     async fn counts(&self, table: &TableView) -> Option<Counts> {

@@ -5,7 +5,7 @@ use crate::{environment, node::Node};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use cairn_api::{
-    Catalog, NewTable, Partitions, RoutingKey, TableUpdate, TableView, TagUpdate, Tags, arn::TableArn, errors,
+    Catalog, NewTable, Partitions, Room, RoutingKey, TableUpdate, TableView, TagUpdate, Tags, arn::TableArn, errors,
 };
 use cairn_model::{
     ErrorKind, ServiceError,
@@ -380,6 +380,7 @@ impl Partitions for LocalTables {
         table: &TableView,
         _key: RoutingKey<'_>,
         mut request: PartitionRequest,
+        room: &Room,
     ) -> Result<PartitionOutcome, ServiceError> {
         // The one replica leads: a consistent read costs nothing more, and never goes back in time after a start.
         match &mut request {
@@ -399,7 +400,7 @@ impl Partitions for LocalTables {
         loop {
             // The request is kept for another try only until the partition leads, in the moment after a start.
             match self.node.host().request(partition, epoch, request.clone()).await {
-                Ok(outcome) => return Ok(outcome),
+                Ok(outcome) => return room.make_for(&outcome).await.map(|()| outcome),
                 Err(PartitionError::Service(error)) => return Err(error),
                 Err(PartitionError::NotLeader { .. }) if !patience.is_zero() => {
                     patience = patience.saturating_sub(ORDER_PAUSE);
