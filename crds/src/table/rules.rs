@@ -14,6 +14,12 @@ pub(super) const KEY_SCHEMA: &[Rule] = &[
     ),
 ];
 
+/// Of `spec.timeToLive`.
+pub(super) const TIME_TO_LIVE: &[Rule] = &[(
+    "has(self.attributeName) || (has(self.enabled) && !self.enabled)",
+    "timeToLive.attributeName must be given unless timeToLive.enabled is false",
+)];
+
 /// Of `spec.restoreFrom`.
 pub(super) const RESTORE_FROM: &[Rule] = &[
     (

@@ -44,6 +44,9 @@ const BASE_TABLE: u8 = 0x00;
 const TOMBSTONES: u8 = 0x80;
 const SET_ASIDE: u8 = 0x81;
 const REGIONS: u8 = 0x82;
+/// The index of expirations.
+pub const EXPIRATIONS: u8 = 0x83;
+const EXPIRATIONS_MADE: u8 = 0x84;
 const OUTCOMES: u8 = 0xF0;
 const APPLIED: u8 = 0xFF;
 
@@ -99,6 +102,7 @@ pub(crate) fn kept(storage_id: u64, kept: &Kept) -> Bytes {
         Kept::Tombstone(encoded_key) => key(storage_id, TOMBSTONES, &encoded_key.0),
         Kept::SetAside(rest) => key(storage_id, SET_ASIDE, rest),
         Kept::Regions => key(storage_id, REGIONS, &[]),
+        Kept::Expirations => key(storage_id, EXPIRATIONS_MADE, &[]),
     }
 }
 

@@ -54,12 +54,26 @@ pub struct ReplicaReport {
 
 /// How much a partition, or all of a table's, holds. As JSON the answer of `POST /v1/counts`, whose body is a partition's id;
 /// null where the node's replica of it does not lead.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
     pub item_count: u64,
     /// In DynamoDB's bytes.
     pub size_bytes: u64,
+    /// How it stands with the deletion of expired items; none where nobody could say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_to_live: Option<TimeToLiveState>,
+}
+
+/// How it stands with the deletion of expired items in a partition, or in all of a table's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TimeToLiveState {
+    /// By which attribute items expire; none where they don't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attribute_name: Option<String>,
+    /// The index of expirations is still being made, or cleared of what was in it before.
+    pub is_changing: bool,
 }
 
 impl std::iter::Sum for Counts {
@@ -67,6 +81,13 @@ impl std::iter::Sum for Counts {
         counts.fold(Self::default(), |all, one| Self {
             item_count: all.item_count + one.item_count,
             size_bytes: all.size_bytes + one.size_bytes,
+            time_to_live: match (all.time_to_live, one.time_to_live) {
+                (Some(all), Some(one)) => Some(TimeToLiveState {
+                    is_changing: all.is_changing || one.is_changing || all.attribute_name != one.attribute_name,
+                    ..all
+                }),
+                (all, one) => all.or(one),
+            },
         })
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn parse_table_name(call: &Call<'_>) -> Result<String, ServiceError> 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let name = parse_table_name(call)?;
     let mut table = call.any_table(&name)?;
-    if let Some(Counts { item_count, size_bytes }) = call.partitions.counts(&table).await {
+    if let Some(Counts { item_count, size_bytes, .. }) = call.partitions.counts(&table).await {
         let table = Arc::make_mut(&mut table);
         (table.item_count, table.size_bytes) = (item_count, size_bytes);
     }

@@ -275,8 +275,20 @@ impl<S: Store> Host<S> {
             view.point.storage_id
         };
         let engine = self.engine.clone();
-        let applied = tokio::task::spawn_blocking(move || engine.applied(storage_id)).await.ok()??;
-        Some(Counts { item_count: applied.item_count, size_bytes: applied.size_bytes })
+        let counted = tokio::task::spawn_blocking(move || {
+            let applied = engine.applied(storage_id)?;
+            // Before what is kept: a change of it comes with work to do.
+            let asked = engine.replica(partition)?.definition.time_to_live;
+            let is_changing = engine.kept(storage_id, &Kept::Expirations).ok()?.is_some();
+            let attribute_name = asked.map(|asked| asked.attribute_name);
+            Some((applied, TimeToLiveState { attribute_name, is_changing }))
+        });
+        let (applied, time_to_live) = counted.await.ok()??;
+        Some(Counts {
+            item_count: applied.item_count,
+            size_bytes: applied.size_bytes,
+            time_to_live: Some(time_to_live),
+        })
     }
 
     /// The replica believed to lead a partition of which this node holds one.
