@@ -2,12 +2,14 @@
 
 mod apply;
 mod global;
+mod indexes;
 mod loading;
 mod read;
 mod replicas;
 
 pub use apply::{ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome};
 pub use global::{GlobalPoint, SetAsideIter};
+pub use indexes::{IndexBatch, IndexChange, IndexEffect, IndexIter, IndexTotals, LocalTotals};
 pub use read::ScanIter;
 
 use crate::{
