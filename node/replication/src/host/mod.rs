@@ -20,12 +20,12 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use cairn_engine::{Engine, FjallStore, Store};
+use cairn_engine::{Engine, FjallStore, Kept, Store};
 use cairn_model::{
     descriptor::{Member, PartitionDescriptor},
     ids::{NodeId, PartitionId},
     key::HASH_BYTES,
-    node::{Counts, Order, OrderOutcome, ReplicaReport},
+    node::{Counts, Order, OrderOutcome, ReplicaReport, TimeToLiveState},
     table::TableDefinition,
     time::Timestamp,
 };

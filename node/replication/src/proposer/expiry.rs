@@ -121,7 +121,7 @@ impl Proposer {
     }
 
     /// One step, in an entry of its own if there is anything to do.
-    pub(super) fn expire<S: Store>(
+    pub(super) fn expiry_step<S: Store>(
         &mut self,
         round: &mut Round<'_, S>,
         propose: Propose<'_>,
