@@ -105,3 +105,6 @@ pub struct IndexEntry {
 pub fn base_key(in_index: &Bytes) -> Result<EncodedKey, CodecError> {
     EncodedKey::from_local_index(in_index)
 }
+
+#[cfg(test)]
+mod tests;
