@@ -25,7 +25,9 @@ pub enum DefinitionError {
     Throughput,
     #[error("spec.continuousBackups.recoveryPeriodInDays must be 1 to 35")]
     RecoveryPeriod,
-    #[error("spec.timeToLive.attributeName must be given, with 1 to 255 bytes, unless spec.timeToLive.enabled is false")]
+    #[error(
+        "spec.timeToLive.attributeName must be given, with 1 to 255 bytes, unless spec.timeToLive.enabled is false"
+    )]
     TimeToLive,
     #[error(
         "spec.restoreFrom must name one source: table or tableId with at or latest, or backup or backupArn without them"
@@ -55,7 +57,14 @@ pub struct Birth {
 impl Birth {
     /// Of a table that nobody has made yet.
     pub fn new(table_id: TableId, creation_time_ms: u64) -> Self {
-        Self { table_id, schema_version: 1, creation_time_ms, recovery_since_ms: None, time_to_live: None, restored_from: None }
+        Self {
+            table_id,
+            schema_version: 1,
+            creation_time_ms,
+            recovery_since_ms: None,
+            time_to_live: None,
+            restored_from: None,
+        }
     }
 }
 
@@ -212,8 +221,8 @@ impl TableSpec {
         if period(before) != period(after) {
             self.continuous_backups = Some(ContinuousBackups::of_period(period(after)));
         }
-        let [before, after] = [before, after]
-            .map(|definition| definition.time_to_live.as_ref().map(|on| on.attribute_name.as_str()));
+        let [before, after] =
+            [before, after].map(|definition| definition.time_to_live.as_ref().map(|on| on.attribute_name.as_str()));
         if before != after {
             self.time_to_live = Some(TimeToLive::changed(before, after));
         }

@@ -19,8 +19,8 @@ mod snapshot;
 mod store;
 
 pub use engine::{
-    ApplyBatch, Engine, ExpirationIter, GlobalPoint, Ids, IndexBatch, IndexChange, IndexEffect, IndexIter, IndexTotals, ItemWrite,
-    Kept, KeptWrite, LocalTotals, Outcome, ScanIter, SetAsideIter,
+    ApplyBatch, Engine, ExpirationIter, GlobalPoint, Ids, IndexBatch, IndexChange, IndexEffect, IndexIter, IndexTotals,
+    ItemWrite, Kept, KeptWrite, LocalTotals, Outcome, ScanIter, SetAsideIter,
 };
 pub use error::{EngineError, FolderError, StoreError};
 pub use fjall_store::{FjallOptions, FjallStore};

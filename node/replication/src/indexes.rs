@@ -25,7 +25,8 @@ pub(crate) fn effects(
     before: Option<&EncodedItem>,
     after: Option<&EncodedItem>,
 ) -> Result<IndexEffects, ServiceError> {
-    let mut effects = IndexEffects { changes: expirations::changes(definition, key, before, after)?, writes: Vec::new() };
+    let mut effects =
+        IndexEffects { changes: expirations::changes(definition, key, before, after)?, writes: Vec::new() };
     for index in &definition.local_indexes {
         let entry = |item: Option<&EncodedItem>| match item {
             Some(item) => index.entry(&definition.key_schema, key, item),

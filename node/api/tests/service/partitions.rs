@@ -3,7 +3,13 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_api::{Partitions, RoutingKey, TableView};
-use cairn_model::{ErrorKind, Item, ServiceError, codec::EncodedItem, ids::RequestId, key::EncodedKey, node::{Counts, TimeToLiveState}};
+use cairn_model::{
+    ErrorKind, Item, ServiceError,
+    codec::EncodedItem,
+    ids::RequestId,
+    key::EncodedKey,
+    node::{Counts, TimeToLiveState},
+};
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, ReturnValues, WriteAction,
     WriteOutcome, WriteRequest,
@@ -60,7 +66,8 @@ impl Partitions for MemoryPartitions {
         let id = table.definition.table_id.0;
         let rows = self.rows.lock().unwrap();
         let of_table = rows.iter().filter(|((table, _), _)| *table == id);
-        let counts = of_table.map(|(_, item)| Counts { item_count: 1, size_bytes: size(item).into(), time_to_live: None });
+        let counts =
+            of_table.map(|(_, item)| Counts { item_count: 1, size_bytes: size(item).into(), time_to_live: None });
         Some(Counts { time_to_live: self.time_to_live.lock().unwrap().clone(), ..counts.sum() })
     }
 }

@@ -53,7 +53,8 @@ async fn a_table_is_named_by_its_arn_too() {
 #[tokio::test]
 async fn what_is_already_so_can_not_be_asked_for() {
     let service = Service::with_users().await;
-    let invalid = async |attribute, enabled| service.invalid("UpdateTimeToLive", specification(attribute, enabled)).await;
+    let invalid =
+        async |attribute, enabled| service.invalid("UpdateTimeToLive", specification(attribute, enabled)).await;
     assert_eq!(invalid("expires", false).await, "TimeToLive is already disabled");
     service.ok("UpdateTimeToLive", specification("expires", true)).await;
     assert_eq!(invalid("expires", true).await, "TimeToLive is already enabled");
@@ -128,10 +129,8 @@ async fn a_table_that_is_not_there_or_not_yet_is_not_changed() {
     assert_eq!(name, "ResourceInUseException");
     assert!(text.ends_with("Table is being created: users"), "{text}");
     let missing = json!({"TableName": "missing", "TimeToLiveSpecification": {"AttributeName": "a", "Enabled": true}});
-    let expected = (
-        "ResourceNotFoundException".to_owned(),
-        "Requested resource not found: Table: missing not found".to_owned(),
-    );
+    let expected =
+        ("ResourceNotFoundException".to_owned(), "Requested resource not found: Table: missing not found".to_owned());
     assert_eq!(service.error("UpdateTimeToLive", missing).await, expected);
     assert_eq!(service.error("DescribeTimeToLive", json!({"TableName": "missing"})).await, expected);
 }

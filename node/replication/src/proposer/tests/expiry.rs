@@ -113,7 +113,10 @@ fn what_has_expired_is_deleted_and_nothing_is_kept_of_who_asked() {
     assert!(!leader.has("late") && leader.has("early"));
     assert_eq!(leader.indexed(), [NOW_S + 5_000]);
     assert_eq!(leader.state.applied.item_count, 1);
-    assert_eq!(leader.state.applied.size_bytes, u64::from(EncodedItem::encode(&testing::item("early", seconds(5_000))).size().unwrap()));
+    assert_eq!(
+        leader.state.applied.size_bytes,
+        u64::from(EncodedItem::encode(&testing::item("early", seconds(5_000))).size().unwrap())
+    );
     assert_eq!(leader.engine.outcome(1, &RequestId([0; 16])).unwrap(), None);
     assert_eq!(leader.proposer.take_expired_count(), 1);
     let EntryBody::Writes(writes) = leader.entry(leader.state.applied.index).body else { panic!("no writes") };
