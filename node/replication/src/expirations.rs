@@ -119,6 +119,12 @@ pub(crate) fn removal(in_index: Bytes) -> IndexChange {
     IndexChange { index: EXPIRATIONS, effect: IndexEffect::Remove, key: in_index, size_change: 0 }
 }
 
+/// The first place that is entered.
+pub(crate) fn first_entered(changes: &[IndexChange]) -> Option<Bytes> {
+    let entered = changes.iter().filter(|change| change.index == EXPIRATIONS && change.effect == IndexEffect::Put);
+    entered.map(|change| &change.key).min().cloned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

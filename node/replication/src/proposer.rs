@@ -13,7 +13,7 @@ mod remote;
 use crate::{
     entry::{Effect, Entry, EntryBody, EntryHeader, EntryWrite},
     evaluate::{self, Change},
-    expirations::MakingError,
+    expirations::{self, MakingError},
     global::StateError,
     indexes::{self, IndexEffects},
     operation::{PartitionError, PartitionOutcome, WriteOutcome, WriteRequest},
@@ -74,6 +74,8 @@ struct InFlight {
     remote: RemoteInFlight,
     /// Present of a step of the Time To Live.
     expiry: Option<ExpiryInFlight>,
+    /// The first place in the index of expirations that it enters an item at.
+    entered: Option<Bytes>,
 }
 
 /// What a client is answered, as its outcome is kept.
@@ -363,6 +365,7 @@ impl Proposer {
             writes.push((write, result));
             effects.push(effect);
         }
+        let entered = expirations::first_entered(&entry.index_changes);
         let (body, index_changes) = (EntryBody::Writes(effects), entry.index_changes);
         let payload = Entry { header: self.header(round), body, index_changes }.encode()?;
         let (index, bytes) = (round.next_index, payload.len());
@@ -372,7 +375,14 @@ impl Proposer {
         }
         self.sequence += 1;
         self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight { index, bytes, writes, remote: RemoteInFlight::default(), expiry: None });
+        self.in_flight.push_back(InFlight {
+            index,
+            bytes,
+            writes,
+            remote: RemoteInFlight::default(),
+            expiry: None,
+            entered,
+        });
         round.next_index += 1;
         Ok(())
     }
@@ -403,7 +413,14 @@ impl Proposer {
         if let Some(index) = proposed {
             self.sequence += 1;
             let remote = RemoteInFlight::default();
-            self.in_flight.push_back(InFlight { index, bytes: 0, writes: Vec::new(), remote, expiry: None });
+            self.in_flight.push_back(InFlight {
+                index,
+                bytes: 0,
+                writes: Vec::new(),
+                remote,
+                expiry: None,
+                entered: None,
+            });
         }
     }
 
@@ -423,7 +440,10 @@ impl Proposer {
         entry.remote.keys.iter().for_each(|key| self.overlay.applied(key, index));
         if let Some(expiry) = &entry.expiry {
             expiry.keys.iter().for_each(|key| self.overlay.applied(key, index));
-            self.expiry.applied(expiry, valid);
+        }
+        if valid {
+            entry.expiry.iter().for_each(|step| self.expiry.applied(step));
+            entry.entered.into_iter().for_each(|place| self.expiry.entered(place));
         }
         if valid {
             entry.remote.answer(Ok(()), &mut self.remote);

@@ -45,6 +45,9 @@ pub(super) struct Expiry {
     is_due: bool,
     /// A step was applied, and the next is to follow soon.
     goes_on: bool,
+    /// The index has no place before this one, as of what is applied: to find out again, step by step, what was deleted there would
+    /// take the store longer and longer.
+    from: Bytes,
     /// When there was nothing to do, by the boot-time clock.
     idle_boot_ms: Option<u64>,
     deleted: u64,
@@ -62,6 +65,8 @@ struct Step {
     writes: Vec<EntryWrite>,
     index_changes: Vec<IndexChange>,
     bytes: usize,
+    /// The first place that has to be looked at again.
+    left: Option<Bytes>,
 }
 
 impl From<Option<Making>> for State {
@@ -78,14 +83,19 @@ impl Expiry {
     /// What was evaluated on entries that are worth nothing is read anew.
     pub(super) fn forget(&mut self) {
         self.state = State::Unread;
+        self.from = Bytes::new();
         self.is_due = true;
     }
 
-    pub(super) fn applied(&mut self, entry: &ExpiryInFlight, valid: bool) {
-        if valid {
-            self.deleted += entry.keys.len() as u64;
-            self.goes_on = true;
-        }
+    /// A step was applied.
+    pub(super) fn applied(&mut self, entry: &ExpiryInFlight) {
+        self.deleted += entry.keys.len() as u64;
+        self.goes_on = true;
+    }
+
+    /// An entry was applied that entered items into the index, the first of them here.
+    pub(super) fn entered(&mut self, place: Bytes) {
+        self.from = place.min(std::mem::take(&mut self.from));
     }
 }
 
@@ -209,6 +219,7 @@ impl Proposer {
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
         let body = EntryBody::Expirations(next.as_ref().map(Making::encode));
+        self.expiry.from = Bytes::new();
         self.expiry.state = next.into();
         self.last_time = self.last_time.next(round.wall_ms);
         self.propose_expiry(round, (body, step.index_changes), Vec::new(), propose)
@@ -225,18 +236,21 @@ impl Proposer {
         let mut step = Step::default();
         let mut looked_at = 0;
         let [lower, upper] = expirations::bounds(&ttl::due(round.wall_ms));
-        let due = round.engine.expirations(round.storage_id, Bound::Included(&lower), Bound::Excluded(&upper));
-        for in_index in due.take(limits.count) {
+        let from = self.expiry.from.clone();
+        let lower = Bound::Included((&from[..]).max(&lower[..]));
+        let mut next = Bytes::copy_from_slice(&upper);
+        for in_index in round.engine.expirations(round.storage_id, lower, Bound::Excluded(&upper)) {
             let in_index = in_index?;
             looked_at += 1;
-            match expirations::parse_index_key(&in_index) {
-                Some((expiry, key)) => self.reap_one(round, by, expiry, key, &mut step)?,
-                None => step.index_changes.push(expirations::removal(in_index)),
+            if !self.reap_one(round, by, &in_index, &mut step)? {
+                step.left.get_or_insert(in_index.clone());
             }
-            if step.bytes >= limits.bytes {
+            if looked_at >= limits.count || step.bytes >= limits.bytes {
+                next = in_index;
                 break;
             }
         }
+        self.expiry.from = step.left.take().unwrap_or(next);
         if looked_at == 0 {
             self.expiry.idle_boot_ms = Some(round.boot_ms);
         }
@@ -248,38 +262,36 @@ impl Proposer {
         self.propose_expiry(round, (EntryBody::Writes(step.writes), step.index_changes), keys, propose)
     }
 
+    /// Deletes the item that has a place, or removes a place that no item has; false where it has to be looked at again.
     fn reap_one<S: Store>(
         &mut self,
         round: &Round<'_, S>,
         by: &TimeToLive,
-        expiry: u64,
-        key: EncodedKey,
+        in_index: &Bytes,
         step: &mut Step,
-    ) -> Result<(), ProposerError> {
+    ) -> Result<bool, ProposerError> {
+        let Some((expiry, key)) = expirations::parse_index_key(in_index) else {
+            step.index_changes.push(expirations::removal(in_index.clone()));
+            return Ok(true);
+        };
         // The write under way changes the index too: what it leaves there is looked at then.
         if self.overlay.get(&key).is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let version = match self.current(round, &key) {
             Ok(version) => version.filter(|version| !version.is_tombstone()),
             Err(Undecided::Fatal(error)) => return Err(error),
             // What can't be read here is damage of this disk: it stays.
-            Err(Undecided::Refused(_)) => return Ok(()),
+            Err(Undecided::Refused(_)) => return Ok(true),
         };
-        let Some(version) = version else {
-            step.index_changes.push(expirations::removal(expirations::index_key(expiry, &key)));
-            return Ok(());
+        let current = version.as_ref().map(|version| ttl::expiry_of(&version.item, &by.attribute_name)).transpose();
+        let Ok(current) = current else { return Ok(true) };
+        let Some(version) = version.filter(|_| current.flatten() == Some(expiry)) else {
+            step.index_changes.push(expirations::removal(in_index.clone()));
+            return Ok(true);
         };
         step.bytes += key.0.len() + version.item.0.len();
-        match ttl::expiry_of(&version.item, &by.attribute_name) {
-            Ok(Some(current)) if current == expiry => {}
-            Ok(_) => {
-                step.index_changes.push(expirations::removal(expirations::index_key(expiry, &key)));
-                return Ok(());
-            }
-            Err(_) => return Ok(()),
-        }
-        let Some((size, changes)) = deletion(round, &key, &version.item) else { return Ok(()) };
+        let Some((size, changes)) = deletion(round, &key, &version.item) else { return Ok(true) };
         self.last_time = self.last_time.max(version.version_time).next(round.wall_ms);
         let version_time = self.last_time;
         let tombstone = || StoredVersion::tombstone(version_time, Bytes::new()).encode();
@@ -294,7 +306,7 @@ impl Proposer {
             count_change: -1,
             outcome: Bytes::new(),
         });
-        Ok(())
+        Ok(true)
     }
 
     fn propose_expiry<S>(
@@ -319,6 +331,7 @@ impl Proposer {
             writes: Vec::new(),
             remote: RemoteInFlight::default(),
             expiry,
+            entered: None,
         });
         round.next_index += 1;
         Ok(())

@@ -1,7 +1,7 @@
 //! Items that expire.
 
 use super::*;
-use crate::expirations::Making;
+use crate::expirations::{self, Making};
 use cairn_engine::{EXPIRATIONS, IndexEffect, ItemWrite};
 use cairn_model::{codec::EncodedItem, table::TimeToLive, ttl};
 use std::ops::Bound;
@@ -81,7 +81,7 @@ impl Leader {
     /// The expiries in the index.
     fn indexed(&self) -> Vec<u64> {
         let places = self.engine.expirations(1, Bound::Unbounded, Bound::Unbounded);
-        places.map(|place| crate::expirations::parse_index_key(&place.unwrap()).unwrap().0).collect()
+        places.map(|place| expirations::parse_index_key(&place.unwrap()).unwrap().0).collect()
     }
 
     /// Puts items with this number into the engine, past the log.
@@ -163,6 +163,39 @@ fn what_is_written_behind_a_deletion_finds_no_item() {
     assert!(leader.has("a"), "the condition that there is none held");
     assert_eq!(leader.indexed(), [NOW_S + 5_000]);
     assert_eq!(leader.state.applied.item_count, 1);
+}
+
+#[test]
+fn what_expires_earlier_than_what_was_deleted_last_is_deleted_too() {
+    let mut leader = Leader::expiring();
+    leader.write(testing::put(1, "a", seconds(-5)));
+    leader.run();
+    leader.write(testing::put(2, "b", seconds(-500)));
+    leader.run();
+    assert!(!leader.has("a") && !leader.has("b"));
+    leader.ask(3, testing::put(3, "c", seconds(-600)));
+    leader.wall_ms += 2_000;
+    leader.look();
+    // Looked for while it is under way, and found when it is there.
+    leader.round();
+    leader.apply_all();
+    leader.run();
+    assert!(!leader.has("c"));
+}
+
+#[test]
+fn what_a_write_under_way_leaves_as_it_was_expires_later() {
+    let mut leader = Leader::expiring();
+    leader.write(testing::put(1, "a", seconds(-500)));
+    leader.write(testing::put(2, "b", seconds(-5)));
+    leader.ask(3, testing::put(3, "a", seconds(-500)));
+    leader.wall_ms += 2_000;
+    leader.look();
+    leader.round();
+    leader.apply_all();
+    assert!(leader.has("a") && !leader.has("b"));
+    leader.run();
+    assert!(!leader.has("a"));
 }
 
 #[test]
@@ -293,14 +326,15 @@ fn an_entry_that_is_void_deletes_nothing_and_is_made_anew() {
 #[test]
 fn a_place_without_its_item_is_removed() {
     let mut leader = Leader::expiring();
-    let place = crate::expirations::index_key(NOW_S - 5, &testing::key("gone"));
-    let change = cairn_engine::IndexChange { index: EXPIRATIONS, effect: IndexEffect::Put, key: place, size_change: 0 };
+    let place = expirations::index_key(NOW_S - 5, &testing::key("gone"));
+    let change = IndexChange { index: EXPIRATIONS, effect: IndexEffect::Put, key: place, size_change: 0 };
     leader.log.push(Vec::new());
     leader.state.applied.index += 1;
     let mut batch = ApplyBatch { applied: leader.state.applied, ..ApplyBatch::default() };
     batch.indexes.changes.push(change);
     leader.engine.apply(1, batch).unwrap();
     assert_eq!(leader.indexed(), [NOW_S - 5]);
+    leader.proposer.lead(&leader.state.applied);
     leader.run();
     assert_eq!(leader.indexed(), [0; 0]);
     assert_eq!(leader.proposer.take_expired_count(), 0);
