@@ -1,6 +1,10 @@
 //! DescribeTimeToLive.
 
-use super::{Call, describe_table::parse_table_name, time_to_live::Standing};
+use super::{
+    Call,
+    describe_table::parse_table_name,
+    time_to_live::{Standing, write_time_to_live},
+};
 use crate::output::Object;
 use cairn_model::ServiceError;
 
@@ -9,12 +13,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let standing = Standing::of(call, &*call.any_table(&name)?).await;
     let mut out = Vec::new();
     let mut answer = Object::begin(&mut out);
-    let mut description = answer.object("TimeToLiveDescription");
-    description.text("TimeToLiveStatus", standing.status.name());
-    if let Some(attribute_name) = &standing.attribute_name {
-        description.text("AttributeName", attribute_name);
-    }
-    description.end();
+    write_time_to_live(standing.status, standing.attribute_name.as_deref(), &mut answer);
     answer.end();
     Ok(out)
 }

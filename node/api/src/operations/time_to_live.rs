@@ -1,7 +1,7 @@
 //! How it stands with the deletion of a table's expired items: what was asked for, against what the nodes do.
 
 use super::Call;
-use crate::TableView;
+use crate::{TableView, output::Object};
 
 /// `TimeToLiveStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(super) enum Status {
 }
 
 impl Status {
-    pub(super) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Enabling => "ENABLING",
             Self::Enabled => "ENABLED",
@@ -21,6 +21,16 @@ impl Status {
             Self::Disabled => "DISABLED",
         }
     }
+}
+
+/// The field `TimeToLiveDescription`.
+pub(super) fn write_time_to_live(status: Status, attribute_name: Option<&str>, out: &mut Object<'_>) {
+    let mut description = out.object("TimeToLiveDescription");
+    description.text("TimeToLiveStatus", status.name());
+    if let Some(attribute_name) = attribute_name {
+        description.text("AttributeName", attribute_name);
+    }
+    description.end();
 }
 
 pub(super) struct Standing {

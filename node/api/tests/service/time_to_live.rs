@@ -134,3 +134,20 @@ async fn a_table_that_is_not_there_or_not_yet_is_not_changed() {
     assert_eq!(service.error("UpdateTimeToLive", missing).await, expected);
     assert_eq!(service.error("DescribeTimeToLive", json!({"TableName": "missing"})).await, expected);
 }
+
+#[tokio::test]
+async fn a_backup_tells_it_and_what_is_restored_from_it_has_none() {
+    let service = Service::archived().await;
+    service.create("users", &[("Id", "S")]).await;
+    service.ok("UpdateTimeToLive", specification("expires", true)).await;
+    let backup = service.ok("CreateBackup", json!({"TableName": "users", "BackupName": "nightly"})).await;
+    let arn = &backup["BackupDetails"]["BackupArn"];
+    let described = service.ok("DescribeBackup", json!({"BackupArn": arn})).await;
+    assert_eq!(
+        described["BackupDescription"]["SourceTableFeatureDetails"],
+        json!({"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}})
+    );
+    service.ok("RestoreTableFromBackup", json!({"TargetTableName": "restored", "BackupArn": arn})).await;
+    let answer = service.ok("DescribeTimeToLive", json!({"TableName": "restored"})).await;
+    assert_eq!(answer["TimeToLiveDescription"], json!({"TimeToLiveStatus": "DISABLED"}));
+}

@@ -1,22 +1,17 @@
 //! A leader's part in Time To Live: it makes the index of expirations and deletes what has expired, by steps of their own,
 //! each of which waits until no write does.
 
-use super::{InFlight, Propose, Proposer, ProposerError, RemoteInFlight, Round, Undecided};
+mod making;
+mod reaping;
+
+use super::{InFlight, Propose, Proposer, ProposerError, RemoteInFlight, Round};
 use crate::{
-    entry::{Effect, Entry, EntryBody, EntryWrite},
-    expirations::{self, Making},
-    indexes,
+    entry::{Entry, EntryBody, EntryWrite},
+    expirations::Making,
 };
 use bytes::Bytes;
 use cairn_engine::{IndexChange, Kept, Store};
-use cairn_model::{
-    codec::{EncodedItem, StoredVersion},
-    ids::RequestId,
-    key::EncodedKey,
-    table::TimeToLive,
-    ttl,
-};
-use std::ops::Bound;
+use cairn_model::key::EncodedKey;
 
 /// How much one step looks at: places in the index, or items.
 #[derive(Clone, Copy, Debug)]
@@ -158,157 +153,6 @@ impl Proposer {
         }
     }
 
-    /// Removes what is in the index, from behind this place on.
-    fn clear<S: Store>(
-        &mut self,
-        round: &mut Round<'_, S>,
-        behind: &[u8],
-        limits: StepLimits,
-        propose: Propose<'_>,
-    ) -> Result<(), ProposerError> {
-        let mut step = Step::default();
-        let places = round.engine.expirations(round.storage_id, bound_behind(behind), Bound::Unbounded);
-        let mut next = Making::of_cleared(round.definition);
-        for in_index in places {
-            let in_index = in_index?;
-            step.bytes += in_index.len();
-            step.index_changes.push(expirations::removal(in_index.clone()));
-            if step.index_changes.len() >= limits.count || step.bytes >= limits.bytes {
-                next = Some(Making::Clearing { behind: in_index });
-                break;
-            }
-        }
-        self.make(round, next, step, propose)
-    }
-
-    /// Enters the items, from behind this key on.
-    fn fill<S: Store>(
-        &mut self,
-        round: &mut Round<'_, S>,
-        behind: &[u8],
-        by: &TimeToLive,
-        limits: StepLimits,
-        propose: Propose<'_>,
-    ) -> Result<(), ProposerError> {
-        let mut step = Step::default();
-        let (mut looked_at, mut next) = (0, None);
-        for pair in round.engine.scan(round.storage_id, bound_behind(behind), Bound::Unbounded, true) {
-            let (key, stored) = pair?;
-            (looked_at, step.bytes) = (looked_at + 1, step.bytes + key.0.len() + stored.len());
-            // A write under way has entered its item already. What can't be read is damage of this disk: it has no expiry here.
-            if self.overlay.get(&key).is_none()
-                && let Ok(version) = StoredVersion::parse(stored)
-                && let Ok(Some(expiry)) = ttl::expiry_of(&version.item, &by.attribute_name)
-            {
-                step.index_changes.push(expirations::entering(expirations::index_key(expiry, &key)));
-            }
-            if looked_at >= limits.count || step.bytes >= limits.bytes {
-                next = Some(Making::Filling { behind: key.0 });
-                break;
-            }
-        }
-        self.make(round, next, step, propose)
-    }
-
-    /// Proposes a step by which the index is made, and what is still to be done behind it.
-    fn make<S>(
-        &mut self,
-        round: &mut Round<'_, S>,
-        next: Option<Making>,
-        step: Step,
-        propose: Propose<'_>,
-    ) -> Result<(), ProposerError> {
-        let body = EntryBody::Expirations(next.as_ref().map(Making::encode));
-        self.expiry.from = Bytes::new();
-        self.expiry.state = next.into();
-        self.last_time = self.last_time.next(round.wall_ms);
-        self.propose_expiry(round, (body, step.index_changes), Vec::new(), propose)
-    }
-
-    /// Deletes what has expired.
-    fn reap<S: Store>(
-        &mut self,
-        round: &mut Round<'_, S>,
-        by: &TimeToLive,
-        limits: StepLimits,
-        propose: Propose<'_>,
-    ) -> Result<(), ProposerError> {
-        let mut step = Step::default();
-        let mut looked_at = 0;
-        let [lower, upper] = expirations::bounds(&ttl::due(round.wall_ms));
-        let from = self.expiry.from.clone();
-        let lower = Bound::Included((&from[..]).max(&lower[..]));
-        let mut next = Bytes::copy_from_slice(&upper);
-        for in_index in round.engine.expirations(round.storage_id, lower, Bound::Excluded(&upper)) {
-            let in_index = in_index?;
-            looked_at += 1;
-            if !self.reap_one(round, by, &in_index, &mut step)? {
-                step.left.get_or_insert(in_index.clone());
-            }
-            if looked_at >= limits.count || step.bytes >= limits.bytes {
-                next = in_index;
-                break;
-            }
-        }
-        self.expiry.from = step.left.take().unwrap_or(next);
-        if looked_at == 0 {
-            self.expiry.idle_boot_ms = Some(round.boot_ms);
-        }
-        if step.is_empty() {
-            return Ok(());
-        }
-        let keys = step.writes.iter().map(|write| write.key.clone()).collect();
-        self.last_time = self.last_time.next(round.wall_ms);
-        self.propose_expiry(round, (EntryBody::Writes(step.writes), step.index_changes), keys, propose)
-    }
-
-    /// Deletes the item that has a place, or removes a place that no item has; false where it has to be looked at again.
-    fn reap_one<S: Store>(
-        &mut self,
-        round: &Round<'_, S>,
-        by: &TimeToLive,
-        in_index: &Bytes,
-        step: &mut Step,
-    ) -> Result<bool, ProposerError> {
-        let Some((expiry, key)) = expirations::parse_index_key(in_index) else {
-            step.index_changes.push(expirations::removal(in_index.clone()));
-            return Ok(true);
-        };
-        // The write under way changes the index too: what it leaves there is looked at then.
-        if self.overlay.get(&key).is_some() {
-            return Ok(false);
-        }
-        let version = match self.current(round, &key) {
-            Ok(version) => version.filter(|version| !version.is_tombstone()),
-            Err(Undecided::Fatal(error)) => return Err(error),
-            // What can't be read here is damage of this disk: it stays.
-            Err(Undecided::Refused(_)) => return Ok(true),
-        };
-        let current = version.as_ref().map(|version| ttl::expiry_of(&version.item, &by.attribute_name)).transpose();
-        let Ok(current) = current else { return Ok(true) };
-        let Some(version) = version.filter(|_| current.flatten() == Some(expiry)) else {
-            step.index_changes.push(expirations::removal(in_index.clone()));
-            return Ok(true);
-        };
-        step.bytes += key.0.len() + version.item.0.len();
-        let Some((size, changes)) = deletion(round, &key, &version.item) else { return Ok(true) };
-        self.last_time = self.last_time.max(version.version_time).next(round.wall_ms);
-        let version_time = self.last_time;
-        let tombstone = || StoredVersion::tombstone(version_time, Bytes::new()).encode();
-        self.overlay.put(key.clone(), round.replicas().map(|_| tombstone()), round.next_index);
-        step.index_changes.extend(changes);
-        step.writes.push(EntryWrite {
-            request_id: RequestId([0; 16]),
-            key,
-            effect: Effect::Expire,
-            version_time,
-            size_change: -i64::from(size),
-            count_change: -1,
-            outcome: Bytes::new(),
-        });
-        Ok(true)
-    }
-
     fn propose_expiry<S>(
         &mut self,
         round: &mut Round<'_, S>,
@@ -336,14 +180,4 @@ impl Proposer {
         round.next_index += 1;
         Ok(())
     }
-}
-
-/// The size of an item that goes, and what that changes in indexes; none where it can't be read.
-fn deletion<S>(round: &Round<'_, S>, key: &EncodedKey, item: &EncodedItem) -> Option<(u32, Vec<IndexChange>)> {
-    let effects = indexes::effects(round.definition, key, Some(item), None).ok()?;
-    Some((item.size().ok()?, effects.changes))
-}
-
-fn bound_behind(behind: &[u8]) -> Bound<&[u8]> {
-    if behind.is_empty() { Bound::Unbounded } else { Bound::Excluded(behind) }
 }
