@@ -36,7 +36,7 @@ async fn wait_held(world: &World, attribute_name: Option<&str>) -> Option<TimeTo
 }
 
 async fn a_table_expires_from_its_first_definition_on(server: &ApiServer) {
-    let world = World::new(server, "expiring").await;
+    let world = World::new(server, "ttl-first").await;
     world.create_table("users", ", timeToLive: {attributeName: ends, enabled: true}").await;
     let table = world.wait_active("users").await;
     assert_eq!(table.status.as_ref().unwrap().schema_version, Some(1));
@@ -46,7 +46,7 @@ async fn a_table_expires_from_its_first_definition_on(server: &ApiServer) {
 }
 
 async fn time_to_live_follows_the_spec(server: &ApiServer) {
-    let world = World::new(server, "expiry").await;
+    let world = World::new(server, "ttl-changes").await;
     world.create_table("users", "").await;
     world.wait_active("users").await;
     ask(&world, json!({"attributeName": "ends"})).await;

@@ -7,10 +7,12 @@ use crate::{
 };
 use cairn_engine::Kept;
 use cairn_model::{
+    codec::EncodedItem,
     node::{Order, OrderOutcome},
     table::{TableDefinition, TimeToLive},
+    time::Timestamp,
 };
-use cairn_replication::{CoreConfig, core::Input};
+use cairn_replication::{CoreConfig, core::Input, restore::Filling};
 use std::ops::Bound;
 
 /// The cluster's clocks begin at 1,000,001 s.
@@ -123,4 +125,28 @@ fn a_table_that_expires_from_its_first_moment_has_its_index_at_once() {
     cluster.ticks(5);
     cluster.write(0, put(1, "young", MUCH_LATER_S));
     assert_eq!((is_made(&cluster, 0), indexed_count(&cluster, 0)), (true, 1));
+}
+
+#[test]
+fn restored_items_expire_in_a_table_that_says_so() {
+    let mut cluster = Cluster::new(3);
+    let engine = cluster.nodes[0].engine.clone().unwrap();
+    let mut filling = Filling::begin(engine.clone(), Timestamp(1 << 30)).unwrap();
+    let items = (0..5_000).map(|n| {
+        let id = format!("item-{n}");
+        (requests::key(&id), EncodedItem::encode(&item(&id, if n < 100 { LONG_AGO_S } else { MUCH_LATER_S })))
+    });
+    filling.items(items.collect()).unwrap();
+    let (restored, definition) = (filling.finish().unwrap(), expiring(1, "n"));
+    restored.build_indexes(&*engine, &definition).unwrap();
+    let token = cluster.token();
+    let descriptor = requests::descriptor(3);
+    cluster.step(0, Input::Adopt { token, restored: Box::new(restored), descriptor, definition });
+    cluster.settle();
+    assert_eq!(cluster.order_answers[&token], OrderOutcome::Done);
+    cluster.ticks(30);
+    for node in 0..3 {
+        assert_eq!((is_made(&cluster, node), indexed_count(&cluster, node)), (true, 4_900));
+    }
+    assert_eq!(cluster.report(0).unwrap().item_count, 4_900);
 }
