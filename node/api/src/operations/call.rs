@@ -1,17 +1,12 @@
 //! One call of an operation: who asks, with what, and what the operation may use.
 
 use crate::{
-<<<<<<< HEAD
-    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, Room, RoutingKey, TableView, capacity::HalfUnits,
-    errors, global_tables::GlobalTable, metrics::tables::RequestMeter, request_id::RequestIds,
-=======
-    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView,
+    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, Room, RoutingKey, TableView,
     capacity::{ConsumedCapacity, HalfUnits},
     errors,
     global_tables::GlobalTable,
     metrics::tables::RequestMeter,
     request_id::RequestIds,
->>>>>>> main
 };
 use cairn_model::{
     ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, node::Counts, table::TableStatus,

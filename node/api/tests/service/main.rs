@@ -38,3 +38,4 @@ mod signer;
 mod table_arns;
 mod tables;
 mod tags;
+mod time_to_live;
