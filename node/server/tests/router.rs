@@ -229,6 +229,7 @@ fn done() -> Reaction {
         size_before: 0,
         size_after: 5,
         indexes: vec![],
+        collection_bytes: None,
     })))
 }
 
@@ -287,6 +288,7 @@ async fn a_write_whose_answer_finds_no_room_is_asked_for_again() {
         size_before: 300_000,
         size_after: 5,
         indexes: vec![],
+        collection_bytes: None,
     })));
     let setting = Setting::new(vec![with_attributes.clone(), with_attributes, done()]).await;
     let room = Room::within(1 << 20);

@@ -7,7 +7,7 @@ use cairn_replication::operation::{GetOutcome, PartitionOutcome, RangeOutcome};
 use parking_lot::Mutex;
 use std::time::Duration;
 
-/// Of an answer, what every request may have without asking ([`super::limits::REQUEST_BYTES`] counts it).
+/// Of an answer, what every request may have without asking (`super::limits` counts it).
 pub(super) const FREE_BYTES: usize = 8 << 10;
 /// What comes of each byte that a partition answers: it, what it is read into, and a byte or more of the answer's JSON.
 const BYTES_OF_A_BYTE: usize = 3;
