@@ -1,5 +1,7 @@
 //! Gets and pages of ranges, evaluated on one replica's items: filter, projection, page and limit.
 
+mod stream;
+
 use crate::operation::{GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest};
 use bytes::Bytes;
 use cairn_engine::{Engine, EngineError, Store};
@@ -7,6 +9,7 @@ use cairn_model::{
     KeySchema,
     codec::{CodecError, EncodedItem, StoredVersion},
     descriptor::KeyRange,
+    ids::PartitionId,
     key::EncodedKey,
 };
 use std::ops::Bound;
@@ -29,9 +32,12 @@ pub struct ReadPlace<'a> {
     pub schema: &'a KeySchema,
     /// Of the partition: what lies outside is another's.
     pub range: &'a KeyRange,
+    pub partition: PartitionId,
+    /// The stream that takes the table's changes, by when it was enabled.
+    pub stream: Option<u64>,
 }
 
-/// Serves a Get or a Range from the items as they are applied.
+/// Serves a Get, a Range or a page of a stream from what is applied.
 pub fn read<S: Store>(
     engine: &Engine<S>,
     place: ReadPlace<'_>,
@@ -40,6 +46,7 @@ pub fn read<S: Store>(
     match request {
         PartitionRequest::Get(request) => get(engine, place, request).map(PartitionOutcome::Get),
         PartitionRequest::Range(request) => range(engine, place, request).map(PartitionOutcome::Range),
+        PartitionRequest::Stream(request) => stream::read(engine, place, request).map(PartitionOutcome::Stream),
         PartitionRequest::Write(_) => Err(ReadError::NotARead),
     }
 }

@@ -43,7 +43,7 @@ impl RemotePartitions {
     async fn attempt(&self, route: &Route, member: &Member, call: &PartitionCall) -> Result<PartitionOutcome, Failure> {
         let body = wire::encode_call(call).map_err(|error| Failure::Unreached(error.to_string()))?;
         let deadline = match call.request {
-            PartitionRequest::Range(_) => PAGE_DEADLINE,
+            PartitionRequest::Range(_) | PartitionRequest::Stream(_) => PAGE_DEADLINE,
             PartitionRequest::Get(_) | PartitionRequest::Write(_) => ITEM_DEADLINE,
         };
         let answer = self.client.post(&route.group, &member.address, "/v1/partition", body, deadline).await?;
@@ -243,7 +243,7 @@ impl RemotePartitions {
 
 fn needs_leader(request: &PartitionRequest) -> bool {
     match request {
-        PartitionRequest::Write(_) => true,
+        PartitionRequest::Write(_) | PartitionRequest::Stream(_) => true,
         PartitionRequest::Get(get) => get.consistent,
         PartitionRequest::Range(range) => range.consistent,
     }
