@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use cairn_model::{
     KeySchema, ServiceError, TableDefinition,
     ids::TableId,
-    table::{BillingMode, ContinuousBackups, ProvisionedThroughput, TableClass, TableStatus},
+    table::{BillingMode, ContinuousBackups, ProvisionedThroughput, StreamViewType, TableClass, TableStatus},
     throughput::ThroughputHistory,
 };
 use std::sync::Arc;
@@ -33,13 +33,15 @@ pub struct NewTable {
     pub provisioned_throughput: Option<ProvisionedThroughput>,
     pub table_class: Option<TableClass>,
     pub deletion_protection_enabled: bool,
+    /// Of the stream that the table has from the start, if it has one.
+    pub stream: Option<StreamViewType>,
     pub tags: Tags,
 }
 
 impl NewTable {
     /// The first version of the table's definition, with what the catalog gives it. The tags are no part of it.
     pub fn into_definition(self, account: &str, table_id: TableId, creation_time_ms: u64) -> TableDefinition {
-        TableDefinition {
+        let mut definition = TableDefinition {
             account: account.to_owned(),
             table_name: self.table_name,
             table_id,
@@ -56,7 +58,9 @@ impl NewTable {
             local_indexes: Vec::new(),
             time_to_live: None,
             stream: None,
-        }
+        };
+        definition.set_stream(self.stream, creation_time_ms);
+        definition
     }
 }
 
@@ -69,6 +73,14 @@ pub struct TableUpdate {
     pub table_class: Option<TableClass>,
     pub deletion_protection_enabled: Option<bool>,
     pub recovery: Option<RecoveryUpdate>,
+    pub stream: Option<StreamUpdate>,
+}
+
+/// A table's stream, as it is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamUpdate {
+    Off,
+    On { view_type: StreamViewType },
 }
 
 /// Point-in-time recovery, as it is to be.
@@ -101,6 +113,11 @@ impl TableUpdate {
         }
         if let Some(protected) = self.deletion_protection_enabled {
             definition.deletion_protection_enabled = protected;
+        }
+        match self.stream {
+            None => {}
+            Some(StreamUpdate::Off) => definition.set_stream(None, now_ms),
+            Some(StreamUpdate::On { view_type }) => definition.set_stream(Some(view_type), now_ms),
         }
         match self.recovery {
             None => {}

@@ -1,9 +1,10 @@
 //! `TableDescription`: the same for a table however it was made.
 
-use super::{Call, global_table_description::write_replicas};
+use super::{Call, global_table_description::write_replicas, stream::stream_arn};
 use crate::{TableView, global_tables::GlobalTable, output::Object};
 use cairn_model::{
     KeySchema,
+    stream::label,
     table::{BillingMode, KeyAttribute, ProvisionedThroughput, ScalarType, TableClass, TableStatus},
     throughput::ThroughputHistory,
 };
@@ -64,6 +65,17 @@ fn write(
         let mut summary = description.object("TableClassSummary");
         summary.text("TableClass", table_class(class));
         summary.end();
+    }
+    if let Some(stream) = definition.current_stream() {
+        let mut specification = description.object("StreamSpecification");
+        specification.literal("StreamEnabled", true);
+        specification.text("StreamViewType", stream.view_type.name());
+        specification.end();
+    }
+    // One that was disabled is told of for as long as it can be read.
+    if let Some((latest, _)) = definition.readable_streams(now_ms).next_back() {
+        description.text("LatestStreamLabel", &label(latest.enabled_at_ms));
+        description.text("LatestStreamArn", &stream_arn(table, latest));
     }
     if let Some(global) = global {
         description.text("GlobalTableVersion", GLOBAL_TABLE_VERSION);
