@@ -6,6 +6,7 @@ use crate::{
     membership::{self, MemberChange},
     place::LogPlace,
     raft_types::LogEntry,
+    stream::Recorder,
 };
 use bytes::Bytes;
 use cairn_engine::{Applied, ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome};
@@ -42,15 +43,22 @@ impl ReplicatedState {
         if entry.payload.is_empty() {
             return Ok(Applies::Empty);
         }
-        let Entry { header, body } = Entry::decode(entry.payload.clone())?;
+        let Entry { header, body, index_changes, stream_changes } = Entry::decode(entry.payload.clone())?;
         self.applied.entry_time = self.applied.entry_time.max(header.entry_time);
         if !place.is_met_by(&header) {
             return Ok(Applies::Void);
         }
+        let stream = self.definition.current_stream();
+        let mut recorder = Recorder::new(stream, header.entry_time, stream_changes);
         let applies = match body {
             EntryBody::Writes(writes) => {
                 for write in writes {
-                    self.count(write.size_change, write.count_change);
+                    self.count(&write.key, write.size_change, write.count_change, batch);
+                    match &write.effect {
+                        Effect::Put(version) => recorder.put(&write.key, version, write.count_change, batch),
+                        Effect::Delete => recorder.delete(&write.key, batch),
+                        Effect::Nothing => {}
+                    }
                     match write.effect {
                         Effect::Put(version) => batch.items.push(ItemWrite { key: write.key, value: Some(version) }),
                         Effect::Delete => self.delete(write.key, write.version_time, batch),
@@ -82,21 +90,24 @@ impl ReplicatedState {
                     // What was known of other regions is of a life of the table that is over.
                     batch.kept.push(KeptWrite { what: Kept::Regions, value: None });
                 }
-                self.definition = Arc::new(definition.clone());
-                batch.definition = Some(definition);
+                self.definition = Arc::new(TableDefinition::clone(&definition));
+                batch.definition = Some(*definition);
                 Applies::Valid
             }
             EntryBody::Remote(remote) => {
                 batch.kept.push(KeptWrite { what: Kept::Regions, value: Some(remote.state) });
                 let writes = remote.groups.into_iter().flat_map(|group| group.writes);
-                writes.for_each(|write| self.apply_remote(write, batch));
+                for write in writes {
+                    self.apply_remote(write, &mut recorder, batch);
+                }
                 Applies::Valid
             }
             EntryBody::Upkeep(upkeep) => {
-                self.apply_upkeep(upkeep, batch);
+                self.apply_upkeep(upkeep, &mut recorder, batch);
                 Applies::Valid
             }
         };
+        batch.indexes.changes.extend(index_changes);
         self.applied.sequence = header.sequence;
         Ok(applies)
     }
@@ -120,12 +131,16 @@ impl ReplicatedState {
         batch.items.push(ItemWrite { key, value: None });
     }
 
-    fn apply_remote(&mut self, write: RemoteWrite, batch: &mut ApplyBatch) {
-        self.count(write.size_change, write.count_change);
-        let RemoteWrite { key, version, .. } = write;
+    fn apply_remote(&mut self, write: RemoteWrite, recorder: &mut Recorder, batch: &mut ApplyBatch) {
+        self.count(&write.key, write.size_change, write.count_change, batch);
+        let RemoteWrite { key, version, count_change, .. } = write;
         match write.effect {
-            RemoteEffect::Put => batch.items.push(ItemWrite { key, value: Some(version) }),
+            RemoteEffect::Put => {
+                recorder.put(&key, &version, count_change, batch);
+                batch.items.push(ItemWrite { key, value: Some(version) });
+            }
             RemoteEffect::Delete => {
+                recorder.delete(&key, batch);
                 batch.items.push(ItemWrite { key: key.clone(), value: None });
                 batch.kept.push(KeptWrite { what: Kept::Tombstone(key), value: Some(version) });
             }
@@ -138,7 +153,7 @@ impl ReplicatedState {
         }
     }
 
-    fn apply_upkeep(&mut self, upkeep: Upkeep, batch: &mut ApplyBatch) {
+    fn apply_upkeep(&mut self, upkeep: Upkeep, recorder: &mut Recorder, batch: &mut ApplyBatch) {
         if let Some(state) = upkeep.state {
             batch.kept.push(KeptWrite { what: Kept::Regions, value: Some(state) });
         }
@@ -149,11 +164,14 @@ impl ReplicatedState {
             if let Some(what) = set_aside(&write.key, &write.version) {
                 batch.kept.push(KeptWrite { what, value: None });
             }
-            self.apply_remote(write, batch);
+            self.apply_remote(write, recorder, batch);
         }
     }
 
-    fn count(&mut self, size_change: i64, count_change: i8) {
+    fn count(&mut self, key: &EncodedKey, size_change: i64, count_change: i8, batch: &mut ApplyBatch) {
+        if size_change != 0 && !self.definition.local_indexes.is_empty() {
+            batch.indexes.growth.push((key.clone(), size_change));
+        }
         self.applied.size_bytes = self.applied.size_bytes.saturating_add_signed(size_change);
         self.applied.item_count = self.applied.item_count.saturating_add_signed(count_change.into());
     }
@@ -190,7 +208,7 @@ mod tests {
             count_change: 1,
             outcome: Bytes::from_static(b"outcome"),
         };
-        log_entry(index, term, &Entry { header, body: EntryBody::Writes(vec![write]) })
+        log_entry(index, term, &Entry { header, body: EntryBody::Writes(vec![write]), index_changes: Vec::new(), stream_changes: Vec::new() })
     }
 
     fn log_entry(index: u64, term: u64, entry: &Entry) -> LogEntry {
@@ -242,7 +260,12 @@ mod tests {
         let (mut state, mut batch) = (state(), ApplyBatch::default());
         let mut definition = testing::definition();
         definition.schema_version = 2;
-        let change = Entry { header: header(2, 5), body: EntryBody::Definition(definition) };
+        let change = Entry {
+            header: header(2, 5),
+            body: EntryBody::Definition(Box::new(definition)),
+            index_changes: Vec::new(),
+        stream_changes: Vec::new(),
+        };
         assert_eq!(state.apply(&log_entry(11, 2, &change), &mut batch), Ok(Applies::Valid));
         assert_eq!(state.apply(&writes(12, 2, header(2, 6)), &mut batch), Ok(Applies::Void));
         assert!(batch.definition.is_some() && batch.items.is_empty());

@@ -1,6 +1,6 @@
 //! Applying entries: one atomic batch for a run of them.
 
-use super::{Engine, Live};
+use super::{Engine, IndexBatch, Live};
 use crate::{Applied, Changes, EngineError, Store, layout, outcome::OutcomeChanges, record::AppliedState};
 use bytes::Bytes;
 use cairn_model::{
@@ -18,6 +18,7 @@ pub struct ApplyBatch {
     pub kept: Vec<KeptWrite>,
     /// What streams keep of the changes.
     pub stream: Vec<StreamWrite>,
+    pub indexes: IndexBatch,
     /// In the order of the entries, and of the writes in each.
     pub outcomes: Vec<Outcome>,
     /// The descriptor as of the last entry, if one changed it.
@@ -132,6 +133,7 @@ impl<S: Store> Engine<S> {
         for write in &batch.stream {
             changes.put(layout::stream_record(storage_id, write.stream, write.number), write.record.clone());
         }
+        batch.indexes.plan(&self.store, storage_id, &mut changes)?;
         let outcomes = OutcomeChanges::plan(
             &self.store,
             storage_id,

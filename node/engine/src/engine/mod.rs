@@ -2,6 +2,7 @@
 
 mod apply;
 mod global;
+mod indexes;
 mod loading;
 mod read;
 mod replicas;
@@ -9,6 +10,7 @@ mod streams;
 
 pub use apply::{ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome, StreamWrite};
 pub use global::{GlobalPoint, SetAsideIter};
+pub use indexes::{IndexBatch, IndexChange, IndexEffect, IndexIter, IndexTotals, LocalTotals};
 pub use read::ScanIter;
 pub use streams::StreamIter;
 

@@ -18,7 +18,7 @@ use crate::{
     config::CoreConfig,
     log::LogStore,
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
-    read::{self, ReadPlace},
+    read::{self, ReadError, ReadPlace},
     reads::{PendingRead, ReadKind},
     replica::Replica,
 };
@@ -431,17 +431,21 @@ pub(crate) fn serve_read<S: Store>(
         range: &point.descriptor.range,
         partition: point.descriptor.partition_id,
         stream: point.definition.current_stream().map(|stream| stream.enabled_at_ms),
+        local_indexes: &point.definition.local_indexes,
     };
     let result = read::read(engine, place, request);
     // What was read may have been on its way out already, if the storage id died meanwhile.
     if !engine.is_live(point.storage_id) {
         return Err(PartitionError::NotLeader { leader: None });
     }
-    result.map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "failed to serve a read");
-        let error =
-            cairn_model::ServiceError::new(cairn_model::ErrorKind::InternalServerError, "Internal server error");
-        PartitionError::Service(error)
+    result.map_err(|error| match error {
+        ReadError::Refused(refusal) => PartitionError::Service(refusal),
+        error => {
+            tracing::error!(error = &error as &dyn std::error::Error, "failed to serve a read");
+            let error =
+                cairn_model::ServiceError::new(cairn_model::ErrorKind::InternalServerError, "Internal server error");
+            PartitionError::Service(error)
+        }
     })
 }
 

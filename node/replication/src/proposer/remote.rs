@@ -8,8 +8,9 @@ use crate::{
     entry::{Entry, EntryBody, RemoteGroup, RemoteWrites},
     global::{GlobalState, Lineage, Origin, Reader, Reading, RemoteBatch, Vector},
     operation::PartitionError,
+    stream::StreamChange,
 };
-use cairn_engine::{Kept, Store};
+use cairn_engine::{IndexChange, Kept, Store};
 use cairn_model::{
     ServiceError,
     codec::{CodecError, StoredVersion},
@@ -89,6 +90,7 @@ struct Decided {
     state: GlobalState,
     groups: Vec<RemoteGroup>,
     keys: Vec<EncodedKey>,
+    beside: Beside,
     /// Something was won, set aside or copied: it is written down at once.
     weighs: bool,
     moved: bool,
@@ -99,6 +101,20 @@ struct Decided {
 pub(super) enum Undecided {
     Fatal(ProposerError),
     Refused(ServiceError),
+}
+
+/// What an entry says of its effects behind its body.
+#[derive(Debug, Default)]
+struct Beside {
+    index_changes: Vec<IndexChange>,
+    stream_changes: Vec<StreamChange>,
+}
+
+impl Beside {
+    fn extend(&mut self, other: Self) {
+        self.index_changes.extend(other.index_changes);
+        self.stream_changes.extend(other.stream_changes);
+    }
 }
 
 impl From<ProposerError> for Undecided {
@@ -191,7 +207,7 @@ impl Proposer {
         }
         let kept = round.engine.kept(round.storage_id, &Kept::Regions)?;
         let state = GlobalState::of(kept.as_ref())?;
-        let keeps = round.replicas.is_some()
+        let keeps = round.replicas().is_some()
             || round.engine.tombstones(round.storage_id, None).next().transpose()?.is_some()
             || round.engine.set_aside(round.storage_id, None).next().transpose()?.is_some();
         // The leader before may have kept times and not told them: the first entry tells all.
@@ -208,14 +224,14 @@ impl Proposer {
         round: &mut Round<'_, S>,
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
-        let Some(replicas) = round.replicas else { return Ok(()) };
+        let Some(replicas) = round.replicas() else { return Ok(()) };
         let Some(known) = self.remote.known.as_mut().filter(|known| known.state.own.is_none()) else { return Ok(()) };
         let held_items =
             round.item_count > 0 || round.engine.set_aside(round.storage_id, None).next().transpose()?.is_some();
         let since = self.last_time.next(round.wall_ms);
         let own = Lineage { region: replicas.region.clone(), since, partition: round.partition };
         known.state = GlobalState::beginning(own, held_items);
-        self.write_down(round, Vec::new(), RemoteInFlight::default(), propose)
+        self.write_down(round, (Vec::new(), Beside::default()), RemoteInFlight::default(), propose)
     }
 
     /// An item's version as of every write under way: its tombstone, where one is kept.
@@ -265,7 +281,7 @@ impl Proposer {
                 return Ok(());
             }
         };
-        let Decided { own, state, source, groups, keys, weighs, moved, .. } = decided;
+        let Decided { own, state, source, groups, keys, beside, weighs, moved, .. } = decided;
         let Some(known) = &mut self.remote.known else { return Ok(()) };
         let reader = state.reader(&own, self.last_time, &source);
         let reader = reader.ok_or(PartitionError::Overloaded { reason: "too many regions are known".into() });
@@ -274,7 +290,7 @@ impl Proposer {
         if weighs || known.is_ahead && known.is_late(round.boot_ms, &self.limits) {
             let waiter = Some((token, deadline_ms, reader));
             let remote = RemoteInFlight { keys, waiter, ..RemoteInFlight::default() };
-            self.write_down(round, groups, remote, propose)
+            self.write_down(round, (groups, beside), remote, propose)
         } else {
             self.remote.answers.push((token, reader));
             Ok(())
@@ -285,7 +301,7 @@ impl Proposer {
     fn write_down<S>(
         &mut self,
         round: &mut Round<'_, S>,
-        mut groups: Vec<RemoteGroup>,
+        (mut groups, beside): (Vec<RemoteGroup>, Beside),
         remote: RemoteInFlight,
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
@@ -298,18 +314,18 @@ impl Proposer {
         let body = EntryBody::Remote(RemoteWrites { state: known.state.encode()?, groups });
         known.logged.clone_from(&known.state.vector);
         (known.keeps, known.is_ahead, known.logged_boot_ms) = (true, false, Some(round.boot_ms));
-        self.propose_remote(round, body, remote, propose)
+        self.propose_remote(round, (body, beside), remote, propose)
     }
 
     fn propose_remote<S>(
         &mut self,
         round: &mut Round<'_, S>,
-        body: EntryBody,
+        (body, Beside { index_changes, stream_changes }): (EntryBody, Beside),
         remote: RemoteInFlight,
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
         self.last_time = self.last_time.next(round.wall_ms);
-        let payload = match (Entry { header: self.header(round), body }).encode() {
+        let payload = match (Entry { header: self.header(round), body, index_changes, stream_changes }).encode() {
             Ok(payload) => payload,
             // What another region sent must not end this node, and the next that leads.
             Err(error) if remote.waiter.is_some() => {
@@ -341,6 +357,6 @@ impl Proposer {
 impl<S> Round<'_, S> {
     /// This region; empty where the table is not global.
     fn region(&self) -> &str {
-        self.replicas.map(|replicas| replicas.region.as_str()).unwrap_or_default()
+        self.replicas().map(|replicas| replicas.region.as_str()).unwrap_or_default()
     }
 }

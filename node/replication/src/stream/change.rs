@@ -3,9 +3,9 @@
 use super::Kept;
 use crate::operation::StreamEvent;
 use bytes::Bytes;
-use cairn_engine::StreamWrite;
+use cairn_engine::{ApplyBatch, StreamWrite};
 use cairn_model::{
-    codec::EncodedItem,
+    codec::{EncodedItem, StoredVersion},
     key::EncodedKey,
     stream::{SequenceNumber, Stream},
     time::Timestamp,
@@ -64,25 +64,27 @@ impl Recorder {
         Self { stream, entry_time, changes: changes.into_iter(), ordinal: 0 }
     }
 
-    /// The record of the next effect that puts (`new`) or deletes. `count_change`: of the partition's items, by which an item that
-    /// was not there is told from one that was.
-    pub(crate) fn record(
-        &mut self,
-        key: &EncodedKey,
-        new: Option<&EncodedItem>,
-        count_change: i8,
-    ) -> Option<StreamWrite> {
+    /// The next effect puts this stored version. `count_change`: of the partition's items, by which an item that was not there is
+    /// told from one that was.
+    pub(crate) fn put(&mut self, key: &EncodedKey, version: &Bytes, count_change: i8, batch: &mut ApplyBatch) {
+        let event = if count_change > 0 { StreamEvent::Insert } else { StreamEvent::Modify };
+        self.record(event, key, Some(version), batch);
+    }
+
+    /// The next effect deletes the item.
+    pub(crate) fn delete(&mut self, key: &EncodedKey, batch: &mut ApplyBatch) {
+        self.record(StreamEvent::Remove, key, None, batch);
+    }
+
+    fn record(&mut self, event: StreamEvent, key: &EncodedKey, version: Option<&Bytes>, batch: &mut ApplyBatch) {
         let number = SequenceNumber { time: self.entry_time, ordinal: self.ordinal };
         self.ordinal += 1;
-        let (stream, change) = (self.stream?, self.changes.next()?);
-        let StreamChange::Item { by_service, old_image } = change else { return None };
-        let event = match (new, count_change) {
-            (None, _) => StreamEvent::Remove,
-            (Some(_), 1) => StreamEvent::Insert,
-            (Some(_), _) => StreamEvent::Modify,
-        };
-        let new_image = new.filter(|_| stream.view_type.shows_new()).map(|item| item.0.clone()).unwrap_or_default();
+        let (Some(stream), Some(change)) = (self.stream, self.changes.next()) else { return };
+        let StreamChange::Item { by_service, old_image } = change else { return };
+        // Every entry has versions that can be read: this replica's leader made them.
+        let shown = version.filter(|_| stream.view_type.shows_new()).and_then(|it| StoredVersion::parse(it.clone()).ok());
+        let new_image = shown.map(|version| version.item.0).unwrap_or_default();
         let kept = Kept { event, by_service, key: key.clone(), old_image, new_image };
-        Some(StreamWrite { stream: stream.enabled_at_ms, number, record: kept.encode() })
+        batch.stream.push(StreamWrite { stream: stream.enabled_at_ms, number, record: kept.encode() });
     }
 }
