@@ -184,7 +184,12 @@ mod tests {
         entry::{EntryHeader, EntryWrite},
         testing,
     };
-    use cairn_model::ids::RequestId;
+    use crate::stream::StreamChange;
+    use cairn_model::{
+        ids::RequestId,
+        stream::{SequenceNumber, Stream},
+        table::StreamViewType,
+    };
 
     fn state() -> ReplicatedState {
         ReplicatedState {
@@ -269,5 +274,34 @@ mod tests {
         assert_eq!(state.apply(&log_entry(11, 2, &change), &mut batch), Ok(Applies::Valid));
         assert_eq!(state.apply(&writes(12, 2, header(2, 6)), &mut batch), Ok(Applies::Void));
         assert!(batch.definition.is_some() && batch.items.is_empty());
+    }
+
+    #[test]
+    fn the_changes_of_an_entry_have_their_records_in_its_order() {
+        let (mut state, mut batch) = (state(), ApplyBatch::default());
+        let stream = Stream { view_type: StreamViewType::KeysOnly, enabled_at_ms: 9 };
+        Arc::make_mut(&mut state.definition).set_stream(Some(stream.view_type), stream.enabled_at_ms);
+        let write = |effect| EntryWrite {
+            request_id: RequestId([1; 16]),
+            key: EncodedKey(Bytes::from_static(b"key")),
+            effect,
+            version_time: Timestamp(50),
+            size_change: 0,
+            count_change: 0,
+            outcome: Bytes::new(),
+        };
+        let put = || write(Effect::Put(Bytes::from_static(b"version")));
+        let writes = vec![put(), write(Effect::Nothing), put(), write(Effect::Delete)];
+        let item = || StreamChange::Item { by_service: false, old_image: Bytes::new() };
+        let entry = Entry {
+            header: header(2, 5),
+            body: EntryBody::Writes(writes),
+            index_changes: Vec::new(),
+            stream_changes: vec![item(), StreamChange::Nothing, item()],
+        };
+        assert_eq!(state.apply(&log_entry(11, 2, &entry), &mut batch), Ok(Applies::Valid));
+        let numbers: Vec<_> = batch.stream.iter().map(|write| (write.stream, write.number)).collect();
+        let number = |ordinal| (9, SequenceNumber { time: Timestamp(50), ordinal });
+        assert_eq!(numbers, [number(0), number(2)]);
     }
 }

@@ -88,3 +88,74 @@ impl Recorder {
         batch.stream.push(StreamWrite { stream: stream.enabled_at_ms, number, record: kept.encode() });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        operation::StreamRecord,
+        stream::shown,
+        testing::{self, item, key},
+    };
+    use cairn_model::table::StreamViewType;
+
+    const VIEW_TYPES: [StreamViewType; 4] = [
+        StreamViewType::KeysOnly,
+        StreamViewType::NewImage,
+        StreamViewType::OldImage,
+        StreamViewType::NewAndOldImages,
+    ];
+
+    /// The record of an item's change in a stream of this view type.
+    fn record(view_type: StreamViewType, old: Option<i64>, new: Option<i64>) -> Option<StreamRecord> {
+        let stream = Some(Stream { view_type, enabled_at_ms: 7 });
+        let [old, new] = [old, new].map(|number| number.map(|number| EncodedItem::encode(&item("a", number))));
+        let change = StreamChange::of(stream, old.as_ref(), new.as_ref(), false).unwrap();
+        let mut recorder = Recorder::new(stream, Timestamp(5), vec![change]);
+        let mut batch = ApplyBatch::default();
+        match &new {
+            Some(item) => {
+                let version =
+                    StoredVersion { version_time: Timestamp(4), origin: Bytes::new(), item: item.clone() }.encode();
+                recorder.put(&key("a"), &version, i8::from(old.is_none()), &mut batch);
+            }
+            None => recorder.delete(&key("a"), &mut batch),
+        }
+        let write = batch.stream.pop()?;
+        assert_eq!((write.stream, write.number), (7, SequenceNumber { time: Timestamp(5), ordinal: 0 }));
+        Some(shown(write.number, write.record, &testing::definition().key_schema).unwrap())
+    }
+
+    #[test]
+    fn every_view_type_shows_of_every_change_what_it_says() {
+        let image = |number: i64| Some(EncodedItem::encode(&item("a", number)));
+        let changes = [
+            (None, Some(1), StreamEvent::Insert),
+            (Some(1), Some(2), StreamEvent::Modify),
+            (Some(2), None, StreamEvent::Remove),
+        ];
+        for (old, new, event) in changes {
+            for view_type in VIEW_TYPES {
+                let record = record(view_type, old, new).unwrap();
+                assert_eq!((record.event, record.by_service), (event, false));
+                assert_eq!(record.keys, EncodedItem::encode(&testing::key_attributes("a")));
+                let [old_image, new_image] = [old, new].map(|number| number.and_then(image));
+                assert_eq!(record.old_image, old_image.filter(|_| view_type.shows_old()), "{view_type:?}");
+                assert_eq!(record.new_image, new_image.filter(|_| view_type.shows_new()), "{view_type:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_change_of_nothing_has_no_record() {
+        for view_type in VIEW_TYPES {
+            assert_eq!(record(view_type, Some(1), Some(1)), None);
+            assert_eq!(record(view_type, None, None), None);
+        }
+    }
+
+    #[test]
+    fn a_table_without_a_stream_says_nothing_for_one() {
+        assert_eq!(StreamChange::of(None, None, Some(&EncodedItem::encode(&item("a", 1))), false), None);
+    }
+}
