@@ -9,6 +9,8 @@ mod damage;
 mod filling;
 #[path = "../support/indexed.rs"]
 mod indexed;
+#[path = "../support/streamed.rs"]
+mod streamed;
 mod indexes;
 mod leadership;
 mod membership;
@@ -17,4 +19,5 @@ mod reads;
 mod requests;
 mod restores;
 mod snapshots;
+mod streams;
 mod writes;

@@ -37,6 +37,8 @@ mod fuse;
 mod history;
 #[path = "../support/indexed.rs"]
 mod indexed;
+#[path = "../support/streamed.rs"]
+mod streamed;
 mod linearizability;
 mod nemesis;
 mod network;
