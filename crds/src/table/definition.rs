@@ -2,12 +2,13 @@
 
 use super::{
     AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, ProvisionedThroughput, Table,
-    TableResourceStatus, TableSpec, recovery::millis_of_time,
+    StreamSpecification, StreamStatus, TableResourceStatus, TableSpec, recovery::millis_of_time,
 };
 use cairn_model::{
     arn::TableArn,
     ids::TableId,
-    table::{self, BillingMode, KeyAttribute, KeySchema, RestoredFrom, TableDefinition},
+    stream::Streams,
+    table::{self, BillingMode, KeyAttribute, KeySchema, RestoredFrom, StreamViewType, TableDefinition},
 };
 
 /// Why a Table says nothing that a node could keep.
@@ -29,6 +30,10 @@ pub enum DefinitionError {
         "spec.restoreFrom must name one source: table or tableId with at or latest, or backup or backupArn without them"
     )]
     RestoreFrom,
+    #[error(
+        "spec.streamSpecification.streamViewType must be given if and only if spec.streamSpecification.streamEnabled is true"
+    )]
+    Stream,
     #[error("{name:?} is no table's name: it must have 3 to 255 characters of a-zA-Z0-9_.-")]
     Name { name: String },
     #[error("the table has no {field} yet")]
@@ -46,12 +51,14 @@ pub struct Birth {
     /// Since when point-in-time recovery is on without a break. Before it is known, recovery is not on, whatever the spec says.
     pub recovery_since_ms: Option<u64>,
     pub restored_from: Option<RestoredFrom>,
+    /// The streams that the table has; before one is known here it is not on, whatever the spec says.
+    pub streams: Streams,
 }
 
 impl Birth {
     /// Of a table that nobody has made yet.
     pub fn new(table_id: TableId, creation_time_ms: u64) -> Self {
-        Self { table_id, schema_version: 1, creation_time_ms, recovery_since_ms: None, restored_from: None }
+        Self { table_id, schema_version: 1, creation_time_ms, recovery_since_ms: None, restored_from: None, streams: Streams::default() }
     }
 }
 
@@ -110,6 +117,7 @@ impl TableSpec {
             self.recovery_period_days()?.zip(birth.recovery_since_ms).map(|(recovery_period_days, enabled_at_ms)| {
                 table::ContinuousBackups { recovery_period_days, enabled_at_ms }
             });
+        self.stream_view_type()?;
         Ok(TableDefinition {
             account: account.to_owned(),
             table_name: table_name.to_owned(),
@@ -126,8 +134,13 @@ impl TableSpec {
             replicas: None,
             local_indexes: Vec::new(),
             time_to_live: None,
-            stream: None,
+            stream: Some(birth.streams.clone()).filter(|streams| !streams.is_empty()),
         })
+    }
+
+    /// What the stream's records are to show; none while there is to be no stream.
+    pub fn stream_view_type(&self) -> Result<Option<StreamViewType>, DefinitionError> {
+        self.stream_specification.as_ref().map_or(Ok(None), StreamSpecification::view_type)
     }
 
     /// For how many days the table's past is to be kept; none while point-in-time recovery is not to be on.
@@ -170,7 +183,9 @@ impl TableSpec {
             tags: None,
             global_secondary_indexes: None,
             local_secondary_indexes: None,
-            stream_specification: None,
+            stream_specification: definition
+                .current_stream()
+                .map(|stream| StreamSpecification::of_view_type(Some(stream.view_type))),
             time_to_live: None,
             continuous_backups: definition
                 .continuous_backups
@@ -197,6 +212,10 @@ impl TableSpec {
         if period(before) != period(after) {
             self.continuous_backups = Some(ContinuousBackups::of_period(period(after)));
         }
+        if before.current_stream() != after.current_stream() {
+            let view_type = after.current_stream().map(|stream| stream.view_type);
+            self.stream_specification = Some(StreamSpecification::of_view_type(view_type));
+        }
     }
 }
 
@@ -221,6 +240,7 @@ impl TableResourceStatus {
             schema_version: self.schema_version.and_then(|version| u64::try_from(version).ok()).unwrap_or(1),
             creation_time_ms: millis_of_time(created),
             recovery_since_ms: self.continuous_backups.as_ref().map(|backups| millis_of_time(&backups.enabled_at)),
+            streams: StreamStatus::streams(&self.streams)?,
             restored_from: self.restore.as_ref().map(|restore| restore.restored_from()).transpose()?,
         })
     }
@@ -254,7 +274,7 @@ pub fn table_arn(region: &str, account: &str, table_name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cairn_model::table::ScalarType;
+    use cairn_model::{stream::Stream, table::ScalarType};
 
     fn definition() -> TableDefinition {
         TableDefinition {
@@ -283,8 +303,13 @@ mod tests {
             replicas: None,
             local_indexes: Vec::new(),
             time_to_live: None,
-            stream: None,
+            stream: Some(streams()),
         }
+    }
+
+    fn streams() -> Streams {
+        let stream = Stream { view_type: StreamViewType::OldImage, enabled_at_ms: 6_000 };
+        Streams { current: Some(stream), past: Vec::new() }
     }
 
     fn birth() -> Birth {
@@ -292,6 +317,7 @@ mod tests {
             schema_version: 3,
             recovery_since_ms: Some(5_000),
             restored_from: definition().restored_from,
+            streams: streams(),
             ..Birth::new(TableId([7; 16]), 1_000)
         }
     }
@@ -371,6 +397,9 @@ mod tests {
         let status = serde_json::json!({
             "tableId": TableId([7; 16]), "schemaVersion": 3, "creationDateTime": time(1),
             "continuousBackups": {"enabledAt": time(5)},
+            "streams": [{
+                "streamLabel": "1970-01-01T00:00:06.000", "streamViewType": "OLD_IMAGE", "streamStatus": "ENABLED",
+            }],
             "restore": {
                 "sourceTableArn": table_arn("east", "game", "Old"), "restoreDateTime": time(0), "region": "east",
                 "account": "game", "tableId": TableId([8; 16]), "at": (999_u64 << 16).to_string(),
