@@ -1,8 +1,12 @@
 //! One call of an operation: who asks, with what, and what the operation may use.
 
 use crate::{
-    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView, capacity::HalfUnits, errors,
-    global_tables::GlobalTable, metrics::tables::RequestMeter, request_id::RequestIds,
+    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView,
+    capacity::{ConsumedCapacity, HalfUnits},
+    errors,
+    global_tables::GlobalTable,
+    metrics::tables::RequestMeter,
+    request_id::RequestIds,
 };
 use cairn_model::{ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, table::TableStatus};
 use cairn_replication::operation::{
@@ -96,8 +100,8 @@ impl Call<'_> {
         let request = PartitionRequest::Write(request);
         match self.partitions.request(table, RoutingKey::from(&key), request).await {
             Ok(PartitionOutcome::Write(outcome)) => {
-                let units = HalfUnits::write(outcome.size_before, outcome.size_after);
-                self.meter.written(&table.definition, units);
+                let consumed = ConsumedCapacity::write(&table.definition, &outcome);
+                self.meter.written(&table.definition, consumed.total());
                 Ok(outcome)
             }
             Ok(_) => Err(mismatch()),
@@ -117,9 +121,11 @@ impl Call<'_> {
             Bound::Unbounded => bytes::Bytes::new(),
         };
         let consistent = request.consistent;
+        let index_name = request.index.as_ref().map(|index| index.index_name.clone());
         match self.partitions.request(table, RoutingKey(&start), PartitionRequest::Range(request)).await? {
             PartitionOutcome::Range(outcome) => {
-                self.meter.read(&table.definition, HalfUnits::read(outcome.bytes_read, consistent));
+                let consumed = ConsumedCapacity::range(index_name.as_deref(), &outcome, consistent);
+                self.meter.read(&table.definition, consumed.total());
                 self.meter.returned(&table.definition, outcome.count.into());
                 Ok(outcome)
             }
