@@ -1,8 +1,8 @@
 //! Between a Table and what the nodes keep of it: the table's definition.
 
 use super::{
-    AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, ProvisionedThroughput, Table,
-    StreamSpecification, StreamStatus, TableResourceStatus, TableSpec, recovery::millis_of_time,
+    AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, ProvisionedThroughput, StreamSpecification,
+    StreamStatus, Table, TableResourceStatus, TableSpec, recovery::millis_of_time,
 };
 use cairn_model::{
     arn::TableArn,
@@ -58,7 +58,14 @@ pub struct Birth {
 impl Birth {
     /// Of a table that nobody has made yet.
     pub fn new(table_id: TableId, creation_time_ms: u64) -> Self {
-        Self { table_id, schema_version: 1, creation_time_ms, recovery_since_ms: None, restored_from: None, streams: Streams::default() }
+        Self {
+            table_id,
+            schema_version: 1,
+            creation_time_ms,
+            recovery_since_ms: None,
+            restored_from: None,
+            streams: Streams::default(),
+        }
     }
 }
 

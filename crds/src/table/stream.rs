@@ -204,7 +204,10 @@ spec:
         let mut streams = on_since(NOW_MS);
         streams.enable(StreamViewType::KeysOnly, NOW_MS + 5);
         let list = StreamStatus::list(&streams);
-        assert_eq!((list[0].stream_status, list[0].stream_label.as_str()), (StreamState::Disabled, "2027-01-15T08:00:00.123"));
+        assert_eq!(
+            (list[0].stream_status, list[0].stream_label.as_str()),
+            (StreamState::Disabled, "2027-01-15T08:00:00.123")
+        );
         assert_eq!(StreamStatus::streams(&list), Ok(streams));
         let damaged = StreamStatus { stream_label: "yesterday".into(), ..list[0].clone() };
         assert!(StreamStatus::streams(&[damaged]).is_err());

@@ -11,8 +11,8 @@ pub(crate) use replicas::{
     replica_not_found, replicated_table_not_found,
 };
 pub(crate) use streams::{
-    expired_iterator, invalid_iterator, no_stream_to_disable, shard_not_found, stream_enabled_already, stream_not_found,
-    trimmed_data,
+    expired_iterator, invalid_iterator, no_stream_to_disable, shard_not_found, stream_enabled_already,
+    stream_not_found, trimmed_data,
 };
 pub(crate) use tags::{tagged_table_not_found, too_many_tags};
 pub(crate) use throughput::too_many_decreases;

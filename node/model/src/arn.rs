@@ -194,7 +194,10 @@ mod tests {
         assert_eq!(ImportArn::parse(&export.to_string()), None);
         let stream = StreamArn { table, enabled_at_ms: 1_431_379_293_291 };
         assert_eq!(stream.to_string(), "arn:aws:dynamodb:east:game:table/users/stream/2015-05-11T21:21:33.291");
-        assert_eq!((StreamArn::parse(&stream.to_string()), StreamArn::parse(&export.to_string())), (Some(stream), None));
+        assert_eq!(
+            (StreamArn::parse(&stream.to_string()), StreamArn::parse(&export.to_string())),
+            (Some(stream), None)
+        );
         assert_eq!((BackupArn::parse(&export.to_string()), ExportArn::parse(&backup.to_string())), (None, None));
     }
 

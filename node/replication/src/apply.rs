@@ -180,11 +180,11 @@ impl ReplicatedState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::StreamChange;
     use crate::{
         entry::{EntryHeader, EntryWrite},
         testing,
     };
-    use crate::stream::StreamChange;
     use cairn_model::{
         ids::RequestId,
         stream::{SequenceNumber, Stream},
@@ -213,7 +213,16 @@ mod tests {
             count_change: 1,
             outcome: Bytes::from_static(b"outcome"),
         };
-        log_entry(index, term, &Entry { header, body: EntryBody::Writes(vec![write]), index_changes: Vec::new(), stream_changes: Vec::new() })
+        log_entry(
+            index,
+            term,
+            &Entry {
+                header,
+                body: EntryBody::Writes(vec![write]),
+                index_changes: Vec::new(),
+                stream_changes: Vec::new(),
+            },
+        )
     }
 
     fn log_entry(index: u64, term: u64, entry: &Entry) -> LogEntry {
@@ -269,7 +278,7 @@ mod tests {
             header: header(2, 5),
             body: EntryBody::Definition(Box::new(definition)),
             index_changes: Vec::new(),
-        stream_changes: Vec::new(),
+            stream_changes: Vec::new(),
         };
         assert_eq!(state.apply(&log_entry(11, 2, &change), &mut batch), Ok(Applies::Valid));
         assert_eq!(state.apply(&writes(12, 2, header(2, 6)), &mut batch), Ok(Applies::Void));

@@ -219,7 +219,8 @@ async fn a_disabled_stream_is_read_to_its_end_and_the_next_is_another() {
     let dev = Dev::start(folder.path());
     let caller = Caller::new(&dev.endpoint);
     // What was changed last is applied again once the partition leads itself.
-    while caller.ok("DescribeTable", json!({"TableName": USERS})).await["Table"]["LatestStreamArn"] != second.stream_arn {
+    while caller.ok("DescribeTable", json!({"TableName": USERS})).await["Table"]["LatestStreamArn"] != second.stream_arn
+    {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     let (first, second) = (Shard { caller: caller.clone(), ..first }, Shard { caller: caller.clone(), ..second });

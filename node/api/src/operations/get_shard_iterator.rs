@@ -121,9 +121,8 @@ impl GetShardIteratorInput {
         let is_known = |number: &SequenceNumber| {
             shard.bounds.is_some_and(|bounds| bounds.first <= *number && *number <= bounds.last.unwrap_or(shard.latest))
         };
-        let number = number
-            .filter(is_known)
-            .ok_or_else(|| ServiceError::validation("Invalid SequenceNumber for the shard"))?;
+        let number =
+            number.filter(is_known).ok_or_else(|| ServiceError::validation("Invalid SequenceNumber for the shard"))?;
         if number.time < stream::horizon(call) { Err(errors::trimmed_data()) } else { Ok(number) }
     }
 }

@@ -45,9 +45,7 @@ impl StreamSpecificationInput {
             (true, Some(view_type)) => Ok(StreamUpdate::On { view_type }),
             (true, None) => Err(invalid("If stream is being enabled then UpdateViewType is required")),
             (false, None) => Ok(StreamUpdate::Off),
-            (false, Some(_)) => {
-                Err(invalid("If stream is being disabled, then UpdateViewType must not be specified"))
-            }
+            (false, Some(_)) => Err(invalid("If stream is being disabled, then UpdateViewType must not be specified")),
         }
     }
 

@@ -9,8 +9,8 @@ use cairn_model::{
     index_keys::check_updated_index_keys, key::EncodedKey, node::Counts,
 };
 use cairn_replication::operation::{
-    GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, ReturnValues, StreamOutcome,
-    StreamRequest, WriteAction, WriteOutcome, WriteRequest,
+    GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, ReturnValues,
+    StreamOutcome, StreamRequest, WriteAction, WriteOutcome, WriteRequest,
 };
 use std::{
     collections::BTreeMap,

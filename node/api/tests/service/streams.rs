@@ -206,7 +206,10 @@ async fn what_names_no_stream_is_refused() {
     let message = service.invalid(DESCRIBE, json!({"StreamArn": "x".repeat(40)})).await;
     assert!(message.starts_with("Invalid StreamArn"), "{message}");
     let message = service.invalid(DESCRIBE, json!({"StreamArn": "short"})).await;
-    assert!(message.contains("'streamArn' failed to satisfy constraint: Member must have length greater than or equal to 37"));
+    assert!(
+        message
+            .contains("'streamArn' failed to satisfy constraint: Member must have length greater than or equal to 37")
+    );
     let message = service.invalid(DESCRIBE, json!({})).await;
     assert!(message.contains("Value null at 'streamArn'"), "{message}");
 }
@@ -298,10 +301,8 @@ async fn a_record_is_shown_in_dynamodbs_form() {
         old_image: Some(item("old")),
         new_image: None,
     };
-    let (service, _) = answering(move |outcome| {
-        StreamOutcome { records: vec![record.clone()], last: record.number, ..outcome }
-    })
-    .await;
+    let (service, _) =
+        answering(move |outcome| StreamOutcome { records: vec![record.clone()], last: record.number, ..outcome }).await;
     let text = iterate(&service, "TRIM_HORIZON", json!({})).await;
     let answer = service.ok(RECORDS, json!({"ShardIterator": text})).await;
     let event_id = answer["Records"][0]["eventID"].as_str().unwrap();

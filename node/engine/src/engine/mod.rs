@@ -221,7 +221,8 @@ impl<S: Store> Engine<S> {
 
 impl Directory {
     fn insert(&mut self, record: StoredRecord, state: AppliedState) {
-        let live = Arc::new(Mutex::new(Live { state, outcomes: OutcomeIndex::default(), trimmed: None, dropped: false }));
+        let live =
+            Arc::new(Mutex::new(Live { state, outcomes: OutcomeIndex::default(), trimmed: None, dropped: false }));
         self.by_storage.insert(record.storage_id, (record.partition_id, live.clone()));
         self.records.insert(record.partition_id, (record, live));
     }

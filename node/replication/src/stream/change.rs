@@ -82,7 +82,8 @@ impl Recorder {
         let (Some(stream), Some(change)) = (self.stream, self.changes.next()) else { return };
         let StreamChange::Item { by_service, old_image } = change else { return };
         // Every entry has versions that can be read: this replica's leader made them.
-        let shown = version.filter(|_| stream.view_type.shows_new()).and_then(|it| StoredVersion::parse(it.clone()).ok());
+        let shown =
+            version.filter(|_| stream.view_type.shows_new()).and_then(|it| StoredVersion::parse(it.clone()).ok());
         let new_image = shown.map(|version| version.item.0).unwrap_or_default();
         let kept = Kept { event, by_service, key: key.clone(), old_image, new_image };
         batch.stream.push(StreamWrite { stream: stream.enabled_at_ms, number, record: kept.encode() });
@@ -99,12 +100,8 @@ mod tests {
     };
     use cairn_model::table::StreamViewType;
 
-    const VIEW_TYPES: [StreamViewType; 4] = [
-        StreamViewType::KeysOnly,
-        StreamViewType::NewImage,
-        StreamViewType::OldImage,
-        StreamViewType::NewAndOldImages,
-    ];
+    const VIEW_TYPES: [StreamViewType; 4] =
+        [StreamViewType::KeysOnly, StreamViewType::NewImage, StreamViewType::OldImage, StreamViewType::NewAndOldImages];
 
     /// The record of an item's change in a stream of this view type.
     fn record(view_type: StreamViewType, old: Option<i64>, new: Option<i64>) -> Option<StreamRecord> {

@@ -9,8 +9,6 @@ mod damage;
 mod filling;
 #[path = "../support/indexed.rs"]
 mod indexed;
-#[path = "../support/streamed.rs"]
-mod streamed;
 mod indexes;
 mod leadership;
 mod membership;
@@ -19,5 +17,7 @@ mod reads;
 mod requests;
 mod restores;
 mod snapshots;
+#[path = "../support/streamed.rs"]
+mod streamed;
 mod streams;
 mod writes;

@@ -131,13 +131,7 @@ fn who_reads_behind_what_is_trimmed_is_told() {
     }
     let records = page(&mut cluster, 0, None, 10).records;
     let trimmed = |after, horizon| {
-        let request = StreamRequest {
-            stream: STREAM.enabled_at_ms,
-            after,
-            horizon,
-            limit: 10,
-            page_bytes: 1 << 20,
-        };
+        let request = StreamRequest { stream: STREAM.enabled_at_ms, after, horizon, limit: 10, page_bytes: 1 << 20 };
         PartitionRequest::Stream(request)
     };
     let horizon = records[2].number.time;

@@ -37,8 +37,6 @@ mod fuse;
 mod history;
 #[path = "../support/indexed.rs"]
 mod indexed;
-#[path = "../support/streamed.rs"]
-mod streamed;
 mod linearizability;
 mod nemesis;
 mod network;
@@ -47,6 +45,8 @@ mod operator;
 mod plan;
 mod request;
 mod sabotage;
+#[path = "../support/streamed.rs"]
+mod streamed;
 mod tally;
 mod verdict;
 mod witness;

@@ -1,7 +1,8 @@
 //! The one time that a table is given its id and its placements, or finds that it can't have them yet.
 
 use super::{
-    MAKING, adoption, import, placement, recovery, restore, status, streams, validate, validate::ValidatedTable, write_status,
+    MAKING, adoption, import, placement, recovery, restore, status, streams, validate, validate::ValidatedTable,
+    write_status,
 };
 use crate::{
     context::Context,
