@@ -22,6 +22,7 @@ mod indexes;
 mod legacy;
 mod legacy_global_tables;
 mod metrics;
+mod mutations;
 mod partiql;
 mod partitions;
 mod presigned;
