@@ -214,6 +214,8 @@ async fn a_disabled_stream_is_read_to_its_end_and_the_next_is_another() {
     put(&caller, USERS, "b", 1).await;
     let second = Shard::of(&caller, USERS).await;
     assert_ne!(second.stream_arn, first.stream_arn);
+    let (_, next) = first.page(&first.iterator("TRIM_HORIZON", None).await, 10).await;
+    assert_eq!(next, None, "a closed shard that is read to its end");
 
     dev.kill();
     let dev = Dev::start(folder.path());
