@@ -55,6 +55,8 @@ pub enum ErrorKind {
     ReplicaAlreadyExistsException,
     ReplicaNotFoundException,
     DuplicateItemException,
+    TrimmedDataAccessException,
+    ExpiredIteratorException,
 }
 
 impl ServiceError {

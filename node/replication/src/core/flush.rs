@@ -26,7 +26,7 @@ use raft::{
     Ready,
     eraftpb::{Entry, Message},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Rounds of one flush; what is left then waits for the next, so that frames and ticks get their turn.
 const ROUNDS_MAX: usize = 64;
@@ -264,6 +264,8 @@ impl<S: Store, L: LogStore> Core<S, L> {
             Err(error) => return self.stop(partition, format!("items: {error}"), true),
         }
         self.applied_bytes += bytes;
+        // Who reads beside the machine reads under the definition too: by it, a stream takes more or has ended.
+        replica.view_changed |= !Arc::ptr_eq(&replica.state.definition, &state.definition);
         replica.state = state;
         let position = replica.applied_position();
         replica.raft.mut_store().applied(position);
