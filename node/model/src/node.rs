@@ -60,6 +60,9 @@ pub struct Counts {
     pub item_count: u64,
     /// In DynamoDB's bytes.
     pub size_bytes: u64,
+    /// Of the local indexes, in any order. Of one that is missing here nothing is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<IndexCounts>,
     /// How it stands with the deletion of expired items; none where nobody could say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_to_live: Option<TimeToLiveState>,
@@ -76,18 +79,57 @@ pub struct TimeToLiveState {
     pub is_changing: bool,
 }
 
+/// How much a local index holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IndexCounts {
+    pub slot: u8,
+    pub item_count: u64,
+    /// In DynamoDB's bytes, of what the index shows of the items.
+    pub size_bytes: u64,
+}
+
+impl Counts {
+    /// Those of a table that holds nothing yet.
+    pub fn of_new(table: &TableDefinition) -> Self {
+        let slots = table.local_indexes.iter().map(|index| index.slot);
+        let indexes = slots.map(|slot| IndexCounts { slot, item_count: 0, size_bytes: 0 }).collect();
+        Self { indexes, ..Self::default() }
+    }
+
+    /// What the local index at this slot holds, if it is known.
+    pub fn of_index(&self, slot: u8) -> Option<IndexCounts> {
+        self.indexes.iter().find(|index| index.slot == slot).copied()
+    }
+}
+
+impl TimeToLiveState {
+    /// Of two partitions of one table.
+    fn and(self, other: &Self) -> Self {
+        let differs = self.attribute_name != other.attribute_name;
+        Self { is_changing: self.is_changing || other.is_changing || differs, ..self }
+    }
+}
+
 impl std::iter::Sum for Counts {
     fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
-        counts.fold(Self::default(), |all, one| Self {
-            item_count: all.item_count + one.item_count,
-            size_bytes: all.size_bytes + one.size_bytes,
-            time_to_live: match (all.time_to_live, one.time_to_live) {
-                (Some(all), Some(one)) => Some(TimeToLiveState {
-                    is_changing: all.is_changing || one.is_changing || all.attribute_name != one.attribute_name,
-                    ..all
-                }),
+        counts.fold(Self::default(), |mut all, one| {
+            all.item_count += one.item_count;
+            all.size_bytes += one.size_bytes;
+            for index in one.indexes {
+                match all.indexes.iter_mut().find(|known| known.slot == index.slot) {
+                    Some(known) => {
+                        known.item_count += index.item_count;
+                        known.size_bytes += index.size_bytes;
+                    }
+                    None => all.indexes.push(index),
+                }
+            }
+            all.time_to_live = match (all.time_to_live.take(), one.time_to_live) {
+                (Some(all), Some(one)) => Some(all.and(&one)),
                 (all, one) => all.or(one),
-            },
+            };
+            all
         })
     }
 }
@@ -142,4 +184,18 @@ pub enum OrderOutcome {
     Refused {
         message: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counts_of_partitions_add_up_index_by_index() {
+        let index = |slot, item_count| IndexCounts { slot, item_count, size_bytes: 10 * item_count };
+        let counts = |indexes: &[IndexCounts]| Counts { item_count: 5, size_bytes: 50, indexes: indexes.to_vec() };
+        let all: Counts = [counts(&[index(1, 2)]), counts(&[index(3, 1), index(1, 1)])].into_iter().sum();
+        assert_eq!((all.item_count, all.size_bytes), (10, 100));
+        assert_eq!([all.of_index(1), all.of_index(2), all.of_index(3)], [Some(index(1, 3)), None, Some(index(3, 1))]);
+    }
 }

@@ -24,8 +24,9 @@ use cairn_engine::{Engine, FjallStore, Kept, Store};
 use cairn_model::{
     descriptor::{Member, PartitionDescriptor},
     ids::{NodeId, PartitionId},
+    index::LocalIndex,
     key::HASH_BYTES,
-    node::{Counts, Order, OrderOutcome, ReplicaReport, TimeToLiveState},
+    node::{Counts, IndexCounts, Order, OrderOutcome, ReplicaReport, TimeToLiveState},
     table::TableDefinition,
     time::Timestamp,
 };
@@ -282,27 +283,29 @@ impl<S: Store> Host<S> {
     /// What a partition holds with every write that was acknowledged; none where the replica here does not lead it.
     pub async fn counts(&self, partition: PartitionId) -> Option<Counts> {
         let own = self.reports().iter().find(|report| report.descriptor.partition_id == partition)?.replica_id;
-        let storage_id = {
+        let point = {
             let views = self.views.load();
             let view = views.get(&partition)?;
             view.leader.as_ref().filter(|leader| leader.replica_id == own)?;
-            view.point.storage_id
+            view.point.clone()
         };
         let engine = self.engine.clone();
-        let counted = tokio::task::spawn_blocking(move || {
-            let applied = engine.applied(storage_id)?;
-            // Before what is kept: a change of it comes with work to do.
-            let asked = engine.replica(partition)?.definition.time_to_live;
-            let is_changing = engine.kept(storage_id, &Kept::Expirations).ok()?.is_some();
-            let attribute_name = asked.map(|asked| asked.attribute_name);
-            Some((applied, TimeToLiveState { attribute_name, is_changing }))
+        let read = move || {
+            let applied = engine.applied(point.storage_id)?;
+            let time_to_live = time_to_live_state(&engine, partition, point.storage_id);
+            Some((applied, time_to_live, engine.index_totals(point.storage_id), point))
+        };
+        let (applied, time_to_live, totals, point) = tokio::task::spawn_blocking(read).await.ok()??;
+        let totals = totals.inspect_err(|error| {
+            tracing::error!(%partition, error = error as &dyn std::error::Error, "failed to read the totals of local indexes");
         });
-        let (applied, time_to_live) = counted.await.ok()??;
-        Some(Counts {
-            item_count: applied.item_count,
-            size_bytes: applied.size_bytes,
-            time_to_live: Some(time_to_live),
-        })
+        let totals = totals.ok()?;
+        let of_index = |index: &LocalIndex| {
+            let totals = totals.get(usize::from(index.slot).checked_sub(1)?)?;
+            Some(IndexCounts { slot: index.slot, item_count: totals.entry_count, size_bytes: totals.size_bytes })
+        };
+        let indexes = point.definition.local_indexes.iter().filter_map(of_index).collect();
+        Some(Counts { item_count: applied.item_count, size_bytes: applied.size_bytes, indexes, time_to_live })
     }
 
     /// The replica believed to lead a partition of which this node holds one.
@@ -325,6 +328,18 @@ impl<S: Store> Host<S> {
             let _ = stopped.await;
         }
     }
+}
+
+/// By what items expire here, and whether that is being changed; none where it can't be read.
+fn time_to_live_state<S: Store>(
+    engine: &Engine<S>,
+    partition: PartitionId,
+    storage_id: u64,
+) -> Option<TimeToLiveState> {
+    // The definition before what is kept: a change of it brings its work with it.
+    let asked = engine.replica(partition)?.definition.time_to_live;
+    let is_changing = engine.kept(storage_id, &Kept::Expirations).ok()?.is_some();
+    Some(TimeToLiveState { attribute_name: asked.map(|asked| asked.attribute_name), is_changing })
 }
 
 /// Whether a read is of some items or of one item collection: what goes through a table may take long.
