@@ -14,12 +14,6 @@ pub(super) const KEY_SCHEMA: &[Rule] = &[
     ),
 ];
 
-/// Of `spec.timeToLive`.
-pub(super) const TIME_TO_LIVE: &[Rule] = &[(
-    "has(self.attributeName) || (has(self.enabled) && !self.enabled)",
-    "timeToLive.attributeName must be given unless timeToLive.enabled is false",
-)];
-
 /// Of `keySchema` in each of `spec.localSecondaryIndexes`.
 pub(super) const LOCAL_KEY_SCHEMA: &[Rule] = &[(
     "size(self) == 2 && self[0].keyType == 'HASH' && self[1].keyType == 'RANGE' && self[0].attributeName != self[1].attributeName",
@@ -30,6 +24,12 @@ pub(super) const LOCAL_KEY_SCHEMA: &[Rule] = &[(
 pub(super) const PROJECTION: &[Rule] = &[(
     "(self.projectionType == 'INCLUDE') == has(self.nonKeyAttributes)",
     "nonKeyAttributes must be specified with projectionType INCLUDE, and only then",
+)];
+
+/// Of `spec.timeToLive`.
+pub(super) const TIME_TO_LIVE: &[Rule] = &[(
+    "has(self.attributeName) || (has(self.enabled) && !self.enabled)",
+    "timeToLive.attributeName must be given unless timeToLive.enabled is false",
 )];
 
 /// Of `spec.restoreFrom`.

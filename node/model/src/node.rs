@@ -68,6 +68,16 @@ pub struct Counts {
     pub time_to_live: Option<TimeToLiveState>,
 }
 
+/// How much a local index holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IndexCounts {
+    pub slot: u8,
+    pub item_count: u64,
+    /// In DynamoDB's bytes, of what the index shows of the items.
+    pub size_bytes: u64,
+}
+
 /// How it stands with the deletion of expired items in a partition, or in all of a table's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -77,16 +87,6 @@ pub struct TimeToLiveState {
     pub attribute_name: Option<String>,
     /// The index of expirations is still being made, or cleared of what was in it before.
     pub is_changing: bool,
-}
-
-/// How much a local index holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct IndexCounts {
-    pub slot: u8,
-    pub item_count: u64,
-    /// In DynamoDB's bytes, of what the index shows of the items.
-    pub size_bytes: u64,
 }
 
 impl Counts {
@@ -100,14 +100,6 @@ impl Counts {
     /// What the local index at this slot holds, if it is known.
     pub fn of_index(&self, slot: u8) -> Option<IndexCounts> {
         self.indexes.iter().find(|index| index.slot == slot).copied()
-    }
-}
-
-impl TimeToLiveState {
-    /// Of two partitions of one table.
-    fn and(self, other: &Self) -> Self {
-        let differs = self.attribute_name != other.attribute_name;
-        Self { is_changing: self.is_changing || other.is_changing || differs, ..self }
     }
 }
 
@@ -125,8 +117,11 @@ impl std::iter::Sum for Counts {
                     None => all.indexes.push(index),
                 }
             }
-            all.time_to_live = match (all.time_to_live.take(), one.time_to_live) {
-                (Some(all), Some(one)) => Some(all.and(&one)),
+            all.time_to_live = match (all.time_to_live, one.time_to_live) {
+                (Some(all), Some(one)) => Some(TimeToLiveState {
+                    is_changing: all.is_changing || one.is_changing || all.attribute_name != one.attribute_name,
+                    ..all
+                }),
                 (all, one) => all.or(one),
             };
             all
@@ -193,7 +188,12 @@ mod tests {
     #[test]
     fn the_counts_of_partitions_add_up_index_by_index() {
         let index = |slot, item_count| IndexCounts { slot, item_count, size_bytes: 10 * item_count };
-        let counts = |indexes: &[IndexCounts]| Counts { item_count: 5, size_bytes: 50, indexes: indexes.to_vec() };
+        let counts = |indexes: &[IndexCounts]| Counts {
+            item_count: 5,
+            size_bytes: 50,
+            indexes: indexes.to_vec(),
+            time_to_live: None,
+        };
         let all: Counts = [counts(&[index(1, 2)]), counts(&[index(3, 1), index(1, 1)])].into_iter().sum();
         assert_eq!((all.item_count, all.size_bytes), (10, 100));
         assert_eq!([all.of_index(1), all.of_index(2), all.of_index(3)], [Some(index(1, 3)), None, Some(index(3, 1))]);

@@ -88,8 +88,7 @@ impl Partitions for MemoryPartitions {
         for told in &*self.index_counts.lock().unwrap() {
             indexes.iter_mut().filter(|index| index.slot == told.slot).for_each(|index| *index = *told);
         }
-        let time_to_live = self.time_to_live.lock().unwrap().clone();
-        Some(Counts { indexes, time_to_live, ..items })
+        Some(Counts { indexes, time_to_live: self.time_to_live.lock().unwrap().clone(), ..items })
     }
 }
 

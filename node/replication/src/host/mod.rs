@@ -290,22 +290,28 @@ impl<S: Store> Host<S> {
             view.point.clone()
         };
         let engine = self.engine.clone();
-        let read = move || {
+        let counted = tokio::task::spawn_blocking(move || {
             let applied = engine.applied(point.storage_id)?;
-            let time_to_live = time_to_live_state(&engine, partition, point.storage_id);
-            Some((applied, time_to_live, engine.index_totals(point.storage_id), point))
-        };
-        let (applied, time_to_live, totals, point) = tokio::task::spawn_blocking(read).await.ok()??;
-        let totals = totals.inspect_err(|error| {
-            tracing::error!(%partition, error = error as &dyn std::error::Error, "failed to read the totals of local indexes");
+            // Before what is kept: a change of it comes with work to do.
+            let asked = engine.replica(partition)?.definition.time_to_live;
+            let is_changing = engine.kept(point.storage_id, &Kept::Expirations).ok()?.is_some();
+            let attribute_name = asked.map(|asked| asked.attribute_name);
+            let totals = engine.index_totals(point.storage_id).inspect_err(|error| {
+                tracing::error!(%partition, error = error as &dyn std::error::Error, "failed to read the totals of local indexes");
+            });
+            Some((applied, TimeToLiveState { attribute_name, is_changing }, totals.ok()?, point))
         });
-        let totals = totals.ok()?;
+        let (applied, time_to_live, totals, point) = counted.await.ok()??;
         let of_index = |index: &LocalIndex| {
             let totals = totals.get(usize::from(index.slot).checked_sub(1)?)?;
             Some(IndexCounts { slot: index.slot, item_count: totals.entry_count, size_bytes: totals.size_bytes })
         };
-        let indexes = point.definition.local_indexes.iter().filter_map(of_index).collect();
-        Some(Counts { item_count: applied.item_count, size_bytes: applied.size_bytes, indexes, time_to_live })
+        Some(Counts {
+            item_count: applied.item_count,
+            size_bytes: applied.size_bytes,
+            indexes: point.definition.local_indexes.iter().filter_map(of_index).collect(),
+            time_to_live: Some(time_to_live),
+        })
     }
 
     /// The replica believed to lead a partition of which this node holds one.
@@ -328,18 +334,6 @@ impl<S: Store> Host<S> {
             let _ = stopped.await;
         }
     }
-}
-
-/// By what items expire here, and whether that is being changed; none where it can't be read.
-fn time_to_live_state<S: Store>(
-    engine: &Engine<S>,
-    partition: PartitionId,
-    storage_id: u64,
-) -> Option<TimeToLiveState> {
-    // The definition before what is kept: a change of it brings its work with it.
-    let asked = engine.replica(partition)?.definition.time_to_live;
-    let is_changing = engine.kept(storage_id, &Kept::Expirations).ok()?.is_some();
-    Some(TimeToLiveState { attribute_name: asked.map(|asked| asked.attribute_name), is_changing })
 }
 
 /// Whether a read is of some items or of one item collection: what goes through a table may take long.

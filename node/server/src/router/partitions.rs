@@ -134,8 +134,7 @@ impl Partitions for RemotePartitions {
         let counted = asked.buffered(COUNTED_AT_ONCE).collect::<Vec<_>>();
         let counted = tokio::time::timeout(COUNT_DEADLINE, counted).await.unwrap_or_default();
         if counted.is_empty() || counted.iter().any(Option::is_none) {
-            let (item_count, size_bytes) = (known.item_count, known.size_bytes);
-            return Some(Counts { item_count, size_bytes, ..Counts::default() });
+            return Some(Counts { item_count: known.item_count, size_bytes: known.size_bytes, ..Counts::default() });
         }
         Some(counted.into_iter().flatten().sum())
     }
