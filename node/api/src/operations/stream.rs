@@ -91,7 +91,7 @@ impl NamedStream {
             page_bytes: PAGE_BYTES,
         });
         // A table has one partition, and so a stream one shard.
-        match call.partitions.request(&self.table, RoutingKey(b""), request).await? {
+        match call.partitions.request(&self.table, RoutingKey(b""), request, call.room).await? {
             PartitionOutcome::Stream(outcome) => Ok(outcome),
             _ => Err(errors::internal()),
         }
