@@ -59,7 +59,9 @@ impl RemotePartitions {
                 let reason = error.to_string();
                 return Err(Failure::Partition(match call.request {
                     PartitionRequest::Write(_) => PartitionError::Unknown { reason },
-                    PartitionRequest::Get(_) | PartitionRequest::Range(_) => PartitionError::Overloaded { reason },
+                    PartitionRequest::Get(_) | PartitionRequest::Range(_) | PartitionRequest::Stream(_) => {
+                        PartitionError::Overloaded { reason }
+                    }
                 }));
             }
             answer => answer?,
