@@ -2,7 +2,8 @@
 
 use super::{
     AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, LocalSecondaryIndex, ProvisionedThroughput,
-    StreamSpecification, StreamStatus, Table, TableResourceStatus, TableSpec, recovery::millis_of_time,
+    StreamSpecification, StreamStatus, Table, TableResourceStatus, TableSpec, TimeToLive, TimeToLiveStatus,
+    recovery::millis_of_time,
 };
 use cairn_model::{
     arn::TableArn,
@@ -28,6 +29,10 @@ pub enum DefinitionError {
     LocalIndex { index: String, flaw: IndexFlaw },
     #[error("spec.continuousBackups.recoveryPeriodInDays must be 1 to 35")]
     RecoveryPeriod,
+    #[error(
+        "spec.timeToLive.attributeName must be given, with 1 to 255 bytes, unless spec.timeToLive.enabled is false"
+    )]
+    TimeToLive,
     #[error(
         "spec.restoreFrom must name one source: table or tableId with at or latest, or backup or backupArn without them"
     )]
@@ -69,6 +74,8 @@ pub struct Birth {
     pub creation_time_ms: u64,
     /// Since when point-in-time recovery is on without a break. Before it is known, recovery is not on, whatever the spec says.
     pub recovery_since_ms: Option<u64>,
+    /// Since when items expire, and by which attribute. Before it is known they don't, whatever the spec says.
+    pub time_to_live: Option<table::TimeToLive>,
     pub restored_from: Option<RestoredFrom>,
     /// The streams that the table has; before one is known here it is not on, whatever the spec says.
     pub streams: Streams,
@@ -82,6 +89,7 @@ impl Birth {
             schema_version: 1,
             creation_time_ms,
             recovery_since_ms: None,
+            time_to_live: None,
             restored_from: None,
             streams: Streams::default(),
         }
@@ -145,6 +153,9 @@ impl TableSpec {
                 table::ContinuousBackups { recovery_period_days, enabled_at_ms }
             });
         self.stream_view_type()?;
+        let time_to_live = self.time_to_live_attribute()?.and_then(|attribute_name| {
+            birth.time_to_live.clone().filter(|since| since.attribute_name == attribute_name)
+        });
         Ok(TableDefinition {
             account: account.to_owned(),
             table_name: table_name.to_owned(),
@@ -160,7 +171,7 @@ impl TableSpec {
             restored_from: birth.restored_from.clone(),
             replicas: None,
             local_indexes,
-            time_to_live: None,
+            time_to_live,
             stream: Some(birth.streams.clone()).filter(|streams| !streams.is_empty()),
         })
     }
@@ -173,6 +184,11 @@ impl TableSpec {
     /// For how many days the table's past is to be kept; none while point-in-time recovery is not to be on.
     pub fn recovery_period_days(&self) -> Result<Option<u16>, DefinitionError> {
         self.continuous_backups.as_ref().map_or(Ok(None), ContinuousBackups::period_days)
+    }
+
+    /// By which attribute items are to expire; none where they aren't to.
+    pub fn time_to_live_attribute(&self) -> Result<Option<&str>, DefinitionError> {
+        self.time_to_live.as_ref().map_or(Ok(None), TimeToLive::attribute)
     }
 
     fn is_key(&self, attribute: &str) -> bool {
@@ -219,7 +235,10 @@ impl TableSpec {
             stream_specification: definition
                 .current_stream()
                 .map(|stream| StreamSpecification::of_view_type(Some(stream.view_type))),
-            time_to_live: None,
+            time_to_live: definition
+                .time_to_live
+                .as_ref()
+                .map(|on| TimeToLive::changed(None, Some(&on.attribute_name))),
             continuous_backups: definition
                 .continuous_backups
                 .map(|backups| ContinuousBackups::of_period(Some(backups.recovery_period_days))),
@@ -249,6 +268,11 @@ impl TableSpec {
             let view_type = after.current_stream().map(|stream| stream.view_type);
             self.stream_specification = Some(StreamSpecification::of_view_type(view_type));
         }
+        let [before, after] =
+            [before, after].map(|definition| definition.time_to_live.as_ref().map(|on| on.attribute_name.as_str()));
+        if before != after {
+            self.time_to_live = Some(TimeToLive::changed(before, after));
+        }
     }
 }
 
@@ -274,6 +298,7 @@ impl TableResourceStatus {
             creation_time_ms: millis_of_time(created),
             recovery_since_ms: self.continuous_backups.as_ref().map(|backups| millis_of_time(&backups.enabled_at)),
             streams: StreamStatus::streams(&self.streams)?,
+            time_to_live: self.time_to_live.as_ref().map(TimeToLiveStatus::definition),
             restored_from: self.restore.as_ref().map(|restore| restore.restored_from()).transpose()?,
         })
     }
@@ -435,6 +460,32 @@ mod tests {
         let after = TableDefinition { deletion_protection_enabled: false, ..before.clone() };
         spec.update_from_definition(&before, &after);
         assert_eq!(spec.recovery_period_days(), Ok(Some(7)));
+    }
+
+    #[test]
+    fn items_expire_only_once_it_is_known_since_when() {
+        let since = |name: &str| table::TimeToLive { attribute_name: name.into(), enabled_at_ms: 6_000 };
+        let expiring = TableDefinition { time_to_live: Some(since("ends")), ..definition() };
+        let spec = TableSpec::from_definition(&expiring);
+        assert_eq!(spec.definition("game", "Scores", &birth()).unwrap().time_to_live, None);
+        let of_another = Birth { time_to_live: Some(since("gone")), ..birth() };
+        assert_eq!(spec.definition("game", "Scores", &of_another).unwrap().time_to_live, None);
+        let known = Birth { time_to_live: Some(since("ends")), ..birth() };
+        assert_eq!(spec.definition("game", "Scores", &known).unwrap(), expiring);
+    }
+
+    #[test]
+    fn the_api_turns_time_to_live_off_and_on_and_leaves_what_it_does_not_change() {
+        let on = table::TimeToLive { attribute_name: "ends".into(), enabled_at_ms: 6_000 };
+        let on = TableDefinition { time_to_live: Some(on), ..definition() };
+        let mut spec = TableSpec::from_definition(&on);
+        spec.update_from_definition(&on, &definition());
+        let off = TimeToLive { attribute_name: Some("ends".into()), enabled: Some(false) };
+        assert_eq!(spec.time_to_live, Some(off));
+        spec.update_from_definition(&definition(), &on);
+        assert_eq!(spec.time_to_live_attribute(), Ok(Some("ends")));
+        spec.update_from_definition(&definition(), &definition());
+        assert_eq!(spec.time_to_live_attribute(), Ok(Some("ends")), "it is asked for and not so yet");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod rules;
 pub mod stream;
 pub mod tag;
 pub mod throughput;
+pub mod time_to_live;
 
 pub use import::{ImportFrom, ImportStatus};
 pub use index::{LocalSecondaryIndex, Projection};
@@ -23,6 +24,7 @@ pub(crate) use rules::ROOT as ROOT_RULES;
 pub use stream::{StreamSpecification, StreamStatus};
 pub use tag::Tag;
 pub use throughput::ThroughputStatus;
+pub use time_to_live::{TimeToLive, TimeToLiveStatus};
 
 use crate::{backup::DeletionPolicy, rules::json};
 use cairn_model::table::{BillingMode, ScalarType, TableClass, TableStatus};
@@ -117,8 +119,10 @@ pub struct TableSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_specification: Option<StreamSpecification>,
 
+    /// When items are deleted by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time_to_live: Option<feature::TimeToLive>,
+    #[schemars(extend("x-kubernetes-validations" = json(rules::TIME_TO_LIVE)))]
+    pub time_to_live: Option<TimeToLive>,
 
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continuous_backups: Option<ContinuousBackups>,
@@ -247,6 +251,9 @@ pub struct TableResourceStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = stream::STREAMS_MAX), extend("x-kubernetes-list-type" = "atomic"))]
     pub streams: Vec<StreamStatus>,
+    /// Present while items expire.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_to_live: Option<TimeToLiveStatus>,
     /// Present where the table's first data came from a backup or from another table's past.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestoreStatus>,

@@ -27,6 +27,7 @@ pub mod table;
 pub mod tags;
 pub mod throughput;
 pub mod time;
+pub mod ttl;
 pub mod value;
 
 pub use error::{ErrorKind, ServiceError};

@@ -2,6 +2,7 @@
 
 use crate::{
     entry::{Effect, Entry, EntryBody, EntryError, RemoteEffect, RemoteWrite, Upkeep},
+    expirations::Making,
     global::set_aside,
     membership::{self, MemberChange},
     place::LogPlace,
@@ -56,12 +57,16 @@ impl ReplicatedState {
                     self.count(&write.key, write.size_change, write.count_change, batch);
                     match &write.effect {
                         Effect::Put(version) => recorder.put(&write.key, version, write.count_change, batch),
-                        Effect::Delete => recorder.delete(&write.key, batch),
+                        Effect::Delete | Effect::Expire => recorder.delete(&write.key, batch),
                         Effect::Nothing => {}
                     }
                     match write.effect {
                         Effect::Put(version) => batch.items.push(ItemWrite { key: write.key, value: Some(version) }),
                         Effect::Delete => self.delete(write.key, write.version_time, batch),
+                        Effect::Expire => {
+                            self.delete(write.key, write.version_time, batch);
+                            continue;
+                        }
                         Effect::Nothing => {}
                     }
                     batch.outcomes.push(Outcome {
@@ -90,6 +95,10 @@ impl ReplicatedState {
                     // What was known of other regions is of a life of the table that is over.
                     batch.kept.push(KeptWrite { what: Kept::Regions, value: None });
                 }
+                if definition.time_to_live != self.definition.time_to_live {
+                    let making = Making::begin().encode();
+                    batch.kept.push(KeptWrite { what: Kept::Expirations, value: Some(making) });
+                }
                 self.definition = Arc::new(TableDefinition::clone(&definition));
                 batch.definition = Some(*definition);
                 Applies::Valid
@@ -104,6 +113,10 @@ impl ReplicatedState {
             }
             EntryBody::Upkeep(upkeep) => {
                 self.apply_upkeep(upkeep, &mut recorder, batch);
+                Applies::Valid
+            }
+            EntryBody::Expirations(making) => {
+                batch.kept.push(KeptWrite { what: Kept::Expirations, value: making });
                 Applies::Valid
             }
         };

@@ -71,8 +71,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         provisioned_throughput: input.provisioned_throughput.map(|units| units.checked()).transpose()?,
         table_class: input.table_class.as_deref().map(parse_table_class),
         deletion_protection_enabled: input.deletion_protection_enabled.map(|flag| flag.0),
-        recovery: None,
         stream: input.stream_specification.as_ref().map(StreamSpecificationInput::update).transpose()?,
+        ..TableUpdate::default()
     };
     if let Some(updates) = &input.replica_updates {
         if update != TableUpdate::default() {

@@ -39,3 +39,4 @@ mod streams;
 mod table_arns;
 mod tables;
 mod tags;
+mod time_to_live;

@@ -1,6 +1,7 @@
 //! The engine: a store, and what is known of the replicas in it.
 
 mod apply;
+mod expirations;
 mod global;
 mod indexes;
 mod loading;
@@ -9,6 +10,7 @@ mod replicas;
 mod streams;
 
 pub use apply::{ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome, StreamWrite};
+pub use expirations::ExpirationIter;
 pub use global::{GlobalPoint, SetAsideIter};
 pub use indexes::{IndexBatch, IndexChange, IndexEffect, IndexIter, IndexTotals, LocalTotals};
 pub use read::ScanIter;

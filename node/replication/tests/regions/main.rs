@@ -18,6 +18,7 @@ mod streamed;
 mod comebacks;
 mod convergence;
 mod copies;
+mod expiry;
 mod members;
 mod parting;
 mod restores;

@@ -14,6 +14,7 @@ pub mod restore;
 pub mod status;
 pub mod streams;
 pub mod throughput;
+pub mod time_to_live;
 pub mod validate;
 pub mod wanted;
 
@@ -143,6 +144,8 @@ async fn settle(
         recovery::stamp(&mut stamped, is_asked, group.spec.archive.is_some(), held_on, ctx.now());
         let streams_held = held.and_then(|held| held.stream.as_ref());
         streams::stamp(&mut stamped, &validated.table, streams_held, None, ctx.now())?;
+        let expires_by = validated.table.spec.time_to_live_attribute()?;
+        time_to_live::stamp(&mut stamped, expires_by, held.and_then(|held| held.time_to_live.as_ref()), ctx.now());
         let is_held = |leader: &ReplicaReport| leader.definition.replicas.is_some();
         let holds = !observation.is_led() || observation.leaders().any(|(_, leader)| is_held(leader));
         let is_to_hold = regions.membership(region, held.and_then(|held| held.replicas.as_ref()));

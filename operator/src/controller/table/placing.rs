@@ -1,8 +1,8 @@
 //! The one time that a table is given its id and its placements, or finds that it can't have them yet.
 
 use super::{
-    MAKING, adoption, import, placement, recovery, restore, status, streams, validate, validate::ValidatedTable,
-    write_status,
+    MAKING, adoption, import, placement, recovery, restore, status, streams, time_to_live, validate,
+    validate::ValidatedTable, write_status,
 };
 use crate::{
     context::Context,
@@ -102,6 +102,7 @@ pub async fn place(
     status.table_status = Some(TableStatus::Creating);
     let (mut recovery_held, mut streams_held) = (None, None);
     let mut born_ms = validated.table.creation_timestamp().as_ref().map(millis_of_time);
+    let mut time_to_live_held = None;
     if let Some(adopted) = adopted {
         let held = &adopted.definition;
         tracing::info!(table = validated.table_name, table_id = %held.table_id, "a table's data is taken over");
@@ -112,6 +113,7 @@ pub async fn place(
         status.restore = held.restored_from.as_ref().and_then(RestoreStatus::of_restored);
         recovery_held = held.continuous_backups;
         (streams_held, born_ms) = (held.stream.clone(), None);
+        time_to_live_held.clone_from(&held.time_to_live);
     } else if validated.table.spec.restore_from.is_some() && source.is_none() {
         return Ok(Placed::Waits(Wait::for_the_group("the data that was under the table's name is being dropped")));
     } else {
@@ -130,6 +132,8 @@ pub async fn place(
     let is_asked = validated.table.spec.recovery_period_days()?.is_some();
     recovery::stamp(&mut status, is_asked, group.spec.archive.is_some(), recovery_held, ctx.now());
     streams::stamp(&mut status, &validated.table, streams_held.as_ref(), born_ms, ctx.now())?;
+    let expires_by = validated.table.spec.time_to_live_attribute()?;
+    time_to_live::stamp(&mut status, expires_by, time_to_live_held.as_ref(), ctx.now());
     let table = write_status(ctx, &validated.table, status).await?;
     Ok(Placed::Written(Box::new(table)))
 }
