@@ -1,7 +1,7 @@
 //! Between a Table and what the nodes keep of it: the table's definition.
 
 use super::{
-    AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, ProvisionedThroughput, Table,
+    AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, OnDemandThroughput, ProvisionedThroughput, Table,
     TableResourceStatus, TableSpec, recovery::millis_of_time,
 };
 use cairn_model::{
@@ -23,6 +23,14 @@ pub enum DefinitionError {
         "spec.provisionedThroughput must be given, with units of at least 1, if and only if spec.billingMode is PROVISIONED"
     )]
     Throughput,
+    #[error(
+        "spec.onDemandThroughput must have maxima of at least 1, or -1 for none, and only where spec.billingMode is PAY_PER_REQUEST"
+    )]
+    OnDemandThroughput,
+    #[error(
+        "spec.autoScaling needs a spec.billingMode of PROVISIONED, minUnits of 1 to maxUnits, and a targetUtilizationPercent of 20 to 90"
+    )]
+    AutoScaling,
     #[error("spec.continuousBackups.recoveryPeriodInDays must be 1 to 35")]
     RecoveryPeriod,
     #[error(
@@ -46,12 +54,21 @@ pub struct Birth {
     /// Since when point-in-time recovery is on without a break. Before it is known, recovery is not on, whatever the spec says.
     pub recovery_since_ms: Option<u64>,
     pub restored_from: Option<RestoredFrom>,
+    /// What auto-scaling has made of the throughput; it counts only while the spec asks for auto-scaling.
+    pub scaled: Option<table::ProvisionedThroughput>,
 }
 
 impl Birth {
     /// Of a table that nobody has made yet.
     pub fn new(table_id: TableId, creation_time_ms: u64) -> Self {
-        Self { table_id, schema_version: 1, creation_time_ms, recovery_since_ms: None, restored_from: None }
+        Self {
+            table_id,
+            schema_version: 1,
+            creation_time_ms,
+            recovery_since_ms: None,
+            restored_from: None,
+            scaled: None,
+        }
     }
 }
 
@@ -102,10 +119,17 @@ impl TableSpec {
             return Err(DefinitionError::AttributeUnused { attribute: unused.attribute_name.clone() });
         }
         let provisioned_throughput = match (self.billing_mode, self.provisioned_throughput) {
-            (BillingMode::Provisioned, Some(throughput)) => Some(throughput.units()?),
+            (BillingMode::Provisioned, Some(throughput)) => {
+                let scaled = self.auto_scaling.is_some().then_some(birth.scaled).flatten();
+                Some(scaled.map_or_else(|| throughput.units(), Ok)?)
+            }
             (BillingMode::PayPerRequest, None) => None,
             _ => return Err(DefinitionError::Throughput),
         };
+        if let Some(scaling) = &self.auto_scaling {
+            scaling.check(self.billing_mode)?;
+        }
+        let on_demand_throughput = self.on_demand_throughput.map_or(Ok(None), |maxima| maxima.of(self.billing_mode))?;
         let continuous_backups =
             self.recovery_period_days()?.zip(birth.recovery_since_ms).map(|(recovery_period_days, enabled_at_ms)| {
                 table::ContinuousBackups { recovery_period_days, enabled_at_ms }
@@ -118,6 +142,7 @@ impl TableSpec {
             key_schema,
             billing_mode: self.billing_mode,
             provisioned_throughput,
+            on_demand_throughput,
             table_class: self.table_class,
             deletion_protection_enabled: self.deletion_protection_enabled.unwrap_or_default(),
             creation_time_ms: birth.creation_time_ms,
@@ -163,7 +188,8 @@ impl TableSpec {
                 .collect(),
             billing_mode: definition.billing_mode,
             provisioned_throughput: definition.provisioned_throughput.map(ProvisionedThroughput::from),
-            on_demand_throughput: None,
+            on_demand_throughput: definition.on_demand_throughput.map(OnDemandThroughput::from),
+            auto_scaling: None,
             table_class: definition.table_class,
             deletion_protection_enabled: definition.deletion_protection_enabled.then_some(true),
             storage_group: crate::DEFAULT_STORAGE_GROUP.to_owned(),
@@ -188,7 +214,16 @@ impl TableSpec {
     /// Takes over what the API changed, and leaves the rest as it was written: what is asked for and not so yet, too.
     pub fn update_from_definition(&mut self, before: &TableDefinition, after: &TableDefinition) {
         self.billing_mode = after.billing_mode;
-        self.provisioned_throughput = after.provisioned_throughput.map(ProvisionedThroughput::from);
+        // What auto-scaling made of it is not what was asked for.
+        if before.provisioned_throughput != after.provisioned_throughput {
+            self.provisioned_throughput = after.provisioned_throughput.map(ProvisionedThroughput::from);
+        }
+        if after.billing_mode == BillingMode::PayPerRequest {
+            self.auto_scaling = None;
+        }
+        if before.on_demand_throughput != after.on_demand_throughput {
+            self.on_demand_throughput = after.on_demand_throughput.map(OnDemandThroughput::from);
+        }
         self.table_class = after.table_class;
         if after.deletion_protection_enabled != self.deletion_protection_enabled.unwrap_or_default() {
             self.deletion_protection_enabled = Some(after.deletion_protection_enabled);
@@ -222,12 +257,14 @@ impl TableResourceStatus {
             creation_time_ms: millis_of_time(created),
             recovery_since_ms: self.continuous_backups.as_ref().map(|backups| millis_of_time(&backups.enabled_at)),
             restored_from: self.restore.as_ref().map(|restore| restore.restored_from()).transpose()?,
+            scaled: self.auto_scaling.as_ref().map(|scaling| scaling.units.units()).transpose()?,
         })
     }
 }
 
 impl ProvisionedThroughput {
-    fn units(self) -> Result<table::ProvisionedThroughput, DefinitionError> {
+    /// As nodes keep it.
+    pub fn units(self) -> Result<table::ProvisionedThroughput, DefinitionError> {
         let units =
             |value: i64| u64::try_from(value).ok().filter(|units| *units >= 1).ok_or(DefinitionError::Throughput);
         Ok(table::ProvisionedThroughput {
@@ -271,6 +308,7 @@ mod tests {
                 read_capacity_units: 5,
                 write_capacity_units: 6,
             }),
+            on_demand_throughput: None,
             table_class: None,
             deletion_protection_enabled: true,
             creation_time_ms: 1_000,

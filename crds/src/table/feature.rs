@@ -86,7 +86,6 @@ impl TableSpec {
             list.is_some_and(|list| !list.is_empty())
         }
         let asked = [
-            ("spec.onDemandThroughput", self.on_demand_throughput.is_some_and(|t| has_a_maximum(&t))),
             ("spec.globalSecondaryIndexes", some(self.global_secondary_indexes.as_ref())),
             ("spec.localSecondaryIndexes", some(self.local_secondary_indexes.as_ref())),
             ("spec.streamSpecification", self.stream_specification.as_ref().is_some_and(|s| s.stream_enabled)),
@@ -98,14 +97,6 @@ impl TableSpec {
         ];
         asked.into_iter().filter(|(_, asked)| *asked).map(|(field, _)| field).collect()
     }
-}
-
-/// The API reference has -1 stand for "no maximum".
-fn has_a_maximum(throughput: &super::OnDemandThroughput) -> bool {
-    [throughput.max_read_request_units, throughput.max_write_request_units]
-        .into_iter()
-        .flatten()
-        .any(|units| units != -1)
 }
 
 #[cfg(test)]
@@ -125,7 +116,6 @@ billingMode: PAY_PER_REQUEST
     #[test]
     fn every_field_of_a_missing_feature_is_named() {
         for (more, field) in [
-            ("onDemandThroughput: {maxReadRequestUnits: 10}", "spec.onDemandThroughput"),
             (
                 "globalSecondaryIndexes: [{indexName: idx, keySchema: [{attributeName: Id, keyType: HASH}]}]",
                 "spec.globalSecondaryIndexes",
@@ -153,7 +143,6 @@ billingMode: PAY_PER_REQUEST
             "timeToLive: {enabled: false}",
             "sseSpecification: {enabled: false}",
             "contributorInsights: DISABLE",
-            "onDemandThroughput: {maxReadRequestUnits: -1}",
         ] {
             assert!(spec(more).features_missing().is_empty(), "{more}");
         }

@@ -158,6 +158,7 @@ impl RestoreTarget {
         restored_from: RestoredFrom,
     ) -> Result<TableDefinition, ServiceError> {
         let (billing_mode, provisioned_throughput) = self.billing(source)?;
+        let on_demand_throughput = source.on_demand_throughput.filter(|_| billing_mode == BillingMode::PayPerRequest);
         Ok(TableDefinition {
             account: source.account.clone(),
             table_name: self.table_name,
@@ -166,6 +167,7 @@ impl RestoreTarget {
             key_schema: source.key_schema.clone(),
             billing_mode,
             provisioned_throughput,
+            on_demand_throughput,
             table_class: None,
             deletion_protection_enabled: false,
             creation_time_ms,

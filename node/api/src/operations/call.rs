@@ -4,7 +4,7 @@ use crate::{
     Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView, capacity::HalfUnits, errors,
     global_tables::GlobalTable, metrics::tables::RequestMeter, request_id::RequestIds,
 };
-use cairn_model::{ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, table::TableStatus};
+use cairn_model::{ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, table::TableStatus, throttling::CapacityKind};
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, WriteOutcome, WriteRequest,
 };
@@ -80,7 +80,8 @@ impl Call<'_> {
     pub(crate) async fn get(&self, table: &TableView, request: GetRequest) -> Result<GetOutcome, ServiceError> {
         let (count, consistent) = (request.keys.len(), request.consistent);
         let first = request.keys.first().cloned().ok_or_else(errors::internal)?;
-        match self.partitions.request(table, RoutingKey::from(&first), PartitionRequest::Get(request)).await? {
+        let asked = self.partitions.request(table, RoutingKey::from(&first), PartitionRequest::Get(request)).await;
+        match asked.inspect_err(|error| self.meter.throttled(&table.definition, error, CapacityKind::Read))? {
             PartitionOutcome::Get(outcome) if outcome.items.len() == count => {
                 let size = |found: &Option<(EncodedItem, u32)>| found.as_ref().map_or(0, |(_, size)| u64::from(*size));
                 let units = outcome.items.iter().map(|found| HalfUnits::read(size(found), consistent));
@@ -102,6 +103,7 @@ impl Call<'_> {
             }
             Ok(_) => Err(mismatch()),
             Err(error) => {
+                self.meter.throttled(&table.definition, &error, CapacityKind::Write);
                 if error.kind == ErrorKind::ConditionalCheckFailedException {
                     self.meter.condition_failed(&table.definition);
                 }
@@ -117,7 +119,8 @@ impl Call<'_> {
             Bound::Unbounded => bytes::Bytes::new(),
         };
         let consistent = request.consistent;
-        match self.partitions.request(table, RoutingKey(&start), PartitionRequest::Range(request)).await? {
+        let asked = self.partitions.request(table, RoutingKey(&start), PartitionRequest::Range(request)).await;
+        match asked.inspect_err(|error| self.meter.throttled(&table.definition, error, CapacityKind::Read))? {
             PartitionOutcome::Range(outcome) => {
                 self.meter.read(&table.definition, HalfUnits::read(outcome.bytes_read, consistent));
                 self.meter.returned(&table.definition, outcome.count.into());

@@ -9,6 +9,7 @@ use crate::{
         references::resolve_table_arn,
         tags::{self, TAGS, TagInput},
         throughput::{self, THROUGHPUT, ThroughputInput},
+        on_demand::{ON_DEMAND_THROUGHPUT, OnDemandInput},
         unsupported::{Unsupported, refuse, refuse_empty_list},
     },
 };
@@ -36,7 +37,7 @@ pub(super) struct CreateTableInput {
     tags: Option<Vec<TagInput>>,
     warm_throughput: Option<Unsupported>,
     resource_policy: Option<Unsupported>,
-    on_demand_throughput: Option<Unsupported>,
+    on_demand_throughput: Option<OnDemandInput>,
     global_table_source_arn: Option<Unsupported>,
     global_table_settings_replication_mode: Option<Unsupported>,
     vector_indexes: Option<Unsupported>,
@@ -67,6 +68,7 @@ pub(super) const FIELDS: &[(&str, Shape)] = &[
     ("TableName", Shape::Text),
     ("BillingMode", Shape::Text),
     ("ProvisionedThroughput", THROUGHPUT),
+    ("OnDemandThroughput", ON_DEMAND_THROUGHPUT),
     ("KeySchema", Shape::List(&KEY_SCHEMA_ELEMENT)),
     ("TableClass", Shape::Text),
     ("DeletionProtectionEnabled", Shape::Flag),
@@ -146,6 +148,8 @@ impl CreateTableInput {
                 ));
             }
         };
+        let on_demand_throughput =
+            self.on_demand_throughput.as_ref().map(|maxima| maxima.of_new_table(billing_mode)).transpose()?.flatten();
         self.refuse_unsupported()?;
         Ok(NewTable {
             key_schema: key_schema(
@@ -154,6 +158,7 @@ impl CreateTableInput {
             )?,
             billing_mode,
             provisioned_throughput,
+            on_demand_throughput,
             table_class: self.table_class.as_deref().map(parse_table_class),
             deletion_protection_enabled: self.deletion_protection_enabled.is_some_and(|flag| flag.0),
             table_name,
@@ -171,7 +176,6 @@ impl CreateTableInput {
             ("SSESpecification", &self.sse_specification),
             ("WarmThroughput", &self.warm_throughput),
             ("ResourcePolicy", &self.resource_policy),
-            ("OnDemandThroughput", &self.on_demand_throughput),
             ("GlobalTableSourceArn", &self.global_table_source_arn),
             ("GlobalTableSettingsReplicationMode", &self.global_table_settings_replication_mode),
             ("VectorIndexes", &self.vector_indexes),

@@ -36,6 +36,7 @@ pub(crate) fn definition(name: &str, id: u8) -> TableDefinition {
         },
         billing_mode: BillingMode::PayPerRequest,
         provisioned_throughput: None,
+        on_demand_throughput: None,
         table_class: None,
         deletion_protection_enabled: false,
         creation_time_ms: u64::from(id),
@@ -74,7 +75,7 @@ impl TestNode {
         let owner = Owner { region: "east".into(), account: ACCOUNT.into(), group: "default".into() };
         let path = folder.path().join("data");
         let open = OpenFolder::open(path, owner, None, OnDamage::Refuse, Duration::ZERO).await.unwrap();
-        let node = open.start(Arc::new(NoPeers), &prometheus::Registry::new(), true).unwrap();
+        let node = open.start(Arc::new(NoPeers), &prometheus::Registry::new(), true, false).unwrap();
         Self { _folder: folder, node }
     }
 

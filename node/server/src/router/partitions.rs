@@ -139,7 +139,7 @@ impl Partitions for RemotePartitions {
                     continue;
                 };
                 (call.partition, call.epoch) = (route.descriptor.partition_id, route.descriptor.epoch);
-                if let Some(outcome) = self.round(&route, &call, &mut perhaps_done, &mut last).await {
+                if let Some(outcome) = self.round(table, &route, &call, &mut perhaps_done, &mut last).await {
                     return outcome;
                 }
                 tokio::time::sleep(ELECTION_PAUSE).await;
@@ -175,6 +175,7 @@ impl RemotePartitions {
     /// Tries the partition's replicas, each once at most; none when it is worth another round.
     async fn round(
         &self,
+        table: &TableView,
         route: &Route,
         call: &PartitionCall,
         perhaps_done: &mut bool,
@@ -197,6 +198,7 @@ impl RemotePartitions {
                 Err(Failure::Partition(PartitionError::Overloaded { reason })) => {
                     return Some(Err(ServiceError::new(ErrorKind::ThrottlingException, reason)));
                 }
+                Err(Failure::Partition(PartitionError::Throttled(limit))) => return Some(Err(limit.exceeded(&table.arn))),
                 Err(Failure::Partition(PartitionError::NotLeader { leader })) => {
                     *last = format!("the replica at {} does not lead", member.address);
                     match leader {
