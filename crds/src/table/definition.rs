@@ -291,6 +291,7 @@ pub fn table_arn(region: &str, account: &str, table_name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::{AutoScaling, TargetTracking};
     use cairn_model::table::ScalarType;
 
     fn definition() -> TableDefinition {
@@ -373,6 +374,55 @@ mod tests {
         spec.update_from_definition(&definition(), &changed);
         assert_eq!(spec.storage_group, "analytics");
         assert_eq!(spec.definition("game", "Scores", &birth()).unwrap(), changed);
+    }
+
+    fn scaled(spec: &mut TableSpec) -> Birth {
+        let read = TargetTracking { min_units: 1, max_units: 100, target_utilization_percent: 70 };
+        spec.auto_scaling = Some(AutoScaling { read: Some(read), write: None });
+        let units = table::ProvisionedThroughput { read_capacity_units: 50, write_capacity_units: 6 };
+        Birth { scaled: Some(units), ..birth() }
+    }
+
+    #[test]
+    fn what_auto_scaling_made_of_the_throughput_counts_while_it_is_on() {
+        let mut spec = TableSpec::from_definition(&definition());
+        let birth = scaled(&mut spec);
+        let units = |spec: &TableSpec| spec.definition("game", "Scores", &birth).unwrap().provisioned_throughput;
+        assert_eq!(units(&spec), birth.scaled);
+        spec.auto_scaling = None;
+        assert_eq!(units(&spec), definition().provisioned_throughput);
+    }
+
+    #[test]
+    fn auto_scaling_that_got_past_the_rules_is_refused() {
+        for (min_units, max_units, target_utilization_percent) in [(0, 5, 70), (6, 5, 70), (1, 5, 19), (1, 5, 91)] {
+            let mut spec = TableSpec::from_definition(&definition());
+            let read = TargetTracking { min_units, max_units, target_utilization_percent };
+            spec.auto_scaling = Some(AutoScaling { read: Some(read), write: None });
+            assert_eq!(spec.definition("game", "Scores", &birth()), Err(DefinitionError::AutoScaling));
+        }
+    }
+
+    #[test]
+    fn another_update_leaves_what_auto_scaling_began_with() {
+        let mut spec = TableSpec::from_definition(&definition());
+        let birth = scaled(&mut spec);
+        let before = spec.definition("game", "Scores", &birth).unwrap();
+        let after = TableDefinition { deletion_protection_enabled: false, ..before.clone() };
+        let declared = spec.provisioned_throughput;
+        spec.update_from_definition(&before, &after);
+        assert_eq!((spec.provisioned_throughput, spec.auto_scaling.is_some()), (declared, true));
+        let on_demand = TableDefinition {
+            billing_mode: BillingMode::PayPerRequest,
+            provisioned_throughput: None,
+            on_demand_throughput: Some(table::OnDemandThroughput {
+                max_read_request_units: Some(9),
+                max_write_request_units: None,
+            }),
+            ..before.clone()
+        };
+        spec.update_from_definition(&before, &on_demand);
+        assert_eq!(spec.definition("game", "Scores", &birth).unwrap(), on_demand);
     }
 
     #[test]

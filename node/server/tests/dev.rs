@@ -1,6 +1,8 @@
 //! `cairn dev` as its users meet it: what it refuses to start with, and that a folder comes back as it was left.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
+#[path = "dev/throttling.rs"]
+mod throttling;
 mod support;
 
 use serde_json::{Value, json};

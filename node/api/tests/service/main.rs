@@ -32,3 +32,4 @@ mod signer;
 mod table_arns;
 mod tables;
 mod tags;
+mod throttling;
