@@ -16,11 +16,11 @@ impl Service {
         found.map(|metric| metric.get_counter().get_value())
     }
 
-    fn of_users(&self, name: &str) -> Option<f64> {
+    pub(crate) fn of_users(&self, name: &str) -> Option<f64> {
         self.counted(name, &[("account", "game"), ("table", "users")])
     }
 
-    fn of_operation(&self, name: &str, operation: &str) -> Option<f64> {
+    pub(crate) fn of_operation(&self, name: &str, operation: &str) -> Option<f64> {
         self.counted(name, &[("account", "game"), ("table", "users"), ("operation", operation)])
     }
 }

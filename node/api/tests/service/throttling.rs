@@ -44,8 +44,8 @@ async fn every_operation_says_which_limit_it_met() {
         ),
     ] {
         let answer = service.call(operation, request.to_string()).await;
-        assert_eq!(answer.status, 400, "{operation}");
-        let told: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(answer.status.as_u16(), 400, "{operation}");
+        let told = answer.json();
         assert_eq!(told["ThrottlingReasons"], json!([{"reason": reason, "resource": ARN}]), "{operation}");
         let text = told["message"].as_str().unwrap();
         assert!(text.starts_with("The level of configured provisioned throughput for the table was exceeded."));
