@@ -1,8 +1,8 @@
 //! Between a Table and what the nodes keep of it: the table's definition.
 
 use super::{
-    AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, OnDemandThroughput, ProvisionedThroughput, Table,
-    TableResourceStatus, TableSpec, recovery::millis_of_time,
+    AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, OnDemandThroughput, ProvisionedThroughput,
+    Table, TableResourceStatus, TableSpec, recovery::millis_of_time,
 };
 use cairn_model::{
     arn::TableArn,

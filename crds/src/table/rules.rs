@@ -76,7 +76,8 @@ pub(super) const MAX_REQUEST_UNITS: &[Rule] =
     &[("self >= 1 || self == -1", "a maximum is at least 1; -1 means that there is none")];
 
 /// Of `spec.autoScaling.read` and `.write`.
-pub(super) const TARGET_TRACKING: &[Rule] = &[("self.minUnits <= self.maxUnits", "minUnits must not be above maxUnits")];
+pub(super) const TARGET_TRACKING: &[Rule] =
+    &[("self.minUnits <= self.maxUnits", "minUnits must not be above maxUnits")];
 
 /// Of `spec.autoScaling`.
 pub(super) const AUTO_SCALING: &[Rule] =

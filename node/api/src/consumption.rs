@@ -1,40 +1,32 @@
 //! What a partition's answer consumed, in half units: what the storage node that gave it charges the table for.
 
 use crate::capacity::HalfUnits;
-use cairn_replication::operation::{GetOutcome, IndexWrite, RangeOutcome, WriteOutcome};
+use cairn_replication::operation::{GetOutcome, RangeOutcome, WriteOutcome};
 
 /// Of the item, and of each local index that changed with it.
 pub fn of_write(outcome: &WriteOutcome) -> u64 {
     let item = HalfUnits::write(outcome.size_before, outcome.size_after);
-    outcome.indexes.iter().map(of_index).fold(item, HalfUnits::plus).halves()
-}
-
-/// An item that moves in an index is deleted there and written.
-fn of_index(write: &IndexWrite) -> HalfUnits {
-    if write.moved && write.size_before > 0 && write.size_after > 0 {
-        return HalfUnits::write(write.size_before, 0).plus(HalfUnits::write(0, write.size_after));
-    }
-    HalfUnits::write(write.size_before, write.size_after)
+    outcome.indexes.iter().map(HalfUnits::index_write).fold(item, HalfUnits::plus).halves()
 }
 
 /// Of each item on its own, found or not.
 pub fn of_get(outcome: &GetOutcome, consistent: bool) -> u64 {
-    let sizes = outcome.items.iter().map(|found| found.as_ref().map_or(0, |(_, size)| u64::from(*size)));
-    sizes.map(|size| HalfUnits::read(size, consistent).halves()).sum()
+    HalfUnits::gets(outcome, consistent).halves()
 }
 
 /// Of a page, and of what was fetched for it from the table.
 pub fn of_range(outcome: &RangeOutcome, consistent: bool) -> u64 {
-    let fetched = if consistent { outcome.fetched_units * 2 } else { outcome.fetched_units };
-    HalfUnits::read(outcome.bytes_read, consistent).halves() + fetched
+    let page = HalfUnits::read(outcome.bytes_read, consistent);
+    page.plus(HalfUnits::fetches(outcome.fetched_units, consistent)).halves()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cairn_replication::operation::IndexWrite;
 
     fn write(size_before: u32, size_after: u32, indexes: Vec<IndexWrite>) -> u64 {
-        of_write(&WriteOutcome { attributes: None, size_before, size_after, indexes })
+        of_write(&WriteOutcome { attributes: None, size_before, size_after, indexes, collection_bytes: None })
     }
 
     fn index(size_before: u32, size_after: u32, moved: bool) -> IndexWrite {

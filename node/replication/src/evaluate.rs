@@ -38,12 +38,23 @@ pub(crate) fn evaluate(
     let old_if_asked = || current.cloned().filter(|_| request.return_values == ReturnValues::AllOld);
     match &request.action {
         WriteAction::Put(new) => {
-            let outcome =
-                WriteOutcome { attributes: old_if_asked(), size_before, size_after: new.size()?, indexes: Vec::new() };
+            let outcome = WriteOutcome {
+                attributes: old_if_asked(),
+                size_before,
+                size_after: new.size()?,
+                indexes: Vec::new(),
+                collection_bytes: None,
+            };
             Ok((Change::Put(new.clone()), outcome))
         }
         WriteAction::Delete => {
-            let outcome = WriteOutcome { attributes: old_if_asked(), size_before, size_after: 0, indexes: Vec::new() };
+            let outcome = WriteOutcome {
+                attributes: old_if_asked(),
+                size_before,
+                size_after: 0,
+                indexes: Vec::new(),
+                collection_bytes: None,
+            };
             Ok((if current.is_some() { Change::Delete } else { Change::Nothing }, outcome))
         }
         WriteAction::Update { key_attributes, update } => {
@@ -61,7 +72,8 @@ pub(crate) fn evaluate(
                 ReturnValues::UpdatedOld => item.and_then(|old| not_empty(touched.project_old(&old))),
                 ReturnValues::UpdatedNew => not_empty(touched.project_new(&new)),
             };
-            let outcome = WriteOutcome { attributes, size_before, size_after, indexes: Vec::new() };
+            let outcome =
+                WriteOutcome { attributes, size_before, size_after, indexes: Vec::new(), collection_bytes: None };
             Ok((Change::Put(encoded), outcome))
         }
     }
@@ -94,7 +106,16 @@ mod tests {
     #[test]
     fn a_put_tells_the_sizes_before_and_after() {
         let outcome = outcome(&testing::put(1, "a", 7), Some(&stored(&testing::item("a", 1_000_000_007))));
-        assert_eq!(outcome, WriteOutcome { attributes: None, size_before: 10, size_after: 6, indexes: Vec::new() });
+        assert_eq!(
+            outcome,
+            WriteOutcome {
+                attributes: None,
+                size_before: 10,
+                size_after: 6,
+                indexes: Vec::new(),
+                collection_bytes: None
+            }
+        );
     }
 
     #[test]
@@ -121,7 +142,13 @@ mod tests {
 
     #[test]
     fn deleting_nothing_changes_nothing() {
-        let outcome = WriteOutcome { attributes: None, size_before: 0, size_after: 0, indexes: Vec::new() };
+        let outcome = WriteOutcome {
+            attributes: None,
+            size_before: 0,
+            size_after: 0,
+            indexes: Vec::new(),
+            collection_bytes: None,
+        };
         assert_eq!(evaluate(&testing::delete(1, "a"), None), Ok((Change::Nothing, outcome)));
     }
 

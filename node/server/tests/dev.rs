@@ -1,9 +1,9 @@
 //! `cairn dev` as its users meet it: what it refuses to start with, and that a folder comes back as it was left.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
+mod support;
 #[path = "dev/throttling.rs"]
 mod throttling;
-mod support;
 
 use serde_json::{Value, json};
 use std::{path::Path, process::Command, time::Duration};

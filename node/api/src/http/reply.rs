@@ -216,10 +216,7 @@ mod tests {
         };
         let reasons = |reason| serde_json::json!([{"reason": reason, "resource": "arn:users"}]);
         let provisioned = told(LimitType::Provisioned);
-        assert_eq!(
-            provisioned["__type"],
-            "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"
-        );
+        assert_eq!(provisioned["__type"], "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException");
         assert_eq!(provisioned["ThrottlingReasons"], reasons("TableReadProvisionedThroughputExceeded"));
         let on_demand = told(LimitType::MaxOnDemand);
         assert_eq!(on_demand["throttlingReasons"], reasons("TableReadMaxOnDemandThroughputExceeded"));

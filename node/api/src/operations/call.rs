@@ -1,10 +1,14 @@
 //! One call of an operation: who asks, with what, and what the operation may use.
 
 use crate::{
-    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView, capacity::HalfUnits, errors,
-    global_tables::GlobalTable, metrics::tables::RequestMeter, request_id::RequestIds,
+    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView,
+    capacity::{ConsumedCapacity, HalfUnits},
+    errors,
+    global_tables::GlobalTable,
+    metrics::tables::RequestMeter,
+    request_id::RequestIds,
 };
-use cairn_model::{ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, table::TableStatus, throttling::CapacityKind};
+use cairn_model::{ErrorKind, ServiceError, key::EncodedKey, limits, table::TableStatus, throttling::CapacityKind};
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, WriteOutcome, WriteRequest,
 };
@@ -83,9 +87,7 @@ impl Call<'_> {
         let asked = self.partitions.request(table, RoutingKey::from(&first), PartitionRequest::Get(request)).await;
         match asked.inspect_err(|error| self.meter.throttled(&table.definition, error, CapacityKind::Read))? {
             PartitionOutcome::Get(outcome) if outcome.items.len() == count => {
-                let size = |found: &Option<(EncodedItem, u32)>| found.as_ref().map_or(0, |(_, size)| u64::from(*size));
-                let units = outcome.items.iter().map(|found| HalfUnits::read(size(found), consistent));
-                self.meter.read(&table.definition, units.fold(HalfUnits::default(), HalfUnits::plus));
+                self.meter.read(&table.definition, HalfUnits::gets(&outcome, consistent));
                 Ok(outcome)
             }
             _ => Err(mismatch()),
@@ -97,8 +99,8 @@ impl Call<'_> {
         let request = PartitionRequest::Write(request);
         match self.partitions.request(table, RoutingKey::from(&key), request).await {
             Ok(PartitionOutcome::Write(outcome)) => {
-                let units = HalfUnits::write(outcome.size_before, outcome.size_after);
-                self.meter.written(&table.definition, units);
+                let consumed = ConsumedCapacity::write(&table.definition, &outcome);
+                self.meter.written(&table.definition, consumed.total());
                 Ok(outcome)
             }
             Ok(_) => Err(mismatch()),
@@ -119,10 +121,12 @@ impl Call<'_> {
             Bound::Unbounded => bytes::Bytes::new(),
         };
         let consistent = request.consistent;
+        let index_name = request.index.as_ref().map(|index| index.index_name.clone());
         let asked = self.partitions.request(table, RoutingKey(&start), PartitionRequest::Range(request)).await;
         match asked.inspect_err(|error| self.meter.throttled(&table.definition, error, CapacityKind::Read))? {
             PartitionOutcome::Range(outcome) => {
-                self.meter.read(&table.definition, HalfUnits::read(outcome.bytes_read, consistent));
+                let consumed = ConsumedCapacity::range(index_name.as_deref(), &outcome, consistent);
+                self.meter.read(&table.definition, consumed.total());
                 self.meter.returned(&table.definition, outcome.count.into());
                 Ok(outcome)
             }

@@ -6,10 +6,10 @@ use crate::{
     input::{self, Input, fields::Flag, shape::Shape},
     validation::{
         constraints::{Constraints, required_table_name},
+        on_demand::{ON_DEMAND_THROUGHPUT, OnDemandInput},
         references::resolve_table_arn,
         tags::{self, TAGS, TagInput},
         throughput::{self, THROUGHPUT, ThroughputInput},
-        on_demand::{ON_DEMAND_THROUGHPUT, OnDemandInput},
         unsupported::{Unsupported, refuse, refuse_empty_list},
     },
 };

@@ -4,7 +4,9 @@ use super::{Call, global_table_description::write_replicas};
 use crate::{TableView, global_tables::GlobalTable, output::Object};
 use cairn_model::{
     KeySchema,
-    table::{BillingMode, KeyAttribute, OnDemandThroughput, ProvisionedThroughput, ScalarType, TableClass, TableStatus},
+    table::{
+        BillingMode, KeyAttribute, OnDemandThroughput, ProvisionedThroughput, ScalarType, TableClass, TableStatus,
+    },
     throughput::ThroughputHistory,
 };
 

@@ -11,8 +11,8 @@ use crate::{
     input::{self, Input, fields::Flag, shape::Shape},
     validation::{
         constraints::{Constraints, table_name},
-        references::resolve_table_arn,
         on_demand::{ON_DEMAND_THROUGHPUT, OnDemandInput},
+        references::resolve_table_arn,
         throughput::{self, THROUGHPUT, ThroughputInput},
         unsupported::{Unsupported, refuse},
     },

@@ -10,10 +10,8 @@ use cairn_model::{
 };
 use serde::Deserialize;
 
-pub(crate) const ON_DEMAND_THROUGHPUT: Shape = Shape::Struct(
-    "OnDemandThroughput",
-    &[("MaxReadRequestUnits", Shape::Long), ("MaxWriteRequestUnits", Shape::Long)],
-);
+pub(crate) const ON_DEMAND_THROUGHPUT: Shape =
+    Shape::Struct("OnDemandThroughput", &[("MaxReadRequestUnits", Shape::Long), ("MaxWriteRequestUnits", Shape::Long)]);
 
 /// UpdateTable's "no maximum".
 const REMOVE: i64 = -1;
@@ -68,21 +66,18 @@ impl OnDemandInput {
 
     fn check_range(&self, is_valid: impl Fn(i64) -> bool) -> Result<(), ServiceError> {
         match self.members().find(|(_, units)| !is_valid(*units)) {
-            Some((member, _)) => Err(invalid(format!(
-                "Requested {member} for OnDemandThroughput for table is outside of valid range"
-            ))),
+            Some((member, _)) => {
+                Err(invalid(format!("Requested {member} for OnDemandThroughput for table is outside of valid range")))
+            }
             None => Ok(()),
         }
     }
 
     /// Those that are given.
     fn members(&self) -> impl Iterator<Item = (&'static str, i64)> {
-        [
-            ("MaxReadRequestUnits", self.max_read_request_units),
-            ("MaxWriteRequestUnits", self.max_write_request_units),
-        ]
-        .into_iter()
-        .filter_map(|(member, units)| Some((member, units?.0)))
+        [("MaxReadRequestUnits", self.max_read_request_units), ("MaxWriteRequestUnits", self.max_write_request_units)]
+            .into_iter()
+            .filter_map(|(member, units)| Some((member, units?.0)))
     }
 }
 

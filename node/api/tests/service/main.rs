@@ -17,6 +17,8 @@ mod heads;
 mod http2;
 mod importer;
 mod imports;
+mod index_entries;
+mod indexes;
 mod legacy;
 mod legacy_global_tables;
 mod metrics;

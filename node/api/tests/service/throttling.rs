@@ -37,11 +37,7 @@ async fn every_operation_says_which_limit_it_met() {
         ("BatchGetItem", batch(json!({"Keys": [key()]})), "TableReadProvisionedThroughputExceeded"),
         ("PutItem", json!({"TableName": "users", "Item": key()}), "TableWriteProvisionedThroughputExceeded"),
         ("DeleteItem", json!({"TableName": "users", "Key": key()}), "TableWriteProvisionedThroughputExceeded"),
-        (
-            "BatchWriteItem",
-            batch(json!([{"PutRequest": {"Item": key()}}])),
-            "TableWriteProvisionedThroughputExceeded",
-        ),
+        ("BatchWriteItem", batch(json!([{"PutRequest": {"Item": key()}}])), "TableWriteProvisionedThroughputExceeded"),
     ] {
         let answer = service.call(operation, request.to_string()).await;
         assert_eq!(answer.status.as_u16(), 400, "{operation}");
@@ -127,7 +123,9 @@ async fn no_maxima_are_none() {
 async fn maxima_that_can_not_be_are_refused_in_dynamodbs_words() {
     let service = Service::start().await;
     let range = |member: &str| {
-        format!("One or more parameter values were invalid: Requested {member} for OnDemandThroughput for table is outside of valid range")
+        format!(
+            "One or more parameter values were invalid: Requested {member} for OnDemandThroughput for table is outside of valid range"
+        )
     };
     for wrong in [0, -1, -2] {
         let request = table(on_demand(json!({"MaxWriteRequestUnits": wrong})));

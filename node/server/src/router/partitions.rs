@@ -198,7 +198,9 @@ impl RemotePartitions {
                 Err(Failure::Partition(PartitionError::Overloaded { reason })) => {
                     return Some(Err(ServiceError::new(ErrorKind::ThrottlingException, reason)));
                 }
-                Err(Failure::Partition(PartitionError::Throttled(limit))) => return Some(Err(limit.exceeded(&table.arn))),
+                Err(Failure::Partition(PartitionError::Throttled(limit))) => {
+                    return Some(Err(limit.exceeded(&table.arn)));
+                }
                 Err(Failure::Partition(PartitionError::NotLeader { leader })) => {
                     *last = format!("the replica at {} does not lead", member.address);
                     match leader {

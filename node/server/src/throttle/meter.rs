@@ -29,12 +29,7 @@ pub(super) struct Meter {
 
 impl Meter {
     /// Takes what the request costs at least, or says which limit stands against it.
-    pub(super) fn admit(
-        &mut self,
-        definition: &TableDefinition,
-        demand: Demand,
-        now: Now,
-    ) -> Result<(), TableLimit> {
+    pub(super) fn admit(&mut self, definition: &TableDefinition, demand: Demand, now: Now) -> Result<(), TableLimit> {
         let bucket = self.bucket_of(demand.capacity);
         let Some((units_per_second, limit)) = definition.units_per_second(demand.capacity) else {
             *bucket = None;
@@ -66,7 +61,8 @@ impl Meter {
 
     /// What was consumed in the kept minutes before this one.
     pub(super) fn minutes_before(&self, minute: u64) -> Vec<MinuteConsumption> {
-        let is_kept = |counted: &&MinuteConsumption| (minute.saturating_sub(MINUTES_KEPT)..minute).contains(&counted.minute);
+        let is_kept =
+            |counted: &&MinuteConsumption| (minute.saturating_sub(MINUTES_KEPT)..minute).contains(&counted.minute);
         self.minutes.iter().filter(is_kept).copied().collect()
     }
 

@@ -54,7 +54,8 @@ fn write() -> Demand {
 }
 
 fn written(size_after: u32) -> PartitionAnswer {
-    let outcome = WriteOutcome { attributes: None, size_before: 0, size_after, indexes: Vec::new() };
+    let outcome =
+        WriteOutcome { attributes: None, size_before: 0, size_after, indexes: Vec::new(), collection_bytes: None };
     Ok(PartitionOutcome::Write(outcome))
 }
 

@@ -68,9 +68,10 @@ mod tests {
     }
 
     fn minutes_of(told: [Option<Consumption>; 3]) -> Vec<Minute> {
-        let reports = fixture::reports_of_one_table(3).into_iter().zip(told).map(|(report, consumption)| {
-            Some(Arc::new(NodeReport { consumption, ..NodeReport::clone(&report) }))
-        });
+        let reports = fixture::reports_of_one_table(3)
+            .into_iter()
+            .zip(told)
+            .map(|(report, consumption)| Some(Arc::new(NodeReport { consumption, ..NodeReport::clone(&report) })));
         let reports: Vec<_> = reports.collect();
         let nodes = fixture::nodes();
         let answers = Answers { nodes: &nodes, reports: &reports };

@@ -73,9 +73,11 @@ pub fn note(status: &mut TableResourceStatus, standing: Standing, generation: Op
     let (works, reason, message) = match standing {
         Standing::Off => return status.conditions.retain(|condition| condition.type_ != AUTO_SCALING),
         Standing::Tracks => (true, "Tracking", ""),
-        Standing::AtMaximum => {
-            (true, "AtMaximum", "the table consumes more than its target of maxUnits: raise spec.autoScaling's maxUnits")
-        }
+        Standing::AtMaximum => (
+            true,
+            "AtMaximum",
+            "the table consumes more than its target of maxUnits: raise spec.autoScaling's maxUnits",
+        ),
         Standing::Blind => (
             false,
             "NoFigures",
@@ -100,12 +102,9 @@ fn track(
         i64::try_from(decision.units).unwrap_or(i64::MAX)
     };
     let units = ProvisionedThroughput {
-        read_capacity_units: decided(
-            scaling.read,
-            units.read_capacity_units,
-            declared.read_capacity_units,
-            |minute| minute.read_half_units,
-        ),
+        read_capacity_units: decided(scaling.read, units.read_capacity_units, declared.read_capacity_units, |minute| {
+            minute.read_half_units
+        }),
         write_capacity_units: decided(
             scaling.write,
             units.write_capacity_units,

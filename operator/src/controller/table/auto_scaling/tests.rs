@@ -32,8 +32,11 @@ fn reports(held: ProvisionedThroughput, read: Option<u64>) -> Vec<Option<Arc<Nod
         let report = Arc::make_mut(report);
         report.replicas[0].definition.provisioned_throughput = Some(held.units().unwrap());
         let half_units = if number == 0 { read.unwrap_or_default() * 120 } else { 0 };
-        let minutes = (LAST + 1 - MINUTES_KEPT..=LAST)
-            .map(|minute| MinuteConsumption { minute, read_half_units: half_units, write_half_units: 0 });
+        let minutes = (LAST + 1 - MINUTES_KEPT..=LAST).map(|minute| MinuteConsumption {
+            minute,
+            read_half_units: half_units,
+            write_half_units: 0,
+        });
         let partition = PartitionConsumption { partition_id: PartitionId([5; 16]), minutes: minutes.collect() };
         report.consumption =
             read.map(|_| Consumption { first_minute: 0, last_minute: LAST, partitions: vec![partition] });
@@ -58,7 +61,9 @@ fn stamped(
 
 #[test]
 fn it_begins_with_what_is_declared_within_the_bounds() {
-    for (declared, begins) in [(units(10, 10), units(10, 10)), (units(1, 1), units(5, 1)), (units(500, 500), units(100, 500))] {
+    for (declared, begins) in
+        [(units(10, 10), units(10, 10)), (units(1, 1), units(5, 1)), (units(500, 500), units(100, 500))]
+    {
         let mut status = TableResourceStatus::default();
         assert_eq!(stamped(&mut status, &spec(declared), &reports(declared, Some(0)), 0).0, begins);
         assert_eq!(status.auto_scaling.unwrap().last_scaled_at, None);
@@ -70,7 +75,10 @@ fn it_follows_what_is_consumed_and_says_when_it_changed() {
     let (declared, mut status) = (units(10, 10), TableResourceStatus::default());
     stamped(&mut status, &spec(declared), &reports(declared, Some(5)), 0);
     let before = status.clone();
-    assert_eq!(stamped(&mut status, &spec(declared), &reports(declared, Some(14)), 60), (units(20, 10), Standing::Tracks));
+    assert_eq!(
+        stamped(&mut status, &spec(declared), &reports(declared, Some(14)), 60),
+        (units(20, 10), Standing::Tracks)
+    );
     assert_eq!(status.auto_scaling.as_ref().unwrap().last_scaled_at, Some(Time(Timestamp::from_second(60).unwrap())));
     let told = told(&before, &status).unwrap();
     assert!(told.contains("from 10 to 20 read and from 10 to 10 write"), "{told}");
