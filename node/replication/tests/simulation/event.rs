@@ -31,7 +31,7 @@ pub enum Event {
     OrderArrives {
         slot: usize,
         job: usize,
-        order: Order,
+        order: Box<Order>,
     },
     OrderAnswered {
         job: usize,

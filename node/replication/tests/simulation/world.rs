@@ -181,7 +181,7 @@ impl World {
             Event::OperatorWakes => self.operator_wakes(),
             Event::OrderArrives { slot, job, order } => {
                 let token = self.token(Waiter::Operator(job));
-                self.give(slot, Input::Order { token, order });
+                self.give(slot, Input::Order { token, order: *order });
             }
             Event::OrderAnswered { job, outcome } => {
                 self.trace(|| format!("the operator is answered {outcome:?}"));
@@ -370,7 +370,7 @@ impl World {
         for (job, slot, order) in self.operator.orders(&reports, &mut self.random) {
             self.trace(|| format!("the operator orders {order:?} from node {slot}"));
             if let Some(delay_us) = self.network.arrival_us(&mut self.random) {
-                self.agenda.at(self.now_us + delay_us, Event::OrderArrives { slot, job, order });
+                self.agenda.at(self.now_us + delay_us, Event::OrderArrives { slot, job, order: Box::new(order) });
             }
         }
     }
