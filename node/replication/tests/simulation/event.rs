@@ -21,7 +21,7 @@ pub enum Event {
         from: NodeId,
         bytes: Bytes,
     },
-    RequestArrives(Sent),
+    RequestArrives(Box<Sent>),
     AnswerArrives {
         attempt: Attempt,
         result: Result<PartitionOutcome, PartitionError>,

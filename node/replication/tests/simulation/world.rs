@@ -171,7 +171,7 @@ impl World {
             }
             Event::Run(slot) => self.run_node(slot)?,
             Event::FrameArrives { to, from, bytes } => self.give(to, Input::Frame { from, bytes }),
-            Event::RequestArrives(sent) => self.request_arrives(sent),
+            Event::RequestArrives(sent) => self.request_arrives(*sent),
             Event::AnswerArrives { attempt, result } => {
                 self.trace(|| format!("client {} is answered {result:?}", attempt.client));
                 let next = self.clients[attempt.client].receive(attempt, &result, self.now_us, &mut self.random);
@@ -342,7 +342,7 @@ impl World {
                 }
                 self.trace(|| format!("client {client} sends to node {}", sent.node));
                 if let Some(delay_us) = self.network.arrival_us(&mut self.random) {
-                    self.agenda.at(self.now_us + delay_us, Event::RequestArrives(*sent));
+                    self.agenda.at(self.now_us + delay_us, Event::RequestArrives(sent));
                 }
             }
             Next::Wait(until_us) => {
