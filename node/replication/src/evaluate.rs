@@ -4,7 +4,9 @@ use crate::operation::{ReturnValues, WriteAction, WriteOutcome, WriteRequest};
 use cairn_model::{
     ErrorKind, Item, ServiceError,
     codec::{EncodedItem, StoredVersion},
+    index_keys::check_updated_index_keys,
     limits::ITEM_BYTES_MAX,
+    table::TableDefinition,
 };
 
 /// What becomes of the item.
@@ -18,6 +20,7 @@ pub(crate) enum Change {
 /// Evaluates a write on the item as it is, none where there is none. An error (a failed condition, an update that can't be)
 /// changes nothing.
 pub(crate) fn evaluate(
+    definition: &TableDefinition,
     request: &WriteRequest,
     current: Option<&StoredVersion>,
 ) -> Result<(Change, WriteOutcome), ServiceError> {
@@ -60,6 +63,7 @@ pub(crate) fn evaluate(
         WriteAction::Update { key_attributes, update } => {
             let mut new = item.clone().unwrap_or_else(|| key_attributes.clone());
             let touched = update.apply(&mut new)?;
+            check_updated_index_keys(definition, item.as_ref(), &new)?;
             let encoded = EncodedItem::encode(&new);
             let size_after = encoded.size()?;
             if size_after as usize > ITEM_BYTES_MAX {
@@ -96,11 +100,11 @@ mod tests {
     }
 
     fn outcome(request: &WriteRequest, current: Option<&StoredVersion>) -> WriteOutcome {
-        evaluate(request, current).unwrap().1
+        evaluate(&testing::definition(), request, current).unwrap().1
     }
 
     fn error(request: &WriteRequest, current: Option<&StoredVersion>) -> ServiceError {
-        evaluate(request, current).unwrap_err()
+        evaluate(&testing::definition(), request, current).unwrap_err()
     }
 
     #[test]
@@ -128,7 +132,7 @@ mod tests {
 
     #[test]
     fn an_update_makes_a_missing_item_with_its_key() {
-        let (change, outcome) = evaluate(&testing::add(1, "a", 5), None).unwrap();
+        let (change, outcome) = evaluate(&testing::definition(), &testing::add(1, "a", 5), None).unwrap();
         assert_eq!(change, Change::Put(EncodedItem::encode(&testing::item("a", 5))));
         assert_eq!(outcome.attributes, Some(EncodedItem::encode(&testing::number("n", 5))));
     }
@@ -149,7 +153,7 @@ mod tests {
             indexes: Vec::new(),
             collection_bytes: None,
         };
-        assert_eq!(evaluate(&testing::delete(1, "a"), None), Ok((Change::Nothing, outcome)));
+        assert_eq!(evaluate(&testing::definition(), &testing::delete(1, "a"), None), Ok((Change::Nothing, outcome)));
     }
 
     #[test]

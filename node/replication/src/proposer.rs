@@ -292,7 +292,7 @@ impl Proposer {
         let current = current.filter(|version| !version.is_tombstone());
         self.last_time = self.last_time.max(replaced).next(round.wall_ms);
         let version_time = self.last_time;
-        let evaluated = evaluate::evaluate(&write.request, current.as_ref())
+        let evaluated = evaluate::evaluate(round.definition, &write.request, current.as_ref())
             .and_then(|evaluated| with_indexes(round, key, current.as_ref(), evaluated));
         let (change, index_changes, result) = match evaluated {
             Ok((change, index_changes, outcome)) => (change, index_changes, Ok(outcome)),
@@ -512,15 +512,19 @@ fn with_indexes<S: Store>(
     current: Option<&StoredVersion>,
     (change, mut outcome): (Change, WriteOutcome),
 ) -> Result<(Change, Vec<IndexChange>, WriteOutcome), ServiceError> {
+    let before = indexes::item_of(current);
     let after = match &change {
         Change::Put(item) => Some(item),
         Change::Delete => None,
-        Change::Nothing => return Ok((change, Vec::new(), outcome)),
+        Change::Nothing => before,
     };
-    let IndexEffects { changes, writes } = indexes::effects(round.definition, key, indexes::item_of(current), after)?;
+    let IndexEffects { changes, writes } = indexes::effects(round.definition, key, before, after)?;
     if !round.definition.local_indexes.is_empty() {
-        let growth = i64::from(outcome.size_after) - i64::from(outcome.size_before)
-            + changes.iter().map(|change| change.size_change).sum::<i64>();
+        let of_item = match change {
+            Change::Nothing => 0,
+            Change::Put(_) | Change::Delete => i64::from(outcome.size_after) - i64::from(outcome.size_before),
+        };
+        let growth = of_item + changes.iter().map(|change| change.size_change).sum::<i64>();
         // Of what is applied: what is under way comes to little beside the limit.
         let before = round.engine.collection_bytes(round.storage_id, key).map_err(|error| internal(&error))?;
         if growth > 0 && before.saturating_add_signed(growth) > ITEM_COLLECTION_BYTES_MAX {
@@ -529,6 +533,7 @@ fn with_indexes<S: Store>(
                 "Item collection size limit of 10 GB exceeded.",
             ));
         }
+        outcome.collection_bytes = Some(before.saturating_add_signed(growth));
     }
     outcome.indexes = writes;
     Ok((change, changes, outcome))

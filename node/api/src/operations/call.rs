@@ -1,14 +1,16 @@
 //! One call of an operation: who asks, with what, and what the operation may use.
 
 use crate::{
-    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView,
+    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, Room, RoutingKey, TableView,
     capacity::{ConsumedCapacity, HalfUnits},
     errors,
     global_tables::GlobalTable,
     metrics::tables::RequestMeter,
     request_id::RequestIds,
 };
-use cairn_model::{ErrorKind, ServiceError, key::EncodedKey, limits, table::TableStatus, throttling::CapacityKind};
+use cairn_model::{
+    ErrorKind, ServiceError, key::EncodedKey, limits, node::Counts, table::TableStatus, throttling::CapacityKind,
+};
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, WriteOutcome, WriteRequest,
 };
@@ -19,6 +21,8 @@ use std::{ops::Bound, sync::Arc, time::Duration};
 pub(crate) struct Call<'a> {
     pub(crate) catalog: &'a dyn Catalog,
     pub(crate) partitions: &'a dyn Partitions,
+    /// For the answer, and for what it is made of.
+    pub(crate) room: &'a Room,
     pub(crate) backups: Option<&'a dyn Backups>,
     pub(crate) exports: Option<&'a dyn Exports>,
     /// Of an incremental export.
@@ -80,12 +84,24 @@ impl Call<'_> {
         self.global_tables?.describe(table)
     }
 
+    /// What the table's local indexes hold, as far as somebody can say.
+    pub(crate) async fn index_counts(&self, table: &TableView) -> Counts {
+        if table.definition.local_indexes.is_empty() {
+            return Counts::default();
+        }
+        self.partitions.counts(table).await.unwrap_or_else(|| self.unknown_counts(table))
+    }
+
+    /// What is known of a table's counts where its partitions tell none.
+    pub(crate) fn unknown_counts(&self, table: &TableView) -> Counts {
+        if table.status == TableStatus::Creating { Counts::of_new(&table.definition) } else { Counts::default() }
+    }
+
     /// The items at these keys, of one partition.
     pub(crate) async fn get(&self, table: &TableView, request: GetRequest) -> Result<GetOutcome, ServiceError> {
         let (count, consistent) = (request.keys.len(), request.consistent);
         let first = request.keys.first().cloned().ok_or_else(errors::internal)?;
-        let asked = self.partitions.request(table, RoutingKey::from(&first), PartitionRequest::Get(request)).await;
-        match asked.inspect_err(|error| self.meter.throttled(&table.definition, error, CapacityKind::Read))? {
+        match self.ask(table, RoutingKey::from(&first), PartitionRequest::Get(request)).await? {
             PartitionOutcome::Get(outcome) if outcome.items.len() == count => {
                 self.meter.read(&table.definition, HalfUnits::gets(&outcome, consistent));
                 Ok(outcome)
@@ -97,7 +113,7 @@ impl Call<'_> {
     pub(crate) async fn write(&self, table: &TableView, request: WriteRequest) -> Result<WriteOutcome, ServiceError> {
         let key = EncodedKey(request.key.0.clone());
         let request = PartitionRequest::Write(request);
-        match self.partitions.request(table, RoutingKey::from(&key), request).await {
+        match self.ask(table, RoutingKey::from(&key), request).await {
             Ok(PartitionOutcome::Write(outcome)) => {
                 let consumed = ConsumedCapacity::write(&table.definition, &outcome);
                 self.meter.written(&table.definition, consumed.total());
@@ -105,13 +121,26 @@ impl Call<'_> {
             }
             Ok(_) => Err(mismatch()),
             Err(error) => {
-                self.meter.throttled(&table.definition, &error, CapacityKind::Write);
                 if error.kind == ErrorKind::ConditionalCheckFailedException {
                     self.meter.condition_failed(&table.definition);
                 }
                 Err(error)
             }
         }
+    }
+
+    async fn ask(
+        &self,
+        table: &TableView,
+        key: RoutingKey<'_>,
+        request: PartitionRequest,
+    ) -> Result<PartitionOutcome, ServiceError> {
+        let capacity = match request {
+            PartitionRequest::Write(_) => CapacityKind::Write,
+            PartitionRequest::Get(_) | PartitionRequest::Range(_) => CapacityKind::Read,
+        };
+        let answer = self.partitions.request(table, key, request, self.room).await;
+        answer.inspect_err(|error| self.meter.throttled(&table.definition, error, capacity))
     }
 
     /// One page, from where the reading begins.
@@ -122,8 +151,7 @@ impl Call<'_> {
         };
         let consistent = request.consistent;
         let index_name = request.index.as_ref().map(|index| index.index_name.clone());
-        let asked = self.partitions.request(table, RoutingKey(&start), PartitionRequest::Range(request)).await;
-        match asked.inspect_err(|error| self.meter.throttled(&table.definition, error, CapacityKind::Read))? {
+        match self.ask(table, RoutingKey(&start), PartitionRequest::Range(request)).await? {
             PartitionOutcome::Range(outcome) => {
                 let consumed = ConsumedCapacity::range(index_name.as_deref(), &outcome, consistent);
                 self.meter.read(&table.definition, consumed.total());

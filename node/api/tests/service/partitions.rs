@@ -3,10 +3,14 @@
 use crate::index_entries;
 use async_trait::async_trait;
 use bytes::Bytes;
-use cairn_api::{Partitions, RoutingKey, TableView};
+use cairn_api::{Partitions, Room, RoutingKey, TableView};
 use cairn_model::{
-    ErrorKind, Item, ServiceError, TableDefinition, codec::EncodedItem, ids::RequestId,
-    index_keys::check_updated_index_keys, key::EncodedKey, node::Counts,
+    ErrorKind, Item, ServiceError, TableDefinition,
+    codec::EncodedItem,
+    ids::RequestId,
+    index_keys::check_updated_index_keys,
+    key::EncodedKey,
+    node::{Counts, IndexCounts},
 };
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, ReturnValues, WriteAction,
@@ -25,6 +29,7 @@ type Refusal = Box<dyn FnMut(&PartitionRequest) -> Option<ServiceError> + Send>;
 pub(crate) struct MemoryPartitions {
     rows: Mutex<Rows>,
     refusal: Mutex<Option<Refusal>>,
+    index_counts: Mutex<Vec<IndexCounts>>,
     pub(crate) request_ids: Mutex<Vec<RequestId>>,
 }
 
@@ -33,19 +38,15 @@ impl MemoryPartitions {
     pub(crate) fn refuse(&self, refusal: impl FnMut(&PartitionRequest) -> Option<ServiceError> + Send + 'static) {
         *self.refusal.lock().unwrap() = Some(Box::new(refusal));
     }
+
+    /// Has the local index at this slot of all tables hold so much.
+    pub(crate) fn count_in_index(&self, slot: u8, item_count: u64, size_bytes: u64) {
+        self.index_counts.lock().unwrap().push(IndexCounts { slot, item_count, size_bytes });
+    }
 }
 
-#[async_trait]
-impl Partitions for MemoryPartitions {
-    async fn request(
-        &self,
-        table: &TableView,
-        _key: RoutingKey<'_>,
-        request: PartitionRequest,
-    ) -> Result<PartitionOutcome, ServiceError> {
-        if let Some(error) = self.refusal.lock().unwrap().as_mut().and_then(|refusal| refusal(&request)) {
-            return Err(error);
-        }
+impl MemoryPartitions {
+    fn outcome(&self, table: &TableView, request: PartitionRequest) -> Result<PartitionOutcome, ServiceError> {
         let mut rows = self.rows.lock().unwrap();
         let id = table.definition.table_id.0;
         match request {
@@ -57,11 +58,35 @@ impl Partitions for MemoryPartitions {
             }
         }
     }
+}
+
+#[async_trait]
+impl Partitions for MemoryPartitions {
+    async fn request(
+        &self,
+        table: &TableView,
+        _key: RoutingKey<'_>,
+        request: PartitionRequest,
+        room: &Room,
+    ) -> Result<PartitionOutcome, ServiceError> {
+        if let Some(error) = self.refusal.lock().unwrap().as_mut().and_then(|refusal| refusal(&request)) {
+            return Err(error);
+        }
+        let outcome = self.outcome(table, request)?;
+        room.make_for(&outcome).await?;
+        Ok(outcome)
+    }
 
     async fn counts(&self, table: &TableView) -> Option<Counts> {
         let rows = self.rows.lock().unwrap();
         let items = of_table(&rows, &table.definition);
-        Some(items.map(|(_, item)| Counts { item_count: 1, size_bytes: size(item).into() }).sum())
+        let counts = |item: &EncodedItem| Counts { item_count: 1, size_bytes: size(item).into(), indexes: vec![] };
+        let items: Counts = items.map(|(_, item)| counts(item)).sum();
+        let mut indexes = Counts::of_new(&table.definition).indexes;
+        for told in &*self.index_counts.lock().unwrap() {
+            indexes.iter_mut().filter(|index| index.slot == told.slot).for_each(|index| *index = *told);
+        }
+        Some(Counts { indexes, ..items })
     }
 }
 
