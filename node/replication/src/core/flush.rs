@@ -26,7 +26,7 @@ use raft::{
     Ready,
     eraftpb::{Entry, Message},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Rounds of one flush; what is left then waits for the next, so that frames and ticks get their turn.
 const ROUNDS_MAX: usize = 64;
@@ -263,6 +263,8 @@ impl<S: Store, L: LogStore> Core<S, L> {
             Err(error) => return self.stop(partition, format!("items: {error}"), true),
         }
         self.applied_bytes += bytes;
+        // Whoever reads beside the machine, and holds tables to their throughput, goes by the definition too.
+        replica.view_changed |= !Arc::ptr_eq(&replica.state.definition, &state.definition);
         replica.state = state;
         let position = replica.applied_position();
         replica.raft.mut_store().applied(position);
