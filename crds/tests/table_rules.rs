@@ -378,3 +378,15 @@ fn auto_scaling_is_of_provisioned_tables_within_bounds() {
         refuses(&scaled(provisioned, &scaling), "targetUtilizationPercent");
     }
 }
+
+#[test]
+fn time_to_live_names_its_attribute_unless_it_is_off() {
+    let with = |time_to_live: &str| table(&format!("{KEYS}, {ON_DEMAND}, timeToLive: {time_to_live}"));
+    for accepted in ["{attributeName: ends}", "{attributeName: ends, enabled: true}", "{enabled: false}"] {
+        accepts(&with(accepted));
+    }
+    accepts_change(&with("{attributeName: ends}"), &with("{attributeName: expires}"));
+    for refused in ["{}", "{enabled: true}"] {
+        refuses(&with(refused), "timeToLive.attributeName must be given");
+    }
+}

@@ -2,7 +2,8 @@
 
 use super::{
     AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, LocalSecondaryIndex, OnDemandThroughput,
-    ProvisionedThroughput, Table, TableResourceStatus, TableSpec, recovery::millis_of_time,
+    ProvisionedThroughput, Table, TableResourceStatus, TableSpec, TimeToLive, TimeToLiveStatus,
+    recovery::millis_of_time,
 };
 use cairn_model::{
     arn::TableArn,
@@ -35,6 +36,10 @@ pub enum DefinitionError {
     LocalIndex { index: String, flaw: IndexFlaw },
     #[error("spec.continuousBackups.recoveryPeriodInDays must be 1 to 35")]
     RecoveryPeriod,
+    #[error(
+        "spec.timeToLive.attributeName must be given, with 1 to 255 bytes, unless spec.timeToLive.enabled is false"
+    )]
+    TimeToLive,
     #[error(
         "spec.restoreFrom must name one source: table or tableId with at or latest, or backup or backupArn without them"
     )]
@@ -72,6 +77,8 @@ pub struct Birth {
     pub creation_time_ms: u64,
     /// Since when point-in-time recovery is on without a break. Before it is known, recovery is not on, whatever the spec says.
     pub recovery_since_ms: Option<u64>,
+    /// Since when items expire, and by which attribute. Before it is known they don't, whatever the spec says.
+    pub time_to_live: Option<table::TimeToLive>,
     pub restored_from: Option<RestoredFrom>,
     /// What auto-scaling has made of the throughput; it counts only while the spec asks for auto-scaling.
     pub scaled: Option<table::ProvisionedThroughput>,
@@ -85,6 +92,7 @@ impl Birth {
             schema_version: 1,
             creation_time_ms,
             recovery_since_ms: None,
+            time_to_live: None,
             restored_from: None,
             scaled: None,
         }
@@ -154,6 +162,9 @@ impl TableSpec {
             self.recovery_period_days()?.zip(birth.recovery_since_ms).map(|(recovery_period_days, enabled_at_ms)| {
                 table::ContinuousBackups { recovery_period_days, enabled_at_ms }
             });
+        let time_to_live = self.time_to_live_attribute()?.and_then(|attribute_name| {
+            birth.time_to_live.clone().filter(|since| since.attribute_name == attribute_name)
+        });
         Ok(TableDefinition {
             account: account.to_owned(),
             table_name: table_name.to_owned(),
@@ -170,7 +181,7 @@ impl TableSpec {
             restored_from: birth.restored_from.clone(),
             replicas: None,
             local_indexes,
-            time_to_live: None,
+            time_to_live,
             stream: None,
         })
     }
@@ -178,6 +189,11 @@ impl TableSpec {
     /// For how many days the table's past is to be kept; none while point-in-time recovery is not to be on.
     pub fn recovery_period_days(&self) -> Result<Option<u16>, DefinitionError> {
         self.continuous_backups.as_ref().map_or(Ok(None), ContinuousBackups::period_days)
+    }
+
+    /// By which attribute items are to expire; none where they aren't to.
+    pub fn time_to_live_attribute(&self) -> Result<Option<&str>, DefinitionError> {
+        self.time_to_live.as_ref().map_or(Ok(None), TimeToLive::attribute)
     }
 
     fn is_key(&self, attribute: &str) -> bool {
@@ -223,7 +239,10 @@ impl TableSpec {
             global_secondary_indexes: None,
             local_secondary_indexes: (!local_indexes.is_empty()).then_some(local_indexes),
             stream_specification: None,
-            time_to_live: None,
+            time_to_live: definition
+                .time_to_live
+                .as_ref()
+                .map(|on| TimeToLive::changed(None, Some(&on.attribute_name))),
             continuous_backups: definition
                 .continuous_backups
                 .map(|backups| ContinuousBackups::of_period(Some(backups.recovery_period_days))),
@@ -258,6 +277,11 @@ impl TableSpec {
         if period(before) != period(after) {
             self.continuous_backups = Some(ContinuousBackups::of_period(period(after)));
         }
+        let [before, after] =
+            [before, after].map(|definition| definition.time_to_live.as_ref().map(|on| on.attribute_name.as_str()));
+        if before != after {
+            self.time_to_live = Some(TimeToLive::changed(before, after));
+        }
     }
 }
 
@@ -282,6 +306,7 @@ impl TableResourceStatus {
             schema_version: self.schema_version.and_then(|version| u64::try_from(version).ok()).unwrap_or(1),
             creation_time_ms: millis_of_time(created),
             recovery_since_ms: self.continuous_backups.as_ref().map(|backups| millis_of_time(&backups.enabled_at)),
+            time_to_live: self.time_to_live.as_ref().map(TimeToLiveStatus::definition),
             restored_from: self.restore.as_ref().map(|restore| restore.restored_from()).transpose()?,
             scaled: self.auto_scaling.as_ref().map(|scaling| scaling.units.units()).transpose()?,
         })
@@ -489,6 +514,32 @@ mod tests {
         let after = TableDefinition { deletion_protection_enabled: false, ..before.clone() };
         spec.update_from_definition(&before, &after);
         assert_eq!(spec.recovery_period_days(), Ok(Some(7)));
+    }
+
+    #[test]
+    fn items_expire_only_once_it_is_known_since_when() {
+        let since = |name: &str| table::TimeToLive { attribute_name: name.into(), enabled_at_ms: 6_000 };
+        let expiring = TableDefinition { time_to_live: Some(since("ends")), ..definition() };
+        let spec = TableSpec::from_definition(&expiring);
+        assert_eq!(spec.definition("game", "Scores", &birth()).unwrap().time_to_live, None);
+        let of_another = Birth { time_to_live: Some(since("gone")), ..birth() };
+        assert_eq!(spec.definition("game", "Scores", &of_another).unwrap().time_to_live, None);
+        let known = Birth { time_to_live: Some(since("ends")), ..birth() };
+        assert_eq!(spec.definition("game", "Scores", &known).unwrap(), expiring);
+    }
+
+    #[test]
+    fn the_api_turns_time_to_live_off_and_on_and_leaves_what_it_does_not_change() {
+        let on = table::TimeToLive { attribute_name: "ends".into(), enabled_at_ms: 6_000 };
+        let on = TableDefinition { time_to_live: Some(on), ..definition() };
+        let mut spec = TableSpec::from_definition(&on);
+        spec.update_from_definition(&on, &definition());
+        let off = TimeToLive { attribute_name: Some("ends".into()), enabled: Some(false) };
+        assert_eq!(spec.time_to_live, Some(off));
+        spec.update_from_definition(&definition(), &on);
+        assert_eq!(spec.time_to_live_attribute(), Ok(Some("ends")));
+        spec.update_from_definition(&definition(), &definition());
+        assert_eq!(spec.time_to_live_attribute(), Ok(Some("ends")), "it is asked for and not so yet");
     }
 
     #[test]

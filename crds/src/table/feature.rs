@@ -28,16 +28,6 @@ pub struct StreamSpecification {
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TimeToLive {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255))]
-    pub attribute_name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub enabled: Option<bool>,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
 pub struct SseSpecification {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
@@ -66,7 +56,6 @@ impl TableSpec {
         let asked = [
             ("spec.globalSecondaryIndexes", some(self.global_secondary_indexes.as_ref())),
             ("spec.streamSpecification", self.stream_specification.as_ref().is_some_and(|s| s.stream_enabled)),
-            ("spec.timeToLive", self.time_to_live.as_ref().is_some_and(|t| t.enabled != Some(false))),
             ("spec.sseSpecification", self.sse_specification.as_ref().is_some_and(|s| s.enabled != Some(false))),
             ("spec.tableReplicas", some(self.table_replicas.as_ref())),
             ("spec.contributorInsights", self.contributor_insights.as_deref() == Some("ENABLE")),
@@ -98,7 +87,6 @@ billingMode: PAY_PER_REQUEST
                 "spec.globalSecondaryIndexes",
             ),
             ("streamSpecification: {streamEnabled: true, streamViewType: NEW_IMAGE}", "spec.streamSpecification"),
-            ("timeToLive: {enabled: true, attributeName: expires}", "spec.timeToLive"),
             ("sseSpecification: {enabled: true}", "spec.sseSpecification"),
             ("tableReplicas: [{regionName: west}]", "spec.tableReplicas"),
             ("contributorInsights: ENABLE", "spec.contributorInsights"),
@@ -113,7 +101,6 @@ billingMode: PAY_PER_REQUEST
         for more in [
             "globalSecondaryIndexes: []",
             "streamSpecification: {streamEnabled: false}",
-            "timeToLive: {enabled: false}",
             "sseSpecification: {enabled: false}",
             "contributorInsights: DISABLE",
         ] {

@@ -14,6 +14,7 @@ pub mod restore;
 mod rules;
 pub mod tag;
 pub mod throughput;
+pub mod time_to_live;
 
 pub use auto_scaling::{AutoScaling, AutoScalingStatus, TargetTracking};
 pub use import::{ImportFrom, ImportStatus};
@@ -25,6 +26,7 @@ pub use restore::{RestoreAsked, RestoreFrom, RestoreStatus};
 pub(crate) use rules::ROOT as ROOT_RULES;
 pub use tag::Tag;
 pub use throughput::ThroughputStatus;
+pub use time_to_live::{TimeToLive, TimeToLiveStatus};
 
 use crate::{backup::DeletionPolicy, rules::json};
 use cairn_model::table::{BillingMode, ScalarType, TableClass, TableStatus};
@@ -135,8 +137,10 @@ pub struct TableSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_specification: Option<feature::StreamSpecification>,
 
+    /// When items are deleted by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time_to_live: Option<feature::TimeToLive>,
+    #[schemars(extend("x-kubernetes-validations" = json(rules::TIME_TO_LIVE)))]
+    pub time_to_live: Option<TimeToLive>,
 
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continuous_backups: Option<ContinuousBackups>,
@@ -248,6 +252,9 @@ pub struct TableResourceStatus {
     /// Present while point-in-time recovery is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub continuous_backups: Option<ContinuousBackupsStatus>,
+    /// Present while items expire.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_to_live: Option<TimeToLiveStatus>,
     /// Present where the table's first data came from a backup or from another table's past.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestoreStatus>,

@@ -26,6 +26,12 @@ pub(super) const PROJECTION: &[Rule] = &[(
     "nonKeyAttributes must be specified with projectionType INCLUDE, and only then",
 )];
 
+/// Of `spec.timeToLive`.
+pub(super) const TIME_TO_LIVE: &[Rule] = &[(
+    "has(self.attributeName) || (has(self.enabled) && !self.enabled)",
+    "timeToLive.attributeName must be given unless timeToLive.enabled is false",
+)];
+
 /// Of `spec.restoreFrom`.
 pub(super) const RESTORE_FROM: &[Rule] = &[
     (

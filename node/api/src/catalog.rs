@@ -7,7 +7,9 @@ use cairn_model::{
     KeySchema, ServiceError, TableDefinition,
     ids::TableId,
     index::LocalIndex,
-    table::{BillingMode, ContinuousBackups, OnDemandThroughput, ProvisionedThroughput, TableClass, TableStatus},
+    table::{
+        BillingMode, ContinuousBackups, OnDemandThroughput, ProvisionedThroughput, TableClass, TableStatus, TimeToLive,
+    },
     throughput::ThroughputHistory,
 };
 use std::sync::Arc;
@@ -66,7 +68,7 @@ impl NewTable {
     }
 }
 
-/// What an UpdateTable or an UpdateContinuousBackups changes; a field not given stays as it is.
+/// What an UpdateTable, an UpdateContinuousBackups or an UpdateTimeToLive changes; a field not given stays as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TableUpdate {
     pub billing_mode: Option<BillingMode>,
@@ -76,6 +78,7 @@ pub struct TableUpdate {
     pub table_class: Option<TableClass>,
     pub deletion_protection_enabled: Option<bool>,
     pub recovery: Option<RecoveryUpdate>,
+    pub time_to_live: Option<TimeToLiveUpdate>,
 }
 
 /// The maxima of an on-demand table that change; one that is not given stays.
@@ -117,9 +120,19 @@ pub enum RecoveryUpdate {
     },
 }
 
+/// The deletion of expired items, as it is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TimeToLiveUpdate {
+    Off,
+    On {
+        /// 1 to 255 bytes.
+        attribute_name: String,
+    },
+}
+
 impl TableUpdate {
-    /// Changes the definition accordingly; a table on demand has no throughput, another no maxima, and recovery that was on stays on
-    /// since when it was. The version is the catalog's to raise.
+    /// Changes the definition accordingly; a table on demand has no throughput, another no maxima, and recovery that was on
+    /// stays on since when it was, as does Time To Live by the same attribute. The version is the catalog's to raise.
     ///
     /// `now_ms`: milliseconds since the Unix epoch.
     pub fn apply(self, definition: &mut TableDefinition, now_ms: u64) {
@@ -149,6 +162,15 @@ impl TableUpdate {
                 let enabled_at_ms = definition.continuous_backups.map_or(now_ms, |backups| backups.enabled_at_ms);
                 definition.continuous_backups =
                     Some(ContinuousBackups { recovery_period_days: period_days, enabled_at_ms });
+            }
+        }
+        match self.time_to_live {
+            None => {}
+            Some(TimeToLiveUpdate::Off) => definition.time_to_live = None,
+            Some(TimeToLiveUpdate::On { attribute_name }) => {
+                let before = definition.time_to_live.take().filter(|before| before.attribute_name == attribute_name);
+                let on = before.unwrap_or(TimeToLive { attribute_name, enabled_at_ms: now_ms });
+                definition.time_to_live = Some(on);
             }
         }
     }

@@ -3,6 +3,7 @@
 mod replicas;
 mod tags;
 mod throughput;
+mod time_to_live;
 
 pub use replicas::global_table_in_use;
 pub(crate) use replicas::{
@@ -11,6 +12,10 @@ pub(crate) use replicas::{
 };
 pub(crate) use tags::{tagged_table_not_found, too_many_tags};
 pub(crate) use throughput::too_many_decreases;
+pub(crate) use time_to_live::{
+    time_to_live_changed_just_now, time_to_live_disabled_already, time_to_live_enabled_already,
+    time_to_live_of_another_attribute,
+};
 
 use crate::{
     arn::{BackupArn, ExportArn, ImportArn, TableArn},

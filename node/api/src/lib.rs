@@ -31,7 +31,9 @@ mod validation;
 
 pub use backups::Backups;
 pub use cairn_model::arn;
-pub use catalog::{Catalog, MaximumUpdate, NewTable, OnDemandUpdate, RecoveryUpdate, TableUpdate, TableView};
+pub use catalog::{
+    Catalog, MaximumUpdate, NewTable, OnDemandUpdate, RecoveryUpdate, TableUpdate, TableView, TimeToLiveUpdate,
+};
 pub use credentials::{AccessKey, Authentication, Credentials};
 pub use environment::Environment;
 pub use exports::Exports;

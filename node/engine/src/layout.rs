@@ -20,9 +20,12 @@
 //!                         region's length, 1 byte;
 //!                         region; encoded key
 //! ≥ 1         0x82        -                             what other regions have (replication: global::state)
+//! ≥ 1         0x83        expiry, 8 bytes BE;           empty: when an item expires (replication: expirations)
+//!                         encoded key
+//! ≥ 1         0x84        -                             how far the index 0x83 is made, while it is not (replication: expirations)
 //! ≥ 1         0x88        partition key, encoded      size of the item collection          (engine/indexes.rs)
 //! ≥ 1         0x89        -                             totals of the local indexes          (engine/indexes.rs)
-//! ≥ 1         0x83..0xEF  others are reserved
+//! ≥ 1         0x85..0xEF  others are reserved
 //! ≥ 1         0xF0        position, 8 bytes BE          an entry's outcomes (outcome.rs)
 //! ≥ 1         0xFF        -                             applied state     (record.rs)
 //! ```
@@ -47,6 +50,9 @@ const BASE_TABLE: u8 = 0x00;
 const TOMBSTONES: u8 = 0x80;
 const SET_ASIDE: u8 = 0x81;
 const REGIONS: u8 = 0x82;
+/// The index of expirations.
+pub const EXPIRATIONS: u8 = 0x83;
+const EXPIRATIONS_MADE: u8 = 0x84;
 const COLLECTIONS: u8 = 0x88;
 const INDEX_TOTALS: u8 = 0x89;
 /// The first of the local indexes.
@@ -107,6 +113,7 @@ pub(crate) fn kept(storage_id: u64, kept: &Kept) -> Bytes {
         Kept::Tombstone(encoded_key) => key(storage_id, TOMBSTONES, &encoded_key.0),
         Kept::SetAside(rest) => key(storage_id, SET_ASIDE, rest),
         Kept::Regions => key(storage_id, REGIONS, &[]),
+        Kept::Expirations => key(storage_id, EXPIRATIONS_MADE, &[]),
     }
 }
 
@@ -156,7 +163,7 @@ pub(crate) fn local_slot(index: u8) -> Option<usize> {
 
 /// Whether entries may change keys with this byte as keys of an index.
 pub fn is_index(index: u8) -> bool {
-    local_slot(index).is_some()
+    local_slot(index).is_some() || index == EXPIRATIONS
 }
 
 pub(crate) fn index_totals(storage_id: u64) -> Bytes {
@@ -203,7 +210,7 @@ pub(crate) fn is_replicated(from_index: &[u8]) -> bool {
     match from_index {
         [BASE_TABLE | TOMBSTONES | SET_ASIDE | COLLECTIONS, rest @ ..] => !rest.is_empty(),
         [index, rest @ ..] if is_index(*index) => !rest.is_empty(),
-        [REGIONS | INDEX_TOTALS, rest @ ..] => rest.is_empty(),
+        [REGIONS | EXPIRATIONS_MADE | INDEX_TOTALS, rest @ ..] => rest.is_empty(),
         [OUTCOMES, rest @ ..] => rest.len() == 8,
         _ => false,
     }

@@ -28,6 +28,7 @@ pub mod tags;
 pub mod throttling;
 pub mod throughput;
 pub mod time;
+pub mod ttl;
 pub mod value;
 
 pub use error::{ErrorKind, ServiceError};

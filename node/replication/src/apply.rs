@@ -2,6 +2,7 @@
 
 use crate::{
     entry::{Effect, Entry, EntryBody, EntryError, RemoteEffect, RemoteWrite, Upkeep},
+    expirations::Making,
     global::set_aside,
     membership::{self, MemberChange},
     place::LogPlace,
@@ -54,6 +55,10 @@ impl ReplicatedState {
                     match write.effect {
                         Effect::Put(version) => batch.items.push(ItemWrite { key: write.key, value: Some(version) }),
                         Effect::Delete => self.delete(write.key, write.version_time, batch),
+                        Effect::Expire => {
+                            self.delete(write.key, write.version_time, batch);
+                            continue;
+                        }
                         Effect::Nothing => {}
                     }
                     batch.outcomes.push(Outcome {
@@ -82,6 +87,10 @@ impl ReplicatedState {
                     // What was known of other regions is of a life of the table that is over.
                     batch.kept.push(KeptWrite { what: Kept::Regions, value: None });
                 }
+                if definition.time_to_live != self.definition.time_to_live {
+                    let making = Making::begin().encode();
+                    batch.kept.push(KeptWrite { what: Kept::Expirations, value: Some(making) });
+                }
                 self.definition = Arc::new(TableDefinition::clone(&definition));
                 batch.definition = Some(*definition);
                 Applies::Valid
@@ -94,6 +103,10 @@ impl ReplicatedState {
             }
             EntryBody::Upkeep(upkeep) => {
                 self.apply_upkeep(upkeep, batch);
+                Applies::Valid
+            }
+            EntryBody::Expirations(making) => {
+                batch.kept.push(KeptWrite { what: Kept::Expirations, value: making });
                 Applies::Valid
             }
         };

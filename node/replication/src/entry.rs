@@ -5,7 +5,7 @@
 //! ```text
 //! offset  size
 //!      0     1  format version: 1 or 2
-//!      1     1  kind: 1 writes, 2 descriptor, 3 definition, 4 writes of other regions, 5 upkeep
+//!      1     1  kind: 1 writes, 2 descriptor, 3 definition, 4 writes of other regions, 5 upkeep, 6 expirations
 //!      2     8  term         ┐
 //!     10     8  epoch        │ under which it was evaluated
 //!     18     8  schema       │
@@ -16,7 +16,7 @@
 //! body of kind 1: count (4), and for each write, in the order of evaluation
 //!           16  request id
 //!            2  n, n* key
-//!            1  effect: 1 put, 2 delete, 3 none
+//!            1  effect: 1 put, 2 delete, 3 none, 4 delete of an expired item: nobody asked for it, and no outcome is kept
 //!            8  version time
 //!            8  change of the partition's size in bytes, signed
 //!            1  change of the partition's item count, signed
@@ -42,6 +42,8 @@
 //!            4  tombstones that go, and for each
 //!               2  n, n* key
 //!            4  versions that were set aside and are taken up, and for each a write as in kind 4
+//! body of kind 6:
+//!            4  n, n* how far the index of expirations is made from now on (expirations); n is 0: it is made
 //! changes of indexes: count (4), and for each, in the order of evaluation
 //!            1  index: the byte its keys lie under (engine: layout.rs)
 //!            1  effect: 1 put, 2 remove, 3 resize
@@ -95,6 +97,8 @@ pub(crate) enum EntryBody {
     Definition(Box<TableDefinition>),
     Remote(RemoteWrites),
     Upkeep(Upkeep),
+    /// How far the index of expirations is made from now on; none: it is.
+    Expirations(Option<Bytes>),
 }
 
 /// What one write does to its item.
@@ -103,6 +107,8 @@ pub(crate) enum Effect {
     /// Puts this stored version.
     Put(Bytes),
     Delete,
+    /// Deletes an expired item. Nobody asked for it: of what it comes to, nothing is kept.
+    Expire,
     /// Only the outcome is kept: a failed condition must stay failed, whenever an attempt that was long under way arrives.
     Nothing,
 }
@@ -111,7 +117,7 @@ impl Effect {
     pub(crate) fn version(&self) -> &[u8] {
         match self {
             Self::Put(version) => version,
-            Self::Delete | Self::Nothing => &[],
+            Self::Delete | Self::Expire | Self::Nothing => &[],
         }
     }
 }
@@ -155,6 +161,7 @@ impl Entry {
                 let writes = remote.groups.iter().flat_map(|group| &group.writes);
                 64 + remote.state.len() + writes.map(RemoteWrite::encoded_bytes).sum::<usize>()
             }
+            EntryBody::Expirations(making) => 4 + making.as_ref().map_or(0, Bytes::len),
             EntryBody::Upkeep(upkeep) => 64 + upkeep.taken_up.iter().map(RemoteWrite::encoded_bytes).sum::<usize>(),
         };
         let mut out = Vec::with_capacity(HEADER_BYTES + body_bytes + 8 + indexes::encoded_bytes(&self.index_changes));
@@ -166,6 +173,7 @@ impl Entry {
             EntryBody::Definition(_) => 3,
             EntryBody::Remote(_) => 4,
             EntryBody::Upkeep(_) => 5,
+            EntryBody::Expirations(_) => 6,
         });
         out.put_u64_le(self.header.term);
         out.put_u64_le(self.header.epoch);
@@ -185,6 +193,7 @@ impl Entry {
             EntryBody::Definition(definition) => out.extend_from_slice(&json(&**definition)?),
             EntryBody::Remote(remote) => global::encode_remote(&mut out, remote)?,
             EntryBody::Upkeep(upkeep) => global::encode_upkeep(&mut out, upkeep)?,
+            EntryBody::Expirations(making) => global::put_bytes(&mut out, making.as_deref().unwrap_or_default())?,
         }
         if version == VERSION {
             let body_bytes = length(out.len() - begin - 4)?;
@@ -236,6 +245,7 @@ impl Entry {
             3 => EntryBody::Definition(Box::new(from_json(&payload)?)),
             4 => EntryBody::Remote(global::decode_remote(payload)?),
             5 => EntryBody::Upkeep(global::decode_upkeep(payload)?),
+            6 => EntryBody::Expirations(decode_expirations(payload)?),
             other => return Err(EntryError::UnknownKind(other)),
         };
         Ok(Self { header, body, index_changes })
@@ -263,6 +273,7 @@ fn encode_write(out: &mut Vec<u8>, write: &EntryWrite) -> Result<(), EntryError>
         Effect::Put(_) => 1,
         Effect::Delete => 2,
         Effect::Nothing => 3,
+        Effect::Expire => 4,
     });
     out.put_u64_le(write.version_time.0);
     out.put_i64_le(write.size_change);
@@ -299,6 +310,7 @@ fn decode_writes(mut body: Bytes) -> Result<Vec<EntryWrite>, EntryError> {
             1 => Effect::Put(version),
             2 => Effect::Delete,
             3 => Effect::Nothing,
+            4 => Effect::Expire,
             _ => return Err(EntryError::Damaged("an effect is of no known kind")),
         };
         writes.push(EntryWrite {
@@ -312,6 +324,12 @@ fn decode_writes(mut body: Bytes) -> Result<Vec<EntryWrite>, EntryError> {
         });
     }
     if body.is_empty() { Ok(writes) } else { Err(EntryError::Damaged("bytes are left behind its end")) }
+}
+
+fn decode_expirations(mut body: Bytes) -> Result<Option<Bytes>, EntryError> {
+    let making = global::get_bytes(&mut body)?;
+    global::end(&body)?;
+    Ok((!making.is_empty()).then_some(making))
 }
 
 fn take(body: &mut Bytes, length: usize) -> Option<Bytes> {

@@ -12,6 +12,7 @@ pub mod config;
 pub mod core;
 mod entry;
 mod evaluate;
+mod expirations;
 mod frame;
 pub mod global;
 pub mod host;

@@ -7,11 +7,13 @@
 //!
 //! Which replica may propose, and when, is [`crate::replica`]'s to know.
 
+mod expiry;
 mod remote;
 
 use crate::{
     entry::{Effect, Entry, EntryBody, EntryHeader, EntryWrite},
     evaluate::{self, Change},
+    expirations::{self, MakingError},
     global::StateError,
     indexes::{self, IndexEffects},
     operation::{PartitionError, PartitionOutcome, WriteOutcome, WriteRequest},
@@ -30,6 +32,7 @@ use cairn_model::{
     table::{GlobalReplicas, TableDefinition},
     time::Timestamp,
 };
+use expiry::{Expiry, ExpiryInFlight};
 use remote::{Remote, RemoteInFlight, Undecided};
 use std::collections::{HashMap, VecDeque};
 
@@ -45,6 +48,7 @@ pub(crate) struct Limits {
     pub(crate) evaluations_max: u32,
     pub(crate) remote_ahead_ms_max: u64,
     pub(crate) remote_times_interval_ms: u64,
+    pub(crate) expiry_interval_ms: u64,
 }
 
 /// Who waits for an answer, and until when by the boot-time clock.
@@ -68,6 +72,10 @@ struct InFlight {
     bytes: usize,
     writes: Vec<(WaitingWrite, WriteResult)>,
     remote: RemoteInFlight,
+    /// Present of a step of the Time To Live.
+    expiry: Option<ExpiryInFlight>,
+    /// The first place in the index of expirations that it enters an item at.
+    entered: Option<Bytes>,
 }
 
 /// What a client is answered, as its outcome is kept.
@@ -103,6 +111,8 @@ pub(crate) enum ProposerError {
     Wire(#[from] wire::WireError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error(transparent)]
+    Making(#[from] MakingError),
 }
 
 #[derive(Debug)]
@@ -122,6 +132,7 @@ pub(crate) struct Proposer {
     /// To be evaluated anew after that, in their order.
     retries: Vec<WaitingWrite>,
     remote: Remote,
+    expiry: Expiry,
 }
 
 impl Proposer {
@@ -138,6 +149,7 @@ impl Proposer {
             draining: false,
             retries: Vec::new(),
             remote: Remote::default(),
+            expiry: Expiry::default(),
         }
     }
 
@@ -148,6 +160,7 @@ impl Proposer {
         self.last_time = applied.entry_time;
         self.draining = false;
         self.remote.forget();
+        self.expiry.forget();
     }
 
     /// Stamps nothing at or below this time any more, while it leads.
@@ -185,7 +198,8 @@ impl Proposer {
 
     /// Whether a round would evaluate anything.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.draining && (!self.waiting.is_empty() || self.remote.is_due()) && self.has_room()
+        let is_anything_due = !self.waiting.is_empty() || self.remote.is_due() || self.expiry.is_due();
+        !self.draining && is_anything_due && self.has_room()
     }
 
     /// Evaluates what waits, as far as there is room, and proposes it.
@@ -228,7 +242,8 @@ impl Proposer {
                 self.close(&mut round, &mut entry, propose)?;
             }
         }
-        self.close(&mut round, &mut entry, propose)
+        self.close(&mut round, &mut entry, propose)?;
+        self.expiry_step(&mut round, propose)
     }
 
     /// A request id that is under way gets the answer of the attempt under way; one that is done gets its outcome.
@@ -315,7 +330,7 @@ impl Proposer {
                 let tombstone = || StoredVersion::tombstone(version_time, Bytes::new()).encode();
                 self.overlay.put(key.clone(), round.replicas().map(|_| tombstone()), round.next_index);
             }
-            Effect::Nothing => {}
+            Effect::Nothing | Effect::Expire => {}
         }
         self.ids_in_flight.insert(write.request.request_id, round.next_index);
         let entry_write = EntryWrite {
@@ -350,6 +365,7 @@ impl Proposer {
             writes.push((write, result));
             effects.push(effect);
         }
+        let entered = expirations::first_entered(&entry.index_changes);
         let (body, index_changes) = (EntryBody::Writes(effects), entry.index_changes);
         let payload = Entry { header: self.header(round), body, index_changes }.encode()?;
         let (index, bytes) = (round.next_index, payload.len());
@@ -359,7 +375,14 @@ impl Proposer {
         }
         self.sequence += 1;
         self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight { index, bytes, writes, remote: RemoteInFlight::default() });
+        self.in_flight.push_back(InFlight {
+            index,
+            bytes,
+            writes,
+            remote: RemoteInFlight::default(),
+            expiry: None,
+            entered,
+        });
         round.next_index += 1;
         Ok(())
     }
@@ -390,7 +413,14 @@ impl Proposer {
         if let Some(index) = proposed {
             self.sequence += 1;
             let remote = RemoteInFlight::default();
-            self.in_flight.push_back(InFlight { index, bytes: 0, writes: Vec::new(), remote });
+            self.in_flight.push_back(InFlight {
+                index,
+                bytes: 0,
+                writes: Vec::new(),
+                remote,
+                expiry: None,
+                entered: None,
+            });
         }
     }
 
@@ -408,6 +438,13 @@ impl Proposer {
             self.overlay.applied(&write.request.key, index);
         }
         entry.remote.keys.iter().for_each(|key| self.overlay.applied(key, index));
+        if let Some(expiry) = &entry.expiry {
+            expiry.keys.iter().for_each(|key| self.overlay.applied(key, index));
+        }
+        if valid {
+            entry.expiry.iter().for_each(|step| self.expiry.applied(step));
+            entry.entered.into_iter().for_each(|place| self.expiry.entered(place));
+        }
         if valid {
             entry.remote.answer(Ok(()), &mut self.remote);
             for (write, result) in entry.writes {
@@ -425,6 +462,7 @@ impl Proposer {
         if self.draining && self.in_flight.is_empty() {
             self.draining = false;
             self.remote.forget();
+            self.expiry.forget();
             self.sequence = applied.sequence;
             self.last_time = self.last_time.max(applied.entry_time);
             for write in std::mem::take(&mut self.retries).into_iter().rev() {
@@ -459,6 +497,7 @@ impl Proposer {
         }
         self.remote.refuse_waiting(not_leader);
         self.remote.forget();
+        self.expiry.forget();
         for write in self.retries.drain(..).chain(self.waiting.drain(..)) {
             answer_all(&write, Err(not_leader.clone()), answers);
         }

@@ -81,6 +81,7 @@ fn node(group: &ValidatedGroup, zone: &str, config: &Config) -> Container {
         format!("--admin=0.0.0.0:{}", names::ADMIN_PORT),
         "--tls-dir=/tls".to_owned(),
         format!("--release-namespace={}", config.release_namespace),
+        format!("--ttl-interval-ms={}", config.ttl_interval_ms),
     ];
     if !config.storage_throttling {
         args.push("--no-throttling".to_owned());
@@ -174,6 +175,7 @@ mod tests {
             "--zone=zone-a",
             "--advertise=$(POD_NAME).cairn-default.game.svc.cluster.local:7400",
             "--release-namespace=cairn-system",
+            "--ttl-interval-ms=1000",
         ] {
             assert!(args.iter().any(|given| given == arg), "{arg} is not in {args:?}");
         }

@@ -24,6 +24,7 @@ mod describe_global_table_settings;
 mod describe_import;
 mod describe_limits;
 mod describe_table;
+mod describe_time_to_live;
 mod execute_statement;
 mod export_description;
 mod export_table_to_point_in_time;
@@ -51,12 +52,14 @@ mod restore_table_to_point_in_time;
 mod scan;
 mod table_description;
 mod tag_resource;
+mod time_to_live;
 mod untag_resource;
 mod update_continuous_backups;
 mod update_global_table;
 mod update_global_table_settings;
 mod update_item;
 mod update_table;
+mod update_time_to_live;
 
 pub(crate) use call::Call;
 pub(crate) use put_item::check_size;
@@ -96,6 +99,8 @@ operations! {
     "ListTables" => list_tables,
     "DeleteTable" => delete_table,
     "UpdateTable" => update_table,
+    "UpdateTimeToLive" => update_time_to_live,
+    "DescribeTimeToLive" => describe_time_to_live,
     "TagResource" => tag_resource,
     "UntagResource" => untag_resource,
     "ListTagsOfResource" => list_tags_of_resource,

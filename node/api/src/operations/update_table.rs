@@ -72,7 +72,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         on_demand_throughput: input.on_demand_throughput.as_ref().and_then(OnDemandInput::update),
         table_class: input.table_class.as_deref().map(parse_table_class),
         deletion_protection_enabled: input.deletion_protection_enabled.map(|flag| flag.0),
-        recovery: None,
+        ..TableUpdate::default()
     };
     if let Some(updates) = &input.replica_updates {
         if update != TableUpdate::default() {

@@ -39,3 +39,4 @@ mod table_arns;
 mod tables;
 mod tags;
 mod throttling;
+mod time_to_live;

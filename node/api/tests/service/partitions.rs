@@ -10,7 +10,7 @@ use cairn_model::{
     ids::RequestId,
     index_keys::check_updated_index_keys,
     key::EncodedKey,
-    node::{Counts, IndexCounts},
+    node::{Counts, IndexCounts, TimeToLiveState},
 };
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, ReturnValues, WriteAction,
@@ -31,6 +31,8 @@ pub(crate) struct MemoryPartitions {
     refusal: Mutex<Option<Refusal>>,
     index_counts: Mutex<Vec<IndexCounts>>,
     pub(crate) request_ids: Mutex<Vec<RequestId>>,
+    /// What the nodes say of it; nothing at first.
+    pub(crate) time_to_live: Mutex<Option<TimeToLiveState>>,
 }
 
 impl MemoryPartitions {
@@ -80,13 +82,13 @@ impl Partitions for MemoryPartitions {
     async fn counts(&self, table: &TableView) -> Option<Counts> {
         let rows = self.rows.lock().unwrap();
         let items = of_table(&rows, &table.definition);
-        let counts = |item: &EncodedItem| Counts { item_count: 1, size_bytes: size(item).into(), indexes: vec![] };
+        let counts = |item: &EncodedItem| Counts { item_count: 1, size_bytes: size(item).into(), ..Counts::default() };
         let items: Counts = items.map(|(_, item)| counts(item)).sum();
         let mut indexes = Counts::of_new(&table.definition).indexes;
         for told in &*self.index_counts.lock().unwrap() {
             indexes.iter_mut().filter(|index| index.slot == told.slot).for_each(|index| *index = *told);
         }
-        Some(Counts { indexes, ..items })
+        Some(Counts { indexes, time_to_live: self.time_to_live.lock().unwrap().clone(), ..items })
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Kept {
     Tombstone(EncodedKey),
     /// A version whose time is too far ahead, under a key that begins with the time (layout.rs).
     SetAside(Bytes),
+    /// How far the index of expirations is made, while it is not; what is in it is the replication package's business.
+    Expirations,
     /// What other regions have, and where the reading of them stands; what is in it is the replication package's business.
     Regions,
 }

@@ -1,6 +1,7 @@
 //! The engine: a store, and what is known of the replicas in it.
 
 mod apply;
+mod expirations;
 mod global;
 mod indexes;
 mod loading;
@@ -8,6 +9,7 @@ mod read;
 mod replicas;
 
 pub use apply::{ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome};
+pub use expirations::ExpirationIter;
 pub use global::{GlobalPoint, SetAsideIter};
 pub use indexes::{IndexBatch, IndexChange, IndexEffect, IndexIter, IndexTotals, LocalTotals};
 pub use read::ScanIter;

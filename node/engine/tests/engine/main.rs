@@ -4,6 +4,7 @@
 
 mod apply;
 mod crashes;
+mod expirations;
 mod global;
 mod golden;
 mod outcomes;

@@ -1,6 +1,7 @@
 //! All the partitions of a node as one step machine: inputs go in, a flush makes them durable and gives outputs.
 
 mod create;
+mod expiry;
 mod flush;
 mod frames;
 mod io;
@@ -53,6 +54,8 @@ pub struct Core<S: Store, L: LogStore> {
     slots: BTreeMap<PartitionId, Slot<L>>,
     /// Those with something to do at the next flush.
     dirty: BTreeSet<PartitionId>,
+    /// Those whose expired items go on being deleted with the next flush.
+    expiring: BTreeSet<PartitionId>,
     outputs: Vec<Output>,
     clocks: ClockTable,
     random: StdRng,
@@ -94,6 +97,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
             log: Arc::new(log),
             slots: BTreeMap::new(),
             dirty: BTreeSet::new(),
+            expiring: BTreeSet::new(),
             outputs: Vec::new(),
             ticks: 0,
             outgoing: Vec::new(),
@@ -208,6 +212,10 @@ impl<S: Store, L: LogStore> Core<S, L> {
             replica.proposer.expire(now.boot_ms, &mut answers);
             if self.ticks.is_multiple_of(UPKEEP_TICKS) {
                 replica.proposer.keep_up();
+            }
+            if replica.is_proposing() && self.pressure != Pressure::High {
+                let has_time_to_live = replica.state.definition.time_to_live.is_some();
+                replica.proposer.look_for_expired(has_time_to_live, now.boot_ms);
             }
             expired_reads.extend(replica.reads.take_expired(now.boot_ms));
             self.dirty.insert(*id);

@@ -220,3 +220,54 @@ fn an_entry_changes_nothing_but_indexes_as_indexes() {
         assert!(Entry::decode(entry.encode().unwrap().into()).is_err(), "{index:#x}");
     }
 }
+
+/// A deletion of an expired item, of format version 2 for it leaves the index; and how far that is made.
+fn expiry() -> [Entry; 3] {
+    let write = EntryWrite {
+        request_id: RequestId([0; 16]),
+        key: EncodedKey(Bytes::from_static(b"k")),
+        effect: Effect::Expire,
+        version_time: Timestamp(0x0102_0304),
+        size_change: -5,
+        count_change: -1,
+        outcome: Bytes::new(),
+    };
+    let removal = crate::expirations::removal(Bytes::from_static(b"placek"));
+    let made = |making: Option<&'static [u8]>| EntryBody::Expirations(making.map(Bytes::from_static));
+    [
+        Entry { body: EntryBody::Writes(vec![write]), index_changes: vec![removal], ..entry() },
+        Entry { body: made(Some(b"half")), ..entry() },
+        Entry { body: made(None), ..entry() },
+    ]
+}
+
+#[rustfmt::skip]
+const EXPIRED: &[u8] = &[
+    49, 0, 0, 0,
+    1, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    1, 0, b'k',
+    4,
+    4, 3, 2, 1, 0, 0, 0, 0,
+    0xfb, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xff,
+    0, 0, 0, 0,
+    0, 0, 0, 0,
+    1, 0, 0, 0,
+    0x83, 2, 6, 0, b'p', b'l', b'a', b'c', b'e', b'k', 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
+#[test]
+fn entries_of_expired_items_stay_readable() {
+    let [expired, half, made] = expiry();
+    let of_expired = [&[2, 1], &GOLDEN[2..42], EXPIRED].concat();
+    let of_half = golden_of(6, &[4, 0, 0, 0, b'h', b'a', b'l', b'f']);
+    for (entry, golden) in [(expired, of_expired), (half, of_half), (made, golden_of(6, &[0, 0, 0, 0]))] {
+        assert_eq!(entry.encode().unwrap(), golden);
+        assert_eq!(Entry::decode(golden.clone().into()), Ok(entry));
+        for end in 0..golden.len() {
+            assert!(Entry::decode(golden[..end].to_vec().into()).is_err(), "cut at {end}");
+        }
+        assert!(Entry::decode([&golden[..], &[0]].concat().into()).is_err());
+    }
+}

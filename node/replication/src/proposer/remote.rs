@@ -6,6 +6,7 @@ mod upkeep;
 use super::{InFlight, Limits, Propose, Proposer, ProposerError, Round, internal};
 use crate::{
     entry::{Entry, EntryBody, RemoteGroup, RemoteWrites},
+    expirations,
     global::{GlobalState, Lineage, Origin, Reader, Reading, RemoteBatch, Vector},
     operation::PartitionError,
 };
@@ -310,6 +311,7 @@ impl Proposer {
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
         self.last_time = self.last_time.next(round.wall_ms);
+        let entered = expirations::first_entered(&index_changes);
         let payload = match (Entry { header: self.header(round), body, index_changes }).encode() {
             Ok(payload) => payload,
             // What another region sent must not end this node, and the next that leads.
@@ -327,7 +329,7 @@ impl Proposer {
         }
         self.sequence += 1;
         self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight { index, bytes, writes: Vec::new(), remote });
+        self.in_flight.push_back(InFlight { index, bytes, writes: Vec::new(), remote, expiry: None, entered });
         round.next_index += 1;
         Ok(())
     }

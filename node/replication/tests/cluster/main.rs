@@ -6,6 +6,7 @@ mod claims;
 mod clocks;
 mod cluster;
 mod damage;
+mod expiry;
 mod filling;
 #[path = "../support/indexed.rs"]
 mod indexed;

@@ -16,6 +16,7 @@ mod requests;
 mod comebacks;
 mod convergence;
 mod copies;
+mod expiry;
 mod members;
 mod parting;
 mod restores;

@@ -13,7 +13,7 @@ use cairn_model::{
     TableDefinition,
     archive::{RestoreSource, RestoreTime, TableReference},
     ids::TableId,
-    table::{ContinuousBackups, RestoredFrom},
+    table::{ContinuousBackups, RestoredFrom, TimeToLive},
 };
 use kube::ResourceExt;
 
@@ -29,6 +29,11 @@ pub(super) fn definition(table: &Table, region: &str, now_ms: u64) -> Result<Tab
         let period = table.spec.recovery_period_days().map_err(|error| error.to_string())?;
         definition.continuous_backups =
             period.map(|recovery_period_days| ContinuousBackups { recovery_period_days, enabled_at_ms: now_ms });
+    }
+    if definition.time_to_live.is_none() {
+        let attribute = table.spec.time_to_live_attribute().map_err(|error| error.to_string())?;
+        definition.time_to_live =
+            attribute.map(|name| TimeToLive { attribute_name: name.to_owned(), enabled_at_ms: now_ms });
     }
     Ok(definition)
 }
@@ -101,6 +106,24 @@ mod tests {
         assert_eq!(noted, ContinuousBackups { recovery_period_days: 7, enabled_at_ms: 1_767_312_000_000 });
         let off = json!({"continuousBackups": {"pointInTimeRecoveryEnabled": false}});
         assert_eq!(table(off, json!(null)).continuous_backups, None);
+    }
+
+    #[test]
+    fn items_expire_from_the_moment_the_spec_says_so() {
+        let on = |attribute_name: &str, enabled_at_ms| {
+            Some(TimeToLive { attribute_name: attribute_name.into(), enabled_at_ms })
+        };
+        let spec = json!({"timeToLive": {"attributeName": "ends", "enabled": true}});
+        assert_eq!(table(spec.clone(), json!(null)).time_to_live, on("ends", NOW_MS));
+        let status = json!({
+            "tableId": "11111111-1111-4111-8111-111111111111", "creationDateTime": "2026-01-01T00:00:00Z",
+            "timeToLive": {"attributeName": "ends", "enabledAt": "2026-01-02T00:00:00Z"},
+        });
+        assert_eq!(table(spec, status.clone()).time_to_live, on("ends", 1_767_312_000_000));
+        let other = json!({"timeToLive": {"attributeName": "expires"}});
+        assert_eq!(table(other, status.clone()).time_to_live, on("expires", NOW_MS));
+        let off = json!({"timeToLive": {"attributeName": "ends", "enabled": false}});
+        assert_eq!(table(off, status).time_to_live, None);
     }
 
     #[test]

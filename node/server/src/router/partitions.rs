@@ -134,7 +134,7 @@ impl Partitions for RemotePartitions {
         let counted = asked.buffered(COUNTED_AT_ONCE).collect::<Vec<_>>();
         let counted = tokio::time::timeout(COUNT_DEADLINE, counted).await.unwrap_or_default();
         if counted.is_empty() || counted.iter().any(Option::is_none) {
-            return Some(Counts { item_count: known.item_count, size_bytes: known.size_bytes, indexes: Vec::new() });
+            return Some(Counts { item_count: known.item_count, size_bytes: known.size_bytes, ..Counts::default() });
         }
         Some(counted.into_iter().flatten().sum())
     }

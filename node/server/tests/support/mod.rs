@@ -19,6 +19,10 @@ use std::{
     process::{Child, Command, Stdio},
     time::Duration,
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// A running `cairn dev`; killed when dropped.
 pub struct Dev {
@@ -62,6 +66,16 @@ impl Drop for Dev {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A page of a process' port for health and metrics, with its head.
+pub async fn admin_page(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).await.unwrap();
+    page
 }
 
 /// Calls operations and gives back status and body; no answer is an error.

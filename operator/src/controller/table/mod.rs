@@ -14,6 +14,7 @@ pub mod regions;
 pub mod restore;
 pub mod status;
 pub mod throughput;
+pub mod time_to_live;
 pub mod validate;
 pub mod wanted;
 
@@ -149,6 +150,8 @@ async fn settle(
         let is_asked = validated.table.spec.recovery_period_days()?.is_some();
         let held_on = held.and_then(|held| held.continuous_backups);
         recovery::stamp(&mut stamped, is_asked, group.spec.archive.is_some(), held_on, ctx.now());
+        let expires_by = validated.table.spec.time_to_live_attribute()?;
+        time_to_live::stamp(&mut stamped, expires_by, held.and_then(|held| held.time_to_live.as_ref()), ctx.now());
         let is_held = |leader: &ReplicaReport| leader.definition.replicas.is_some();
         let holds = !observation.is_led() || observation.leaders().any(|(_, leader)| is_held(leader));
         let is_to_hold = regions.membership(region, held.and_then(|held| held.replicas.as_ref()));

@@ -1,7 +1,8 @@
 //! The one time that a table is given its id and its placements, or finds that it can't have them yet.
 
 use super::{
-    MAKING, adoption, import, placement, recovery, restore, status, validate, validate::ValidatedTable, write_status,
+    MAKING, adoption, import, placement, recovery, restore, status, time_to_live, validate, validate::ValidatedTable,
+    write_status,
 };
 use crate::{
     context::Context,
@@ -97,6 +98,7 @@ pub async fn place(
     status::name(&mut status, validated, &ctx.config.region);
     status.table_status = Some(TableStatus::Creating);
     let mut recovery_held = None;
+    let mut time_to_live_held = None;
     if let Some(adopted) = adopted {
         let held = &adopted.definition;
         tracing::info!(table = validated.table_name, table_id = %held.table_id, "a table's data is taken over");
@@ -106,6 +108,7 @@ pub async fn place(
         status.placements = Some(adoption::placements(&adopted));
         status.restore = held.restored_from.as_ref().and_then(RestoreStatus::of_restored);
         recovery_held = held.continuous_backups;
+        time_to_live_held.clone_from(&held.time_to_live);
     } else if validated.table.spec.restore_from.is_some() && source.is_none() {
         return Ok(Placed::Waits(Wait::for_the_group("the data that was under the table's name is being dropped")));
     } else {
@@ -123,6 +126,8 @@ pub async fn place(
     }
     let is_asked = validated.table.spec.recovery_period_days()?.is_some();
     recovery::stamp(&mut status, is_asked, group.spec.archive.is_some(), recovery_held, ctx.now());
+    let expires_by = validated.table.spec.time_to_live_attribute()?;
+    time_to_live::stamp(&mut status, expires_by, time_to_live_held.as_ref(), ctx.now());
     let table = write_status(ctx, &validated.table, status).await?;
     Ok(Placed::Written(Box::new(table)))
 }
