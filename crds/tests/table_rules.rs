@@ -373,10 +373,6 @@ fn auto_scaling_is_of_provisioned_tables_within_bounds() {
     refuses(&scaled(ON_DEMAND, read), "an on-demand table scales by itself");
     refuses(&scaled(provisioned, ""), "give autoScaling.read, autoScaling.write, or both");
     refuses(&scaled(provisioned, "read: {minUnits: 6, maxUnits: 5}"), "minUnits must not be above maxUnits");
-    for percent in [19, 91] {
-        let scaling = format!("read: {{minUnits: 1, maxUnits: 5, targetUtilizationPercent: {percent}}}");
-        refuses(&scaled(provisioned, &scaling), "targetUtilizationPercent");
-    }
 }
 
 #[test]
