@@ -49,6 +49,24 @@ fn a_table_with_one_key_or_two_is_accepted() {
 }
 
 #[test]
+fn a_stream_that_is_on_says_what_it_shows_and_goes_on_showing_it() {
+    let with = |stream: &str| table(&format!("{KEYS}, {ON_DEMAND}, streamSpecification: {{{stream}}}"));
+    let (on, off) = ("streamEnabled: true, streamViewType: NEW_IMAGE", "streamEnabled: false");
+    for stream in [on, off] {
+        accepts(&with(stream));
+        accepts_change(&good(), &with(stream));
+        accepts_change(&with(stream), &good());
+    }
+    let told = "streamViewType is required where streamEnabled is true";
+    refuses(&with("streamEnabled: true"), told);
+    refuses(&with("streamEnabled: false, streamViewType: NEW_IMAGE"), told);
+    let other = with("streamEnabled: true, streamViewType: KEYS_ONLY");
+    refuses_change(&with(on), &other, "streamViewType can't change");
+    accepts_change(&with(off), &other);
+    accepts_change(&with(on), &with(off));
+}
+
+#[test]
 fn the_hash_key_comes_first_and_the_range_key_behind_it() {
     let keys = |keys: &str| {
         table(&format!(

@@ -2,13 +2,14 @@
 
 use super::{
     AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, LocalSecondaryIndex, OnDemandThroughput,
-    ProvisionedThroughput, Table, TableResourceStatus, TableSpec, TimeToLive, TimeToLiveStatus,
-    recovery::millis_of_time,
+    ProvisionedThroughput, StreamSpecification, StreamStatus, Table, TableResourceStatus, TableSpec, TimeToLive,
+    TimeToLiveStatus, recovery::millis_of_time,
 };
 use cairn_model::{
     arn::TableArn,
     ids::TableId,
-    table::{self, BillingMode, KeyAttribute, KeySchema, RestoredFrom, TableDefinition},
+    stream::Streams,
+    table::{self, BillingMode, KeyAttribute, KeySchema, RestoredFrom, StreamViewType, TableDefinition},
 };
 
 /// Why a Table says nothing that a node could keep.
@@ -44,6 +45,10 @@ pub enum DefinitionError {
         "spec.restoreFrom must name one source: table or tableId with at or latest, or backup or backupArn without them"
     )]
     RestoreFrom,
+    #[error(
+        "spec.streamSpecification.streamViewType must be given if and only if spec.streamSpecification.streamEnabled is true"
+    )]
+    Stream,
     #[error("{name:?} is no table's name: it must have 3 to 255 characters of a-zA-Z0-9_.-")]
     Name { name: String },
     #[error("the table has no {field} yet")]
@@ -82,6 +87,8 @@ pub struct Birth {
     pub restored_from: Option<RestoredFrom>,
     /// What auto-scaling has made of the throughput; it counts only while the spec asks for auto-scaling.
     pub scaled: Option<table::ProvisionedThroughput>,
+    /// The streams that the table has; before one is known here it is not on, whatever the spec says.
+    pub streams: Streams,
 }
 
 impl Birth {
@@ -95,6 +102,7 @@ impl Birth {
             time_to_live: None,
             restored_from: None,
             scaled: None,
+            streams: Streams::default(),
         }
     }
 }
@@ -165,6 +173,7 @@ impl TableSpec {
         let time_to_live = self.time_to_live_attribute()?.and_then(|attribute_name| {
             birth.time_to_live.clone().filter(|since| since.attribute_name == attribute_name)
         });
+        self.stream_view_type()?;
         Ok(TableDefinition {
             account: account.to_owned(),
             table_name: table_name.to_owned(),
@@ -182,8 +191,13 @@ impl TableSpec {
             replicas: None,
             local_indexes,
             time_to_live,
-            stream: None,
+            stream: Some(birth.streams.clone()).filter(|streams| !streams.is_empty()),
         })
+    }
+
+    /// What the stream's records are to show; none while there is to be no stream.
+    pub fn stream_view_type(&self) -> Result<Option<StreamViewType>, DefinitionError> {
+        self.stream_specification.as_ref().map_or(Ok(None), StreamSpecification::view_type)
     }
 
     /// For how many days the table's past is to be kept; none while point-in-time recovery is not to be on.
@@ -238,7 +252,9 @@ impl TableSpec {
             tags: None,
             global_secondary_indexes: None,
             local_secondary_indexes: (!local_indexes.is_empty()).then_some(local_indexes),
-            stream_specification: None,
+            stream_specification: definition
+                .current_stream()
+                .map(|stream| StreamSpecification::of_view_type(Some(stream.view_type))),
             time_to_live: definition
                 .time_to_live
                 .as_ref()
@@ -277,6 +293,10 @@ impl TableSpec {
         if period(before) != period(after) {
             self.continuous_backups = Some(ContinuousBackups::of_period(period(after)));
         }
+        if before.current_stream() != after.current_stream() {
+            let view_type = after.current_stream().map(|stream| stream.view_type);
+            self.stream_specification = Some(StreamSpecification::of_view_type(view_type));
+        }
         let [before, after] =
             [before, after].map(|definition| definition.time_to_live.as_ref().map(|on| on.attribute_name.as_str()));
         if before != after {
@@ -307,6 +327,7 @@ impl TableResourceStatus {
             creation_time_ms: millis_of_time(created),
             recovery_since_ms: self.continuous_backups.as_ref().map(|backups| millis_of_time(&backups.enabled_at)),
             time_to_live: self.time_to_live.as_ref().map(TimeToLiveStatus::definition),
+            streams: StreamStatus::streams(&self.streams)?,
             restored_from: self.restore.as_ref().map(|restore| restore.restored_from()).transpose()?,
             scaled: self.auto_scaling.as_ref().map(|scaling| scaling.units.units()).transpose()?,
         })
@@ -345,6 +366,7 @@ mod tests {
     use crate::table::{AutoScaling, TargetTracking};
     use cairn_model::{
         index::{IndexProjection, LocalIndex, ProjectionType},
+        stream::Stream,
         table::ScalarType,
     };
 
@@ -384,8 +406,13 @@ mod tests {
                 },
             }],
             time_to_live: None,
-            stream: None,
+            stream: Some(streams()),
         }
+    }
+
+    fn streams() -> Streams {
+        let stream = Stream { view_type: StreamViewType::OldImage, enabled_at_ms: 6_000 };
+        Streams { current: Some(stream), past: Vec::new() }
     }
 
     fn birth() -> Birth {
@@ -393,6 +420,7 @@ mod tests {
             schema_version: 3,
             recovery_since_ms: Some(5_000),
             restored_from: definition().restored_from,
+            streams: streams(),
             ..Birth::new(TableId([7; 16]), 1_000)
         }
     }
@@ -550,6 +578,9 @@ mod tests {
         let status = serde_json::json!({
             "tableId": TableId([7; 16]), "schemaVersion": 3, "creationDateTime": time(1),
             "continuousBackups": {"enabledAt": time(5)},
+            "streams": [{
+                "streamLabel": "1970-01-01T00:00:06.000", "streamViewType": "OLD_IMAGE", "streamStatus": "ENABLED",
+            }],
             "restore": {
                 "sourceTableArn": table_arn("east", "game", "Old"), "restoreDateTime": time(0), "region": "east",
                 "account": "game", "tableId": TableId([8; 16]), "at": (999_u64 << 16).to_string(),

@@ -19,15 +19,6 @@ pub struct GlobalSecondaryIndex {
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct StreamSpecification {
-    pub stream_enabled: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>", extend("enum" = ["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES"]))]
-    pub stream_view_type: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
 pub struct SseSpecification {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
@@ -55,7 +46,6 @@ impl TableSpec {
         }
         let asked = [
             ("spec.globalSecondaryIndexes", some(self.global_secondary_indexes.as_ref())),
-            ("spec.streamSpecification", self.stream_specification.as_ref().is_some_and(|s| s.stream_enabled)),
             ("spec.sseSpecification", self.sse_specification.as_ref().is_some_and(|s| s.enabled != Some(false))),
             ("spec.tableReplicas", some(self.table_replicas.as_ref())),
             ("spec.contributorInsights", self.contributor_insights.as_deref() == Some("ENABLE")),
@@ -86,7 +76,6 @@ billingMode: PAY_PER_REQUEST
                 "globalSecondaryIndexes: [{indexName: idx, keySchema: [{attributeName: Id, keyType: HASH}]}]",
                 "spec.globalSecondaryIndexes",
             ),
-            ("streamSpecification: {streamEnabled: true, streamViewType: NEW_IMAGE}", "spec.streamSpecification"),
             ("sseSpecification: {enabled: true}", "spec.sseSpecification"),
             ("tableReplicas: [{regionName: west}]", "spec.tableReplicas"),
             ("contributorInsights: ENABLE", "spec.contributorInsights"),
@@ -98,12 +87,8 @@ billingMode: PAY_PER_REQUEST
 
     #[test]
     fn a_feature_that_is_switched_off_is_not_asked_for() {
-        for more in [
-            "globalSecondaryIndexes: []",
-            "streamSpecification: {streamEnabled: false}",
-            "sseSpecification: {enabled: false}",
-            "contributorInsights: DISABLE",
-        ] {
+        for more in ["globalSecondaryIndexes: []", "sseSpecification: {enabled: false}", "contributorInsights: DISABLE"]
+        {
             assert!(spec(more).features_missing().is_empty(), "{more}");
         }
     }

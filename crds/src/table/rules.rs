@@ -77,6 +77,18 @@ pub(super) const TAG: &[Rule] = &[
     ("!self.key.matches('^[aA][wW][sS]:')", "Tag Key cannot be prefixed with aws:"),
 ];
 
+/// Of `spec.streamSpecification`.
+pub(super) const STREAM: &[Rule] = &[
+    (
+        "self.streamEnabled == has(self.streamViewType)",
+        "streamViewType is required where streamEnabled is true, and must not be specified where it is false",
+    ),
+    (
+        "!(self.streamEnabled && oldSelf.streamEnabled) || self.streamViewType == oldSelf.streamViewType",
+        "streamViewType can't change while the stream is on: disable it first, which ends the stream",
+    ),
+];
+
 /// Of `spec.importFrom`.
 pub(super) const IMPORT_FROM: &[Rule] = &[(
     "self.inputFormat == 'CSV' || !has(self.inputFormatOptions) || !has(self.inputFormatOptions.csv)",

@@ -8,7 +8,8 @@ use cairn_model::{
     ids::TableId,
     index::LocalIndex,
     table::{
-        BillingMode, ContinuousBackups, OnDemandThroughput, ProvisionedThroughput, TableClass, TableStatus, TimeToLive,
+        BillingMode, ContinuousBackups, OnDemandThroughput, ProvisionedThroughput, StreamViewType, TableClass,
+        TableStatus, TimeToLive,
     },
     throughput::ThroughputHistory,
 };
@@ -40,13 +41,15 @@ pub struct NewTable {
     pub deletion_protection_enabled: bool,
     /// With their slots.
     pub local_indexes: Vec<LocalIndex>,
+    /// Of the stream that the table has from the start, if it has one.
+    pub stream: Option<StreamViewType>,
     pub tags: Tags,
 }
 
 impl NewTable {
     /// The first version of the table's definition, with what the catalog gives it. The tags are no part of it.
     pub fn into_definition(self, account: &str, table_id: TableId, creation_time_ms: u64) -> TableDefinition {
-        TableDefinition {
+        let mut definition = TableDefinition {
             account: account.to_owned(),
             table_name: self.table_name,
             table_id,
@@ -64,7 +67,9 @@ impl NewTable {
             local_indexes: self.local_indexes,
             time_to_live: None,
             stream: None,
-        }
+        };
+        definition.set_stream(self.stream, creation_time_ms);
+        definition
     }
 }
 
@@ -79,6 +84,14 @@ pub struct TableUpdate {
     pub deletion_protection_enabled: Option<bool>,
     pub recovery: Option<RecoveryUpdate>,
     pub time_to_live: Option<TimeToLiveUpdate>,
+    pub stream: Option<StreamUpdate>,
+}
+
+/// A table's stream, as it is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamUpdate {
+    Off,
+    On { view_type: StreamViewType },
 }
 
 /// The maxima of an on-demand table that change; one that is not given stays.
@@ -154,6 +167,11 @@ impl TableUpdate {
         }
         if let Some(protected) = self.deletion_protection_enabled {
             definition.deletion_protection_enabled = protected;
+        }
+        match self.stream {
+            None => {}
+            Some(StreamUpdate::Off) => definition.set_stream(None, now_ms),
+            Some(StreamUpdate::On { view_type }) => definition.set_stream(Some(view_type), now_ms),
         }
         match self.recovery {
             None => {}

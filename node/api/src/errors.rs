@@ -1,6 +1,7 @@
 //! DynamoDB's texts for the states a table can be in; the catalogs answer with them too.
 
 mod replicas;
+mod streams;
 mod tags;
 mod throughput;
 mod time_to_live;
@@ -9,6 +10,10 @@ pub use replicas::global_table_in_use;
 pub(crate) use replicas::{
     check_replica_count, global_table_exists, global_table_not_found, local_region, no_other_regions, replica_exists,
     replica_not_found, replicated_table_not_found,
+};
+pub(crate) use streams::{
+    expired_iterator, invalid_iterator, no_stream_to_disable, shard_not_found, stream_enabled_already,
+    stream_not_found, trimmed_data,
 };
 pub(crate) use tags::{tagged_table_not_found, too_many_tags};
 pub(crate) use throughput::too_many_decreases;

@@ -58,6 +58,8 @@ pub enum ErrorKind {
     ReplicaAlreadyExistsException,
     ReplicaNotFoundException,
     DuplicateItemException,
+    TrimmedDataAccessException,
+    ExpiredIteratorException,
 }
 
 impl ServiceError {

@@ -23,6 +23,7 @@ pub mod node;
 pub mod number;
 pub mod region;
 pub mod size;
+pub mod stream;
 pub mod table;
 pub mod tags;
 pub mod throttling;

@@ -7,6 +7,7 @@ use crate::{
     membership::{self, MemberChange},
     place::LogPlace,
     raft_types::LogEntry,
+    stream::Recorder,
 };
 use bytes::Bytes;
 use cairn_engine::{Applied, ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome};
@@ -43,15 +44,22 @@ impl ReplicatedState {
         if entry.payload.is_empty() {
             return Ok(Applies::Empty);
         }
-        let Entry { header, body, index_changes } = Entry::decode(entry.payload.clone())?;
+        let Entry { header, body, index_changes, stream_changes } = Entry::decode(entry.payload.clone())?;
         self.applied.entry_time = self.applied.entry_time.max(header.entry_time);
         if !place.is_met_by(&header) {
             return Ok(Applies::Void);
         }
+        let stream = self.definition.current_stream();
+        let mut recorder = Recorder::new(stream, header.entry_time, stream_changes);
         let applies = match body {
             EntryBody::Writes(writes) => {
                 for write in writes {
                     self.count(&write.key, write.size_change, write.count_change, batch);
+                    match &write.effect {
+                        Effect::Put(version) => recorder.put(&write.key, version, write.count_change, batch),
+                        Effect::Delete | Effect::Expire => recorder.delete(&write.key, batch),
+                        Effect::Nothing => {}
+                    }
                     match write.effect {
                         Effect::Put(version) => batch.items.push(ItemWrite { key: write.key, value: Some(version) }),
                         Effect::Delete => self.delete(write.key, write.version_time, batch),
@@ -98,11 +106,13 @@ impl ReplicatedState {
             EntryBody::Remote(remote) => {
                 batch.kept.push(KeptWrite { what: Kept::Regions, value: Some(remote.state) });
                 let writes = remote.groups.into_iter().flat_map(|group| group.writes);
-                writes.for_each(|write| self.apply_remote(write, batch));
+                for write in writes {
+                    self.apply_remote(write, &mut recorder, batch);
+                }
                 Applies::Valid
             }
             EntryBody::Upkeep(upkeep) => {
-                self.apply_upkeep(upkeep, batch);
+                self.apply_upkeep(upkeep, &mut recorder, batch);
                 Applies::Valid
             }
             EntryBody::Expirations(making) => {
@@ -134,12 +144,16 @@ impl ReplicatedState {
         batch.items.push(ItemWrite { key, value: None });
     }
 
-    fn apply_remote(&mut self, write: RemoteWrite, batch: &mut ApplyBatch) {
+    fn apply_remote(&mut self, write: RemoteWrite, recorder: &mut Recorder, batch: &mut ApplyBatch) {
         self.count(&write.key, write.size_change, write.count_change, batch);
-        let RemoteWrite { key, version, .. } = write;
+        let RemoteWrite { key, version, count_change, .. } = write;
         match write.effect {
-            RemoteEffect::Put => batch.items.push(ItemWrite { key, value: Some(version) }),
+            RemoteEffect::Put => {
+                recorder.put(&key, &version, count_change, batch);
+                batch.items.push(ItemWrite { key, value: Some(version) });
+            }
             RemoteEffect::Delete => {
+                recorder.delete(&key, batch);
                 batch.items.push(ItemWrite { key: key.clone(), value: None });
                 batch.kept.push(KeptWrite { what: Kept::Tombstone(key), value: Some(version) });
             }
@@ -152,7 +166,7 @@ impl ReplicatedState {
         }
     }
 
-    fn apply_upkeep(&mut self, upkeep: Upkeep, batch: &mut ApplyBatch) {
+    fn apply_upkeep(&mut self, upkeep: Upkeep, recorder: &mut Recorder, batch: &mut ApplyBatch) {
         if let Some(state) = upkeep.state {
             batch.kept.push(KeptWrite { what: Kept::Regions, value: Some(state) });
         }
@@ -163,7 +177,7 @@ impl ReplicatedState {
             if let Some(what) = set_aside(&write.key, &write.version) {
                 batch.kept.push(KeptWrite { what, value: None });
             }
-            self.apply_remote(write, batch);
+            self.apply_remote(write, recorder, batch);
         }
     }
 
@@ -179,11 +193,16 @@ impl ReplicatedState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::StreamChange;
     use crate::{
         entry::{EntryHeader, EntryWrite},
         testing,
     };
-    use cairn_model::ids::RequestId;
+    use cairn_model::{
+        ids::RequestId,
+        stream::{SequenceNumber, Stream},
+        table::StreamViewType,
+    };
 
     fn state() -> ReplicatedState {
         ReplicatedState {
@@ -207,7 +226,16 @@ mod tests {
             count_change: 1,
             outcome: Bytes::from_static(b"outcome"),
         };
-        log_entry(index, term, &Entry { header, body: EntryBody::Writes(vec![write]), index_changes: Vec::new() })
+        log_entry(
+            index,
+            term,
+            &Entry {
+                header,
+                body: EntryBody::Writes(vec![write]),
+                index_changes: Vec::new(),
+                stream_changes: Vec::new(),
+            },
+        )
     }
 
     fn log_entry(index: u64, term: u64, entry: &Entry) -> LogEntry {
@@ -263,9 +291,39 @@ mod tests {
             header: header(2, 5),
             body: EntryBody::Definition(Box::new(definition)),
             index_changes: Vec::new(),
+            stream_changes: Vec::new(),
         };
         assert_eq!(state.apply(&log_entry(11, 2, &change), &mut batch), Ok(Applies::Valid));
         assert_eq!(state.apply(&writes(12, 2, header(2, 6)), &mut batch), Ok(Applies::Void));
         assert!(batch.definition.is_some() && batch.items.is_empty());
+    }
+
+    #[test]
+    fn the_changes_of_an_entry_have_their_records_in_its_order() {
+        let (mut state, mut batch) = (state(), ApplyBatch::default());
+        let stream = Stream { view_type: StreamViewType::KeysOnly, enabled_at_ms: 9 };
+        Arc::make_mut(&mut state.definition).set_stream(Some(stream.view_type), stream.enabled_at_ms);
+        let write = |effect| EntryWrite {
+            request_id: RequestId([1; 16]),
+            key: EncodedKey(Bytes::from_static(b"key")),
+            effect,
+            version_time: Timestamp(50),
+            size_change: 0,
+            count_change: 0,
+            outcome: Bytes::new(),
+        };
+        let put = || write(Effect::Put(Bytes::from_static(b"version")));
+        let writes = vec![put(), write(Effect::Nothing), put(), write(Effect::Delete)];
+        let item = || StreamChange::Item { by_service: false, old_image: Bytes::new() };
+        let entry = Entry {
+            header: header(2, 5),
+            body: EntryBody::Writes(writes),
+            index_changes: Vec::new(),
+            stream_changes: vec![item(), StreamChange::Nothing, item()],
+        };
+        assert_eq!(state.apply(&log_entry(11, 2, &entry), &mut batch), Ok(Applies::Valid));
+        let numbers: Vec<_> = batch.stream.iter().map(|write| (write.stream, write.number)).collect();
+        let number = |ordinal| (9, SequenceNumber { time: Timestamp(50), ordinal });
+        assert_eq!(numbers, [number(0), number(2)]);
     }
 }

@@ -1,6 +1,6 @@
 //! What Cairn puts into an entry of the log: effects, never expressions, and what they were evaluated under.
 //!
-//! Format version 1, or 2 of an entry that changes indexes; integers are little-endian, `n*` is a byte string of that many bytes.
+//! Format version 1, or 2 of an entry that changes indexes or has records in a stream; integers are little-endian, `n*` is a byte string of that many bytes.
 //!
 //! ```text
 //! offset  size
@@ -11,7 +11,7 @@
 //!     18     8  schema       │
 //!     26     8  sequence     ┘ of the proposer, from 1 in each term
 //!     34     8  entry time
-//!     42        body; in version 2: its length (4), the body, and changes of indexes
+//!     42        body; in version 2: its length (4), the body, changes of indexes, changes for the stream
 //!
 //! body of kind 1: count (4), and for each write, in the order of evaluation
 //!           16  request id
@@ -49,6 +49,9 @@
 //!            1  effect: 1 put, 2 remove, 3 resize
 //!            2  n, n* the item's key in the index
 //!            8  change of the index's size in bytes, signed
+//! changes for the stream: count (4); while the table has one, for each effect that puts or deletes, in the order of the body
+//!            1  0 the item stays as it was, 1 it changes, 2 it changes, and it was the service's doing
+//!            4  but for 0: n, n* the item as it was, where the stream shows it; n is 0 where it does not, or there was none
 //! ```
 //!
 //! The entry a leader's term begins with has no payload. An entry whose format is not known here stops the replica:
@@ -56,9 +59,11 @@
 
 mod global;
 mod indexes;
+mod streams;
 
 pub(crate) use global::{RemoteEffect, RemoteGroup, RemoteWrite, RemoteWrites, Upkeep};
 
+use crate::stream::StreamChange;
 use bytes::{Buf, BufMut, Bytes};
 use cairn_engine::IndexChange;
 use cairn_model::{
@@ -67,8 +72,8 @@ use cairn_model::{
 use serde::{Serialize, de::DeserializeOwned};
 
 const VERSION: u8 = 2;
-/// Of an entry that changes no index.
-const WITHOUT_INDEXES: u8 = 1;
+/// Of an entry that changes no index, and whose table has no stream.
+const BODY_ALONE: u8 = 1;
 const HEADER_BYTES: usize = 42;
 const WRITE_BYTES_MIN: usize = 44;
 
@@ -88,6 +93,8 @@ pub(crate) struct Entry {
     pub(crate) body: EntryBody,
     /// In the order of evaluation.
     pub(crate) index_changes: Vec<IndexChange>,
+    /// While the table has a stream, of each effect that puts or deletes, in the order of the body.
+    pub(crate) stream_changes: Vec<StreamChange>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -164,8 +171,10 @@ impl Entry {
             EntryBody::Expirations(making) => 4 + making.as_ref().map_or(0, Bytes::len),
             EntryBody::Upkeep(upkeep) => 64 + upkeep.taken_up.iter().map(RemoteWrite::encoded_bytes).sum::<usize>(),
         };
-        let mut out = Vec::with_capacity(HEADER_BYTES + body_bytes + 8 + indexes::encoded_bytes(&self.index_changes));
-        let version = if self.index_changes.is_empty() { WITHOUT_INDEXES } else { VERSION };
+        let beside_bytes = indexes::encoded_bytes(&self.index_changes) + streams::encoded_bytes(&self.stream_changes);
+        let mut out = Vec::with_capacity(HEADER_BYTES + body_bytes + 12 + beside_bytes);
+        let has_body_alone = self.index_changes.is_empty() && self.stream_changes.is_empty();
+        let version = if has_body_alone { BODY_ALONE } else { VERSION };
         out.put_u8(version);
         out.put_u8(match &self.body {
             EntryBody::Writes(_) => 1,
@@ -199,6 +208,7 @@ impl Entry {
             let body_bytes = length(out.len() - begin - 4)?;
             out[begin..begin + 4].copy_from_slice(&body_bytes.to_le_bytes());
             indexes::encode(&mut out, &self.index_changes)?;
+            streams::encode(&mut out, &self.stream_changes)?;
         }
         Ok(out)
     }
@@ -207,7 +217,7 @@ impl Entry {
     pub(crate) fn time_of(payload: &[u8]) -> Option<Timestamp> {
         let time = payload
             .first()
-            .filter(|version| (WITHOUT_INDEXES..=VERSION).contains(*version))
+            .filter(|version| (BODY_ALONE..=VERSION).contains(*version))
             .and_then(|_| payload.get(34..42))?;
         Some(Timestamp(u64::from_le_bytes(time.try_into().ok()?)))
     }
@@ -215,7 +225,7 @@ impl Entry {
     /// Slices into `payload`; nothing is copied of a write.
     pub(crate) fn decode(mut payload: Bytes) -> Result<Self, EntryError> {
         let version = *payload.first().ok_or(EntryError::Damaged("it is empty"))?;
-        if !(WITHOUT_INDEXES..=VERSION).contains(&version) {
+        if !(BODY_ALONE..=VERSION).contains(&version) {
             return Err(EntryError::UnknownVersion(version));
         }
         if payload.len() < HEADER_BYTES {
@@ -230,13 +240,18 @@ impl Entry {
             sequence: payload.get_u64_le(),
             entry_time: Timestamp(payload.get_u64_le()),
         };
-        let index_changes = match version {
-            WITHOUT_INDEXES => Vec::new(),
+        let (index_changes, stream_changes) = match version {
+            BODY_ALONE => (Vec::new(), Vec::new()),
             _ => {
                 const CUT: EntryError = EntryError::Damaged("it ends within its body");
                 let body_bytes = payload.try_get_u32_le().map_err(|_| CUT)?;
                 let body = take(&mut payload, body_bytes as usize).ok_or(CUT)?;
-                indexes::decode(std::mem::replace(&mut payload, body))?
+                let mut beside = std::mem::replace(&mut payload, body);
+                let changes = (indexes::decode(&mut beside)?, streams::decode(&mut beside)?);
+                if !beside.is_empty() {
+                    return Err(EntryError::Damaged("bytes are left behind its end"));
+                }
+                changes
             }
         };
         let body = match kind {
@@ -248,7 +263,7 @@ impl Entry {
             6 => EntryBody::Expirations(decode_expirations(payload)?),
             other => return Err(EntryError::UnknownKind(other)),
         };
-        Ok(Self { header, body, index_changes })
+        Ok(Self { header, body, index_changes, stream_changes })
     }
 }
 

@@ -32,6 +32,7 @@ mod reads;
 mod replica;
 pub mod restore;
 mod storage;
+mod stream;
 #[cfg(test)]
 mod testing;
 pub mod wire;

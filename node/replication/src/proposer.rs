@@ -18,7 +18,9 @@ use crate::{
     indexes::{self, IndexEffects},
     operation::{PartitionError, PartitionOutcome, WriteOutcome, WriteRequest},
     overlay::Overlay,
-    read, wire,
+    read,
+    stream::StreamChange,
+    wire,
 };
 use bytes::Bytes;
 use cairn_engine::{Applied, Engine, EngineError, IndexChange, Store};
@@ -313,6 +315,14 @@ impl Proposer {
             Ok((change, index_changes, outcome)) => (change, index_changes, Ok(outcome)),
             Err(error) => (Change::Nothing, Vec::new(), Err(error)),
         };
+        let before = indexes::item_of(current.as_ref());
+        let after = match &change {
+            Change::Put(item) => Some(item),
+            Change::Delete => None,
+            Change::Nothing => before,
+        };
+        let stream = round.definition.current_stream().filter(|_| change != Change::Nothing);
+        let stream_change = StreamChange::of(stream, before, after, false);
         let (effect, count_after) = match change {
             Change::Put(item) => (Effect::Put(StoredVersion { version_time, origin: Bytes::new(), item }.encode()), 1),
             Change::Delete => (Effect::Delete, 0),
@@ -342,8 +352,11 @@ impl Proposer {
             count_change: count_after - i8::from(current.is_some()),
             outcome: wire::encode_outcome(&result)?,
         };
-        entry.bytes += entry_write.encoded_bytes() + index_changes.iter().map(|change| change.key.len()).sum::<usize>();
+        entry.bytes += entry_write.encoded_bytes()
+            + index_changes.iter().map(|change| change.key.len()).sum::<usize>()
+            + stream_change.as_ref().map_or(0, StreamChange::encoded_bytes);
         entry.index_changes.extend(index_changes);
+        entry.stream_changes.extend(stream_change);
         entry.writes.push((write, result, entry_write));
         Ok(())
     }
@@ -358,16 +371,16 @@ impl Proposer {
         if entry.writes.is_empty() {
             return Ok(());
         }
-        let entry = std::mem::take(entry);
-        let mut writes = Vec::with_capacity(entry.writes.len());
-        let mut effects = Vec::with_capacity(entry.writes.len());
-        for (write, result, effect) in entry.writes {
+        let OpenEntry { writes: evaluated, index_changes, stream_changes, .. } = std::mem::take(entry);
+        let mut writes = Vec::with_capacity(evaluated.len());
+        let mut effects = Vec::with_capacity(evaluated.len());
+        for (write, result, effect) in evaluated {
             writes.push((write, result));
             effects.push(effect);
         }
-        let entered = expirations::first_entered(&entry.index_changes);
-        let (body, index_changes) = (EntryBody::Writes(effects), entry.index_changes);
-        let payload = Entry { header: self.header(round), body, index_changes }.encode()?;
+        let entered = expirations::first_entered(&index_changes);
+        let body = EntryBody::Writes(effects);
+        let payload = Entry { header: self.header(round), body, index_changes, stream_changes }.encode()?;
         let (index, bytes) = (round.next_index, payload.len());
         if !propose(payload) {
             self.discard(writes.into_iter().map(|(write, _)| write));
@@ -393,7 +406,7 @@ impl Proposer {
             return None;
         }
         self.last_time = self.last_time.next(round.wall_ms);
-        Some(Entry { header: self.header(round), body, index_changes: Vec::new() })
+        Some(Entry { header: self.header(round), body, index_changes: Vec::new(), stream_changes: Vec::new() })
     }
 
     /// Of the next entry, stamped with the last time.
@@ -529,11 +542,26 @@ impl Proposer {
     }
 }
 
+/// What an entry says of its effects behind its body.
+#[derive(Debug, Default)]
+struct Beside {
+    index_changes: Vec<IndexChange>,
+    stream_changes: Vec<StreamChange>,
+}
+
+impl Beside {
+    fn extend(&mut self, other: Self) {
+        self.index_changes.extend(other.index_changes);
+        self.stream_changes.extend(other.stream_changes);
+    }
+}
+
 /// An entry that still takes writes.
 #[derive(Debug, Default)]
 struct OpenEntry {
     writes: Vec<(WaitingWrite, WriteResult, EntryWrite)>,
     index_changes: Vec<IndexChange>,
+    stream_changes: Vec<StreamChange>,
     bytes: usize,
 }
 

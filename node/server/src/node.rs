@@ -192,10 +192,10 @@ impl Node {
         partition: PartitionId,
         epoch: u64,
         request: PartitionRequest,
-        demand: Demand,
+        demand: Option<Demand>,
     ) -> PartitionAnswer {
-        let limited = self.throttle.as_ref().and_then(|throttle| Some((throttle, self.host.limited(partition)?)));
-        let Some((throttle, definition)) = limited else {
+        let limited = || Some((self.throttle.as_ref()?, demand?, self.host.limited(partition)?));
+        let Some((throttle, demand, definition)) = limited() else {
             return self.host.request(partition, epoch, request).await;
         };
         // Whoever does not lead says so, whatever it has left for reads of its own.

@@ -163,7 +163,7 @@ impl Node {
         let request_id = match call.request {
             PartitionRequest::Write(write) => write.request_id,
             PartitionRequest::Get(_) => READ,
-            PartitionRequest::Range(_) => panic!("no range"),
+            PartitionRequest::Range(_) | PartitionRequest::Stream(_) => panic!("no page"),
         };
         let reaction = {
             let mut asked = self.asked.lock();

@@ -3,7 +3,7 @@
 use super::budget::{Budget, Share};
 use crate::errors;
 use cairn_model::ServiceError;
-use cairn_replication::operation::{GetOutcome, PartitionOutcome, RangeOutcome};
+use cairn_replication::operation::{GetOutcome, PartitionOutcome, RangeOutcome, StreamOutcome};
 use parking_lot::Mutex;
 use std::time::Duration;
 
@@ -121,6 +121,10 @@ fn outcome_bytes(outcome: &PartitionOutcome) -> usize {
     match outcome {
         PartitionOutcome::Get(GetOutcome { items }) => items.iter().flatten().map(|(item, _)| item.0.len()).sum(),
         PartitionOutcome::Range(RangeOutcome { items, .. }) => items.iter().map(|item| item.0.len()).sum(),
+        PartitionOutcome::Stream(StreamOutcome { records, .. }) => {
+            let items = records.iter().flat_map(|it| it.old_image.iter().chain(&it.new_image).chain([&it.keys]));
+            items.map(|item| item.0.len()).sum()
+        }
         PartitionOutcome::Write(_) => 0,
     }
 }

@@ -137,7 +137,7 @@ impl Call<'_> {
     ) -> Result<PartitionOutcome, ServiceError> {
         let capacity = match request {
             PartitionRequest::Write(_) => CapacityKind::Write,
-            PartitionRequest::Get(_) | PartitionRequest::Range(_) => CapacityKind::Read,
+            PartitionRequest::Get(_) | PartitionRequest::Range(_) | PartitionRequest::Stream(_) => CapacityKind::Read,
         };
         let answer = self.partitions.request(table, key, request, self.room).await;
         answer.inspect_err(|error| self.meter.throttled(&table.definition, error, capacity))

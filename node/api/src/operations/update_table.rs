@@ -1,4 +1,4 @@
-//! UpdateTable: billing mode, throughput and maxima, deletion protection, table class; or the replicas.
+//! UpdateTable: billing mode, throughput and maxima, deletion protection, table class, stream; or the replicas.
 
 use super::{
     Call,
@@ -13,6 +13,7 @@ use crate::{
         constraints::{Constraints, table_name},
         on_demand::{ON_DEMAND_THROUGHPUT, OnDemandInput},
         references::resolve_table_arn,
+        stream_specification::{STREAM_SPECIFICATION, StreamSpecificationInput, check_stream_change},
         throughput::{self, THROUGHPUT, ThroughputInput},
         unsupported::{Unsupported, refuse},
     },
@@ -34,7 +35,7 @@ struct UpdateTableInput {
     deletion_protection_enabled: Option<Flag>,
     attribute_definitions: Option<Unsupported>,
     global_secondary_index_updates: Option<Unsupported>,
-    stream_specification: Option<Unsupported>,
+    stream_specification: Option<StreamSpecificationInput>,
     #[serde(rename = "SSESpecification")]
     sse_specification: Option<Unsupported>,
     replica_updates: Option<Vec<GroupUpdate>>,
@@ -57,6 +58,7 @@ impl Input for UpdateTableInput {
         ("DeletionProtectionEnabled", Shape::Flag),
         ("ReplicaUpdates", GROUP_UPDATES),
         ("MultiRegionConsistency", Shape::Text),
+        ("StreamSpecification", STREAM_SPECIFICATION),
     ];
 }
 
@@ -72,6 +74,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         on_demand_throughput: input.on_demand_throughput.as_ref().and_then(OnDemandInput::update),
         table_class: input.table_class.as_deref().map(parse_table_class),
         deletion_protection_enabled: input.deletion_protection_enabled.map(|flag| flag.0),
+        stream: input.stream_specification.as_ref().map(StreamSpecificationInput::update).transpose()?,
         ..TableUpdate::default()
     };
     if let Some(updates) = &input.replica_updates {
@@ -104,6 +107,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         TableStatus::Updating | TableStatus::Deleting => return Err(errors::table_in_use(&name)),
         TableStatus::Active => {}
     }
+    if let Some(stream) = update.stream {
+        check_stream_change(&table.definition, stream)?;
+    }
     check_decrease(call, &table, &update)?;
     let table = call.catalog.update_table(call.account, &name, update).await?;
     Ok(table_description::answer(call, "TableDescription", &table, &call.index_counts(&table).await))
@@ -118,6 +124,9 @@ impl UpdateTableInput {
         }
         throughput::constrain_billing_mode("billingMode", self.billing_mode.as_deref(), &mut constraints);
         constrain_table_class(self.table_class.as_deref(), &mut constraints);
+        if let Some(stream) = &self.stream_specification {
+            stream.constrain(&mut constraints);
+        }
         let consistency = self.multi_region_consistency.as_deref();
         replica_updates::constrain(self.replica_updates.as_deref(), consistency, &mut constraints);
         constraints.finish()
@@ -127,7 +136,6 @@ impl UpdateTableInput {
         refuse([
             ("AttributeDefinitions", &self.attribute_definitions),
             ("GlobalSecondaryIndexUpdates", &self.global_secondary_index_updates),
-            ("StreamSpecification", &self.stream_specification),
             ("SSESpecification", &self.sse_specification),
             ("GlobalTableWitnessUpdates", &self.global_table_witness_updates),
             ("WarmThroughput", &self.warm_throughput),

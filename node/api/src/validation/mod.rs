@@ -8,6 +8,7 @@ pub(crate) mod on_demand;
 pub(crate) mod parameters;
 pub(crate) mod references;
 pub(crate) mod select;
+pub(crate) mod stream_specification;
 pub(crate) mod tags;
 pub(crate) mod throughput;
 pub(crate) mod unsupported;

@@ -35,6 +35,7 @@ mod recovery;
 mod regions;
 mod restores;
 mod signer;
+mod streams;
 mod table_arns;
 mod tables;
 mod tags;

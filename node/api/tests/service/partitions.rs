@@ -13,8 +13,8 @@ use cairn_model::{
     node::{Counts, IndexCounts, TimeToLiveState},
 };
 use cairn_replication::operation::{
-    GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, ReturnValues, WriteAction,
-    WriteOutcome, WriteRequest,
+    GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, ReturnValues,
+    StreamOutcome, StreamRequest, WriteAction, WriteOutcome, WriteRequest,
 };
 use std::{
     collections::BTreeMap,
@@ -23,12 +23,14 @@ use std::{
 };
 
 type Rows = BTreeMap<([u8; 16], Bytes), EncodedItem>;
+type Shard = Box<dyn FnMut(StreamRequest) -> StreamOutcome + Send>;
 type Refusal = Box<dyn FnMut(&PartitionRequest) -> Option<ServiceError> + Send>;
 
 #[derive(Default)]
 pub(crate) struct MemoryPartitions {
     rows: Mutex<Rows>,
     refusal: Mutex<Option<Refusal>>,
+    shard: Mutex<Option<Shard>>,
     index_counts: Mutex<Vec<IndexCounts>>,
     pub(crate) request_ids: Mutex<Vec<RequestId>>,
     /// What the nodes say of it; nothing at first.
@@ -36,6 +38,11 @@ pub(crate) struct MemoryPartitions {
 }
 
 impl MemoryPartitions {
+    /// From now on, this is what streams are asked.
+    pub(crate) fn stream(&self, shard: impl FnMut(StreamRequest) -> StreamOutcome + Send + 'static) {
+        *self.shard.lock().unwrap() = Some(Box::new(shard));
+    }
+
     /// From now on, requests for which `refusal` has an error get it.
     pub(crate) fn refuse(&self, refusal: impl FnMut(&PartitionRequest) -> Option<ServiceError> + Send + 'static) {
         *self.refusal.lock().unwrap() = Some(Box::new(refusal));
@@ -52,6 +59,10 @@ impl MemoryPartitions {
         let mut rows = self.rows.lock().unwrap();
         let id = table.definition.table_id.0;
         match request {
+            PartitionRequest::Stream(request) => {
+                let mut shard = self.shard.lock().unwrap();
+                Ok(PartitionOutcome::Stream(shard.as_mut().expect("a stream is asked for")(request)))
+            }
             PartitionRequest::Get(request) => Ok(PartitionOutcome::Get(get(&rows, id, &request))),
             PartitionRequest::Range(request) => range(&rows, &table.definition, &request).map(PartitionOutcome::Range),
             PartitionRequest::Write(request) => {

@@ -7,12 +7,14 @@ mod indexes;
 mod loading;
 mod read;
 mod replicas;
+mod streams;
 
-pub use apply::{ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome};
+pub use apply::{ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome, StreamWrite};
 pub use expirations::ExpirationIter;
 pub use global::{GlobalPoint, SetAsideIter};
 pub use indexes::{IndexBatch, IndexChange, IndexEffect, IndexIter, IndexTotals, LocalTotals};
 pub use read::ScanIter;
+pub use streams::StreamIter;
 
 use crate::{
     EngineError, LogMark, Marker, MarkerEntry, Pressure, Store, StoreSnapshot, layout,
@@ -55,6 +57,9 @@ struct Directory {
 struct Live {
     state: AppliedState,
     outcomes: OutcomeIndex,
+    /// The key of the last stream record that was trimmed since the start: without it, each step would wade through the
+    /// tombstones of those before it.
+    trimmed: Option<Bytes>,
     dropped: bool,
 }
 
@@ -218,7 +223,8 @@ impl<S: Store> Engine<S> {
 
 impl Directory {
     fn insert(&mut self, record: StoredRecord, state: AppliedState) {
-        let live = Arc::new(Mutex::new(Live { state, outcomes: OutcomeIndex::default(), dropped: false }));
+        let live =
+            Arc::new(Mutex::new(Live { state, outcomes: OutcomeIndex::default(), trimmed: None, dropped: false }));
         self.by_storage.insert(record.storage_id, (record.partition_id, live.clone()));
         self.records.insert(record.partition_id, (record, live));
     }

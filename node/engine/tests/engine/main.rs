@@ -10,4 +10,5 @@ mod golden;
 mod outcomes;
 mod replicas;
 mod snapshots;
+mod streams;
 mod support;

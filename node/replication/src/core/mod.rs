@@ -271,6 +271,9 @@ impl<S: Store, L: LogStore> Core<S, L> {
             PartitionRequest::Get(ref get) if get.consistent => {
                 self.read(token, partition, epoch, ReadKind::Request(Box::new(request)), now);
             }
+            PartitionRequest::Stream(_) => {
+                self.read(token, partition, epoch, ReadKind::Request(Box::new(request)), now);
+            }
             PartitionRequest::Range(ref range) if range.consistent => {
                 self.read(token, partition, epoch, ReadKind::Request(Box::new(request)), now);
             }
@@ -434,6 +437,8 @@ pub(crate) fn serve_read<S: Store>(
         storage_id: point.storage_id,
         schema: &point.definition.key_schema,
         range: &point.descriptor.range,
+        partition: point.descriptor.partition_id,
+        stream: point.definition.current_stream().map(|stream| stream.enabled_at_ms),
         local_indexes: &point.definition.local_indexes,
     };
     let result = read::read(engine, place, request);

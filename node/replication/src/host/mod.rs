@@ -122,7 +122,8 @@ impl<S: Store> Host<S> {
             told: Arc::new(Told { reports: ArcSwap::from_pointee(core.replicas()), waits: Waits::default() }),
         };
         let on_fatal = Arc::new(config.on_fatal);
-        let persister = persister::start(engine, commands, on_fatal.clone()).map_err(StartError::Thread)?;
+        let persister =
+            persister::start(engine, commands, clock.clone(), on_fatal.clone()).map_err(StartError::Thread)?;
         Driver::new(core, queue, clock, transport, config.tick, persister, host.told.clone())
             .start(on_fatal)
             .map_err(StartError::Thread)?;
@@ -143,6 +144,7 @@ impl<S: Store> Host<S> {
             }
             PartitionRequest::Get(get) => get.consistent,
             PartitionRequest::Range(range) => range.consistent,
+            PartitionRequest::Stream(_) => true,
         };
         let point = match self.point_beside(partition, epoch, consistent)? {
             Some(point) => point,

@@ -4,13 +4,13 @@
 mod making;
 mod reaping;
 
-use super::{InFlight, Propose, Proposer, ProposerError, RemoteInFlight, Round};
+use super::{Beside, InFlight, Propose, Proposer, ProposerError, RemoteInFlight, Round};
 use crate::{
     entry::{Entry, EntryBody, EntryWrite},
     expirations::Making,
 };
 use bytes::Bytes;
-use cairn_engine::{IndexChange, Kept, Store};
+use cairn_engine::{Kept, Store};
 use cairn_model::key::EncodedKey;
 
 /// How much one step looks at: places in the index, or items.
@@ -58,7 +58,7 @@ pub(super) struct ExpiryInFlight {
 #[derive(Debug, Default)]
 struct Step {
     writes: Vec<EntryWrite>,
-    index_changes: Vec<IndexChange>,
+    beside: Beside,
     bytes: usize,
     /// The first place that has to be looked at again.
     left: Option<Bytes>,
@@ -96,7 +96,7 @@ impl Expiry {
 
 impl Step {
     fn is_empty(&self) -> bool {
-        self.writes.is_empty() && self.index_changes.is_empty()
+        self.writes.is_empty() && self.beside.index_changes.is_empty()
     }
 }
 
@@ -156,11 +156,12 @@ impl Proposer {
     fn propose_expiry<S>(
         &mut self,
         round: &mut Round<'_, S>,
-        (body, index_changes): (EntryBody, Vec<IndexChange>),
+        (body, beside): (EntryBody, Beside),
         keys: Vec<EncodedKey>,
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
-        let payload = Entry { header: self.header(round), body, index_changes }.encode()?;
+        let Beside { index_changes, stream_changes } = beside;
+        let payload = Entry { header: self.header(round), body, index_changes, stream_changes }.encode()?;
         let (index, bytes) = (round.next_index, payload.len());
         if !propose(payload) {
             self.discard(std::iter::empty());

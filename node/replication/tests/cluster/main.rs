@@ -18,4 +18,7 @@ mod reads;
 mod requests;
 mod restores;
 mod snapshots;
+#[path = "../support/streamed.rs"]
+mod streamed;
+mod streams;
 mod writes;

@@ -3,12 +3,14 @@
 use crate::{
     node::{address, slot_of, zone},
     plan::NODES,
+    streamed,
 };
 use cairn_model::{
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     ids::{NodeId, PartitionId, ReplicaId, TableId},
     index::{IndexProjection, LocalIndex, ProjectionType},
     node::{Order, OrderOutcome, ReplicaReport, ReplicaState},
+    stream::Streams,
     table::{BillingMode, KeyAttribute, ScalarType, TableDefinition, TimeToLive},
 };
 use rand::{Rng, rngs::StdRng};
@@ -45,7 +47,7 @@ pub fn definition(table: usize) -> TableDefinition {
             projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: BTreeSet::new() },
         }],
         time_to_live: expires_by("written"),
-        stream: None,
+        stream: Some(Streams { current: Some(streamed::STREAM), past: Vec::new() }),
     }
 }
 

@@ -387,7 +387,7 @@ impl Partitions for LocalTables {
         match &mut request {
             PartitionRequest::Get(get) => get.consistent = true,
             PartitionRequest::Range(range) => range.consistent = true,
-            PartitionRequest::Write(_) => {}
+            PartitionRequest::Write(_) | PartitionRequest::Stream(_) => {}
         }
         let name = &table.definition.table_name;
         if let PartitionRequest::Write(_) = request

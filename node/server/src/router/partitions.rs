@@ -49,7 +49,7 @@ impl RemotePartitions {
     ) -> Result<PartitionOutcome, Failure> {
         let body = wire::encode_call(call).map_err(|error| Failure::Unreached(error.to_string()))?;
         let deadline = match call.request {
-            PartitionRequest::Range(_) => PAGE_DEADLINE,
+            PartitionRequest::Range(_) | PartitionRequest::Stream(_) => PAGE_DEADLINE,
             PartitionRequest::Get(_) | PartitionRequest::Write(_) => ITEM_DEADLINE,
         };
         let answer = self.client.post_with_room(&route.group, &member.address, "/v1/partition", body, deadline, room);
@@ -59,7 +59,9 @@ impl RemotePartitions {
                 let reason = error.to_string();
                 return Err(Failure::Partition(match call.request {
                     PartitionRequest::Write(_) => PartitionError::Unknown { reason },
-                    PartitionRequest::Get(_) | PartitionRequest::Range(_) => PartitionError::Overloaded { reason },
+                    PartitionRequest::Get(_) | PartitionRequest::Range(_) | PartitionRequest::Stream(_) => {
+                        PartitionError::Overloaded { reason }
+                    }
                 }));
             }
             answer => answer?,
@@ -266,7 +268,7 @@ impl RemotePartitions {
 
 fn needs_leader(request: &PartitionRequest) -> bool {
     match request {
-        PartitionRequest::Write(_) => true,
+        PartitionRequest::Write(_) | PartitionRequest::Stream(_) => true,
         PartitionRequest::Get(get) => get.consistent,
         PartitionRequest::Range(range) => range.consistent,
     }

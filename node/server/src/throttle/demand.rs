@@ -17,17 +17,19 @@ pub(crate) struct Demand {
 }
 
 impl Demand {
-    pub(crate) fn of(request: &PartitionRequest) -> Self {
+    /// None of what a table's capacity has nothing to do with: its stream is read beside it.
+    pub(crate) fn of(request: &PartitionRequest) -> Option<Self> {
         let read = |items: usize, consistent: bool| Self {
             capacity: CapacityKind::Read,
             consistent,
             least: items as u64 * if consistent { 2 } else { 1 },
         };
-        match request {
+        Some(match request {
             PartitionRequest::Write(_) => Self { capacity: CapacityKind::Write, consistent: true, least: 2 },
             PartitionRequest::Get(get) => read(get.keys.len(), get.consistent),
             PartitionRequest::Range(range) => read(1, range.consistent),
-        }
+            PartitionRequest::Stream(_) => return None,
+        })
     }
 
     /// Whether only the partition's leader can serve it.
@@ -41,6 +43,7 @@ impl Demand {
             Ok(PartitionOutcome::Write(outcome)) => consumption::of_write(outcome),
             Ok(PartitionOutcome::Get(outcome)) => consumption::of_get(outcome, self.consistent),
             Ok(PartitionOutcome::Range(outcome)) => consumption::of_range(outcome, self.consistent),
+            Ok(PartitionOutcome::Stream(_)) => 0,
             // The item that the condition met was read; how large it is, is not told here.
             Err(PartitionError::Service(error)) if error.kind == ErrorKind::ConditionalCheckFailedException => {
                 self.least

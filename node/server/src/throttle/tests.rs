@@ -46,7 +46,7 @@ fn provisioned(read_capacity_units: u64, write_capacity_units: u64) -> TableDefi
 
 fn reads(keys: usize, consistent: bool) -> Demand {
     let keys = vec![cairn_model::key::EncodedKey(bytes::Bytes::new()); keys];
-    Demand::of(&PartitionRequest::Get(GetRequest { keys, projection: None, consistent }))
+    Demand::of(&PartitionRequest::Get(GetRequest { keys, projection: None, consistent })).unwrap()
 }
 
 fn write() -> Demand {

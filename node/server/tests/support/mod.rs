@@ -91,8 +91,20 @@ impl Caller {
     }
 
     pub async fn call(&self, operation: &str, body: Value) -> Result<(u16, Value), String> {
+        self.call_target(&format!("DynamoDB_20120810.{operation}"), body).await
+    }
+
+    /// An operation of DynamoDB Streams that must succeed.
+    pub async fn streams(&self, operation: &str, body: Value) -> Value {
+        let answer = self.call_target(&format!("DynamoDBStreams_20120810.{operation}"), body).await;
+        let (status, answer) = answer.unwrap();
+        assert_eq!(status, 200, "{operation}: {answer}");
+        answer
+    }
+
+    pub async fn call_target(&self, target: &str, body: Value) -> Result<(u16, Value), String> {
         let request = Request::post(&self.endpoint)
-            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .header("x-amz-target", target)
             .header("content-type", "application/x-amz-json-1.0")
             .header("x-amz-date", "20260101T000000Z")
             .header(

@@ -26,8 +26,8 @@ impl Proposer {
         for in_index in places {
             let in_index = in_index?;
             step.bytes += in_index.len();
-            step.index_changes.push(expirations::removal(in_index.clone()));
-            if step.index_changes.len() >= limits.count || step.bytes >= limits.bytes {
+            step.beside.index_changes.push(expirations::removal(in_index.clone()));
+            if step.beside.index_changes.len() >= limits.count || step.bytes >= limits.bytes {
                 next = Some(Making::Clearing { behind: in_index });
                 break;
             }
@@ -54,7 +54,7 @@ impl Proposer {
                 && let Ok(version) = StoredVersion::parse(stored)
                 && let Ok(Some(expiry)) = ttl::expiry_of(&version.item, &by.attribute_name)
             {
-                step.index_changes.push(expirations::entering(expirations::index_key(expiry, &key)));
+                step.beside.index_changes.push(expirations::entering(expirations::index_key(expiry, &key)));
             }
             if looked_at >= limits.count || step.bytes >= limits.bytes {
                 next = Some(Making::Filling { behind: key.0 });
@@ -76,7 +76,7 @@ impl Proposer {
         self.expiry.from = Bytes::new();
         self.expiry.state = next.into();
         self.last_time = self.last_time.next(round.wall_ms);
-        self.propose_expiry(round, (body, step.index_changes), Vec::new(), propose)
+        self.propose_expiry(round, (body, step.beside), Vec::new(), propose)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     entry::{Effect, EntryBody, EntryWrite},
     expirations, indexes,
     proposer::{Propose, Proposer, ProposerError, Round, Undecided},
+    stream::StreamChange,
 };
 use bytes::Bytes;
 use cairn_engine::{IndexChange, Store};
@@ -52,7 +53,7 @@ impl Proposer {
         }
         let keys = step.writes.iter().map(|write| write.key.clone()).collect();
         self.last_time = self.last_time.next(round.wall_ms);
-        self.propose_expiry(round, (EntryBody::Writes(step.writes), step.index_changes), keys, propose)
+        self.propose_expiry(round, (EntryBody::Writes(step.writes), step.beside), keys, propose)
     }
 
     /// Deletes the item that has a place, or removes a place that no item has; false where it has to be looked at again.
@@ -64,7 +65,7 @@ impl Proposer {
         step: &mut Step,
     ) -> Result<bool, ProposerError> {
         let Some((expiry, key)) = expirations::parse_index_key(in_index) else {
-            step.index_changes.push(expirations::removal(in_index.clone()));
+            step.beside.index_changes.push(expirations::removal(in_index.clone()));
             return Ok(true);
         };
         // The write under way changes the index too: what it leaves there is looked at then.
@@ -80,7 +81,7 @@ impl Proposer {
         let current = version.as_ref().map(|version| ttl::expiry_of(&version.item, &by.attribute_name)).transpose();
         let Ok(current) = current else { return Ok(true) };
         let Some(version) = version.filter(|_| current.flatten() == Some(expiry)) else {
-            step.index_changes.push(expirations::removal(in_index.clone()));
+            step.beside.index_changes.push(expirations::removal(in_index.clone()));
             return Ok(true);
         };
         step.bytes += key.0.len() + version.item.0.len();
@@ -89,7 +90,9 @@ impl Proposer {
         let version_time = self.last_time;
         let tombstone = || StoredVersion::tombstone(version_time, Bytes::new()).encode();
         self.overlay.put(key.clone(), round.replicas().map(|_| tombstone()), round.next_index);
-        step.index_changes.extend(changes);
+        step.beside.index_changes.extend(changes);
+        let stream = round.definition.current_stream();
+        step.beside.stream_changes.extend(StreamChange::of(stream, Some(&version.item), None, true));
         step.writes.push(EntryWrite {
             request_id: RequestId([0; 16]),
             key,

@@ -36,7 +36,7 @@ impl Leader {
         };
         let body = EntryBody::Definition(Box::new(definition));
         let index = self.next_index();
-        self.log.push(Entry { header, body, index_changes: Vec::new() }.encode().unwrap());
+        self.log.push(Entry { header, body, index_changes: Vec::new(), stream_changes: Vec::new() }.encode().unwrap());
         self.proposer.change_proposed(Some(index));
         self.apply();
     }
