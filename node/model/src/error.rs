@@ -1,6 +1,6 @@
 //! The errors DynamoDB's clients see. How one becomes an HTTP answer is the api package's business.
 
-use crate::Item;
+use crate::{Item, throttling::ThrottlingReason};
 use serde::{Deserialize, Serialize};
 
 /// An error of the DynamoDB API: which exception, and the text its clients read.
@@ -13,6 +13,9 @@ pub struct ServiceError {
     pub message: String,
     /// The item a failed condition met, when `ReturnValuesOnConditionCheckFailure` asked for it.
     pub item: Option<Item>,
+    /// Which limits a throttled request met. Of the answer to the client alone: between nodes a limit travels as such.
+    #[serde(skip)]
+    pub throttling_reasons: Vec<ThrottlingReason>,
 }
 
 /// The exception's name; variants are only ever added at the end (the order is on the wire).
@@ -61,7 +64,7 @@ pub enum ErrorKind {
 
 impl ServiceError {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), item: None }
+        Self { kind, message: message.into(), item: None, throttling_reasons: Vec::new() }
     }
 
     pub fn validation(message: impl Into<String>) -> Self {

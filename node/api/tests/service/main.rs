@@ -39,4 +39,5 @@ mod streams;
 mod table_arns;
 mod tables;
 mod tags;
+mod throttling;
 mod time_to_live;

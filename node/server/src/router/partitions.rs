@@ -159,7 +159,7 @@ impl Partitions for RemotePartitions {
                     continue;
                 };
                 (call.partition, call.epoch) = (route.descriptor.partition_id, route.descriptor.epoch);
-                if let Some(outcome) = self.round(&route, &call, room, &mut perhaps_done, &mut last).await {
+                if let Some(outcome) = self.round(table, &route, &call, room, &mut perhaps_done, &mut last).await {
                     return outcome;
                 }
                 tokio::time::sleep(ELECTION_PAUSE).await;
@@ -195,6 +195,7 @@ impl RemotePartitions {
     /// Tries the partition's replicas, each once at most; none when it is worth another round.
     async fn round(
         &self,
+        table: &TableView,
         route: &Route,
         call: &PartitionCall,
         room: &Room,
@@ -217,6 +218,9 @@ impl RemotePartitions {
                 Err(Failure::Partition(PartitionError::Service(error))) => return Some(Err(error)),
                 Err(Failure::Partition(PartitionError::Overloaded { reason })) => {
                     return Some(Err(ServiceError::new(ErrorKind::ThrottlingException, reason)));
+                }
+                Err(Failure::Partition(PartitionError::Throttled(limit))) => {
+                    return Some(Err(limit.exceeded(&table.arn)));
                 }
                 Err(Failure::Partition(PartitionError::NotLeader { leader })) => {
                     *last = format!("the replica at {} does not lead", member.address);

@@ -1,0 +1,55 @@
+//! What a request asks of its table's capacity, and what it turns out to have cost. All in half units.
+
+use cairn_api::consumption;
+use cairn_model::{ErrorKind, throttling::CapacityKind};
+use cairn_replication::{
+    operation::{PartitionError, PartitionOutcome, PartitionRequest},
+    wire::PartitionAnswer,
+};
+
+/// As the caller asked it: what a node makes of it does not make it dearer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Demand {
+    pub(super) capacity: CapacityKind,
+    pub(super) consistent: bool,
+    /// What it costs at least.
+    pub(super) least: u64,
+}
+
+impl Demand {
+    /// None of what a table's capacity has nothing to do with: its stream is read beside it.
+    pub(crate) fn of(request: &PartitionRequest) -> Option<Self> {
+        let read = |items: usize, consistent: bool| Self {
+            capacity: CapacityKind::Read,
+            consistent,
+            least: items as u64 * if consistent { 2 } else { 1 },
+        };
+        Some(match request {
+            PartitionRequest::Write(_) => Self { capacity: CapacityKind::Write, consistent: true, least: 2 },
+            PartitionRequest::Get(get) => read(get.keys.len(), get.consistent),
+            PartitionRequest::Range(range) => read(1, range.consistent),
+            PartitionRequest::Stream(_) => return None,
+        })
+    }
+
+    /// Whether only the partition's leader can serve it.
+    pub(crate) fn needs_leader(self) -> bool {
+        self.consistent
+    }
+
+    /// What it cost; nothing where nothing was done.
+    pub(super) fn cost(self, answer: &PartitionAnswer) -> u64 {
+        match answer {
+            Ok(PartitionOutcome::Write(outcome)) => consumption::of_write(outcome),
+            Ok(PartitionOutcome::Get(outcome)) => consumption::of_get(outcome, self.consistent),
+            Ok(PartitionOutcome::Range(outcome)) => consumption::of_range(outcome, self.consistent),
+            Ok(PartitionOutcome::Stream(_)) => 0,
+            // The item that the condition met was read; how large it is, is not told here.
+            Err(PartitionError::Service(error)) if error.kind == ErrorKind::ConditionalCheckFailedException => {
+                self.least
+            }
+            Err(PartitionError::Unknown { .. }) => self.least,
+            Err(_) => 0,
+        }
+    }
+}
