@@ -19,7 +19,9 @@
 //!                         region's length, 1 byte;
 //!                         region; encoded key
 //! ≥ 1         0x82        -                             what other regions have (replication: global::state)
-//! ≥ 1         0x83..0xEF  reserved
+//! ≥ 1         0x83..0x86  reserved
+//! ≥ 1         0x87        what it is and of what        what is known of transactions (replication: transaction::kept)
+//! ≥ 1         0x88..0xEF  reserved
 //! ≥ 1         0xF0        position, 8 bytes BE          an entry's outcomes (outcome.rs)
 //! ≥ 1         0xFF        -                             applied state     (record.rs)
 //! ```
@@ -44,6 +46,7 @@ const BASE_TABLE: u8 = 0x00;
 const TOMBSTONES: u8 = 0x80;
 const SET_ASIDE: u8 = 0x81;
 const REGIONS: u8 = 0x82;
+const TRANSACTIONS: u8 = 0x87;
 const OUTCOMES: u8 = 0xF0;
 const APPLIED: u8 = 0xFF;
 
@@ -99,6 +102,7 @@ pub(crate) fn kept(storage_id: u64, kept: &Kept) -> Bytes {
         Kept::Tombstone(encoded_key) => key(storage_id, TOMBSTONES, &encoded_key.0),
         Kept::SetAside(rest) => key(storage_id, SET_ASIDE, rest),
         Kept::Regions => key(storage_id, REGIONS, &[]),
+        Kept::Transaction(rest) => key(storage_id, TRANSACTIONS, rest),
     }
 }
 
@@ -110,6 +114,11 @@ pub(crate) fn tombstones(storage_id: u64, after: Option<&[u8]>) -> (Bound<Bytes>
 /// What is set aside, behind one of its keys.
 pub(crate) fn set_aside(storage_id: u64, after: Option<&[u8]>) -> (Bound<Bytes>, Bound<Bytes>) {
     behind(storage_id, SET_ASIDE, after)
+}
+
+/// What is known of transactions, from one of its keys on to before another.
+pub(crate) fn transactions(storage_id: u64, from: &[u8], to: &[u8]) -> (Bound<Bytes>, Bound<Bytes>) {
+    (Bound::Included(key(storage_id, TRANSACTIONS, from)), Bound::Excluded(key(storage_id, TRANSACTIONS, to)))
 }
 
 fn behind(storage_id: u64, index: u8, after: Option<&[u8]>) -> (Bound<Bytes>, Bound<Bytes>) {
@@ -167,7 +176,7 @@ pub(crate) fn is_item(from_index: &[u8]) -> bool {
 /// Whether a key, from its index onwards, may come with a snapshot.
 pub(crate) fn is_replicated(from_index: &[u8]) -> bool {
     match from_index {
-        [BASE_TABLE | TOMBSTONES | SET_ASIDE, rest @ ..] => !rest.is_empty(),
+        [BASE_TABLE | TOMBSTONES | SET_ASIDE | TRANSACTIONS, rest @ ..] => !rest.is_empty(),
         [REGIONS, rest @ ..] => rest.is_empty(),
         [OUTCOMES, rest @ ..] => rest.len() == 8,
         _ => false,

@@ -18,7 +18,10 @@ mod record;
 mod snapshot;
 mod store;
 
-pub use engine::{ApplyBatch, Engine, GlobalPoint, Ids, ItemWrite, Kept, KeptWrite, Outcome, ScanIter, SetAsideIter};
+pub use engine::{
+    ApplyBatch, Engine, GlobalPoint, Ids, ItemWrite, Kept, KeptWrite, Outcome, ScanIter, SetAsideIter, TransactionsIter,
+    View,
+};
 pub use error::{EngineError, FolderError, StoreError};
 pub use fjall_store::{FjallOptions, FjallStore};
 pub use folder::{Folder, Owner};

@@ -32,6 +32,7 @@ pub mod restore;
 mod storage;
 #[cfg(test)]
 mod testing;
+pub mod transaction;
 pub mod wire;
 
 pub use clock::{Clock, Now, SystemClock};

@@ -1,6 +1,10 @@
-//! What a router asks of a partition and what it is answered: one write, a few gets, or one page of a range.
+//! What a router asks of a partition and what it is answered: one write, a few gets, one page of a range, or a
+//! step of a transaction.
 
-use crate::global::NotEmpty;
+use crate::{
+    global::NotEmpty,
+    transaction::{MetLock, TransactGetOutcome, TransactGetRequest, TransactOutcome, TransactRequest},
+};
 use bytes::Bytes;
 use cairn_expression::{Condition, Projection, Update};
 use cairn_model::{Item, codec::EncodedItem, ids::RequestId, key::EncodedKey};
@@ -121,6 +125,8 @@ pub enum PartitionRequest {
     Write(WriteRequest),
     Get(GetRequest),
     Range(RangeRequest),
+    Transact(TransactRequest),
+    TransactGet(TransactGetRequest),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,6 +134,10 @@ pub enum PartitionOutcome {
     Write(WriteOutcome),
     Get(GetOutcome),
     Range(RangeOutcome),
+    Transact(TransactOutcome),
+    TransactGet(TransactGetOutcome),
+    /// Nothing was done of a write or a transaction, nothing read for one: items are locked by transactions under way.
+    Locked(Vec<MetLock>),
 }
 
 /// Why a partition did not serve a request.

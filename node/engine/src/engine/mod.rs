@@ -1,14 +1,17 @@
 //! The engine: a store, and what is known of the replicas in it.
 
 mod apply;
+mod deletions;
 mod global;
 mod loading;
 mod read;
 mod replicas;
+mod view;
 
 pub use apply::{ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome};
 pub use global::{GlobalPoint, SetAsideIter};
 pub use read::ScanIter;
+pub use view::{TransactionsIter, View};
 
 use crate::{
     EngineError, LogMark, Marker, MarkerEntry, Pressure, Store, StoreSnapshot, layout,
@@ -18,6 +21,7 @@ use crate::{
 };
 use bytes::Bytes;
 use cairn_model::ids::{PartitionId, ReplicaId};
+use deletions::Deletions;
 use parking_lot::{Mutex, RwLock};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -51,6 +55,7 @@ struct Directory {
 struct Live {
     state: AppliedState,
     outcomes: OutcomeIndex,
+    deletions: Deletions,
     dropped: bool,
 }
 
@@ -214,7 +219,9 @@ impl<S: Store> Engine<S> {
 
 impl Directory {
     fn insert(&mut self, record: StoredRecord, state: AppliedState) {
-        let live = Arc::new(Mutex::new(Live { state, outcomes: OutcomeIndex::default(), dropped: false }));
+        let deletions = Deletions::until(state.applied.index);
+        let live = Live { state, outcomes: OutcomeIndex::default(), deletions, dropped: false };
+        let live = Arc::new(Mutex::new(live));
         self.by_storage.insert(record.storage_id, (record.partition_id, live.clone()));
         self.records.insert(record.partition_id, (record, live));
     }
