@@ -13,15 +13,17 @@
 //! 0           0x04        storage id, 8 bytes           empty: a dead storage id, whose data is still to be reclaimed
 //! 0           0x05        storage id, 8 bytes           empty: a snapshot is loading under this storage id
 //! ≥ 1         0x00        encoded key                   an item           (cairn_model::codec::StoredVersion)
-//! ≥ 1         0x01..0x7F  reserved for local indexes
+//! ≥ 1         0x01..0x05  key in the local index      empty                     (cairn_model::index)
+//! ≥ 1         0x06..0x7F  reserved for local indexes
 //! ≥ 1         0x80        encoded key                   a tombstone of a global table (StoredVersion without an item)
 //! ≥ 1         0x81        version time, 8 bytes BE;     a version set aside until its time comes (StoredVersion)
 //!                         region's length, 1 byte;
 //!                         region; encoded key
 //! ≥ 1         0x82        -                             what other regions have (replication: global::state)
-//! ≥ 1         0x83..0x86  reserved
 //! ≥ 1         0x87        what it is and of what        what is known of transactions (replication: transaction::kept)
-//! ≥ 1         0x88..0xEF  reserved
+//! ≥ 1         0x88        partition key, encoded      size of the item collection          (engine/indexes.rs)
+//! ≥ 1         0x89        -                             totals of the local indexes          (engine/indexes.rs)
+//! ≥ 1         0x83..0xEF  others are reserved
 //! ≥ 1         0xF0        position, 8 bytes BE          an entry's outcomes (outcome.rs)
 //! ≥ 1         0xFF        -                             applied state     (record.rs)
 //! ```
@@ -32,7 +34,7 @@
 
 use crate::engine::Kept;
 use bytes::{BufMut, Bytes, BytesMut};
-use cairn_model::ids::PartitionId;
+use cairn_model::{ids::PartitionId, index::LOCAL_INDEXES_MAX};
 use std::ops::Bound;
 
 const NODE: u64 = 0;
@@ -47,6 +49,11 @@ const TOMBSTONES: u8 = 0x80;
 const SET_ASIDE: u8 = 0x81;
 const REGIONS: u8 = 0x82;
 const TRANSACTIONS: u8 = 0x87;
+const COLLECTIONS: u8 = 0x88;
+const INDEX_TOTALS: u8 = 0x89;
+/// The first of the local indexes.
+const LOCAL_INDEX: u8 = 0x01;
+const LAST_LOCAL_INDEX: u8 = LOCAL_INDEX + LOCAL_INDEXES_MAX as u8 - 1;
 const OUTCOMES: u8 = 0xF0;
 const APPLIED: u8 = 0xFF;
 
@@ -128,18 +135,44 @@ fn behind(storage_id: u64, index: u8, after: Option<&[u8]>) -> (Bound<Bytes>, Bo
 
 /// Bounds of encoded keys as bounds of stored ones.
 pub(crate) fn items(storage_id: u64, lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> (Bound<Bytes>, Bound<Bytes>) {
-    let whole = whole_index(storage_id, BASE_TABLE);
-    let lower = match lower {
-        Bound::Included(bound) => Bound::Included(item(storage_id, bound)),
-        Bound::Excluded(bound) => Bound::Excluded(item(storage_id, bound)),
-        Bound::Unbounded => whole.0,
+    within(storage_id, BASE_TABLE, lower, upper)
+}
+
+/// Bounds of keys in an index as bounds of stored ones.
+pub(crate) fn within(
+    storage_id: u64,
+    index: u8,
+    lower: Bound<&[u8]>,
+    upper: Bound<&[u8]>,
+) -> (Bound<Bytes>, Bound<Bytes>) {
+    let whole = whole_index(storage_id, index);
+    let stored = |bound: Bound<&[u8]>, unbounded| match bound {
+        Bound::Unbounded => unbounded,
+        bound => bound.map(|bound| key(storage_id, index, bound)),
     };
-    let upper = match upper {
-        Bound::Included(bound) => Bound::Included(item(storage_id, bound)),
-        Bound::Excluded(bound) => Bound::Excluded(item(storage_id, bound)),
-        Bound::Unbounded => whole.1,
-    };
-    (lower, upper)
+    (stored(lower, whole.0), stored(upper, whole.1))
+}
+
+pub(crate) fn index_key(storage_id: u64, index: u8, in_index: &[u8]) -> Bytes {
+    key(storage_id, index, in_index)
+}
+
+/// Which local index keys with this byte are of, from 0; none if of no local one.
+pub(crate) fn local_slot(index: u8) -> Option<usize> {
+    (LOCAL_INDEX..=LAST_LOCAL_INDEX).contains(&index).then(|| usize::from(index - LOCAL_INDEX))
+}
+
+/// Whether entries may change keys with this byte as keys of an index.
+pub fn is_index(index: u8) -> bool {
+    local_slot(index).is_some()
+}
+
+pub(crate) fn index_totals(storage_id: u64) -> Bytes {
+    key(storage_id, INDEX_TOTALS, &[])
+}
+
+pub(crate) fn collection(storage_id: u64, partition: &[u8]) -> Bytes {
+    key(storage_id, COLLECTIONS, partition)
 }
 
 pub(crate) fn outcomes(storage_id: u64, position: u64) -> Bytes {
@@ -176,8 +209,9 @@ pub(crate) fn is_item(from_index: &[u8]) -> bool {
 /// Whether a key, from its index onwards, may come with a snapshot.
 pub(crate) fn is_replicated(from_index: &[u8]) -> bool {
     match from_index {
-        [BASE_TABLE | TOMBSTONES | SET_ASIDE | TRANSACTIONS, rest @ ..] => !rest.is_empty(),
-        [REGIONS, rest @ ..] => rest.is_empty(),
+        [BASE_TABLE | TOMBSTONES | SET_ASIDE | TRANSACTIONS | COLLECTIONS, rest @ ..] => !rest.is_empty(),
+        [index, rest @ ..] if is_index(*index) => !rest.is_empty(),
+        [REGIONS | INDEX_TOTALS, rest @ ..] => rest.is_empty(),
         [OUTCOMES, rest @ ..] => rest.len() == 8,
         _ => false,
     }

@@ -116,18 +116,17 @@ impl EncodedKey {
         Ok(item)
     }
 
-    /// What every key of the item's partition key value begins with, and the sort key's component.
-    pub fn split(&self) -> Result<(&[u8], &[u8]), CodecError> {
-        let mut reader = Reader::new(&self.0);
+    /// How many bytes of an encoded key, or of one in a local index, are its partition key's, the hash counted.
+    pub fn partition_bytes(key: &[u8]) -> Result<usize, CodecError> {
+        let mut reader = Reader::new(key);
         reader.slice(HASH_BYTES)?;
         skip_component(&mut reader)?;
-        let sort = reader.rest();
-        Ok((&self.0[..self.0.len() - sort.len()], sort))
+        Ok(key.len() - reader.rest().len())
     }
 
     /// Where the item lies in a local index in which its sort key is `sort`.
     pub(crate) fn in_local_index(&self, sort: &AttributeValue) -> Result<Bytes, ServiceError> {
-        let (partition, own_sort) = self.split()?;
+        let (partition, own_sort) = self.0.split_at(Self::partition_bytes(&self.0)?);
         let mut out = Vec::with_capacity(self.0.len() + 4 + size::value_size(sort));
         out.extend_from_slice(partition);
         write_component(sort, &mut out)?;
@@ -137,10 +136,7 @@ impl EncodedKey {
 
     /// The item's own key, from where it lies in a local index.
     pub(crate) fn from_local_index(in_index: &Bytes) -> Result<Self, CodecError> {
-        let mut reader = Reader::new(in_index);
-        reader.slice(HASH_BYTES)?;
-        skip_component(&mut reader)?;
-        let partition = in_index.len() - reader.rest().len();
+        let partition = Self::partition_bytes(in_index)?;
         let mut reader = Reader::new(&in_index[partition..]);
         skip_component(&mut reader)?;
         let own_sort = reader.rest();

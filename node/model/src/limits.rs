@@ -63,6 +63,9 @@ pub const TABLES_PER_ACCOUNT_MAX: usize = 2500;
 /// Names a page of ListTables (reference).
 pub const LIST_TABLES_MAX: usize = 100;
 
+/// An item collection of a table with local indexes, with what the indexes show of it (quotas, item collections).
+pub const ITEM_COLLECTION_BYTES_MAX: u64 = 10 << 30;
+
 /// Tags of a table (reference, Tag).
 pub const TAGS_MAX: usize = 50;
 /// A tag's key, in characters (reference, Tag).

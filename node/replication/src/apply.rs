@@ -42,7 +42,7 @@ impl ReplicatedState {
         if entry.payload.is_empty() {
             return Ok(Applies::Empty);
         }
-        let Entry { header, body } = Entry::decode(entry.payload.clone())?;
+        let Entry { header, body, index_changes } = Entry::decode(entry.payload.clone())?;
         self.applied.entry_time = self.applied.entry_time.max(header.entry_time);
         if !place.is_met_by(&header) {
             return Ok(Applies::Void);
@@ -50,7 +50,7 @@ impl ReplicatedState {
         let applies = match body {
             EntryBody::Writes(writes) => {
                 for write in writes {
-                    self.count(write.size_change, write.count_change);
+                    self.count(&write.key, write.size_change, write.count_change, batch);
                     match write.effect {
                         Effect::Put(version) => batch.items.push(ItemWrite { key: write.key, value: Some(version) }),
                         Effect::Delete => self.delete(write.key, write.version_time, batch),
@@ -82,8 +82,8 @@ impl ReplicatedState {
                     // What was known of other regions is of a life of the table that is over.
                     batch.kept.push(KeptWrite { what: Kept::Regions, value: None });
                 }
-                self.definition = Arc::new(definition.clone());
-                batch.definition = Some(definition);
+                self.definition = Arc::new(TableDefinition::clone(&definition));
+                batch.definition = Some(*definition);
                 Applies::Valid
             }
             EntryBody::Remote(remote) => {
@@ -97,6 +97,7 @@ impl ReplicatedState {
                 Applies::Valid
             }
         };
+        batch.indexes.changes.extend(index_changes);
         self.applied.sequence = header.sequence;
         Ok(applies)
     }
@@ -121,7 +122,7 @@ impl ReplicatedState {
     }
 
     fn apply_remote(&mut self, write: RemoteWrite, batch: &mut ApplyBatch) {
-        self.count(write.size_change, write.count_change);
+        self.count(&write.key, write.size_change, write.count_change, batch);
         let RemoteWrite { key, version, .. } = write;
         match write.effect {
             RemoteEffect::Put => batch.items.push(ItemWrite { key, value: Some(version) }),
@@ -153,7 +154,10 @@ impl ReplicatedState {
         }
     }
 
-    fn count(&mut self, size_change: i64, count_change: i8) {
+    fn count(&mut self, key: &EncodedKey, size_change: i64, count_change: i8, batch: &mut ApplyBatch) {
+        if size_change != 0 && !self.definition.local_indexes.is_empty() {
+            batch.indexes.growth.push((key.clone(), size_change));
+        }
         self.applied.size_bytes = self.applied.size_bytes.saturating_add_signed(size_change);
         self.applied.item_count = self.applied.item_count.saturating_add_signed(count_change.into());
     }
@@ -190,7 +194,7 @@ mod tests {
             count_change: 1,
             outcome: Bytes::from_static(b"outcome"),
         };
-        log_entry(index, term, &Entry { header, body: EntryBody::Writes(vec![write]) })
+        log_entry(index, term, &Entry { header, body: EntryBody::Writes(vec![write]), index_changes: Vec::new() })
     }
 
     fn log_entry(index: u64, term: u64, entry: &Entry) -> LogEntry {
@@ -242,7 +246,11 @@ mod tests {
         let (mut state, mut batch) = (state(), ApplyBatch::default());
         let mut definition = testing::definition();
         definition.schema_version = 2;
-        let change = Entry { header: header(2, 5), body: EntryBody::Definition(definition) };
+        let change = Entry {
+            header: header(2, 5),
+            body: EntryBody::Definition(Box::new(definition)),
+            index_changes: Vec::new(),
+        };
         assert_eq!(state.apply(&log_entry(11, 2, &change), &mut batch), Ok(Applies::Valid));
         assert_eq!(state.apply(&writes(12, 2, header(2, 6)), &mut batch), Ok(Applies::Void));
         assert!(batch.definition.is_some() && batch.items.is_empty());

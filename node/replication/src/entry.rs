@@ -1,17 +1,17 @@
 //! What Cairn puts into an entry of the log: effects, never expressions, and what they were evaluated under.
 //!
-//! Format version 1; integers are little-endian, `n*` is a byte string of that many bytes.
+//! Format version 1, or 2 of an entry that changes indexes; integers are little-endian, `n*` is a byte string of that many bytes.
 //!
 //! ```text
 //! offset  size
-//!      0     1  format version: 1
+//!      0     1  format version: 1 or 2
 //!      1     1  kind: 1 writes, 2 descriptor, 3 definition, 4 writes of other regions, 5 upkeep
 //!      2     8  term         ┐
 //!     10     8  epoch        │ under which it was evaluated
 //!     18     8  schema       │
 //!     26     8  sequence     ┘ of the proposer, from 1 in each term
 //!     34     8  entry time
-//!     42        body
+//!     42        body; in version 2: its length (4), the body, and changes of indexes
 //!
 //! body of kind 1: count (4), and for each write, in the order of evaluation
 //!           16  request id
@@ -42,22 +42,31 @@
 //!            4  tombstones that go, and for each
 //!               2  n, n* key
 //!            4  versions that were set aside and are taken up, and for each a write as in kind 4
+//! changes of indexes: count (4), and for each, in the order of evaluation
+//!            1  index: the byte its keys lie under (engine: layout.rs)
+//!            1  effect: 1 put, 2 remove, 3 resize
+//!            2  n, n* the item's key in the index
+//!            8  change of the index's size in bytes, signed
 //! ```
 //!
 //! The entry a leader's term begins with has no payload. An entry whose format is not known here stops the replica:
 //! guessing would let it diverge.
 
 mod global;
+mod indexes;
 
 pub(crate) use global::{RemoteEffect, RemoteGroup, RemoteWrite, RemoteWrites, Upkeep};
 
 use bytes::{Buf, BufMut, Bytes};
+use cairn_engine::IndexChange;
 use cairn_model::{
     descriptor::PartitionDescriptor, ids::RequestId, key::EncodedKey, table::TableDefinition, time::Timestamp,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Of an entry that changes no index.
+const WITHOUT_INDEXES: u8 = 1;
 const HEADER_BYTES: usize = 42;
 const WRITE_BYTES_MIN: usize = 44;
 
@@ -75,13 +84,15 @@ pub(crate) struct EntryHeader {
 pub(crate) struct Entry {
     pub(crate) header: EntryHeader,
     pub(crate) body: EntryBody,
+    /// In the order of evaluation.
+    pub(crate) index_changes: Vec<IndexChange>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum EntryBody {
     Writes(Vec<EntryWrite>),
     Descriptor(PartitionDescriptor),
-    Definition(TableDefinition),
+    Definition(Box<TableDefinition>),
     Remote(RemoteWrites),
     Upkeep(Upkeep),
 }
@@ -146,8 +157,9 @@ impl Entry {
             }
             EntryBody::Upkeep(upkeep) => 64 + upkeep.taken_up.iter().map(RemoteWrite::encoded_bytes).sum::<usize>(),
         };
-        let mut out = Vec::with_capacity(HEADER_BYTES + body_bytes);
-        out.put_u8(VERSION);
+        let mut out = Vec::with_capacity(HEADER_BYTES + body_bytes + 8 + indexes::encoded_bytes(&self.index_changes));
+        let version = if self.index_changes.is_empty() { WITHOUT_INDEXES } else { VERSION };
+        out.put_u8(version);
         out.put_u8(match &self.body {
             EntryBody::Writes(_) => 1,
             EntryBody::Descriptor(_) => 2,
@@ -160,29 +172,41 @@ impl Entry {
         out.put_u64_le(self.header.schema_version);
         out.put_u64_le(self.header.sequence);
         out.put_u64_le(self.header.entry_time.0);
+        let begin = out.len();
+        if version == VERSION {
+            out.put_u32_le(0);
+        }
         match &self.body {
             EntryBody::Writes(writes) => {
                 out.put_u32_le(length(writes.len())?);
                 writes.iter().try_for_each(|write| encode_write(&mut out, write))?;
             }
             EntryBody::Descriptor(descriptor) => out.extend_from_slice(&json(descriptor)?),
-            EntryBody::Definition(definition) => out.extend_from_slice(&json(definition)?),
+            EntryBody::Definition(definition) => out.extend_from_slice(&json(&**definition)?),
             EntryBody::Remote(remote) => global::encode_remote(&mut out, remote)?,
             EntryBody::Upkeep(upkeep) => global::encode_upkeep(&mut out, upkeep)?,
+        }
+        if version == VERSION {
+            let body_bytes = length(out.len() - begin - 4)?;
+            out[begin..begin + 4].copy_from_slice(&body_bytes.to_le_bytes());
+            indexes::encode(&mut out, &self.index_changes)?;
         }
         Ok(out)
     }
 
     /// The entry time, read off the header; none of an entry without one.
     pub(crate) fn time_of(payload: &[u8]) -> Option<Timestamp> {
-        let time = payload.first().filter(|version| **version == VERSION).and_then(|_| payload.get(34..42))?;
+        let time = payload
+            .first()
+            .filter(|version| (WITHOUT_INDEXES..=VERSION).contains(*version))
+            .and_then(|_| payload.get(34..42))?;
         Some(Timestamp(u64::from_le_bytes(time.try_into().ok()?)))
     }
 
     /// Slices into `payload`; nothing is copied of a write.
     pub(crate) fn decode(mut payload: Bytes) -> Result<Self, EntryError> {
         let version = *payload.first().ok_or(EntryError::Damaged("it is empty"))?;
-        if version != VERSION {
+        if !(WITHOUT_INDEXES..=VERSION).contains(&version) {
             return Err(EntryError::UnknownVersion(version));
         }
         if payload.len() < HEADER_BYTES {
@@ -197,15 +221,24 @@ impl Entry {
             sequence: payload.get_u64_le(),
             entry_time: Timestamp(payload.get_u64_le()),
         };
+        let index_changes = match version {
+            WITHOUT_INDEXES => Vec::new(),
+            _ => {
+                const CUT: EntryError = EntryError::Damaged("it ends within its body");
+                let body_bytes = payload.try_get_u32_le().map_err(|_| CUT)?;
+                let body = take(&mut payload, body_bytes as usize).ok_or(CUT)?;
+                indexes::decode(std::mem::replace(&mut payload, body))?
+            }
+        };
         let body = match kind {
             1 => EntryBody::Writes(decode_writes(payload)?),
             2 => EntryBody::Descriptor(from_json(&payload)?),
-            3 => EntryBody::Definition(from_json(&payload)?),
+            3 => EntryBody::Definition(Box::new(from_json(&payload)?)),
             4 => EntryBody::Remote(global::decode_remote(payload)?),
             5 => EntryBody::Upkeep(global::decode_upkeep(payload)?),
             other => return Err(EntryError::UnknownKind(other)),
         };
-        Ok(Self { header, body })
+        Ok(Self { header, body, index_changes })
     }
 }
 

@@ -15,6 +15,7 @@ mod evaluate;
 mod frame;
 pub mod global;
 pub mod host;
+mod indexes;
 pub mod log;
 mod log_sizes;
 mod membership;

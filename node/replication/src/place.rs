@@ -88,7 +88,7 @@ mod tests {
         let entries = [
             (1, Some((header(1, 1, 1), writes.clone()))),
             (1, Some((header(1, 1, 3), writes.clone()))),
-            (1, Some((header(1, 1, 2), EntryBody::Definition(definition)))),
+            (1, Some((header(1, 1, 2), EntryBody::Definition(Box::new(definition))))),
             (1, Some((header(1, 1, 3), writes.clone()))),
             (1, Some((header(1, 2, 3), writes.clone()))),
             (2, None),
@@ -97,7 +97,8 @@ mod tests {
         ];
         let mut valid = Vec::new();
         for (index, (term, entry)) in (2..).zip(entries) {
-            let payload = entry.map(|(header, body)| Entry { header, body }.encode().unwrap().into());
+            let payload =
+                entry.map(|(header, body)| Entry { header, body, index_changes: Vec::new() }.encode().unwrap().into());
             let entry = LogEntry { index, term, kind: 0, payload: payload.unwrap_or_default() };
             let applies = state.apply(&entry, &mut ApplyBatch::default()).unwrap();
             let passed = place.pass(&entry).unwrap();

@@ -13,18 +13,21 @@ use crate::{
     entry::{Effect, Entry, EntryBody, EntryHeader, EntryWrite},
     evaluate::{self, Change},
     global::StateError,
+    indexes::{self, IndexEffects},
     operation::{PartitionError, PartitionOutcome, WriteOutcome, WriteRequest},
     overlay::Overlay,
     read, wire,
 };
 use bytes::Bytes;
-use cairn_engine::{Applied, Engine, EngineError, Store};
+use cairn_engine::{Applied, Engine, EngineError, IndexChange, Store};
 use cairn_model::{
     ErrorKind, ServiceError,
     codec::StoredVersion,
     descriptor::KeyRange,
     ids::{PartitionId, RequestId},
-    table::GlobalReplicas,
+    key::EncodedKey,
+    limits::ITEM_COLLECTION_BYTES_MAX,
+    table::{GlobalReplicas, TableDefinition},
     time::Timestamp,
 };
 use remote::{Remote, RemoteInFlight, Undecided};
@@ -78,11 +81,9 @@ pub(crate) struct Round<'a, S> {
     pub(crate) range: &'a KeyRange,
     /// As of what is applied.
     pub(crate) item_count: u64,
-    /// Of a global table.
-    pub(crate) replicas: Option<&'a GlobalReplicas>,
+    pub(crate) definition: &'a TableDefinition,
     pub(crate) term: u64,
     pub(crate) epoch: u64,
-    pub(crate) schema_version: u64,
     pub(crate) wall_ms: u64,
     pub(crate) boot_ms: u64,
     /// The log index that the next proposal gets.
@@ -257,7 +258,7 @@ impl Proposer {
             Ok(None) => Ok(Some(write)),
             Ok(Some(outcome)) => {
                 let unreadable = |error: wire::WireError| Err(PartitionError::Unknown { reason: error.to_string() });
-                answer_all(&write, wire::decode(&outcome).map_or_else(unreadable, answer_of), answers);
+                answer_all(&write, wire::decode_outcome(&outcome).map_or_else(unreadable, answer_of), answers);
                 Ok(None)
             }
             Err(error) if error.is_fatal() => Err(error.into()),
@@ -291,9 +292,11 @@ impl Proposer {
         let current = current.filter(|version| !version.is_tombstone());
         self.last_time = self.last_time.max(replaced).next(round.wall_ms);
         let version_time = self.last_time;
-        let (change, result) = match evaluate::evaluate(&write.request, current.as_ref()) {
-            Ok((change, outcome)) => (change, Ok(outcome)),
-            Err(error) => (Change::Nothing, Err(error)),
+        let evaluated = evaluate::evaluate(&write.request, current.as_ref())
+            .and_then(|evaluated| with_indexes(round, key, current.as_ref(), evaluated));
+        let (change, index_changes, result) = match evaluated {
+            Ok((change, index_changes, outcome)) => (change, index_changes, Ok(outcome)),
+            Err(error) => (Change::Nothing, Vec::new(), Err(error)),
         };
         let (effect, count_after) = match change {
             Change::Put(item) => (Effect::Put(StoredVersion { version_time, origin: Bytes::new(), item }.encode()), 1),
@@ -310,7 +313,7 @@ impl Proposer {
             Effect::Put(version) => self.overlay.put(key.clone(), Some(version.clone()), round.next_index),
             Effect::Delete => {
                 let tombstone = || StoredVersion::tombstone(version_time, Bytes::new()).encode();
-                self.overlay.put(key.clone(), round.replicas.map(|_| tombstone()), round.next_index);
+                self.overlay.put(key.clone(), round.replicas().map(|_| tombstone()), round.next_index);
             }
             Effect::Nothing => {}
         }
@@ -322,9 +325,10 @@ impl Proposer {
             version_time,
             size_change,
             count_change: count_after - i8::from(current.is_some()),
-            outcome: wire::encode(&result)?,
+            outcome: wire::encode_outcome(&result)?,
         };
-        entry.bytes += entry_write.encoded_bytes();
+        entry.bytes += entry_write.encoded_bytes() + index_changes.iter().map(|change| change.key.len()).sum::<usize>();
+        entry.index_changes.extend(index_changes);
         entry.writes.push((write, result, entry_write));
         Ok(())
     }
@@ -346,7 +350,8 @@ impl Proposer {
             writes.push((write, result));
             effects.push(effect);
         }
-        let payload = Entry { header: self.header(round), body: EntryBody::Writes(effects) }.encode()?;
+        let (body, index_changes) = (EntryBody::Writes(effects), entry.index_changes);
+        let payload = Entry { header: self.header(round), body, index_changes }.encode()?;
         let (index, bytes) = (round.next_index, payload.len());
         if !propose(payload) {
             self.discard(writes.into_iter().map(|(write, _)| write));
@@ -365,7 +370,7 @@ impl Proposer {
             return None;
         }
         self.last_time = self.last_time.next(round.wall_ms);
-        Some(Entry { header: self.header(round), body })
+        Some(Entry { header: self.header(round), body, index_changes: Vec::new() })
     }
 
     /// Of the next entry, stamped with the last time.
@@ -373,7 +378,7 @@ impl Proposer {
         EntryHeader {
             term: round.term,
             epoch: round.epoch,
-            schema_version: round.schema_version,
+            schema_version: round.definition.schema_version,
             sequence: self.sequence + 1,
             entry_time: self.last_time,
         }
@@ -489,7 +494,44 @@ impl Proposer {
 #[derive(Debug, Default)]
 struct OpenEntry {
     writes: Vec<(WaitingWrite, WriteResult, EntryWrite)>,
+    index_changes: Vec<IndexChange>,
     bytes: usize,
+}
+
+impl<'a, S> Round<'a, S> {
+    /// Of a global table.
+    fn replicas(&self) -> Option<&'a GlobalReplicas> {
+        self.definition.replicas.as_ref()
+    }
+}
+
+/// What was evaluated, with what it changes in indexes.
+fn with_indexes<S: Store>(
+    round: &Round<'_, S>,
+    key: &EncodedKey,
+    current: Option<&StoredVersion>,
+    (change, mut outcome): (Change, WriteOutcome),
+) -> Result<(Change, Vec<IndexChange>, WriteOutcome), ServiceError> {
+    let after = match &change {
+        Change::Put(item) => Some(item),
+        Change::Delete => None,
+        Change::Nothing => return Ok((change, Vec::new(), outcome)),
+    };
+    let IndexEffects { changes, writes } = indexes::effects(round.definition, key, indexes::item_of(current), after)?;
+    if !round.definition.local_indexes.is_empty() {
+        let growth = i64::from(outcome.size_after) - i64::from(outcome.size_before)
+            + changes.iter().map(|change| change.size_change).sum::<i64>();
+        // Of what is applied: what is under way comes to little beside the limit.
+        let before = round.engine.collection_bytes(round.storage_id, key).map_err(|error| internal(&error))?;
+        if growth > 0 && before.saturating_add_signed(growth) > ITEM_COLLECTION_BYTES_MAX {
+            return Err(ServiceError::new(
+                ErrorKind::ItemCollectionSizeLimitExceededException,
+                "Item collection size limit of 10 GB exceeded.",
+            ));
+        }
+    }
+    outcome.indexes = writes;
+    Ok((change, changes, outcome))
 }
 
 /// What can't be read fails the requests for it, not the node.

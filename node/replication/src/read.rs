@@ -1,17 +1,18 @@
 //! Gets and pages of ranges, evaluated on one replica's items: filter, projection, page and limit.
 
-use crate::operation::{GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest};
-use bytes::Bytes;
+mod range;
+
+use crate::operation::{GetOutcome, GetRequest, PartitionOutcome, PartitionRequest};
 use cairn_engine::{Engine, EngineError, Store};
 use cairn_model::{
-    KeySchema,
+    KeySchema, ServiceError,
     codec::{CodecError, EncodedItem, StoredVersion},
     descriptor::KeyRange,
+    index::LocalIndex,
     key::EncodedKey,
 };
-use std::ops::Bound;
 
-/// Why a read has no answer; either way the replica's data can't be trusted or understood.
+/// Why a read has no answer; unless it is refused, the replica's data can't be trusted or understood.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("failed to read the items")]
@@ -20,6 +21,9 @@ pub enum ReadError {
     Codec(#[from] CodecError),
     #[error("failed to read: a write was asked for")]
     NotARead,
+    /// It is the request that can't be, not the data.
+    #[error(transparent)]
+    Refused(#[from] ServiceError),
 }
 
 /// Where a read looks.
@@ -29,6 +33,7 @@ pub struct ReadPlace<'a> {
     pub schema: &'a KeySchema,
     /// Of the partition: what lies outside is another's.
     pub range: &'a KeyRange,
+    pub local_indexes: &'a [LocalIndex],
 }
 
 /// Serves a Get or a Range from the items as they are applied.
@@ -39,7 +44,7 @@ pub fn read<S: Store>(
 ) -> Result<PartitionOutcome, ReadError> {
     match request {
         PartitionRequest::Get(request) => get(engine, place, request).map(PartitionOutcome::Get),
-        PartitionRequest::Range(request) => range(engine, place, request).map(PartitionOutcome::Range),
+        PartitionRequest::Range(request) => range::range(engine, place, request).map(PartitionOutcome::Range),
         PartitionRequest::Write(_) => Err(ReadError::NotARead),
     }
 }
@@ -61,67 +66,6 @@ fn get<S: Store>(engine: &Engine<S>, place: ReadPlace<'_>, request: &GetRequest)
         });
     }
     Ok(GetOutcome { items })
-}
-
-fn range<S: Store>(
-    engine: &Engine<S>,
-    place: ReadPlace<'_>,
-    request: &RangeRequest,
-) -> Result<RangeOutcome, ReadError> {
-    let lower = higher_lower(&request.lower, &place.range.start);
-    let upper = lower_upper(&request.upper, &place.range.end);
-    let mut outcome = RangeOutcome {
-        items: Vec::new(),
-        count: 0,
-        scanned_count: 0,
-        bytes_read: 0,
-        fetched_units: 0,
-        last_evaluated_key: None,
-    };
-    for found in engine.scan(place.storage_id, lower, upper, request.forward) {
-        let (key, bytes) = found?;
-        let item = StoredVersion::parse(bytes)?.item;
-        outcome.scanned_count += 1;
-        outcome.bytes_read += u64::from(item.size()?);
-        let decoded = match (&request.filter, &request.projection) {
-            (None, None) => None,
-            _ => Some(item.decode()?),
-        };
-        if request.filter.as_ref().is_none_or(|filter| filter.evaluate(decoded.as_ref())) {
-            outcome.count += 1;
-            if !request.count_only {
-                outcome.items.push(match (&request.projection, &decoded) {
-                    (Some(projection), Some(decoded)) => EncodedItem::encode(&projection.project(decoded)),
-                    _ => item,
-                });
-            }
-        }
-        // DynamoDB does not look ahead either: a page that ends with the last item still names it.
-        if request.limit.is_some_and(|limit| outcome.scanned_count >= limit)
-            || outcome.bytes_read >= u64::from(request.page_bytes)
-        {
-            outcome.last_evaluated_key = Some(key.decode(place.schema)?);
-            break;
-        }
-    }
-    Ok(outcome)
-}
-
-fn higher_lower<'a>(asked: &'a Bound<Bytes>, start: &'a Bytes) -> Bound<&'a [u8]> {
-    match asked {
-        Bound::Included(bound) if bound >= start => Bound::Included(bound),
-        Bound::Excluded(bound) if bound >= start => Bound::Excluded(bound),
-        _ => Bound::Included(start),
-    }
-}
-
-fn lower_upper<'a>(asked: &'a Bound<Bytes>, end: &'a Bytes) -> Bound<&'a [u8]> {
-    match asked {
-        Bound::Included(bound) if end.is_empty() || bound < end => Bound::Included(bound),
-        Bound::Excluded(bound) if end.is_empty() || bound <= end => Bound::Excluded(bound),
-        Bound::Unbounded if end.is_empty() => Bound::Unbounded,
-        _ => Bound::Excluded(end),
-    }
 }
 
 /// Whether a key belongs to the partition.

@@ -4,6 +4,7 @@
 //! came to, nothing is kept. All of it blocks.
 
 mod filling;
+mod indexes;
 mod loaded;
 
 pub use filling::Filling;

@@ -1,14 +1,17 @@
 //! Requests and answers between router and storage node, and between regions, as bytes.
 //!
-//! Byte 0 is the version, 2. The rest is the value in postcard's encoding, in which fields and variants go by their
-//! position: they are only ever added at the end of an enum; any other change is a new version.
+//! Byte 0 is the version: 2 of calls of a partition, their answers and the outcomes that are kept of them, 1 of all else. The
+//! rest is the value in postcard's encoding, in which fields and variants go by their position: they are only ever added at
+//! the end of an enum; any other change is a new version.
 
-use crate::operation::{PartitionError, PartitionOutcome, PartitionRequest};
+use crate::operation::{PartitionError, PartitionOutcome, PartitionRequest, WriteOutcome};
 use bytes::Bytes;
-use cairn_model::ids::PartitionId;
+use cairn_model::{ServiceError, ids::PartitionId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 1;
+/// Version 1 knew nothing of indexes.
+const CALL_VERSION: u8 = 2;
 
 /// A request with the partition it is for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,8 +30,8 @@ pub type PartitionAnswer = Result<PartitionOutcome, PartitionError>;
 pub enum WireError {
     #[error("failed to read a message: it is empty")]
     Empty,
-    #[error("failed to read a message: its version is {0}, and this program knows none above {VERSION}")]
-    UnknownVersion(u8),
+    #[error("failed to read a message: its version is {found}, and this program knows only {known}")]
+    UnknownVersion { found: u8, known: u8 },
     #[error("failed to read a message")]
     Malformed(#[from] postcard::Error),
     #[error("failed to read a message: {0} bytes are left behind its end")]
@@ -36,35 +39,52 @@ pub enum WireError {
 }
 
 pub fn encode_call(call: &PartitionCall) -> Result<Bytes, WireError> {
-    encode(call)
+    encode_as(CALL_VERSION, call)
 }
 
 pub fn decode_call(bytes: impl AsRef<[u8]>) -> Result<PartitionCall, WireError> {
-    decode(bytes.as_ref())
+    decode_as(CALL_VERSION, bytes.as_ref())
 }
 
 /// Can't fail: what has no encoding becomes an answer that says so.
 pub fn encode_answer(answer: &PartitionAnswer) -> Bytes {
     let unknown = |error: WireError| {
         let reason = error.to_string();
-        encode(&PartitionAnswer::Err(PartitionError::Unknown { reason })).unwrap_or_default()
+        encode_as(CALL_VERSION, &PartitionAnswer::Err(PartitionError::Unknown { reason })).unwrap_or_default()
     };
-    encode(answer).unwrap_or_else(unknown)
+    encode_as(CALL_VERSION, answer).unwrap_or_else(unknown)
 }
 
 pub fn decode_answer(bytes: impl AsRef<[u8]>) -> Result<PartitionAnswer, WireError> {
-    decode(bytes.as_ref())
+    decode_as(CALL_VERSION, bytes.as_ref())
 }
 
-/// The bytes of any message between Cairn's own programs.
+/// What a write came to, as it is kept for its retries.
+pub(crate) fn encode_outcome(outcome: &Result<WriteOutcome, ServiceError>) -> Result<Bytes, WireError> {
+    encode_as(CALL_VERSION, outcome)
+}
+
+pub(crate) fn decode_outcome(bytes: &[u8]) -> Result<Result<WriteOutcome, ServiceError>, WireError> {
+    decode_as(CALL_VERSION, bytes)
+}
+
+/// The bytes of any other message between Cairn's own programs.
 pub fn encode(value: &impl Serialize) -> Result<Bytes, WireError> {
-    Ok(postcard::to_extend(value, vec![VERSION])?.into())
+    encode_as(VERSION, value)
 }
 
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
-    let (&version, body) = bytes.split_first().ok_or(WireError::Empty)?;
-    if version != VERSION {
-        return Err(WireError::UnknownVersion(version));
+    decode_as(VERSION, bytes)
+}
+
+fn encode_as(version: u8, value: &impl Serialize) -> Result<Bytes, WireError> {
+    Ok(postcard::to_extend(value, vec![version])?.into())
+}
+
+fn decode_as<T: DeserializeOwned>(known: u8, bytes: &[u8]) -> Result<T, WireError> {
+    let (&found, body) = bytes.split_first().ok_or(WireError::Empty)?;
+    if found != known {
+        return Err(WireError::UnknownVersion { found, known });
     }
     let (value, rest) = postcard::take_from_bytes(body)?;
     if rest.is_empty() { Ok(value) } else { Err(WireError::TrailingBytes(rest.len())) }
@@ -111,16 +131,16 @@ mod tests {
         }
     }
 
-    /// The bytes of version 1: routers and storage nodes of neighbouring versions run together.
+    /// The bytes of version 2: routers and storage nodes of neighbouring versions run together.
     #[test]
-    fn calls_and_answers_of_version_1_stay_readable() {
+    fn calls_and_answers_of_version_2_stay_readable() {
         let key = EncodedKey(Bytes::from_static(b"key"));
         let get = GetRequest { keys: vec![key], projection: None, consistent: true };
-        let mut golden = b"\x01\x2401010101-0101-0101-0101-010101010101".to_vec();
+        let mut golden = b"\x02\x2401010101-0101-0101-0101-010101010101".to_vec();
         golden.extend_from_slice(b"\x03\x01\x01\x03key\x00\x01");
         assert_eq!(encode_call(&call(PartitionRequest::Get(get))).unwrap(), golden);
         let overloaded = Err(PartitionError::Overloaded { reason: "full".into() });
-        assert_eq!(encode_answer(&overloaded), b"\x01\x01\x04\x04full".as_slice());
+        assert_eq!(encode_answer(&overloaded), b"\x02\x01\x04\x04full".as_slice());
     }
 
     #[test]
@@ -131,6 +151,6 @@ mod tests {
         }
         let longer = [&bytes[..], &[0]].concat();
         assert_eq!(decode_call(longer), Err(WireError::TrailingBytes(1)));
-        assert_eq!(decode_call([9]), Err(WireError::UnknownVersion(9)));
+        assert_eq!(decode_call([9]), Err(WireError::UnknownVersion { found: 9, known: 2 }));
     }
 }

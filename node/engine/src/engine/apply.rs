@@ -1,6 +1,6 @@
 //! Applying entries: one atomic batch for a run of them.
 
-use super::{Engine, Live};
+use super::{Engine, IndexBatch, Live};
 use crate::{Applied, Changes, EngineError, Store, layout, outcome::OutcomeChanges, record::AppliedState};
 use bytes::Bytes;
 use cairn_model::{TableDefinition, descriptor::PartitionDescriptor, ids::RequestId, key::EncodedKey, time::Timestamp};
@@ -13,6 +13,7 @@ pub struct ApplyBatch {
     pub items: Vec<ItemWrite>,
     /// What is kept beside the items; of several for one thing the last counts.
     pub kept: Vec<KeptWrite>,
+    pub indexes: IndexBatch,
     /// In the order of the entries, and of the writes in each.
     pub outcomes: Vec<Outcome>,
     /// The descriptor as of the last entry, if one changed it.
@@ -118,6 +119,7 @@ impl<S: Store> Engine<S> {
                 None => changes.delete(key),
             }
         }
+        batch.indexes.plan(&self.store, storage_id, &mut changes)?;
         let outcomes = OutcomeChanges::plan(
             &self.store,
             storage_id,

@@ -3,6 +3,7 @@
 mod apply;
 mod deletions;
 mod global;
+mod indexes;
 mod loading;
 mod read;
 mod replicas;
@@ -10,6 +11,7 @@ mod view;
 
 pub use apply::{ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome};
 pub use global::{GlobalPoint, SetAsideIter};
+pub use indexes::{IndexBatch, IndexChange, IndexEffect, IndexIter, IndexTotals, LocalTotals};
 pub use read::ScanIter;
 pub use view::{TransactionsIter, View};
 

@@ -18,7 +18,7 @@ use crate::{
     config::CoreConfig,
     log::LogStore,
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
-    read::{self, ReadPlace},
+    read::{self, ReadError, ReadPlace},
     reads::{PendingRead, ReadKind},
     replica::Replica,
 };
@@ -426,17 +426,21 @@ pub(crate) fn serve_read<S: Store>(
         storage_id: point.storage_id,
         schema: &point.definition.key_schema,
         range: &point.descriptor.range,
+        local_indexes: &point.definition.local_indexes,
     };
     let result = read::read(engine, place, request);
     // What was read may have been on its way out already, if the storage id died meanwhile.
     if !engine.is_live(point.storage_id) {
         return Err(PartitionError::NotLeader { leader: None });
     }
-    result.map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "failed to serve a read");
-        let error =
-            cairn_model::ServiceError::new(cairn_model::ErrorKind::InternalServerError, "Internal server error");
-        PartitionError::Service(error)
+    result.map_err(|error| match error {
+        ReadError::Refused(refusal) => PartitionError::Service(refusal),
+        error => {
+            tracing::error!(error = &error as &dyn std::error::Error, "failed to serve a read");
+            let error =
+                cairn_model::ServiceError::new(cairn_model::ErrorKind::InternalServerError, "Internal server error");
+            PartitionError::Service(error)
+        }
     })
 }
 

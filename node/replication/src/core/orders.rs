@@ -142,7 +142,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
         if let Some(flaw) = definition.replicas.as_ref().and_then(|replicas| replicas.flaw(present.replicas.as_ref())) {
             return Ok(Some(refused(flaw)));
         }
-        let body = EntryBody::Definition(definition);
+        let body = EntryBody::Definition(Box::new(definition));
         match replica.propose_change(&engine, agreement, now, body).map_err(proposer_fatal)? {
             Some(index) => {
                 replica.orders.push((index, token));

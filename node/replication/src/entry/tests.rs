@@ -1,5 +1,6 @@
 use super::*;
 use crate::global::{Lineage, Origin};
+use cairn_engine::IndexEffect;
 use cairn_model::ids::PartitionId;
 
 fn entry() -> Entry {
@@ -34,6 +35,7 @@ fn entry() -> Entry {
                 outcome: Bytes::from_static(b"failed"),
             },
         ]),
+        index_changes: Vec::new(),
     }
 }
 
@@ -85,8 +87,8 @@ fn an_entry_cut_short_or_of_an_unknown_format_is_refused() {
         assert!(Entry::decode(Bytes::from_static(&GOLDEN[..end])).is_err(), "cut at {end}");
     }
     let mut other = GOLDEN.to_vec();
-    other[0] = 2;
-    assert_eq!(Entry::decode(other.clone().into()), Err(EntryError::UnknownVersion(2)));
+    other[0] = 3;
+    assert_eq!(Entry::decode(other.clone().into()), Err(EntryError::UnknownVersion(3)));
     other[0] = 1;
     other[1] = 9;
     assert_eq!(Entry::decode(other.into()), Err(EntryError::UnknownKind(9)));
@@ -165,5 +167,56 @@ fn entries_of_global_tables_stay_readable() {
             assert!(Entry::decode(golden[..end].to_vec().into()).is_err(), "cut at {end}");
         }
         assert!(Entry::decode([&golden[..], &[0]].concat().into()).is_err());
+    }
+}
+
+fn with_indexes(entry: Entry) -> Entry {
+    let change = |index, effect, key: &'static [u8], size_change| IndexChange {
+        index,
+        effect,
+        key: Bytes::from_static(key),
+        size_change,
+    };
+    let index_changes = vec![
+        change(1, IndexEffect::Remove, b"old", -7),
+        change(1, IndexEffect::Put, b"new", 8),
+        change(5, IndexEffect::Resize, b"s", 3),
+    ];
+    Entry { index_changes, ..entry }
+}
+
+#[rustfmt::skip]
+const INDEXES: &[u8] = &[
+    3, 0, 0, 0,
+    1, 2, 3, 0, b'o', b'l', b'd', 0xf9, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    1, 1, 3, 0, b'n', b'e', b'w', 8, 0, 0, 0, 0, 0, 0, 0,
+    5, 3, 1, 0, b's', 3, 0, 0, 0, 0, 0, 0, 0,
+];
+
+/// Format version 2: any body, its length before it and what it changes in indexes behind it.
+#[test]
+fn entries_that_change_indexes_stay_readable() {
+    for (entry, golden) in
+        [(entry(), GOLDEN.to_vec()), (remote(), golden_of(4, REMOTE)), (upkeep(), golden_of(5, UPKEEP))]
+    {
+        let (header, body) = golden.split_at(42);
+        let golden = [&[2], &header[1..], &(body.len() as u32).to_le_bytes(), body, INDEXES].concat();
+        let entry = with_indexes(entry);
+        assert_eq!(entry.encode().unwrap(), golden);
+        assert_eq!(Entry::decode(golden.clone().into()), Ok(entry));
+        assert_eq!(Entry::time_of(&golden), Some(Timestamp(0x0102_0304)));
+        for end in 0..golden.len() {
+            assert!(Entry::decode(golden[..end].to_vec().into()).is_err(), "cut at {end}");
+        }
+        assert!(Entry::decode([&golden[..], &[0]].concat().into()).is_err());
+    }
+}
+
+#[test]
+fn an_entry_changes_nothing_but_indexes_as_indexes() {
+    for index in [0x00, 0x06, 0x80, 0x82, 0x89, 0xf0, 0xff] {
+        let mut entry = with_indexes(entry());
+        entry.index_changes[0].index = index;
+        assert!(Entry::decode(entry.encode().unwrap().into()).is_err(), "{index:#x}");
     }
 }

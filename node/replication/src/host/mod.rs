@@ -220,6 +220,18 @@ impl<S: Store> Host<S> {
         descriptor: PartitionDescriptor,
         definition: TableDefinition,
     ) -> OrderOutcome {
+        let engine = self.engine.clone();
+        let built = tokio::task::spawn_blocking(move || {
+            let built = restored.build_indexes(&engine, &definition);
+            (restored, definition, built)
+        });
+        let Ok((restored, definition, built)) = built.await else {
+            return OrderOutcome::InProgress { message: "the node is stopping".into() };
+        };
+        if let Err(error) = built {
+            tracing::error!(error = &error as &dyn std::error::Error, "failed to index what was restored");
+            return self.give_up(restored, format!("what was restored can't be indexed: {error}"));
+        }
         let (answer, answered) = oneshot::channel();
         let mut command = Command::Adopt { adoption: Box::new(Adoption { restored, descriptor, definition }), answer };
         let mut waited = Duration::ZERO;
@@ -227,7 +239,11 @@ impl<S: Store> Host<S> {
         while let Err(full) = self.commands.try_send(command) {
             match full {
                 TrySendError::Full(back) if waited < ADOPTION_WAIT_MAX => command = back,
-                TrySendError::Full(back) | TrySendError::Disconnected(back) => return self.give_up(back),
+                TrySendError::Full(Command::Adopt { adoption, .. })
+                | TrySendError::Disconnected(Command::Adopt { adoption, .. }) => {
+                    return self.give_up(adoption.restored, "the node is too busy, or stopping".into());
+                }
+                TrySendError::Full(_) | TrySendError::Disconnected(_) => break,
             }
             tokio::time::sleep(ADOPTION_PAUSE).await;
             waited += ADOPTION_PAUSE;
@@ -236,13 +252,11 @@ impl<S: Store> Host<S> {
     }
 
     /// What was restored is reclaimed.
-    fn give_up(&self, command: Command) -> OrderOutcome {
-        if let Command::Adopt { adoption, .. } = command
-            && let Err(error) = self.engine.abandon(adoption.restored.writer)
-        {
+    fn give_up(&self, restored: Restored, message: String) -> OrderOutcome {
+        if let Err(error) = self.engine.abandon(restored.writer) {
             tracing::error!(error = &error as &dyn std::error::Error, "failed to give up what was restored");
         }
-        OrderOutcome::Refused { message: "the node is too busy, or stopping".into() }
+        OrderOutcome::Refused { message }
     }
 
     /// Takes in a frame that another node's transport sent; drops it if too much waits.

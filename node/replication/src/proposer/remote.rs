@@ -9,7 +9,7 @@ use crate::{
     global::{GlobalState, Lineage, Origin, Reader, Reading, RemoteBatch, Vector},
     operation::PartitionError,
 };
-use cairn_engine::{Kept, Store};
+use cairn_engine::{IndexChange, Kept, Store};
 use cairn_model::{
     ServiceError,
     codec::{CodecError, StoredVersion},
@@ -89,6 +89,7 @@ struct Decided {
     state: GlobalState,
     groups: Vec<RemoteGroup>,
     keys: Vec<EncodedKey>,
+    index_changes: Vec<IndexChange>,
     /// Something was won, set aside or copied: it is written down at once.
     weighs: bool,
     moved: bool,
@@ -191,7 +192,7 @@ impl Proposer {
         }
         let kept = round.engine.kept(round.storage_id, &Kept::Regions)?;
         let state = GlobalState::of(kept.as_ref())?;
-        let keeps = round.replicas.is_some()
+        let keeps = round.replicas().is_some()
             || round.engine.tombstones(round.storage_id, None).next().transpose()?.is_some()
             || round.engine.set_aside(round.storage_id, None).next().transpose()?.is_some();
         // The leader before may have kept times and not told them: the first entry tells all.
@@ -208,14 +209,14 @@ impl Proposer {
         round: &mut Round<'_, S>,
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
-        let Some(replicas) = round.replicas else { return Ok(()) };
+        let Some(replicas) = round.replicas() else { return Ok(()) };
         let Some(known) = self.remote.known.as_mut().filter(|known| known.state.own.is_none()) else { return Ok(()) };
         let held_items =
             round.item_count > 0 || round.engine.set_aside(round.storage_id, None).next().transpose()?.is_some();
         let since = self.last_time.next(round.wall_ms);
         let own = Lineage { region: replicas.region.clone(), since, partition: round.partition };
         known.state = GlobalState::beginning(own, held_items);
-        self.write_down(round, Vec::new(), RemoteInFlight::default(), propose)
+        self.write_down(round, (Vec::new(), Vec::new()), RemoteInFlight::default(), propose)
     }
 
     /// An item's version as of every write under way: its tombstone, where one is kept.
@@ -265,7 +266,7 @@ impl Proposer {
                 return Ok(());
             }
         };
-        let Decided { own, state, source, groups, keys, weighs, moved, .. } = decided;
+        let Decided { own, state, source, groups, keys, index_changes, weighs, moved, .. } = decided;
         let Some(known) = &mut self.remote.known else { return Ok(()) };
         let reader = state.reader(&own, self.last_time, &source);
         let reader = reader.ok_or(PartitionError::Overloaded { reason: "too many regions are known".into() });
@@ -274,7 +275,7 @@ impl Proposer {
         if weighs || known.is_ahead && known.is_late(round.boot_ms, &self.limits) {
             let waiter = Some((token, deadline_ms, reader));
             let remote = RemoteInFlight { keys, waiter, ..RemoteInFlight::default() };
-            self.write_down(round, groups, remote, propose)
+            self.write_down(round, (groups, index_changes), remote, propose)
         } else {
             self.remote.answers.push((token, reader));
             Ok(())
@@ -285,7 +286,7 @@ impl Proposer {
     fn write_down<S>(
         &mut self,
         round: &mut Round<'_, S>,
-        mut groups: Vec<RemoteGroup>,
+        (mut groups, index_changes): (Vec<RemoteGroup>, Vec<IndexChange>),
         remote: RemoteInFlight,
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
@@ -298,18 +299,18 @@ impl Proposer {
         let body = EntryBody::Remote(RemoteWrites { state: known.state.encode()?, groups });
         known.logged.clone_from(&known.state.vector);
         (known.keeps, known.is_ahead, known.logged_boot_ms) = (true, false, Some(round.boot_ms));
-        self.propose_remote(round, body, remote, propose)
+        self.propose_remote(round, (body, index_changes), remote, propose)
     }
 
     fn propose_remote<S>(
         &mut self,
         round: &mut Round<'_, S>,
-        body: EntryBody,
+        (body, index_changes): (EntryBody, Vec<IndexChange>),
         remote: RemoteInFlight,
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
         self.last_time = self.last_time.next(round.wall_ms);
-        let payload = match (Entry { header: self.header(round), body }).encode() {
+        let payload = match (Entry { header: self.header(round), body, index_changes }).encode() {
             Ok(payload) => payload,
             // What another region sent must not end this node, and the next that leads.
             Err(error) if remote.waiter.is_some() => {
@@ -341,6 +342,6 @@ impl Proposer {
 impl<S> Round<'_, S> {
     /// This region; empty where the table is not global.
     fn region(&self) -> &str {
-        self.replicas.map(|replicas| replicas.region.as_str()).unwrap_or_default()
+        self.replicas().map(|replicas| replicas.region.as_str()).unwrap_or_default()
     }
 }

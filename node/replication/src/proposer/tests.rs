@@ -85,10 +85,9 @@ impl Leader {
             partition: self.state.descriptor.partition_id,
             range: &self.state.descriptor.range,
             item_count: self.state.applied.item_count,
-            replicas: self.state.definition.replicas.as_ref(),
+            definition: &self.state.definition,
             term: self.term,
             epoch: self.state.descriptor.epoch,
-            schema_version: self.state.definition.schema_version,
             wall_ms: self.wall_ms,
             boot_ms: self.wall_ms,
             next_index: self.next_index(),
@@ -499,7 +498,7 @@ fn a_batch_with_a_key_or_a_region_longer_than_any_is_refused_whole() {
     };
     const LONG: &str = "a-region-whose-name-is-longer-than-the-sixty-three-bytes-it-may-have";
     let key = testing::key("b");
-    let long_key = cairn_model::key::EncodedKey(vec![0; 70_000].into());
+    let long_key = EncodedKey(vec![0; 70_000].into());
     for record in
         [Record { key: long_key, version: version("west") }, Record { key: key.clone(), version: version(LONG) }]
     {

@@ -7,6 +7,7 @@ mod clocks;
 mod cluster;
 mod damage;
 mod filling;
+mod indexes;
 mod leadership;
 mod membership;
 mod orders;

@@ -100,7 +100,11 @@ fn write(number: u64, id: &str, action: WriteAction) -> WriteRequest {
 
 /// Requests carry the number from which their request id is made.
 pub fn put(number: u64, id: &str, n: i64) -> PartitionRequest {
-    PartitionRequest::Write(write(number, id, WriteAction::Put(EncodedItem::encode(&item(id, n)))))
+    put_item(number, id, &item(id, n))
+}
+
+pub fn put_item(number: u64, id: &str, item: &Item) -> PartitionRequest {
+    PartitionRequest::Write(write(number, id, WriteAction::Put(EncodedItem::encode(item))))
 }
 
 pub fn put_large(number: u64, id: &str, bytes: usize) -> PartitionRequest {

@@ -4,13 +4,14 @@ use super::{Decided, Known, Undecided};
 use crate::{
     entry::{RemoteEffect, RemoteGroup, RemoteWrite},
     global::{BatchBody, CopyPosition, Group, Heard, Lineage, Origin, Reading, Record, RemoteBatch},
+    indexes,
     operation::PartitionError,
     place::LogPlace,
     proposer::{Proposer, Round},
     read,
 };
 use bytes::Bytes;
-use cairn_engine::Store;
+use cairn_engine::{IndexChange, Store};
 use cairn_model::{
     ServiceError,
     codec::StoredVersion,
@@ -26,7 +27,7 @@ pub(super) fn begin<S>(
     own_time: Timestamp,
     batch: &RemoteBatch,
 ) -> Result<Decided, PartitionError> {
-    let (Some(replicas), Some(own)) = (round.replicas, known.state.own.clone()) else {
+    let (Some(replicas), Some(own)) = (round.replicas(), known.state.own.clone()) else {
         return Err(ServiceError::validation("the table is not global").into());
     };
     if let Some(flaw) = flaw(replicas, &own, batch) {
@@ -55,6 +56,7 @@ pub(super) fn begin<S>(
         state,
         groups: Vec::new(),
         keys: Vec::new(),
+        index_changes: Vec::new(),
         weighs: heard == Heard::New,
         moved,
     })
@@ -179,6 +181,10 @@ impl Proposer {
             } else {
                 self.decide_version(round, record.key, version, true)?
             };
+            let write = write.map(|(write, index_changes)| {
+                decided.index_changes.extend(index_changes);
+                write
+            });
             match &write {
                 None => self.remote.counts.passed_over += 1,
                 Some(write) if write.effect == RemoteEffect::SetAside => self.remote.counts.set_aside += 1,
@@ -200,7 +206,7 @@ impl Proposer {
         key: EncodedKey,
         mut version: StoredVersion,
         may_wait: bool,
-    ) -> Result<Option<RemoteWrite>, Undecided> {
+    ) -> Result<Option<(RemoteWrite, Vec<IndexChange>)>, Undecided> {
         let region = round.region();
         if version.origin_region() == Some(region) {
             version.origin = Bytes::new();
@@ -212,21 +218,27 @@ impl Proposer {
         let bytes = version.encode();
         if may_wait && version.version_time.millis() > round.wall_ms + self.limits.remote_ahead_ms_max {
             let effect = RemoteEffect::SetAside;
-            return Ok(Some(RemoteWrite { key, effect, size_change: 0, count_change: 0, version: bytes }));
+            return Ok(Some((
+                RemoteWrite { key, effect, size_change: 0, count_change: 0, version: bytes },
+                Vec::new(),
+            )));
         }
         let sizes = |version: Option<&StoredVersion>| match version.filter(|version| !version.is_tombstone()) {
             None => Ok((0, 0)),
             Some(version) => version.item.size().map(|size| (i64::from(size), 1)),
         };
         let ((before, count_before), (after, count_after)) = (sizes(current.as_ref())?, sizes(Some(&version))?);
+        let items = [current.as_ref(), Some(&version)].map(indexes::item_of);
+        let effects = indexes::effects(round.definition, &key, items[0], items[1]).map_err(Undecided::Refused)?;
         self.overlay.put(key.clone(), Some(bytes.clone()), round.next_index);
-        Ok(Some(RemoteWrite {
+        let write = RemoteWrite {
             key,
             effect: if version.is_tombstone() { RemoteEffect::Delete } else { RemoteEffect::Put },
             size_change: after - before,
             count_change: count_after - count_before,
             version: bytes,
-        }))
+        };
+        Ok(Some((write, effects.changes)))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     global::{Stability, time_and_key},
     proposer::{Propose, Proposer, ProposerError, Round},
 };
-use cairn_engine::Store;
+use cairn_engine::{IndexChange, Store};
 use cairn_model::{codec::StoredVersion, key::EncodedKey, time::Timestamp};
 
 /// Tombstones looked at, and versions taken up, in one step.
@@ -31,15 +31,15 @@ impl Proposer {
             return Ok(());
         }
         let mut upkeep = Upkeep::default();
-        let mut keys = Vec::new();
-        let first_aside = self.take_up(round, &mut upkeep, &mut keys)?;
+        let (mut keys, mut index_changes) = (Vec::new(), Vec::new());
+        let first_aside = self.take_up(round, &mut upkeep, &mut keys, &mut index_changes)?;
         let Some(known) = &self.remote.known else { return Ok(()) };
         let mut state = known.state.clone();
-        let forgets = round.replicas.is_some_and(|replicas| state.forget_strangers(replicas));
+        let forgets = round.replicas().is_some_and(|replicas| state.forget_strangers(replicas));
         let settles =
-            round.replicas.is_some() && !state.is_settled && state.was_joined() && Self::has_had_items(round)?;
+            round.replicas().is_some() && !state.is_settled && state.was_joined() && Self::has_had_items(round)?;
         state.is_settled |= settles;
-        let stable = match (round.replicas, &state.own) {
+        let stable = match (round.replicas(), &state.own) {
             (Some(replicas), Some(own)) => {
                 let has = state.has(own, self.last_time, first_aside);
                 Stability { state: &state, replicas, own, has: &has }.time()
@@ -59,11 +59,11 @@ impl Proposer {
         if upkeep != Upkeep::default() {
             let has_more = self.remote.behind.is_some() || upkeep.taken_up.len() >= TAKEN_UP_MAX;
             let remote = RemoteInFlight { keys, waiter: None, is_upkeep: true, has_more };
-            return self.propose_remote(round, EntryBody::Upkeep(upkeep), remote, propose);
+            return self.propose_remote(round, (EntryBody::Upkeep(upkeep), index_changes), remote, propose);
         }
         match &self.remote.known {
             Some(known) if known.is_ahead && known.is_late(round.boot_ms, &self.limits) => {
-                self.write_down(round, Vec::new(), RemoteInFlight::default(), propose)
+                self.write_down(round, (Vec::new(), Vec::new()), RemoteInFlight::default(), propose)
             }
             _ => Ok(()),
         }
@@ -80,6 +80,7 @@ impl Proposer {
         round: &Round<'_, S>,
         upkeep: &mut Upkeep,
         keys: &mut Vec<EncodedKey>,
+        index_changes: &mut Vec<IndexChange>,
     ) -> Result<Option<Timestamp>, ProposerError> {
         let mut bytes = 0;
         for pair in round.engine.set_aside(round.storage_id, None) {
@@ -105,8 +106,14 @@ impl Proposer {
                 Err(Undecided::Fatal(error)) => return Err(error),
                 Err(Undecided::Refused(_)) => return Ok(Some(time)),
             };
-            keys.extend(won.as_ref().map(|write| write.key.clone()));
-            let write = won.unwrap_or(lost);
+            let write = match won {
+                Some((write, changes)) => {
+                    keys.push(write.key.clone());
+                    index_changes.extend(changes);
+                    write
+                }
+                None => lost,
+            };
             bytes += write.encoded_bytes();
             upkeep.taken_up.push(write);
         }

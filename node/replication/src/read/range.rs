@@ -1,0 +1,151 @@
+//! One page of a range: of the table, or of one of its local indexes.
+
+use super::{ReadError, ReadPlace};
+use crate::operation::{IndexRead, RangeOutcome, RangeRequest};
+use bytes::Bytes;
+use cairn_engine::{Engine, Store};
+use cairn_model::{
+    Item, KeySchema, ServiceError,
+    codec::{CodecError, EncodedItem, StoredVersion},
+    index::{LocalIndex, ProjectionType},
+    limits::READ_UNIT_BYTES,
+    size,
+};
+use std::ops::Bound;
+
+pub(super) fn range<S: Store>(
+    engine: &Engine<S>,
+    place: ReadPlace<'_>,
+    request: &RangeRequest,
+) -> Result<RangeOutcome, ReadError> {
+    let lower = higher_lower(&request.lower, &place.range.start);
+    let upper = lower_upper(&request.upper, &place.range.end);
+    match &request.index {
+        None => of_table(engine, place, (lower, upper), Page::new(request)),
+        Some(read) => of_index(engine, place, (lower, upper), read, Page::new(request)),
+    }
+}
+
+fn of_table<S: Store>(
+    engine: &Engine<S>,
+    place: ReadPlace<'_>,
+    (lower, upper): (Bound<&[u8]>, Bound<&[u8]>),
+    mut page: Page<'_>,
+) -> Result<RangeOutcome, ReadError> {
+    for found in engine.scan(place.storage_id, lower, upper, page.request.forward) {
+        let (key, bytes) = found?;
+        let item = StoredVersion::parse(bytes)?.item;
+        page.take(u64::from(item.size()?), item, None)?;
+        if page.is_full() {
+            page.outcome.last_evaluated_key = Some(key.decode(place.schema)?);
+            break;
+        }
+    }
+    Ok(page.outcome)
+}
+
+fn of_index<S: Store>(
+    engine: &Engine<S>,
+    place: ReadPlace<'_>,
+    bounds: (Bound<&[u8]>, Bound<&[u8]>),
+    read: &IndexRead,
+    mut page: Page<'_>,
+) -> Result<RangeOutcome, ReadError> {
+    let index = place.local_indexes.iter().find(|index| index.index_name == read.index_name).ok_or_else(|| {
+        ServiceError::validation(format!("The table does not have the specified index: {}", read.index_name))
+    })?;
+    for found in engine.scan_index(place.storage_id, index.slot, bounds, page.request.forward) {
+        let (_, key, bytes) = found?;
+        let item = StoredVersion::parse(bytes)?.item;
+        let (shown, size_bytes) = shown(index, place.schema, &item)?;
+        if read.whole_items {
+            page.outcome.fetched_units += u64::from(item.size()?).div_ceil(READ_UNIT_BYTES as u64);
+        }
+        page.take(size_bytes, item.clone(), shown.filter(|_| !read.whole_items))?;
+        if page.is_full() {
+            let mut last = key.decode(place.schema)?;
+            let without = CodecError::Damaged("an item is in an index without the index's sort key");
+            last.insert(index.sort.name.clone(), item.get(&index.sort.name)?.ok_or(without)?);
+            page.outcome.last_evaluated_key = Some(last);
+            break;
+        }
+    }
+    Ok(page.outcome)
+}
+
+/// What an index shows of an item, none if all of it, and its size.
+fn shown(index: &LocalIndex, schema: &KeySchema, item: &EncodedItem) -> Result<(Option<Item>, u64), CodecError> {
+    if index.projection.projection_type == ProjectionType::All {
+        return Ok((None, u64::from(item.size()?)));
+    }
+    let shown = index.project(schema, item.decode()?);
+    let size_bytes = size::item_size(&shown) as u64;
+    Ok((Some(shown), size_bytes))
+}
+
+/// A page that is being read.
+struct Page<'a> {
+    request: &'a RangeRequest,
+    outcome: RangeOutcome,
+}
+
+impl<'a> Page<'a> {
+    fn new(request: &'a RangeRequest) -> Self {
+        let outcome = RangeOutcome {
+            items: Vec::new(),
+            count: 0,
+            scanned_count: 0,
+            bytes_read: 0,
+            fetched_units: 0,
+            last_evaluated_key: None,
+        };
+        Self { request, outcome }
+    }
+
+    /// The next item; `part` is what there is to see of it, if not all.
+    fn take(&mut self, bytes_read: u64, item: EncodedItem, part: Option<Item>) -> Result<(), CodecError> {
+        let Self { request, outcome } = self;
+        outcome.scanned_count += 1;
+        outcome.bytes_read += bytes_read;
+        let is_part = part.is_some();
+        let decoded = match (&request.filter, &request.projection) {
+            (None, None) => part,
+            _ => Some(part.map_or_else(|| item.decode(), Ok)?),
+        };
+        if request.filter.as_ref().is_some_and(|filter| !filter.evaluate(decoded.as_ref())) {
+            return Ok(());
+        }
+        outcome.count += 1;
+        if !request.count_only {
+            outcome.items.push(match (&request.projection, &decoded) {
+                (Some(projection), Some(decoded)) => EncodedItem::encode(&projection.project(decoded)),
+                (None, Some(part)) if is_part => EncodedItem::encode(part),
+                _ => item,
+            });
+        }
+        Ok(())
+    }
+
+    /// DynamoDB does not look ahead either: a page that ends with the last item still names it.
+    fn is_full(&self) -> bool {
+        self.request.limit.is_some_and(|limit| self.outcome.scanned_count >= limit)
+            || self.outcome.bytes_read >= u64::from(self.request.page_bytes)
+    }
+}
+
+fn higher_lower<'a>(asked: &'a Bound<Bytes>, start: &'a Bytes) -> Bound<&'a [u8]> {
+    match asked {
+        Bound::Included(bound) if bound >= start => Bound::Included(bound),
+        Bound::Excluded(bound) if bound >= start => Bound::Excluded(bound),
+        _ => Bound::Included(start),
+    }
+}
+
+fn lower_upper<'a>(asked: &'a Bound<Bytes>, end: &'a Bytes) -> Bound<&'a [u8]> {
+    match asked {
+        Bound::Included(bound) if end.is_empty() || bound < end => Bound::Included(bound),
+        Bound::Excluded(bound) if end.is_empty() || bound <= end => Bound::Excluded(bound),
+        Bound::Unbounded if end.is_empty() => Bound::Unbounded,
+        _ => Bound::Excluded(end),
+    }
+}
