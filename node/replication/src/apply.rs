@@ -1,11 +1,12 @@
 //! What a committed entry does to a replica's state, or that it is void: the same on every replica.
 
 use crate::{
-    entry::{Effect, Entry, EntryBody, EntryError, RemoteEffect, RemoteWrite, Upkeep},
+    entry::{Effect, Entry, EntryBody, EntryError, EntryWrite, RemoteEffect, RemoteWrite, Upkeep},
     global::set_aside,
     membership::{self, MemberChange},
     place::LogPlace,
     raft_types::LogEntry,
+    transaction::kept,
 };
 use bytes::Bytes;
 use cairn_engine::{Applied, ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome};
@@ -50,17 +51,9 @@ impl ReplicatedState {
         let applies = match body {
             EntryBody::Writes(writes) => {
                 for write in writes {
-                    self.count(&write.key, write.size_change, write.count_change, batch);
-                    match write.effect {
-                        Effect::Put(version) => batch.items.push(ItemWrite { key: write.key, value: Some(version) }),
-                        Effect::Delete => self.delete(write.key, write.version_time, batch),
-                        Effect::Nothing => {}
-                    }
-                    batch.outcomes.push(Outcome {
-                        request_id: write.request_id,
-                        entry_time: header.entry_time,
-                        value: write.outcome,
-                    });
+                    let (request_id, value) = (write.request_id, write.outcome.clone());
+                    self.write(write, batch);
+                    batch.outcomes.push(Outcome { request_id, entry_time: header.entry_time, value });
                 }
                 Applies::Valid
             }
@@ -96,6 +89,14 @@ impl ReplicatedState {
                 self.apply_upkeep(upkeep, batch);
                 Applies::Valid
             }
+            EntryBody::Transaction(entry) => {
+                entry.writes.into_iter().for_each(|write| self.write(write, batch));
+                batch.kept.extend(entry.kept.into_iter().map(|write| kept::write(write.key, write.value)));
+                let outcome =
+                    |(request_id, value)| Outcome { request_id, entry_time: header.entry_time, value };
+                batch.outcomes.extend(entry.outcome.map(outcome));
+                Applies::Valid
+            }
         };
         batch.indexes.changes.extend(index_changes);
         self.applied.sequence = header.sequence;
@@ -109,6 +110,15 @@ impl ReplicatedState {
             sequence: self.applied.sequence,
             epoch: self.descriptor.epoch,
             schema_version: self.definition.schema_version,
+        }
+    }
+
+    fn write(&mut self, write: EntryWrite, batch: &mut ApplyBatch) {
+        self.count(&write.key, write.size_change, write.count_change, batch);
+        match write.effect {
+            Effect::Put(version) => batch.items.push(ItemWrite { key: write.key, value: Some(version) }),
+            Effect::Delete => self.delete(write.key, write.version_time, batch),
+            Effect::Nothing => {}
         }
     }
 
@@ -167,7 +177,7 @@ impl ReplicatedState {
 mod tests {
     use super::*;
     use crate::{
-        entry::{EntryHeader, EntryWrite},
+        entry::EntryHeader,
         testing,
     };
     use cairn_model::ids::RequestId;

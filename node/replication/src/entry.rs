@@ -5,7 +5,7 @@
 //! ```text
 //! offset  size
 //!      0     1  format version: 1 or 2
-//!      1     1  kind: 1 writes, 2 descriptor, 3 definition, 4 writes of other regions, 5 upkeep
+//!      1     1  kind: 1 writes, 2 descriptor, 3 definition, 4 writes of other regions, 5 upkeep, 6 a transaction's step
 //!      2     8  term         ┐
 //!     10     8  epoch        │ under which it was evaluated
 //!     18     8  schema       │
@@ -42,6 +42,15 @@
 //!            4  tombstones that go, and for each
 //!               2  n, n* key
 //!            4  versions that were set aside and are taken up, and for each a write as in kind 4
+//! body of kind 6:
+//!            1  1: it is asked for, and the next two are there; else 0
+//!           16  request id
+//!            4  n, n* outcome: what its router is answered
+//!            4  what is kept of transactions, and for each
+//!               2  n, n* key (transaction::kept)
+//!               1  1: its value follows; 0: it goes
+//!               4  n, n* value
+//!               writes as in kind 1, of which the request ids and outcomes mean nothing
 //! changes of indexes: count (4), and for each, in the order of evaluation
 //!            1  index: the byte its keys lie under (engine: layout.rs)
 //!            1  effect: 1 put, 2 remove, 3 resize
@@ -54,8 +63,10 @@
 
 mod global;
 mod indexes;
+mod transaction;
 
 pub(crate) use global::{RemoteEffect, RemoteGroup, RemoteWrite, RemoteWrites, Upkeep};
+pub(crate) use transaction::{TransactionEntry, TransactionWrite};
 
 use bytes::{Buf, BufMut, Bytes};
 use cairn_engine::IndexChange;
@@ -95,6 +106,7 @@ pub(crate) enum EntryBody {
     Definition(Box<TableDefinition>),
     Remote(RemoteWrites),
     Upkeep(Upkeep),
+    Transaction(TransactionEntry),
 }
 
 /// What one write does to its item.
@@ -156,6 +168,7 @@ impl Entry {
                 64 + remote.state.len() + writes.map(RemoteWrite::encoded_bytes).sum::<usize>()
             }
             EntryBody::Upkeep(upkeep) => 64 + upkeep.taken_up.iter().map(RemoteWrite::encoded_bytes).sum::<usize>(),
+            EntryBody::Transaction(entry) => entry.encoded_bytes(),
         };
         let mut out = Vec::with_capacity(HEADER_BYTES + body_bytes + 8 + indexes::encoded_bytes(&self.index_changes));
         let version = if self.index_changes.is_empty() { WITHOUT_INDEXES } else { VERSION };
@@ -166,6 +179,7 @@ impl Entry {
             EntryBody::Definition(_) => 3,
             EntryBody::Remote(_) => 4,
             EntryBody::Upkeep(_) => 5,
+            EntryBody::Transaction(_) => 6,
         });
         out.put_u64_le(self.header.term);
         out.put_u64_le(self.header.epoch);
@@ -177,14 +191,12 @@ impl Entry {
             out.put_u32_le(0);
         }
         match &self.body {
-            EntryBody::Writes(writes) => {
-                out.put_u32_le(length(writes.len())?);
-                writes.iter().try_for_each(|write| encode_write(&mut out, write))?;
-            }
+            EntryBody::Writes(writes) => encode_writes(&mut out, writes)?,
             EntryBody::Descriptor(descriptor) => out.extend_from_slice(&json(descriptor)?),
             EntryBody::Definition(definition) => out.extend_from_slice(&json(&**definition)?),
             EntryBody::Remote(remote) => global::encode_remote(&mut out, remote)?,
             EntryBody::Upkeep(upkeep) => global::encode_upkeep(&mut out, upkeep)?,
+            EntryBody::Transaction(entry) => transaction::encode(&mut out, entry)?,
         }
         if version == VERSION {
             let body_bytes = length(out.len() - begin - 4)?;
@@ -236,6 +248,7 @@ impl Entry {
             3 => EntryBody::Definition(Box::new(from_json(&payload)?)),
             4 => EntryBody::Remote(global::decode_remote(payload)?),
             5 => EntryBody::Upkeep(global::decode_upkeep(payload)?),
+            6 => EntryBody::Transaction(transaction::decode(payload)?),
             other => return Err(EntryError::UnknownKind(other)),
         };
         Ok(Self { header, body, index_changes })
@@ -252,6 +265,11 @@ fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EntryError> {
 
 fn length(length: usize) -> Result<u32, EntryError> {
     u32::try_from(length).map_err(|_| EntryError::Damaged("a length does not fit its field"))
+}
+
+fn encode_writes(out: &mut Vec<u8>, writes: &[EntryWrite]) -> Result<(), EntryError> {
+    out.put_u32_le(length(writes.len())?);
+    writes.iter().try_for_each(|write| encode_write(out, write))
 }
 
 fn encode_write(out: &mut Vec<u8>, write: &EntryWrite) -> Result<(), EntryError> {

@@ -3,7 +3,7 @@
 
 use crate::{
     global::NotEmpty,
-    transaction::{MetLock, TransactGetOutcome, TransactGetRequest, TransactOutcome, TransactRequest},
+    transaction::{MetLock, TransactGetOutcome, TransactGetRequest, TransactOutcome, TransactRequest, TransactStep},
 };
 use bytes::Bytes;
 use cairn_expression::{Condition, Projection, Update};
@@ -127,6 +127,22 @@ pub enum PartitionRequest {
     Range(RangeRequest),
     Transact(TransactRequest),
     TransactGet(TransactGetRequest),
+}
+
+impl PartitionRequest {
+    /// Whether it may change anything.
+    pub fn writes(&self) -> bool {
+        matches!(self, Self::Write(_) | Self::Transact(_))
+    }
+
+    /// Whether it brings data, and has to stay out where there is no room: a transaction that is prepared may end.
+    pub fn brings_data(&self) -> bool {
+        match self {
+            Self::Write(_) => true,
+            Self::Transact(request) => matches!(request.step, TransactStep::Write(_)),
+            Self::Get(_) | Self::Range(_) | Self::TransactGet(_) => false,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,15 +8,18 @@
 //! Which replica may propose, and when, is [`crate::replica`]'s to know.
 
 mod remote;
+mod transactions;
 
 use crate::{
     entry::{Effect, Entry, EntryBody, EntryHeader, EntryWrite},
     evaluate::{self, Change},
     global::StateError,
     indexes::{self, IndexEffects},
-    operation::{PartitionError, PartitionOutcome, WriteOutcome, WriteRequest},
+    operation::{IndexWrite, PartitionError, PartitionOutcome, WriteOutcome, WriteRequest},
     overlay::Overlay,
-    read, wire,
+    read,
+    transaction::kept::KeptError,
+    wire,
 };
 use bytes::Bytes;
 use cairn_engine::{Applied, Engine, EngineError, IndexChange, Store};
@@ -32,6 +35,7 @@ use cairn_model::{
 };
 use remote::{Remote, RemoteInFlight, Undecided};
 use std::collections::{HashMap, VecDeque};
+use transactions::{StepInFlight, Transactions};
 
 pub(crate) type Answer = (u64, Result<PartitionOutcome, PartitionError>);
 
@@ -68,6 +72,26 @@ struct InFlight {
     bytes: usize,
     writes: Vec<(WaitingWrite, WriteResult)>,
     remote: RemoteInFlight,
+    step: StepInFlight,
+}
+
+impl InFlight {
+    /// With nothing in it.
+    fn new(index: u64, bytes: usize) -> Self {
+        let (remote, step) = (RemoteInFlight::default(), StepInFlight::default());
+        Self { index, bytes, writes: Vec::new(), remote, step }
+    }
+}
+
+/// What is to be done to one item.
+#[derive(Debug)]
+struct Taken {
+    key: EncodedKey,
+    version_time: Timestamp,
+    change: Change,
+    held_item: bool,
+    /// Before and after.
+    sizes: (u32, u32),
 }
 
 /// What a client is answered, as its outcome is kept.
@@ -103,6 +127,8 @@ pub(crate) enum ProposerError {
     Wire(#[from] wire::WireError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error(transparent)]
+    Kept(#[from] KeptError),
 }
 
 #[derive(Debug)]
@@ -122,6 +148,7 @@ pub(crate) struct Proposer {
     /// To be evaluated anew after that, in their order.
     retries: Vec<WaitingWrite>,
     remote: Remote,
+    transactions: Transactions,
 }
 
 impl Proposer {
@@ -138,6 +165,7 @@ impl Proposer {
             draining: false,
             retries: Vec::new(),
             remote: Remote::default(),
+            transactions: Transactions::default(),
         }
     }
 
@@ -148,6 +176,7 @@ impl Proposer {
         self.last_time = applied.entry_time;
         self.draining = false;
         self.remote.forget();
+        self.transactions.forget();
     }
 
     /// Stamps nothing at or below this time any more, while it leads.
@@ -158,15 +187,14 @@ impl Proposer {
     /// Takes a write in; gives the answer if there is no room.
     pub(crate) fn enqueue(&mut self, token: u64, request: WriteRequest, deadline_ms: u64) -> Option<Answer> {
         if self.waiting() >= self.limits.waiting_max {
-            let reason = "too many writes of the partition wait".into();
-            return Some((token, Err(PartitionError::Overloaded { reason })));
+            return Some((token, Err(too_many_wait())));
         }
         self.waiting.push_back(WaitingWrite { waiters: vec![Waiter { token, deadline_ms }], request, evaluations: 0 });
         None
     }
 
     pub(crate) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty() || self.remote.waits()
+        !self.waiting.is_empty() || self.remote.waits() || self.transactions.waits()
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -175,7 +203,7 @@ impl Proposer {
 
     /// Writes that wait for their evaluation.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len() + self.retries.len()
+        self.waiting.len() + self.retries.len() + self.transactions.waiting()
     }
 
     fn has_room(&self) -> bool {
@@ -185,7 +213,8 @@ impl Proposer {
 
     /// Whether a round would evaluate anything.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.draining && (!self.waiting.is_empty() || self.remote.is_due()) && self.has_room()
+        let is_due = !self.waiting.is_empty() || self.remote.is_due() || self.transactions.is_due();
+        !self.draining && is_due && self.has_room()
     }
 
     /// Evaluates what waits, as far as there is room, and proposes it.
@@ -199,9 +228,13 @@ impl Proposer {
             return Ok(());
         }
         self.know(&round)?;
+        self.know_locks(&round)?;
         self.begin(&mut round, propose)?;
         if !self.draining {
             self.upkeep(&mut round, propose)?;
+        }
+        if !self.draining {
+            self.drop_records(&mut round, propose)?;
         }
         let mut entry = OpenEntry::default();
         while self.is_ready() {
@@ -211,8 +244,14 @@ impl Proposer {
                     break;
                 }
             }
+            if self.transactions.waits() && entry.writes.is_empty() {
+                self.take_step(&mut round, propose, answers)?;
+                if self.draining || !self.has_room() {
+                    break;
+                }
+            }
             let Some(write) = self.waiting.pop_front() else {
-                if self.remote.waits() {
+                if self.remote.waits() || self.transactions.waits() {
                     self.close(&mut round, &mut entry, propose)?;
                     continue;
                 }
@@ -221,6 +260,10 @@ impl Proposer {
             let Some(write) = self.answer_retry(&round, &mut entry, write, answers)? else { continue };
             if !read::contains(round.range, &write.request.key) {
                 answer_all(&write, Err(PartitionError::EpochMismatch { epoch: round.epoch }), answers);
+                continue;
+            }
+            if let Some(met) = self.transactions.lock_on(&write.request) {
+                answer_all(&write, Ok(PartitionOutcome::Locked(vec![met])), answers);
                 continue;
             }
             self.evaluate(&round, &mut entry, write, answers)?;
@@ -298,16 +341,26 @@ impl Proposer {
             Ok((change, index_changes, outcome)) => (change, index_changes, Ok(outcome)),
             Err(error) => (Change::Nothing, Vec::new(), Err(error)),
         };
-        let (effect, count_after) = match change {
-            Change::Put(item) => (Effect::Put(StoredVersion { version_time, origin: Bytes::new(), item }.encode()), 1),
-            Change::Delete => (Effect::Delete, 0),
-            Change::Nothing => (Effect::Nothing, i8::from(current.is_some())),
-        };
-        let size_change = match (&effect, &result) {
-            (Effect::Put(_) | Effect::Delete, Ok(outcome)) => {
-                i64::from(outcome.size_after) - i64::from(outcome.size_before)
+        self.ids_in_flight.insert(write.request.request_id, round.next_index);
+        let sizes = result.as_ref().map_or((0, 0), |outcome| (outcome.size_before, outcome.size_after));
+        let taken = Taken { key: key.clone(), version_time, change, held_item: current.is_some(), sizes };
+        let outcome = wire::encode_outcome(&result)?;
+        let entry_write = self.take_in(round, write.request.request_id, taken, outcome);
+        entry.bytes += entry_write.encoded_bytes() + index_changes.iter().map(|change| change.key.len()).sum::<usize>();
+        entry.index_changes.extend(index_changes);
+        entry.writes.push((write, result, entry_write));
+        Ok(())
+    }
+
+    /// Takes a write into the overlay; gives what it is in an entry.
+    fn take_in<S>(&mut self, round: &Round<'_, S>, request_id: RequestId, taken: Taken, outcome: Bytes) -> EntryWrite {
+        let Taken { key, version_time, change, held_item, sizes: (before, after) } = taken;
+        let (effect, holds_item) = match change {
+            Change::Put(item) => {
+                (Effect::Put(StoredVersion { version_time, origin: Bytes::new(), item }.encode()), true)
             }
-            _ => 0,
+            Change::Delete => (Effect::Delete, false),
+            Change::Nothing => (Effect::Nothing, held_item),
         };
         match &effect {
             Effect::Put(version) => self.overlay.put(key.clone(), Some(version.clone()), round.next_index),
@@ -317,20 +370,9 @@ impl Proposer {
             }
             Effect::Nothing => {}
         }
-        self.ids_in_flight.insert(write.request.request_id, round.next_index);
-        let entry_write = EntryWrite {
-            request_id: write.request.request_id,
-            key: key.clone(),
-            effect,
-            version_time,
-            size_change,
-            count_change: count_after - i8::from(current.is_some()),
-            outcome: wire::encode_outcome(&result)?,
-        };
-        entry.bytes += entry_write.encoded_bytes() + index_changes.iter().map(|change| change.key.len()).sum::<usize>();
-        entry.index_changes.extend(index_changes);
-        entry.writes.push((write, result, entry_write));
-        Ok(())
+        let size_change = if effect == Effect::Nothing { 0 } else { i64::from(after) - i64::from(before) };
+        let count_change = i8::from(holds_item) - i8::from(held_item);
+        EntryWrite { request_id, key, effect, version_time, size_change, count_change, outcome }
     }
 
     /// Proposes the open entry and begins the next.
@@ -359,7 +401,7 @@ impl Proposer {
         }
         self.sequence += 1;
         self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight { index, bytes, writes, remote: RemoteInFlight::default() });
+        self.in_flight.push_back(InFlight { writes, ..InFlight::new(index, bytes) });
         round.next_index += 1;
         Ok(())
     }
@@ -389,8 +431,7 @@ impl Proposer {
         self.draining = true;
         if let Some(index) = proposed {
             self.sequence += 1;
-            let remote = RemoteInFlight::default();
-            self.in_flight.push_back(InFlight { index, bytes: 0, writes: Vec::new(), remote });
+            self.in_flight.push_back(InFlight::new(index, 0));
         }
     }
 
@@ -408,6 +449,7 @@ impl Proposer {
             self.overlay.applied(&write.request.key, index);
         }
         entry.remote.keys.iter().for_each(|key| self.overlay.applied(key, index));
+        self.step_applied(index, entry.step, valid, answers);
         if valid {
             entry.remote.answer(Ok(()), &mut self.remote);
             for (write, result) in entry.writes {
@@ -425,6 +467,7 @@ impl Proposer {
         if self.draining && self.in_flight.is_empty() {
             self.draining = false;
             self.remote.forget();
+            self.transactions.settle(self.limits.evaluations_max, answers);
             self.sequence = applied.sequence;
             self.last_time = self.last_time.max(applied.entry_time);
             for write in std::mem::take(&mut self.retries).into_iter().rev() {
@@ -456,7 +499,9 @@ impl Proposer {
         for entry in self.in_flight.drain(..) {
             entry.writes.iter().for_each(|(write, _)| answer_all(write, Err(unknown.clone()), answers));
             entry.remote.answer(Err(unknown.clone()), &mut self.remote);
+            entry.step.abandon(&unknown, answers);
         }
+        self.transactions.abandon(not_leader, answers);
         self.remote.refuse_waiting(not_leader);
         self.remote.forget();
         for write in self.retries.drain(..).chain(self.waiting.drain(..)) {
@@ -472,6 +517,7 @@ impl Proposer {
     pub(crate) fn refuse_waiting(&mut self, error: &PartitionError, answers: &mut Vec<Answer>) {
         self.waiting.drain(..).for_each(|write| answer_all(&write, Err(error.clone()), answers));
         self.remote.refuse_waiting(error);
+        self.transactions.refuse_waiting(error, answers);
     }
 
     /// Answers whoever has waited too long.
@@ -479,13 +525,16 @@ impl Proposer {
         let undone = PartitionError::Overloaded { reason: "the write was not evaluated in time".into() };
         let unknown = PartitionError::Unknown { reason: "the write was not committed in time".into() };
         for write in self.waiting.iter_mut().chain(&mut self.retries) {
-            expire_waiters(write, boot_ms, &undone, answers);
+            expire_waiters(&mut write.waiters, boot_ms, &undone, answers);
         }
         self.waiting.retain(|write| !write.waiters.is_empty());
         self.remote.expire(boot_ms, &undone);
+        self.transactions.expire(boot_ms, &undone, answers);
         for entry in &mut self.in_flight {
-            entry.writes.iter_mut().for_each(|(write, _)| expire_waiters(write, boot_ms, &unknown, answers));
+            let writes = entry.writes.iter_mut();
+            writes.for_each(|(write, _)| expire_waiters(&mut write.waiters, boot_ms, &unknown, answers));
             entry.remote.expire(boot_ms, &unknown, &mut self.remote);
+            entry.step.expire(boot_ms, &unknown, answers);
         }
     }
 }
@@ -512,12 +561,10 @@ fn with_indexes<S: Store>(
     current: Option<&StoredVersion>,
     (change, mut outcome): (Change, WriteOutcome),
 ) -> Result<(Change, Vec<IndexChange>, WriteOutcome), ServiceError> {
-    let after = match &change {
-        Change::Put(item) => Some(item),
-        Change::Delete => None,
-        Change::Nothing => return Ok((change, Vec::new(), outcome)),
-    };
-    let IndexEffects { changes, writes } = indexes::effects(round.definition, key, indexes::item_of(current), after)?;
+    let (changes, writes) = index_effects(round, key, current, &change)?;
+    if change == Change::Nothing {
+        return Ok((change, changes, outcome));
+    }
     if !round.definition.local_indexes.is_empty() {
         let growth = i64::from(outcome.size_after) - i64::from(outcome.size_before)
             + changes.iter().map(|change| change.size_change).sum::<i64>();
@@ -534,10 +581,30 @@ fn with_indexes<S: Store>(
     Ok((change, changes, outcome))
 }
 
+/// What a change of an item changes in the table's indexes.
+fn index_effects<S>(
+    round: &Round<'_, S>,
+    key: &EncodedKey,
+    current: Option<&StoredVersion>,
+    change: &Change,
+) -> Result<(Vec<IndexChange>, Vec<IndexWrite>), ServiceError> {
+    let after = match change {
+        Change::Put(item) => Some(item),
+        Change::Delete => None,
+        Change::Nothing => return Ok((Vec::new(), Vec::new())),
+    };
+    let IndexEffects { changes, writes } = indexes::effects(round.definition, key, indexes::item_of(current), after)?;
+    Ok((changes, writes))
+}
+
 /// What can't be read fails the requests for it, not the node.
 fn internal(error: &EngineError) -> ServiceError {
     tracing::error!(error = error as &dyn std::error::Error, "failed to read an item or an outcome");
     ServiceError::new(ErrorKind::InternalServerError, "Internal server error")
+}
+
+fn too_many_wait() -> PartitionError {
+    PartitionError::Overloaded { reason: "too many writes of the partition wait".into() }
 }
 
 fn answer_of(result: WriteResult) -> Result<PartitionOutcome, PartitionError> {
@@ -548,8 +615,8 @@ fn answer_all(write: &WaitingWrite, result: Result<PartitionOutcome, PartitionEr
     answers.extend(write.waiters.iter().map(|waiter| (waiter.token, result.clone())));
 }
 
-fn expire_waiters(write: &mut WaitingWrite, boot_ms: u64, error: &PartitionError, answers: &mut Vec<Answer>) {
-    write.waiters.retain(|waiter| {
+fn expire_waiters(waiters: &mut Vec<Waiter>, boot_ms: u64, error: &PartitionError, answers: &mut Vec<Answer>) {
+    waiters.retain(|waiter| {
         let expired = waiter.deadline_ms <= boot_ms;
         if expired {
             answers.push((waiter.token, Err(error.clone())));

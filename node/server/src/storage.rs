@@ -89,9 +89,7 @@ impl StorageNode {
 
     /// Serves a router's request, unless it would fill a disk that is nearly full.
     pub async fn request(&self, call: PartitionCall) -> PartitionAnswer {
-        if let PartitionRequest::Write(_) = call.request
-            && self.node.disk().full()
-        {
+        if call.request.brings_data() && self.node.disk().full() {
             return Err(PartitionError::Overloaded { reason: DISK_FULL.to_owned() });
         }
         self.host().request(call.partition, call.epoch, call.request).await

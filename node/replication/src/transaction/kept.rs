@@ -42,6 +42,10 @@ pub(crate) struct KeptError(&'static str);
 
 const CUT: KeptError = KeptError("it ends too early");
 
+impl KeptError {
+    pub(crate) const MISSING_LOCK: Self = Self("a prepared transaction's lock is missing");
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Prepared {
     pub(crate) time: Timestamp,
