@@ -3,6 +3,7 @@
 mod replicas;
 mod tags;
 mod throughput;
+mod transactions;
 
 pub use replicas::global_table_in_use;
 pub(crate) use replicas::{
@@ -11,6 +12,10 @@ pub(crate) use replicas::{
 };
 pub(crate) use tags::{tagged_table_not_found, too_many_tags};
 pub(crate) use throughput::too_many_decreases;
+pub(crate) use transactions::{
+    transaction_aborted, transaction_in_progress, transaction_parameter_mismatch, transaction_too_large,
+    transaction_unknown,
+};
 
 use crate::{
     arn::{BackupArn, ExportArn, ImportArn, TableArn},

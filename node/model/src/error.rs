@@ -13,6 +13,18 @@ pub struct ServiceError {
     pub message: String,
     /// The item a failed condition met, when `ReturnValuesOnConditionCheckFailure` asked for it.
     pub item: Option<Item>,
+    /// Of a transaction that was cancelled: for each action why, if it was for it. A storage node never has any.
+    #[serde(skip)]
+    pub cancellation_reasons: Vec<CancellationReason>,
+}
+
+/// Why a transaction was cancelled, as far as one of its actions is concerned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CancellationReason {
+    /// DynamoDB's word for it; `None` of an action that it was not for.
+    pub code: &'static str,
+    pub message: Option<String>,
+    pub item: Option<Item>,
 }
 
 /// The exception's name; variants are only ever added at the end (the order is on the wire).
@@ -55,11 +67,15 @@ pub enum ErrorKind {
     ReplicaAlreadyExistsException,
     ReplicaNotFoundException,
     DuplicateItemException,
+    TransactionCanceledException,
+    TransactionConflictException,
+    TransactionInProgressException,
+    IdempotentParameterMismatchException,
 }
 
 impl ServiceError {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), item: None }
+        Self { kind, message: message.into(), item: None, cancellation_reasons: Vec::new() }
     }
 
     pub fn validation(message: impl Into<String>) -> Self {

@@ -27,6 +27,6 @@ pub mod throughput;
 pub mod time;
 pub mod value;
 
-pub use error::{ErrorKind, ServiceError};
+pub use error::{CancellationReason, ErrorKind, ServiceError};
 pub use table::{KeySchema, TableDefinition};
 pub use value::{AttributeValue, Item};

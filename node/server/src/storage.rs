@@ -26,7 +26,7 @@ use cairn_model::node::{NodeReport, ReplicaReport, ReplicaState};
 use cairn_replication::{
     Host, SystemClock,
     log::OnDamage,
-    operation::{PartitionError, PartitionRequest},
+    operation::PartitionError,
     wire::{PartitionAnswer, PartitionCall},
 };
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};

@@ -1,6 +1,7 @@
 //! Answers: headers, checksum, errors in DynamoDB's two shapes.
 
 use super::coding::Coding;
+use crate::output::{Object, write_list};
 use bytes::Bytes;
 use cairn_model::{ErrorKind, ServiceError, json};
 use hyper::{
@@ -148,6 +149,10 @@ pub(crate) fn type_name(kind: ErrorKind) -> &'static str {
         ErrorKind::ReplicaAlreadyExistsException => "ReplicaAlreadyExistsException",
         ErrorKind::ReplicaNotFoundException => "ReplicaNotFoundException",
         ErrorKind::DuplicateItemException => "DuplicateItemException",
+        ErrorKind::TransactionCanceledException => "TransactionCanceledException",
+        ErrorKind::TransactionConflictException => "TransactionConflictException",
+        ErrorKind::TransactionInProgressException => "TransactionInProgressException",
+        ErrorKind::IdempotentParameterMismatchException => "IdempotentParameterMismatchException",
     }
 }
 
@@ -167,9 +172,13 @@ fn error_body(error: &ServiceError) -> Vec<u8> {
     out.extend_from_slice(type_name(error.kind).as_bytes());
     out.push(b'"');
     if !error.message.is_empty() {
-        // The one error whose field begins with a capital.
+        // The errors whose field begins with a capital.
         let field: &[u8] = match error.kind {
-            ErrorKind::SerializationException | ErrorKind::AccessDeniedException => b",\"Message\":",
+            ErrorKind::SerializationException
+            | ErrorKind::AccessDeniedException
+            | ErrorKind::TransactionCanceledException
+            | ErrorKind::TransactionInProgressException
+            | ErrorKind::IdempotentParameterMismatchException => b",\"Message\":",
             _ => b",\"message\":",
         };
         out.extend_from_slice(field);
@@ -178,6 +187,20 @@ fn error_body(error: &ServiceError) -> Vec<u8> {
     if let Some(item) = &error.item {
         out.extend_from_slice(b",\"Item\":");
         json::write_item(item, &mut out);
+    }
+    if !error.cancellation_reasons.is_empty() {
+        out.extend_from_slice(b",\"CancellationReasons\":");
+        write_list(&mut out, &error.cancellation_reasons, |reason, out| {
+            let mut object = Object::begin(out);
+            object.text("Code", reason.code);
+            if let Some(message) = &reason.message {
+                object.text("Message", message);
+            }
+            if let Some(item) = &reason.item {
+                object.item("Item", item);
+            }
+            object.end();
+        });
     }
     out.push(b'}');
     out

@@ -33,6 +33,7 @@ struct TableMeter {
     read_half_units: AtomicU64,
     write_half_units: AtomicU64,
     conditional_check_failed: AtomicU64,
+    transaction_conflict: AtomicU64,
     /// As [`OPERATIONS`].
     operations: Vec<OperationMeter>,
 }
@@ -115,6 +116,7 @@ impl TableMeters {
                 read_half_units: AtomicU64::default(),
                 write_half_units: AtomicU64::default(),
                 conditional_check_failed: AtomicU64::default(),
+                transaction_conflict: AtomicU64::default(),
                 operations: OPERATIONS.iter().map(|_| OperationMeter::default()).collect(),
             })
         });
@@ -179,6 +181,11 @@ impl RequestMeter<'_> {
         });
     }
 
+    /// One item was locked by a transaction.
+    pub(crate) fn conflicted(&self, table: &TableDefinition) {
+        self.with(table, |meter| add(&meter.transaction_conflict, 1));
+    }
+
     fn with(&self, table: &TableDefinition, count: impl FnOnce(&TableMeter)) {
         if let Some(meter) = self.touched.lock().iter().find(|meter| meter.table_id == table.table_id) {
             count(meter);
@@ -210,6 +217,7 @@ struct Families {
     read_units: CounterVec,
     write_units: CounterVec,
     conditional_check_failed: CounterVec,
+    transaction_conflict: CounterVec,
     latency_seconds: CounterVec,
     successes: CounterVec,
     returned_items: CounterVec,
@@ -230,6 +238,11 @@ impl Families {
             write_units: counter(
                 "cairn_consumed_write_capacity_units_total",
                 "Write units consumed: CloudWatch's ConsumedWriteCapacityUnits. A failed condition counts as one.",
+                OF_TABLE,
+            )?,
+            transaction_conflict: counter(
+                "cairn_transaction_conflicts_total",
+                "Items of requests that another transaction was about to write: CloudWatch's TransactionConflict.",
                 OF_TABLE,
             )?,
             conditional_check_failed: counter(
@@ -270,11 +283,12 @@ impl Families {
         })
     }
 
-    fn all(&self) -> [&CounterVec; 9] {
+    fn all(&self) -> [&CounterVec; 10] {
         [
             &self.read_units,
             &self.write_units,
             &self.conditional_check_failed,
+            &self.transaction_conflict,
             &self.latency_seconds,
             &self.successes,
             &self.returned_items,
@@ -294,6 +308,7 @@ impl Families {
             (&self.read_units, read(&meter.read_half_units) / 2.0),
             (&self.write_units, read(&meter.write_half_units) / 2.0),
             (&self.conditional_check_failed, read(&meter.conditional_check_failed)),
+            (&self.transaction_conflict, read(&meter.transaction_conflict)),
         ] {
             series.with_label_values(of_table).inc_by(counted);
         }

@@ -3,6 +3,7 @@
 use crate::{
     Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView, capacity::HalfUnits, errors,
     global_tables::GlobalTable, metrics::tables::RequestMeter, request_id::RequestIds,
+    transactions::{self, Coordinator},
 };
 use cairn_model::{ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, table::TableStatus};
 use cairn_replication::operation::{
@@ -94,11 +95,21 @@ impl Call<'_> {
     pub(crate) async fn write(&self, table: &TableView, request: WriteRequest) -> Result<WriteOutcome, ServiceError> {
         let key = EncodedKey(request.key.0.clone());
         let request = PartitionRequest::Write(request);
-        match self.partitions.request(table, RoutingKey::from(&key), request).await {
+        let mut answer = self.partitions.request(table, RoutingKey::from(&key), request.clone()).await;
+        if let Ok(PartitionOutcome::Locked(met)) = &answer
+            && self.coordinator().resolve(met).await
+        {
+            answer = self.partitions.request(table, RoutingKey::from(&key), request).await;
+        }
+        match answer {
             Ok(PartitionOutcome::Write(outcome)) => {
                 let units = HalfUnits::write(outcome.size_before, outcome.size_after);
                 self.meter.written(&table.definition, units);
                 Ok(outcome)
+            }
+            Ok(PartitionOutcome::Locked(_)) => {
+                self.meter.conflicted(&table.definition);
+                Err(transactions::conflict())
             }
             Ok(_) => Err(mismatch()),
             Err(error) => {
@@ -107,6 +118,16 @@ impl Call<'_> {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// Who coordinates the account's transactions.
+    pub(crate) fn coordinator(&self) -> Coordinator<'_> {
+        Coordinator {
+            partitions: self.partitions,
+            catalog: self.catalog,
+            environment: self.request_ids.environment,
+            account: self.account,
         }
     }
 

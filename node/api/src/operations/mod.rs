@@ -25,6 +25,7 @@ mod describe_import;
 mod describe_limits;
 mod describe_table;
 mod execute_statement;
+mod execute_transaction;
 mod export_description;
 mod export_table_to_point_in_time;
 mod get_item;
@@ -50,6 +51,8 @@ mod restore_table_to_point_in_time;
 mod scan;
 mod table_description;
 mod tag_resource;
+mod transact_get_items;
+mod transact_write_items;
 mod untag_resource;
 mod update_continuous_backups;
 mod update_global_table;
@@ -90,6 +93,9 @@ operations! {
     "BatchWriteItem" => batch_write_item,
     "ExecuteStatement" => execute_statement,
     "BatchExecuteStatement" => batch_execute_statement,
+    "TransactWriteItems" => transact_write_items,
+    "TransactGetItems" => transact_get_items,
+    "ExecuteTransaction" => execute_transaction,
     "CreateTable" => create_table,
     "DescribeTable" => describe_table,
     "ListTables" => list_tables,

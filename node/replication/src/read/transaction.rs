@@ -32,7 +32,10 @@ pub(super) fn get<S: Store>(
             }
             Some(bytes) => {
                 let StoredVersion { version_time: time, origin, item } = StoredVersion::parse(bytes)?;
-                let item = Some(shown(item, get.projection.as_ref())?);
+                let item = match request.versions_only {
+                    true => None,
+                    false => Some(shown(item, get.projection.as_ref())?),
+                };
                 TransactGot { item, version: ItemVersion::Written { time, origin } }
             }
         });

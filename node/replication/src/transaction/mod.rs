@@ -141,6 +141,8 @@ pub struct MetLock {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TransactGetRequest {
     pub gets: Vec<TransactGet>,
+    /// The items themselves don't come.
+    pub versions_only: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
