@@ -13,6 +13,8 @@ use cairn_engine::{ApplyBatch, Kept, MemoryStore, ReplicaRecord};
 use cairn_model::{Item, ids::ReplicaId};
 use std::sync::Arc;
 
+mod transactions;
+
 const LIMITS: Limits = Limits {
     waiting_max: 100,
     entry_writes_max: 3,
