@@ -92,8 +92,7 @@ impl ReplicatedState {
             EntryBody::Transaction(entry) => {
                 entry.writes.into_iter().for_each(|write| self.write(write, batch));
                 batch.kept.extend(entry.kept.into_iter().map(|write| kept::write(write.key, write.value)));
-                let outcome =
-                    |(request_id, value)| Outcome { request_id, entry_time: header.entry_time, value };
+                let outcome = |(request_id, value)| Outcome { request_id, entry_time: header.entry_time, value };
                 batch.outcomes.extend(entry.outcome.map(outcome));
                 Applies::Valid
             }
@@ -176,10 +175,7 @@ impl ReplicatedState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        entry::EntryHeader,
-        testing,
-    };
+    use crate::{entry::EntryHeader, testing};
     use cairn_model::ids::RequestId;
 
     fn state() -> ReplicatedState {

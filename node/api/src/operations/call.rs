@@ -1,8 +1,12 @@
 //! One call of an operation: who asks, with what, and what the operation may use.
 
 use crate::{
-    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView, capacity::HalfUnits, errors,
-    global_tables::GlobalTable, metrics::tables::RequestMeter, request_id::RequestIds,
+    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView,
+    capacity::HalfUnits,
+    errors,
+    global_tables::GlobalTable,
+    metrics::tables::RequestMeter,
+    request_id::RequestIds,
     transactions::{self, Coordinator},
 };
 use cairn_model::{ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, table::TableStatus};
@@ -109,7 +113,8 @@ impl Call<'_> {
             }
             Ok(PartitionOutcome::Locked(_)) => {
                 self.meter.conflicted(&table.definition);
-                Err(transactions::conflict())
+                // An attempt before this one may yet be done.
+                Err(if self.request_ids.is_retry { errors::internal() } else { transactions::conflict() })
             }
             Ok(_) => Err(mismatch()),
             Err(error) => {

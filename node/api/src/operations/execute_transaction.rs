@@ -62,11 +62,13 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut statements = Vec::with_capacity(members.len());
     for (at, members) in members.iter_mut().enumerate() {
         let parameters = members.take_parameters()?;
-        let statement = TransactStatement::parse(members.text(), &parameters).map_err(|error| of_statement(at, error))?;
+        let statement =
+            TransactStatement::parse(members.text(), &parameters).map_err(|error| of_statement(at, error))?;
         refuse(at, &statement)?;
         statements.push(statement);
     }
-    let is_read = |statement: &&TransactStatement| matches!(statement, TransactStatement::Statement(Statement::Select(_)));
+    let is_read =
+        |statement: &&TransactStatement| matches!(statement, TransactStatement::Statement(Statement::Select(_)));
     let reads = statements.iter().filter(is_read).count();
     if reads > 0 && reads < statements.len() {
         return Err(ServiceError::validation(
@@ -117,8 +119,8 @@ async fn write(
     });
     let actions: Vec<Addressed<TransactAction>> = writes.collect();
     transactions::check_distinct(&actions)?;
-    let idempotency = transactions::token_of(call, token, &actions)?;
-    let written = transactions::write(call, &actions, idempotency, names).await;
+    let identity = transactions::identity(call, token, &actions)?;
+    let written = transactions::write(call, &actions, identity, names).await;
     let consumed = written.map_err(|error| inserted(&actions, error))?;
     let mut out = Vec::with_capacity(256);
     let mut answer = Object::begin(&mut out);
@@ -162,7 +164,8 @@ fn of_statement(at: usize, mut error: ServiceError) -> ServiceError {
 fn refuse(at: usize, statement: &TransactStatement) -> Result<(), ServiceError> {
     let refused = match statement {
         TransactStatement::Statement(
-            Statement::Update(UpdateItem { returning: Some(_), .. }) | Statement::Delete(DeleteItem { returning: true, .. }),
+            Statement::Update(UpdateItem { returning: Some(_), .. })
+            | Statement::Delete(DeleteItem { returning: true, .. }),
         ) => "RETURNING clause is not supported in ExecuteTransaction.",
         TransactStatement::Statement(Statement::Select(Select { index: Some(_), .. }))
         | TransactStatement::Exists(Select { index: Some(_), .. }) => {

@@ -124,8 +124,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let actions = actions.into_iter().map(|(kind, action)| action.read(kind)).collect::<Result<Vec<_>, _>>()?;
     let names: Vec<String> = actions.iter().map(|action| action.table_name.clone()).collect();
     let actions = address(call, actions)?;
-    let idempotency = transactions::token_of(call, input.client_request_token.as_deref(), &actions)?;
-    let consumed = transactions::write(call, &actions, idempotency, &names).await?;
+    let identity = transactions::identity(call, input.client_request_token.as_deref(), &actions)?;
+    let consumed = transactions::write(call, &actions, identity, &names).await?;
     let mut out = Vec::with_capacity(256);
     let mut answer = Object::begin(&mut out);
     consumed.write(report, &mut answer);
@@ -143,7 +143,11 @@ impl TransactWriteItemsInput {
         constrain_count(items.len(), "transactItems")?;
         for (position, item) in items.iter().enumerate() {
             for (kind, action) in item.given() {
-                action.constrain(kind, &format!("transactItems.{}.member.{}.", position + 1, kind.name()), &mut constraints);
+                action.constrain(
+                    kind,
+                    &format!("transactItems.{}.member.{}.", position + 1, kind.name()),
+                    &mut constraints,
+                );
             }
         }
         transactions::constrain_token(self.client_request_token.as_deref(), &mut constraints);
@@ -190,9 +194,7 @@ impl ActionsInput {
             (None, None, None, None) => Err(ServiceError::validation(
                 "Invalid Request: TransactWriteRequest should contain Delete or Put or Update request",
             )),
-            _ => {
-                Err(ServiceError::validation("TransactItems can only contain one of Check, Put, Update or Delete"))
-            }
+            _ => Err(ServiceError::validation("TransactItems can only contain one of Check, Put, Update or Delete")),
         }
     }
 }
@@ -246,11 +248,8 @@ impl ActionInput {
             _ => self.key,
         };
         let item = item.unwrap_or_default().into_item()?;
-        let mut placeholders = placeholders(
-            self.expression_attribute_names,
-            self.expression_attribute_values,
-            ValuesOf::DeleteItem,
-        )?;
+        let mut placeholders =
+            placeholders(self.expression_attribute_names, self.expression_attribute_values, ValuesOf::DeleteItem)?;
         if kind == Kind::Put {
             check_size(&item)?;
         }

@@ -14,16 +14,15 @@ mod token;
 mod writing;
 
 pub(crate) use cancellation::{canceled, conflict, conflict_reason, reason_of};
-pub(crate) use capacity::Consumed;
 pub(crate) use reading::Got;
 pub(crate) use serving::{check_distinct, read, write};
-pub(crate) use token::{constrain_token, token_of};
+pub(crate) use token::{constrain_token, identity};
 
 use crate::{Catalog, Environment, Partitions, RoutingKey, TableView, errors};
-use cairn_model::{ServiceError, key::EncodedKey};
+use cairn_model::{ServiceError, ids::RequestId, key::EncodedKey};
 use cairn_replication::{
     operation::{PartitionOutcome, PartitionRequest, WriteOutcome},
-    transaction::{MetLock, Participant, TransactAction, TransactGet, TransactOutcome, TransactRequest},
+    transaction::{Idempotency, MetLock, Participant, TransactAction, TransactGet, TransactOutcome, TransactRequest},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -54,6 +53,16 @@ struct Part<'t, T> {
     /// Where in the request they are, and what.
     ordinals: Vec<usize>,
     what: Vec<T>,
+}
+
+/// What makes a request the same when it is asked again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity {
+    pub(crate) idempotency: Idempotency,
+    /// The same on all retries of an SDK.
+    pub(crate) request_id: RequestId,
+    /// An attempt before this one may still be under way: then it is not said that nothing was done for a conflict.
+    pub(crate) is_retry: bool,
 }
 
 /// What a transaction did.

@@ -93,7 +93,7 @@ impl Coordinator<'_> {
     /// Until what is in the way may be out of it.
     async fn pause(&self, look: u32, met: &[MetLock]) {
         if !self.resolve(met).await && look < LOOKS_MAX {
-            tokio::time::sleep(PAUSE * look).await;
+            self.environment.sleep(PAUSE * look).await;
         }
     }
 }

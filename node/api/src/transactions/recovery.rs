@@ -32,7 +32,9 @@ impl Coordinator<'_> {
         let tables: Vec<(Arc<TableView>, &Participant)> = met
             .participants
             .iter()
-            .filter_map(|participant| Some((self.catalog.table_of_id(self.account, participant.table_id)?, participant)))
+            .filter_map(|participant| {
+                Some((self.catalog.table_of_id(self.account, participant.table_id)?, participant))
+            })
             .collect();
         let Some(((table, primary), others)) = tables.split_first() else { return false };
         if met.participants.first() != Some(*primary) && now.saturating_sub(met.since_ms) < GONE_AGE_MS_MIN {

@@ -1,12 +1,12 @@
 //! What the operations have in common: a transaction that is read or written, metered, and what it consumed.
 
 use super::{
-    Addressed, Got, Keyed,
+    Addressed, Got, Identity, Keyed,
     capacity::{self, Consumed},
 };
 use crate::operations::Call;
 use cairn_model::ServiceError;
-use cairn_replication::transaction::{Idempotency, TransactAction, TransactGet};
+use cairn_replication::transaction::{TransactAction, TransactGet};
 use std::collections::HashSet;
 
 /// No two on one item, though a table is named by its name and by its ARN.
@@ -22,10 +22,10 @@ pub(crate) fn check_distinct<T: Keyed>(addressed: &[Addressed<T>]) -> Result<(),
 pub(crate) async fn write<'n>(
     call: &Call<'_>,
     actions: &'n [Addressed<TransactAction>],
-    idempotency: Idempotency,
+    identity: Identity,
     names: &'n [String],
 ) -> Result<Consumed<'n>, ServiceError> {
-    let written = match call.coordinator().write(actions, idempotency).await {
+    let written = match call.coordinator().write(actions, identity).await {
         Ok(written) => written,
         Err(error) => return Err(metered(call, actions, error)),
     };

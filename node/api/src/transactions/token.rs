@@ -1,5 +1,6 @@
 //! `ClientRequestToken`: what makes a transaction that is asked for again the same.
 
+use super::{Addressed, Identity};
 use crate::{errors, operations::Call, validation::constraints::Constraints};
 use aws_lc_rs::digest;
 use cairn_model::{ServiceError, ids::RequestId, limits::CLIENT_TOKEN_CHARS_MAX};
@@ -7,8 +8,6 @@ use cairn_replication::{
     transaction::{Idempotency, TransactAction},
     wire,
 };
-
-use super::Addressed;
 
 pub(crate) fn constrain_token(token: Option<&str>, constraints: &mut Constraints) {
     let constraint = match token.map(|token| token.chars().count()) {
@@ -20,14 +19,15 @@ pub(crate) fn constrain_token(token: Option<&str>, constraints: &mut Constraints
 }
 
 /// The same for all requests of the account with this token, or, without one, for all retries of this request.
-pub(crate) fn token_of(
+pub(crate) fn identity(
     call: &Call<'_>,
     token: Option<&str>,
     actions: &[Addressed<TransactAction>],
-) -> Result<Idempotency, ServiceError> {
+) -> Result<Identity, ServiceError> {
+    let request_id = call.request_ids.write(0);
     let token = match token {
         Some(token) => digest_of([&b"token"[..], call.account.as_bytes(), token.as_bytes()]),
-        None => digest_of([&b"request"[..], &call.request_ids.write(0).0]),
+        None => digest_of([&b"request"[..], &request_id.0]),
     };
     let mut parameters = digest::Context::new(&digest::SHA256);
     for Addressed { table, what } in actions {
@@ -40,7 +40,8 @@ pub(crate) fn token_of(
         parameters.update(&(encoded.len() as u64).to_be_bytes());
         parameters.update(&encoded);
     }
-    Ok(Idempotency { token, parameters: sixteen(parameters) })
+    let idempotency = Idempotency { token, parameters: sixteen(parameters) };
+    Ok(Identity { idempotency, request_id, is_retry: call.request_ids.is_retry })
 }
 
 fn digest_of<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> [u8; 16] {

@@ -1,15 +1,15 @@
 //! TransactWriteItems over its partitions: one request where there is one, else prepared in all and then committed.
 
 use super::{
-    ATTEMPTS_MAX, Addressed, Coordinator, PAUSE, Part, Written, canceled, conflict_reason, mismatch, parts, reason_of,
+    ATTEMPTS_MAX, Addressed, Coordinator, Identity, PAUSE, Part, Written, canceled, conflict_reason, mismatch, parts,
+    reason_of,
 };
 use crate::errors;
 use cairn_model::{CancellationReason, ErrorKind, ServiceError, ids::RequestId, limits::TRANSACTION_BYTES_MAX};
 use cairn_replication::{
     operation::{PartitionOutcome, PartitionRequest, WriteOutcome},
     transaction::{
-        Idempotency, MetLock, TransactAction, TransactOutcome, TransactRequest, TransactStep, TransactWrite,
-        TransactionId,
+        MetLock, TransactAction, TransactOutcome, TransactRequest, TransactStep, TransactWrite, TransactionId,
     },
 };
 use futures::future::join_all;
@@ -42,12 +42,12 @@ impl Coordinator<'_> {
     pub(crate) async fn write(
         &self,
         actions: &[Addressed<TransactAction>],
-        idempotency: Idempotency,
+        identity: Identity,
     ) -> Result<Written, ServiceError> {
         let parts = parts(actions);
         let mut attempt = 1;
         loop {
-            match self.attempt(&parts, actions.len(), idempotency).await {
+            match self.attempt(&parts, actions.len(), identity).await {
                 Attempt::Done(written) => return Ok(written),
                 Attempt::Again(_) if attempt < ATTEMPTS_MAX => attempt += 1,
                 Attempt::Failed(error) | Attempt::Again(error) => return Err(error),
@@ -55,17 +55,22 @@ impl Coordinator<'_> {
         }
     }
 
-    async fn attempt(&self, parts: &[WritePart<'_>], count: usize, idempotency: Idempotency) -> Attempt {
-        let id = TransactionId(self.environment.unique_id());
-        let participants = match parts {
-            [_] => Vec::new(),
-            parts => parts.iter().map(Part::participant).collect(),
-        };
+    async fn attempt(&self, parts: &[WritePart<'_>], count: usize, identity: Identity) -> Attempt {
+        let Identity { idempotency, request_id, is_retry } = identity;
+        let is_whole = parts.len() == 1;
+        // One partition answers all attempts of one request alike; of several each attempt is another transaction.
+        let unique_id = if is_whole { request_id.0 } else { self.environment.unique_id() };
+        let id = TransactionId(unique_id);
+        let participants = if is_whole { Vec::new() } else { parts.iter().map(Part::participant).collect() };
         let begun_ms = self.environment.wall_ms();
         let answers = join_all(parts.iter().map(|part| {
             let (actions, participants) = (part.what.clone(), participants.clone());
             let write = TransactWrite { idempotency, actions, participants, begun_ms };
-            self.ask(part.table, &part.key, PartitionRequest::Transact(self.asked(id, TransactStep::Write(write))))
+            let mut request = self.asked(id, TransactStep::Write(write));
+            if is_whole {
+                request.request_id = request_id;
+            }
+            self.ask(part.table, &part.key, PartitionRequest::Transact(request))
         }))
         .await;
         let mut prepared = Vec::with_capacity(parts.len());
@@ -81,7 +86,7 @@ impl Coordinator<'_> {
             let outcomes = ordered(parts, prepared, count);
             return match outcomes {
                 Err(error) => Attempt::Failed(error),
-                Ok(outcomes) if parts.len() == 1 => Attempt::Done(Written { outcomes, replayed: false }),
+                Ok(outcomes) if is_whole => Attempt::Done(Written { outcomes, replayed: false }),
                 Ok(outcomes) if bytes_of(&outcomes) > TRANSACTION_BYTES_MAX => {
                     self.abort(id, parts, |_| true).await;
                     Attempt::Failed(errors::transaction_too_large())
@@ -89,10 +94,10 @@ impl Coordinator<'_> {
                 Ok(_) => self.commit(id, parts, count).await,
             };
         }
-        if parts.len() > 1 {
+        if !is_whole {
             self.abort(id, parts, |at| may_be_prepared(&answers[at])).await;
         }
-        self.overcome(obstacles(parts, answers, count), parts, count).await
+        self.overcome(obstacles(parts, answers, count), parts, count, is_retry).await
     }
 
     /// Everything is prepared: from the primary's commit on it is done.
@@ -143,20 +148,25 @@ impl Coordinator<'_> {
     /// Nobody but this coordinator would commit it: in what order the partitions hear of it doesn't matter, nor who doesn't.
     async fn abort(&self, id: TransactionId, parts: &[WritePart<'_>], concerns: impl Fn(usize) -> bool) {
         let concerned = parts.iter().enumerate().filter(|(at, _)| concerns(*at));
-        let told = join_all(concerned.map(|(_, part)| self.tell(part, id, TransactStep::Abort { age_ms_min: 0 }))).await;
+        let told =
+            join_all(concerned.map(|(_, part)| self.tell(part, id, TransactStep::Abort { age_ms_min: 0 }))).await;
         for error in told.into_iter().filter_map(Result::err) {
             tracing::debug!(%error, "failed to abort a transaction: whoever meets it will");
         }
     }
 
-    async fn overcome(&self, obstacles: Obstacles, parts: &[WritePart<'_>], count: usize) -> Attempt {
+    async fn overcome(&self, obstacles: Obstacles, parts: &[WritePart<'_>], count: usize, is_retry: bool) -> Attempt {
         if let Some(id) = obstacles.replayed {
             return self.replay(id, parts, count).await;
         }
         let resolved = !obstacles.met.is_empty() && self.resolve(&obstacles.met).await;
-        let error = obstacles.error.unwrap_or_else(|| canceled(obstacles.reasons));
+        let error = match obstacles.error {
+            Some(error) => error,
+            None if is_retry && !obstacles.met.is_empty() => errors::transaction_unknown(),
+            None => canceled(obstacles.reasons),
+        };
         if obstacles.passes {
-            tokio::time::sleep(PAUSE).await;
+            self.environment.sleep(PAUSE).await;
         }
         if resolved || obstacles.passes { Attempt::Again(error) } else { Attempt::Failed(error) }
     }

@@ -26,8 +26,9 @@ impl Deletions {
 
 /// FNV-1a: the same on every replica.
 fn bucket(key: &EncodedKey) -> usize {
-    let hash = key.0.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = key
+        .0
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     (hash >> 32) as usize % BUCKETS
 }

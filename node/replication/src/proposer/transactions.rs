@@ -154,7 +154,12 @@ impl StepInFlight {
 
 impl Proposer {
     /// Takes a step in; gives the answer if there is no room.
-    pub(crate) fn enqueue_step(&mut self, token: u64, request: TransactRequest, deadline_ms: u64) -> Option<super::Answer> {
+    pub(crate) fn enqueue_step(
+        &mut self,
+        token: u64,
+        request: TransactRequest,
+        deadline_ms: u64,
+    ) -> Option<super::Answer> {
         if self.waiting() >= self.limits.waiting_max {
             return Some((token, Err(super::too_many_wait())));
         }
@@ -269,7 +274,11 @@ impl Proposer {
     }
 
     /// What was noted longer ago than anybody may ask for.
-    fn dropped<S: Store>(&self, round: &Round<'_, S>, count_max: usize) -> Result<Vec<TransactionWrite>, ProposerError> {
+    fn dropped<S: Store>(
+        &self,
+        round: &Round<'_, S>,
+        count_max: usize,
+    ) -> Result<Vec<TransactionWrite>, ProposerError> {
         let mut dropped = Vec::new();
         let (from, to) = kept::ALL_NOTED;
         let is_under_way = |key: &Bytes| self.transactions.under_way.contains_key(key);
@@ -364,7 +373,13 @@ impl Proposer {
     }
 
     /// The entry at `index` was applied, or was void: then its step is decided anew.
-    pub(super) fn step_applied(&mut self, index: u64, in_flight: StepInFlight, valid: bool, answers: &mut Vec<super::Answer>) {
+    pub(super) fn step_applied(
+        &mut self,
+        index: u64,
+        in_flight: StepInFlight,
+        valid: bool,
+        answers: &mut Vec<super::Answer>,
+    ) {
         in_flight.keys.iter().for_each(|key| self.overlay.applied(key, index));
         self.transactions.under_way_applied(&in_flight.kept, index);
         if let (Some(id), Some(table), true) = (in_flight.prepares, &mut self.transactions.table, valid) {

@@ -319,10 +319,7 @@ fn get_outcome(value: &mut Bytes) -> Result<WriteOutcome, KeptError> {
     Ok(WriteOutcome { attributes: None, size_before, size_after, indexes })
 }
 
-fn get_counted<T>(
-    value: &mut Bytes,
-    get: impl Fn(&mut Bytes) -> Result<T, KeptError>,
-) -> Result<Vec<T>, KeptError> {
+fn get_counted<T>(value: &mut Bytes, get: impl Fn(&mut Bytes) -> Result<T, KeptError>) -> Result<Vec<T>, KeptError> {
     let count = value.try_get_u16().map_err(|_| CUT)?;
     (0..count).map(|_| get(value)).collect()
 }

@@ -14,6 +14,7 @@
 pub(crate) mod kept;
 
 use crate::operation::{WriteOutcome, WriteRequest};
+use bytes::Bytes;
 use cairn_expression::{Condition, Projection};
 use cairn_model::{
     ServiceError,
@@ -22,7 +23,6 @@ use cairn_model::{
     key::EncodedKey,
     time::Timestamp,
 };
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// For how long a token is remembered, by the clock of the partition's leader (reference, TransactWriteItems).
@@ -90,7 +90,9 @@ pub enum TransactStep {
     Write(TransactWrite),
     Commit,
     /// Unless it is committed, or was prepared less than this long ago.
-    Abort { age_ms_min: u64 },
+    Abort {
+        age_ms_min: u64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -167,7 +169,12 @@ pub struct TransactGot {
 /// Where it is the same in two reads, the item was neither written nor made and deleted between them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ItemVersion {
-    Written { time: Timestamp, origin: Bytes },
+    Written {
+        time: Timestamp,
+        origin: Bytes,
+    },
     /// Not there, and no deletion of it lies behind this index of the log.
-    Absent { last_deletion: u64 },
+    Absent {
+        last_deletion: u64,
+    },
 }

@@ -6,9 +6,8 @@ use crate::{
     operation::{PartitionRequest, WriteAction},
     read::{ReadPlace, read},
     transaction::{
-        ConditionCheck, Idempotency, ItemVersion, Participant, TOKEN_AGE_MS_MAX, TransactAction, TransactGet,
-        TransactGetRequest, TransactOutcome, TransactRequest, TransactStep, TransactWrite, TransactionId,
-        RECORD_AGE_MS_MAX,
+        ConditionCheck, Idempotency, ItemVersion, Participant, RECORD_AGE_MS_MAX, TOKEN_AGE_MS_MAX, TransactAction,
+        TransactGet, TransactGetRequest, TransactOutcome, TransactRequest, TransactStep, TransactWrite, TransactionId,
     },
 };
 use cairn_model::{codec::EncodedItem, ids::TableId};
@@ -364,7 +363,9 @@ fn later_writes_see_a_transaction_before_it_is_applied() {
     leader.ask(2, testing::add(50, "a", 2));
     leader.run();
     assert_eq!(leader.number_of("a"), Some(testing::item("a", 7)));
-    let EntryBody::Transaction(TransactionEntry { writes, .. }) = leader.entry(2).body else { panic!("no transaction") };
+    let EntryBody::Transaction(TransactionEntry { writes, .. }) = leader.entry(2).body else {
+        panic!("no transaction")
+    };
     assert_eq!(writes[0].version_time, leader.entry(2).header.entry_time);
 }
 
@@ -381,7 +382,9 @@ fn a_transaction_of_more_than_four_megabytes_is_refused() {
     };
     leader.whole(1, 1, 1, (0..11).map(|n| large(n.to_string())).collect());
     leader.run();
-    assert!(matches!(&leader.answers()[..], [(1, Err(PartitionError::Service(error)))] if error.message.contains("4MB")));
+    assert!(
+        matches!(&leader.answers()[..], [(1, Err(PartitionError::Service(error)))] if error.message.contains("4MB"))
+    );
     leader.whole(2, 2, 2, (0..10).map(|n| large(n.to_string())).collect());
     assert!(matches!(leader.outcome(), TransactOutcome::Committed(_)));
 }

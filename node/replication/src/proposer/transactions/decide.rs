@@ -31,7 +31,10 @@ pub(super) enum Decided {
     Locked(Vec<MetLock>),
     Overloaded(&'static str),
     /// Once the entry is applied.
-    Entry { result: StepResult, effects: Effects },
+    Entry {
+        result: StepResult,
+        effects: Effects,
+    },
 }
 
 /// What an entry does.
@@ -288,10 +291,7 @@ impl Proposer {
         let time = self.last_time;
         let record = Record { time, is_committed: false, participants: Vec::new(), outcomes: Vec::new() };
         let mut kept = if keys.is_empty() { Vec::new() } else { unlock(id, keys) };
-        kept.extend([
-            put(kept::record(id), record.encode()?),
-            put(kept::noted(time, id), kept::encode_noted(None)),
-        ]);
+        kept.extend([put(kept::record(id), record.encode()?), put(kept::noted(time, id), kept::encode_noted(None))]);
         let effects = Effects { kept, change: Some(TableChange::Decided(id)), ..Effects::default() };
         Ok(Decided::Entry { result: Ok(TransactOutcome::Aborted), effects })
     }
@@ -348,8 +348,8 @@ fn as_locked<S: Store>(
         }
         LockEffect::Delete | LockEffect::Nothing => (Change::Nothing, unchanged(size_before)),
     };
-    let (index_changes, indexes) = crate::proposer::index_effects(round, &key, current.as_ref(), &change)
-        .map_err(Undecided::Refused)?;
+    let (index_changes, indexes) =
+        crate::proposer::index_effects(round, &key, current.as_ref(), &change).map_err(Undecided::Refused)?;
     Ok(Evaluated { key, current, change, index_changes, outcome: WriteOutcome { indexes, ..outcome }, is_check })
 }
 
