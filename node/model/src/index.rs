@@ -9,7 +9,7 @@
 //! that changes without its index key changes nothing in the index, and no entry can be older than its item.
 
 use crate::{
-    Item, KeySchema, ServiceError,
+    AttributeValue, Item, KeySchema, ServiceError,
     codec::{CodecError, EncodedItem},
     key::EncodedKey,
     size,
@@ -75,6 +75,25 @@ impl LocalIndex {
         item
     }
 
+    /// Where an item lies in the index, by its key attributes in the table and in the index, and no others
+    /// (`ExclusiveStartKey`).
+    pub fn key_of(&self, table: &KeySchema, key_attributes: &Item) -> Result<Bytes, ServiceError> {
+        let mismatch = || ServiceError::validation("The provided key element does not match the schema");
+        let of_table = |name: &str| {
+            name == table.partition.name || table.sort.as_ref().is_some_and(|attribute| name == attribute.name)
+        };
+        let sort = key_attributes.get(&self.sort.name).ok_or_else(mismatch)?;
+        if !self.sort.scalar_type.is_type_of(sort)
+            || key_attributes.keys().any(|name| !of_table(name) && *name != self.sort.name)
+        {
+            return Err(mismatch());
+        }
+        let own: Item = key_attributes.iter().filter(|(name, _)| of_table(name)).map(owned).collect();
+        let key = EncodedKey::from_key(table, &own)?;
+        EncodedKey::check_sort(&self.sort, sort)?;
+        key.in_local_index(sort)
+    }
+
     /// What an item is in this index; none if it is not in it, for it lacks the sort key.
     pub fn entry(
         &self,
@@ -101,7 +120,14 @@ pub struct IndexEntry {
     pub size_bytes: u32,
 }
 
+fn owned((name, value): (&String, &AttributeValue)) -> (String, AttributeValue) {
+    (name.clone(), value.clone())
+}
+
 /// The item's own key, from its key in a local index.
 pub fn base_key(in_index: &Bytes) -> Result<EncodedKey, CodecError> {
     EncodedKey::from_local_index(in_index)
 }
+
+#[cfg(test)]
+mod tests;

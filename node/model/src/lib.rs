@@ -14,6 +14,7 @@ mod hex_bytes;
 pub mod identity;
 pub mod ids;
 pub mod index;
+pub mod index_keys;
 pub mod json;
 pub mod key;
 pub mod limits;

@@ -52,6 +52,9 @@ pub struct WriteOutcome {
     pub size_after: u32,
     /// What the write did to each local index that it changed, in the order of their slots.
     pub indexes: Vec<IndexWrite>,
+    /// The size of the item's collection after the write, in DynamoDB's bytes: its items and what the local indexes show of
+    /// them. Of tables with local indexes only.
+    pub collection_bytes: Option<u64>,
 }
 
 /// What a write did to one local index.
@@ -87,7 +90,8 @@ pub struct RangeRequest {
     pub forward: bool,
     /// Items to evaluate at most, before the filter.
     pub limit: Option<u32>,
-    /// Bytes of items to read at most, before filter and projection: the page ends with the item that reaches it.
+    /// Bytes of items to read at most, before filter and projection: the page ends with the item that reaches it. Of an index,
+    /// what it shows of the items counts, or what is fetched.
     pub page_bytes: u32,
     pub filter: Option<Condition>,
     pub projection: Option<Projection>,

@@ -15,7 +15,7 @@ use crate::{
     evaluate::{self, Change},
     global::StateError,
     indexes::{self, IndexEffects},
-    operation::{IndexWrite, PartitionError, PartitionOutcome, WriteOutcome, WriteRequest},
+    operation::{PartitionError, PartitionOutcome, WriteOutcome, WriteRequest},
     overlay::Overlay,
     read,
     transaction::kept::KeptError,
@@ -335,8 +335,8 @@ impl Proposer {
         let current = current.filter(|version| !version.is_tombstone());
         self.last_time = self.last_time.max(replaced).next(round.wall_ms);
         let version_time = self.last_time;
-        let evaluated = evaluate::evaluate(&write.request, current.as_ref())
-            .and_then(|evaluated| with_indexes(round, key, current.as_ref(), evaluated));
+        let evaluated = evaluate::evaluate(round.definition, &write.request, current.as_ref())
+            .and_then(|evaluated| with_indexes(round, key, current.as_ref(), evaluated, false));
         let (change, index_changes, result) = match evaluated {
             Ok((change, index_changes, outcome)) => (change, index_changes, Ok(outcome)),
             Err(error) => (Change::Nothing, Vec::new(), Err(error)),
@@ -560,41 +560,34 @@ fn with_indexes<S: Store>(
     key: &EncodedKey,
     current: Option<&StoredVersion>,
     (change, mut outcome): (Change, WriteOutcome),
+    is_decided: bool,
 ) -> Result<(Change, Vec<IndexChange>, WriteOutcome), ServiceError> {
-    let (changes, writes) = index_effects(round, key, current, &change)?;
-    if change == Change::Nothing {
-        return Ok((change, changes, outcome));
-    }
+    let before = indexes::item_of(current);
+    let after = match &change {
+        Change::Put(item) => Some(item),
+        Change::Delete => None,
+        Change::Nothing => before,
+    };
+    let IndexEffects { changes, writes } = indexes::effects(round.definition, key, before, after)?;
     if !round.definition.local_indexes.is_empty() {
-        let growth = i64::from(outcome.size_after) - i64::from(outcome.size_before)
-            + changes.iter().map(|change| change.size_change).sum::<i64>();
+        let of_item = match change {
+            Change::Nothing => 0,
+            Change::Put(_) | Change::Delete => i64::from(outcome.size_after) - i64::from(outcome.size_before),
+        };
+        let growth = of_item + changes.iter().map(|change| change.size_change).sum::<i64>();
         // Of what is applied: what is under way comes to little beside the limit.
         let before = round.engine.collection_bytes(round.storage_id, key).map_err(|error| internal(&error))?;
-        if growth > 0 && before.saturating_add_signed(growth) > ITEM_COLLECTION_BYTES_MAX {
+        let is_over = before.saturating_add_signed(growth) > ITEM_COLLECTION_BYTES_MAX;
+        if growth > 0 && is_over && !is_decided {
             return Err(ServiceError::new(
                 ErrorKind::ItemCollectionSizeLimitExceededException,
                 "Item collection size limit of 10 GB exceeded.",
             ));
         }
+        outcome.collection_bytes = Some(before.saturating_add_signed(growth));
     }
     outcome.indexes = writes;
     Ok((change, changes, outcome))
-}
-
-/// What a change of an item changes in the table's indexes.
-fn index_effects<S>(
-    round: &Round<'_, S>,
-    key: &EncodedKey,
-    current: Option<&StoredVersion>,
-    change: &Change,
-) -> Result<(Vec<IndexChange>, Vec<IndexWrite>), ServiceError> {
-    let after = match change {
-        Change::Put(item) => Some(item),
-        Change::Delete => None,
-        Change::Nothing => return Ok((Vec::new(), Vec::new())),
-    };
-    let IndexEffects { changes, writes } = indexes::effects(round.definition, key, indexes::item_of(current), after)?;
-    Ok((changes, writes))
 }
 
 /// What can't be read fails the requests for it, not the node.

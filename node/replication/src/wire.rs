@@ -118,6 +118,7 @@ mod tests {
                 size_before: 1,
                 size_after: 2,
                 indexes: Vec::new(),
+                collection_bytes: None,
             })),
             Ok(PartitionOutcome::Get(GetOutcome {
                 items: vec![None, Some((EncodedItem::encode(&testing::item("a", 1)), 5))],

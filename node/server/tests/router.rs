@@ -196,6 +196,7 @@ fn done() -> Reaction {
         size_before: 0,
         size_after: 5,
         indexes: vec![],
+        collection_bytes: None,
     })))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView,
-    capacity::HalfUnits,
+    capacity::{ConsumedCapacity, HalfUnits},
     errors,
     global_tables::GlobalTable,
     metrics::tables::RequestMeter,
@@ -107,8 +107,8 @@ impl Call<'_> {
         }
         match answer {
             Ok(PartitionOutcome::Write(outcome)) => {
-                let units = HalfUnits::write(outcome.size_before, outcome.size_after);
-                self.meter.written(&table.definition, units);
+                let consumed = ConsumedCapacity::write(&table.definition, &outcome);
+                self.meter.written(&table.definition, consumed.total());
                 Ok(outcome)
             }
             Ok(PartitionOutcome::Locked(_)) => {
@@ -143,9 +143,11 @@ impl Call<'_> {
             Bound::Unbounded => bytes::Bytes::new(),
         };
         let consistent = request.consistent;
+        let index_name = request.index.as_ref().map(|index| index.index_name.clone());
         match self.partitions.request(table, RoutingKey(&start), PartitionRequest::Range(request)).await? {
             PartitionOutcome::Range(outcome) => {
-                self.meter.read(&table.definition, HalfUnits::read(outcome.bytes_read, consistent));
+                let consumed = ConsumedCapacity::range(index_name.as_deref(), &outcome, consistent);
+                self.meter.read(&table.definition, consumed.total());
                 self.meter.returned(&table.definition, outcome.count.into());
                 Ok(outcome)
             }

@@ -121,7 +121,7 @@ async fn write(
     transactions::check_distinct(&actions)?;
     let identity = transactions::identity(call, token, &actions)?;
     let written = transactions::write(call, &actions, identity, names).await;
-    let consumed = written.map_err(|error| inserted(&actions, error))?;
+    let (_, consumed) = written.map_err(|error| inserted(&actions, error))?;
     let mut out = Vec::with_capacity(256);
     let mut answer = Object::begin(&mut out);
     write_list(answer.field("Responses"), std::iter::empty::<()>(), |(), _| {});
@@ -213,7 +213,7 @@ impl Plan {
         let schema = &table.definition.key_schema;
         match statement {
             TransactStatement::Statement(Statement::Select(select)) => {
-                let (key, list) = ReadPlan::new(select, schema)?.into_get().ok_or_else(|| {
+                let (key, list) = ReadPlan::new(select, &table.definition)?.into_get().ok_or_else(|| {
                     ServiceError::validation(
                         "Select statements within ExecuteTransaction must specify the primary key in the where clause.",
                     )
@@ -221,7 +221,7 @@ impl Plan {
                 Ok(Self::Read(TransactGet { key, projection: list.attributes() }, list))
             }
             TransactStatement::Statement(written) => {
-                let plan = WritePlan::new(written, schema, RequestId([0; 16]), item_on_failure)?;
+                let plan = WritePlan::new(written, &table.definition, RequestId([0; 16]), item_on_failure)?;
                 Ok(Self::Write(TransactAction::Write(plan.into_request())))
             }
             TransactStatement::Exists(select) => {

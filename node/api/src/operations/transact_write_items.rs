@@ -1,25 +1,29 @@
 //! TransactWriteItems: up to 100 puts, updates, deletes and checks of items in any of the account's tables, all or none.
 
-use super::{Call, put_item::check_size};
+use super::{Call, item_write::wants_collection_metrics, put_item::check_size};
 use crate::{
+    TableView,
     capacity::CapacityReport,
     input::{
         self, Input,
         shape::{ATTRIBUTES, NAMES, Shape},
     },
+    item_collections::{self, CollectionMetrics},
     output::Object,
     transactions::{self, Addressed},
     validation::{
         constraints::{Constraints, ON_CONDITION_CHECK_FAILURE, RETURN_ITEM_COLLECTION_METRICS},
+        index_updates::check_index_updates,
         parameters::{Names, Values, ValuesOf, placeholders},
         references::{is_arn, table_named},
     },
 };
 use cairn_expression::{Condition, ExpressionKind, Update};
 use cairn_model::{
-    CancellationReason, ErrorKind, Item, KeySchema, ServiceError,
+    CancellationReason, ErrorKind, Item, ServiceError,
     codec::EncodedItem,
     ids::RequestId,
+    index_keys::check_index_keys,
     json::JsonItem,
     key::EncodedKey,
     limits::{TRANSACTION_ACTIONS_MAX, TRANSACTION_BYTES_MAX},
@@ -30,6 +34,7 @@ use cairn_replication::{
     transaction::{ConditionCheck, TransactAction},
 };
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -118,6 +123,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let input: TransactWriteItemsInput = input::parse(call.body)?;
     input.constrain()?;
     let report = CapacityReport::of(input.return_consumed_capacity.as_deref());
+    let with_metrics = wants_collection_metrics(input.return_item_collection_metrics.as_deref());
     let actions: Vec<(Kind, ActionInput)> =
         input.transact_items.unwrap_or_default().into_iter().map(ActionsInput::only).collect::<Result<_, _>>()?;
     constrain_table_names(&actions)?;
@@ -125,10 +131,21 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let names: Vec<String> = actions.iter().map(|action| action.table_name.clone()).collect();
     let actions = address(call, actions)?;
     let identity = transactions::identity(call, input.client_request_token.as_deref(), &actions)?;
-    let consumed = transactions::write(call, &actions, identity, &names).await?;
+    let (written, consumed) = transactions::write(call, &actions, identity, &names).await?;
     let mut out = Vec::with_capacity(256);
     let mut answer = Object::begin(&mut out);
     consumed.write(report, &mut answer);
+    if with_metrics && !written.replayed {
+        let mut collections: BTreeMap<&str, Vec<CollectionMetrics>> = BTreeMap::new();
+        for ((name, action), outcome) in names.iter().zip(&actions).zip(&written.outcomes) {
+            if let TransactAction::Write(write) = &action.what
+                && let Some(metrics) = CollectionMetrics::of(&action.table.definition, &write.key, outcome)?
+            {
+                metrics.note(collections.entry(name).or_default());
+            }
+        }
+        item_collections::write_tables(&collections, &mut answer);
+    }
     answer.end();
     Ok(out)
 }
@@ -284,7 +301,7 @@ fn address(call: &Call<'_>, actions: Vec<Action>) -> Result<Vec<Addressed<Transa
     for action in actions {
         let table = call.open_table(table_named(call, &action.table_name)?)?;
         bytes += item_size(&action.item);
-        match action.on(&table.definition.key_schema) {
+        match action.on(&table) {
             Ok(what) => {
                 addressed.push(Addressed { table, what });
                 reasons.push(None);
@@ -309,7 +326,8 @@ fn key_fault(error: ServiceError) -> Result<CancellationReason, ServiceError> {
 }
 
 impl Action {
-    fn on(self, schema: &KeySchema) -> Result<TransactAction, ServiceError> {
+    fn on(self, table: &TableView) -> Result<TransactAction, ServiceError> {
+        let schema = &table.definition.key_schema;
         let key = match self.kind {
             Kind::Put => EncodedKey::new(schema, &self.item)?,
             _ => EncodedKey::from_key(schema, &self.item)?,
@@ -319,9 +337,13 @@ impl Action {
             (Kind::ConditionCheck, _, Some(condition)) => {
                 return Ok(TransactAction::Check(ConditionCheck { key, condition, return_item_on_condition_failure }));
             }
-            (Kind::Put, _, condition) => (WriteAction::Put(EncodedItem::encode(&self.item)), condition),
+            (Kind::Put, _, condition) => {
+                check_index_keys(&table.definition, &self.item)?;
+                (WriteAction::Put(EncodedItem::encode(&self.item)), condition)
+            }
             (Kind::Update, Some(update), condition) => {
                 update.check_key_untouched(schema)?;
+                check_index_updates(&table.definition, &update)?;
                 (WriteAction::Update { key_attributes: self.item, update }, condition)
             }
             (_, _, condition) => (WriteAction::Delete, condition),

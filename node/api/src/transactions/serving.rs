@@ -1,10 +1,13 @@
 //! What the operations have in common: a transaction that is read or written, metered, and what it consumed.
 
 use super::{
-    Addressed, Got, Identity, Keyed,
+    Addressed, Got, Identity, Keyed, Written,
     capacity::{self, Consumed},
 };
-use crate::operations::Call;
+use crate::{
+    capacity::{ConsumedCapacity, Side},
+    operations::Call,
+};
 use cairn_model::ServiceError;
 use cairn_replication::transaction::{TransactAction, TransactGet};
 use std::collections::HashSet;
@@ -18,48 +21,51 @@ pub(crate) fn check_distinct<T: Keyed>(addressed: &[Addressed<T>]) -> Result<(),
     Err(ServiceError::validation("Transaction request cannot include multiple operations on one item"))
 }
 
-/// `names` are the tables' in the request, for the report.
+/// What was done, and what it consumed; `names` are the tables' in the request.
 pub(crate) async fn write<'n>(
     call: &Call<'_>,
-    actions: &'n [Addressed<TransactAction>],
+    actions: &[Addressed<TransactAction>],
     identity: Identity,
     names: &'n [String],
-) -> Result<Consumed<'n>, ServiceError> {
+) -> Result<(Written, Consumed<'n>), ServiceError> {
     let written = match call.coordinator().write(actions, identity).await {
         Ok(written) => written,
         Err(error) => return Err(metered(call, actions, error)),
     };
-    let of_actions = || capacity::named(names, actions, &written.outcomes);
-    if written.replayed {
-        let sizes: Vec<_> =
-            of_actions().map(|(name, table, done)| (name, table, done.size_before.max(done.size_after))).collect();
-        for (_, table, size) in &sizes {
-            call.meter.read(&table.definition, capacity::units_of_read(*size));
+    let side = if written.replayed { Side::Read } else { Side::Write };
+    let mut consumed = Vec::with_capacity(actions.len());
+    for ((name, action), outcome) in names.iter().zip(actions).zip(&written.outcomes) {
+        let table = &action.table.definition;
+        let units = match side {
+            Side::Read => capacity::read(outcome.size_before.max(outcome.size_after)),
+            Side::Write => ConsumedCapacity::write(table, outcome).in_transaction(),
+        };
+        match side {
+            Side::Read => call.meter.read(table, units.total()),
+            Side::Write => call.meter.written(table, units.total()),
         }
-        return Ok(Consumed::by_reads(sizes.into_iter().map(|(name, _, size)| (name, size))));
+        consumed.push((name.as_str(), units));
     }
-    for (_, table, outcome) in of_actions() {
-        call.meter.written(&table.definition, capacity::units_of(outcome));
-    }
-    Ok(Consumed::by_writes(names, actions, &written.outcomes))
+    Ok((written, Consumed::of(side, consumed)))
 }
 
-/// The items, in the order of the gets.
+/// The items, in the order of the gets, and what they cost.
 pub(crate) async fn read<'n>(
     call: &Call<'_>,
-    gets: &'n [Addressed<TransactGet>],
+    gets: &[Addressed<TransactGet>],
     names: &'n [String],
 ) -> Result<(Vec<Got>, Consumed<'n>), ServiceError> {
     let items = match call.coordinator().read(gets).await {
         Ok(items) => items,
         Err(error) => return Err(metered(call, gets, error)),
     };
-    let size = |got: &Got| got.as_ref().map_or(0, |(_, size)| *size);
-    for (get, got) in gets.iter().zip(&items) {
-        call.meter.read(&get.table.definition, capacity::units_of_read(size(got)));
+    let mut consumed = Vec::with_capacity(gets.len());
+    for ((name, get), got) in names.iter().zip(gets).zip(&items) {
+        let units = capacity::read(got.as_ref().map_or(0, |(_, size)| *size));
+        call.meter.read(&get.table.definition, units.total());
+        consumed.push((name.as_str(), units));
     }
-    let consumed = Consumed::by_reads(names.iter().map(String::as_str).zip(items.iter().map(size)));
-    Ok((items, consumed))
+    Ok((items, Consumed::of(Side::Read, consumed)))
 }
 
 /// Counts what a transaction was cancelled for.

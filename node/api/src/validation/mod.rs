@@ -1,6 +1,7 @@
 //! DynamoDB's checks of a request's parameters, shared by the operations; each module says it in DynamoDB's words.
 
 pub(crate) mod constraints;
+pub(crate) mod index_updates;
 pub(crate) mod key_paths;
 pub(crate) mod parameters;
 pub(crate) mod references;

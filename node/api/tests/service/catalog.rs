@@ -3,7 +3,9 @@
 use crate::client::NOW_MS;
 use async_trait::async_trait;
 use cairn_api::{Catalog, NewTable, TableUpdate, TableView, TagUpdate, Tags, errors};
-use cairn_model::{ServiceError, TableDefinition, ids::TableId, table::TableStatus, throughput::ThroughputHistory};
+use cairn_model::{
+    ServiceError, TableDefinition, ids::TableId, index::LocalIndex, table::TableStatus, throughput::ThroughputHistory,
+};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -21,6 +23,14 @@ impl MemoryCatalog {
         let mut tables = self.0.lock().unwrap();
         let table = tables.get_mut(&("game".to_owned(), name.to_owned())).unwrap();
         *table = Arc::new(TableView { status, ..(**table).clone() });
+    }
+
+    pub(crate) fn set_local_indexes(&self, name: &str, local_indexes: Vec<LocalIndex>) {
+        let mut tables = self.0.lock().unwrap();
+        let table = tables.get_mut(&("game".to_owned(), name.to_owned())).unwrap();
+        let mut view = (**table).clone();
+        view.definition.local_indexes = local_indexes;
+        *table = Arc::new(view);
     }
 
     /// Tables of the account `game`, made without a word to anybody.

@@ -363,7 +363,7 @@ fn request() -> impl Strategy<Value = (&'static str, Value)> {
 }
 
 /// A service with the table `users` and an archive to restore it from.
-async fn archived_users() -> Service {
+pub(crate) async fn archived_users() -> Service {
     let service = Service::archived().await;
     service.create("users", &[("Id", "S"), ("Game", "N")]).await;
     *service.archive.window.lock().unwrap() =

@@ -16,7 +16,7 @@ impl Service {
         found.map(|metric| metric.get_counter().get_value())
     }
 
-    fn of_users(&self, name: &str) -> Option<f64> {
+    pub(crate) fn of_users(&self, name: &str) -> Option<f64> {
         self.counted(name, &[("account", "game"), ("table", "users")])
     }
 

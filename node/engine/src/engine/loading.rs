@@ -17,6 +17,19 @@ use std::ops::Bound;
 impl<S: Store> Engine<S> {
     /// The replica's data as of now, to send to another node.
     pub fn snapshot(&self, storage_id: u64) -> Result<SnapshotReader, EngineError> {
+        self.snapshot_of(storage_id, layout::replicated(storage_id))
+    }
+
+    /// The replica's items as of now, of which [`Self::load_items`] makes another partition.
+    pub fn snapshot_of_items(&self, storage_id: u64) -> Result<SnapshotReader, EngineError> {
+        self.snapshot_of(storage_id, layout::items(storage_id, Bound::Unbounded, Bound::Unbounded))
+    }
+
+    fn snapshot_of(
+        &self,
+        storage_id: u64,
+        (lower, upper): (Bound<Bytes>, Bound<Bytes>),
+    ) -> Result<SnapshotReader, EngineError> {
         let (partition_id, _) = self.live_storage(storage_id)?;
         let snapshot = self.store.snapshot();
         let missing = || EngineError::UnknownStorage { storage_id };
@@ -25,7 +38,6 @@ impl<S: Store> Engine<S> {
         if record.storage_id != storage_id {
             return Err(missing());
         }
-        let (lower, upper) = layout::replicated(storage_id);
         SnapshotReader::new(record, state, snapshot.range(lower, upper, true))
     }
 

@@ -53,10 +53,10 @@ impl<S: Store> Host<S> {
         Ok(entries.into_iter().map(timed).collect())
     }
 
-    /// The replica's state as of now. Blocks.
+    /// The replica's items as of now. Blocks.
     pub fn snapshot(&self, partition: PartitionId) -> Result<SnapshotReader, TailError> {
         let replica = self.engine.replica(partition).ok_or(TailError::UnknownPartition)?;
-        Ok(self.engine.snapshot(replica.storage_id)?)
+        Ok(self.engine.snapshot_of_items(replica.storage_id)?)
     }
 
     /// Closes a time a little behind the clock, of a partition that this node leads.

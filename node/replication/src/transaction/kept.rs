@@ -316,7 +316,7 @@ fn get_outcome(value: &mut Bytes) -> Result<WriteOutcome, KeptError> {
             moved: value.try_get_u8().map_err(|_| CUT)? == 1,
         });
     }
-    Ok(WriteOutcome { attributes: None, size_before, size_after, indexes })
+    Ok(WriteOutcome { attributes: None, size_before, size_after, indexes, collection_bytes: None })
 }
 
 fn get_counted<T>(value: &mut Bytes, get: impl Fn(&mut Bytes) -> Result<T, KeptError>) -> Result<Vec<T>, KeptError> {
@@ -347,7 +347,7 @@ mod tests {
             time: Timestamp(8),
             is_committed: true,
             participants: participants(),
-            outcomes: vec![WriteOutcome { attributes: None, size_before: 1, size_after: 2, indexes }],
+            outcomes: vec![WriteOutcome { attributes: None, size_before: 1, size_after: 2, indexes, collection_bytes: None }],
         };
         let token = TokenRecord { time: Timestamp(9), parameters: [3; 16], transaction: TransactionId([4; 16]) };
         let bytes = prepared.encode().unwrap();

@@ -7,6 +7,8 @@ mod clocks;
 mod cluster;
 mod damage;
 mod filling;
+#[path = "../support/indexed.rs"]
+mod indexed;
 mod indexes;
 mod leadership;
 mod membership;

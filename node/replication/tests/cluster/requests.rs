@@ -7,6 +7,7 @@ use cairn_model::{
     codec::EncodedItem,
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     ids::{NodeId, PartitionId, ReplicaId, RequestId, TableId},
+    index::{IndexProjection, LocalIndex, ProjectionType},
     key::EncodedKey,
     number::Number,
     table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableDefinition},
@@ -46,7 +47,14 @@ pub fn descriptor(voters: usize) -> PartitionDescriptor {
     }
 }
 
+/// With two local indexes on `n`, one of whole items and one of keys.
 pub fn definition() -> TableDefinition {
+    let index = |slot, index_name: &str, projection_type| LocalIndex {
+        index_name: index_name.into(),
+        slot,
+        sort: KeyAttribute { name: "n".into(), scalar_type: ScalarType::N },
+        projection: IndexProjection { projection_type, non_key_attributes: Default::default() },
+    };
     TableDefinition {
         account: "game".into(),
         table_name: "users".into(),
@@ -61,7 +69,7 @@ pub fn definition() -> TableDefinition {
         continuous_backups: None,
         restored_from: None,
         replicas: None,
-        local_indexes: Vec::new(),
+        local_indexes: vec![index(1, "whole", ProjectionType::All), index(2, "keys", ProjectionType::KeysOnly)],
         time_to_live: None,
         stream: None,
     }

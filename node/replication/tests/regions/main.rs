@@ -7,6 +7,8 @@
 #[path = "../cluster/cluster.rs"]
 #[allow(dead_code, reason = "the tests of one region use the rest")]
 mod cluster;
+#[path = "../support/indexed.rs"]
+mod indexed;
 #[path = "../cluster/requests.rs"]
 #[allow(dead_code, reason = "the tests of one region use the rest")]
 mod requests;

@@ -2,6 +2,7 @@
 
 use crate::{
     cluster::{Answer, Cluster},
+    indexed,
     requests::{self, PARTITION},
 };
 use cairn_engine::{Engine, Kept, MemoryStore};
@@ -284,6 +285,8 @@ impl World {
             assert_eq!((report.item_count, report.size_bytes), (contents.len() as u64, size), "{name}");
             assert_eq!(self.tombstones(region), 0, "tombstones in {name}");
             assert_eq!(self.set_aside(region), 0, "set aside in {name}");
+            let (engine, storage_id) = self.storage(region);
+            assert_eq!(indexed::flaw(&engine, storage_id, &requests::definition()), None, "{name}");
         }
     }
 }

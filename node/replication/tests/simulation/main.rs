@@ -35,6 +35,8 @@ mod disk;
 mod event;
 mod fuse;
 mod history;
+#[path = "../support/indexed.rs"]
+mod indexed;
 mod linearizability;
 mod nemesis;
 mod network;

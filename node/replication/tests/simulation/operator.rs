@@ -7,8 +7,9 @@ use crate::{
 use cairn_model::{
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     ids::{NodeId, PartitionId, ReplicaId, TableId},
+    index::{IndexProjection, LocalIndex, ProjectionType},
     node::{Order, OrderOutcome, ReplicaReport, ReplicaState},
-    table::{BillingMode, TableDefinition},
+    table::{BillingMode, KeyAttribute, ScalarType, TableDefinition},
 };
 use rand::{Rng, rngs::StdRng};
 use std::collections::BTreeSet;
@@ -36,7 +37,12 @@ pub fn definition(table: usize) -> TableDefinition {
         continuous_backups: None,
         restored_from: None,
         replicas: None,
-        local_indexes: Vec::new(),
+        local_indexes: vec![LocalIndex {
+            index_name: "by-written".into(),
+            slot: 1,
+            sort: KeyAttribute { name: "written".into(), scalar_type: ScalarType::N },
+            projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: BTreeSet::new() },
+        }],
         time_to_live: None,
         stream: None,
     }

@@ -4,6 +4,7 @@ use crate::{
     client::ItemId,
     history::Action,
     history::Operation,
+    indexed,
     linearizability::{self, Verdict},
     node::Process,
     operator,
@@ -113,6 +114,11 @@ impl World {
                 };
                 replicas.push((process, record));
             }
+            for (process, record) in &replicas {
+                if let Some(flaw) = indexed::flaw(&process.engine, record.storage_id, &record.definition) {
+                    return Some(format!("table {table}: {flaw}"));
+                }
+            }
             let applied: Vec<Applied> = replicas.iter().map(|(_, record)| record.applied).collect();
             if applied.iter().any(|each| *each != applied[0]) {
                 return Some(format!("the replicas of table {table} have not applied the same: {applied:?}"));
@@ -198,10 +204,10 @@ fn digest(process: &Process, record: &ReplicaRecord, outcomes_too: bool) -> u64 
     for member in &record.descriptor.members {
         (member.replica_id, member.node_id, &member.address, member.role == MemberRole::Voter).hash(&mut hasher);
     }
-    // What lies under a storage id (the engine's layout): items in index 0, then outcomes, then the applied state.
+    // What lies under a storage id (the engine's layout): items in index 0, local indexes from 1 on, then outcomes, then the applied state.
     let bound = |storage_id: u64, index: u8| Bytes::from([&storage_id.to_be_bytes()[..], &[index]].concat());
     let lower = Bound::Included(bound(record.storage_id, 0));
-    let upper = Bound::Excluded(bound(record.storage_id, if outcomes_too { u8::MAX } else { 1 }));
+    let upper = Bound::Excluded(bound(record.storage_id, if outcomes_too { u8::MAX } else { 2 }));
     for pair in process.engine.store().snapshot().range(lower, upper, true) {
         let (key, value) = pair.unwrap();
         (&key[8..], &value[..]).hash(&mut hasher);

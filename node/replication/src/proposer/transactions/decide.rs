@@ -305,8 +305,8 @@ fn evaluate_action<S: Store>(
     let key = action.key().clone();
     match action {
         TransactAction::Write(write) => {
-            let evaluated = evaluate::evaluate(write, current.as_ref())?;
-            let (change, index_changes, outcome) = with_indexes(round, &key, current.as_ref(), evaluated)?;
+            let evaluated = evaluate::evaluate(round.definition, write, current.as_ref())?;
+            let (change, index_changes, outcome) = with_indexes(round, &key, current.as_ref(), evaluated, false)?;
             let outcome = WriteOutcome { attributes: None, ..outcome };
             Ok(Evaluated { key, current, change, index_changes, outcome, is_check: false })
         }
@@ -348,13 +348,13 @@ fn as_locked<S: Store>(
         }
         LockEffect::Delete | LockEffect::Nothing => (Change::Nothing, unchanged(size_before)),
     };
-    let (index_changes, indexes) =
-        crate::proposer::index_effects(round, &key, current.as_ref(), &change).map_err(Undecided::Refused)?;
-    Ok(Evaluated { key, current, change, index_changes, outcome: WriteOutcome { indexes, ..outcome }, is_check })
+    let (change, index_changes, outcome) =
+        with_indexes(round, &key, current.as_ref(), (change, outcome), true).map_err(Undecided::Refused)?;
+    Ok(Evaluated { key, current, change, index_changes, outcome, is_check })
 }
 
 fn unchanged(size: u32) -> WriteOutcome {
-    WriteOutcome { attributes: None, size_before: size, size_after: size, indexes: Vec::new() }
+    WriteOutcome { attributes: None, size_before: size, size_after: size, indexes: Vec::new(), collection_bytes: None }
 }
 
 fn put(key: bytes::Bytes, value: bytes::Bytes) -> TransactionWrite {
