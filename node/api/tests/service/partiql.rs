@@ -348,13 +348,6 @@ async fn a_request_s_members_are_refused_together() {
 }
 
 #[tokio::test]
-async fn transactions_of_statements_are_not_there_yet() {
-    let service = Service::with_users().await;
-    let (name, _) = service.error("ExecuteTransaction", json!({"TransactStatements": []})).await;
-    assert_eq!(name, "UnknownOperationException");
-}
-
-#[tokio::test]
 async fn a_batch_of_reads_answers_each_in_its_place() {
     let service = five_games().await;
     let request = json!({

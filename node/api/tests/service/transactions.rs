@@ -150,8 +150,9 @@ async fn left_behind(service: &Service, dies: impl Fn(&TransactStep) -> bool + S
         let PartitionRequest::Transact(TransactRequest { step, .. }) = request else { return None };
         dies(step).then(|| ServiceError::new(ErrorKind::InternalServerError, "not known"))
     });
-    let (name, _) = service.error("TransactWriteItems", write(&[put(item(1, 1)), put_other("x")])).await;
-    assert_eq!(name, "InternalServerError");
+    let request = write(&[put(item(1, 1)), put_other("x")]);
+    let answer = service.call("TransactWriteItems", request.to_string()).await;
+    assert_eq!(answer.error().0, "InternalServerError");
     service.partitions.refuse(|_| None);
 }
 
@@ -192,10 +193,12 @@ async fn what_was_committed_where_it_counts_is_finished_by_whoever_comes_next() 
         *step == TransactStep::Commit && commits.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0
     })
     .await;
-    let items = service.ok("TransactGetItems", write(&[get(1)])).await;
-    assert_eq!(items["Responses"], json!([{"Item": item(1, 1)}]));
-    let scan = service.ok("Scan", json!({"TableName": "other"})).await;
-    assert_eq!(scan["Count"], 1);
+    let scan = json!({"TableName": "other"});
+    assert_eq!(service.ok("Scan", scan.clone()).await["Count"], 0, "this table was not told");
+    let get_other = json!({"Get": {"TableName": "other", "Key": {"Id": {"S": "x"}}}});
+    let items = service.ok("TransactGetItems", write(&[get(1), get_other])).await;
+    assert_eq!(items["Responses"], json!([{"Item": item(1, 1)}, {"Item": {"Id": {"S": "x"}}}]));
+    assert_eq!(service.ok("Scan", scan).await["Count"], 1);
 }
 
 #[tokio::test]
@@ -352,6 +355,6 @@ async fn statements_that_no_transaction_takes_are_refused_by_their_place() {
     for (texts, expected) in cases {
         assert_eq!(service.refused("ExecuteTransaction", statements(texts)).await, expected);
     }
-    let (codes, _) = service.canceled("ExecuteTransaction", statements(&["DELETE FROM missing WHERE Id = 'a'"])).await;
+    let (codes, _) = service.canceled("ExecuteTransaction", statements(&["DELETE FROM nowhere WHERE Id = 'a'"])).await;
     assert_eq!(codes, ["ResourceNotFound"]);
 }
