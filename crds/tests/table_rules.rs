@@ -82,13 +82,53 @@ fn every_key_is_defined_and_every_definition_is_a_key() {
 fn the_keys_of_indexes_are_defined_too() {
     let with = |field: &str, index_key: &str| {
         table(&format!(
-            "{TWO_KEYS}, {ON_DEMAND}, {field}: [{{indexName: idx, keySchema: [{{attributeName: {index_key}, keyType: HASH}}]}}]"
+            "{TWO_KEYS}, {ON_DEMAND}, {field}: [{{indexName: idx, keySchema: [{{attributeName: Id, keyType: HASH}}, {{attributeName: {index_key}, keyType: RANGE}}], projection: {{projectionType: ALL}}}}]"
         ))
     };
     for field in ["globalSecondaryIndexes", "localSecondaryIndexes"] {
         accepts(&with(field, "At"));
         refuses(&with(field, "Missing"), field);
     }
+}
+
+/// A table with one local index, of these keys and with this projection.
+fn indexed(keys: &str, projection: &str) -> String {
+    table(&format!(
+        "{TWO_KEYS}, {ON_DEMAND}, localSecondaryIndexes: [{{indexName: idx, keySchema: [{keys}], projection: {{{projection}}}}}]"
+    ))
+}
+
+const INDEX_KEYS: &str = "{attributeName: Id, keyType: HASH}, {attributeName: At, keyType: RANGE}";
+
+#[test]
+fn a_local_index_has_the_tables_hash_key_and_a_range_key() {
+    let all = "projectionType: ALL";
+    accepts(&indexed(INDEX_KEYS, all));
+    let told = "must have the table's HASH key and a RANGE key";
+    for keys in [
+        "{attributeName: Id, keyType: HASH}",
+        "{attributeName: Id, keyType: RANGE}, {attributeName: At, keyType: HASH}",
+        "{attributeName: Id, keyType: HASH}, {attributeName: Id, keyType: RANGE}",
+    ] {
+        refuses(&indexed(keys, all), told);
+    }
+    let other_hash = "{attributeName: At, keyType: HASH}, {attributeName: Id, keyType: RANGE}";
+    refuses(&indexed(other_hash, all), "the same leading hash key");
+    let sortless = format!(
+        "attributeDefinitions: [{{attributeName: Id, attributeType: S}}, {{attributeName: At, attributeType: N}}], keySchema: [{{attributeName: Id, keyType: HASH}}], {ON_DEMAND}, localSecondaryIndexes: [{{indexName: idx, keySchema: [{INDEX_KEYS}], projection: {{{all}}}}}]"
+    );
+    refuses(&table(&sortless), "does not have a range key");
+}
+
+#[test]
+fn attributes_are_named_for_a_projection_that_includes_some() {
+    accepts(&indexed(INDEX_KEYS, "projectionType: KEYS_ONLY"));
+    accepts(&indexed(INDEX_KEYS, "projectionType: INCLUDE, nonKeyAttributes: [Name]"));
+    refuses(&indexed(INDEX_KEYS, "projectionType: INCLUDE"), "nonKeyAttributes must be specified");
+    refuses(
+        &indexed(INDEX_KEYS, "projectionType: ALL, nonKeyAttributes: [Name]"),
+        "nonKeyAttributes must be specified",
+    );
 }
 
 #[test]
@@ -135,7 +175,7 @@ fn keys_never_change() {
 fn local_indexes_never_change() {
     let index = |name: &str| {
         table(&format!(
-            "{TWO_KEYS}, {ON_DEMAND}, localSecondaryIndexes: [{{indexName: {name}, keySchema: [{{attributeName: Id, keyType: HASH}}, {{attributeName: At, keyType: RANGE}}]}}]"
+            "{TWO_KEYS}, {ON_DEMAND}, localSecondaryIndexes: [{{indexName: {name}, keySchema: [{INDEX_KEYS}], projection: {{projectionType: ALL}}}}]"
         ))
     };
     let without = table(&format!("{TWO_KEYS}, {ON_DEMAND}"));

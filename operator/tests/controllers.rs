@@ -4,6 +4,7 @@
 
 mod scenes {
     pub(crate) mod imports;
+    pub(crate) mod local_indexes;
     pub(crate) mod recovery;
 }
 mod support;
@@ -59,6 +60,7 @@ async fn the_controllers_on_a_real_api_server() {
     however_many_namespaces_are_watched_the_routers_get_their_secret(&server).await;
     an_empty_group_is_removed_and_a_new_table_brings_it_back(&server).await;
     scenes::imports::play(&server).await;
+    scenes::local_indexes::play(&server).await;
     scenes::recovery::play(&server).await;
 }
 

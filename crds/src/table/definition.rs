@@ -1,8 +1,8 @@
 //! Between a Table and what the nodes keep of it: the table's definition.
 
 use super::{
-    AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, ProvisionedThroughput, Table,
-    TableResourceStatus, TableSpec, recovery::millis_of_time,
+    AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, LocalSecondaryIndex, ProvisionedThroughput,
+    Table, TableResourceStatus, TableSpec, recovery::millis_of_time,
 };
 use cairn_model::{
     arn::TableArn,
@@ -23,6 +23,8 @@ pub enum DefinitionError {
         "spec.provisionedThroughput must be given, with units of at least 1, if and only if spec.billingMode is PROVISIONED"
     )]
     Throughput,
+    #[error("spec.localSecondaryIndexes: {index:?} {flaw}")]
+    LocalIndex { index: String, flaw: IndexFlaw },
     #[error("spec.continuousBackups.recoveryPeriodInDays must be 1 to 35")]
     RecoveryPeriod,
     #[error(
@@ -35,6 +37,23 @@ pub enum DefinitionError {
     Missing { field: &'static str },
     #[error("{field} {value:?} can't be read")]
     Invalid { field: &'static str, value: String },
+}
+
+/// Why a table can't have a local index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IndexFlaw {
+    #[error("is no index's name: it must have 3 to 255 characters of a-zA-Z0-9_.-")]
+    Name,
+    #[error("is there twice")]
+    Duplicate,
+    #[error("is one too many: a table has at most 5")]
+    TooMany,
+    #[error("needs a table with a RANGE key in spec.keySchema")]
+    NoRangeKey,
+    #[error("must have the table's HASH key and a RANGE key of another name in keySchema")]
+    Keys,
+    #[error("must name 1 to 20 projection.nonKeyAttributes if and only if projection.projectionType is INCLUDE")]
+    Projection,
 }
 
 /// What a table is given and is not in its spec.
@@ -75,7 +94,7 @@ impl TableSpec {
         })
     }
 
-    fn key_attribute(&self, element: &KeySchemaElement) -> Result<KeyAttribute, DefinitionError> {
+    pub(super) fn key_attribute(&self, element: &KeySchemaElement) -> Result<KeyAttribute, DefinitionError> {
         self.attribute_definitions
             .iter()
             .find(|d| d.attribute_name == element.attribute_name)
@@ -101,6 +120,7 @@ impl TableSpec {
         if let Some(unused) = self.attribute_definitions.iter().find(|d| !self.is_key(&d.attribute_name)) {
             return Err(DefinitionError::AttributeUnused { attribute: unused.attribute_name.clone() });
         }
+        let local_indexes = self.local_indexes(&key_schema)?;
         let provisioned_throughput = match (self.billing_mode, self.provisioned_throughput) {
             (BillingMode::Provisioned, Some(throughput)) => Some(throughput.units()?),
             (BillingMode::PayPerRequest, None) => None,
@@ -124,7 +144,7 @@ impl TableSpec {
             continuous_backups,
             restored_from: birth.restored_from.clone(),
             replicas: None,
-            local_indexes: Vec::new(),
+            local_indexes,
             time_to_live: None,
             stream: None,
         })
@@ -149,14 +169,20 @@ impl TableSpec {
     pub fn from_definition(definition: &TableDefinition) -> Self {
         let keys = std::iter::once((&definition.key_schema.partition, KeyType::Hash))
             .chain(definition.key_schema.sort.iter().map(|sort| (sort, KeyType::Range)));
+        let mut attributes: Vec<&KeyAttribute> = Vec::new();
+        for key in keys.clone().map(|(key, _)| key).chain(definition.local_indexes.iter().map(|index| &index.sort)) {
+            if !attributes.contains(&key) {
+                attributes.push(key);
+            }
+        }
+        let local_indexes = definition.local_indexes.iter();
+        let local_indexes: Vec<_> =
+            local_indexes.map(|index| LocalSecondaryIndex::of(index, &definition.key_schema)).collect();
         Self {
             table_name: Some(definition.table_name.clone()),
-            attribute_definitions: keys
-                .clone()
-                .map(|(key, _)| AttributeDefinition {
-                    attribute_name: key.name.clone(),
-                    attribute_type: key.scalar_type,
-                })
+            attribute_definitions: attributes
+                .into_iter()
+                .map(|key| AttributeDefinition { attribute_name: key.name.clone(), attribute_type: key.scalar_type })
                 .collect(),
             key_schema: keys
                 .map(|(key, key_type)| KeySchemaElement { attribute_name: key.name.clone(), key_type })
@@ -169,7 +195,7 @@ impl TableSpec {
             storage_group: crate::DEFAULT_STORAGE_GROUP.to_owned(),
             tags: None,
             global_secondary_indexes: None,
-            local_secondary_indexes: None,
+            local_secondary_indexes: (!local_indexes.is_empty()).then_some(local_indexes),
             stream_specification: None,
             time_to_live: None,
             continuous_backups: definition
@@ -254,7 +280,10 @@ pub fn table_arn(region: &str, account: &str, table_name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cairn_model::table::ScalarType;
+    use cairn_model::{
+        index::{IndexProjection, LocalIndex, ProjectionType},
+        table::ScalarType,
+    };
 
     fn definition() -> TableDefinition {
         TableDefinition {
@@ -281,7 +310,15 @@ mod tests {
                 restore_time_ms: 999,
             }),
             replicas: None,
-            local_indexes: Vec::new(),
+            local_indexes: vec![LocalIndex {
+                index_name: "by-rank".into(),
+                slot: 1,
+                sort: KeyAttribute { name: "Rank".into(), scalar_type: ScalarType::N },
+                projection: IndexProjection {
+                    projection_type: ProjectionType::Include,
+                    non_key_attributes: ["Name".to_owned()].into(),
+                },
+            }],
             time_to_live: None,
             stream: None,
         }
@@ -309,7 +346,9 @@ mod tests {
         let mut unused = good.clone();
         unused.key_schema.pop();
         let mut undefined = good.clone();
-        undefined.attribute_definitions.pop();
+        undefined.attribute_definitions.remove(1);
+        let mut unindexed = good.clone();
+        unindexed.local_secondary_indexes = None;
         let mut swapped = good.clone();
         swapped.key_schema.reverse();
         let mut unpaid = good.clone();
@@ -317,6 +356,7 @@ mod tests {
         for (spec, error) in [
             (unused, DefinitionError::AttributeUnused { attribute: "At".into() }),
             (undefined, DefinitionError::AttributeUndefined { attribute: "At".into() }),
+            (unindexed, DefinitionError::AttributeUnused { attribute: "Rank".into() }),
             (swapped, DefinitionError::KeySchema),
             (unpaid, DefinitionError::Throughput),
         ] {

@@ -1,6 +1,6 @@
 //! Fields of a Table whose features are not there yet: kept in the schema, so that they are not pruned, and refused by name.
 
-use super::{KeySchemaElement, ProvisionedThroughput, TableSpec};
+use super::{KeySchemaElement, Projection, ProvisionedThroughput, TableSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,28 +15,6 @@ pub struct GlobalSecondaryIndex {
     pub projection: Option<Projection>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned_throughput: Option<ProvisionedThroughput>,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LocalSecondaryIndex {
-    #[schemars(length(min = 3, max = 255), regex(pattern = r"^[a-zA-Z0-9_.-]+$"))]
-    pub index_name: String,
-    #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "atomic"))]
-    pub key_schema: Vec<KeySchemaElement>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub projection: Option<Projection>,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Projection {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>", extend("enum" = ["ALL", "KEYS_ONLY", "INCLUDE"]))]
-    pub projection_type: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 20), inner(length(min = 1, max = 255)))]
-    pub non_key_attributes: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -88,7 +66,6 @@ impl TableSpec {
         let asked = [
             ("spec.onDemandThroughput", self.on_demand_throughput.is_some_and(|t| has_a_maximum(&t))),
             ("spec.globalSecondaryIndexes", some(self.global_secondary_indexes.as_ref())),
-            ("spec.localSecondaryIndexes", some(self.local_secondary_indexes.as_ref())),
             ("spec.streamSpecification", self.stream_specification.as_ref().is_some_and(|s| s.stream_enabled)),
             ("spec.timeToLive", self.time_to_live.as_ref().is_some_and(|t| t.enabled != Some(false))),
             ("spec.sseSpecification", self.sse_specification.as_ref().is_some_and(|s| s.enabled != Some(false))),
@@ -129,10 +106,6 @@ billingMode: PAY_PER_REQUEST
             (
                 "globalSecondaryIndexes: [{indexName: idx, keySchema: [{attributeName: Id, keyType: HASH}]}]",
                 "spec.globalSecondaryIndexes",
-            ),
-            (
-                "localSecondaryIndexes: [{indexName: idx, keySchema: [{attributeName: Id, keyType: HASH}]}]",
-                "spec.localSecondaryIndexes",
             ),
             ("streamSpecification: {streamEnabled: true, streamViewType: NEW_IMAGE}", "spec.streamSpecification"),
             ("timeToLive: {enabled: true, attributeName: expires}", "spec.timeToLive"),

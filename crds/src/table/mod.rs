@@ -5,6 +5,7 @@
 pub mod definition;
 pub mod feature;
 pub mod import;
+pub mod index;
 pub mod placement;
 pub mod recovery;
 pub mod restore;
@@ -13,6 +14,7 @@ pub mod tag;
 pub mod throughput;
 
 pub use import::{ImportFrom, ImportStatus};
+pub use index::{LocalSecondaryIndex, Projection};
 pub use placement::{Placement, PlacementMember};
 pub use recovery::{ContinuousBackups, ContinuousBackupsStatus, RestorableWindow};
 pub use restore::{RestoreAsked, RestoreFrom, RestoreStatus};
@@ -105,10 +107,10 @@ pub struct TableSpec {
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["indexName"]))]
     pub global_secondary_indexes: Option<Vec<feature::GlobalSecondaryIndex>>,
 
-    /// They never change.
+    /// Of a table with a sort key. They never change, and their order says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["indexName"]))]
-    pub local_secondary_indexes: Option<Vec<feature::LocalSecondaryIndex>>,
+    pub local_secondary_indexes: Option<Vec<LocalSecondaryIndex>>,
 
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_specification: Option<feature::StreamSpecification>,

@@ -14,6 +14,18 @@ pub(super) const KEY_SCHEMA: &[Rule] = &[
     ),
 ];
 
+/// Of `keySchema` in each of `spec.localSecondaryIndexes`.
+pub(super) const LOCAL_KEY_SCHEMA: &[Rule] = &[(
+    "size(self) == 2 && self[0].keyType == 'HASH' && self[1].keyType == 'RANGE' && self[0].attributeName != self[1].attributeName",
+    "keySchema of a local index must have the table's HASH key and a RANGE key of another name",
+)];
+
+/// Of `projection` in each index.
+pub(super) const PROJECTION: &[Rule] = &[(
+    "(self.projectionType == 'INCLUDE') == has(self.nonKeyAttributes)",
+    "nonKeyAttributes must be specified with projectionType INCLUDE, and only then",
+)];
+
 /// Of `spec.restoreFrom`.
 pub(super) const RESTORE_FROM: &[Rule] = &[
     (
@@ -84,6 +96,14 @@ pub(super) const SPEC: &[Rule] = &[
     (
         "!has(self.localSecondaryIndexes) || self.localSecondaryIndexes.all(i, i.keySchema.all(k, self.attributeDefinitions.exists(d, d.attributeName == k.attributeName)))",
         "Some keys of localSecondaryIndexes are not defined in attributeDefinitions",
+    ),
+    (
+        "!has(self.localSecondaryIndexes) || size(self.localSecondaryIndexes) == 0 || size(self.keySchema) == 2",
+        "Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex",
+    ),
+    (
+        "!has(self.localSecondaryIndexes) || self.localSecondaryIndexes.all(i, i.keySchema[0].attributeName == self.keySchema[0].attributeName)",
+        "Index KeySchema does not have the same leading hash key as table KeySchema",
     ),
     (
         "self.attributeDefinitions.all(d, self.keySchema.exists(k, k.attributeName == d.attributeName) \

@@ -121,8 +121,26 @@ pub(crate) fn check(report: &mut Report) -> Result<()> {
             report.fail(&format!("{told} of operator, router and uninstall-check are told which namespaces they watch"))
         }
     }
+    client_port(&helm, report)?;
     archives(&helm, report)?;
     network_policies(&helm, report)
+}
+
+/// The port of clients is called the same whatever is spoken there; meshes and gateways are told where that is HTTPS.
+fn client_port(helm: &Path, report: &mut Report) -> Result<()> {
+    for (values, is_https) in [("", false), (",api.tls.secretName=dynamodb-tls", true)] {
+        let text = template(helm, &format!("{REQUIRED}{values}"))?;
+        let service = text
+            .split("\n---")
+            .find(|object| object.contains("\nkind: Service\n") && object.contains("name: dynamodb\n"));
+        let service = service.unwrap_or_default();
+        if service.contains("- name: http\n") && service.contains("appProtocol: https") == is_https {
+            report.pass(1);
+        } else {
+            report.fail(&format!("with {REQUIRED}{values}, the Service of clients is{service}"));
+        }
+    }
+    Ok(())
 }
 
 /// The groups that the operator makes have an archive where there is a bucket, and only there.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use cairn_model::{
     KeySchema, ServiceError, TableDefinition,
     ids::TableId,
+    index::LocalIndex,
     table::{BillingMode, ContinuousBackups, ProvisionedThroughput, TableClass, TableStatus},
     throughput::ThroughputHistory,
 };
@@ -33,6 +34,8 @@ pub struct NewTable {
     pub provisioned_throughput: Option<ProvisionedThroughput>,
     pub table_class: Option<TableClass>,
     pub deletion_protection_enabled: bool,
+    /// With their slots.
+    pub local_indexes: Vec<LocalIndex>,
     pub tags: Tags,
 }
 
@@ -53,7 +56,7 @@ impl NewTable {
             continuous_backups: None,
             restored_from: None,
             replicas: None,
-            local_indexes: Vec::new(),
+            local_indexes: self.local_indexes,
             time_to_live: None,
             stream: None,
         }

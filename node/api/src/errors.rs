@@ -266,6 +266,14 @@ pub fn too_many_imports(limit: usize) -> ServiceError {
     )
 }
 
+/// A local index for a restored table that its source does not have, or has otherwise.
+pub(crate) fn index_override_unknown(index_name: &str) -> ServiceError {
+    ServiceError::validation(format!(
+        "One or more parameter values were invalid: LocalSecondaryIndexOverride must match the source table's local secondary \
+         indexes, which can be left out, but not added or changed. Index: {index_name}"
+    ))
+}
+
 /// A throughput for a restored table that is on demand.
 pub(crate) fn throughput_override_on_demand() -> ServiceError {
     ServiceError::validation("Invalid Request: Cannot override ProvisionedThroughput unless BillingMode is PROVISIONED")
@@ -298,6 +306,15 @@ pub(crate) fn foreign_page() -> ServiceError {
     ServiceError::new(
         ErrorKind::AccessDeniedException,
         "The header Origin names a page of another machine, which may not call where any credentials are accepted",
+    )
+}
+
+/// A request of more attributes than there is memory for at once: what DynamoDB has no limit for but its size.
+pub(crate) fn too_much_to_read() -> ServiceError {
+    ServiceError::new(
+        ErrorKind::RequestEntityTooLarge,
+        "The request has more attributes than the service has memory for at once: send fewer of them in one request, or \
+         give the routers more memory",
     )
 }
 

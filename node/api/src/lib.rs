@@ -15,6 +15,7 @@ mod http;
 pub mod imports;
 mod input;
 mod item_collections;
+mod memory;
 mod metrics;
 mod operations;
 mod output;
@@ -40,6 +41,7 @@ pub use http::{
     listener::{serve, serve_after},
 };
 pub use imports::Imports;
+pub use memory::{Limits, Room};
 pub use partitions::{Partitions, RoutingKey};
 pub use service::{Api, ApiConfig, Backends};
 pub use tags::{TagUpdate, Tags};

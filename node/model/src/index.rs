@@ -8,6 +8,10 @@
 //! An entry of a local index has no value: what it projects is read off the item, in the same view of the store. So an item
 //! that changes without its index key changes nothing in the index, and no entry can be older than its item.
 
+mod together;
+
+pub use together::{are_same, first_without_equal, flaw, in_slots};
+
 use crate::{
     AttributeValue, Item, KeySchema, ServiceError,
     codec::{CodecError, EncodedItem},
@@ -21,6 +25,9 @@ use std::collections::BTreeSet;
 
 /// Local indexes of a table (quotas, secondary indexes).
 pub const LOCAL_INDEXES_MAX: usize = 5;
+/// Names in one list of `NonKeyAttributes`. The 100 that all of a table's indexes may have together are as many as its local
+/// indexes can name.
+pub const NON_KEY_ATTRIBUTES_MAX: usize = 20;
 
 /// Which attributes an index holds besides the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,13 +52,18 @@ pub struct IndexProjection {
 #[serde(rename_all = "camelCase")]
 pub struct LocalIndex {
     pub index_name: String,
-    /// Where its entries lie with the items: 1 to [`LOCAL_INDEXES_MAX`], by its place in the table's list.
+    /// Where its entries lie with the items: 1 to [`LOCAL_INDEXES_MAX`], as [`in_slots`] has it.
     pub slot: u8,
     pub sort: KeyAttribute,
     pub projection: IndexProjection,
 }
 
 impl LocalIndex {
+    /// Whether they are the same but for their slots.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.index_name == other.index_name && self.sort == other.sort && self.projection == other.projection
+    }
+
     /// The index's own key schema.
     pub fn key_schema(&self, table: &KeySchema) -> KeySchema {
         KeySchema { partition: table.partition.clone(), sort: Some(self.sort.clone()) }

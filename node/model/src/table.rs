@@ -77,7 +77,7 @@ pub struct TableDefinition {
     /// Present while the table is a replica of a global table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<GlobalReplicas>,
-    /// In the order they were given in; they never change.
+    /// In the order they were given in, in the slots of [`crate::index::in_slots`]; they never change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub local_indexes: Vec<LocalIndex>,
     /// Present while items expire.

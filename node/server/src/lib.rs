@@ -8,6 +8,7 @@ pub mod environment;
 mod exports;
 pub mod internal;
 mod listen;
+mod memory;
 mod node;
 mod node_gauges;
 mod regions;

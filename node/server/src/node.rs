@@ -1,6 +1,6 @@
 //! A storage node's engine, log and driver over its data folder, as the roles `dev` and `storage` both have it.
 
-use crate::{disk::Disk, node_gauges::NodeGauges};
+use crate::{disk::Disk, memory, node_gauges::NodeGauges};
 use anyhow::Context;
 use cairn_engine::{Engine, FjallOptions, FjallStore, Folder, FolderError, Owner};
 use cairn_model::ids::NodeId;
@@ -25,8 +25,6 @@ const DISK_INTERVAL: Duration = Duration::from_secs(1);
 const HAND_OVER_DEADLINE: Duration = Duration::from_secs(3);
 /// Between two looks at whether another process still uses the folder.
 const LOCK_INTERVAL: Duration = Duration::from_millis(100);
-/// Where a container's kernel tells the memory it may use.
-const MEMORY_LIMIT_FILE: &str = "/sys/fs/cgroup/memory.max";
 
 /// A data folder that is this node's, opened and checked, before the node takes part in anything.
 pub(crate) struct OpenFolder {
@@ -61,7 +59,7 @@ impl OpenFolder {
     ) -> anyhow::Result<Self> {
         let folder = lock_folder(&path, owner, patience)?;
         let options =
-            memory_limit.or_else(container_memory).map_or_else(FjallOptions::default, FjallOptions::for_memory);
+            memory_limit.or_else(memory::limit_bytes).map_or_else(FjallOptions::default, FjallOptions::for_memory);
         let store = FjallStore::open(&folder.items(), &folder.marker(), options)?;
         let engine = Engine::open(store)
             .with_context(|| format!("failed to read the data in {} (nothing was changed)", path.display()))?;
@@ -132,10 +130,6 @@ fn lock_folder(path: &Path, owner: &Owner, patience: Duration) -> Result<Folder,
             opened => return opened,
         }
     }
-}
-
-fn container_memory() -> Option<u64> {
-    std::fs::read_to_string(MEMORY_LIMIT_FILE).ok()?.trim().parse().ok()
 }
 
 /// A running storage node.

@@ -4,7 +4,7 @@
 mod support;
 
 use bytes::Bytes;
-use cairn_api::{Partitions, RoutingKey, TableView};
+use cairn_api::{Partitions, Room, RoutingKey, TableView};
 use cairn_model::{
     AttributeValue, ErrorKind, Item, ServiceError,
     codec::EncodedItem,
@@ -16,7 +16,8 @@ use cairn_model::{
 };
 use cairn_replication::{
     operation::{
-        PartitionError, PartitionOutcome, PartitionRequest, ReturnValues, WriteAction, WriteOutcome, WriteRequest,
+        GetOutcome, GetRequest, PartitionError, PartitionOutcome, PartitionRequest, ReturnValues, WriteAction,
+        WriteOutcome, WriteRequest,
     },
     wire::{self, PartitionAnswer},
 };
@@ -35,6 +36,8 @@ use tokio_rustls::TlsAcceptor;
 
 const TABLE: TableId = TableId([7; 16]);
 const REQUEST: RequestId = RequestId([42; 16]);
+/// In the place of a read's, which has none.
+const READ: RequestId = RequestId([0; 16]);
 
 /// What the node does with one call.
 #[derive(Clone)]
@@ -74,15 +77,11 @@ impl Setting {
     }
 
     async fn put(&self) -> Result<PartitionOutcome, ServiceError> {
-        let item = Item::from([("Id".to_owned(), AttributeValue::S("ada".to_owned()))]);
-        let table = TableView {
-            definition: definition(TABLE),
-            status: TableStatus::Active,
-            item_count: 0,
-            size_bytes: 0,
-            arn: String::new(),
-        };
-        let key = EncodedKey::new(&table.definition.key_schema, &item).unwrap();
+        self.put_in(&Room::within(usize::MAX / 8)).await
+    }
+
+    async fn put_in(&self, room: &Room) -> Result<PartitionOutcome, ServiceError> {
+        let (item, key) = (ada(), key());
         let write = WriteRequest {
             request_id: REQUEST,
             key: key.clone(),
@@ -91,8 +90,38 @@ impl Setting {
             return_values: ReturnValues::None,
             return_item_on_condition_failure: false,
         };
-        self.router.request(&table, RoutingKey(&key.0), PartitionRequest::Write(write)).await
+        self.ask(&key, PartitionRequest::Write(write), room).await
     }
+
+    async fn get_in(&self, room: &Room) -> Result<PartitionOutcome, ServiceError> {
+        let key = key();
+        let get = GetRequest { keys: vec![key.clone()], projection: None, consistent: true };
+        self.ask(&key, PartitionRequest::Get(get), room).await
+    }
+
+    async fn ask(
+        &self,
+        key: &EncodedKey,
+        request: PartitionRequest,
+        room: &Room,
+    ) -> Result<PartitionOutcome, ServiceError> {
+        let table = TableView {
+            definition: definition(TABLE),
+            status: TableStatus::Active,
+            item_count: 0,
+            size_bytes: 0,
+            arn: String::new(),
+        };
+        self.router.request(&table, RoutingKey(&key.0), request, room).await
+    }
+}
+
+fn ada() -> Item {
+    Item::from([("Id".to_owned(), AttributeValue::S("ada".to_owned()))])
+}
+
+fn key() -> EncodedKey {
+    EncodedKey::new(&definition(TABLE).key_schema, &ada()).unwrap()
 }
 
 fn acceptor(folder: &Path) -> TlsAcceptor {
@@ -131,10 +160,14 @@ impl Node {
             return Response::new(Full::from(serde_json::to_vec(&self.report()).unwrap()));
         }
         let call = wire::decode_call(request.into_body().collect().await.unwrap().to_bytes()).unwrap();
-        let PartitionRequest::Write(write) = call.request else { panic!("no write") };
+        let request_id = match call.request {
+            PartitionRequest::Write(write) => write.request_id,
+            PartitionRequest::Get(_) => READ,
+            PartitionRequest::Range(_) => panic!("no range"),
+        };
         let reaction = {
             let mut asked = self.asked.lock();
-            asked.push(write.request_id);
+            asked.push(request_id);
             self.reactions[(asked.len() - 1).min(self.reactions.len() - 1)].clone()
         };
         match reaction {
@@ -227,4 +260,39 @@ async fn a_write_that_was_not_done_ends_as_unavailable() {
     let setting = Setting::new(vec![nobody_leads]).await;
     let answered = tokio::time::timeout(Duration::from_secs(15), setting.put()).await.expect("every wait has a limit");
     assert_eq!(answered.unwrap_err().kind, ErrorKind::ServiceUnavailable);
+}
+
+/// An item of 300 KB.
+fn large() -> EncodedItem {
+    let text = AttributeValue::S("x".repeat(300_000));
+    EncodedItem::encode(&Item::from([("Text".to_owned(), text)]))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_for_which_there_is_no_room_is_not_taken_and_its_node_not_blamed() {
+    let found = GetOutcome { items: vec![Some((large(), 300_000))] };
+    let setting = Setting::new(vec![Reaction::Answers(Ok(PartitionOutcome::Get(found)))]).await;
+    let room = Room::within(1 << 20);
+    setting.get_in(&room).await.unwrap();
+    assert_eq!(setting.get_in(&room).await.unwrap_err().kind, ErrorKind::ThrottlingException);
+    drop(room);
+    setting.get_in(&Room::within(1 << 20)).await.unwrap();
+    assert_eq!(*setting.asked.lock(), [READ; 3]);
+}
+
+/// It has been done: the answer is the one that its node keeps for whoever asks again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_answer_finds_no_room_is_asked_for_again() {
+    let with_attributes = Reaction::Answers(Ok(PartitionOutcome::Write(WriteOutcome {
+        attributes: Some(large()),
+        size_before: 300_000,
+        size_after: 5,
+        indexes: vec![],
+        collection_bytes: None,
+    })));
+    let setting = Setting::new(vec![with_attributes.clone(), with_attributes, done()]).await;
+    let room = Room::within(1 << 20);
+    setting.put_in(&room).await.unwrap();
+    setting.put_in(&room).await.unwrap();
+    assert_eq!(*setting.asked.lock(), [REQUEST; 3]);
 }

@@ -1,7 +1,10 @@
 //! Answers: headers, checksum, errors in DynamoDB's two shapes.
 
 use super::coding::Coding;
-use crate::output::{Object, write_list};
+use crate::{
+    memory::{Room, budget::Share},
+    output::{Object, write_list},
+};
 use bytes::Bytes;
 use cairn_model::{ErrorKind, ServiceError, json};
 use hyper::{
@@ -9,7 +12,39 @@ use hyper::{
     header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 
-pub(crate) type Reply = Response<Bytes>;
+pub(crate) type Reply = Response<Content>;
+
+/// An answer's content, and the room that it takes for as long as it is there.
+#[derive(Debug)]
+pub(crate) struct Content {
+    bytes: Bytes,
+    /// With what was set aside for it and not needed.
+    held_bytes: usize,
+    share: Option<Share>,
+}
+
+impl Content {
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Keeps of the room of its request what it takes.
+    pub(crate) fn keep(&mut self, room: Room) {
+        self.share = room.settle(self.held_bytes);
+    }
+}
+
+impl From<Vec<u8>> for Content {
+    fn from(content: Vec<u8>) -> Self {
+        Self { held_bytes: content.capacity(), bytes: content.into(), share: None }
+    }
+}
+
+impl AsRef<[u8]> for Content {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
 
 /// Answers of no more than this many bytes are not packed, as with DynamoDB.
 const UNPACKED_BYTES_MAX: usize = 4_096;
@@ -64,7 +99,7 @@ pub(crate) fn plain(
     request_id: &[u8; 16],
 ) -> Reply {
     let checksum = crc32fast::hash(&content);
-    let mut reply = Response::new(Bytes::from(content));
+    let mut reply = Response::new(Content::from(content));
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
     if let Some(content_type) = content_type {

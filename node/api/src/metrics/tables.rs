@@ -205,8 +205,8 @@ impl RequestMeter<'_> {
             }),
             Some(ErrorKind::InternalServerError) => of_operation(&|meter| add(&meter.system_errors, 1)),
             Some(kind) if errors::is_overload(kind) => of_operation(&|meter| add(&meter.throttled, 1)),
-            // Told apart, table by table.
-            Some(ErrorKind::ConditionalCheckFailedException) => {}
+            // Told apart, table by table; the second is what PartiQL calls the first, where it inserts.
+            Some(ErrorKind::ConditionalCheckFailedException | ErrorKind::DuplicateItemException) => {}
             Some(_) => self.meters.user_error(account),
         }
     }

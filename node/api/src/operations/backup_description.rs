@@ -1,6 +1,6 @@
 //! `BackupDescription` and its parts: the same in the answers of all the operations on backups.
 
-use super::table_description::write_key_schema;
+use super::{index_description, table_description::write_key_schema};
 use crate::{
     backups::{BackupDescription, BackupDetails, BackupState, BackupSummary, BackupType},
     output::Object,
@@ -16,7 +16,9 @@ pub(super) fn answer(backup: &BackupDescription) -> Vec<u8> {
     write_details(&backup.details, &mut details);
     details.end();
     write_source_table(backup, description.object("SourceTableDetails"));
-    description.object("SourceTableFeatureDetails").end();
+    let mut features = description.object("SourceTableFeatureDetails");
+    index_description::write_infos(&backup.table, &mut features);
+    features.end();
     description.end();
     answer.end();
     out

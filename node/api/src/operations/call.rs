@@ -1,7 +1,7 @@
 //! One call of an operation: who asks, with what, and what the operation may use.
 
 use crate::{
-    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView,
+    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, Room, RoutingKey, TableView,
     capacity::{ConsumedCapacity, HalfUnits},
     errors,
     global_tables::GlobalTable,
@@ -9,7 +9,9 @@ use crate::{
     request_id::RequestIds,
     transactions::{self, Coordinator},
 };
-use cairn_model::{ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, table::TableStatus};
+use cairn_model::{
+    ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, node::Counts, table::TableStatus,
+};
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, WriteOutcome, WriteRequest,
 };
@@ -20,6 +22,8 @@ use std::{ops::Bound, sync::Arc, time::Duration};
 pub(crate) struct Call<'a> {
     pub(crate) catalog: &'a dyn Catalog,
     pub(crate) partitions: &'a dyn Partitions,
+    /// For the answer, and for what it is made of.
+    pub(crate) room: &'a Room,
     pub(crate) backups: Option<&'a dyn Backups>,
     pub(crate) exports: Option<&'a dyn Exports>,
     /// Of an incremental export.
@@ -81,11 +85,24 @@ impl Call<'_> {
         self.global_tables?.describe(table)
     }
 
+    /// What the table's local indexes hold, as far as somebody can say.
+    pub(crate) async fn index_counts(&self, table: &TableView) -> Counts {
+        if table.definition.local_indexes.is_empty() {
+            return Counts::default();
+        }
+        self.partitions.counts(table).await.unwrap_or_else(|| self.unknown_counts(table))
+    }
+
+    /// What is known of a table's counts where its partitions tell none.
+    pub(crate) fn unknown_counts(&self, table: &TableView) -> Counts {
+        if table.status == TableStatus::Creating { Counts::of_new(&table.definition) } else { Counts::default() }
+    }
+
     /// The items at these keys, of one partition.
     pub(crate) async fn get(&self, table: &TableView, request: GetRequest) -> Result<GetOutcome, ServiceError> {
         let (count, consistent) = (request.keys.len(), request.consistent);
         let first = request.keys.first().cloned().ok_or_else(errors::internal)?;
-        match self.partitions.request(table, RoutingKey::from(&first), PartitionRequest::Get(request)).await? {
+        match self.ask(table, RoutingKey::from(&first), PartitionRequest::Get(request)).await? {
             PartitionOutcome::Get(outcome) if outcome.items.len() == count => {
                 let size = |found: &Option<(EncodedItem, u32)>| found.as_ref().map_or(0, |(_, size)| u64::from(*size));
                 let units = outcome.items.iter().map(|found| HalfUnits::read(size(found), consistent));
@@ -99,11 +116,11 @@ impl Call<'_> {
     pub(crate) async fn write(&self, table: &TableView, request: WriteRequest) -> Result<WriteOutcome, ServiceError> {
         let key = EncodedKey(request.key.0.clone());
         let request = PartitionRequest::Write(request);
-        let mut answer = self.partitions.request(table, RoutingKey::from(&key), request.clone()).await;
+        let mut answer = self.ask(table, RoutingKey::from(&key), request.clone()).await;
         if let Ok(PartitionOutcome::Locked(met)) = &answer
             && self.coordinator().resolve(met).await
         {
-            answer = self.partitions.request(table, RoutingKey::from(&key), request).await;
+            answer = self.ask(table, RoutingKey::from(&key), request).await;
         }
         match answer {
             Ok(PartitionOutcome::Write(outcome)) => {
@@ -133,7 +150,17 @@ impl Call<'_> {
             catalog: self.catalog,
             environment: self.request_ids.environment,
             account: self.account,
+            room: self.room,
         }
+    }
+
+    async fn ask(
+        &self,
+        table: &TableView,
+        key: RoutingKey<'_>,
+        request: PartitionRequest,
+    ) -> Result<PartitionOutcome, ServiceError> {
+        self.partitions.request(table, key, request, self.room).await
     }
 
     /// One page, from where the reading begins.
@@ -144,7 +171,7 @@ impl Call<'_> {
         };
         let consistent = request.consistent;
         let index_name = request.index.as_ref().map(|index| index.index_name.clone());
-        match self.partitions.request(table, RoutingKey(&start), PartitionRequest::Range(request)).await? {
+        match self.ask(table, RoutingKey(&start), PartitionRequest::Range(request)).await? {
             PartitionOutcome::Range(outcome) => {
                 let consumed = ConsumedCapacity::range(index_name.as_deref(), &outcome, consistent);
                 self.meter.read(&table.definition, consumed.total());

@@ -33,6 +33,7 @@ mod global_table_description;
 mod global_table_settings;
 mod import_description;
 mod import_table;
+mod index_description;
 mod item_write;
 mod legacy;
 mod list_backups;

@@ -147,7 +147,9 @@ fn address(call: &Call<'_>, gets: Vec<Get>) -> Result<Vec<Addressed<TransactGet>
         let table = call.open_table(table_named(call, &table_name)?)?;
         let schema = &table.definition.key_schema;
         let checked = EncodedKey::from_key(schema, &key).and_then(|key| {
-            projection.as_ref().map_or(Ok(()), |projection| key_paths::check_projection(projection, &table.definition))?;
+            projection
+                .as_ref()
+                .map_or(Ok(()), |projection| key_paths::check_projection(projection, &table.definition))?;
             Ok(key)
         });
         match checked {

@@ -100,7 +100,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     }
     check_decrease(call, &table, &update)?;
     let table = call.catalog.update_table(call.account, &name, update).await?;
-    Ok(table_description::answer(call, "TableDescription", &table))
+    Ok(table_description::answer(call, "TableDescription", &table, &call.index_counts(&table).await))
 }
 
 impl UpdateTableInput {

@@ -18,7 +18,7 @@ pub(crate) use reading::Got;
 pub(crate) use serving::{check_distinct, read, write};
 pub(crate) use token::{constrain_token, identity};
 
-use crate::{Catalog, Environment, Partitions, RoutingKey, TableView, errors};
+use crate::{Catalog, Environment, Partitions, Room, RoutingKey, TableView, errors};
 use cairn_model::{ServiceError, ids::RequestId, key::EncodedKey};
 use cairn_replication::{
     operation::{PartitionOutcome, PartitionRequest, WriteOutcome},
@@ -37,6 +37,8 @@ pub(crate) struct Coordinator<'a> {
     pub(crate) catalog: &'a dyn Catalog,
     pub(crate) environment: &'a dyn Environment,
     pub(crate) account: &'a str,
+    /// For what is read.
+    pub(crate) room: &'a Room,
 }
 
 /// What is to be done to an item, or read.
@@ -124,7 +126,7 @@ impl Coordinator<'_> {
         key: &EncodedKey,
         request: PartitionRequest,
     ) -> Result<PartitionOutcome, ServiceError> {
-        self.partitions.request(table, RoutingKey::from(key), request).await
+        self.partitions.request(table, RoutingKey::from(key), request, self.room).await
     }
 
     async fn step(

@@ -10,6 +10,11 @@ use serde_json::Value;
 pub(crate) struct Unsupported(Value);
 
 impl Unsupported {
+    /// Whether it is a list of nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(&self.0, Value::Array(elements) if elements.is_empty())
+    }
+
     /// Whether it asks for nothing: empty, or switched off.
     fn is_void(&self) -> bool {
         match &self.0 {
@@ -24,9 +29,9 @@ impl Unsupported {
 }
 
 /// Refuses a list of indexes that is there and empty.
-pub(crate) fn refuse_empty_list(name: &str, parameter: &Option<Unsupported>) -> Result<(), ServiceError> {
-    match parameter {
-        Some(Unsupported(Value::Array(elements))) if elements.is_empty() => {
+pub(crate) fn refuse_empty_list(name: &str, is_empty: Option<bool>) -> Result<(), ServiceError> {
+    match is_empty {
+        Some(true) => {
             Err(ServiceError::validation(format!("One or more parameter values were invalid: List of {name} is empty")))
         }
         _ => Ok(()),

@@ -7,7 +7,7 @@ use crate::{
 use bytes::Bytes;
 use cairn_api::{
     AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials, Environment, Exports, GlobalTables,
-    Imports,
+    Imports, Limits,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode, client::conn::http1::SendRequest, header::HeaderName};
@@ -225,6 +225,21 @@ impl Service {
         *connection = Some(sender);
         Answer { status: parts.status, headers: parts.headers, bytes }
     }
+}
+
+/// Defaults, but for how many connections there may be at once.
+pub(crate) fn connections_at_most(connections_max: usize) -> ApiConfig {
+    ApiConfig { limits: Limits { connections_max, ..Limits::default() }, ..ApiConfig::new("east") }
+}
+
+/// The same for requests.
+pub(crate) fn requests_at_most(requests_max: usize) -> ApiConfig {
+    ApiConfig { limits: Limits { requests_max, ..Limits::default() }, ..ApiConfig::new("east") }
+}
+
+/// Takes whatever signature it is shown.
+pub(crate) async fn lenient(config: ApiConfig) -> Service {
+    Service::start_with(config, Authentication::AcceptAny { account: "local".into() }).await
 }
 
 /// A signed request of HTTP/1.1.

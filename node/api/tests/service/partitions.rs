@@ -3,10 +3,14 @@
 use crate::{index_entries, transact::Transactions};
 use async_trait::async_trait;
 use bytes::Bytes;
-use cairn_api::{Partitions, RoutingKey, TableView};
+use cairn_api::{Partitions, Room, RoutingKey, TableView};
 use cairn_model::{
-    ErrorKind, Item, ServiceError, TableDefinition, codec::EncodedItem, ids::RequestId,
-    index_keys::check_updated_index_keys, key::EncodedKey, node::Counts,
+    ErrorKind, Item, ServiceError, TableDefinition,
+    codec::EncodedItem,
+    ids::RequestId,
+    index_keys::check_updated_index_keys,
+    key::EncodedKey,
+    node::{Counts, IndexCounts},
 };
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, ReturnValues, WriteAction,
@@ -26,6 +30,7 @@ pub(crate) struct MemoryPartitions {
     rows: Mutex<Rows>,
     transactions: Mutex<Transactions>,
     refusal: Mutex<Option<Refusal>>,
+    index_counts: Mutex<Vec<IndexCounts>>,
     pub(crate) request_ids: Mutex<Vec<RequestId>>,
 }
 
@@ -39,19 +44,15 @@ impl MemoryPartitions {
     pub(crate) fn locked_since(&self, millis: u64) {
         self.transactions.lock().unwrap().since_ms = millis;
     }
+
+    /// Has the local index at this slot of all tables hold so much.
+    pub(crate) fn count_in_index(&self, slot: u8, item_count: u64, size_bytes: u64) {
+        self.index_counts.lock().unwrap().push(IndexCounts { slot, item_count, size_bytes });
+    }
 }
 
-#[async_trait]
-impl Partitions for MemoryPartitions {
-    async fn request(
-        &self,
-        table: &TableView,
-        _key: RoutingKey<'_>,
-        request: PartitionRequest,
-    ) -> Result<PartitionOutcome, ServiceError> {
-        if let Some(error) = self.refusal.lock().unwrap().as_mut().and_then(|refusal| refusal(&request)) {
-            return Err(error);
-        }
+impl MemoryPartitions {
+    fn outcome(&self, table: &TableView, request: PartitionRequest) -> Result<PartitionOutcome, ServiceError> {
         let mut rows = self.rows.lock().unwrap();
         let mut transactions = self.transactions.lock().unwrap();
         let id = table.definition.table_id.0;
@@ -70,11 +71,35 @@ impl Partitions for MemoryPartitions {
             }
         }
     }
+}
+
+#[async_trait]
+impl Partitions for MemoryPartitions {
+    async fn request(
+        &self,
+        table: &TableView,
+        _key: RoutingKey<'_>,
+        request: PartitionRequest,
+        room: &Room,
+    ) -> Result<PartitionOutcome, ServiceError> {
+        if let Some(error) = self.refusal.lock().unwrap().as_mut().and_then(|refusal| refusal(&request)) {
+            return Err(error);
+        }
+        let outcome = self.outcome(table, request)?;
+        room.make_for(&outcome).await?;
+        Ok(outcome)
+    }
 
     async fn counts(&self, table: &TableView) -> Option<Counts> {
         let rows = self.rows.lock().unwrap();
         let items = of_table(&rows, &table.definition);
-        Some(items.map(|(_, item)| Counts { item_count: 1, size_bytes: size(item).into() }).sum())
+        let counts = |item: &EncodedItem| Counts { item_count: 1, size_bytes: size(item).into(), indexes: vec![] };
+        let items: Counts = items.map(|(_, item)| counts(item)).sum();
+        let mut indexes = Counts::of_new(&table.definition).indexes;
+        for told in &*self.index_counts.lock().unwrap() {
+            indexes.iter_mut().filter(|index| index.slot == told.slot).for_each(|index| *index = *told);
+        }
+        Some(Counts { indexes, ..items })
     }
 }
 
@@ -98,7 +123,11 @@ fn of_table<'r>(rows: &'r Rows, table: &TableDefinition) -> impl Iterator<Item =
     from.take_while(move |((table, _), _)| *table == id).map(|((_, key), item)| (key, item))
 }
 
-pub(crate) fn write(rows: &mut Rows, table: &TableDefinition, request: WriteRequest) -> Result<WriteOutcome, ServiceError> {
+pub(crate) fn write(
+    rows: &mut Rows,
+    table: &TableDefinition,
+    request: WriteRequest,
+) -> Result<WriteOutcome, ServiceError> {
     let key = (table.table_id.0, request.key.0.clone());
     let before = rows.get(&key).cloned();
     let before_item: Option<Item> = before.as_ref().map(|item| item.decode().unwrap());

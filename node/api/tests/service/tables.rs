@@ -208,6 +208,10 @@ async fn definitions_that_do_not_fit_are_refused_in_dynamodbs_words() {
             "One or more parameter values were invalid: List of GlobalSecondaryIndexes is empty",
         ),
         (
+            json!({"LocalSecondaryIndexes": []}),
+            "One or more parameter values were invalid: List of LocalSecondaryIndexes is empty",
+        ),
+        (
             json!({"KeySchema": []}),
             "1 validation error detected: Value '[]' at 'keySchema' failed to satisfy constraint: Member must have \
              length greater than or equal to 1",

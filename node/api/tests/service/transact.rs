@@ -2,11 +2,7 @@
 
 use crate::partitions::{Rows, get, write};
 use bytes::Bytes;
-use cairn_model::{
-    ErrorKind, ServiceError, TableDefinition,
-    codec::EncodedItem,
-    key::EncodedKey,
-};
+use cairn_model::{ErrorKind, ServiceError, TableDefinition, codec::EncodedItem, key::EncodedKey};
 use cairn_replication::{
     operation::{GetRequest, PartitionOutcome, WriteOutcome},
     transaction::{
@@ -68,7 +64,7 @@ impl Transactions {
             TransactStep::Write(write) => return self.write(rows, table, of, write),
             TransactStep::Commit => match self.prepared.remove(&of) {
                 Some((write, after, outcomes)) => {
-                    self.locks.retain(|_, id| *id != request.transaction);
+                    self.locks.retain(|(table, _), id| (*table, *id) != of);
                     self.commit(rows, after, of, &write, outcomes)
                 }
                 None => self.abort(of),

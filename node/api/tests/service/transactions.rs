@@ -100,7 +100,8 @@ async fn what_fails_in_one_table_is_done_in_none_and_every_action_has_its_reason
     service.put(item(1, 1)).await;
     let mut failing = check(1, "attribute_not_exists(Id)");
     failing["ConditionCheck"]["ReturnValuesOnConditionCheckFailure"] = json!("ALL_OLD");
-    let (codes, answer) = service.canceled("TransactWriteItems", write(&[put_other("x"), failing, put(item(2, 2))])).await;
+    let (codes, answer) =
+        service.canceled("TransactWriteItems", write(&[put_other("x"), failing, put(item(2, 2))])).await;
     assert_eq!(codes, ["None", "ConditionalCheckFailed", "None"]);
     let reasons = &answer["CancellationReasons"];
     assert_eq!(reasons[0], json!({"Code": "None"}));
@@ -163,7 +164,10 @@ async fn who_meets_a_transaction_is_told_so() {
     left_behind(&service, |step| *step == TransactStep::Commit).await;
     let put_one = json!({"TableName": "users", "Item": item(1, 2)});
     let (name, message) = service.error("PutItem", put_one).await;
-    assert_eq!((name.as_str(), message.as_str()), ("TransactionConflictException", "Transaction is ongoing for the item"));
+    assert_eq!(
+        (name.as_str(), message.as_str()),
+        ("TransactionConflictException", "Transaction is ongoing for the item")
+    );
     let (codes, answer) = service.canceled("TransactWriteItems", write(&[put(item(2, 2)), put(item(1, 2))])).await;
     assert_eq!(codes, ["None", "TransactionConflict"]);
     assert_eq!(answer["CancellationReasons"][1]["Message"], "Transaction is ongoing for the item");
@@ -230,14 +234,22 @@ async fn requests_are_refused_in_dynamodbs_words_and_order() {
     let many: Vec<Value> = (0..101).map(get).collect();
     assert!(service.refused("TransactGetItems", write(&many)).await.ends_with("less than or equal to 100"));
     let cases = [
-        (json!({}), "1 validation error detected: Value null at 'transactItems' failed to satisfy constraint: Member must not be null"),
+        (
+            json!({}),
+            "1 validation error detected: Value null at 'transactItems' failed to satisfy constraint: Member must not be null",
+        ),
         (
             json!({"TransactItems": [{}], "ClientRequestToken": "x".repeat(37)}),
-            &format!("1 validation error detected: Value '{}' at 'clientRequestToken' failed to satisfy constraint: Member must have length less than or equal to 36", "x".repeat(37)),
+            &format!(
+                "1 validation error detected: Value '{}' at 'clientRequestToken' failed to satisfy constraint: Member must have length less than or equal to 36",
+                "x".repeat(37)
+            ),
         ),
         (write(&[json!({})]), "Invalid Request: TransactWriteRequest should contain Delete or Put or Update request"),
         (
-            write(&[json!({"Put": {"TableName": "users", "Item": item(1, 1)}, "Delete": {"TableName": "users", "Key": key(1)}})]),
+            write(&[
+                json!({"Put": {"TableName": "users", "Item": item(1, 1)}, "Delete": {"TableName": "users", "Key": key(1)}}),
+            ]),
             "TransactItems can only contain one of Check, Put, Update or Delete",
         ),
         (
@@ -245,7 +257,9 @@ async fn requests_are_refused_in_dynamodbs_words_and_order() {
             "1 validation error detected: Value null at 'transactItems.1.member.update.updateExpression' failed to satisfy constraint: Member must not be null",
         ),
         (
-            write(&[json!({"Delete": {"TableName": "users", "Key": key(1), "ReturnValuesOnConditionCheckFailure": "x"}})]),
+            write(&[
+                json!({"Delete": {"TableName": "users", "Key": key(1), "ReturnValuesOnConditionCheckFailure": "x"}}),
+            ]),
             "1 validation error detected: Value 'x' at 'transactItems.1.member.delete.returnValuesOnConditionCheckFailure' failed to satisfy constraint: Member must satisfy enum value set: [ALL_OLD, NONE]",
         ),
         (
@@ -325,7 +339,10 @@ async fn statements_are_a_transaction() {
     let answer = service.ok("ExecuteTransaction", reads).await;
     assert_eq!(answer["Responses"], json!([{"Item": {"Score": {"N": "7"}}}, {}, {"Item": item(2, 2)}]));
     assert_eq!(answer["ConsumedCapacity"][0]["ReadCapacityUnits"], 6.0);
-    let again = statements(&["INSERT INTO users VALUE {'Id': 'a', 'Game': 2}", "DELETE FROM users WHERE Id = 'a' AND Game = 1"]);
+    let again = statements(&[
+        "INSERT INTO users VALUE {'Id': 'a', 'Game': 2}",
+        "DELETE FROM users WHERE Id = 'a' AND Game = 1",
+    ]);
     let (codes, answer) = service.canceled("ExecuteTransaction", again).await;
     assert_eq!(codes, ["DuplicateItem", "None"]);
     assert_eq!(answer["CancellationReasons"][0]["Message"], "Duplicate primary key exists in table");
@@ -340,7 +357,10 @@ async fn statements_that_no_transaction_takes_are_refused_by_their_place() {
             "ExecuteTransaction API does not support both read and write operations in the same request.",
         ),
         (
-            &["DELETE FROM users WHERE Id = 'a' AND Game = 2", "DELETE FROM users WHERE Id = 'a' AND Game = 1 RETURNING ALL OLD *"],
+            &[
+                "DELETE FROM users WHERE Id = 'a' AND Game = 2",
+                "DELETE FROM users WHERE Id = 'a' AND Game = 1 RETURNING ALL OLD *",
+            ],
             "Validation failed in TransactStatements[1]: RETURNING clause is not supported in ExecuteTransaction.",
         ),
         (

@@ -24,8 +24,9 @@ use cairn_engine::{Engine, FjallStore, Store};
 use cairn_model::{
     descriptor::{Member, PartitionDescriptor},
     ids::{NodeId, PartitionId},
+    index::LocalIndex,
     key::HASH_BYTES,
-    node::{Counts, Order, OrderOutcome, ReplicaReport},
+    node::{Counts, IndexCounts, Order, OrderOutcome, ReplicaReport},
     table::TableDefinition,
     time::Timestamp,
 };
@@ -283,15 +284,25 @@ impl<S: Store> Host<S> {
     /// What a partition holds with every write that was acknowledged; none where the replica here does not lead it.
     pub async fn counts(&self, partition: PartitionId) -> Option<Counts> {
         let own = self.reports().iter().find(|report| report.descriptor.partition_id == partition)?.replica_id;
-        let storage_id = {
+        let point = {
             let views = self.views.load();
             let view = views.get(&partition)?;
             view.leader.as_ref().filter(|leader| leader.replica_id == own)?;
-            view.point.storage_id
+            view.point.clone()
         };
         let engine = self.engine.clone();
-        let applied = tokio::task::spawn_blocking(move || engine.applied(storage_id)).await.ok()??;
-        Some(Counts { item_count: applied.item_count, size_bytes: applied.size_bytes })
+        let read = move || Some((engine.applied(point.storage_id)?, engine.index_totals(point.storage_id), point));
+        let (applied, totals, point) = tokio::task::spawn_blocking(read).await.ok()??;
+        let totals = totals.inspect_err(|error| {
+            tracing::error!(%partition, error = error as &dyn std::error::Error, "failed to read the totals of local indexes");
+        });
+        let totals = totals.ok()?;
+        let of_index = |index: &LocalIndex| {
+            let totals = totals.get(usize::from(index.slot).checked_sub(1)?)?;
+            Some(IndexCounts { slot: index.slot, item_count: totals.entry_count, size_bytes: totals.size_bytes })
+        };
+        let indexes = point.definition.local_indexes.iter().filter_map(of_index).collect();
+        Some(Counts { item_count: applied.item_count, size_bytes: applied.size_bytes, indexes })
     }
 
     /// The replica believed to lead a partition of which this node holds one.

@@ -347,7 +347,13 @@ mod tests {
             time: Timestamp(8),
             is_committed: true,
             participants: participants(),
-            outcomes: vec![WriteOutcome { attributes: None, size_before: 1, size_after: 2, indexes, collection_bytes: None }],
+            outcomes: vec![WriteOutcome {
+                attributes: None,
+                size_before: 1,
+                size_after: 2,
+                indexes,
+                collection_bytes: None,
+            }],
         };
         let token = TokenRecord { time: Timestamp(9), parameters: [3; 16], transaction: TransactionId([4; 16]) };
         let bytes = prepared.encode().unwrap();

@@ -13,13 +13,14 @@ use crate::{
     environment::SystemEnvironment,
     exports::ArchivedExports,
     listen::{self, ClientArguments, bind},
+    memory,
     node::{Node, OpenFolder},
     router::fleet,
 };
 use anyhow::Context;
 use backups::{CLUSTER, LocalBackups, SharedBackups};
 use bytes::Bytes;
-use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials, Exports, Imports};
+use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials, Exports, Imports, Limits};
 use cairn_archive::{Bucket, Shipper, ShipperOptions};
 use cairn_engine::Owner;
 use cairn_model::descriptor::Member;
@@ -145,7 +146,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         authentication,
         environment: Arc::new(SystemEnvironment),
     };
+    // The other half is the node's.
+    let limits = memory::limit_bytes().map(|bytes| Limits::for_memory(bytes / 2));
     let config = ApiConfig {
+        limits: limits.unwrap_or_default(),
         export_span_min: Duration::from_secs(arguments.export_span_min_seconds),
         ..ApiConfig::new(arguments.region.clone())
     };

@@ -5,7 +5,7 @@ use crate::{environment, node::Node};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use cairn_api::{
-    Catalog, NewTable, Partitions, RoutingKey, TableUpdate, TableView, TagUpdate, Tags, arn::TableArn, errors,
+    Catalog, NewTable, Partitions, Room, RoutingKey, TableUpdate, TableView, TagUpdate, Tags, arn::TableArn, errors,
 };
 use cairn_model::{
     ErrorKind, ServiceError,
@@ -363,7 +363,16 @@ impl Catalog for LocalTables {
 impl Partitions for LocalTables {
     async fn counts(&self, table: &TableView) -> Option<Counts> {
         let (partition, _) = self.partition(table.definition.table_id)?;
-        self.node.host().counts(partition).await
+        let counted = tokio::time::timeout(LEADER_DEADLINE, async {
+            loop {
+                // None until the partition leads, in the moment after a start.
+                match self.node.host().counts(partition).await {
+                    None if self.has(table.definition.table_id) => tokio::time::sleep(ORDER_PAUSE).await,
+                    counted => return counted,
+                }
+            }
+        });
+        counted.await.ok()?
     }
 
     async fn request(
@@ -371,6 +380,7 @@ impl Partitions for LocalTables {
         table: &TableView,
         _key: RoutingKey<'_>,
         mut request: PartitionRequest,
+        room: &Room,
     ) -> Result<PartitionOutcome, ServiceError> {
         // The one replica leads: a consistent read costs nothing more, and never goes back in time after a start.
         match &mut request {
@@ -388,7 +398,7 @@ impl Partitions for LocalTables {
         loop {
             // The request is kept for another try only until the partition leads, in the moment after a start.
             match self.node.host().request(partition, epoch, request.clone()).await {
-                Ok(outcome) => return Ok(outcome),
+                Ok(outcome) => return room.make_for(&outcome).await.map(|()| outcome),
                 Err(PartitionError::Service(error)) => return Err(error),
                 Err(PartitionError::NotLeader { .. }) if !patience.is_zero() => {
                     patience = patience.saturating_sub(ORDER_PAUSE);

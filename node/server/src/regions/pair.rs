@@ -1,6 +1,6 @@
 //! What is read from where.
 
-use super::standing::PairName;
+use super::{message::IndexDescription, standing::PairName};
 use cairn_model::{
     descriptor::KeyRange,
     ids::PartitionId,
@@ -16,6 +16,7 @@ pub(super) struct Pair {
     pub(super) account: String,
     pub(super) table: String,
     pub(super) keys: Vec<KeyAttribute>,
+    pub(super) local_indexes: Vec<IndexDescription>,
     pub(super) own_region: String,
     pub(super) own_cluster_id: String,
     pub(super) region: String,
@@ -31,6 +32,7 @@ impl Pair {
         };
         let schema = &definition.key_schema;
         let keys: Vec<_> = std::iter::once(&schema.partition).chain(&schema.sort).cloned().collect();
+        let local_indexes = IndexDescription::all_of(definition);
         let others = replicas
             .peers
             .iter()
@@ -42,6 +44,7 @@ impl Pair {
                 account: definition.account.clone(),
                 table: definition.table_name.clone(),
                 keys: keys.clone(),
+                local_indexes: local_indexes.clone(),
                 own_region: replicas.region.clone(),
                 own_cluster_id: replicas.cluster_id.clone(),
                 region: region.clone(),
@@ -53,6 +56,18 @@ impl Pair {
     pub(super) fn name(&self) -> PairName {
         (self.partition, self.region.clone())
     }
+}
+
+/// Local indexes, for a person.
+pub(super) fn named_indexes(indexes: &[IndexDescription]) -> String {
+    let named = indexes.iter().map(|index| {
+        let IndexDescription { index_name, sort, projection_type, non_key_attributes } = index;
+        let included: Vec<_> = non_key_attributes.iter().map(String::as_str).collect();
+        let included = if included.is_empty() { String::new() } else { format!(": {}", included.join(", ")) };
+        format!("{index_name} ({} {:?}, {projection_type:?}{included})", sort.name, sort.scalar_type)
+    });
+    let named = named.collect::<Vec<_>>().join(", ");
+    if named.is_empty() { "none".to_owned() } else { named }
 }
 
 /// Keys, for a person.

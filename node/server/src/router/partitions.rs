@@ -5,7 +5,7 @@ use super::{nodes::Nodes, routes::Route};
 use crate::internal::client::{CallError, NodeClient};
 use async_trait::async_trait;
 use bytes::Bytes;
-use cairn_api::{Partitions, RoutingKey, TableView};
+use cairn_api::{Partitions, Room, RoutingKey, TableView};
 use cairn_model::{ErrorKind, ServiceError, descriptor::Member, ids::PartitionId, node::Counts};
 use cairn_replication::{
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
@@ -40,7 +40,13 @@ impl RemotePartitions {
         Self { client, nodes, zone }
     }
 
-    async fn attempt(&self, route: &Route, member: &Member, call: &PartitionCall) -> Result<PartitionOutcome, Failure> {
+    async fn attempt(
+        &self,
+        route: &Route,
+        member: &Member,
+        call: &PartitionCall,
+        room: &Room,
+    ) -> Result<PartitionOutcome, Failure> {
         let body = wire::encode_call(call).map_err(|error| Failure::Unreached(error.to_string()))?;
         let deadline = match call.request {
             // Each may be of several MB.
@@ -49,7 +55,20 @@ impl RemotePartitions {
             }
             PartitionRequest::Get(_) | PartitionRequest::Write(_) => ITEM_DEADLINE,
         };
-        let answer = self.client.post(&route.group, &member.address, "/v1/partition", body, deadline).await?;
+        let answer = self.client.post_with_room(&route.group, &member.address, "/v1/partition", body, deadline, room);
+        let answer = match answer.await {
+            // Nothing is wrong with the node. What a write did it has kept, for whoever asks again.
+            Err(error @ CallError::NoRoom { .. }) => {
+                let reason = error.to_string();
+                return Err(Failure::Partition(match call.request {
+                    PartitionRequest::Write(_) | PartitionRequest::Transact(_) => PartitionError::Unknown { reason },
+                    PartitionRequest::Get(_) | PartitionRequest::Range(_) | PartitionRequest::TransactGet(_) => {
+                        PartitionError::Overloaded { reason }
+                    }
+                }));
+            }
+            answer => answer?,
+        };
         match wire::decode_answer(answer) {
             Ok(outcome) => Ok(outcome?),
             Err(error) => Err(Failure::Silent(error.to_string())),
@@ -106,7 +125,7 @@ impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         match error {
             CallError::NotSent { .. } | CallError::Refused { .. } => Self::Unreached(error.to_string()),
-            CallError::NoAnswer { .. } => Self::Silent(error.to_string()),
+            CallError::NoAnswer { .. } | CallError::NoRoom { .. } => Self::Silent(error.to_string()),
         }
     }
 }
@@ -120,7 +139,7 @@ impl Partitions for RemotePartitions {
         let counted = asked.buffered(COUNTED_AT_ONCE).collect::<Vec<_>>();
         let counted = tokio::time::timeout(COUNT_DEADLINE, counted).await.unwrap_or_default();
         if counted.is_empty() || counted.iter().any(Option::is_none) {
-            return Some(Counts { item_count: known.item_count, size_bytes: known.size_bytes });
+            return Some(Counts { item_count: known.item_count, size_bytes: known.size_bytes, indexes: Vec::new() });
         }
         Some(counted.into_iter().flatten().sum())
     }
@@ -130,6 +149,7 @@ impl Partitions for RemotePartitions {
         table: &TableView,
         key: RoutingKey<'_>,
         request: PartitionRequest,
+        room: &Room,
     ) -> Result<PartitionOutcome, ServiceError> {
         let mut call = PartitionCall { partition: PartitionId([0; 16]), epoch: 0, request };
         let mut perhaps_done = false;
@@ -142,7 +162,7 @@ impl Partitions for RemotePartitions {
                     continue;
                 };
                 (call.partition, call.epoch) = (route.descriptor.partition_id, route.descriptor.epoch);
-                if let Some(outcome) = self.round(&route, &call, &mut perhaps_done, &mut last).await {
+                if let Some(outcome) = self.round(&route, &call, room, &mut perhaps_done, &mut last).await {
                     // An attempt before this one may still be under way, and meet no lock.
                     return match outcome {
                         Ok(PartitionOutcome::Locked(_)) if perhaps_done && call.request.writes() => Err(not_known()),
@@ -181,6 +201,7 @@ impl RemotePartitions {
         &self,
         route: &Route,
         call: &PartitionCall,
+        room: &Room,
         perhaps_done: &mut bool,
         last: &mut String,
     ) -> Option<Result<PartitionOutcome, ServiceError>> {
@@ -190,7 +211,7 @@ impl RemotePartitions {
         while next < members.len() {
             let member = members[next];
             next += 1;
-            match self.attempt(route, member, call).await {
+            match self.attempt(route, member, call, room).await {
                 Ok(outcome) => {
                     if needs_leader(request) && route.leader != Some(member.replica_id) {
                         self.nodes.learn_leader(partition, member.replica_id);

@@ -7,7 +7,7 @@ use crate::support::{
 };
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use cairn_api::{Api, ApiConfig, Authentication, Backends, Partitions, RoutingKey, TableView, errors};
+use cairn_api::{Api, ApiConfig, Authentication, Backends, Partitions, Room, RoutingKey, TableView, errors};
 use cairn_model::{
     ServiceError,
     descriptor::{KeyRange, PartitionDescriptor},
@@ -50,6 +50,7 @@ impl Partitions for NoPartitions {
         _: &TableView,
         _: RoutingKey<'_>,
         _: PartitionRequest,
+        _: &Room,
     ) -> Result<PartitionOutcome, ServiceError> {
         Err(errors::internal())
     }

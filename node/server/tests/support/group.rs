@@ -1,7 +1,7 @@
 //! Three storage nodes as processes on loopback with certificates of their own, and the way to them that a router has.
 
 use bytes::Bytes;
-use cairn_api::{Partitions, RoutingKey, TableView};
+use cairn_api::{Partitions, Room, RoutingKey, TableView};
 use cairn_model::{
     ServiceError, TableDefinition,
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
@@ -272,7 +272,7 @@ impl Group {
         key: &[u8],
         request: PartitionRequest,
     ) -> Result<PartitionOutcome, ServiceError> {
-        self.router.request(table, RoutingKey(key), request).await
+        self.router.request(table, RoutingKey(key), request, &Room::within(usize::MAX / 8)).await
     }
 }
 

@@ -8,10 +8,11 @@ use cairn_crds::{StorageGroup, Table, TableSpec};
 use cairn_model::{
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     ids::{NodeId, PartitionId, ReplicaId, TableId},
+    index::{IndexProjection, LocalIndex, ProjectionType},
     node::{NodeReport, ReplicaReport, ReplicaState},
     table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableDefinition},
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 pub(crate) fn table_id() -> TableId {
     TableId([7; 16])
@@ -25,6 +26,15 @@ pub(crate) fn nodes() -> Vec<ExpectedNode> {
     let mut group = StorageGroup::new("default", spec());
     group.metadata.namespace = Some("game".into());
     members::expected(&group, &zones(), &config())
+}
+
+pub(crate) fn local_index(name: &str, slot: u8) -> LocalIndex {
+    LocalIndex {
+        index_name: name.into(),
+        slot,
+        sort: KeyAttribute { name: "At".into(), scalar_type: ScalarType::S },
+        projection: IndexProjection { projection_type: ProjectionType::KeysOnly, non_key_attributes: BTreeSet::new() },
+    }
 }
 
 pub(crate) fn definition() -> TableDefinition {

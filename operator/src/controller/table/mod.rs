@@ -127,9 +127,10 @@ async fn settle(
     let held = observation.definition();
     let refusal = match (refusal, held) {
         (None, Some(held)) => {
-            let wanted = wanted::definition(&validated, &regions, region, Some(held))?;
-            let wanted = wanted.ok().and_then(|wanted| wanted.provisioned_throughput);
-            throughput::too_soon(&status, held, wanted, ctx.now())
+            let wanted = wanted::definition(&validated, &regions, region, Some(held))?.ok();
+            let units = wanted.as_ref().and_then(|wanted| wanted.provisioned_throughput);
+            let unchangeable = wanted.and_then(|wanted| wanted::unchangeable(&wanted, held));
+            unchangeable.or_else(|| throughput::too_soon(&status, held, units, ctx.now()))
         }
         (refusal, _) => refusal,
     };

@@ -54,6 +54,7 @@ impl Catalog for Nothing {
 
 fn definition(number: usize) -> TableDefinition {
     let table = NewTable {
+        local_indexes: Vec::new(),
         table_name: format!("table-{number}"),
         key_schema: KeySchema {
             partition: KeyAttribute { name: "Id".to_owned(), scalar_type: ScalarType::S },

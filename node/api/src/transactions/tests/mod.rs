@@ -7,7 +7,7 @@ mod history;
 mod world;
 
 use super::{Addressed, Coordinator, Identity};
-use crate::{Environment, Partitions, RoutingKey};
+use crate::{Environment, Partitions, Room, RoutingKey};
 use cairn_expression::{Condition, ExpressionKind, Placeholders, Update};
 use cairn_model::{AttributeValue, ErrorKind, Item, ServiceError, ids::RequestId, key::EncodedKey, number::Number};
 use cairn_replication::{
@@ -31,6 +31,7 @@ const OPERATIONS_OF_EACH: usize = 25;
 const SEEDS: u64 = 40;
 /// Within so many a sabotage must have been noticed.
 const SABOTAGED_SEEDS_MAX: u64 = 20;
+const ROOM_BYTES: usize = 1 << 20;
 const STEPS_MAX: usize = 200_000;
 
 fn key_attributes(key: Key) -> Item {
@@ -123,12 +124,13 @@ struct Runner {
     world: World,
     client: Arc<Client>,
     shared: Arc<Shared>,
+    room: Room,
 }
 
 impl Runner {
     fn coordinator(&self) -> Coordinator<'_> {
         let partitions = &*self.client;
-        Coordinator { partitions, catalog: &self.world, environment: &self.world, account: "game" }
+        Coordinator { partitions, catalog: &self.world, environment: &self.world, account: "game", room: &self.room }
     }
 
     fn begin(&self) -> Operation {
@@ -242,12 +244,12 @@ impl Runner {
         let write = WriteRequest { request_id: RequestId(self.world.unique_id()), ..append(key, operation.number) };
         let table = world::table(key % TABLES);
         let request = PartitionRequest::Write(write);
-        let result = self.client.request(&table, RoutingKey(&[]), request.clone()).await;
+        let result = self.client.request(&table, RoutingKey(&[]), request.clone(), &self.room).await;
         let result = match result {
             Ok(PartitionOutcome::Locked(met)) => {
                 self.world.0.lock().tally.conflicts += 1;
                 match self.coordinator().resolve(&met).await {
-                    true => self.client.request(&table, RoutingKey(&[]), request).await,
+                    true => self.client.request(&table, RoutingKey(&[]), request, &self.room).await,
                     false => Ok(PartitionOutcome::Locked(met)),
                 }
             }
@@ -282,7 +284,9 @@ impl Runner {
         let get = GetRequest { keys: vec![encoded(key)], projection: None, consistent: true };
         let table = world::table(key % TABLES);
         let request = PartitionRequest::Get(get);
-        let Ok(PartitionOutcome::Get(outcome)) = self.client.request(&table, RoutingKey(&[]), request).await else {
+        let Ok(PartitionOutcome::Get(outcome)) =
+            self.client.request(&table, RoutingKey(&[]), request, &self.room).await
+        else {
             return;
         };
         let item = outcome.items[0].as_ref().map(|(item, _)| item.decode().unwrap());
@@ -325,7 +329,13 @@ fn run(seed: u64, sabotage: bool) -> Result<world::Tally, String> {
             // Most die before they are done: at whatever step that is.
             *client.fuse.lock() = random.random_ratio(3, 4).then(|| random.random_range(1..60));
         }
-        let runner = Runner { number: started, world: world.clone(), client: client.clone(), shared: shared.clone() };
+        let runner = Runner {
+            number: started,
+            world: world.clone(),
+            client: client.clone(),
+            shared: shared.clone(),
+            room: Room::within(ROOM_BYTES),
+        };
         (started, client, runner.run().boxed())
     };
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| start()).collect();
@@ -356,7 +366,13 @@ fn run(seed: u64, sabotage: bool) -> Result<world::Tally, String> {
     }
     world.calm();
     // Whatever was left locked is resolved by who comes now, and all can be written.
-    let runner = Runner { number: 0, world: world.clone(), client: Arc::new(world.client()), shared: shared.clone() };
+    let runner = Runner {
+        number: 0,
+        world: world.clone(),
+        client: Arc::new(world.client()),
+        shared: shared.clone(),
+        room: Room::within(ROOM_BYTES),
+    };
     let mut ending = async {
         for key in 0..KEYS {
             let operation = runner.begin();

@@ -1,7 +1,9 @@
 //! Three tables, each with a partition of one replica on the true machine, behind a network that loses, repeats and
 //! delays; and clients that die. All of it in one thread, under virtual time, from one seed.
 
-use crate::{Catalog, Environment, NewTable, Partitions, RoutingKey, TableUpdate, TableView, TagUpdate, Tags, errors};
+use crate::{
+    Catalog, Environment, NewTable, Partitions, Room, RoutingKey, TableUpdate, TableView, TagUpdate, Tags, errors,
+};
 use async_trait::async_trait;
 use cairn_engine::{Engine, MemoryStore};
 use cairn_model::{
@@ -356,6 +358,7 @@ impl Partitions for Client {
         table: &TableView,
         _key: RoutingKey<'_>,
         request: PartitionRequest,
+        _room: &Room,
     ) -> Result<PartitionOutcome, ServiceError> {
         let table = usize::from(table.definition.table_id.0[0]) - 1;
         let mut perhaps_done = false;
