@@ -51,7 +51,7 @@ impl Input for ExecuteTransactionInput {
 /// What a statement is on its table.
 enum Plan {
     Read(TransactGet, SelectList),
-    Write(TransactAction),
+    Write(Box<TransactAction>),
 }
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
@@ -114,7 +114,7 @@ async fn write(
     report: CapacityReport,
 ) -> Result<Vec<u8>, ServiceError> {
     let writes = plans.into_iter().filter_map(|(table, plan)| match plan {
-        Plan::Write(what) => Some(Addressed { table, what }),
+        Plan::Write(what) => Some(Addressed { table, what: *what }),
         Plan::Read(..) => None,
     });
     let actions: Vec<Addressed<TransactAction>> = writes.collect();
@@ -222,10 +222,11 @@ impl Plan {
             }
             TransactStatement::Statement(written) => {
                 let plan = WritePlan::new(written, &table.definition, RequestId([0; 16]), item_on_failure)?;
-                Ok(Self::Write(TransactAction::Write(plan.into_request())))
+                Ok(Self::Write(Box::new(TransactAction::Write(plan.into_request()))))
             }
             TransactStatement::Exists(select) => {
-                Ok(Self::Write(TransactAction::Check(WritePlan::check(select, schema, item_on_failure)?)))
+                let check = WritePlan::check(select, schema, item_on_failure)?;
+                Ok(Self::Write(Box::new(TransactAction::Check(check))))
             }
         }
     }

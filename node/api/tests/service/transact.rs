@@ -13,6 +13,7 @@ use cairn_replication::{
 use std::collections::BTreeMap;
 
 type Of = ([u8; 16], TransactionId);
+type Token = ([u8; 16], [u8; 16]);
 
 /// By table, as everything here.
 #[derive(Default)]
@@ -20,7 +21,8 @@ pub(crate) struct Transactions {
     prepared: BTreeMap<Of, (TransactWrite, Rows, Vec<WriteOutcome>)>,
     committed: BTreeMap<Of, Vec<WriteOutcome>>,
     aborted: Vec<Of>,
-    tokens: BTreeMap<([u8; 16], [u8; 16]), ([u8; 16], TransactionId, Vec<Participant>)>,
+    /// By token: its parameters, and what was committed.
+    tokens: BTreeMap<Token, ([u8; 16], TransactionId, Vec<Participant>)>,
     locks: BTreeMap<([u8; 16], Bytes), TransactionId>,
     /// Told to whoever meets a lock.
     pub(crate) since_ms: u64,
