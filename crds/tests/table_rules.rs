@@ -49,6 +49,24 @@ fn a_table_with_one_key_or_two_is_accepted() {
 }
 
 #[test]
+fn a_stream_that_is_on_says_what_it_shows_and_goes_on_showing_it() {
+    let with = |stream: &str| table(&format!("{KEYS}, {ON_DEMAND}, streamSpecification: {{{stream}}}"));
+    let (on, off) = ("streamEnabled: true, streamViewType: NEW_IMAGE", "streamEnabled: false");
+    for stream in [on, off] {
+        accepts(&with(stream));
+        accepts_change(&good(), &with(stream));
+        accepts_change(&with(stream), &good());
+    }
+    let told = "streamViewType is required where streamEnabled is true";
+    refuses(&with("streamEnabled: true"), told);
+    refuses(&with("streamEnabled: false, streamViewType: NEW_IMAGE"), told);
+    let other = with("streamEnabled: true, streamViewType: KEYS_ONLY");
+    refuses_change(&with(on), &other, "streamViewType can't change");
+    accepts_change(&with(off), &other);
+    accepts_change(&with(on), &with(off));
+}
+
+#[test]
 fn the_hash_key_comes_first_and_the_range_key_behind_it() {
     let keys = |keys: &str| {
         table(&format!(
@@ -349,4 +367,16 @@ fn tags_come_and_go_with_any_change() {
     let tagged = table(&format!("{KEYS}, {ON_DEMAND}, tags: [{{key: env, value: prod}}]"));
     accepts_change(&good(), &tagged);
     accepts_change(&tagged, &good());
+}
+
+#[test]
+fn time_to_live_names_its_attribute_unless_it_is_off() {
+    let with = |time_to_live: &str| table(&format!("{KEYS}, {ON_DEMAND}, timeToLive: {time_to_live}"));
+    for accepted in ["{attributeName: ends}", "{attributeName: ends, enabled: true}", "{enabled: false}"] {
+        accepts(&with(accepted));
+    }
+    accepts_change(&with("{attributeName: ends}"), &with("{attributeName: expires}"));
+    for refused in ["{}", "{enabled: true}"] {
+        refuses(&with(refused), "timeToLive.attributeName must be given");
+    }
 }

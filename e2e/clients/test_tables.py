@@ -247,7 +247,7 @@ class Tables(Case):
             **definition("indexed"),
             GlobalSecondaryIndexes=[index],
         )
-        self.refused("UnknownOperationException", None, self.client.describe_time_to_live, TableName="any")
+        self.refused("UnknownOperationException", None, self.client.describe_contributor_insights, TableName="any")
 
 
 class Persistence(Case):

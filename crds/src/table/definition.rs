@@ -2,12 +2,14 @@
 
 use super::{
     AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, LocalSecondaryIndex, ProvisionedThroughput,
-    Table, TableResourceStatus, TableSpec, recovery::millis_of_time,
+    StreamSpecification, StreamStatus, Table, TableResourceStatus, TableSpec, TimeToLive, TimeToLiveStatus,
+    recovery::millis_of_time,
 };
 use cairn_model::{
     arn::TableArn,
     ids::TableId,
-    table::{self, BillingMode, KeyAttribute, KeySchema, RestoredFrom, TableDefinition},
+    stream::Streams,
+    table::{self, BillingMode, KeyAttribute, KeySchema, RestoredFrom, StreamViewType, TableDefinition},
 };
 
 /// Why a Table says nothing that a node could keep.
@@ -28,9 +30,17 @@ pub enum DefinitionError {
     #[error("spec.continuousBackups.recoveryPeriodInDays must be 1 to 35")]
     RecoveryPeriod,
     #[error(
+        "spec.timeToLive.attributeName must be given, with 1 to 255 bytes, unless spec.timeToLive.enabled is false"
+    )]
+    TimeToLive,
+    #[error(
         "spec.restoreFrom must name one source: table or tableId with at or latest, or backup or backupArn without them"
     )]
     RestoreFrom,
+    #[error(
+        "spec.streamSpecification.streamViewType must be given if and only if spec.streamSpecification.streamEnabled is true"
+    )]
+    Stream,
     #[error("{name:?} is no table's name: it must have 3 to 255 characters of a-zA-Z0-9_.-")]
     Name { name: String },
     #[error("the table has no {field} yet")]
@@ -64,13 +74,25 @@ pub struct Birth {
     pub creation_time_ms: u64,
     /// Since when point-in-time recovery is on without a break. Before it is known, recovery is not on, whatever the spec says.
     pub recovery_since_ms: Option<u64>,
+    /// Since when items expire, and by which attribute. Before it is known they don't, whatever the spec says.
+    pub time_to_live: Option<table::TimeToLive>,
     pub restored_from: Option<RestoredFrom>,
+    /// The streams that the table has; before one is known here it is not on, whatever the spec says.
+    pub streams: Streams,
 }
 
 impl Birth {
     /// Of a table that nobody has made yet.
     pub fn new(table_id: TableId, creation_time_ms: u64) -> Self {
-        Self { table_id, schema_version: 1, creation_time_ms, recovery_since_ms: None, restored_from: None }
+        Self {
+            table_id,
+            schema_version: 1,
+            creation_time_ms,
+            recovery_since_ms: None,
+            time_to_live: None,
+            restored_from: None,
+            streams: Streams::default(),
+        }
     }
 }
 
@@ -130,6 +152,10 @@ impl TableSpec {
             self.recovery_period_days()?.zip(birth.recovery_since_ms).map(|(recovery_period_days, enabled_at_ms)| {
                 table::ContinuousBackups { recovery_period_days, enabled_at_ms }
             });
+        let time_to_live = self.time_to_live_attribute()?.and_then(|attribute_name| {
+            birth.time_to_live.clone().filter(|since| since.attribute_name == attribute_name)
+        });
+        self.stream_view_type()?;
         Ok(TableDefinition {
             account: account.to_owned(),
             table_name: table_name.to_owned(),
@@ -145,14 +171,24 @@ impl TableSpec {
             restored_from: birth.restored_from.clone(),
             replicas: None,
             local_indexes,
-            time_to_live: None,
-            stream: None,
+            time_to_live,
+            stream: Some(birth.streams.clone()).filter(|streams| !streams.is_empty()),
         })
+    }
+
+    /// What the stream's records are to show; none while there is to be no stream.
+    pub fn stream_view_type(&self) -> Result<Option<StreamViewType>, DefinitionError> {
+        self.stream_specification.as_ref().map_or(Ok(None), StreamSpecification::view_type)
     }
 
     /// For how many days the table's past is to be kept; none while point-in-time recovery is not to be on.
     pub fn recovery_period_days(&self) -> Result<Option<u16>, DefinitionError> {
         self.continuous_backups.as_ref().map_or(Ok(None), ContinuousBackups::period_days)
+    }
+
+    /// By which attribute items are to expire; none where they aren't to.
+    pub fn time_to_live_attribute(&self) -> Result<Option<&str>, DefinitionError> {
+        self.time_to_live.as_ref().map_or(Ok(None), TimeToLive::attribute)
     }
 
     fn is_key(&self, attribute: &str) -> bool {
@@ -196,8 +232,13 @@ impl TableSpec {
             tags: None,
             global_secondary_indexes: None,
             local_secondary_indexes: (!local_indexes.is_empty()).then_some(local_indexes),
-            stream_specification: None,
-            time_to_live: None,
+            stream_specification: definition
+                .current_stream()
+                .map(|stream| StreamSpecification::of_view_type(Some(stream.view_type))),
+            time_to_live: definition
+                .time_to_live
+                .as_ref()
+                .map(|on| TimeToLive::changed(None, Some(&on.attribute_name))),
             continuous_backups: definition
                 .continuous_backups
                 .map(|backups| ContinuousBackups::of_period(Some(backups.recovery_period_days))),
@@ -223,6 +264,15 @@ impl TableSpec {
         if period(before) != period(after) {
             self.continuous_backups = Some(ContinuousBackups::of_period(period(after)));
         }
+        if before.current_stream() != after.current_stream() {
+            let view_type = after.current_stream().map(|stream| stream.view_type);
+            self.stream_specification = Some(StreamSpecification::of_view_type(view_type));
+        }
+        let [before, after] =
+            [before, after].map(|definition| definition.time_to_live.as_ref().map(|on| on.attribute_name.as_str()));
+        if before != after {
+            self.time_to_live = Some(TimeToLive::changed(before, after));
+        }
     }
 }
 
@@ -247,6 +297,8 @@ impl TableResourceStatus {
             schema_version: self.schema_version.and_then(|version| u64::try_from(version).ok()).unwrap_or(1),
             creation_time_ms: millis_of_time(created),
             recovery_since_ms: self.continuous_backups.as_ref().map(|backups| millis_of_time(&backups.enabled_at)),
+            time_to_live: self.time_to_live.as_ref().map(TimeToLiveStatus::definition),
+            streams: StreamStatus::streams(&self.streams)?,
             restored_from: self.restore.as_ref().map(|restore| restore.restored_from()).transpose()?,
         })
     }
@@ -282,6 +334,7 @@ mod tests {
     use super::*;
     use cairn_model::{
         index::{IndexProjection, LocalIndex, ProjectionType},
+        stream::Stream,
         table::ScalarType,
     };
 
@@ -320,8 +373,13 @@ mod tests {
                 },
             }],
             time_to_live: None,
-            stream: None,
+            stream: Some(streams()),
         }
+    }
+
+    fn streams() -> Streams {
+        let stream = Stream { view_type: StreamViewType::OldImage, enabled_at_ms: 6_000 };
+        Streams { current: Some(stream), past: Vec::new() }
     }
 
     fn birth() -> Birth {
@@ -329,6 +387,7 @@ mod tests {
             schema_version: 3,
             recovery_since_ms: Some(5_000),
             restored_from: definition().restored_from,
+            streams: streams(),
             ..Birth::new(TableId([7; 16]), 1_000)
         }
     }
@@ -404,6 +463,32 @@ mod tests {
     }
 
     #[test]
+    fn items_expire_only_once_it_is_known_since_when() {
+        let since = |name: &str| table::TimeToLive { attribute_name: name.into(), enabled_at_ms: 6_000 };
+        let expiring = TableDefinition { time_to_live: Some(since("ends")), ..definition() };
+        let spec = TableSpec::from_definition(&expiring);
+        assert_eq!(spec.definition("game", "Scores", &birth()).unwrap().time_to_live, None);
+        let of_another = Birth { time_to_live: Some(since("gone")), ..birth() };
+        assert_eq!(spec.definition("game", "Scores", &of_another).unwrap().time_to_live, None);
+        let known = Birth { time_to_live: Some(since("ends")), ..birth() };
+        assert_eq!(spec.definition("game", "Scores", &known).unwrap(), expiring);
+    }
+
+    #[test]
+    fn the_api_turns_time_to_live_off_and_on_and_leaves_what_it_does_not_change() {
+        let on = table::TimeToLive { attribute_name: "ends".into(), enabled_at_ms: 6_000 };
+        let on = TableDefinition { time_to_live: Some(on), ..definition() };
+        let mut spec = TableSpec::from_definition(&on);
+        spec.update_from_definition(&on, &definition());
+        let off = TimeToLive { attribute_name: Some("ends".into()), enabled: Some(false) };
+        assert_eq!(spec.time_to_live, Some(off));
+        spec.update_from_definition(&definition(), &on);
+        assert_eq!(spec.time_to_live_attribute(), Ok(Some("ends")));
+        spec.update_from_definition(&definition(), &definition());
+        assert_eq!(spec.time_to_live_attribute(), Ok(Some("ends")), "it is asked for and not so yet");
+    }
+
+    #[test]
     fn a_status_says_what_the_nodes_keep() {
         let mut table = Table::new("scores", TableSpec::from_definition(&definition()));
         table.metadata.namespace = Some("game".into());
@@ -411,6 +496,9 @@ mod tests {
         let status = serde_json::json!({
             "tableId": TableId([7; 16]), "schemaVersion": 3, "creationDateTime": time(1),
             "continuousBackups": {"enabledAt": time(5)},
+            "streams": [{
+                "streamLabel": "1970-01-01T00:00:06.000", "streamViewType": "OLD_IMAGE", "streamStatus": "ENABLED",
+            }],
             "restore": {
                 "sourceTableArn": table_arn("east", "game", "Old"), "restoreDateTime": time(0), "region": "east",
                 "account": "game", "tableId": TableId([8; 16]), "at": (999_u64 << 16).to_string(),

@@ -19,25 +19,6 @@ pub struct GlobalSecondaryIndex {
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct StreamSpecification {
-    pub stream_enabled: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>", extend("enum" = ["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES"]))]
-    pub stream_view_type: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TimeToLive {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255))]
-    pub attribute_name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub enabled: Option<bool>,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
 pub struct SseSpecification {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
@@ -66,8 +47,6 @@ impl TableSpec {
         let asked = [
             ("spec.onDemandThroughput", self.on_demand_throughput.is_some_and(|t| has_a_maximum(&t))),
             ("spec.globalSecondaryIndexes", some(self.global_secondary_indexes.as_ref())),
-            ("spec.streamSpecification", self.stream_specification.as_ref().is_some_and(|s| s.stream_enabled)),
-            ("spec.timeToLive", self.time_to_live.as_ref().is_some_and(|t| t.enabled != Some(false))),
             ("spec.sseSpecification", self.sse_specification.as_ref().is_some_and(|s| s.enabled != Some(false))),
             ("spec.tableReplicas", some(self.table_replicas.as_ref())),
             ("spec.contributorInsights", self.contributor_insights.as_deref() == Some("ENABLE")),
@@ -107,8 +86,6 @@ billingMode: PAY_PER_REQUEST
                 "globalSecondaryIndexes: [{indexName: idx, keySchema: [{attributeName: Id, keyType: HASH}]}]",
                 "spec.globalSecondaryIndexes",
             ),
-            ("streamSpecification: {streamEnabled: true, streamViewType: NEW_IMAGE}", "spec.streamSpecification"),
-            ("timeToLive: {enabled: true, attributeName: expires}", "spec.timeToLive"),
             ("sseSpecification: {enabled: true}", "spec.sseSpecification"),
             ("tableReplicas: [{regionName: west}]", "spec.tableReplicas"),
             ("contributorInsights: ENABLE", "spec.contributorInsights"),
@@ -122,8 +99,6 @@ billingMode: PAY_PER_REQUEST
     fn a_feature_that_is_switched_off_is_not_asked_for() {
         for more in [
             "globalSecondaryIndexes: []",
-            "streamSpecification: {streamEnabled: false}",
-            "timeToLive: {enabled: false}",
             "sseSpecification: {enabled: false}",
             "contributorInsights: DISABLE",
             "onDemandThroughput: {maxReadRequestUnits: -1}",

@@ -10,8 +10,10 @@ pub mod placement;
 pub mod recovery;
 pub mod restore;
 mod rules;
+pub mod stream;
 pub mod tag;
 pub mod throughput;
+pub mod time_to_live;
 
 pub use import::{ImportFrom, ImportStatus};
 pub use index::{LocalSecondaryIndex, Projection};
@@ -19,8 +21,10 @@ pub use placement::{Placement, PlacementMember};
 pub use recovery::{ContinuousBackups, ContinuousBackupsStatus, RestorableWindow};
 pub use restore::{RestoreAsked, RestoreFrom, RestoreStatus};
 pub(crate) use rules::ROOT as ROOT_RULES;
+pub use stream::{StreamSpecification, StreamStatus};
 pub use tag::Tag;
 pub use throughput::ThroughputStatus;
+pub use time_to_live::{TimeToLive, TimeToLiveStatus};
 
 use crate::{backup::DeletionPolicy, rules::json};
 use cairn_model::table::{BillingMode, ScalarType, TableClass, TableStatus};
@@ -113,10 +117,12 @@ pub struct TableSpec {
     pub local_secondary_indexes: Option<Vec<LocalSecondaryIndex>>,
 
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stream_specification: Option<feature::StreamSpecification>,
+    pub stream_specification: Option<StreamSpecification>,
 
+    /// When items are deleted by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time_to_live: Option<feature::TimeToLive>,
+    #[schemars(extend("x-kubernetes-validations" = json(rules::TIME_TO_LIVE)))]
+    pub time_to_live: Option<TimeToLive>,
 
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continuous_backups: Option<ContinuousBackups>,
@@ -234,6 +240,20 @@ pub struct TableResourceStatus {
     /// Present while point-in-time recovery is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub continuous_backups: Option<ContinuousBackupsStatus>,
+    /// Present while items expire.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_to_live: Option<TimeToLiveStatus>,
+    /// Of the stream that is on, or was last; absent where none can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub latest_stream_arn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub latest_stream_label: Option<String>,
+    /// The oldest first. One that was disabled can be read for 24 hours, and stays here until the next change at least.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = stream::STREAMS_MAX), extend("x-kubernetes-list-type" = "atomic"))]
+    pub streams: Vec<StreamStatus>,
     /// Present where the table's first data came from a backup or from another table's past.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestoreStatus>,

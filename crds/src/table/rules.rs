@@ -26,6 +26,12 @@ pub(super) const PROJECTION: &[Rule] = &[(
     "nonKeyAttributes must be specified with projectionType INCLUDE, and only then",
 )];
 
+/// Of `spec.timeToLive`.
+pub(super) const TIME_TO_LIVE: &[Rule] = &[(
+    "has(self.attributeName) || (has(self.enabled) && !self.enabled)",
+    "timeToLive.attributeName must be given unless timeToLive.enabled is false",
+)];
+
 /// Of `spec.restoreFrom`.
 pub(super) const RESTORE_FROM: &[Rule] = &[
     (
@@ -69,6 +75,18 @@ pub(super) const TAG: &[Rule] = &[
         "The Tag Value provided is invalid: letters, digits, spaces and _.:/=+-@ are allowed",
     ),
     ("!self.key.matches('^[aA][wW][sS]:')", "Tag Key cannot be prefixed with aws:"),
+];
+
+/// Of `spec.streamSpecification`.
+pub(super) const STREAM: &[Rule] = &[
+    (
+        "self.streamEnabled == has(self.streamViewType)",
+        "streamViewType is required where streamEnabled is true, and must not be specified where it is false",
+    ),
+    (
+        "!(self.streamEnabled && oldSelf.streamEnabled) || self.streamViewType == oldSelf.streamViewType",
+        "streamViewType can't change while the stream is on: disable it first, which ends the stream",
+    ),
 ];
 
 /// Of `spec.importFrom`.

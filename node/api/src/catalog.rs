@@ -7,7 +7,9 @@ use cairn_model::{
     KeySchema, ServiceError, TableDefinition,
     ids::TableId,
     index::LocalIndex,
-    table::{BillingMode, ContinuousBackups, ProvisionedThroughput, TableClass, TableStatus},
+    table::{
+        BillingMode, ContinuousBackups, ProvisionedThroughput, StreamViewType, TableClass, TableStatus, TimeToLive,
+    },
     throughput::ThroughputHistory,
 };
 use std::sync::Arc;
@@ -36,13 +38,15 @@ pub struct NewTable {
     pub deletion_protection_enabled: bool,
     /// With their slots.
     pub local_indexes: Vec<LocalIndex>,
+    /// Of the stream that the table has from the start, if it has one.
+    pub stream: Option<StreamViewType>,
     pub tags: Tags,
 }
 
 impl NewTable {
     /// The first version of the table's definition, with what the catalog gives it. The tags are no part of it.
     pub fn into_definition(self, account: &str, table_id: TableId, creation_time_ms: u64) -> TableDefinition {
-        TableDefinition {
+        let mut definition = TableDefinition {
             account: account.to_owned(),
             table_name: self.table_name,
             table_id,
@@ -59,11 +63,13 @@ impl NewTable {
             local_indexes: self.local_indexes,
             time_to_live: None,
             stream: None,
-        }
+        };
+        definition.set_stream(self.stream, creation_time_ms);
+        definition
     }
 }
 
-/// What an UpdateTable or an UpdateContinuousBackups changes; a field not given stays as it is.
+/// What an UpdateTable, an UpdateContinuousBackups or an UpdateTimeToLive changes; a field not given stays as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TableUpdate {
     pub billing_mode: Option<BillingMode>,
@@ -72,6 +78,15 @@ pub struct TableUpdate {
     pub table_class: Option<TableClass>,
     pub deletion_protection_enabled: Option<bool>,
     pub recovery: Option<RecoveryUpdate>,
+    pub time_to_live: Option<TimeToLiveUpdate>,
+    pub stream: Option<StreamUpdate>,
+}
+
+/// A table's stream, as it is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamUpdate {
+    Off,
+    On { view_type: StreamViewType },
 }
 
 /// Point-in-time recovery, as it is to be.
@@ -84,9 +99,19 @@ pub enum RecoveryUpdate {
     },
 }
 
+/// The deletion of expired items, as it is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TimeToLiveUpdate {
+    Off,
+    On {
+        /// 1 to 255 bytes.
+        attribute_name: String,
+    },
+}
+
 impl TableUpdate {
     /// Changes the definition accordingly; a table on demand has no throughput, and recovery that was on stays on
-    /// since when it was. The version is the catalog's to raise.
+    /// since when it was, as does Time To Live by the same attribute. The version is the catalog's to raise.
     ///
     /// `now_ms`: milliseconds since the Unix epoch.
     pub fn apply(self, definition: &mut TableDefinition, now_ms: u64) {
@@ -105,6 +130,11 @@ impl TableUpdate {
         if let Some(protected) = self.deletion_protection_enabled {
             definition.deletion_protection_enabled = protected;
         }
+        match self.stream {
+            None => {}
+            Some(StreamUpdate::Off) => definition.set_stream(None, now_ms),
+            Some(StreamUpdate::On { view_type }) => definition.set_stream(Some(view_type), now_ms),
+        }
         match self.recovery {
             None => {}
             Some(RecoveryUpdate::Off) => definition.continuous_backups = None,
@@ -112,6 +142,15 @@ impl TableUpdate {
                 let enabled_at_ms = definition.continuous_backups.map_or(now_ms, |backups| backups.enabled_at_ms);
                 definition.continuous_backups =
                     Some(ContinuousBackups { recovery_period_days: period_days, enabled_at_ms });
+            }
+        }
+        match self.time_to_live {
+            None => {}
+            Some(TimeToLiveUpdate::Off) => definition.time_to_live = None,
+            Some(TimeToLiveUpdate::On { attribute_name }) => {
+                let before = definition.time_to_live.take().filter(|before| before.attribute_name == attribute_name);
+                let on = before.unwrap_or(TimeToLive { attribute_name, enabled_at_ms: now_ms });
+                definition.time_to_live = Some(on);
             }
         }
     }

@@ -1,8 +1,10 @@
 //! DynamoDB's texts for the states a table can be in; the catalogs answer with them too.
 
 mod replicas;
+mod streams;
 mod tags;
 mod throughput;
+mod time_to_live;
 mod transactions;
 
 pub use replicas::global_table_in_use;
@@ -10,8 +12,16 @@ pub(crate) use replicas::{
     check_replica_count, global_table_exists, global_table_not_found, local_region, no_other_regions, replica_exists,
     replica_not_found, replicated_table_not_found,
 };
+pub(crate) use streams::{
+    expired_iterator, invalid_iterator, no_stream_to_disable, shard_not_found, stream_enabled_already,
+    stream_not_found, trimmed_data,
+};
 pub(crate) use tags::{tagged_table_not_found, too_many_tags};
 pub(crate) use throughput::too_many_decreases;
+pub(crate) use time_to_live::{
+    time_to_live_changed_just_now, time_to_live_disabled_already, time_to_live_enabled_already,
+    time_to_live_of_another_attribute,
+};
 pub(crate) use transactions::{
     transaction_aborted, transaction_in_progress, transaction_parameter_mismatch, transaction_too_large,
     transaction_unknown,

@@ -31,7 +31,7 @@ mod validation;
 
 pub use backups::Backups;
 pub use cairn_model::arn;
-pub use catalog::{Catalog, NewTable, RecoveryUpdate, TableUpdate, TableView};
+pub use catalog::{Catalog, NewTable, RecoveryUpdate, StreamUpdate, TableUpdate, TableView, TimeToLiveUpdate};
 pub use credentials::{AccessKey, Authentication, Credentials};
 pub use environment::Environment;
 pub use exports::Exports;

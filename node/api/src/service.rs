@@ -34,7 +34,6 @@ use hyper::{
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-const TARGET_PREFIX: &str = "DynamoDB_20120810.";
 /// What DynamoDB says where it is not spoken to in JSON, at `/`, with POST.
 const NOT_FOUND: &[u8] = b"<UnknownOperationException/>\n";
 /// How long a request waits for its place while there are as many as there may be.
@@ -204,8 +203,7 @@ impl Api {
         };
         let style = ReplyStyle::of(&parts.headers, content_type, request_id);
         let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
-        let Some(index) = target.and_then(|target| target.strip_prefix(TARGET_PREFIX)).and_then(operations::find)
-        else {
+        let Some(index) = target.and_then(operations::find) else {
             let reply = style.failure(&ServiceError::new(ErrorKind::UnknownOperationException, "")).await;
             return self.without_body(reply, parts, &mut body).await;
         };

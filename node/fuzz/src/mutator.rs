@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     fn inputs(seed: u64) -> Vec<Vec<u8>> {
-        let mut mutator = Mutator::new(seed, vec![b"SET a = b".to_vec(), Vec::new()], 200);
+        let mut mutator = Mutator::new(seed, vec![b"SET a = b".to_vec(), b"a.b[0] < :v".to_vec()], 200);
         (0..2_000).map(|_| mutator.next()).collect()
     }
 

@@ -67,6 +67,8 @@ pub enum ErrorKind {
     ReplicaAlreadyExistsException,
     ReplicaNotFoundException,
     DuplicateItemException,
+    TrimmedDataAccessException,
+    ExpiredIteratorException,
     TransactionCanceledException,
     TransactionConflictException,
     TransactionInProgressException,

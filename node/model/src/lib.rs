@@ -22,10 +22,12 @@ pub mod node;
 pub mod number;
 pub mod region;
 pub mod size;
+pub mod stream;
 pub mod table;
 pub mod tags;
 pub mod throughput;
 pub mod time;
+pub mod ttl;
 pub mod value;
 
 pub use error::{CancellationReason, ErrorKind, ServiceError};

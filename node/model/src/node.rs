@@ -63,6 +63,9 @@ pub struct Counts {
     /// Of the local indexes, in any order. Of one that is missing here nothing is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<IndexCounts>,
+    /// How it stands with the deletion of expired items; none where nobody could say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_to_live: Option<TimeToLiveState>,
 }
 
 /// How much a local index holds.
@@ -75,12 +78,23 @@ pub struct IndexCounts {
     pub size_bytes: u64,
 }
 
+/// How it stands with the deletion of expired items in a partition, or in all of a table's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TimeToLiveState {
+    /// By which attribute items expire; none where they don't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attribute_name: Option<String>,
+    /// The index of expirations is still being made, or cleared of what was in it before.
+    pub is_changing: bool,
+}
+
 impl Counts {
     /// Those of a table that holds nothing yet.
     pub fn of_new(table: &TableDefinition) -> Self {
         let slots = table.local_indexes.iter().map(|index| index.slot);
         let indexes = slots.map(|slot| IndexCounts { slot, item_count: 0, size_bytes: 0 }).collect();
-        Self { item_count: 0, size_bytes: 0, indexes }
+        Self { indexes, ..Self::default() }
     }
 
     /// What the local index at this slot holds, if it is known.
@@ -103,6 +117,13 @@ impl std::iter::Sum for Counts {
                     None => all.indexes.push(index),
                 }
             }
+            all.time_to_live = match (all.time_to_live, one.time_to_live) {
+                (Some(all), Some(one)) => Some(TimeToLiveState {
+                    is_changing: all.is_changing || one.is_changing || all.attribute_name != one.attribute_name,
+                    ..all
+                }),
+                (all, one) => all.or(one),
+            };
             all
         })
     }
@@ -167,7 +188,12 @@ mod tests {
     #[test]
     fn the_counts_of_partitions_add_up_index_by_index() {
         let index = |slot, item_count| IndexCounts { slot, item_count, size_bytes: 10 * item_count };
-        let counts = |indexes: &[IndexCounts]| Counts { item_count: 5, size_bytes: 50, indexes: indexes.to_vec() };
+        let counts = |indexes: &[IndexCounts]| Counts {
+            item_count: 5,
+            size_bytes: 50,
+            indexes: indexes.to_vec(),
+            time_to_live: None,
+        };
         let all: Counts = [counts(&[index(1, 2)]), counts(&[index(3, 1), index(1, 1)])].into_iter().sum();
         assert_eq!((all.item_count, all.size_bytes), (10, 100));
         assert_eq!([all.of_index(1), all.of_index(2), all.of_index(3)], [Some(index(1, 3)), None, Some(index(3, 1))]);

@@ -1,6 +1,10 @@
 //! What a table is, apart from where its partitions lie: its keys, billing and settings.
 
-use crate::{ids::TableId, index::LocalIndex};
+use crate::{
+    ids::TableId,
+    index::LocalIndex,
+    stream::{Stream, Streams},
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,9 +87,31 @@ pub struct TableDefinition {
     /// Present while items expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_to_live: Option<TimeToLive>,
-    /// Present while changes of items are kept as stream records.
+    /// Present while changes of items are kept as stream records, and for a while after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stream: Option<Stream>,
+    pub stream: Option<Streams>,
+}
+
+impl TableDefinition {
+    /// The stream that takes the changes of the items.
+    pub fn current_stream(&self) -> Option<Stream> {
+        self.stream.as_ref()?.current
+    }
+
+    /// All streams that can be read, the oldest first, and whether each is on.
+    pub fn readable_streams(&self, now_ms: u64) -> impl DoubleEndedIterator<Item = (Stream, bool)> {
+        self.stream.iter().flat_map(move |streams| streams.readable(now_ms))
+    }
+
+    /// Begins a stream, in the place of one that is on; or ends the one that is on.
+    pub fn set_stream(&mut self, view_type: Option<StreamViewType>, now_ms: u64) {
+        let mut streams = self.stream.take().unwrap_or_default();
+        match view_type {
+            Some(view_type) => streams.enable(view_type, now_ms),
+            None => streams.disable(now_ms),
+        }
+        self.stream = Some(streams).filter(|streams| !streams.is_empty());
+    }
 }
 
 /// What a stream's records show of an item.
@@ -96,15 +122,6 @@ pub enum StreamViewType {
     NewImage,
     OldImage,
     NewAndOldImages,
-}
-
-/// A table's stream, while it is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Stream {
-    pub view_type: StreamViewType,
-    /// Since when; milliseconds since the Unix epoch. It is the stream's label, and so part of its ARN.
-    pub enabled_at_ms: u64,
 }
 
 /// When items are deleted by themselves.

@@ -12,6 +12,7 @@ pub mod config;
 pub mod core;
 mod entry;
 mod evaluate;
+mod expirations;
 mod frame;
 pub mod global;
 pub mod host;
@@ -31,6 +32,7 @@ mod reads;
 mod replica;
 pub mod restore;
 mod storage;
+mod stream;
 #[cfg(test)]
 mod testing;
 pub mod transaction;

@@ -7,7 +7,14 @@ use crate::{
 };
 use bytes::Bytes;
 use cairn_expression::{Condition, Projection, Update};
-use cairn_model::{Item, codec::EncodedItem, ids::RequestId, key::EncodedKey};
+use cairn_model::{
+    Item,
+    codec::{CodecError, EncodedItem},
+    ids::{PartitionId, RequestId},
+    key::EncodedKey,
+    stream::SequenceNumber,
+    time::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 
@@ -123,12 +130,81 @@ pub struct RangeOutcome {
     pub last_evaluated_key: Option<Item>,
 }
 
+/// One page of a stream's records, in their order. Always consistent: a record that was shown stays, and nothing comes before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamRequest {
+    /// When the stream was enabled, by which it is told from others of the table; milliseconds since the Unix epoch.
+    pub stream: u64,
+    /// Records behind this one; none: from the oldest that is not trimmed.
+    pub after: Option<SequenceNumber>,
+    /// Records below this time are trimmed.
+    pub horizon: Timestamp,
+    /// Records at most; 0 asks for the shard's bounds alone.
+    pub limit: u32,
+    /// Of what the records show, in DynamoDB's bytes: the page ends before the record that would pass it, but has one at least.
+    pub page_bytes: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamOutcome {
+    /// Of which the stream's shard is.
+    pub partition: PartitionId,
+    pub records: Vec<StreamRecord>,
+    /// Behind which the next page begins.
+    pub last: SequenceNumber,
+    /// Behind everything that was applied.
+    pub latest: SequenceNumber,
+    /// A record behind `after` is trimmed already, and nothing was read.
+    pub trimmed: bool,
+    /// Of the shard, where no record was asked for.
+    pub bounds: Option<ShardBounds>,
+    /// No record is left behind `last`, and none will come.
+    pub ended: bool,
+}
+
+/// The numbers that records of a shard can have, both inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardBounds {
+    pub first: SequenceNumber,
+    /// None while it takes more.
+    pub last: Option<SequenceNumber>,
+}
+
+/// One change of one item, as a stream shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamRecord {
+    pub number: SequenceNumber,
+    pub event: StreamEvent,
+    /// It was the service's doing: the item had expired.
+    pub by_service: bool,
+    pub keys: EncodedItem,
+    /// What the stream's view type shows of the item.
+    pub old_image: Option<EncodedItem>,
+    pub new_image: Option<EncodedItem>,
+}
+
+impl StreamRecord {
+    /// What it shows, in DynamoDB's bytes.
+    pub fn size(&self) -> Result<u32, CodecError> {
+        let images = self.old_image.iter().chain(&self.new_image);
+        images.chain([&self.keys]).try_fold(0_u32, |sum, image| Ok(sum.saturating_add(image.size()?)))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StreamEvent {
+    Insert,
+    Modify,
+    Remove,
+}
+
 /// What travels from router to storage node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum PartitionRequest {
     Write(WriteRequest),
     Get(GetRequest),
     Range(RangeRequest),
+    Stream(StreamRequest),
     Transact(TransactRequest),
     TransactGet(TransactGetRequest),
 }
@@ -144,7 +220,7 @@ impl PartitionRequest {
         match self {
             Self::Write(_) => true,
             Self::Transact(request) => matches!(request.step, TransactStep::Write(_)),
-            Self::Get(_) | Self::Range(_) | Self::TransactGet(_) => false,
+            Self::Get(_) | Self::Range(_) | Self::Stream(_) | Self::TransactGet(_) => false,
         }
     }
 }
@@ -154,6 +230,7 @@ pub enum PartitionOutcome {
     Write(WriteOutcome),
     Get(GetOutcome),
     Range(RangeOutcome),
+    Stream(StreamOutcome),
     Transact(TransactOutcome),
     TransactGet(TransactGetOutcome),
     /// Nothing was done of a write or a transaction, nothing read for one: items are locked by transactions under way.

@@ -7,17 +7,20 @@
 //!
 //! Which replica may propose, and when, is [`crate::replica`]'s to know.
 
+mod expiry;
 mod remote;
 mod transactions;
 
 use crate::{
     entry::{Effect, Entry, EntryBody, EntryHeader, EntryWrite},
     evaluate::{self, Change},
+    expirations::{self, MakingError},
     global::StateError,
     indexes::{self, IndexEffects},
     operation::{PartitionError, PartitionOutcome, WriteOutcome, WriteRequest},
     overlay::Overlay,
     read,
+    stream::StreamChange,
     transaction::kept::KeptError,
     wire,
 };
@@ -33,6 +36,7 @@ use cairn_model::{
     table::{GlobalReplicas, TableDefinition},
     time::Timestamp,
 };
+use expiry::{Expiry, ExpiryInFlight};
 use remote::{Remote, RemoteInFlight, Undecided};
 use std::collections::{HashMap, VecDeque};
 use transactions::{StepInFlight, Transactions};
@@ -49,6 +53,7 @@ pub(crate) struct Limits {
     pub(crate) evaluations_max: u32,
     pub(crate) remote_ahead_ms_max: u64,
     pub(crate) remote_times_interval_ms: u64,
+    pub(crate) expiry_interval_ms: u64,
 }
 
 /// Who waits for an answer, and until when by the boot-time clock.
@@ -72,6 +77,10 @@ struct InFlight {
     bytes: usize,
     writes: Vec<(WaitingWrite, WriteResult)>,
     remote: RemoteInFlight,
+    /// Present of a step of the Time To Live.
+    expiry: Option<ExpiryInFlight>,
+    /// The first place in the index of expirations that it enters an item at.
+    entered: Option<Bytes>,
     step: StepInFlight,
 }
 
@@ -79,7 +88,7 @@ impl InFlight {
     /// With nothing in it.
     fn new(index: u64, bytes: usize) -> Self {
         let (remote, step) = (RemoteInFlight::default(), StepInFlight::default());
-        Self { index, bytes, writes: Vec::new(), remote, step }
+        Self { index, bytes, writes: Vec::new(), remote, expiry: None, entered: None, step }
     }
 }
 
@@ -128,6 +137,8 @@ pub(crate) enum ProposerError {
     #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
+    Making(#[from] MakingError),
+    #[error(transparent)]
     Kept(#[from] KeptError),
 }
 
@@ -148,6 +159,7 @@ pub(crate) struct Proposer {
     /// To be evaluated anew after that, in their order.
     retries: Vec<WaitingWrite>,
     remote: Remote,
+    expiry: Expiry,
     transactions: Transactions,
 }
 
@@ -165,6 +177,7 @@ impl Proposer {
             draining: false,
             retries: Vec::new(),
             remote: Remote::default(),
+            expiry: Expiry::default(),
             transactions: Transactions::default(),
         }
     }
@@ -176,6 +189,7 @@ impl Proposer {
         self.last_time = applied.entry_time;
         self.draining = false;
         self.remote.forget();
+        self.expiry.forget();
         self.transactions.forget();
     }
 
@@ -213,8 +227,9 @@ impl Proposer {
 
     /// Whether a round would evaluate anything.
     pub(crate) fn is_ready(&self) -> bool {
-        let is_due = !self.waiting.is_empty() || self.remote.is_due() || self.transactions.is_due();
-        !self.draining && is_due && self.has_room()
+        let is_anything_due =
+            !self.waiting.is_empty() || self.remote.is_due() || self.expiry.is_due() || self.transactions.is_due();
+        !self.draining && is_anything_due && self.has_room()
     }
 
     /// Evaluates what waits, as far as there is room, and proposes it.
@@ -271,7 +286,8 @@ impl Proposer {
                 self.close(&mut round, &mut entry, propose)?;
             }
         }
-        self.close(&mut round, &mut entry, propose)
+        self.close(&mut round, &mut entry, propose)?;
+        self.expiry_step(&mut round, propose)
     }
 
     /// A request id that is under way gets the answer of the attempt under way; one that is done gets its outcome.
@@ -341,13 +357,17 @@ impl Proposer {
             Ok((change, index_changes, outcome)) => (change, index_changes, Ok(outcome)),
             Err(error) => (Change::Nothing, Vec::new(), Err(error)),
         };
+        let stream_change = stream_change(round, current.as_ref(), &change);
         self.ids_in_flight.insert(write.request.request_id, round.next_index);
         let sizes = result.as_ref().map_or((0, 0), |outcome| (outcome.size_before, outcome.size_after));
         let taken = Taken { key: key.clone(), version_time, change, held_item: current.is_some(), sizes };
         let outcome = wire::encode_outcome(&result)?;
         let entry_write = self.take_in(round, write.request.request_id, taken, outcome);
-        entry.bytes += entry_write.encoded_bytes() + index_changes.iter().map(|change| change.key.len()).sum::<usize>();
+        entry.bytes += entry_write.encoded_bytes()
+            + index_changes.iter().map(|change| change.key.len()).sum::<usize>()
+            + stream_change.as_ref().map_or(0, StreamChange::encoded_bytes);
         entry.index_changes.extend(index_changes);
+        entry.stream_changes.extend(stream_change);
         entry.writes.push((write, result, entry_write));
         Ok(())
     }
@@ -368,7 +388,7 @@ impl Proposer {
                 let tombstone = || StoredVersion::tombstone(version_time, Bytes::new()).encode();
                 self.overlay.put(key.clone(), round.replicas().map(|_| tombstone()), round.next_index);
             }
-            Effect::Nothing => {}
+            Effect::Nothing | Effect::Expire => {}
         }
         let size_change = if effect == Effect::Nothing { 0 } else { i64::from(after) - i64::from(before) };
         let count_change = i8::from(holds_item) - i8::from(held_item);
@@ -385,15 +405,16 @@ impl Proposer {
         if entry.writes.is_empty() {
             return Ok(());
         }
-        let entry = std::mem::take(entry);
-        let mut writes = Vec::with_capacity(entry.writes.len());
-        let mut effects = Vec::with_capacity(entry.writes.len());
-        for (write, result, effect) in entry.writes {
+        let OpenEntry { writes: evaluated, index_changes, stream_changes, .. } = std::mem::take(entry);
+        let mut writes = Vec::with_capacity(evaluated.len());
+        let mut effects = Vec::with_capacity(evaluated.len());
+        for (write, result, effect) in evaluated {
             writes.push((write, result));
             effects.push(effect);
         }
-        let (body, index_changes) = (EntryBody::Writes(effects), entry.index_changes);
-        let payload = Entry { header: self.header(round), body, index_changes }.encode()?;
+        let entered = expirations::first_entered(&index_changes);
+        let body = EntryBody::Writes(effects);
+        let payload = Entry { header: self.header(round), body, index_changes, stream_changes }.encode()?;
         let (index, bytes) = (round.next_index, payload.len());
         if !propose(payload) {
             self.discard(writes.into_iter().map(|(write, _)| write));
@@ -401,7 +422,7 @@ impl Proposer {
         }
         self.sequence += 1;
         self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight { writes, ..InFlight::new(index, bytes) });
+        self.in_flight.push_back(InFlight { writes, entered, ..InFlight::new(index, bytes) });
         round.next_index += 1;
         Ok(())
     }
@@ -412,7 +433,7 @@ impl Proposer {
             return None;
         }
         self.last_time = self.last_time.next(round.wall_ms);
-        Some(Entry { header: self.header(round), body, index_changes: Vec::new() })
+        Some(Entry { header: self.header(round), body, index_changes: Vec::new(), stream_changes: Vec::new() })
     }
 
     /// Of the next entry, stamped with the last time.
@@ -449,6 +470,13 @@ impl Proposer {
             self.overlay.applied(&write.request.key, index);
         }
         entry.remote.keys.iter().for_each(|key| self.overlay.applied(key, index));
+        if let Some(expiry) = &entry.expiry {
+            expiry.keys.iter().for_each(|key| self.overlay.applied(key, index));
+        }
+        if valid {
+            entry.expiry.iter().for_each(|step| self.expiry.applied(step));
+            entry.entered.into_iter().for_each(|place| self.expiry.entered(place));
+        }
         self.step_applied(index, entry.step, valid, answers);
         if valid {
             entry.remote.answer(Ok(()), &mut self.remote);
@@ -467,6 +495,7 @@ impl Proposer {
         if self.draining && self.in_flight.is_empty() {
             self.draining = false;
             self.remote.forget();
+            self.expiry.forget();
             self.transactions.settle(self.limits.evaluations_max, answers);
             self.sequence = applied.sequence;
             self.last_time = self.last_time.max(applied.entry_time);
@@ -504,6 +533,7 @@ impl Proposer {
         self.transactions.abandon(not_leader, answers);
         self.remote.refuse_waiting(not_leader);
         self.remote.forget();
+        self.expiry.forget();
         for write in self.retries.drain(..).chain(self.waiting.drain(..)) {
             answer_all(&write, Err(not_leader.clone()), answers);
         }
@@ -539,11 +569,26 @@ impl Proposer {
     }
 }
 
+/// What an entry says of its effects behind its body.
+#[derive(Debug, Default)]
+struct Beside {
+    index_changes: Vec<IndexChange>,
+    stream_changes: Vec<StreamChange>,
+}
+
+impl Beside {
+    fn extend(&mut self, other: Self) {
+        self.index_changes.extend(other.index_changes);
+        self.stream_changes.extend(other.stream_changes);
+    }
+}
+
 /// An entry that still takes writes.
 #[derive(Debug, Default)]
 struct OpenEntry {
     writes: Vec<(WaitingWrite, WriteResult, EntryWrite)>,
     index_changes: Vec<IndexChange>,
+    stream_changes: Vec<StreamChange>,
     bytes: usize,
 }
 
@@ -588,6 +633,16 @@ fn with_indexes<S: Store>(
     }
     outcome.indexes = writes;
     Ok((change, changes, outcome))
+}
+
+/// What a change of an item is in the table's stream, if it has one.
+fn stream_change<S>(round: &Round<'_, S>, current: Option<&StoredVersion>, change: &Change) -> Option<StreamChange> {
+    let after = match change {
+        Change::Put(item) => Some(item),
+        Change::Delete => None,
+        Change::Nothing => return None,
+    };
+    StreamChange::of(round.definition.current_stream(), indexes::item_of(current), after, false)
 }
 
 /// What can't be read fails the requests for it, not the node.

@@ -1,6 +1,7 @@
 //! Gets and pages of ranges, evaluated on one replica's items: filter, projection, page and limit.
 
 mod range;
+mod stream;
 mod transaction;
 
 use crate::{
@@ -13,6 +14,7 @@ use cairn_model::{
     KeySchema, ServiceError,
     codec::{CodecError, EncodedItem, StoredVersion},
     descriptor::KeyRange,
+    ids::PartitionId,
     index::LocalIndex,
     key::EncodedKey,
 };
@@ -46,10 +48,13 @@ pub struct ReadPlace<'a> {
     pub schema: &'a KeySchema,
     /// Of the partition: what lies outside is another's.
     pub range: &'a KeyRange,
+    pub partition: PartitionId,
+    /// The stream that takes the table's changes, by when it was enabled.
+    pub stream: Option<u64>,
     pub local_indexes: &'a [LocalIndex],
 }
 
-/// Serves a Get or a Range from the items as they are applied.
+/// Serves a Get, a Range or a page of a stream from what is applied.
 pub fn read<S: Store>(
     engine: &Engine<S>,
     place: ReadPlace<'_>,
@@ -58,6 +63,7 @@ pub fn read<S: Store>(
     match request {
         PartitionRequest::Get(request) => get(engine, place, request).map(PartitionOutcome::Get),
         PartitionRequest::Range(request) => range::range(engine, place, request).map(PartitionOutcome::Range),
+        PartitionRequest::Stream(request) => stream::read(engine, place, request).map(PartitionOutcome::Stream),
         PartitionRequest::TransactGet(request) => transaction::get(engine, place, request),
         PartitionRequest::Write(_) | PartitionRequest::Transact(_) => Err(ReadError::NotARead),
     }

@@ -122,6 +122,7 @@ impl<L: LogStore> Replica<L> {
                 evaluations_max: config.evaluations_max,
                 remote_ahead_ms_max: config.remote_ahead_ms_max,
                 remote_times_interval_ms: config.remote_times_interval_ms,
+                expiry_interval_ms: config.expiry_interval_ms,
             }),
             reads: Reads::default(),
             leading: 0,

@@ -26,6 +26,20 @@ const HAND_OVER_DEADLINE: Duration = Duration::from_secs(3);
 /// Between two looks at whether another process still uses the folder.
 const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How a node deletes expired items.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct ExpiryArguments {
+    /// How often expired items are looked for while there are none.
+    #[arg(
+        long,
+        env = "CAIRN_TTL_INTERVAL_MS",
+        value_name = "MILLISECONDS",
+        default_value_t = 1_000,
+        value_parser = clap::value_parser!(u64).range(10..=3_600_000)
+    )]
+    pub(crate) ttl_interval_ms: u64,
+}
+
 /// A data folder that is this node's, opened and checked, before the node takes part in anything.
 pub(crate) struct OpenFolder {
     path: PathBuf,
@@ -78,6 +92,7 @@ impl OpenFolder {
         transport: Arc<dyn Transport>,
         registry: &prometheus::Registry,
         has_archive: bool,
+        expiry: ExpiryArguments,
     ) -> anyhow::Result<Arc<Node>> {
         let id = self.folder.node_id();
         let mut core = CoreConfig::new(id, uuid::Uuid::new_v4().as_u64_pair().0);
@@ -85,6 +100,7 @@ impl OpenFolder {
         metrics.register(registry)?;
         core.metrics = Some(metrics);
         core.has_archive = has_archive;
+        core.expiry_interval_ms = expiry.ttl_interval_ms;
         let short_of_room = core.short_of_room.clone();
         let config = HostConfig {
             core,

@@ -12,7 +12,7 @@ use crate::{
         transport::PeerTransport,
     },
     listen::bind,
-    node::{DISK_FULL, Node, OpenFolder},
+    node::{DISK_FULL, ExpiryArguments, Node, OpenFolder},
     regions::{
         Readers, RegionSource,
         message::{PartitionCall as RegionCall, RegionAnswer},
@@ -70,6 +70,8 @@ pub struct Arguments {
     /// Memory to plan with, in bytes: the container's limit.
     #[arg(long, env = "CAIRN_MEMORY_LIMIT")]
     memory_limit: Option<u64>,
+    #[command(flatten)]
+    expiry: ExpiryArguments,
 }
 
 /// What the internal port stands on.
@@ -156,7 +158,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let client = NodeClient::new(tls.clone(), arguments.region);
     let group = GroupName { account: arguments.account, group: arguments.group };
     let transport = PeerTransport::new(folder.node_id(), group, client);
-    let node = folder.start(transport, &registry, archive_socket.is_some())?;
+    let node = folder.start(transport, &registry, archive_socket.is_some(), arguments.expiry)?;
     let clock = Arc::new(SystemClock);
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
     let readers = Readers::new(node.clone(), tls.clone(), clock.clone(), seed, &registry)?;

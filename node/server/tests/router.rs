@@ -165,7 +165,9 @@ impl Node {
             PartitionRequest::Write(write) => write.request_id,
             PartitionRequest::Get(_) => READ,
             PartitionRequest::Transact(step) => step.request_id,
-            PartitionRequest::Range(_) | PartitionRequest::TransactGet(_) => panic!("not asked for here"),
+            PartitionRequest::Range(_) | PartitionRequest::Stream(_) | PartitionRequest::TransactGet(_) => {
+                panic!("not asked for here")
+            }
         };
         let reaction = {
             let mut asked = self.asked.lock();

@@ -81,6 +81,7 @@ fn node(group: &ValidatedGroup, zone: &str, config: &Config) -> Container {
         format!("--admin=0.0.0.0:{}", names::ADMIN_PORT),
         "--tls-dir=/tls".to_owned(),
         format!("--release-namespace={}", config.release_namespace),
+        format!("--ttl-interval-ms={}", config.ttl_interval_ms),
     ];
     let mut mounts = vec![container::mount("data", "/data", false), container::mount("tls", "/tls", true)];
     if group.spec.archive.is_some() {
@@ -171,6 +172,7 @@ mod tests {
             "--zone=zone-a",
             "--advertise=$(POD_NAME).cairn-default.game.svc.cluster.local:7400",
             "--release-namespace=cairn-system",
+            "--ttl-interval-ms=1000",
         ] {
             assert!(args.iter().any(|given| given == arg), "{arg} is not in {args:?}");
         }

@@ -184,6 +184,8 @@ pub(crate) fn type_name(kind: ErrorKind) -> &'static str {
         ErrorKind::ReplicaAlreadyExistsException => "ReplicaAlreadyExistsException",
         ErrorKind::ReplicaNotFoundException => "ReplicaNotFoundException",
         ErrorKind::DuplicateItemException => "DuplicateItemException",
+        ErrorKind::TrimmedDataAccessException => "TrimmedDataAccessException",
+        ErrorKind::ExpiredIteratorException => "ExpiredIteratorException",
         ErrorKind::TransactionCanceledException => "TransactionCanceledException",
         ErrorKind::TransactionConflictException => "TransactionConflictException",
         ErrorKind::TransactionInProgressException => "TransactionInProgressException",

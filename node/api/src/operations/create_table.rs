@@ -12,6 +12,7 @@ use crate::{
     validation::{
         constraints::{Constraints, required_table_name},
         references::resolve_table_arn,
+        stream_specification::{STREAM_SPECIFICATION, StreamSpecificationInput},
         tags::{self, TAGS, TagInput},
         throughput::{self, THROUGHPUT, ThroughputInput},
         unsupported::{Unsupported, refuse, refuse_empty_list},
@@ -37,7 +38,7 @@ pub(super) struct CreateTableInput {
     deletion_protection_enabled: Option<Flag>,
     local_secondary_indexes: Option<Vec<LocalIndexInput>>,
     global_secondary_indexes: Option<Unsupported>,
-    stream_specification: Option<Unsupported>,
+    stream_specification: Option<StreamSpecificationInput>,
     #[serde(rename = "SSESpecification")]
     sse_specification: Option<Unsupported>,
     tags: Option<Vec<TagInput>>,
@@ -60,6 +61,7 @@ pub(super) const FIELDS: &[(&str, Shape)] = &[
     ("TableClass", Shape::Text),
     ("DeletionProtectionEnabled", Shape::Flag),
     ("Tags", TAGS),
+    ("StreamSpecification", STREAM_SPECIFICATION),
 ];
 
 impl Input for CreateTableInput {
@@ -75,9 +77,15 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     constraints.finish()?;
     let mut constraints = Constraints::default();
     input.constrain("", &mut constraints);
+    if let Some(stream) = &input.stream_specification {
+        stream.constrain(&mut constraints);
+    }
     constraints.finish()?;
     let tags = input.tags.take().unwrap_or_default();
-    let table = NewTable { tags: tags::checked(tags)?, ..input.into_table(name)? };
+    let stream = input.stream_specification.take();
+    let table = input.into_table(name)?;
+    let stream = stream.map_or(Ok(None), |stream| stream.of_new_table())?;
+    let table = NewTable { tags: tags::checked(tags)?, stream, ..table };
     if call.catalog.table(call.account, &table.table_name).is_some() {
         return Err(errors::table_exists(&table.table_name));
     }
@@ -104,7 +112,7 @@ impl CreateTableInput {
         constrain_table_class(self.table_class.as_deref(), constraints);
     }
 
-    /// After the constraints found nothing. Without the tags, which only CreateTable itself has.
+    /// After the constraints found nothing. Without the tags and the stream, which only CreateTable itself has.
     pub(super) fn into_table(self, table_name: String) -> Result<NewTable, ServiceError> {
         let billing_mode = self.billing_mode.as_deref().map_or(BillingMode::Provisioned, throughput::billing_mode);
         let provisioned_throughput = match (billing_mode, self.provisioned_throughput) {
@@ -135,6 +143,7 @@ impl CreateTableInput {
             table_class: self.table_class.as_deref().map(parse_table_class),
             deletion_protection_enabled: self.deletion_protection_enabled.is_some_and(|flag| flag.0),
             table_name,
+            stream: None,
             tags: Tags::new(),
         })
     }
@@ -147,7 +156,6 @@ impl CreateTableInput {
     fn refuse_unsupported(&self) -> Result<(), ServiceError> {
         refuse([
             ("GlobalSecondaryIndexes", &self.global_secondary_indexes),
-            ("StreamSpecification", &self.stream_specification),
             ("SSESpecification", &self.sse_specification),
             ("WarmThroughput", &self.warm_throughput),
             ("ResourcePolicy", &self.resource_policy),

@@ -1,10 +1,13 @@
 //! `TableDescription`: the same for a table however it was made.
 
-use super::{Call, global_table_description::write_replicas, index_description::write_descriptions};
+use super::{
+    Call, global_table_description::write_replicas, index_description::write_descriptions, stream::stream_arn,
+};
 use crate::{TableView, global_tables::GlobalTable, output::Object};
 use cairn_model::{
     KeySchema, TableDefinition,
     node::Counts,
+    stream::label,
     table::{BillingMode, KeyAttribute, ProvisionedThroughput, ScalarType, TableClass, TableStatus},
     throughput::ThroughputHistory,
 };
@@ -69,6 +72,17 @@ fn write(
         summary.end();
     }
     write_descriptions(table, counts, &mut description);
+    if let Some(stream) = definition.current_stream() {
+        let mut specification = description.object("StreamSpecification");
+        specification.literal("StreamEnabled", true);
+        specification.text("StreamViewType", stream.view_type.name());
+        specification.end();
+    }
+    // One that was disabled is told of for as long as it can be read.
+    if let Some((latest, _)) = definition.readable_streams(now_ms).next_back() {
+        description.text("LatestStreamLabel", &label(latest.enabled_at_ms));
+        description.text("LatestStreamArn", &stream_arn(table, latest));
+    }
     if let Some(global) = global {
         description.text("GlobalTableVersion", GLOBAL_TABLE_VERSION);
         write_replicas("Replicas", &global.replicas, &mut description);

@@ -1,4 +1,4 @@
-//! UpdateTable: billing mode, throughput, deletion protection, table class; or the replicas.
+//! UpdateTable: billing mode, throughput, deletion protection, table class, stream; or the replicas.
 
 use super::{
     Call,
@@ -12,6 +12,7 @@ use crate::{
     validation::{
         constraints::{Constraints, table_name},
         references::resolve_table_arn,
+        stream_specification::{STREAM_SPECIFICATION, StreamSpecificationInput, check_stream_change},
         throughput::{self, THROUGHPUT, ThroughputInput},
         unsupported::{Unsupported, refuse},
     },
@@ -33,7 +34,7 @@ struct UpdateTableInput {
     deletion_protection_enabled: Option<Flag>,
     attribute_definitions: Option<Unsupported>,
     global_secondary_index_updates: Option<Unsupported>,
-    stream_specification: Option<Unsupported>,
+    stream_specification: Option<StreamSpecificationInput>,
     #[serde(rename = "SSESpecification")]
     sse_specification: Option<Unsupported>,
     replica_updates: Option<Vec<GroupUpdate>>,
@@ -55,6 +56,7 @@ impl Input for UpdateTableInput {
         ("DeletionProtectionEnabled", Shape::Flag),
         ("ReplicaUpdates", GROUP_UPDATES),
         ("MultiRegionConsistency", Shape::Text),
+        ("StreamSpecification", STREAM_SPECIFICATION),
     ];
 }
 
@@ -69,7 +71,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         provisioned_throughput: input.provisioned_throughput.map(|units| units.checked()).transpose()?,
         table_class: input.table_class.as_deref().map(parse_table_class),
         deletion_protection_enabled: input.deletion_protection_enabled.map(|flag| flag.0),
-        recovery: None,
+        stream: input.stream_specification.as_ref().map(StreamSpecificationInput::update).transpose()?,
+        ..TableUpdate::default()
     };
     if let Some(updates) = &input.replica_updates {
         if update != TableUpdate::default() {
@@ -98,6 +101,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         TableStatus::Updating | TableStatus::Deleting => return Err(errors::table_in_use(&name)),
         TableStatus::Active => {}
     }
+    if let Some(stream) = update.stream {
+        check_stream_change(&table.definition, stream)?;
+    }
     check_decrease(call, &table, &update)?;
     let table = call.catalog.update_table(call.account, &name, update).await?;
     Ok(table_description::answer(call, "TableDescription", &table, &call.index_counts(&table).await))
@@ -112,6 +118,9 @@ impl UpdateTableInput {
         }
         throughput::constrain_billing_mode("billingMode", self.billing_mode.as_deref(), &mut constraints);
         constrain_table_class(self.table_class.as_deref(), &mut constraints);
+        if let Some(stream) = &self.stream_specification {
+            stream.constrain(&mut constraints);
+        }
         let consistency = self.multi_region_consistency.as_deref();
         replica_updates::constrain(self.replica_updates.as_deref(), consistency, &mut constraints);
         constraints.finish()
@@ -121,7 +130,6 @@ impl UpdateTableInput {
         refuse([
             ("AttributeDefinitions", &self.attribute_definitions),
             ("GlobalSecondaryIndexUpdates", &self.global_secondary_index_updates),
-            ("StreamSpecification", &self.stream_specification),
             ("SSESpecification", &self.sse_specification),
             ("GlobalTableWitnessUpdates", &self.global_table_witness_updates),
             ("OnDemandThroughput", &self.on_demand_throughput),

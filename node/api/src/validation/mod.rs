@@ -7,6 +7,7 @@ pub(crate) mod key_paths;
 pub(crate) mod parameters;
 pub(crate) mod references;
 pub(crate) mod select;
+pub(crate) mod stream_specification;
 pub(crate) mod tags;
 pub(crate) mod throughput;
 pub(crate) mod unsupported;

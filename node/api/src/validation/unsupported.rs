@@ -20,9 +20,9 @@ impl Unsupported {
         match &self.0 {
             Value::Null | Value::Bool(false) => true,
             Value::Array(elements) => elements.is_empty(),
-            Value::Object(members) => members.iter().all(|(name, value)| {
-                matches!(name.as_str(), "Enabled" | "StreamEnabled") && *value == Value::Bool(false)
-            }),
+            Value::Object(members) => {
+                members.iter().all(|(name, value)| name == "Enabled" && *value == Value::Bool(false))
+            }
             _ => false,
         }
     }

@@ -242,13 +242,17 @@ pub(crate) async fn lenient(config: ApiConfig) -> Service {
     Service::start_with(config, Authentication::AcceptAny { account: "local".into() }).await
 }
 
-/// A signed request of HTTP/1.1.
+/// A signed request of HTTP/1.1, for an operation by its name, or by its whole target where it is not one on tables.
 pub(crate) fn signed(host: &str, operation: &str, body: Bytes) -> Request<Full<Bytes>> {
+    let target = match operation.contains('.') {
+        true => operation.to_owned(),
+        false => format!("DynamoDB_20120810.{operation}"),
+    };
     let mut headers: Vec<(String, String)> = vec![
         ("content-type".into(), "application/x-amz-json-1.0".into()),
         ("host".into(), host.into()),
         ("x-amz-date".into(), SIGNER.date.into()),
-        ("x-amz-target".into(), format!("DynamoDB_20120810.{operation}")),
+        ("x-amz-target".into(), target),
     ];
     let authorization = SIGNER.authorization(&headers, &body);
     headers.push(("authorization".into(), authorization));

@@ -32,6 +32,8 @@ const OPERATIONS: &[&str] = &[
     "ListBackups",
     "DescribeBackup",
     "UpdateContinuousBackups",
+    "UpdateTimeToLive",
+    "DescribeTimeToLive",
     "DescribeContinuousBackups",
     "RestoreTableFromBackup",
     "RestoreTableToPointInTime",
@@ -294,6 +296,9 @@ fn good(operation: &str) -> Value {
         "UpdateContinuousBackups" => json!({
             "TableName": "users",
             "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true, "RecoveryPeriodInDays": 7}
+        }),
+        "UpdateTimeToLive" => json!({
+            "TableName": "users", "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": true}
         }),
         "RestoreTableFromBackup" => json!({
             "TargetTableName": "from-backup", "BackupArn": BACKUP_ARN, "BillingModeOverride": "PROVISIONED",

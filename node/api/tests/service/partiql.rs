@@ -42,6 +42,7 @@ fn watched(service: &Service) -> Arc<Mutex<Vec<&'static str>>> {
             PartitionRequest::Write(_) => "write",
             PartitionRequest::Range(range) if range.lower == std::ops::Bound::Unbounded => "scan",
             PartitionRequest::Range(_) => "query",
+            PartitionRequest::Stream(_) => "stream",
             PartitionRequest::Transact(_) | PartitionRequest::TransactGet(_) => "transaction",
         });
         None

@@ -10,11 +10,11 @@ use cairn_model::{
     ids::RequestId,
     index_keys::check_updated_index_keys,
     key::EncodedKey,
-    node::{Counts, IndexCounts},
+    node::{Counts, IndexCounts, TimeToLiveState},
 };
 use cairn_replication::operation::{
-    GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, ReturnValues, WriteAction,
-    WriteOutcome, WriteRequest,
+    GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, ReturnValues,
+    StreamOutcome, StreamRequest, WriteAction, WriteOutcome, WriteRequest,
 };
 use std::{
     collections::BTreeMap,
@@ -23,6 +23,7 @@ use std::{
 };
 
 pub(crate) type Rows = BTreeMap<([u8; 16], Bytes), EncodedItem>;
+type Shard = Box<dyn FnMut(StreamRequest) -> StreamOutcome + Send>;
 type Refusal = Box<dyn FnMut(&PartitionRequest) -> Option<ServiceError> + Send>;
 
 #[derive(Default)]
@@ -30,11 +31,19 @@ pub(crate) struct MemoryPartitions {
     rows: Mutex<Rows>,
     transactions: Mutex<Transactions>,
     refusal: Mutex<Option<Refusal>>,
+    shard: Mutex<Option<Shard>>,
     index_counts: Mutex<Vec<IndexCounts>>,
     pub(crate) request_ids: Mutex<Vec<RequestId>>,
+    /// What the nodes say of it; nothing at first.
+    pub(crate) time_to_live: Mutex<Option<TimeToLiveState>>,
 }
 
 impl MemoryPartitions {
+    /// From now on, this is what streams are asked.
+    pub(crate) fn stream(&self, shard: impl FnMut(StreamRequest) -> StreamOutcome + Send + 'static) {
+        *self.shard.lock().unwrap() = Some(Box::new(shard));
+    }
+
     /// From now on, requests for which `refusal` has an error get it.
     pub(crate) fn refuse(&self, refusal: impl FnMut(&PartitionRequest) -> Option<ServiceError> + Send + 'static) {
         *self.refusal.lock().unwrap() = Some(Box::new(refusal));
@@ -57,6 +66,10 @@ impl MemoryPartitions {
         let mut transactions = self.transactions.lock().unwrap();
         let id = table.definition.table_id.0;
         match request {
+            PartitionRequest::Stream(request) => {
+                let mut shard = self.shard.lock().unwrap();
+                Ok(PartitionOutcome::Stream(shard.as_mut().expect("a stream is asked for")(request)))
+            }
             PartitionRequest::Write(request) if transactions.lock_on(&table.definition, &request.key, 0).is_some() => {
                 let met = transactions.lock_on(&table.definition, &request.key, 0);
                 Ok(PartitionOutcome::Locked(met.into_iter().collect()))
@@ -93,13 +106,13 @@ impl Partitions for MemoryPartitions {
     async fn counts(&self, table: &TableView) -> Option<Counts> {
         let rows = self.rows.lock().unwrap();
         let items = of_table(&rows, &table.definition);
-        let counts = |item: &EncodedItem| Counts { item_count: 1, size_bytes: size(item).into(), indexes: vec![] };
+        let counts = |item: &EncodedItem| Counts { item_count: 1, size_bytes: size(item).into(), ..Counts::default() };
         let items: Counts = items.map(|(_, item)| counts(item)).sum();
         let mut indexes = Counts::of_new(&table.definition).indexes;
         for told in &*self.index_counts.lock().unwrap() {
             indexes.iter_mut().filter(|index| index.slot == told.slot).for_each(|index| *index = *told);
         }
-        Some(Counts { indexes, ..items })
+        Some(Counts { indexes, time_to_live: self.time_to_live.lock().unwrap().clone(), ..items })
     }
 }
 

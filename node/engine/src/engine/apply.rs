@@ -3,7 +3,10 @@
 use super::{Engine, IndexBatch, Live};
 use crate::{Applied, Changes, EngineError, Store, layout, outcome::OutcomeChanges, record::AppliedState};
 use bytes::Bytes;
-use cairn_model::{TableDefinition, descriptor::PartitionDescriptor, ids::RequestId, key::EncodedKey, time::Timestamp};
+use cairn_model::{
+    TableDefinition, descriptor::PartitionDescriptor, ids::RequestId, key::EncodedKey, stream::SequenceNumber,
+    time::Timestamp,
+};
 use parking_lot::Mutex;
 
 /// The effects of a run of entries, in their order.
@@ -13,6 +16,8 @@ pub struct ApplyBatch {
     pub items: Vec<ItemWrite>,
     /// What is kept beside the items; of several for one thing the last counts.
     pub kept: Vec<KeptWrite>,
+    /// What streams keep of the changes.
+    pub stream: Vec<StreamWrite>,
     pub indexes: IndexBatch,
     /// In the order of the entries, and of the writes in each.
     pub outcomes: Vec<Outcome>,
@@ -38,6 +43,8 @@ pub enum Kept {
     Tombstone(EncodedKey),
     /// A version whose time is too far ahead, under a key that begins with the time (layout.rs).
     SetAside(Bytes),
+    /// How far the index of expirations is made, while it is not; what is in it is the replication package's business.
+    Expirations,
     /// What other regions have, and where the reading of them stands; what is in it is the replication package's business.
     Regions,
     /// What is known of transactions, under a key that is the replication package's business, as what is in it.
@@ -49,6 +56,16 @@ pub struct KeptWrite {
     pub what: Kept,
     /// None to delete.
     pub value: Option<Bytes>,
+}
+
+/// A stream's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamWrite {
+    /// When the stream was enabled, by which it is told from others of the table; milliseconds since the Unix epoch.
+    pub stream: u64,
+    pub number: SequenceNumber,
+    /// What is in it is the replication package's business.
+    pub record: Bytes,
 }
 
 /// What a request came to, for its retries.
@@ -118,6 +135,9 @@ impl<S: Store> Engine<S> {
                 Some(value) => changes.put(key, value.clone()),
                 None => changes.delete(key),
             }
+        }
+        for write in &batch.stream {
+            changes.put(layout::stream_record(storage_id, write.stream, write.number), write.record.clone());
         }
         batch.indexes.plan(&self.store, storage_id, &mut changes)?;
         let outcomes = OutcomeChanges::plan(

@@ -2,17 +2,21 @@
 
 mod apply;
 mod deletions;
+mod expirations;
 mod global;
 mod indexes;
 mod loading;
 mod read;
 mod replicas;
+mod streams;
 mod view;
 
-pub use apply::{ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome};
+pub use apply::{ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome, StreamWrite};
+pub use expirations::ExpirationIter;
 pub use global::{GlobalPoint, SetAsideIter};
 pub use indexes::{IndexBatch, IndexChange, IndexEffect, IndexIter, IndexTotals, LocalTotals};
 pub use read::ScanIter;
+pub use streams::StreamIter;
 pub use view::{TransactionsIter, View};
 
 use crate::{
@@ -57,6 +61,9 @@ struct Directory {
 struct Live {
     state: AppliedState,
     outcomes: OutcomeIndex,
+    /// The key of the last stream record that was trimmed since the start: without it, each step would wade through the
+    /// tombstones of those before it.
+    trimmed: Option<Bytes>,
     deletions: Deletions,
     dropped: bool,
 }
@@ -221,9 +228,8 @@ impl<S: Store> Engine<S> {
 
 impl Directory {
     fn insert(&mut self, record: StoredRecord, state: AppliedState) {
-        let deletions = Deletions::until(state.applied.index);
-        let live = Live { state, outcomes: OutcomeIndex::default(), deletions, dropped: false };
-        let live = Arc::new(Mutex::new(live));
+        let (deletions, outcomes) = (Deletions::until(state.applied.index), OutcomeIndex::default());
+        let live = Arc::new(Mutex::new(Live { state, outcomes, deletions, trimmed: None, dropped: false }));
         self.by_storage.insert(record.storage_id, (record.partition_id, live.clone()));
         self.records.insert(record.partition_id, (record, live));
     }

@@ -1,6 +1,7 @@
 //! All the partitions of a node as one step machine: inputs go in, a flush makes them durable and gives outputs.
 
 mod create;
+mod expiry;
 mod flush;
 mod frames;
 mod io;
@@ -54,6 +55,8 @@ pub struct Core<S: Store, L: LogStore> {
     slots: BTreeMap<PartitionId, Slot<L>>,
     /// Those with something to do at the next flush.
     dirty: BTreeSet<PartitionId>,
+    /// Those whose expired items go on being deleted with the next flush.
+    expiring: BTreeSet<PartitionId>,
     outputs: Vec<Output>,
     clocks: ClockTable,
     random: StdRng,
@@ -95,6 +98,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
             log: Arc::new(log),
             slots: BTreeMap::new(),
             dirty: BTreeSet::new(),
+            expiring: BTreeSet::new(),
             outputs: Vec::new(),
             ticks: 0,
             outgoing: Vec::new(),
@@ -210,6 +214,10 @@ impl<S: Store, L: LogStore> Core<S, L> {
             if self.ticks.is_multiple_of(UPKEEP_TICKS) {
                 replica.proposer.keep_up();
             }
+            if replica.is_proposing() && self.pressure != Pressure::High {
+                let has_time_to_live = replica.state.definition.time_to_live.is_some();
+                replica.proposer.look_for_expired(has_time_to_live, now.boot_ms);
+            }
             expired_reads.extend(replica.reads.take_expired(now.boot_ms));
             self.dirty.insert(*id);
         }
@@ -254,6 +262,9 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 self.read(token, partition, epoch, ReadKind::Request(Box::new(request)), now);
             }
             PartitionRequest::Get(ref get) if get.consistent => {
+                self.read(token, partition, epoch, ReadKind::Request(Box::new(request)), now);
+            }
+            PartitionRequest::Stream(_) => {
                 self.read(token, partition, epoch, ReadKind::Request(Box::new(request)), now);
             }
             PartitionRequest::Range(ref range) if range.consistent => {
@@ -449,6 +460,8 @@ pub(crate) fn serve_read<S: Store>(
         storage_id: point.storage_id,
         schema: &point.definition.key_schema,
         range: &point.descriptor.range,
+        partition: point.descriptor.partition_id,
+        stream: point.definition.current_stream().map(|stream| stream.enabled_at_ms),
         local_indexes: &point.definition.local_indexes,
     };
     let result = read::read(engine, place, request);

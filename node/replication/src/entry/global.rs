@@ -168,17 +168,17 @@ fn get_short(body: &mut Bytes) -> Result<Bytes, EntryError> {
     take(body, usize::from(bytes)).ok_or(CUT)
 }
 
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), EntryError> {
+pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), EntryError> {
     out.put_u32_le(length(bytes.len())?);
     out.put_slice(bytes);
     Ok(())
 }
 
-fn get_bytes(body: &mut Bytes) -> Result<Bytes, EntryError> {
+pub(super) fn get_bytes(body: &mut Bytes) -> Result<Bytes, EntryError> {
     let bytes = body.try_get_u32_le().map_err(|_| CUT)?;
     take(body, bytes as usize).ok_or(CUT)
 }
 
-fn end(body: &Bytes) -> Result<(), EntryError> {
+pub(super) fn end(body: &Bytes) -> Result<(), EntryError> {
     if body.is_empty() { Ok(()) } else { Err(EntryError::Damaged("bytes are left behind its end")) }
 }

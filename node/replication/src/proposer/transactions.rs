@@ -10,6 +10,7 @@ mod table;
 use super::{InFlight, Propose, Proposer, ProposerError, Round, Waiter, internal, remote::Undecided};
 use crate::{
     entry::{Entry, EntryBody, EntryWrite, TransactionEntry, TransactionWrite},
+    expirations,
     operation::{PartitionError, PartitionOutcome, WriteRequest},
     read,
     transaction::{MetLock, RECORD_AGE_MS_MAX, TransactOutcome, TransactRequest, TransactStep, TransactionId, kept},
@@ -88,6 +89,10 @@ impl Transactions {
 
     pub(super) fn keep_up(&mut self) {
         self.upkeep_due |= self.table.as_ref().is_none_or(|table| table.has_records);
+    }
+
+    pub(super) fn has_locked(&self, key: &EncodedKey) -> bool {
+        self.table.as_ref().is_some_and(|table| table.has_locked(key))
     }
 
     /// The transaction that has locked an item.
@@ -205,7 +210,7 @@ impl Proposer {
                 answer(&step, Err(PartitionError::Overloaded { reason: reason.into() }), answers);
                 Ok(())
             }
-            Ok(Decided::Entry { result, effects }) => self.propose_step(round, Some((step, result)), effects, propose),
+            Ok(Decided::Entry { result, effects }) => self.propose_step(round, Some((step, result)), *effects, propose),
             Err(Undecided::Fatal(error)) => Err(error),
             // Of this replica's disk only, so no outcome.
             Err(Undecided::Refused(error)) => {
@@ -328,7 +333,7 @@ impl Proposer {
         effects: Effects,
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
-        let Effects { writes, index_changes, mut kept, change } = effects;
+        let Effects { writes, index_changes, stream_changes, mut kept, change } = effects;
         if step.is_some() && !kept.is_empty() {
             // What the step keeps comes behind: a token may be dropped and kept again.
             let dropped = self.dropped(round, DROPPED_WITH_STEP_MAX)?;
@@ -354,8 +359,9 @@ impl Proposer {
         if let (Some(table), Some(change)) = (&mut self.transactions.table, change) {
             table.change(change);
         }
+        let entered = expirations::first_entered(&index_changes);
         let body = EntryBody::Transaction(TransactionEntry { outcome, kept, writes });
-        let payload = Entry { header: self.header(round), body, index_changes }.encode()?;
+        let payload = Entry { header: self.header(round), body, index_changes, stream_changes }.encode()?;
         let (index, bytes) = (round.next_index, payload.len());
         if !propose(payload) {
             self.transactions.retries.extend(in_flight.step.map(|(step, _)| step));
@@ -367,7 +373,7 @@ impl Proposer {
         }
         self.sequence += 1;
         self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight { step: in_flight, ..InFlight::new(index, bytes) });
+        self.in_flight.push_back(InFlight { step: in_flight, entered, ..InFlight::new(index, bytes) });
         round.next_index += 1;
         Ok(())
     }

@@ -6,6 +6,7 @@ mod claims;
 mod clocks;
 mod cluster;
 mod damage;
+mod expiry;
 mod filling;
 #[path = "../support/indexed.rs"]
 mod indexed;
@@ -17,4 +18,7 @@ mod reads;
 mod requests;
 mod restores;
 mod snapshots;
+#[path = "../support/streamed.rs"]
+mod streamed;
+mod streams;
 mod writes;

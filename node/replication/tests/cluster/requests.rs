@@ -1,5 +1,6 @@
 //! A table and the requests for it.
 
+use crate::streamed;
 use bytes::Bytes;
 use cairn_expression::{Condition, ExpressionKind, Placeholders, Update};
 use cairn_model::{
@@ -10,6 +11,7 @@ use cairn_model::{
     index::{IndexProjection, LocalIndex, ProjectionType},
     key::EncodedKey,
     number::Number,
+    stream::Streams,
     table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableDefinition},
 };
 use cairn_replication::operation::{
@@ -47,7 +49,7 @@ pub fn descriptor(voters: usize) -> PartitionDescriptor {
     }
 }
 
-/// With two local indexes on `n`, one of whole items and one of keys.
+/// With a stream, and two local indexes on `n`, one of whole items and one of keys.
 pub fn definition() -> TableDefinition {
     let index = |slot, index_name: &str, projection_type| LocalIndex {
         index_name: index_name.into(),
@@ -71,7 +73,7 @@ pub fn definition() -> TableDefinition {
         replicas: None,
         local_indexes: vec![index(1, "whole", ProjectionType::All), index(2, "keys", ProjectionType::KeysOnly)],
         time_to_live: None,
-        stream: None,
+        stream: Some(Streams { current: Some(streamed::STREAM), past: Vec::new() }),
     }
 }
 

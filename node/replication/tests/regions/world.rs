@@ -4,6 +4,7 @@ use crate::{
     cluster::{Answer, Cluster},
     indexed,
     requests::{self, PARTITION},
+    streamed,
 };
 use cairn_engine::{Engine, Kept, MemoryStore};
 use cairn_model::{
@@ -287,6 +288,7 @@ impl World {
             assert_eq!(self.set_aside(region), 0, "set aside in {name}");
             let (engine, storage_id) = self.storage(region);
             assert_eq!(indexed::flaw(&engine, storage_id, &requests::definition()), None, "{name}");
+            assert_eq!(streamed::flaw(&engine, storage_id, &requests::definition()), None, "{name}");
         }
     }
 }

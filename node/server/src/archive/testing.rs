@@ -1,7 +1,7 @@
 //! A storage node in the test's own process, with tables whose items are numbers.
 
 use super::{Adopter, HostAdopter, HostReader, Reader};
-use crate::node::{Node, OpenFolder};
+use crate::node::{ExpiryArguments, Node, OpenFolder};
 use bytes::Bytes;
 use cairn_engine::Owner;
 use cairn_model::{
@@ -74,7 +74,9 @@ impl TestNode {
         let owner = Owner { region: "east".into(), account: ACCOUNT.into(), group: "default".into() };
         let path = folder.path().join("data");
         let open = OpenFolder::open(path, owner, None, OnDamage::Refuse, Duration::ZERO).await.unwrap();
-        let node = open.start(Arc::new(NoPeers), &prometheus::Registry::new(), true).unwrap();
+        let node = open
+            .start(Arc::new(NoPeers), &prometheus::Registry::new(), true, ExpiryArguments { ttl_interval_ms: 1_000 })
+            .unwrap();
         Self { _folder: folder, node }
     }
 

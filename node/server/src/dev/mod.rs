@@ -14,7 +14,7 @@ use crate::{
     exports::ArchivedExports,
     listen::{self, ClientArguments, bind},
     memory,
-    node::{Node, OpenFolder},
+    node::{ExpiryArguments, Node, OpenFolder},
     router::fleet,
 };
 use anyhow::Context;
@@ -58,6 +58,8 @@ pub struct Arguments {
     /// The shortest span of an incremental export; DynamoDB's is 900.
     #[arg(long, env = "CAIRN_EXPORT_SPAN_MIN_SECONDS", value_name = "SECONDS", default_value_t = 900)]
     export_span_min_seconds: u64,
+    #[command(flatten)]
+    expiry: ExpiryArguments,
 }
 
 /// There is nobody to send to.
@@ -109,7 +111,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(config) => Some(Bucket::open(config).await?),
         None => None,
     };
-    let node = folder.start(Arc::new(NoPeers), &registry, bucket.is_some())?;
+    let node = folder.start(Arc::new(NoPeers), &registry, bucket.is_some(), arguments.expiry)?;
     let there = node.host().replicas().into_iter().map(|replica| replica.definition.table_id).collect();
     let records = Records::open(&arguments.data, there).await?;
     let tables = LocalTables::new(node.clone(), arguments.region.clone(), records);

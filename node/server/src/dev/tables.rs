@@ -386,7 +386,10 @@ impl Partitions for LocalTables {
         match &mut request {
             PartitionRequest::Get(get) => get.consistent = true,
             PartitionRequest::Range(range) => range.consistent = true,
-            PartitionRequest::Write(_) | PartitionRequest::Transact(_) | PartitionRequest::TransactGet(_) => {}
+            PartitionRequest::Write(_)
+            | PartitionRequest::Stream(_)
+            | PartitionRequest::Transact(_)
+            | PartitionRequest::TransactGet(_) => {}
         }
         let name = &table.definition.table_name;
         if request.brings_data() && self.node.disk().full() {

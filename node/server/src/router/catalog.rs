@@ -10,7 +10,10 @@ use super::{
 use crate::environment;
 use async_trait::async_trait;
 use cairn_api::{Catalog, NewTable, TableUpdate, TableView, TagUpdate, Tags, errors};
-use cairn_crds::{Table, TableSpec, condition, resource_name, table::ThroughputStatus};
+use cairn_crds::{
+    Table, TableSpec, condition, resource_name,
+    table::{ThroughputStatus, stream::STREAM_ENABLED_AT_ANNOTATION},
+};
 use cairn_model::{
     ServiceError, archive::import::ImportStatus, ids::TableId, table::TableStatus, throughput::ThroughputHistory,
 };
@@ -149,6 +152,10 @@ impl Catalog for KubernetesCatalog {
         tags::leave_to_others(&resource, &mut spec);
         let mut table = manifest(account, &resource.name_any(), spec);
         table.metadata.resource_version = resource.resource_version();
+        if let Some(stream) = definition.current_stream().filter(|_| view.definition.current_stream().is_none()) {
+            let annotation = (STREAM_ENABLED_AT_ANNOTATION.to_owned(), stream.enabled_at_ms.to_string());
+            table.metadata.annotations = Some([annotation].into());
+        }
         let updated = self.apply(&table).await?;
         self.tables.put(updated);
         Ok(Arc::new(TableView { definition, status: TableStatus::Updating, ..view }))

@@ -50,9 +50,10 @@ impl RemotePartitions {
         let body = wire::encode_call(call).map_err(|error| Failure::Unreached(error.to_string()))?;
         let deadline = match call.request {
             // Each may be of several MB.
-            PartitionRequest::Range(_) | PartitionRequest::Transact(_) | PartitionRequest::TransactGet(_) => {
-                PAGE_DEADLINE
-            }
+            PartitionRequest::Range(_)
+            | PartitionRequest::Stream(_)
+            | PartitionRequest::Transact(_)
+            | PartitionRequest::TransactGet(_) => PAGE_DEADLINE,
             PartitionRequest::Get(_) | PartitionRequest::Write(_) => ITEM_DEADLINE,
         };
         let answer = self.client.post_with_room(&route.group, &member.address, "/v1/partition", body, deadline, room);
@@ -62,9 +63,10 @@ impl RemotePartitions {
                 let reason = error.to_string();
                 return Err(Failure::Partition(match call.request {
                     PartitionRequest::Write(_) | PartitionRequest::Transact(_) => PartitionError::Unknown { reason },
-                    PartitionRequest::Get(_) | PartitionRequest::Range(_) | PartitionRequest::TransactGet(_) => {
-                        PartitionError::Overloaded { reason }
-                    }
+                    PartitionRequest::Get(_)
+                    | PartitionRequest::Range(_)
+                    | PartitionRequest::Stream(_)
+                    | PartitionRequest::TransactGet(_) => PartitionError::Overloaded { reason },
                 }));
             }
             answer => answer?,
@@ -139,7 +141,7 @@ impl Partitions for RemotePartitions {
         let counted = asked.buffered(COUNTED_AT_ONCE).collect::<Vec<_>>();
         let counted = tokio::time::timeout(COUNT_DEADLINE, counted).await.unwrap_or_default();
         if counted.is_empty() || counted.iter().any(Option::is_none) {
-            return Some(Counts { item_count: known.item_count, size_bytes: known.size_bytes, indexes: Vec::new() });
+            return Some(Counts { item_count: known.item_count, size_bytes: known.size_bytes, ..Counts::default() });
         }
         Some(counted.into_iter().flatten().sum())
     }
@@ -273,7 +275,10 @@ fn not_known() -> ServiceError {
 
 fn needs_leader(request: &PartitionRequest) -> bool {
     match request {
-        PartitionRequest::Write(_) | PartitionRequest::Transact(_) | PartitionRequest::TransactGet(_) => true,
+        PartitionRequest::Write(_)
+        | PartitionRequest::Stream(_)
+        | PartitionRequest::Transact(_)
+        | PartitionRequest::TransactGet(_) => true,
         PartitionRequest::Get(get) => get.consistent,
         PartitionRequest::Range(range) => range.consistent,
     }

@@ -8,3 +8,4 @@ mod setting;
 mod support;
 mod tags;
 mod throughput;
+mod time_to_live;

@@ -12,7 +12,9 @@ pub mod recovery;
 pub mod regions;
 pub mod restore;
 pub mod status;
+pub mod streams;
 pub mod throughput;
+pub mod time_to_live;
 pub mod validate;
 pub mod wanted;
 
@@ -31,6 +33,7 @@ use crate::{
 };
 use cairn_crds::{DEFAULT_STORAGE_GROUP, StorageGroup, Table, TableResourceStatus, condition::Progress};
 use cairn_model::{
+    arn::TableArn,
     ids::TableId,
     node::{NodeReport, Order, OrderOutcome, ReplicaReport},
     table::{TableDefinition, TableStatus},
@@ -139,6 +142,10 @@ async fn settle(
         let is_asked = validated.table.spec.recovery_period_days()?.is_some();
         let held_on = held.and_then(|held| held.continuous_backups);
         recovery::stamp(&mut stamped, is_asked, group.spec.archive.is_some(), held_on, ctx.now());
+        let expires_by = validated.table.spec.time_to_live_attribute()?;
+        time_to_live::stamp(&mut stamped, expires_by, held.and_then(|held| held.time_to_live.as_ref()), ctx.now());
+        let streams_held = held.and_then(|held| held.stream.as_ref());
+        streams::stamp(&mut stamped, &validated.table, streams_held, None, ctx.now())?;
         let is_held = |leader: &ReplicaReport| leader.definition.replicas.is_some();
         let holds = !observation.is_led() || observation.leaders().any(|(_, leader)| is_held(leader));
         let is_to_hold = regions.membership(region, held.and_then(|held| held.replicas.as_ref()));
@@ -178,6 +185,8 @@ async fn settle(
 
     let mut status = before.clone();
     status::name(&mut status, &validated, &ctx.config.region);
+    let (account, table_name) = (&validated.account, &validated.table_name);
+    streams::observe(&mut status, TableArn { region, account, table_name }, ctx.now())?;
     let generation = table.metadata.generation;
     let observed = status::observe(&mut status, &observation, answers, is_current, generation, ctx.now());
     if let Some(loading) = &loading {

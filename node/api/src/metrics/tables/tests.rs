@@ -64,6 +64,7 @@ fn definition(number: usize) -> TableDefinition {
         provisioned_throughput: None,
         table_class: None,
         deletion_protection_enabled: false,
+        stream: None,
         tags: Tags::default(),
     };
     table.into_definition("game", TableId((number as u128).to_be_bytes()), 0)

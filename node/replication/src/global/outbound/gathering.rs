@@ -53,7 +53,7 @@ impl<'a, S: Store> Gathering<'a, S> {
     fn record(&self, write: EntryWrite) -> Result<Option<Record>, OutboundError> {
         let version = match write.effect {
             Effect::Put(version) => StoredVersion::parse(version)?,
-            Effect::Delete => StoredVersion::tombstone(write.version_time, Bytes::new()),
+            Effect::Delete | Effect::Expire => StoredVersion::tombstone(write.version_time, Bytes::new()),
             Effect::Nothing => return Ok(None),
         };
         Ok(Some(Record { key: write.key, version: self.source.with_origin(version) }))

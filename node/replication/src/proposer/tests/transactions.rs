@@ -10,7 +10,7 @@ use crate::{
         TransactGet, TransactGetRequest, TransactOutcome, TransactRequest, TransactStep, TransactWrite, TransactionId,
     },
 };
-use cairn_model::{codec::EncodedItem, ids::TableId};
+use cairn_model::{codec::EncodedItem, ids::TableId, table::StreamViewType};
 
 fn id(number: u8) -> TransactionId {
     TransactionId([number; 16])
@@ -49,7 +49,7 @@ impl Leader {
     }
 
     /// Everything that waits, and is proposed, is applied.
-    fn run(&mut self) {
+    fn run_to_rest(&mut self) {
         self.round();
         while self.state.applied.index + 1 < self.next_index() {
             self.apply();
@@ -59,7 +59,7 @@ impl Leader {
 
     /// The answer to the only step asked for.
     fn outcome(&mut self) -> TransactOutcome {
-        self.run();
+        self.run_to_rest();
         match &self.answers()[..] {
             [(_, Ok(PartitionOutcome::Transact(outcome)))] => outcome.clone(),
             other => panic!("no outcome: {other:?}"),
@@ -68,7 +68,7 @@ impl Leader {
 
     fn is_locked(&mut self, item: &str) -> bool {
         self.ask(900, testing::add(u8::try_from(self.log.len() + 100).unwrap(), item, 0));
-        self.run();
+        self.run_to_rest();
         match &self.answers()[..] {
             [(900, Ok(PartitionOutcome::Locked(met)))] => met.len() == 1,
             [(900, Ok(PartitionOutcome::Write(_)))] => false,
@@ -90,6 +90,8 @@ impl Leader {
             schema: &definition.key_schema,
             range: &self.state.descriptor.range,
             local_indexes: &[],
+            partition: self.state.descriptor.partition_id,
+            stream: None,
         };
         let request = PartitionRequest::TransactGet(TransactGetRequest { gets, versions_only: false });
         read(&self.engine, place, &request).unwrap()
@@ -126,7 +128,7 @@ fn one_condition_that_fails_cancels_all_and_every_action_says_why() {
     let mut leader = Leader::new();
     leader.ask(1, testing::put(90, "b", 7));
     leader.ask(2, testing::put(91, "c", 7));
-    leader.run();
+    leader.run_to_rest();
     leader.answers();
     let new = TransactAction::Write(testing::put_new(0, "b", 1));
     leader.whole(1, 1, 1, vec![put("a", 1), new, check("c", "attribute_not_exists(id)")]);
@@ -142,9 +144,9 @@ fn one_condition_that_fails_cancels_all_and_every_action_says_why() {
 fn what_is_prepared_is_locked_and_unseen_until_it_is_committed() {
     let mut leader = Leader::new();
     leader.ask(1, testing::put(90, "a", 1));
-    leader.run();
+    leader.run_to_rest();
     leader.prepare(2, 1, vec![add("a", 5), put("b", 1), check("c", "attribute_not_exists(id)")]);
-    leader.run();
+    leader.run_to_rest();
     assert!(matches!(leader.answers()[1].1, Ok(PartitionOutcome::Transact(TransactOutcome::Prepared(_)))));
     assert!(leader.is_locked("a") && leader.is_locked("b") && leader.is_locked("c") && !leader.is_locked("d"));
     assert_eq!(leader.number_of("a"), Some(testing::item("a", 1)), "reads go on");
@@ -167,7 +169,7 @@ fn transactions_that_meet_one_another_are_told_whose_lock_it_is() {
     let mut leader = Leader::new();
     leader.prepare(1, 1, vec![put("a", 1)]);
     leader.whole(2, 2, 2, vec![put("b", 1), put("a", 2)]);
-    leader.run();
+    leader.run_to_rest();
     let answers = leader.answers();
     let met = answers.iter().find_map(|(token, answer)| match answer {
         Ok(PartitionOutcome::Locked(met)) if *token == 2 => Some(met.clone()),
@@ -182,7 +184,7 @@ fn transactions_that_meet_one_another_are_told_whose_lock_it_is() {
 fn what_is_aborted_lets_go_and_can_neither_be_committed_nor_prepared_again() {
     let mut leader = Leader::new();
     leader.prepare(1, 1, vec![put("a", 1)]);
-    leader.run();
+    leader.run_to_rest();
     leader.answers();
     leader.step(2, 50, 1, TransactStep::Abort { age_ms_min: 0 });
     assert_eq!(leader.outcome(), TransactOutcome::Aborted);
@@ -217,7 +219,7 @@ fn what_is_not_known_is_aborted_before_it_comes() {
 fn only_what_is_old_is_aborted_by_others() {
     let mut leader = Leader::new();
     leader.prepare(1, 1, vec![put("a", 1)]);
-    leader.run();
+    leader.run_to_rest();
     leader.answers();
     leader.step(2, 50, 1, TransactStep::Abort { age_ms_min: 3_000 });
     assert_eq!(leader.outcome(), TransactOutcome::Pending);
@@ -230,7 +232,7 @@ fn only_what_is_old_is_aborted_by_others() {
 fn a_new_leader_knows_the_locks_and_commits_what_another_prepared() {
     let mut leader = Leader::new();
     leader.prepare(1, 1, vec![put("a", 1)]);
-    leader.run();
+    leader.run_to_rest();
     leader.answers();
     leader.change_leader();
     assert!(leader.is_locked("a"));
@@ -270,7 +272,7 @@ fn a_token_is_answered_with_what_was_done_and_refuses_other_parameters() {
 fn a_token_under_way_is_said_to_be() {
     let mut leader = Leader::new();
     leader.prepare(1, 7, vec![add("a", 1)]);
-    leader.run();
+    leader.run_to_rest();
     leader.answers();
     leader.whole(2, 8, 7, vec![add("b", 1)]);
     assert!(matches!(leader.outcome(), TransactOutcome::InProgress(met) if met.transaction == id(7)));
@@ -281,21 +283,21 @@ fn what_became_of_transactions_is_dropped_when_it_is_old() {
     let mut leader = Leader::new();
     leader.whole(1, 1, 1, vec![put("a", 1)]);
     leader.prepare(2, 2, vec![put("b", 1)]);
-    leader.run();
+    leader.run_to_rest();
     leader.step(3, 50, 2, TransactStep::Abort { age_ms_min: 0 });
-    leader.run();
+    leader.run_to_rest();
     let kept = |leader: &Leader| leader.engine.transactions(1, &[0], &[0xFF]).count();
     assert_eq!(kept(&leader), 5);
     leader.proposer.keep_up();
-    leader.run();
+    leader.run_to_rest();
     assert_eq!(kept(&leader), 5);
     leader.wall_ms += RECORD_AGE_MS_MAX + 1_000;
     leader.proposer.keep_up();
-    leader.run();
+    leader.run_to_rest();
     assert_eq!(kept(&leader), 0);
     let entries = leader.log.len();
     leader.proposer.keep_up();
-    leader.run();
+    leader.run_to_rest();
     leader.proposer.keep_up();
     assert_eq!(leader.log.len(), entries);
     assert!(!leader.proposer.is_ready() || leader.proposer.remote.is_due(), "there is nothing more to look for");
@@ -346,7 +348,7 @@ fn a_retry_under_the_same_request_id_meets_its_outcome() {
     leader.prepare(1, 1, vec![put("a", 1)]);
     leader.round();
     leader.prepare(2, 1, vec![put("a", 1)]);
-    leader.run();
+    leader.run_to_rest();
     let answers = leader.answers();
     assert_eq!(answers.len(), 2);
     assert!(answers.iter().all(|(_, answer)| *answer == answers[0].1));
@@ -361,7 +363,7 @@ fn later_writes_see_a_transaction_before_it_is_applied() {
     leader.whole(1, 1, 1, vec![put("a", 5)]);
     leader.round();
     leader.ask(2, testing::add(50, "a", 2));
-    leader.run();
+    leader.run_to_rest();
     assert_eq!(leader.number_of("a"), Some(testing::item("a", 7)));
     let EntryBody::Transaction(TransactionEntry { writes, .. }) = leader.entry(2).body else {
         panic!("no transaction")
@@ -381,7 +383,7 @@ fn a_transaction_of_more_than_four_megabytes_is_refused() {
         })
     };
     leader.whole(1, 1, 1, (0..11).map(|n| large(n.to_string())).collect());
-    leader.run();
+    leader.run_to_rest();
     assert!(
         matches!(&leader.answers()[..], [(1, Err(PartitionError::Service(error)))] if error.message.contains("4MB"))
     );
@@ -399,10 +401,54 @@ fn an_absence_that_a_deletion_lies_in_is_another_one() {
     let before = version(&leader, "a");
     assert!(matches!(before, ItemVersion::Absent { .. }));
     leader.ask(1, testing::put(1, "a", 1));
-    leader.run();
+    leader.run_to_rest();
     assert!(matches!(version(&leader, "a"), ItemVersion::Written { .. }));
     leader.ask(2, testing::delete(2, "a"));
-    leader.run();
+    leader.run_to_rest();
     assert_ne!(version(&leader, "a"), before);
     assert_eq!(version(&leader, "a"), version(&leader, "a"));
+}
+
+#[test]
+fn an_item_that_expires_is_not_taken_from_under_a_transaction() {
+    let mut leader = Leader::expiring();
+    leader.ask(1, testing::put(90, "a", expiry::seconds(-5)));
+    leader.run_to_rest();
+    leader.prepare(2, 1, vec![check("a", "attribute_exists(id)"), put("b", 1)]);
+    leader.run_to_rest();
+    leader.run();
+    assert!(leader.has("a"));
+    leader.step(3, 50, 1, TransactStep::Commit);
+    leader.run_to_rest();
+    leader.run();
+    assert!(!leader.has("a") && leader.has("b"));
+}
+
+#[test]
+fn what_a_transaction_writes_is_in_the_tables_stream_and_what_it_checks_is_not() {
+    let mut leader = Leader::new();
+    let mut definition = testing::definition();
+    definition.set_stream(Some(StreamViewType::NewImage), 7);
+    leader.state.definition = Arc::new(definition);
+    leader.ask(1, testing::put(90, "a", 1));
+    leader.run_to_rest();
+    let records = |leader: &Leader| {
+        let mut batch = ApplyBatch::default();
+        let mut state = leader.state.clone();
+        state.applied.index -= 1;
+        state.applied.sequence -= 1;
+        let payload = leader.log.last().unwrap().clone().into();
+        let entry = LogEntry { index: leader.state.applied.index, term: leader.term, kind: 0, payload };
+        state.apply(&entry, &mut batch).unwrap();
+        batch.stream.len()
+    };
+    leader.whole(2, 1, 1, vec![put("a", 2), put("b", 1), check("c", "attribute_not_exists(id)")]);
+    leader.run_to_rest();
+    assert_eq!(records(&leader), 2);
+    leader.prepare(3, 2, vec![put("a", 3), put("b", 1)]);
+    leader.run_to_rest();
+    assert_eq!(records(&leader), 0, "nothing is written before it is committed");
+    leader.step(4, 50, 2, TransactStep::Commit);
+    leader.run_to_rest();
+    assert_eq!(records(&leader), 1, "one of them stayed as it was");
 }

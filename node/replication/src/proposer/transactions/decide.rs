@@ -5,7 +5,8 @@ use crate::{
     entry::TransactionWrite,
     evaluate::{self, Change},
     operation::WriteOutcome,
-    proposer::{Round, Taken, internal, remote::Undecided, with_indexes},
+    proposer::{Round, Taken, internal, remote::Undecided, stream_change, with_indexes},
+    stream::StreamChange,
     transaction::{
         BEGUN_AGE_MS_MAX, ConditionCheck, Idempotency, MetLock, Participant, TOKEN_AGE_MS_MAX, TransactAction,
         TransactOutcome, TransactRequest, TransactStep, TransactWrite, TransactionId,
@@ -33,7 +34,7 @@ pub(super) enum Decided {
     /// Once the entry is applied.
     Entry {
         result: StepResult,
-        effects: Effects,
+        effects: Box<Effects>,
     },
 }
 
@@ -42,6 +43,7 @@ pub(super) enum Decided {
 pub(super) struct Effects {
     pub(super) writes: Vec<Taken>,
     pub(super) index_changes: Vec<IndexChange>,
+    pub(super) stream_changes: Vec<StreamChange>,
     pub(super) kept: Vec<TransactionWrite>,
     pub(super) change: Option<TableChange>,
 }
@@ -52,6 +54,7 @@ struct Evaluated {
     current: Option<StoredVersion>,
     change: Change,
     index_changes: Vec<IndexChange>,
+    stream_change: Option<StreamChange>,
     outcome: WriteOutcome,
     is_check: bool,
 }
@@ -133,12 +136,12 @@ impl Proposer {
         self.last_time = self.last_time.max(replaced).next(round.wall_ms);
         if evaluated.iter().any(Result::is_err) {
             let result = Ok(TransactOutcome::Cancelled(evaluated.into_iter().map(Result::err).collect()));
-            return Ok(Decided::Entry { result, effects: Effects::default() });
+            return Ok(Decided::Entry { result, effects: Box::default() });
         }
         let evaluated: Vec<Evaluated> = evaluated.into_iter().flatten().collect();
         let bytes = |evaluated: &Evaluated| evaluated.outcome.size_before.max(evaluated.outcome.size_after) as usize;
         if evaluated.iter().map(bytes).sum::<usize>() > TRANSACTION_BYTES_MAX {
-            return Ok(Decided::Entry { result: Err(too_large()), effects: Effects::default() });
+            return Ok(Decided::Entry { result: Err(too_large()), effects: Box::default() });
         }
         if write.participants.is_empty() {
             self.commit(evaluated, id, write.idempotency, Vec::new(), None)
@@ -205,7 +208,7 @@ impl Proposer {
             outcomes.push(outcome);
         }
         let change = Some(TableChange::Prepared(id, prepared));
-        let effects = Effects { kept, change, ..Effects::default() };
+        let effects = Box::new(Effects { kept, change, ..Effects::default() });
         Ok(Decided::Entry { result: Ok(TransactOutcome::Prepared(outcomes)), effects })
     }
 
@@ -220,15 +223,16 @@ impl Proposer {
     ) -> Result<Decided, Undecided> {
         let time = self.last_time;
         let mut kept: Vec<TransactionWrite> = prepared.map_or_else(Vec::new, |keys| unlock(id, keys));
-        let mut effects = Effects::default();
+        let mut effects = Box::<Effects>::default();
         let mut outcomes = Vec::with_capacity(evaluated.len());
-        for Evaluated { key, current, change, index_changes, outcome, .. } in evaluated {
+        for Evaluated { key, current, change, index_changes, stream_change, outcome, .. } in evaluated {
             let sizes = (outcome.size_before, outcome.size_after);
             if change != Change::Nothing {
                 let held_item = current.is_some();
                 effects.writes.push(Taken { key, version_time: time, change, held_item, sizes });
             }
             effects.index_changes.extend(index_changes);
+            effects.stream_changes.extend(stream_change);
             outcomes.push(outcome);
         }
         let record = Record { time, is_committed: true, participants, outcomes };
@@ -292,7 +296,7 @@ impl Proposer {
         let record = Record { time, is_committed: false, participants: Vec::new(), outcomes: Vec::new() };
         let mut kept = if keys.is_empty() { Vec::new() } else { unlock(id, keys) };
         kept.extend([put(kept::record(id), record.encode()?), put(kept::noted(time, id), kept::encode_noted(None))]);
-        let effects = Effects { kept, change: Some(TableChange::Decided(id)), ..Effects::default() };
+        let effects = Box::new(Effects { kept, change: Some(TableChange::Decided(id)), ..Effects::default() });
         Ok(Decided::Entry { result: Ok(TransactOutcome::Aborted), effects })
     }
 }
@@ -308,12 +312,13 @@ fn evaluate_action<S: Store>(
             let evaluated = evaluate::evaluate(round.definition, write, current.as_ref())?;
             let (change, index_changes, outcome) = with_indexes(round, &key, current.as_ref(), evaluated, false)?;
             let outcome = WriteOutcome { attributes: None, ..outcome };
-            Ok(Evaluated { key, current, change, index_changes, outcome, is_check: false })
+            let stream_change = stream_change(round, current.as_ref(), &change);
+            Ok(Evaluated { key, current, change, index_changes, stream_change, outcome, is_check: false })
         }
         TransactAction::Check(check) => {
             let size = evaluate_check(check, current.as_ref().map(|version| &version.item))?;
-            let outcome = unchanged(size);
-            Ok(Evaluated { key, current, change: Change::Nothing, index_changes: Vec::new(), outcome, is_check: true })
+            let (change, index_changes, outcome) = (Change::Nothing, Vec::new(), unchanged(size));
+            Ok(Evaluated { key, current, change, index_changes, stream_change: None, outcome, is_check: true })
         }
     }
 }
@@ -350,7 +355,8 @@ fn as_locked<S: Store>(
     };
     let (change, index_changes, outcome) =
         with_indexes(round, &key, current.as_ref(), (change, outcome), true).map_err(Undecided::Refused)?;
-    Ok(Evaluated { key, current, change, index_changes, outcome, is_check })
+    let stream_change = stream_change(round, current.as_ref(), &change);
+    Ok(Evaluated { key, current, change, index_changes, stream_change, outcome, is_check })
 }
 
 fn unchanged(size: u32) -> WriteOutcome {

@@ -65,6 +65,10 @@ impl PreparedTable {
         Some((id, self.get(id)?))
     }
 
+    pub(super) fn has_locked(&self, key: &EncodedKey) -> bool {
+        self.locks.contains_key(key)
+    }
+
     /// Who has locked an item, which is at this place of a request.
     pub(super) fn lock_on(&self, key: &EncodedKey, at: u32) -> Option<MetLock> {
         self.met(*self.locks.get(key)?, at)
