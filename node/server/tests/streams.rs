@@ -243,6 +243,7 @@ async fn a_disabled_stream_is_read_to_its_end_and_the_next_is_another() {
 }
 
 /// Every number that is written is met once, in order for each item, by a consumer that reads while others write.
+#[allow(clippy::disallowed_methods)] // a client's own clock
 #[tokio::test]
 async fn a_consumer_of_a_busy_table_misses_nothing_and_meets_nothing_twice() {
     const WRITERS: u32 = 8;

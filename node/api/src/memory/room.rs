@@ -4,7 +4,7 @@ use super::budget::{Budget, Share};
 use crate::errors;
 use cairn_model::ServiceError;
 use cairn_replication::{
-    operation::{GetOutcome, PartitionOutcome, RangeOutcome, StreamOutcome, StreamRecord},
+    operation::{GetOutcome, PartitionOutcome, RangeOutcome, StreamOutcome},
     transaction::TransactGetOutcome,
 };
 use parking_lot::Mutex;
@@ -124,17 +124,15 @@ fn outcome_bytes(outcome: &PartitionOutcome) -> usize {
     match outcome {
         PartitionOutcome::Get(GetOutcome { items }) => items.iter().flatten().map(|(item, _)| item.0.len()).sum(),
         PartitionOutcome::Range(RangeOutcome { items, .. }) => items.iter().map(|item| item.0.len()).sum(),
-        PartitionOutcome::Stream(StreamOutcome { records, .. }) => records.iter().map(record_bytes).sum(),
+        PartitionOutcome::Stream(StreamOutcome { records, .. }) => {
+            let items = records.iter().flat_map(|it| it.old_image.iter().chain(&it.new_image).chain([&it.keys]));
+            items.map(|item| item.0.len()).sum()
+        }
         PartitionOutcome::TransactGet(TransactGetOutcome { items }) => {
             items.iter().filter_map(|got| got.item.as_ref()).map(|(item, _)| item.0.len()).sum()
         }
         PartitionOutcome::Write(_) | PartitionOutcome::Transact(_) | PartitionOutcome::Locked(_) => 0,
     }
-}
-
-fn record_bytes(record: &StreamRecord) -> usize {
-    let images = record.old_image.iter().chain(&record.new_image);
-    record.keys.0.len() + images.map(|image| image.0.len()).sum::<usize>()
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub enum Event {
         from: NodeId,
         bytes: Bytes,
     },
-    RequestArrives(Sent),
+    RequestArrives(Box<Sent>),
     AnswerArrives {
         attempt: Attempt,
         result: Result<PartitionOutcome, PartitionError>,
@@ -31,7 +31,7 @@ pub enum Event {
     OrderArrives {
         slot: usize,
         job: usize,
-        order: Order,
+        order: Box<Order>,
     },
     OrderAnswered {
         job: usize,

@@ -171,7 +171,7 @@ impl World {
             }
             Event::Run(slot) => self.run_node(slot)?,
             Event::FrameArrives { to, from, bytes } => self.give(to, Input::Frame { from, bytes }),
-            Event::RequestArrives(sent) => self.request_arrives(sent),
+            Event::RequestArrives(sent) => self.request_arrives(*sent),
             Event::AnswerArrives { attempt, result } => {
                 self.trace(|| format!("client {} is answered {result:?}", attempt.client));
                 let next = self.clients[attempt.client].receive(attempt, &result, self.now_us, &mut self.random);
@@ -181,7 +181,7 @@ impl World {
             Event::OperatorWakes => self.operator_wakes(),
             Event::OrderArrives { slot, job, order } => {
                 let token = self.token(Waiter::Operator(job));
-                self.give(slot, Input::Order { token, order });
+                self.give(slot, Input::Order { token, order: *order });
             }
             Event::OrderAnswered { job, outcome } => {
                 self.trace(|| format!("the operator is answered {outcome:?}"));
@@ -342,7 +342,7 @@ impl World {
                 }
                 self.trace(|| format!("client {client} sends to node {}", sent.node));
                 if let Some(delay_us) = self.network.arrival_us(&mut self.random) {
-                    self.agenda.at(self.now_us + delay_us, Event::RequestArrives(*sent));
+                    self.agenda.at(self.now_us + delay_us, Event::RequestArrives(sent));
                 }
             }
             Next::Wait(until_us) => {
@@ -370,7 +370,8 @@ impl World {
         for (job, slot, order) in self.operator.orders(&reports, &mut self.random) {
             self.trace(|| format!("the operator orders {order:?} from node {slot}"));
             if let Some(delay_us) = self.network.arrival_us(&mut self.random) {
-                self.agenda.at(self.now_us + delay_us, Event::OrderArrives { slot, job, order });
+                let event = Event::OrderArrives { slot, job, order: Box::new(order) };
+                self.agenda.at(self.now_us + delay_us, event);
             }
         }
     }
