@@ -8,7 +8,6 @@ use super::{Beside, InFlight, Propose, Proposer, ProposerError, Round};
 use crate::{
     entry::{Entry, EntryBody, EntryWrite},
     expirations::Making,
-    stream::StreamChange,
 };
 use bytes::Bytes;
 use cairn_engine::{Kept, Store};
