@@ -97,6 +97,12 @@ impl ConsumedCapacity {
         }
     }
 
+    /// The same in a transaction: the table's part is twice that, an index's is not.
+    #[must_use]
+    pub(crate) fn in_transaction(self) -> Self {
+        Self { table: self.table.plus(self.table), ..self }
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
         self.table = self.table.plus(other.table);
         for (name, units) in &other.local_indexes {
@@ -108,6 +114,13 @@ impl ConsumedCapacity {
     pub(crate) fn total(&self) -> HalfUnits {
         self.local_indexes.values().fold(self.table, |sum, units| sum.plus(*units))
     }
+}
+
+/// What a transaction did with its units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Read,
+    Write,
 }
 
 /// `ReturnConsumedCapacity`.
@@ -131,7 +144,7 @@ impl CapacityReport {
     /// The field `ConsumedCapacity` of an operation on one table.
     pub(crate) fn write(self, table_name: &str, consumed: &ConsumedCapacity, answer: &mut Object<'_>) {
         if self != Self::None {
-            self.write_table(table_name, consumed, answer.field("ConsumedCapacity"));
+            self.write_table(table_name, consumed, None, answer.field("ConsumedCapacity"));
         }
     }
 
@@ -143,23 +156,45 @@ impl CapacityReport {
     ) {
         if self != Self::None {
             write_list(answer.field("ConsumedCapacity"), tables, |(name, consumed), out| {
-                self.write_table(name, consumed, out)
+                self.write_table(name, consumed, None, out)
             });
         }
     }
 
-    fn write_table(self, table_name: &str, consumed: &ConsumedCapacity, out: &mut Vec<u8>) {
+    /// The field `ConsumedCapacity` of a transaction, which says whether it read or wrote.
+    pub(crate) fn write_transaction<'t>(
+        self,
+        tables: impl IntoIterator<Item = (&'t str, &'t ConsumedCapacity)>,
+        side: Side,
+        answer: &mut Object<'_>,
+    ) {
+        if self != Self::None {
+            write_list(answer.field("ConsumedCapacity"), tables, |(name, consumed), out| {
+                self.write_table(name, consumed, Some(side), out)
+            });
+        }
+    }
+
+    fn write_table(self, table_name: &str, consumed: &ConsumedCapacity, side: Option<Side>, out: &mut Vec<u8>) {
+        let write_units = |units: HalfUnits, object: &mut Object<'_>| {
+            object.literal("CapacityUnits", units);
+            match side {
+                None => {}
+                Some(Side::Read) => object.literal("ReadCapacityUnits", units),
+                Some(Side::Write) => object.literal("WriteCapacityUnits", units),
+            }
+        };
         let mut capacity = Object::begin(out);
-        capacity.literal("CapacityUnits", consumed.total());
+        write_units(consumed.total(), &mut capacity);
         if self == Self::Indexes {
             let mut table = capacity.object("Table");
-            table.literal("CapacityUnits", consumed.table);
+            write_units(consumed.table, &mut table);
             table.end();
             if !consumed.local_indexes.is_empty() {
                 let mut indexes = capacity.object("LocalSecondaryIndexes");
                 for (name, units) in &consumed.local_indexes {
                     let mut index = Object::begin(indexes.escaped_field(name));
-                    index.literal("CapacityUnits", units);
+                    write_units(*units, &mut index);
                     index.end();
                 }
                 indexes.end();

@@ -204,6 +204,12 @@ pub trait Catalog: Send + Sync {
     /// The hot path: from memory, without waiting. `None` when the account has no such table.
     fn table(&self, account: &str, name: &str) -> Option<Arc<TableView>>;
 
+    /// The account's table with this id, where it is asked for seldom.
+    fn table_of_id(&self, account: &str, id: TableId) -> Option<Arc<TableView>> {
+        let tables = self.list_tables(account).into_iter().filter_map(|name| self.table(account, &name));
+        tables.into_iter().find(|table| table.definition.table_id == id)
+    }
+
     /// Whether a table that is CREATING will never be more, as one whose import failed: then it can be deleted.
     fn has_failed(&self, _table: &TableView) -> bool {
         false

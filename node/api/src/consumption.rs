@@ -1,7 +1,10 @@
 //! What a partition's answer consumed, in half units: what the storage node that gave it charges the table for.
 
 use crate::capacity::HalfUnits;
-use cairn_replication::operation::{GetOutcome, RangeOutcome, WriteOutcome};
+use cairn_replication::{
+    operation::{GetOutcome, RangeOutcome, WriteOutcome},
+    transaction::{TransactGetOutcome, TransactGot},
+};
 
 /// Of the item, and of each local index that changed with it.
 pub fn of_write(outcome: &WriteOutcome) -> u64 {
@@ -12,6 +15,12 @@ pub fn of_write(outcome: &WriteOutcome) -> u64 {
 /// Of each item on its own, found or not.
 pub fn of_get(outcome: &GetOutcome, consistent: bool) -> u64 {
     HalfUnits::gets(outcome, consistent).halves()
+}
+
+/// Of each item on its own, found or not, and twice.
+pub fn of_transact_get(outcome: &TransactGetOutcome) -> u64 {
+    let size = |got: &TransactGot| got.item.as_ref().map_or(0, |(_, size)| u64::from(*size));
+    outcome.items.iter().map(|got| 2 * HalfUnits::read(size(got), true).halves()).sum()
 }
 
 /// Of a page, and of what was fetched for it from the table.

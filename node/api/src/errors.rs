@@ -5,6 +5,7 @@ mod streams;
 mod tags;
 mod throughput;
 mod time_to_live;
+mod transactions;
 
 pub use replicas::global_table_in_use;
 pub(crate) use replicas::{
@@ -20,6 +21,10 @@ pub(crate) use throughput::too_many_decreases;
 pub(crate) use time_to_live::{
     time_to_live_changed_just_now, time_to_live_disabled_already, time_to_live_enabled_already,
     time_to_live_of_another_attribute,
+};
+pub(crate) use transactions::{
+    transaction_aborted, transaction_in_progress, transaction_parameter_mismatch, transaction_too_large,
+    transaction_unknown,
 };
 
 use crate::{

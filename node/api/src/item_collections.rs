@@ -3,6 +3,7 @@
 use crate::output::{Object, write_list};
 use cairn_model::{Item, ServiceError, TableDefinition, key::EncodedKey};
 use cairn_replication::operation::WriteOutcome;
+use std::collections::BTreeMap;
 
 const GIGABYTE: u64 = 1 << 30;
 
@@ -44,6 +45,18 @@ impl CollectionMetrics {
             None => collections.push(self),
         }
     }
+}
+
+/// The field `ItemCollectionMetrics` of several tables, where there are any.
+pub(crate) fn write_tables(collections: &BTreeMap<&str, Vec<CollectionMetrics>>, answer: &mut Object<'_>) {
+    if collections.is_empty() {
+        return;
+    }
+    let mut tables = answer.object("ItemCollectionMetrics");
+    for (name, collections) in collections {
+        write_list(tables.escaped_field(name), collections, CollectionMetrics::write);
+    }
+    tables.end();
 }
 
 #[cfg(test)]

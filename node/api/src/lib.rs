@@ -27,6 +27,7 @@ mod request_id;
 mod service;
 mod sigv4;
 pub mod tags;
+mod transactions;
 mod validation;
 
 pub use backups::Backups;

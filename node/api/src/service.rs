@@ -19,7 +19,7 @@ use crate::{
         tables::{RequestMeter, TableMeters},
     },
     operations::{self, Call},
-    request_id::RequestIds,
+    request_id::{RequestIds, is_retry},
     sigv4::{Claim, SignedParts, Verifier},
 };
 use aws_lc_rs::digest;
@@ -301,6 +301,7 @@ impl Api {
                 operation: operation.name,
                 invocation_id: parts.headers.get("amz-sdk-invocation-id").map(|value| value.as_bytes()),
                 body: &sent.bytes,
+                is_retry: parts.headers.get("amz-sdk-request").is_some_and(|value| is_retry(value.as_bytes())),
             },
             meter,
         };

@@ -26,6 +26,7 @@
 //! ≥ 1         0x85        stream, 8 bytes BE; entry     a stream's record (replication: stream)
 //!                         time, 8 bytes BE; ordinal,
 //!                         4 bytes BE
+//! ≥ 1         0x87        what it is and of what        what is known of transactions (replication: transaction::kept)
 //! ≥ 1         0x88        partition key, encoded      size of the item collection          (engine/indexes.rs)
 //! ≥ 1         0x89        -                             totals of the local indexes          (engine/indexes.rs)
 //! ≥ 1         0x85..0xEF  others are reserved
@@ -57,6 +58,7 @@ const REGIONS: u8 = 0x82;
 pub const EXPIRATIONS: u8 = 0x83;
 const EXPIRATIONS_MADE: u8 = 0x84;
 const STREAMS: u8 = 0x85;
+const TRANSACTIONS: u8 = 0x87;
 const COLLECTIONS: u8 = 0x88;
 const INDEX_TOTALS: u8 = 0x89;
 /// The first of the local indexes.
@@ -118,6 +120,7 @@ pub(crate) fn kept(storage_id: u64, kept: &Kept) -> Bytes {
         Kept::SetAside(rest) => key(storage_id, SET_ASIDE, rest),
         Kept::Regions => key(storage_id, REGIONS, &[]),
         Kept::Expirations => key(storage_id, EXPIRATIONS_MADE, &[]),
+        Kept::Transaction(rest) => key(storage_id, TRANSACTIONS, rest),
     }
 }
 
@@ -129,6 +132,11 @@ pub(crate) fn tombstones(storage_id: u64, after: Option<&[u8]>) -> (Bound<Bytes>
 /// What is set aside, behind one of its keys.
 pub(crate) fn set_aside(storage_id: u64, after: Option<&[u8]>) -> (Bound<Bytes>, Bound<Bytes>) {
     behind(storage_id, SET_ASIDE, after)
+}
+
+/// What is known of transactions, from one of its keys on to before another.
+pub(crate) fn transactions(storage_id: u64, from: &[u8], to: &[u8]) -> (Bound<Bytes>, Bound<Bytes>) {
+    (Bound::Included(key(storage_id, TRANSACTIONS, from)), Bound::Excluded(key(storage_id, TRANSACTIONS, to)))
 }
 
 fn behind(storage_id: u64, index: u8, after: Option<&[u8]>) -> (Bound<Bytes>, Bound<Bytes>) {
@@ -249,7 +257,7 @@ pub(crate) fn is_item(from_index: &[u8]) -> bool {
 /// Whether a key, from its index onwards, may come with a snapshot.
 pub(crate) fn is_replicated(from_index: &[u8]) -> bool {
     match from_index {
-        [BASE_TABLE | TOMBSTONES | SET_ASIDE | COLLECTIONS, rest @ ..] => !rest.is_empty(),
+        [BASE_TABLE | TOMBSTONES | SET_ASIDE | TRANSACTIONS | COLLECTIONS, rest @ ..] => !rest.is_empty(),
         [index, rest @ ..] if is_index(*index) => !rest.is_empty(),
         [REGIONS | EXPIRATIONS_MADE | INDEX_TOTALS, rest @ ..] => rest.is_empty(),
         [STREAMS, rest @ ..] => rest.len() == STREAM_REST_BYTES,

@@ -21,6 +21,7 @@ mod store;
 pub use engine::{
     ApplyBatch, Engine, ExpirationIter, GlobalPoint, Ids, IndexBatch, IndexChange, IndexEffect, IndexIter, IndexTotals,
     ItemWrite, Kept, KeptWrite, LocalTotals, Outcome, ScanIter, SetAsideIter, StreamIter, StreamWrite,
+    TransactionsIter, View,
 };
 pub use error::{EngineError, FolderError, StoreError};
 pub use fjall_store::{FjallOptions, FjallStore};

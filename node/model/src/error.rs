@@ -16,6 +16,18 @@ pub struct ServiceError {
     /// Which limits a throttled request met. Of the answer to the client alone: between nodes a limit travels as such.
     #[serde(skip)]
     pub throttling_reasons: Vec<ThrottlingReason>,
+    /// Of a transaction that was cancelled: for each action why, if it was for it. A storage node never has any.
+    #[serde(skip)]
+    pub cancellation_reasons: Vec<CancellationReason>,
+}
+
+/// Why a transaction was cancelled, as far as one of its actions is concerned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CancellationReason {
+    /// DynamoDB's word for it; `None` of an action that it was not for.
+    pub code: &'static str,
+    pub message: Option<String>,
+    pub item: Option<Item>,
 }
 
 /// The exception's name; variants are only ever added at the end (the order is on the wire).
@@ -60,11 +72,21 @@ pub enum ErrorKind {
     DuplicateItemException,
     TrimmedDataAccessException,
     ExpiredIteratorException,
+    TransactionCanceledException,
+    TransactionConflictException,
+    TransactionInProgressException,
+    IdempotentParameterMismatchException,
 }
 
 impl ServiceError {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), item: None, throttling_reasons: Vec::new() }
+        Self {
+            kind,
+            message: message.into(),
+            item: None,
+            throttling_reasons: Vec::new(),
+            cancellation_reasons: Vec::new(),
+        }
     }
 
     pub fn validation(message: impl Into<String>) -> Self {

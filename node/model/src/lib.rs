@@ -32,6 +32,6 @@ pub mod time;
 pub mod ttl;
 pub mod value;
 
-pub use error::{ErrorKind, ServiceError};
+pub use error::{CancellationReason, ErrorKind, ServiceError};
 pub use table::{KeySchema, TableDefinition};
 pub use value::{AttributeValue, Item};

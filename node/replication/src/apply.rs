@@ -1,13 +1,14 @@
 //! What a committed entry does to a replica's state, or that it is void: the same on every replica.
 
 use crate::{
-    entry::{Effect, Entry, EntryBody, EntryError, RemoteEffect, RemoteWrite, Upkeep},
+    entry::{Effect, Entry, EntryBody, EntryError, EntryWrite, RemoteEffect, RemoteWrite, Upkeep},
     expirations::Making,
     global::set_aside,
     membership::{self, MemberChange},
     place::LogPlace,
     raft_types::LogEntry,
     stream::Recorder,
+    transaction::kept,
 };
 use bytes::Bytes;
 use cairn_engine::{Applied, ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome};
@@ -54,26 +55,12 @@ impl ReplicatedState {
         let applies = match body {
             EntryBody::Writes(writes) => {
                 for write in writes {
-                    self.count(&write.key, write.size_change, write.count_change, batch);
-                    match &write.effect {
-                        Effect::Put(version) => recorder.put(&write.key, version, write.count_change, batch),
-                        Effect::Delete | Effect::Expire => recorder.delete(&write.key, batch),
-                        Effect::Nothing => {}
+                    let (request_id, value) = (write.request_id, write.outcome.clone());
+                    let is_asked_for = write.effect != Effect::Expire;
+                    self.write(write, &mut recorder, batch);
+                    if is_asked_for {
+                        batch.outcomes.push(Outcome { request_id, entry_time: header.entry_time, value });
                     }
-                    match write.effect {
-                        Effect::Put(version) => batch.items.push(ItemWrite { key: write.key, value: Some(version) }),
-                        Effect::Delete => self.delete(write.key, write.version_time, batch),
-                        Effect::Expire => {
-                            self.delete(write.key, write.version_time, batch);
-                            continue;
-                        }
-                        Effect::Nothing => {}
-                    }
-                    batch.outcomes.push(Outcome {
-                        request_id: write.request_id,
-                        entry_time: header.entry_time,
-                        value: write.outcome,
-                    });
                 }
                 Applies::Valid
             }
@@ -119,6 +106,13 @@ impl ReplicatedState {
                 batch.kept.push(KeptWrite { what: Kept::Expirations, value: making });
                 Applies::Valid
             }
+            EntryBody::Transaction(entry) => {
+                entry.writes.into_iter().for_each(|write| self.write(write, &mut recorder, batch));
+                batch.kept.extend(entry.kept.into_iter().map(|write| kept::write(write.key, write.value)));
+                let outcome = |(request_id, value)| Outcome { request_id, entry_time: header.entry_time, value };
+                batch.outcomes.extend(entry.outcome.map(outcome));
+                Applies::Valid
+            }
         };
         batch.indexes.changes.extend(index_changes);
         self.applied.sequence = header.sequence;
@@ -132,6 +126,21 @@ impl ReplicatedState {
             sequence: self.applied.sequence,
             epoch: self.descriptor.epoch,
             schema_version: self.definition.schema_version,
+        }
+    }
+
+    fn write(&mut self, write: EntryWrite, recorder: &mut Recorder, batch: &mut ApplyBatch) {
+        self.count(&write.key, write.size_change, write.count_change, batch);
+        match write.effect {
+            Effect::Put(version) => {
+                recorder.put(&write.key, &version, write.count_change, batch);
+                batch.items.push(ItemWrite { key: write.key, value: Some(version) });
+            }
+            Effect::Delete | Effect::Expire => {
+                recorder.delete(&write.key, batch);
+                self.delete(write.key, write.version_time, batch);
+            }
+            Effect::Nothing => {}
         }
     }
 
@@ -193,11 +202,7 @@ impl ReplicatedState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::StreamChange;
-    use crate::{
-        entry::{EntryHeader, EntryWrite},
-        testing,
-    };
+    use crate::{entry::EntryHeader, stream::StreamChange, testing};
     use cairn_model::{
         ids::RequestId,
         stream::{SequenceNumber, Stream},

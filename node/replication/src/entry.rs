@@ -5,7 +5,8 @@
 //! ```text
 //! offset  size
 //!      0     1  format version: 1 or 2
-//!      1     1  kind: 1 writes, 2 descriptor, 3 definition, 4 writes of other regions, 5 upkeep, 6 expirations
+//!      1     1  kind: 1 writes, 2 descriptor, 3 definition, 4 writes of other regions, 5 upkeep, 6 expirations,
+//!               7 a transaction's step
 //!      2     8  term         ┐
 //!     10     8  epoch        │ under which it was evaluated
 //!     18     8  schema       │
@@ -44,6 +45,15 @@
 //!            4  versions that were set aside and are taken up, and for each a write as in kind 4
 //! body of kind 6:
 //!            4  n, n* how far the index of expirations is made from now on (expirations); n is 0: it is made
+//! body of kind 7:
+//!            1  1: it is asked for, and the next two are there; else 0
+//!           16  request id
+//!            4  n, n* outcome: what its router is answered
+//!            4  what is kept of transactions, and for each
+//!               2  n, n* key (transaction::kept)
+//!               1  1: its value follows; 0: it goes
+//!               4  n, n* value
+//!               writes as in kind 1, of which the request ids and outcomes mean nothing
 //! changes of indexes: count (4), and for each, in the order of evaluation
 //!            1  index: the byte its keys lie under (engine: layout.rs)
 //!            1  effect: 1 put, 2 remove, 3 resize
@@ -60,8 +70,10 @@
 mod global;
 mod indexes;
 mod streams;
+mod transaction;
 
 pub(crate) use global::{RemoteEffect, RemoteGroup, RemoteWrite, RemoteWrites, Upkeep};
+pub(crate) use transaction::{TransactionEntry, TransactionWrite};
 
 use crate::stream::StreamChange;
 use bytes::{Buf, BufMut, Bytes};
@@ -106,6 +118,7 @@ pub(crate) enum EntryBody {
     Upkeep(Upkeep),
     /// How far the index of expirations is made from now on; none: it is.
     Expirations(Option<Bytes>),
+    Transaction(TransactionEntry),
 }
 
 /// What one write does to its item.
@@ -170,6 +183,7 @@ impl Entry {
             }
             EntryBody::Expirations(making) => 4 + making.as_ref().map_or(0, Bytes::len),
             EntryBody::Upkeep(upkeep) => 64 + upkeep.taken_up.iter().map(RemoteWrite::encoded_bytes).sum::<usize>(),
+            EntryBody::Transaction(entry) => entry.encoded_bytes(),
         };
         let beside_bytes = indexes::encoded_bytes(&self.index_changes) + streams::encoded_bytes(&self.stream_changes);
         let mut out = Vec::with_capacity(HEADER_BYTES + body_bytes + 12 + beside_bytes);
@@ -183,6 +197,7 @@ impl Entry {
             EntryBody::Remote(_) => 4,
             EntryBody::Upkeep(_) => 5,
             EntryBody::Expirations(_) => 6,
+            EntryBody::Transaction(_) => 7,
         });
         out.put_u64_le(self.header.term);
         out.put_u64_le(self.header.epoch);
@@ -194,15 +209,13 @@ impl Entry {
             out.put_u32_le(0);
         }
         match &self.body {
-            EntryBody::Writes(writes) => {
-                out.put_u32_le(length(writes.len())?);
-                writes.iter().try_for_each(|write| encode_write(&mut out, write))?;
-            }
+            EntryBody::Writes(writes) => encode_writes(&mut out, writes)?,
             EntryBody::Descriptor(descriptor) => out.extend_from_slice(&json(descriptor)?),
             EntryBody::Definition(definition) => out.extend_from_slice(&json(&**definition)?),
             EntryBody::Remote(remote) => global::encode_remote(&mut out, remote)?,
             EntryBody::Upkeep(upkeep) => global::encode_upkeep(&mut out, upkeep)?,
             EntryBody::Expirations(making) => global::put_bytes(&mut out, making.as_deref().unwrap_or_default())?,
+            EntryBody::Transaction(entry) => transaction::encode(&mut out, entry)?,
         }
         if version == VERSION {
             let body_bytes = length(out.len() - begin - 4)?;
@@ -261,6 +274,7 @@ impl Entry {
             4 => EntryBody::Remote(global::decode_remote(payload)?),
             5 => EntryBody::Upkeep(global::decode_upkeep(payload)?),
             6 => EntryBody::Expirations(decode_expirations(payload)?),
+            7 => EntryBody::Transaction(transaction::decode(payload)?),
             other => return Err(EntryError::UnknownKind(other)),
         };
         Ok(Self { header, body, index_changes, stream_changes })
@@ -277,6 +291,11 @@ fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, EntryError> {
 
 fn length(length: usize) -> Result<u32, EntryError> {
     u32::try_from(length).map_err(|_| EntryError::Damaged("a length does not fit its field"))
+}
+
+fn encode_writes(out: &mut Vec<u8>, writes: &[EntryWrite]) -> Result<(), EntryError> {
+    out.put_u32_le(length(writes.len())?);
+    writes.iter().try_for_each(|write| encode_write(out, write))
 }
 
 fn encode_write(out: &mut Vec<u8>, write: &EntryWrite) -> Result<(), EntryError> {

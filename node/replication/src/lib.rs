@@ -35,6 +35,7 @@ mod storage;
 mod stream;
 #[cfg(test)]
 mod testing;
+pub mod transaction;
 pub mod wire;
 
 pub use clock::{Clock, Now, SystemClock};

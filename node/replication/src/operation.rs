@@ -1,6 +1,10 @@
-//! What a router asks of a partition and what it is answered: one write, a few gets, or one page of a range.
+//! What a router asks of a partition and what it is answered: one write, a few gets, one page of a range, or a
+//! step of a transaction.
 
-use crate::global::NotEmpty;
+use crate::{
+    global::NotEmpty,
+    transaction::{MetLock, TransactGetOutcome, TransactGetRequest, TransactOutcome, TransactRequest, TransactStep},
+};
 use bytes::Bytes;
 use cairn_expression::{Condition, Projection, Update};
 use cairn_model::{
@@ -201,6 +205,24 @@ pub enum PartitionRequest {
     Get(GetRequest),
     Range(RangeRequest),
     Stream(StreamRequest),
+    Transact(TransactRequest),
+    TransactGet(TransactGetRequest),
+}
+
+impl PartitionRequest {
+    /// Whether it may change anything.
+    pub fn writes(&self) -> bool {
+        matches!(self, Self::Write(_) | Self::Transact(_))
+    }
+
+    /// Whether it brings data, and has to stay out where there is no room: a transaction that is prepared may end.
+    pub fn brings_data(&self) -> bool {
+        match self {
+            Self::Write(_) => true,
+            Self::Transact(request) => matches!(request.step, TransactStep::Write(_)),
+            Self::Get(_) | Self::Range(_) | Self::Stream(_) | Self::TransactGet(_) => false,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -209,6 +231,10 @@ pub enum PartitionOutcome {
     Get(GetOutcome),
     Range(RangeOutcome),
     Stream(StreamOutcome),
+    Transact(TransactOutcome),
+    TransactGet(TransactGetOutcome),
+    /// Nothing was done of a write or a transaction, nothing read for one: items are locked by transactions under way.
+    Locked(Vec<MetLock>),
 }
 
 /// Why a partition did not serve a request.

@@ -9,6 +9,7 @@
 
 mod expiry;
 mod remote;
+mod transactions;
 
 use crate::{
     entry::{Effect, Entry, EntryBody, EntryHeader, EntryWrite},
@@ -20,6 +21,7 @@ use crate::{
     overlay::Overlay,
     read,
     stream::StreamChange,
+    transaction::kept::KeptError,
     wire,
 };
 use bytes::Bytes;
@@ -37,6 +39,7 @@ use cairn_model::{
 use expiry::{Expiry, ExpiryInFlight};
 use remote::{Remote, RemoteInFlight, Undecided};
 use std::collections::{HashMap, VecDeque};
+use transactions::{StepInFlight, Transactions};
 
 pub(crate) type Answer = (u64, Result<PartitionOutcome, PartitionError>);
 
@@ -78,6 +81,26 @@ struct InFlight {
     expiry: Option<ExpiryInFlight>,
     /// The first place in the index of expirations that it enters an item at.
     entered: Option<Bytes>,
+    step: StepInFlight,
+}
+
+impl InFlight {
+    /// With nothing in it.
+    fn new(index: u64, bytes: usize) -> Self {
+        let (remote, step) = (RemoteInFlight::default(), StepInFlight::default());
+        Self { index, bytes, writes: Vec::new(), remote, expiry: None, entered: None, step }
+    }
+}
+
+/// What is to be done to one item.
+#[derive(Debug)]
+struct Taken {
+    key: EncodedKey,
+    version_time: Timestamp,
+    change: Change,
+    held_item: bool,
+    /// Before and after.
+    sizes: (u32, u32),
 }
 
 /// What a client is answered, as its outcome is kept.
@@ -115,6 +138,8 @@ pub(crate) enum ProposerError {
     State(#[from] StateError),
     #[error(transparent)]
     Making(#[from] MakingError),
+    #[error(transparent)]
+    Kept(#[from] KeptError),
 }
 
 #[derive(Debug)]
@@ -135,6 +160,7 @@ pub(crate) struct Proposer {
     retries: Vec<WaitingWrite>,
     remote: Remote,
     expiry: Expiry,
+    transactions: Transactions,
 }
 
 impl Proposer {
@@ -152,6 +178,7 @@ impl Proposer {
             retries: Vec::new(),
             remote: Remote::default(),
             expiry: Expiry::default(),
+            transactions: Transactions::default(),
         }
     }
 
@@ -163,6 +190,7 @@ impl Proposer {
         self.draining = false;
         self.remote.forget();
         self.expiry.forget();
+        self.transactions.forget();
     }
 
     /// Stamps nothing at or below this time any more, while it leads.
@@ -173,15 +201,14 @@ impl Proposer {
     /// Takes a write in; gives the answer if there is no room.
     pub(crate) fn enqueue(&mut self, token: u64, request: WriteRequest, deadline_ms: u64) -> Option<Answer> {
         if self.waiting() >= self.limits.waiting_max {
-            let reason = "too many writes of the partition wait".into();
-            return Some((token, Err(PartitionError::Overloaded { reason })));
+            return Some((token, Err(too_many_wait())));
         }
         self.waiting.push_back(WaitingWrite { waiters: vec![Waiter { token, deadline_ms }], request, evaluations: 0 });
         None
     }
 
     pub(crate) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty() || self.remote.waits()
+        !self.waiting.is_empty() || self.remote.waits() || self.transactions.waits()
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -190,7 +217,7 @@ impl Proposer {
 
     /// Writes that wait for their evaluation.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len() + self.retries.len()
+        self.waiting.len() + self.retries.len() + self.transactions.waiting()
     }
 
     fn has_room(&self) -> bool {
@@ -200,7 +227,8 @@ impl Proposer {
 
     /// Whether a round would evaluate anything.
     pub(crate) fn is_ready(&self) -> bool {
-        let is_anything_due = !self.waiting.is_empty() || self.remote.is_due() || self.expiry.is_due();
+        let is_anything_due =
+            !self.waiting.is_empty() || self.remote.is_due() || self.expiry.is_due() || self.transactions.is_due();
         !self.draining && is_anything_due && self.has_room()
     }
 
@@ -215,9 +243,13 @@ impl Proposer {
             return Ok(());
         }
         self.know(&round)?;
+        self.know_locks(&round)?;
         self.begin(&mut round, propose)?;
         if !self.draining {
             self.upkeep(&mut round, propose)?;
+        }
+        if !self.draining {
+            self.drop_records(&mut round, propose)?;
         }
         let mut entry = OpenEntry::default();
         while self.is_ready() {
@@ -227,8 +259,14 @@ impl Proposer {
                     break;
                 }
             }
+            if self.transactions.waits() && entry.writes.is_empty() {
+                self.take_step(&mut round, propose, answers)?;
+                if self.draining || !self.has_room() {
+                    break;
+                }
+            }
             let Some(write) = self.waiting.pop_front() else {
-                if self.remote.waits() {
+                if self.remote.waits() || self.transactions.waits() {
                     self.close(&mut round, &mut entry, propose)?;
                     continue;
                 }
@@ -237,6 +275,10 @@ impl Proposer {
             let Some(write) = self.answer_retry(&round, &mut entry, write, answers)? else { continue };
             if !read::contains(round.range, &write.request.key) {
                 answer_all(&write, Err(PartitionError::EpochMismatch { epoch: round.epoch }), answers);
+                continue;
+            }
+            if let Some(met) = self.transactions.lock_on(&write.request) {
+                answer_all(&write, Ok(PartitionOutcome::Locked(vec![met])), answers);
                 continue;
             }
             self.evaluate(&round, &mut entry, write, answers)?;
@@ -310,29 +352,35 @@ impl Proposer {
         self.last_time = self.last_time.max(replaced).next(round.wall_ms);
         let version_time = self.last_time;
         let evaluated = evaluate::evaluate(round.definition, &write.request, current.as_ref())
-            .and_then(|evaluated| with_indexes(round, key, current.as_ref(), evaluated));
+            .and_then(|evaluated| with_indexes(round, key, current.as_ref(), evaluated, false));
         let (change, index_changes, result) = match evaluated {
             Ok((change, index_changes, outcome)) => (change, index_changes, Ok(outcome)),
             Err(error) => (Change::Nothing, Vec::new(), Err(error)),
         };
-        let before = indexes::item_of(current.as_ref());
-        let after = match &change {
-            Change::Put(item) => Some(item),
-            Change::Delete => None,
-            Change::Nothing => before,
-        };
-        let stream = round.definition.current_stream().filter(|_| change != Change::Nothing);
-        let stream_change = StreamChange::of(stream, before, after, false);
-        let (effect, count_after) = match change {
-            Change::Put(item) => (Effect::Put(StoredVersion { version_time, origin: Bytes::new(), item }.encode()), 1),
-            Change::Delete => (Effect::Delete, 0),
-            Change::Nothing => (Effect::Nothing, i8::from(current.is_some())),
-        };
-        let size_change = match (&effect, &result) {
-            (Effect::Put(_) | Effect::Delete, Ok(outcome)) => {
-                i64::from(outcome.size_after) - i64::from(outcome.size_before)
+        let stream_change = stream_change(round, current.as_ref(), &change);
+        self.ids_in_flight.insert(write.request.request_id, round.next_index);
+        let sizes = result.as_ref().map_or((0, 0), |outcome| (outcome.size_before, outcome.size_after));
+        let taken = Taken { key: key.clone(), version_time, change, held_item: current.is_some(), sizes };
+        let outcome = wire::encode_outcome(&result)?;
+        let entry_write = self.take_in(round, write.request.request_id, taken, outcome);
+        entry.bytes += entry_write.encoded_bytes()
+            + index_changes.iter().map(|change| change.key.len()).sum::<usize>()
+            + stream_change.as_ref().map_or(0, StreamChange::encoded_bytes);
+        entry.index_changes.extend(index_changes);
+        entry.stream_changes.extend(stream_change);
+        entry.writes.push((write, result, entry_write));
+        Ok(())
+    }
+
+    /// Takes a write into the overlay; gives what it is in an entry.
+    fn take_in<S>(&mut self, round: &Round<'_, S>, request_id: RequestId, taken: Taken, outcome: Bytes) -> EntryWrite {
+        let Taken { key, version_time, change, held_item, sizes: (before, after) } = taken;
+        let (effect, holds_item) = match change {
+            Change::Put(item) => {
+                (Effect::Put(StoredVersion { version_time, origin: Bytes::new(), item }.encode()), true)
             }
-            _ => 0,
+            Change::Delete => (Effect::Delete, false),
+            Change::Nothing => (Effect::Nothing, held_item),
         };
         match &effect {
             Effect::Put(version) => self.overlay.put(key.clone(), Some(version.clone()), round.next_index),
@@ -342,23 +390,9 @@ impl Proposer {
             }
             Effect::Nothing | Effect::Expire => {}
         }
-        self.ids_in_flight.insert(write.request.request_id, round.next_index);
-        let entry_write = EntryWrite {
-            request_id: write.request.request_id,
-            key: key.clone(),
-            effect,
-            version_time,
-            size_change,
-            count_change: count_after - i8::from(current.is_some()),
-            outcome: wire::encode_outcome(&result)?,
-        };
-        entry.bytes += entry_write.encoded_bytes()
-            + index_changes.iter().map(|change| change.key.len()).sum::<usize>()
-            + stream_change.as_ref().map_or(0, StreamChange::encoded_bytes);
-        entry.index_changes.extend(index_changes);
-        entry.stream_changes.extend(stream_change);
-        entry.writes.push((write, result, entry_write));
-        Ok(())
+        let size_change = if effect == Effect::Nothing { 0 } else { i64::from(after) - i64::from(before) };
+        let count_change = i8::from(holds_item) - i8::from(held_item);
+        EntryWrite { request_id, key, effect, version_time, size_change, count_change, outcome }
     }
 
     /// Proposes the open entry and begins the next.
@@ -388,14 +422,7 @@ impl Proposer {
         }
         self.sequence += 1;
         self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight {
-            index,
-            bytes,
-            writes,
-            remote: RemoteInFlight::default(),
-            expiry: None,
-            entered,
-        });
+        self.in_flight.push_back(InFlight { writes, entered, ..InFlight::new(index, bytes) });
         round.next_index += 1;
         Ok(())
     }
@@ -425,15 +452,7 @@ impl Proposer {
         self.draining = true;
         if let Some(index) = proposed {
             self.sequence += 1;
-            let remote = RemoteInFlight::default();
-            self.in_flight.push_back(InFlight {
-                index,
-                bytes: 0,
-                writes: Vec::new(),
-                remote,
-                expiry: None,
-                entered: None,
-            });
+            self.in_flight.push_back(InFlight::new(index, 0));
         }
     }
 
@@ -458,6 +477,7 @@ impl Proposer {
             entry.expiry.iter().for_each(|step| self.expiry.applied(step));
             entry.entered.into_iter().for_each(|place| self.expiry.entered(place));
         }
+        self.step_applied(index, entry.step, valid, answers);
         if valid {
             entry.remote.answer(Ok(()), &mut self.remote);
             for (write, result) in entry.writes {
@@ -476,6 +496,7 @@ impl Proposer {
             self.draining = false;
             self.remote.forget();
             self.expiry.forget();
+            self.transactions.settle(self.limits.evaluations_max, answers);
             self.sequence = applied.sequence;
             self.last_time = self.last_time.max(applied.entry_time);
             for write in std::mem::take(&mut self.retries).into_iter().rev() {
@@ -507,7 +528,9 @@ impl Proposer {
         for entry in self.in_flight.drain(..) {
             entry.writes.iter().for_each(|(write, _)| answer_all(write, Err(unknown.clone()), answers));
             entry.remote.answer(Err(unknown.clone()), &mut self.remote);
+            entry.step.abandon(&unknown, answers);
         }
+        self.transactions.abandon(not_leader, answers);
         self.remote.refuse_waiting(not_leader);
         self.remote.forget();
         self.expiry.forget();
@@ -524,6 +547,7 @@ impl Proposer {
     pub(crate) fn refuse_waiting(&mut self, error: &PartitionError, answers: &mut Vec<Answer>) {
         self.waiting.drain(..).for_each(|write| answer_all(&write, Err(error.clone()), answers));
         self.remote.refuse_waiting(error);
+        self.transactions.refuse_waiting(error, answers);
     }
 
     /// Answers whoever has waited too long.
@@ -531,13 +555,16 @@ impl Proposer {
         let undone = PartitionError::Overloaded { reason: "the write was not evaluated in time".into() };
         let unknown = PartitionError::Unknown { reason: "the write was not committed in time".into() };
         for write in self.waiting.iter_mut().chain(&mut self.retries) {
-            expire_waiters(write, boot_ms, &undone, answers);
+            expire_waiters(&mut write.waiters, boot_ms, &undone, answers);
         }
         self.waiting.retain(|write| !write.waiters.is_empty());
         self.remote.expire(boot_ms, &undone);
+        self.transactions.expire(boot_ms, &undone, answers);
         for entry in &mut self.in_flight {
-            entry.writes.iter_mut().for_each(|(write, _)| expire_waiters(write, boot_ms, &unknown, answers));
+            let writes = entry.writes.iter_mut();
+            writes.for_each(|(write, _)| expire_waiters(&mut write.waiters, boot_ms, &unknown, answers));
             entry.remote.expire(boot_ms, &unknown, &mut self.remote);
+            entry.step.expire(boot_ms, &unknown, answers);
         }
     }
 }
@@ -578,6 +605,7 @@ fn with_indexes<S: Store>(
     key: &EncodedKey,
     current: Option<&StoredVersion>,
     (change, mut outcome): (Change, WriteOutcome),
+    is_decided: bool,
 ) -> Result<(Change, Vec<IndexChange>, WriteOutcome), ServiceError> {
     let before = indexes::item_of(current);
     let after = match &change {
@@ -594,7 +622,8 @@ fn with_indexes<S: Store>(
         let growth = of_item + changes.iter().map(|change| change.size_change).sum::<i64>();
         // Of what is applied: what is under way comes to little beside the limit.
         let before = round.engine.collection_bytes(round.storage_id, key).map_err(|error| internal(&error))?;
-        if growth > 0 && before.saturating_add_signed(growth) > ITEM_COLLECTION_BYTES_MAX {
+        let is_over = before.saturating_add_signed(growth) > ITEM_COLLECTION_BYTES_MAX;
+        if growth > 0 && is_over && !is_decided {
             return Err(ServiceError::new(
                 ErrorKind::ItemCollectionSizeLimitExceededException,
                 "Item collection size limit of 10 GB exceeded.",
@@ -606,10 +635,24 @@ fn with_indexes<S: Store>(
     Ok((change, changes, outcome))
 }
 
+/// What a change of an item is in the table's stream, if it has one.
+fn stream_change<S>(round: &Round<'_, S>, current: Option<&StoredVersion>, change: &Change) -> Option<StreamChange> {
+    let after = match change {
+        Change::Put(item) => Some(item),
+        Change::Delete => None,
+        Change::Nothing => return None,
+    };
+    StreamChange::of(round.definition.current_stream(), indexes::item_of(current), after, false)
+}
+
 /// What can't be read fails the requests for it, not the node.
 fn internal(error: &EngineError) -> ServiceError {
     tracing::error!(error = error as &dyn std::error::Error, "failed to read an item or an outcome");
     ServiceError::new(ErrorKind::InternalServerError, "Internal server error")
+}
+
+fn too_many_wait() -> PartitionError {
+    PartitionError::Overloaded { reason: "too many writes of the partition wait".into() }
 }
 
 fn answer_of(result: WriteResult) -> Result<PartitionOutcome, PartitionError> {
@@ -620,8 +663,8 @@ fn answer_all(write: &WaitingWrite, result: Result<PartitionOutcome, PartitionEr
     answers.extend(write.waiters.iter().map(|waiter| (waiter.token, result.clone())));
 }
 
-fn expire_waiters(write: &mut WaitingWrite, boot_ms: u64, error: &PartitionError, answers: &mut Vec<Answer>) {
-    write.waiters.retain(|waiter| {
+fn expire_waiters(waiters: &mut Vec<Waiter>, boot_ms: u64, error: &PartitionError, answers: &mut Vec<Answer>) {
+    waiters.retain(|waiter| {
         let expired = waiter.deadline_ms <= boot_ms;
         if expired {
             answers.push((waiter.token, Err(error.clone())));

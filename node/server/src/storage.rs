@@ -27,7 +27,7 @@ use cairn_model::node::{NodeReport, ReplicaReport, ReplicaState};
 use cairn_replication::{
     Host, SystemClock,
     log::OnDamage,
-    operation::{PartitionError, PartitionRequest},
+    operation::PartitionError,
     wire::{PartitionAnswer, PartitionCall},
 };
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -95,9 +95,7 @@ impl StorageNode {
 
     /// Serves a router's request, unless it would fill a disk that is nearly full.
     pub async fn request(&self, call: PartitionCall) -> PartitionAnswer {
-        if let PartitionRequest::Write(_) = call.request
-            && self.node.disk().full()
-        {
+        if call.request.brings_data() && self.node.disk().full() {
             return Err(PartitionError::Overloaded { reason: DISK_FULL.to_owned() });
         }
         let demand = Demand::of(&call.request);

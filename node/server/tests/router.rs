@@ -19,6 +19,7 @@ use cairn_replication::{
         GetOutcome, GetRequest, PartitionError, PartitionOutcome, PartitionRequest, ReturnValues, WriteAction,
         WriteOutcome, WriteRequest,
     },
+    transaction::{TransactOutcome, TransactRequest, TransactStep, TransactionId},
     wire::{self, PartitionAnswer},
 };
 use cairn_server::router::{fleet::Fleet, nodes::Nodes, partitions::RemotePartitions};
@@ -163,7 +164,10 @@ impl Node {
         let request_id = match call.request {
             PartitionRequest::Write(write) => write.request_id,
             PartitionRequest::Get(_) => READ,
-            PartitionRequest::Range(_) | PartitionRequest::Stream(_) => panic!("no page"),
+            PartitionRequest::Transact(step) => step.request_id,
+            PartitionRequest::Range(_) | PartitionRequest::Stream(_) | PartitionRequest::TransactGet(_) => {
+                panic!("not asked for here")
+            }
         };
         let reaction = {
             let mut asked = self.asked.lock();
@@ -253,6 +257,30 @@ async fn a_write_of_which_nobody_knows_ends_as_an_internal_error() {
     let answered = tokio::time::timeout(Duration::from_secs(15), setting.put()).await.expect("every wait has a limit");
     assert_eq!(answered.unwrap_err().kind, ErrorKind::InternalServerError);
     assert!(setting.asked.lock().iter().all(|id| *id == REQUEST));
+}
+
+/// What the attempt before it does when it arrives is not known: that one may meet no lock.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_meets_a_lock_was_not_done_only_if_nothing_was_tried_before() {
+    let locked = || Reaction::Answers(Ok(PartitionOutcome::Locked(Vec::new())));
+    let setting = Setting::new(vec![locked()]).await;
+    assert_eq!(setting.put().await, Ok(PartitionOutcome::Locked(Vec::new())));
+    let setting = Setting::new(vec![unknown(), locked()]).await;
+    assert_eq!(setting.put().await.unwrap_err().kind, ErrorKind::InternalServerError);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_of_a_transaction_is_tried_again_under_its_own_request_id() {
+    let aborted = Reaction::Answers(Ok(PartitionOutcome::Transact(TransactOutcome::Aborted)));
+    let setting = Setting::new(vec![unknown(), aborted]).await;
+    let step = TransactRequest {
+        request_id: REQUEST,
+        transaction: TransactionId([7; 16]),
+        step: TransactStep::Abort { age_ms_min: 0 },
+    };
+    let room = Room::within(usize::MAX / 8);
+    setting.ask(&key(), PartitionRequest::Transact(step), &room).await.unwrap();
+    assert_eq!(*setting.asked.lock(), [REQUEST; 2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

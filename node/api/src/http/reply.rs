@@ -186,6 +186,10 @@ pub(crate) fn type_name(kind: ErrorKind) -> &'static str {
         ErrorKind::DuplicateItemException => "DuplicateItemException",
         ErrorKind::TrimmedDataAccessException => "TrimmedDataAccessException",
         ErrorKind::ExpiredIteratorException => "ExpiredIteratorException",
+        ErrorKind::TransactionCanceledException => "TransactionCanceledException",
+        ErrorKind::TransactionConflictException => "TransactionConflictException",
+        ErrorKind::TransactionInProgressException => "TransactionInProgressException",
+        ErrorKind::IdempotentParameterMismatchException => "IdempotentParameterMismatchException",
     }
 }
 
@@ -205,9 +209,13 @@ fn error_body(error: &ServiceError) -> Vec<u8> {
     out.extend_from_slice(type_name(error.kind).as_bytes());
     out.push(b'"');
     if !error.message.is_empty() {
-        // The one error whose field begins with a capital.
+        // The errors whose field begins with a capital.
         let field: &[u8] = match error.kind {
-            ErrorKind::SerializationException | ErrorKind::AccessDeniedException => b",\"Message\":",
+            ErrorKind::SerializationException
+            | ErrorKind::AccessDeniedException
+            | ErrorKind::TransactionCanceledException
+            | ErrorKind::TransactionInProgressException
+            | ErrorKind::IdempotentParameterMismatchException => b",\"Message\":",
             _ => b",\"message\":",
         };
         out.extend_from_slice(field);
@@ -218,6 +226,20 @@ fn error_body(error: &ServiceError) -> Vec<u8> {
         json::write_item(item, &mut out);
     }
     write_throttling_reasons(error, &mut out);
+    if !error.cancellation_reasons.is_empty() {
+        out.extend_from_slice(b",\"CancellationReasons\":");
+        write_list(&mut out, &error.cancellation_reasons, |reason, out| {
+            let mut object = Object::begin(out);
+            object.text("Code", reason.code);
+            if let Some(message) = &reason.message {
+                object.text("Message", message);
+            }
+            if let Some(item) = &reason.item {
+                object.item("Item", item);
+            }
+            object.end();
+        });
+    }
     out.push(b'}');
     out
 }

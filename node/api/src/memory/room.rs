@@ -3,7 +3,10 @@
 use super::budget::{Budget, Share};
 use crate::errors;
 use cairn_model::ServiceError;
-use cairn_replication::operation::{GetOutcome, PartitionOutcome, RangeOutcome, StreamOutcome};
+use cairn_replication::{
+    operation::{GetOutcome, PartitionOutcome, RangeOutcome, StreamOutcome},
+    transaction::TransactGetOutcome,
+};
 use parking_lot::Mutex;
 use std::time::Duration;
 
@@ -125,7 +128,10 @@ fn outcome_bytes(outcome: &PartitionOutcome) -> usize {
             let items = records.iter().flat_map(|it| it.old_image.iter().chain(&it.new_image).chain([&it.keys]));
             items.map(|item| item.0.len()).sum()
         }
-        PartitionOutcome::Write(_) => 0,
+        PartitionOutcome::TransactGet(TransactGetOutcome { items }) => {
+            items.iter().filter_map(|got| got.item.as_ref()).map(|(item, _)| item.0.len()).sum()
+        }
+        PartitionOutcome::Write(_) | PartitionOutcome::Transact(_) | PartitionOutcome::Locked(_) => 0,
     }
 }
 

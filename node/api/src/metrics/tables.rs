@@ -35,6 +35,7 @@ struct TableMeter {
     conditional_check_failed: AtomicU64,
     read_throttles: AtomicU64,
     write_throttles: AtomicU64,
+    transaction_conflict: AtomicU64,
     /// As [`OPERATIONS`].
     operations: Vec<OperationMeter>,
 }
@@ -119,6 +120,7 @@ impl TableMeters {
                 conditional_check_failed: AtomicU64::default(),
                 read_throttles: AtomicU64::default(),
                 write_throttles: AtomicU64::default(),
+                transaction_conflict: AtomicU64::default(),
                 operations: OPERATIONS.iter().map(|_| OperationMeter::default()).collect(),
             })
         });
@@ -194,6 +196,11 @@ impl RequestMeter<'_> {
         });
     }
 
+    /// One item was locked by a transaction.
+    pub(crate) fn conflicted(&self, table: &TableDefinition) {
+        self.with(table, |meter| add(&meter.transaction_conflict, 1));
+    }
+
     fn with(&self, table: &TableDefinition, count: impl FnOnce(&TableMeter)) {
         if let Some(meter) = self.touched.lock().iter().find(|meter| meter.table_id == table.table_id) {
             count(meter);
@@ -227,6 +234,7 @@ struct Families {
     conditional_check_failed: CounterVec,
     read_throttles: CounterVec,
     write_throttles: CounterVec,
+    transaction_conflict: CounterVec,
     latency_seconds: CounterVec,
     successes: CounterVec,
     returned_items: CounterVec,
@@ -247,6 +255,11 @@ impl Families {
             write_units: counter(
                 "cairn_consumed_write_capacity_units_total",
                 "Write units consumed: CloudWatch's ConsumedWriteCapacityUnits. A failed condition counts as one.",
+                OF_TABLE,
+            )?,
+            transaction_conflict: counter(
+                "cairn_transaction_conflicts_total",
+                "Items of requests that another transaction was about to write: CloudWatch's TransactionConflict.",
                 OF_TABLE,
             )?,
             conditional_check_failed: counter(
@@ -297,13 +310,14 @@ impl Families {
         })
     }
 
-    fn all(&self) -> [&CounterVec; 11] {
+    fn all(&self) -> [&CounterVec; 12] {
         [
             &self.read_units,
             &self.write_units,
             &self.conditional_check_failed,
             &self.read_throttles,
             &self.write_throttles,
+            &self.transaction_conflict,
             &self.latency_seconds,
             &self.successes,
             &self.returned_items,
@@ -325,6 +339,7 @@ impl Families {
             (&self.conditional_check_failed, read(&meter.conditional_check_failed)),
             (&self.read_throttles, read(&meter.read_throttles)),
             (&self.write_throttles, read(&meter.write_throttles)),
+            (&self.transaction_conflict, read(&meter.transaction_conflict)),
         ] {
             series.with_label_values(of_table).inc_by(counted);
         }

@@ -15,7 +15,7 @@ use crate::{
         self, Input,
         shape::{ATTRIBUTES, Shape},
     },
-    item_collections::CollectionMetrics,
+    item_collections::{self, CollectionMetrics},
     output::{Object, write_list},
     validation::{
         constraints::{Constraints, RETURN_ITEM_COLLECTION_METRICS, is_table_name},
@@ -266,13 +266,7 @@ fn answer(
     }
     tables.end();
     report.write_tables(consumed.iter().map(|(name, consumed)| (*name, consumed)), &mut answer);
-    if !collections.is_empty() {
-        let mut tables = answer.object("ItemCollectionMetrics");
-        for (name, collections) in &collections {
-            write_list(tables.escaped_field(name), collections, CollectionMetrics::write);
-        }
-        tables.end();
-    }
+    item_collections::write_tables(&collections, &mut answer);
     answer.end();
     Ok(out)
 }

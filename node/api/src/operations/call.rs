@@ -7,6 +7,7 @@ use crate::{
     global_tables::GlobalTable,
     metrics::tables::RequestMeter,
     request_id::RequestIds,
+    transactions::{self, Coordinator},
 };
 use cairn_model::{
     ErrorKind, ServiceError, key::EncodedKey, limits, node::Counts, table::TableStatus, throttling::CapacityKind,
@@ -113,11 +114,22 @@ impl Call<'_> {
     pub(crate) async fn write(&self, table: &TableView, request: WriteRequest) -> Result<WriteOutcome, ServiceError> {
         let key = EncodedKey(request.key.0.clone());
         let request = PartitionRequest::Write(request);
-        match self.ask(table, RoutingKey::from(&key), request).await {
+        let mut answer = self.ask(table, RoutingKey::from(&key), request.clone()).await;
+        if let Ok(PartitionOutcome::Locked(met)) = &answer
+            && self.coordinator().resolve(met).await
+        {
+            answer = self.ask(table, RoutingKey::from(&key), request).await;
+        }
+        match answer {
             Ok(PartitionOutcome::Write(outcome)) => {
                 let consumed = ConsumedCapacity::write(&table.definition, &outcome);
                 self.meter.written(&table.definition, consumed.total());
                 Ok(outcome)
+            }
+            Ok(PartitionOutcome::Locked(_)) => {
+                self.meter.conflicted(&table.definition);
+                // An attempt before this one may yet be done.
+                Err(if self.request_ids.is_retry { errors::internal() } else { transactions::conflict() })
             }
             Ok(_) => Err(mismatch()),
             Err(error) => {
@@ -129,6 +141,17 @@ impl Call<'_> {
         }
     }
 
+    /// Who coordinates the account's transactions.
+    pub(crate) fn coordinator(&self) -> Coordinator<'_> {
+        Coordinator {
+            partitions: self.partitions,
+            catalog: self.catalog,
+            environment: self.request_ids.environment,
+            account: self.account,
+            room: self.room,
+        }
+    }
+
     async fn ask(
         &self,
         table: &TableView,
@@ -136,8 +159,11 @@ impl Call<'_> {
         request: PartitionRequest,
     ) -> Result<PartitionOutcome, ServiceError> {
         let capacity = match request {
-            PartitionRequest::Write(_) => CapacityKind::Write,
-            PartitionRequest::Get(_) | PartitionRequest::Range(_) | PartitionRequest::Stream(_) => CapacityKind::Read,
+            PartitionRequest::Write(_) | PartitionRequest::Transact(_) => CapacityKind::Write,
+            PartitionRequest::Get(_)
+            | PartitionRequest::Range(_)
+            | PartitionRequest::Stream(_)
+            | PartitionRequest::TransactGet(_) => CapacityKind::Read,
         };
         let answer = self.partitions.request(table, key, request, self.room).await;
         answer.inspect_err(|error| self.meter.throttled(&table.definition, error, capacity))

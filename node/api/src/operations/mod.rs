@@ -27,6 +27,7 @@ mod describe_stream;
 mod describe_table;
 mod describe_time_to_live;
 mod execute_statement;
+mod execute_transaction;
 mod export_description;
 mod export_table_to_point_in_time;
 mod get_item;
@@ -59,6 +60,8 @@ mod stream;
 mod table_description;
 mod tag_resource;
 mod time_to_live;
+mod transact_get_items;
+mod transact_write_items;
 mod untag_resource;
 mod update_continuous_backups;
 mod update_global_table;
@@ -117,6 +120,9 @@ operations! {
     "BatchWriteItem" => batch_write_item,
     "ExecuteStatement" => execute_statement,
     "BatchExecuteStatement" => batch_execute_statement,
+    "TransactWriteItems" => transact_write_items,
+    "TransactGetItems" => transact_get_items,
+    "ExecuteTransaction" => execute_transaction,
     "CreateTable" => create_table,
     "DescribeTable" => describe_table,
     "ListTables" => list_tables,

@@ -1,11 +1,8 @@
 //! SELECT, as the GetItem, the Queries or the Scan that it is.
 
-pub(crate) use super::select_list::Row;
+pub(crate) use super::select_list::{Row, SelectList};
 
-use super::{
-    next_token::{self, Position},
-    select_list::SelectList,
-};
+use super::next_token::{self, Position};
 use crate::{
     TableView,
     capacity::{ConsumedCapacity, HalfUnits},
@@ -94,6 +91,14 @@ impl ReadPlan {
         match &self.reads {
             Reads::Item(key) => Some(key),
             Reads::Ranges { .. } => None,
+        }
+    }
+
+    /// The key of the one item that is read, and what is shown of it; none where more is asked.
+    pub(crate) fn into_get(self) -> Option<(EncodedKey, SelectList)> {
+        match self {
+            Self { reads: Reads::Item(key), filter: None, list, index_name: None } => Some((key, list)),
+            _ => None,
         }
     }
 

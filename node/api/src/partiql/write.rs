@@ -9,13 +9,16 @@ use crate::{
 };
 use cairn_expression::{
     Condition, Path,
-    partiql::{DeleteItem, Insert, Returning, Statement, UpdateItem, WriteKey},
+    partiql::{DeleteItem, Insert, Returning, Select, Statement, UpdateItem, WriteKey},
 };
 use cairn_model::{
     ErrorKind, KeySchema, ServiceError, TableDefinition, codec::EncodedItem, ids::RequestId,
     index_keys::check_index_keys, key::EncodedKey,
 };
-use cairn_replication::operation::{ReturnValues, WriteAction, WriteOutcome, WriteRequest};
+use cairn_replication::{
+    operation::{ReturnValues, WriteAction, WriteOutcome, WriteRequest},
+    transaction::ConditionCheck,
+};
 
 /// A statement on its table, ready to be written.
 #[derive(Clone, Debug)]
@@ -73,15 +76,11 @@ impl WritePlan {
         let encoded = EncodedKey::from_key(schema, &key)?;
         update.update.check_key_untouched(schema)?;
         check_index_updates(table, &update.update)?;
-        let exists = Condition::AttributeExists(Path::new(schema.partition.name.as_str()));
         let request = WriteRequest {
             request_id,
             key: encoded,
             action: WriteAction::Update { key_attributes: key, update: update.update },
-            condition: Some(match condition {
-                Some(condition) => Condition::And(vec![exists, condition]),
-                None => exists,
-            }),
+            condition: Some(and_exists(condition, schema)),
             return_values: match update.returning {
                 None => ReturnValues::None,
                 Some(Returning::AllOld) => ReturnValues::AllOld,
@@ -114,6 +113,21 @@ impl WritePlan {
         Ok(Self { request, size: 0 })
     }
 
+    /// A check that an item is there, and as the statement has it.
+    pub(crate) fn check(
+        select: Select,
+        schema: &KeySchema,
+        return_item_on_condition_failure: bool,
+    ) -> Result<ConditionCheck, ServiceError> {
+        let WriteKey { key, condition } = WriteKey::of(select.condition, schema)?;
+        let key = EncodedKey::from_key(schema, &key)?;
+        Ok(ConditionCheck { key, condition: and_exists(condition, schema), return_item_on_condition_failure })
+    }
+
+    pub(crate) fn into_request(self) -> WriteRequest {
+        self.request
+    }
+
     pub(crate) fn key(&self) -> &EncodedKey {
         &self.request.key
     }
@@ -129,5 +143,14 @@ impl WritePlan {
             ErrorKind::ConditionalCheckFailedException if inserts => errors::duplicate_item(),
             _ => error,
         })
+    }
+}
+
+/// The item is there, and what else is asked of it holds.
+fn and_exists(condition: Option<Condition>, schema: &KeySchema) -> Condition {
+    let exists = Condition::AttributeExists(Path::new(schema.partition.name.as_str()));
+    match condition {
+        Some(condition) => Condition::And(vec![exists, condition]),
+        None => exists,
     }
 }

@@ -41,3 +41,5 @@ mod tables;
 mod tags;
 mod throttling;
 mod time_to_live;
+mod transact;
+mod transactions;

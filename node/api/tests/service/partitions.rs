@@ -1,6 +1,6 @@
 //! Partitions in memory: one ordered map, and the real evaluation of expressions.
 
-use crate::index_entries;
+use crate::{index_entries, transact::Transactions};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_api::{Partitions, Room, RoutingKey, TableView};
@@ -22,13 +22,14 @@ use std::{
     sync::Mutex,
 };
 
-type Rows = BTreeMap<([u8; 16], Bytes), EncodedItem>;
+pub(crate) type Rows = BTreeMap<([u8; 16], Bytes), EncodedItem>;
 type Shard = Box<dyn FnMut(StreamRequest) -> StreamOutcome + Send>;
 type Refusal = Box<dyn FnMut(&PartitionRequest) -> Option<ServiceError> + Send>;
 
 #[derive(Default)]
 pub(crate) struct MemoryPartitions {
     rows: Mutex<Rows>,
+    transactions: Mutex<Transactions>,
     refusal: Mutex<Option<Refusal>>,
     shard: Mutex<Option<Shard>>,
     index_counts: Mutex<Vec<IndexCounts>>,
@@ -48,6 +49,11 @@ impl MemoryPartitions {
         *self.refusal.lock().unwrap() = Some(Box::new(refusal));
     }
 
+    /// What is locked is so since then.
+    pub(crate) fn locked_since(&self, millis: u64) {
+        self.transactions.lock().unwrap().since_ms = millis;
+    }
+
     /// Has the local index at this slot of all tables hold so much.
     pub(crate) fn count_in_index(&self, slot: u8, item_count: u64, size_bytes: u64) {
         self.index_counts.lock().unwrap().push(IndexCounts { slot, item_count, size_bytes });
@@ -57,12 +63,19 @@ impl MemoryPartitions {
 impl MemoryPartitions {
     fn outcome(&self, table: &TableView, request: PartitionRequest) -> Result<PartitionOutcome, ServiceError> {
         let mut rows = self.rows.lock().unwrap();
+        let mut transactions = self.transactions.lock().unwrap();
         let id = table.definition.table_id.0;
         match request {
             PartitionRequest::Stream(request) => {
                 let mut shard = self.shard.lock().unwrap();
                 Ok(PartitionOutcome::Stream(shard.as_mut().expect("a stream is asked for")(request)))
             }
+            PartitionRequest::Write(request) if transactions.lock_on(&table.definition, &request.key, 0).is_some() => {
+                let met = transactions.lock_on(&table.definition, &request.key, 0);
+                Ok(PartitionOutcome::Locked(met.into_iter().collect()))
+            }
+            PartitionRequest::Transact(request) => transactions.step(&mut rows, &table.definition, request),
+            PartitionRequest::TransactGet(request) => Ok(transactions.get(&rows, &table.definition, &request)),
             PartitionRequest::Get(request) => Ok(PartitionOutcome::Get(get(&rows, id, &request))),
             PartitionRequest::Range(request) => range(&rows, &table.definition, &request).map(PartitionOutcome::Range),
             PartitionRequest::Write(request) => {
@@ -107,7 +120,7 @@ fn size(item: &EncodedItem) -> u32 {
     item.size().unwrap()
 }
 
-fn get(rows: &Rows, id: [u8; 16], request: &GetRequest) -> GetOutcome {
+pub(crate) fn get(rows: &Rows, id: [u8; 16], request: &GetRequest) -> GetOutcome {
     let project = |item: &EncodedItem| match &request.projection {
         Some(projection) => EncodedItem::encode(&projection.project(&item.decode().unwrap())),
         None => item.clone(),
@@ -123,7 +136,11 @@ fn of_table<'r>(rows: &'r Rows, table: &TableDefinition) -> impl Iterator<Item =
     from.take_while(move |((table, _), _)| *table == id).map(|((_, key), item)| (key, item))
 }
 
-fn write(rows: &mut Rows, table: &TableDefinition, request: WriteRequest) -> Result<WriteOutcome, ServiceError> {
+pub(crate) fn write(
+    rows: &mut Rows,
+    table: &TableDefinition,
+    request: WriteRequest,
+) -> Result<WriteOutcome, ServiceError> {
     let key = (table.table_id.0, request.key.0.clone());
     let before = rows.get(&key).cloned();
     let before_item: Option<Item> = before.as_ref().map(|item| item.decode().unwrap());

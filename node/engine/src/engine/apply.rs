@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 pub struct ApplyBatch {
     /// Of several for one key the last counts.
     pub items: Vec<ItemWrite>,
-    /// What a global table keeps beside its items; of several for one thing the last counts.
+    /// What is kept beside the items; of several for one thing the last counts.
     pub kept: Vec<KeptWrite>,
     /// What streams keep of the changes.
     pub stream: Vec<StreamWrite>,
@@ -36,7 +36,7 @@ pub struct ItemWrite {
     pub value: Option<Bytes>,
 }
 
-/// What a replica of a global table keeps beside its items.
+/// What a replica keeps beside its items: of a global table, and of transactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// Where an item was deleted: its version, without an item.
@@ -47,6 +47,8 @@ pub enum Kept {
     Expirations,
     /// What other regions have, and where the reading of them stands; what is in it is the replication package's business.
     Regions,
+    /// What is known of transactions, under a key that is the replication package's business, as what is in it.
+    Transaction(Bytes),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +120,8 @@ impl<S: Store> Engine<S> {
         if batch.applied.index <= applied {
             return Err(EngineError::AppliedAlready { storage_id, index: batch.applied.index, applied });
         }
+        let deleted = batch.items.iter().filter(|write| write.value.is_none());
+        deleted.for_each(|write| live.deletions.note(&write.key, batch.applied.index));
         for write in &batch.items {
             let key = layout::item(storage_id, &write.key.0);
             match &write.value {

@@ -19,6 +19,7 @@ use crate::{
     config::CoreConfig,
     log::LogStore,
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
+    proposer::{Answer, Proposer},
     read::{self, ReadError, ReadPlace},
     reads::{PendingRead, ReadKind},
     replica::Replica,
@@ -248,25 +249,17 @@ impl<S: Store, L: LogStore> Core<S, L> {
     fn request(&mut self, token: u64, partition: PartitionId, epoch: u64, request: PartitionRequest, now: Now) {
         match request {
             PartitionRequest::Write(write) => {
-                let deadline_ms = now.boot_ms + self.config.request_timeout_ms;
-                let pressure = self.pressure;
-                let refused = match self.serving(partition, epoch) {
-                    Err(error) => Some(error),
-                    Ok(replica) if !replica.is_leader() => Some(replica.not_leader()),
-                    Ok(_) if pressure == Pressure::High => {
-                        Some(PartitionError::Overloaded { reason: "the disk can't keep up with the writes".into() })
-                    }
-                    Ok(replica) => match replica.proposer.enqueue(token, write, deadline_ms) {
-                        Some((_, Err(error))) => Some(error),
-                        _ => None,
-                    },
-                };
-                match refused {
-                    Some(error) => self.outputs.push(Output::Answer { token, result: Err(error) }),
-                    None => {
-                        self.dirty.insert(partition);
-                    }
-                }
+                self.propose_for(token, partition, epoch, now, |proposer, deadline_ms| {
+                    proposer.enqueue(token, write, deadline_ms)
+                });
+            }
+            PartitionRequest::Transact(step) => {
+                self.propose_for(token, partition, epoch, now, |proposer, deadline_ms| {
+                    proposer.enqueue_step(token, step, deadline_ms)
+                });
+            }
+            PartitionRequest::TransactGet(_) => {
+                self.read(token, partition, epoch, ReadKind::Request(Box::new(request)), now);
             }
             PartitionRequest::Get(ref get) if get.consistent => {
                 self.read(token, partition, epoch, ReadKind::Request(Box::new(request)), now);
@@ -287,6 +280,36 @@ impl<S: Store, L: LogStore> Core<S, L> {
                     }
                 };
                 self.outputs.push(Output::Answer { token, result });
+            }
+        }
+    }
+
+    /// Hands something to a partition's proposer, with a deadline, if this replica leads it.
+    fn propose_for(
+        &mut self,
+        token: u64,
+        partition: PartitionId,
+        epoch: u64,
+        now: Now,
+        enqueue: impl FnOnce(&mut Proposer, u64) -> Option<Answer>,
+    ) {
+        let deadline_ms = now.boot_ms + self.config.request_timeout_ms;
+        let pressure = self.pressure;
+        let refused = match self.serving(partition, epoch) {
+            Err(error) => Some(error),
+            Ok(replica) if !replica.is_leader() => Some(replica.not_leader()),
+            Ok(_) if pressure == Pressure::High => {
+                Some(PartitionError::Overloaded { reason: "the disk can't keep up with the writes".into() })
+            }
+            Ok(replica) => match enqueue(&mut replica.proposer, deadline_ms) {
+                Some((_, Err(error))) => Some(error),
+                _ => None,
+            },
+        };
+        match refused {
+            Some(error) => self.outputs.push(Output::Answer { token, result: Err(error) }),
+            None => {
+                self.dirty.insert(partition);
             }
         }
     }

@@ -286,3 +286,33 @@ fn entries_of_expired_items_stay_readable() {
         assert!(Entry::decode([&golden[..], &[0]].concat().into()).is_err());
     }
 }
+
+#[test]
+fn entries_of_transactions_stay_readable() {
+    let kept = vec![
+        TransactionWrite { key: Bytes::from_static(b"key"), value: Some(Bytes::from_static(b"value")) },
+        TransactionWrite { key: Bytes::from_static(b"gone"), value: None },
+    ];
+    let outcome = Some((RequestId([9; 16]), Bytes::from_static(b"done")));
+    let body = EntryBody::Transaction(TransactionEntry { outcome, kept, writes: Vec::new() });
+    let step = [
+        &[1][..],
+        &[9; 16],
+        b"\x04\0\0\0done",
+        b"\x02\0\0\0",
+        b"\x03\0key\x01\x05\0\0\0value",
+        b"\x04\0gone\0",
+        b"\0\0\0\0",
+    ];
+    let of_step = golden_of(7, &step.concat());
+    let dropped = EntryBody::Transaction(TransactionEntry::default());
+    for (body, golden) in [(body, of_step), (dropped, golden_of(7, &[0; 9]))] {
+        let header = Entry::decode(golden.clone().into()).unwrap().header;
+        let entry = Entry { header, body, index_changes: Vec::new(), stream_changes: Vec::new() };
+        assert_eq!(entry.encode().unwrap(), golden);
+        assert_eq!(Entry::decode(golden.clone().into()), Ok(entry));
+        for end in 0..golden.len() {
+            assert!(Entry::decode(golden[..end].to_vec().into()).is_err(), "cut at {end}");
+        }
+    }
+}

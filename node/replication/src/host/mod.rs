@@ -138,13 +138,13 @@ impl<S: Store> Host<S> {
         request: PartitionRequest,
     ) -> Result<PartitionOutcome, PartitionError> {
         let consistent = match &request {
-            PartitionRequest::Write(_) => {
+            PartitionRequest::Write(_) | PartitionRequest::Transact(_) => {
                 let request = Box::new(request);
                 return self.ask(|answer| Command::Request { partition, epoch, request, answer }).await?;
             }
             PartitionRequest::Get(get) => get.consistent,
             PartitionRequest::Range(range) => range.consistent,
-            PartitionRequest::Stream(_) => true,
+            PartitionRequest::Stream(_) | PartitionRequest::TransactGet(_) => true,
         };
         let point = match self.point_beside(partition, epoch, consistent)? {
             Some(point) => point,

@@ -4,7 +4,7 @@
 mod making;
 mod reaping;
 
-use super::{Beside, InFlight, Propose, Proposer, ProposerError, RemoteInFlight, Round};
+use super::{Beside, InFlight, Propose, Proposer, ProposerError, Round};
 use crate::{
     entry::{Entry, EntryBody, EntryWrite},
     expirations::Making,
@@ -131,7 +131,7 @@ impl Proposer {
         round: &mut Round<'_, S>,
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
-        let others_wait = !self.waiting.is_empty() || self.remote.waits();
+        let others_wait = !self.waiting.is_empty() || self.remote.waits() || self.transactions.waits();
         if !self.expiry.is_due || others_wait || self.draining || !self.has_room() {
             return Ok(());
         }
@@ -170,14 +170,7 @@ impl Proposer {
         self.sequence += 1;
         self.bytes_in_flight += bytes;
         let expiry = Some(ExpiryInFlight { keys });
-        self.in_flight.push_back(InFlight {
-            index,
-            bytes,
-            writes: Vec::new(),
-            remote: RemoteInFlight::default(),
-            expiry,
-            entered: None,
-        });
+        self.in_flight.push_back(InFlight { expiry, ..InFlight::new(index, bytes) });
         round.next_index += 1;
         Ok(())
     }

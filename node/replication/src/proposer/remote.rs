@@ -329,7 +329,7 @@ impl Proposer {
         }
         self.sequence += 1;
         self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight { index, bytes, writes: Vec::new(), remote, expiry: None, entered });
+        self.in_flight.push_back(InFlight { remote, entered, ..InFlight::new(index, bytes) });
         round.next_index += 1;
         Ok(())
     }

@@ -14,6 +14,7 @@ use cairn_model::{Item, ids::ReplicaId};
 use std::sync::Arc;
 
 mod expiry;
+mod transactions;
 
 const LIMITS: Limits = Limits {
     waiting_max: 100,

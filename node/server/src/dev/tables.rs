@@ -387,12 +387,13 @@ impl Partitions for LocalTables {
         match &mut request {
             PartitionRequest::Get(get) => get.consistent = true,
             PartitionRequest::Range(range) => range.consistent = true,
-            PartitionRequest::Write(_) | PartitionRequest::Stream(_) => {}
+            PartitionRequest::Write(_)
+            | PartitionRequest::Stream(_)
+            | PartitionRequest::Transact(_)
+            | PartitionRequest::TransactGet(_) => {}
         }
         let name = &table.definition.table_name;
-        if let PartitionRequest::Write(_) = request
-            && self.node.disk().full()
-        {
+        if request.brings_data() && self.node.disk().full() {
             return Err(ServiceError::new(ErrorKind::ThrottlingException, crate::node::DISK_FULL));
         }
         let (partition, epoch) =

@@ -49,7 +49,11 @@ impl RemotePartitions {
     ) -> Result<PartitionOutcome, Failure> {
         let body = wire::encode_call(call).map_err(|error| Failure::Unreached(error.to_string()))?;
         let deadline = match call.request {
-            PartitionRequest::Range(_) | PartitionRequest::Stream(_) => PAGE_DEADLINE,
+            // Each may be of several MB.
+            PartitionRequest::Range(_)
+            | PartitionRequest::Stream(_)
+            | PartitionRequest::Transact(_)
+            | PartitionRequest::TransactGet(_) => PAGE_DEADLINE,
             PartitionRequest::Get(_) | PartitionRequest::Write(_) => ITEM_DEADLINE,
         };
         let answer = self.client.post_with_room(&route.group, &member.address, "/v1/partition", body, deadline, room);
@@ -58,10 +62,11 @@ impl RemotePartitions {
             Err(error @ CallError::NoRoom { .. }) => {
                 let reason = error.to_string();
                 return Err(Failure::Partition(match call.request {
-                    PartitionRequest::Write(_) => PartitionError::Unknown { reason },
-                    PartitionRequest::Get(_) | PartitionRequest::Range(_) | PartitionRequest::Stream(_) => {
-                        PartitionError::Overloaded { reason }
-                    }
+                    PartitionRequest::Write(_) | PartitionRequest::Transact(_) => PartitionError::Unknown { reason },
+                    PartitionRequest::Get(_)
+                    | PartitionRequest::Range(_)
+                    | PartitionRequest::Stream(_)
+                    | PartitionRequest::TransactGet(_) => PartitionError::Overloaded { reason },
                 }));
             }
             answer => answer?,
@@ -160,7 +165,11 @@ impl Partitions for RemotePartitions {
                 };
                 (call.partition, call.epoch) = (route.descriptor.partition_id, route.descriptor.epoch);
                 if let Some(outcome) = self.round(table, &route, &call, room, &mut perhaps_done, &mut last).await {
-                    return outcome;
+                    // An attempt before this one may still be under way, and meet no lock.
+                    return match outcome {
+                        Ok(PartitionOutcome::Locked(_)) if perhaps_done && call.request.writes() => Err(not_known()),
+                        outcome => outcome,
+                    };
                 }
                 tokio::time::sleep(ELECTION_PAUSE).await;
             }
@@ -177,15 +186,12 @@ impl Partitions for RemotePartitions {
                     "gave up on a request"
                 );
                 // Both are retried by the SDKs; only the first says that the write may have been done.
-                let (kind, message) = if perhaps_done && matches!(call.request, PartitionRequest::Write(_)) {
-                    (
-                        ErrorKind::InternalServerError,
-                        "The request could not be completed; whether the write was done is not known.",
-                    )
+                Err(if perhaps_done && call.request.writes() {
+                    not_known()
                 } else {
-                    (ErrorKind::ServiceUnavailable, "The table's partition can't be reached at present.")
-                };
-                Err(ServiceError::new(kind, message))
+                    let message = "The table's partition can't be reached at present.";
+                    ServiceError::new(ErrorKind::ServiceUnavailable, message)
+                })
             }
         }
     }
@@ -266,9 +272,17 @@ impl RemotePartitions {
     }
 }
 
+fn not_known() -> ServiceError {
+    let message = "The request could not be completed; whether the write was done is not known.";
+    ServiceError::new(ErrorKind::InternalServerError, message)
+}
+
 fn needs_leader(request: &PartitionRequest) -> bool {
     match request {
-        PartitionRequest::Write(_) | PartitionRequest::Stream(_) => true,
+        PartitionRequest::Write(_)
+        | PartitionRequest::Stream(_)
+        | PartitionRequest::Transact(_)
+        | PartitionRequest::TransactGet(_) => true,
         PartitionRequest::Get(get) => get.consistent,
         PartitionRequest::Range(range) => range.consistent,
     }

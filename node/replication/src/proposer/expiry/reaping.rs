@@ -68,8 +68,8 @@ impl Proposer {
             step.beside.index_changes.push(expirations::removal(in_index.clone()));
             return Ok(true);
         };
-        // The write under way changes the index too: what it leaves there is looked at then.
-        if self.overlay.get(&key).is_some() {
+        // The write under way changes the index too: what it leaves there is looked at then. So may a transaction.
+        if self.overlay.get(&key).is_some() || self.transactions.has_locked(&key) {
             return Ok(false);
         }
         let version = match self.current(round, &key) {

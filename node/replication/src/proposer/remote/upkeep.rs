@@ -16,9 +16,10 @@ const TAKEN_UP_MAX: usize = 256;
 const BYTES_MAX: usize = 1 << 20;
 
 impl Proposer {
-    /// The time of its upkeep has come, where there is anything to be kept up, or that is not known yet.
+    /// The time of the upkeep has come, where there is anything to be kept up, or that is not known yet.
     pub(crate) fn keep_up(&mut self) {
         self.remote.upkeep_due |= self.remote.known.as_ref().is_none_or(|known| known.keeps);
+        self.transactions.keep_up();
     }
 
     /// One step of the upkeep, in an entry of its own if there is anything to do.

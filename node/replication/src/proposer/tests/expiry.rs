@@ -14,7 +14,7 @@ fn by(attribute_name: &str) -> Option<TimeToLive> {
 
 impl Leader {
     /// A leader whose items expire by `n`.
-    fn expiring() -> Self {
+    pub(super) fn expiring() -> Self {
         let mut leader = Self { wall_ms: NOW_S * 1_000, ..Self::new() };
         leader.define(by("n"));
         leader.run();
@@ -42,7 +42,7 @@ impl Leader {
     }
 
     /// A second goes by, and everything that is due then is done.
-    fn run(&mut self) {
+    pub(super) fn run(&mut self) {
         self.wall_ms += LIMITS.expiry_interval_ms;
         self.look();
         loop {
@@ -74,7 +74,7 @@ impl Leader {
         self.apply_all();
     }
 
-    fn has(&self, id: &str) -> bool {
+    pub(super) fn has(&self, id: &str) -> bool {
         self.engine.get(1, &testing::key(id)).unwrap().is_some()
     }
 
@@ -99,7 +99,7 @@ impl Leader {
     }
 }
 
-fn seconds(from_now: i64) -> i64 {
+pub(super) fn seconds(from_now: i64) -> i64 {
     i64::try_from(NOW_S).unwrap() + from_now
 }
 
