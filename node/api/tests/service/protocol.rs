@@ -63,7 +63,7 @@ async fn unknown_operations_are_unknown_with_or_without_a_signature() {
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
         assert_eq!(answer.json(), json!({"__type": "com.amazon.coral.service#UnknownOperationException"}));
     }
-    let streams = post(&[JSON, ("x-amz-target", "DynamoDBStreams_20120810.ListStreams")], "{}");
+    let streams = post(&[JSON, ("x-amz-target", "DynamoDBStreams_20120810.ListTables")], "{}");
     assert_eq!(service.send(streams).await.error().0, "UnknownOperationException");
 }
 
