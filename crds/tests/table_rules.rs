@@ -370,6 +370,30 @@ fn tags_come_and_go_with_any_change() {
 }
 
 #[test]
+fn maxima_are_of_on_demand_tables_and_at_least_one() {
+    let maxima = |mode: &str, maxima: &str| table(&format!("{KEYS}, {mode}, onDemandThroughput: {{{maxima}}}"));
+    for good in ["maxReadRequestUnits: 1", "maxReadRequestUnits: -1, maxWriteRequestUnits: 40000"] {
+        accepts(&maxima(ON_DEMAND, good));
+    }
+    refuses(&maxima(ON_DEMAND, "maxWriteRequestUnits: 0"), "a maximum is at least 1");
+    let provisioned = "provisionedThroughput: {readCapacityUnits: 1, writeCapacityUnits: 1}";
+    accepts(&maxima(provisioned, "maxReadRequestUnits: -1"));
+    refuses(&maxima(provisioned, "maxReadRequestUnits: 5"), "OnDemandThroughput cannot be specified");
+}
+
+#[test]
+fn auto_scaling_is_of_provisioned_tables_within_bounds() {
+    let scaled = |mode: &str, scaling: &str| table(&format!("{KEYS}, {mode}, autoScaling: {{{scaling}}}"));
+    let provisioned = "provisionedThroughput: {readCapacityUnits: 1, writeCapacityUnits: 1}";
+    let read = "read: {minUnits: 5, maxUnits: 100}";
+    accepts(&scaled(provisioned, read));
+    accepts(&scaled(provisioned, "write: {minUnits: 5, maxUnits: 5, targetUtilizationPercent: 90}"));
+    refuses(&scaled(ON_DEMAND, read), "an on-demand table scales by itself");
+    refuses(&scaled(provisioned, ""), "give autoScaling.read, autoScaling.write, or both");
+    refuses(&scaled(provisioned, "read: {minUnits: 6, maxUnits: 5}"), "minUnits must not be above maxUnits");
+}
+
+#[test]
 fn time_to_live_names_its_attribute_unless_it_is_off() {
     let with = |time_to_live: &str| table(&format!("{KEYS}, {ON_DEMAND}, timeToLive: {time_to_live}"));
     for accepted in ["{attributeName: ends}", "{attributeName: ends, enabled: true}", "{enabled: false}"] {

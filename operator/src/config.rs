@@ -52,6 +52,9 @@ pub struct Config {
     /// `https://HOST:PORT` under which other clusters reach this one's routers; needed before they can.
     #[arg(long, env = "CAIRN_PEER_ENDPOINT")]
     pub peer_endpoint: Option<String>,
+    /// Whether storage nodes hold tables to their throughput.
+    #[arg(long, env = "CAIRN_STORAGE_THROTTLING", default_value_t = true, action = clap::ArgAction::Set)]
+    pub storage_throttling: bool,
     /// Who holds the lease; the pod's name.
     #[arg(long, env = "POD_NAME", default_value = "cairn-operator")]
     pub identity: String,

@@ -1,9 +1,9 @@
 //! Between a Table and what the nodes keep of it: the table's definition.
 
 use super::{
-    AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, LocalSecondaryIndex, ProvisionedThroughput,
-    StreamSpecification, StreamStatus, Table, TableResourceStatus, TableSpec, TimeToLive, TimeToLiveStatus,
-    recovery::millis_of_time,
+    AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, LocalSecondaryIndex, OnDemandThroughput,
+    ProvisionedThroughput, StreamSpecification, StreamStatus, Table, TableResourceStatus, TableSpec, TimeToLive,
+    TimeToLiveStatus, recovery::millis_of_time,
 };
 use cairn_model::{
     arn::TableArn,
@@ -25,6 +25,14 @@ pub enum DefinitionError {
         "spec.provisionedThroughput must be given, with units of at least 1, if and only if spec.billingMode is PROVISIONED"
     )]
     Throughput,
+    #[error(
+        "spec.onDemandThroughput must have maxima of at least 1, or -1 for none, and only where spec.billingMode is PAY_PER_REQUEST"
+    )]
+    OnDemandThroughput,
+    #[error(
+        "spec.autoScaling needs a spec.billingMode of PROVISIONED, minUnits of 1 to maxUnits, and a targetUtilizationPercent of 20 to 90"
+    )]
+    AutoScaling,
     #[error("spec.localSecondaryIndexes: {index:?} {flaw}")]
     LocalIndex { index: String, flaw: IndexFlaw },
     #[error("spec.continuousBackups.recoveryPeriodInDays must be 1 to 35")]
@@ -77,6 +85,8 @@ pub struct Birth {
     /// Since when items expire, and by which attribute. Before it is known they don't, whatever the spec says.
     pub time_to_live: Option<table::TimeToLive>,
     pub restored_from: Option<RestoredFrom>,
+    /// What auto-scaling has made of the throughput; it counts only while the spec asks for auto-scaling.
+    pub scaled: Option<table::ProvisionedThroughput>,
     /// The streams that the table has; before one is known here it is not on, whatever the spec says.
     pub streams: Streams,
 }
@@ -91,6 +101,7 @@ impl Birth {
             recovery_since_ms: None,
             time_to_live: None,
             restored_from: None,
+            scaled: None,
             streams: Streams::default(),
         }
     }
@@ -144,10 +155,17 @@ impl TableSpec {
         }
         let local_indexes = self.local_indexes(&key_schema)?;
         let provisioned_throughput = match (self.billing_mode, self.provisioned_throughput) {
-            (BillingMode::Provisioned, Some(throughput)) => Some(throughput.units()?),
+            (BillingMode::Provisioned, Some(throughput)) => {
+                let scaled = self.auto_scaling.is_some().then_some(birth.scaled).flatten();
+                Some(scaled.map_or_else(|| throughput.units(), Ok)?)
+            }
             (BillingMode::PayPerRequest, None) => None,
             _ => return Err(DefinitionError::Throughput),
         };
+        if let Some(scaling) = &self.auto_scaling {
+            scaling.check(self.billing_mode)?;
+        }
+        let on_demand_throughput = self.on_demand_throughput.map_or(Ok(None), |maxima| maxima.of(self.billing_mode))?;
         let continuous_backups =
             self.recovery_period_days()?.zip(birth.recovery_since_ms).map(|(recovery_period_days, enabled_at_ms)| {
                 table::ContinuousBackups { recovery_period_days, enabled_at_ms }
@@ -164,6 +182,7 @@ impl TableSpec {
             key_schema,
             billing_mode: self.billing_mode,
             provisioned_throughput,
+            on_demand_throughput,
             table_class: self.table_class,
             deletion_protection_enabled: self.deletion_protection_enabled.unwrap_or_default(),
             creation_time_ms: birth.creation_time_ms,
@@ -225,7 +244,8 @@ impl TableSpec {
                 .collect(),
             billing_mode: definition.billing_mode,
             provisioned_throughput: definition.provisioned_throughput.map(ProvisionedThroughput::from),
-            on_demand_throughput: None,
+            on_demand_throughput: definition.on_demand_throughput.map(OnDemandThroughput::from),
+            auto_scaling: None,
             table_class: definition.table_class,
             deletion_protection_enabled: definition.deletion_protection_enabled.then_some(true),
             storage_group: crate::DEFAULT_STORAGE_GROUP.to_owned(),
@@ -255,7 +275,16 @@ impl TableSpec {
     /// Takes over what the API changed, and leaves the rest as it was written: what is asked for and not so yet, too.
     pub fn update_from_definition(&mut self, before: &TableDefinition, after: &TableDefinition) {
         self.billing_mode = after.billing_mode;
-        self.provisioned_throughput = after.provisioned_throughput.map(ProvisionedThroughput::from);
+        // What auto-scaling made of it is not what was asked for.
+        if before.provisioned_throughput != after.provisioned_throughput {
+            self.provisioned_throughput = after.provisioned_throughput.map(ProvisionedThroughput::from);
+        }
+        if after.billing_mode == BillingMode::PayPerRequest {
+            self.auto_scaling = None;
+        }
+        if before.on_demand_throughput != after.on_demand_throughput {
+            self.on_demand_throughput = after.on_demand_throughput.map(OnDemandThroughput::from);
+        }
         self.table_class = after.table_class;
         if after.deletion_protection_enabled != self.deletion_protection_enabled.unwrap_or_default() {
             self.deletion_protection_enabled = Some(after.deletion_protection_enabled);
@@ -300,12 +329,14 @@ impl TableResourceStatus {
             time_to_live: self.time_to_live.as_ref().map(TimeToLiveStatus::definition),
             streams: StreamStatus::streams(&self.streams)?,
             restored_from: self.restore.as_ref().map(|restore| restore.restored_from()).transpose()?,
+            scaled: self.auto_scaling.as_ref().map(|scaling| scaling.units.units()).transpose()?,
         })
     }
 }
 
 impl ProvisionedThroughput {
-    fn units(self) -> Result<table::ProvisionedThroughput, DefinitionError> {
+    /// As nodes keep it.
+    pub fn units(self) -> Result<table::ProvisionedThroughput, DefinitionError> {
         let units =
             |value: i64| u64::try_from(value).ok().filter(|units| *units >= 1).ok_or(DefinitionError::Throughput);
         Ok(table::ProvisionedThroughput {
@@ -332,6 +363,7 @@ pub fn table_arn(region: &str, account: &str, table_name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::{AutoScaling, TargetTracking};
     use cairn_model::{
         index::{IndexProjection, LocalIndex, ProjectionType},
         stream::Stream,
@@ -353,6 +385,7 @@ mod tests {
                 read_capacity_units: 5,
                 write_capacity_units: 6,
             }),
+            on_demand_throughput: None,
             table_class: None,
             deletion_protection_enabled: true,
             creation_time_ms: 1_000,
@@ -434,6 +467,55 @@ mod tests {
         spec.update_from_definition(&definition(), &changed);
         assert_eq!(spec.storage_group, "analytics");
         assert_eq!(spec.definition("game", "Scores", &birth()).unwrap(), changed);
+    }
+
+    fn scaled(spec: &mut TableSpec) -> Birth {
+        let read = TargetTracking { min_units: 1, max_units: 100, target_utilization_percent: 70 };
+        spec.auto_scaling = Some(AutoScaling { read: Some(read), write: None });
+        let units = table::ProvisionedThroughput { read_capacity_units: 50, write_capacity_units: 6 };
+        Birth { scaled: Some(units), ..birth() }
+    }
+
+    #[test]
+    fn what_auto_scaling_made_of_the_throughput_counts_while_it_is_on() {
+        let mut spec = TableSpec::from_definition(&definition());
+        let birth = scaled(&mut spec);
+        let units = |spec: &TableSpec| spec.definition("game", "Scores", &birth).unwrap().provisioned_throughput;
+        assert_eq!(units(&spec), birth.scaled);
+        spec.auto_scaling = None;
+        assert_eq!(units(&spec), definition().provisioned_throughput);
+    }
+
+    #[test]
+    fn auto_scaling_that_got_past_the_rules_is_refused() {
+        for (min_units, max_units, target_utilization_percent) in [(0, 5, 70), (6, 5, 70), (1, 5, 19), (1, 5, 91)] {
+            let mut spec = TableSpec::from_definition(&definition());
+            let read = TargetTracking { min_units, max_units, target_utilization_percent };
+            spec.auto_scaling = Some(AutoScaling { read: Some(read), write: None });
+            assert_eq!(spec.definition("game", "Scores", &birth()), Err(DefinitionError::AutoScaling));
+        }
+    }
+
+    #[test]
+    fn another_update_leaves_what_auto_scaling_began_with() {
+        let mut spec = TableSpec::from_definition(&definition());
+        let birth = scaled(&mut spec);
+        let before = spec.definition("game", "Scores", &birth).unwrap();
+        let after = TableDefinition { deletion_protection_enabled: false, ..before.clone() };
+        let declared = spec.provisioned_throughput;
+        spec.update_from_definition(&before, &after);
+        assert_eq!((spec.provisioned_throughput, spec.auto_scaling.is_some()), (declared, true));
+        let on_demand = TableDefinition {
+            billing_mode: BillingMode::PayPerRequest,
+            provisioned_throughput: None,
+            on_demand_throughput: Some(table::OnDemandThroughput {
+                max_read_request_units: Some(9),
+                max_write_request_units: None,
+            }),
+            ..before.clone()
+        };
+        spec.update_from_definition(&before, &on_demand);
+        assert_eq!(spec.definition("game", "Scores", &birth).unwrap(), on_demand);
     }
 
     #[test]

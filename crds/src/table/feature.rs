@@ -45,7 +45,6 @@ impl TableSpec {
             list.is_some_and(|list| !list.is_empty())
         }
         let asked = [
-            ("spec.onDemandThroughput", self.on_demand_throughput.is_some_and(|t| has_a_maximum(&t))),
             ("spec.globalSecondaryIndexes", some(self.global_secondary_indexes.as_ref())),
             ("spec.sseSpecification", self.sse_specification.as_ref().is_some_and(|s| s.enabled != Some(false))),
             ("spec.tableReplicas", some(self.table_replicas.as_ref())),
@@ -54,14 +53,6 @@ impl TableSpec {
         ];
         asked.into_iter().filter(|(_, asked)| *asked).map(|(field, _)| field).collect()
     }
-}
-
-/// The API reference has -1 stand for "no maximum".
-fn has_a_maximum(throughput: &super::OnDemandThroughput) -> bool {
-    [throughput.max_read_request_units, throughput.max_write_request_units]
-        .into_iter()
-        .flatten()
-        .any(|units| units != -1)
 }
 
 #[cfg(test)]
@@ -81,7 +72,6 @@ billingMode: PAY_PER_REQUEST
     #[test]
     fn every_field_of_a_missing_feature_is_named() {
         for (more, field) in [
-            ("onDemandThroughput: {maxReadRequestUnits: 10}", "spec.onDemandThroughput"),
             (
                 "globalSecondaryIndexes: [{indexName: idx, keySchema: [{attributeName: Id, keyType: HASH}]}]",
                 "spec.globalSecondaryIndexes",
@@ -97,12 +87,8 @@ billingMode: PAY_PER_REQUEST
 
     #[test]
     fn a_feature_that_is_switched_off_is_not_asked_for() {
-        for more in [
-            "globalSecondaryIndexes: []",
-            "sseSpecification: {enabled: false}",
-            "contributorInsights: DISABLE",
-            "onDemandThroughput: {maxReadRequestUnits: -1}",
-        ] {
+        for more in ["globalSecondaryIndexes: []", "sseSpecification: {enabled: false}", "contributorInsights: DISABLE"]
+        {
             assert!(spec(more).features_missing().is_empty(), "{more}");
         }
     }

@@ -2,10 +2,12 @@
 
 #![allow(clippy::duplicated_attributes, reason = "each printer column has a type and a path of its own")]
 
+pub mod auto_scaling;
 pub mod definition;
 pub mod feature;
 pub mod import;
 pub mod index;
+pub mod on_demand;
 pub mod placement;
 pub mod recovery;
 pub mod restore;
@@ -15,8 +17,10 @@ pub mod tag;
 pub mod throughput;
 pub mod time_to_live;
 
+pub use auto_scaling::{AutoScaling, AutoScalingStatus, TargetTracking};
 pub use import::{ImportFrom, ImportStatus};
 pub use index::{LocalSecondaryIndex, Projection};
+pub use on_demand::OnDemandThroughput;
 pub use placement::{Placement, PlacementMember};
 pub use recovery::{ContinuousBackups, ContinuousBackupsStatus, RestorableWindow};
 pub use restore::{RestoreAsked, RestoreFrom, RestoreStatus};
@@ -57,6 +61,18 @@ use serde::{Deserialize, Serialize};
         json_path = ".status.continuousBackups.latestRestorableDateTime",
         priority = "1"
     ),
+    printcolumn(
+        name = "Reads",
+        type_ = "integer",
+        json_path = ".status.throughput.provisionedThroughput.readCapacityUnits",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Writes",
+        type_ = "integer",
+        json_path = ".status.throughput.provisionedThroughput.writeCapacityUnits",
+        priority = "1"
+    ),
     printcolumn(name = "Restore", type_ = "string", json_path = ".status.restore.progress", priority = "1"),
     printcolumn(name = "Import", type_ = "string", json_path = ".status.import.importStatus", priority = "1"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
@@ -86,9 +102,13 @@ pub struct TableSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned_throughput: Option<ProvisionedThroughput>,
 
-    /// The most that an on-demand table is charged for.
+    /// The most that an on-demand table may consume in a second. Without it there is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_demand_throughput: Option<OnDemandThroughput>,
+
+    /// Has the throughput of a PROVISIONED table follow what it consumes; provisionedThroughput is where it begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_scaling: Option<AutoScaling>,
 
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("enum" = ["STANDARD", "STANDARD_INFREQUENT_ACCESS"]))]
@@ -190,15 +210,6 @@ pub struct ProvisionedThroughput {
     pub write_capacity_units: i64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct OnDemandThroughput {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_read_request_units: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_write_request_units: Option<i64>,
-}
-
 /// What became of the table. Written by the operator alone.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -225,6 +236,9 @@ pub struct TableResourceStatus {
     /// Present where the table is provisioned, or was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throughput: Option<ThroughputStatus>,
+    /// Present while the table's throughput is scaled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_scaling: Option<AutoScalingStatus>,
     /// The version of the table's definition that its partitions have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<i64>,

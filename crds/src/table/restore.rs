@@ -239,6 +239,7 @@ mod tests {
                 key_schema: KeySchema { partition, sort: None },
                 billing_mode: BillingMode::PayPerRequest,
                 provisioned_throughput: None,
+                on_demand_throughput: None,
                 table_class: None,
                 deletion_protection_enabled: false,
                 creation_time_ms: 0,

@@ -101,6 +101,18 @@ pub(super) const IMPORT_STATUS: &[Rule] = &[(
     "an import that has ended does not begin again",
 )];
 
+/// Of each of a table's maxima on demand.
+pub(super) const MAX_REQUEST_UNITS: &[Rule] =
+    &[("self >= 1 || self == -1", "a maximum is at least 1; -1 means that there is none")];
+
+/// Of `spec.autoScaling.read` and `.write`.
+pub(super) const TARGET_TRACKING: &[Rule] =
+    &[("self.minUnits <= self.maxUnits", "minUnits must not be above maxUnits")];
+
+/// Of `spec.autoScaling`.
+pub(super) const AUTO_SCALING: &[Rule] =
+    &[("has(self.read) || has(self.write)", "give autoScaling.read, autoScaling.write, or both")];
+
 /// Of `spec`.
 pub(super) const SPEC: &[Rule] = &[
     (
@@ -136,6 +148,16 @@ pub(super) const SPEC: &[Rule] = &[
     (
         "self.billingMode == 'PROVISIONED' || !has(self.provisionedThroughput)",
         "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
+    ),
+    (
+        "self.billingMode == 'PAY_PER_REQUEST' || !has(self.onDemandThroughput) \
+         || ((!has(self.onDemandThroughput.maxReadRequestUnits) || self.onDemandThroughput.maxReadRequestUnits == -1) \
+         && (!has(self.onDemandThroughput.maxWriteRequestUnits) || self.onDemandThroughput.maxWriteRequestUnits == -1))",
+        "OnDemandThroughput cannot be specified when the table BillingMode is PROVISIONED",
+    ),
+    (
+        "self.billingMode == 'PROVISIONED' || !has(self.autoScaling)",
+        "autoScaling is of a table whose billingMode is PROVISIONED: an on-demand table scales by itself",
     ),
     ("self.keySchema == oldSelf.keySchema", "keySchema can't change: make a new table and copy the items"),
     (

@@ -170,6 +170,7 @@ impl RestoreTarget {
         restored_from: RestoredFrom,
     ) -> Result<TableDefinition, ServiceError> {
         let (billing_mode, provisioned_throughput) = self.billing(source)?;
+        let on_demand_throughput = source.on_demand_throughput.filter(|_| billing_mode == BillingMode::PayPerRequest);
         let local_indexes = self.indexes(source)?;
         Ok(TableDefinition {
             account: source.account.clone(),
@@ -179,6 +180,7 @@ impl RestoreTarget {
             key_schema: source.key_schema.clone(),
             billing_mode,
             provisioned_throughput,
+            on_demand_throughput,
             table_class: None,
             deletion_protection_enabled: false,
             creation_time_ms,

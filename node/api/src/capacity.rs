@@ -2,7 +2,7 @@
 
 use crate::output::{Object, write_list};
 use cairn_model::{TableDefinition, limits};
-use cairn_replication::operation::{IndexWrite, RangeOutcome, WriteOutcome};
+use cairn_replication::operation::{GetOutcome, IndexWrite, RangeOutcome, WriteOutcome};
 use std::collections::BTreeMap;
 
 /// Read units in halves, so that they add up exactly.
@@ -16,6 +16,12 @@ impl HalfUnits {
         Self(if consistent { units * 2 } else { units })
     }
 
+    /// Of each item on its own, found or not.
+    pub(crate) fn gets(outcome: &GetOutcome, consistent: bool) -> Self {
+        let sizes = outcome.items.iter().map(|found| found.as_ref().map_or(0, |(_, size)| u64::from(*size)));
+        sizes.map(|size| Self::read(size, consistent)).fold(Self::default(), Self::plus)
+    }
+
     /// A write of one item: the larger of what it was and what it is.
     pub(crate) fn write(size_before: u32, size_after: u32) -> Self {
         let larger = u64::from(size_before.max(size_after));
@@ -23,7 +29,7 @@ impl HalfUnits {
     }
 
     /// A write of what an index shows of an item; where the item's place in it changed, a deletion and a write.
-    fn index_write(write: &IndexWrite) -> Self {
+    pub(crate) fn index_write(write: &IndexWrite) -> Self {
         if write.moved && write.size_before > 0 && write.size_after > 0 {
             return Self::write(write.size_before, 0).plus(Self::write(0, write.size_after));
         }
@@ -31,7 +37,7 @@ impl HalfUnits {
     }
 
     /// So many units of single items.
-    fn fetches(units: u64, consistent: bool) -> Self {
+    pub(crate) fn fetches(units: u64, consistent: bool) -> Self {
         Self(if consistent { units * 2 } else { units })
     }
 

@@ -8,7 +8,8 @@ use cairn_model::{
     ids::TableId,
     index::LocalIndex,
     table::{
-        BillingMode, ContinuousBackups, ProvisionedThroughput, StreamViewType, TableClass, TableStatus, TimeToLive,
+        BillingMode, ContinuousBackups, OnDemandThroughput, ProvisionedThroughput, StreamViewType, TableClass,
+        TableStatus, TimeToLive,
     },
     throughput::ThroughputHistory,
 };
@@ -34,6 +35,8 @@ pub struct NewTable {
     pub billing_mode: BillingMode,
     /// Present if and only if the billing mode is PROVISIONED.
     pub provisioned_throughput: Option<ProvisionedThroughput>,
+    /// Only where the billing mode is PAY_PER_REQUEST.
+    pub on_demand_throughput: Option<OnDemandThroughput>,
     pub table_class: Option<TableClass>,
     pub deletion_protection_enabled: bool,
     /// With their slots.
@@ -54,6 +57,7 @@ impl NewTable {
             key_schema: self.key_schema,
             billing_mode: self.billing_mode,
             provisioned_throughput: self.provisioned_throughput,
+            on_demand_throughput: self.on_demand_throughput,
             table_class: self.table_class,
             deletion_protection_enabled: self.deletion_protection_enabled,
             creation_time_ms,
@@ -75,6 +79,7 @@ pub struct TableUpdate {
     pub billing_mode: Option<BillingMode>,
     /// Given whenever the table is PROVISIONED afterwards and was not, or changes its capacity.
     pub provisioned_throughput: Option<ProvisionedThroughput>,
+    pub on_demand_throughput: Option<OnDemandUpdate>,
     pub table_class: Option<TableClass>,
     pub deletion_protection_enabled: Option<bool>,
     pub recovery: Option<RecoveryUpdate>,
@@ -87,6 +92,35 @@ pub struct TableUpdate {
 pub enum StreamUpdate {
     Off,
     On { view_type: StreamViewType },
+}
+
+/// The maxima of an on-demand table that change; one that is not given stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OnDemandUpdate {
+    pub max_read_request_units: Option<MaximumUpdate>,
+    pub max_write_request_units: Option<MaximumUpdate>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaximumUpdate {
+    Remove,
+    Set(u64),
+}
+
+impl OnDemandUpdate {
+    fn apply(self, before: Option<OnDemandThroughput>) -> Option<OnDemandThroughput> {
+        let before = before.unwrap_or_default();
+        let changed = |before: Option<u64>, update: Option<MaximumUpdate>| match update {
+            None => before,
+            Some(MaximumUpdate::Remove) => None,
+            Some(MaximumUpdate::Set(units)) => Some(units),
+        };
+        let after = OnDemandThroughput {
+            max_read_request_units: changed(before.max_read_request_units, self.max_read_request_units),
+            max_write_request_units: changed(before.max_write_request_units, self.max_write_request_units),
+        };
+        (after != OnDemandThroughput::default()).then_some(after)
+    }
 }
 
 /// Point-in-time recovery, as it is to be.
@@ -110,8 +144,8 @@ pub enum TimeToLiveUpdate {
 }
 
 impl TableUpdate {
-    /// Changes the definition accordingly; a table on demand has no throughput, and recovery that was on stays on
-    /// since when it was, as does Time To Live by the same attribute. The version is the catalog's to raise.
+    /// Changes the definition accordingly; a table on demand has no throughput, another no maxima, and recovery that was on
+    /// stays on since when it was, as does Time To Live by the same attribute. The version is the catalog's to raise.
     ///
     /// `now_ms`: milliseconds since the Unix epoch.
     pub fn apply(self, definition: &mut TableDefinition, now_ms: u64) {
@@ -121,8 +155,12 @@ impl TableUpdate {
         if let Some(throughput) = self.provisioned_throughput {
             definition.provisioned_throughput = Some(throughput);
         }
-        if definition.billing_mode == BillingMode::PayPerRequest {
-            definition.provisioned_throughput = None;
+        if let Some(update) = self.on_demand_throughput {
+            definition.on_demand_throughput = update.apply(definition.on_demand_throughput);
+        }
+        match definition.billing_mode {
+            BillingMode::PayPerRequest => definition.provisioned_throughput = None,
+            BillingMode::Provisioned => definition.on_demand_throughput = None,
         }
         if let Some(class) = self.table_class {
             definition.table_class = Some(class);

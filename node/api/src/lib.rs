@@ -6,6 +6,7 @@
 pub mod backups;
 mod capacity;
 pub mod catalog;
+pub mod consumption;
 pub mod credentials;
 pub mod environment;
 pub mod errors;
@@ -31,7 +32,10 @@ mod validation;
 
 pub use backups::Backups;
 pub use cairn_model::arn;
-pub use catalog::{Catalog, NewTable, RecoveryUpdate, StreamUpdate, TableUpdate, TableView, TimeToLiveUpdate};
+pub use catalog::{
+    Catalog, MaximumUpdate, NewTable, OnDemandUpdate, RecoveryUpdate, StreamUpdate, TableUpdate, TableView,
+    TimeToLiveUpdate,
+};
 pub use credentials::{AccessKey, Authentication, Credentials};
 pub use environment::Environment;
 pub use exports::Exports;

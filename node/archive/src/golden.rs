@@ -86,6 +86,7 @@ fn definition() -> TableDefinition {
         },
         billing_mode: BillingMode::Provisioned,
         provisioned_throughput: Some(ProvisionedThroughput { read_capacity_units: 5, write_capacity_units: 6 }),
+        on_demand_throughput: None,
         table_class: None,
         deletion_protection_enabled: true,
         creation_time_ms: 1_600_000_000_000,

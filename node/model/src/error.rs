@@ -1,6 +1,6 @@
 //! The errors DynamoDB's clients see. How one becomes an HTTP answer is the api package's business.
 
-use crate::Item;
+use crate::{Item, throttling::ThrottlingReason};
 use serde::{Deserialize, Serialize};
 
 /// An error of the DynamoDB API: which exception, and the text its clients read.
@@ -16,6 +16,9 @@ pub struct ServiceError {
     /// Of a transaction that was cancelled: for each action why, if it was for it. A storage node never has any.
     #[serde(skip)]
     pub cancellation_reasons: Vec<CancellationReason>,
+    /// Which limits a throttled request met. Of the answer to the client alone: between nodes a limit travels as such.
+    #[serde(skip)]
+    pub throttling_reasons: Vec<ThrottlingReason>,
 }
 
 /// Why a transaction was cancelled, as far as one of its actions is concerned.
@@ -77,7 +80,8 @@ pub enum ErrorKind {
 
 impl ServiceError {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), item: None, cancellation_reasons: Vec::new() }
+        let (cancellation_reasons, throttling_reasons) = (Vec::new(), Vec::new());
+        Self { kind, message: message.into(), item: None, cancellation_reasons, throttling_reasons }
     }
 
     pub fn validation(message: impl Into<String>) -> Self {

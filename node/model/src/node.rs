@@ -27,6 +27,9 @@ pub struct NodeReport {
     /// Set while the node refuses writes because its disk is nearly full.
     #[serde(default)]
     pub disk_full: bool,
+    /// Absent where the node has no throttling, and so counts nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumption: Option<crate::consumption::Consumption>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -51,6 +51,16 @@ pub struct ProvisionedThroughput {
     pub write_capacity_units: u64,
 }
 
+/// The most that an on-demand table may consume in a second; none of a kind: as much as there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OnDemandThroughput {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_read_request_units: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_write_request_units: Option<u64>,
+}
+
 /// Everything of a table that its storage nodes keep with its data and its routers need.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -66,6 +76,9 @@ pub struct TableDefinition {
     /// Absent when on demand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned_throughput: Option<ProvisionedThroughput>,
+    /// Present where a table that is on demand has a maximum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_demand_throughput: Option<OnDemandThroughput>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_class: Option<TableClass>,
     #[serde(default)]

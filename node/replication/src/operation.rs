@@ -261,4 +261,7 @@ pub enum PartitionError {
     /// Nothing was taken of a batch of another region, and nothing will be until one of the tables is made anew.
     #[error(transparent)]
     NotEmpty(#[from] NotEmpty),
+    /// Nothing was done: the table has no capacity left for it now.
+    #[error("the table's throughput is exceeded: {0:?}")]
+    Throttled(cairn_model::throttling::TableLimit),
 }

@@ -15,6 +15,7 @@ mod regions;
 pub mod router;
 mod shutdown;
 pub mod storage;
+mod throttle;
 pub mod tls;
 
 use clap::{Parser, Subcommand};

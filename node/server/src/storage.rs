@@ -19,6 +19,7 @@ use crate::{
         standing::Standings,
     },
     shutdown,
+    throttle::Demand,
     tls::Tls,
 };
 use cairn_engine::Owner;
@@ -67,6 +68,9 @@ pub struct Arguments {
     /// Listen there for the archive beside this node, and keep the log of tables with continuous backups until it has it.
     #[arg(long, env = "CAIRN_ARCHIVE_SOCKET", value_name = "PATH")]
     archive_socket: Option<PathBuf>,
+    /// Serve whatever tables ask for, whatever their throughput is: nothing is counted then, and auto-scaling stands still.
+    #[arg(long, env = "CAIRN_NO_THROTTLING")]
+    no_throttling: bool,
     /// Memory to plan with, in bytes: the container's limit.
     #[arg(long, env = "CAIRN_MEMORY_LIMIT")]
     memory_limit: Option<u64>,
@@ -94,7 +98,8 @@ impl StorageNode {
         if call.request.brings_data() && self.node.disk().full() {
             return Err(PartitionError::Overloaded { reason: DISK_FULL.to_owned() });
         }
-        self.host().request(call.partition, call.epoch, call.request).await
+        let demand = Demand::of(&call.request);
+        self.node.request(call.partition, call.epoch, call.request, demand).await
     }
 
     /// What another region asks, by way of a router.
@@ -123,6 +128,7 @@ impl StorageNode {
             disk_free_bytes: disk.free_bytes(),
             disk_total_bytes: disk.total_bytes(),
             disk_full: disk.full(),
+            consumption: self.node.consumption(),
         }
     }
 
@@ -158,7 +164,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let client = NodeClient::new(tls.clone(), arguments.region);
     let group = GroupName { account: arguments.account, group: arguments.group };
     let transport = PeerTransport::new(folder.node_id(), group, client);
-    let node = folder.start(transport, &registry, archive_socket.is_some(), arguments.expiry)?;
+    let throttles = !arguments.no_throttling;
+    let node = folder.start(transport, &registry, archive_socket.is_some(), throttles, arguments.expiry)?;
     let clock = Arc::new(SystemClock);
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
     let readers = Readers::new(node.clone(), tls.clone(), clock.clone(), seed, &registry)?;

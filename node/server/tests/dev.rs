@@ -2,6 +2,8 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 mod support;
+#[path = "dev/throttling.rs"]
+mod throttling;
 
 use serde_json::{Value, json};
 use std::{path::Path, process::Command, time::Duration};

@@ -223,6 +223,7 @@ impl Node {
             disk_free_bytes: 1,
             disk_total_bytes: 1,
             disk_full: false,
+            consumption: None,
         }
     }
 }

@@ -83,6 +83,9 @@ fn node(group: &ValidatedGroup, zone: &str, config: &Config) -> Container {
         format!("--release-namespace={}", config.release_namespace),
         format!("--ttl-interval-ms={}", config.ttl_interval_ms),
     ];
+    if !config.storage_throttling {
+        args.push("--no-throttling".to_owned());
+    }
     let mut mounts = vec![container::mount("data", "/data", false), container::mount("tls", "/tls", true)];
     if group.spec.archive.is_some() {
         args.push(archive::node_argument());
@@ -176,6 +179,16 @@ mod tests {
         ] {
             assert!(args.iter().any(|given| given == arg), "{arg} is not in {args:?}");
         }
+    }
+
+    #[test]
+    fn a_node_throttles_unless_it_is_told_not_to() {
+        let is_told = |config: &Config| {
+            let pod = build(&fixture::group(), "zone-a", config);
+            pod.containers[0].args.as_ref().unwrap().contains(&"--no-throttling".to_owned())
+        };
+        assert!(!is_told(&fixture::config()));
+        assert!(is_told(&Config { storage_throttling: false, ..fixture::config() }));
     }
 
     #[test]

@@ -58,6 +58,7 @@ fn old(account: &str, key_type: ScalarType) -> TableDefinition {
         key_schema: KeySchema { partition: KeyAttribute { name: "Id".into(), scalar_type: key_type }, sort: None },
         billing_mode: BillingMode::PayPerRequest,
         provisioned_throughput: None,
+        on_demand_throughput: None,
         table_class: None,
         deletion_protection_enabled: false,
         creation_time_ms: 0,

@@ -225,6 +225,7 @@ fn error_body(error: &ServiceError) -> Vec<u8> {
         out.extend_from_slice(b",\"Item\":");
         json::write_item(item, &mut out);
     }
+    write_throttling_reasons(error, &mut out);
     if !error.cancellation_reasons.is_empty() {
         out.extend_from_slice(b",\"CancellationReasons\":");
         write_list(&mut out, &error.cancellation_reasons, |reason, out| {
@@ -243,9 +244,42 @@ fn error_body(error: &ServiceError) -> Vec<u8> {
     out
 }
 
+/// The one error that the front end has too spells the field otherwise.
+fn write_throttling_reasons(error: &ServiceError, out: &mut Vec<u8>) {
+    if error.throttling_reasons.is_empty() {
+        return;
+    }
+    let field: &[u8] = match error.kind {
+        ErrorKind::ThrottlingException => b",\"throttlingReasons\":",
+        _ => b",\"ThrottlingReasons\":",
+    };
+    out.extend_from_slice(field);
+    write_list(out, &error.throttling_reasons, |reason, out| {
+        let mut object = Object::begin(out);
+        object.text("reason", reason.reason);
+        object.text("resource", &reason.resource);
+        object.end();
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cairn_model::throttling::{CapacityKind, LimitType, TableLimit};
+
+    #[test]
+    fn a_throttled_request_is_told_which_limit_it_met() {
+        let told = |limit| {
+            let met = TableLimit { capacity: CapacityKind::Read, limit };
+            serde_json::from_slice::<serde_json::Value>(&error_body(&met.exceeded("arn:users"))).unwrap()
+        };
+        let reasons = |reason| serde_json::json!([{"reason": reason, "resource": "arn:users"}]);
+        let provisioned = told(LimitType::Provisioned);
+        assert_eq!(provisioned["__type"], "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException");
+        assert_eq!(provisioned["ThrottlingReasons"], reasons("TableReadProvisionedThroughputExceeded"));
+        let on_demand = told(LimitType::MaxOnDemand);
+        assert_eq!(on_demand["throttlingReasons"], reasons("TableReadMaxOnDemandThroughputExceeded"));
+    }
 
     #[test]
     fn a_request_id_is_fifty_two_letters_and_digits() {

@@ -60,7 +60,7 @@ struct Done {
 
 /// Why a statement was not executed, or not to its end.
 struct Failure {
-    error: ServiceError,
+    error: Box<ServiceError>,
     /// Of a statement that was executed, and failed.
     table_name: Option<String>,
     units: HalfUnits,
@@ -68,7 +68,7 @@ struct Failure {
 
 impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Self {
-        Self { error, table_name: None, units: HalfUnits::default() }
+        Self { error: Box::new(error), table_name: None, units: HalfUnits::default() }
     }
 }
 
@@ -133,7 +133,7 @@ impl Work {
     fn of(call: &Call<'_>, statement: Statement, members: &StatementMembers, ordinal: u32) -> Result<Self, Failure> {
         let table_name = statement.table().to_owned();
         let table = call.open_table(&table_name).map_err(|error| Failure {
-            error,
+            error: Box::new(error),
             table_name: Some(table_name),
             units: HalfUnits::default(),
         })?;
@@ -183,7 +183,7 @@ impl Work {
             let charged =
                 matches!(error.kind, ErrorKind::ConditionalCheckFailedException | ErrorKind::DuplicateItemException);
             Failure {
-                error,
+                error: Box::new(error),
                 table_name: (!refused).then(|| self.table.definition.table_name.clone()),
                 units: if charged { units_of_failure } else { HalfUnits::default() },
             }

@@ -10,7 +10,7 @@ use crate::{
     transactions::{self, Coordinator},
 };
 use cairn_model::{
-    ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, node::Counts, table::TableStatus,
+    ErrorKind, ServiceError, key::EncodedKey, limits, node::Counts, table::TableStatus, throttling::CapacityKind,
 };
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, WriteOutcome, WriteRequest,
@@ -104,9 +104,7 @@ impl Call<'_> {
         let first = request.keys.first().cloned().ok_or_else(errors::internal)?;
         match self.ask(table, RoutingKey::from(&first), PartitionRequest::Get(request)).await? {
             PartitionOutcome::Get(outcome) if outcome.items.len() == count => {
-                let size = |found: &Option<(EncodedItem, u32)>| found.as_ref().map_or(0, |(_, size)| u64::from(*size));
-                let units = outcome.items.iter().map(|found| HalfUnits::read(size(found), consistent));
-                self.meter.read(&table.definition, units.fold(HalfUnits::default(), HalfUnits::plus));
+                self.meter.read(&table.definition, HalfUnits::gets(&outcome, consistent));
                 Ok(outcome)
             }
             _ => Err(mismatch()),
@@ -160,7 +158,12 @@ impl Call<'_> {
         key: RoutingKey<'_>,
         request: PartitionRequest,
     ) -> Result<PartitionOutcome, ServiceError> {
-        self.partitions.request(table, key, request, self.room).await
+        let capacity = match request {
+            ref request if request.writes() => CapacityKind::Write,
+            _ => CapacityKind::Read,
+        };
+        let answer = self.partitions.request(table, key, request, self.room).await;
+        answer.inspect_err(|error| self.meter.throttled(&table.definition, error, capacity))
     }
 
     /// One page, from where the reading begins.

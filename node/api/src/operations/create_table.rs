@@ -11,6 +11,7 @@ use crate::{
     input::{self, Input, fields::Flag, shape::Shape},
     validation::{
         constraints::{Constraints, required_table_name},
+        on_demand::{ON_DEMAND_THROUGHPUT, OnDemandInput},
         references::resolve_table_arn,
         stream_specification::{STREAM_SPECIFICATION, StreamSpecificationInput},
         tags::{self, TAGS, TagInput},
@@ -44,7 +45,7 @@ pub(super) struct CreateTableInput {
     tags: Option<Vec<TagInput>>,
     warm_throughput: Option<Unsupported>,
     resource_policy: Option<Unsupported>,
-    on_demand_throughput: Option<Unsupported>,
+    on_demand_throughput: Option<OnDemandInput>,
     global_table_source_arn: Option<Unsupported>,
     global_table_settings_replication_mode: Option<Unsupported>,
     vector_indexes: Option<Unsupported>,
@@ -56,6 +57,7 @@ pub(super) const FIELDS: &[(&str, Shape)] = &[
     ("TableName", Shape::Text),
     ("BillingMode", Shape::Text),
     ("ProvisionedThroughput", THROUGHPUT),
+    ("OnDemandThroughput", ON_DEMAND_THROUGHPUT),
     ("KeySchema", KEY_SCHEMA),
     ("LocalSecondaryIndexes", LOCAL_INDEXES),
     ("TableClass", Shape::Text),
@@ -126,6 +128,8 @@ impl CreateTableInput {
                 ));
             }
         };
+        let on_demand_throughput =
+            self.on_demand_throughput.as_ref().map(|maxima| maxima.of_new_table(billing_mode)).transpose()?.flatten();
         self.refuse_unsupported()?;
         let definitions = Definitions(self.attribute_definitions.unwrap_or_default());
         let elements = self.key_schema.unwrap_or_default();
@@ -140,6 +144,7 @@ impl CreateTableInput {
             local_indexes,
             billing_mode,
             provisioned_throughput,
+            on_demand_throughput,
             table_class: self.table_class.as_deref().map(parse_table_class),
             deletion_protection_enabled: self.deletion_protection_enabled.is_some_and(|flag| flag.0),
             table_name,
@@ -159,7 +164,6 @@ impl CreateTableInput {
             ("SSESpecification", &self.sse_specification),
             ("WarmThroughput", &self.warm_throughput),
             ("ResourcePolicy", &self.resource_policy),
-            ("OnDemandThroughput", &self.on_demand_throughput),
             ("GlobalTableSourceArn", &self.global_table_source_arn),
             ("GlobalTableSettingsReplicationMode", &self.global_table_settings_replication_mode),
             ("VectorIndexes", &self.vector_indexes),

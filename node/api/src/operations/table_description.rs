@@ -8,7 +8,9 @@ use cairn_model::{
     KeySchema, TableDefinition,
     node::Counts,
     stream::label,
-    table::{BillingMode, KeyAttribute, ProvisionedThroughput, ScalarType, TableClass, TableStatus},
+    table::{
+        BillingMode, KeyAttribute, OnDemandThroughput, ProvisionedThroughput, ScalarType, TableClass, TableStatus,
+    },
     throughput::ThroughputHistory,
 };
 
@@ -66,6 +68,9 @@ fn write(
         summary.text("BillingMode", "PAY_PER_REQUEST");
         summary.end();
     }
+    if let Some(maxima) = definition.on_demand_throughput {
+        write_on_demand_throughput(maxima, &mut description);
+    }
     if let Some(class) = definition.table_class {
         let mut summary = description.object("TableClassSummary");
         summary.text("TableClass", table_class(class));
@@ -101,6 +106,18 @@ fn write(
     }
     description.literal("DeletionProtectionEnabled", definition.deletion_protection_enabled);
     description.end();
+}
+
+/// The field `OnDemandThroughput`: what is not limited is left out.
+fn write_on_demand_throughput(maxima: OnDemandThroughput, description: &mut Object<'_>) {
+    let mut on_demand = description.object("OnDemandThroughput");
+    if let Some(units) = maxima.max_read_request_units {
+        on_demand.literal("MaxReadRequestUnits", units);
+    }
+    if let Some(units) = maxima.max_write_request_units {
+        on_demand.literal("MaxWriteRequestUnits", units);
+    }
+    on_demand.end();
 }
 
 /// The field `AttributeDefinitions`.

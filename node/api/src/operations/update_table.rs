@@ -1,4 +1,4 @@
-//! UpdateTable: billing mode, throughput, deletion protection, table class, stream; or the replicas.
+//! UpdateTable: billing mode, throughput and maxima, deletion protection, table class, stream; or the replicas.
 
 use super::{
     Call,
@@ -11,6 +11,7 @@ use crate::{
     input::{self, Input, fields::Flag, shape::Shape},
     validation::{
         constraints::{Constraints, table_name},
+        on_demand::{ON_DEMAND_THROUGHPUT, OnDemandInput},
         references::resolve_table_arn,
         stream_specification::{STREAM_SPECIFICATION, StreamSpecificationInput, check_stream_change},
         throughput::{self, THROUGHPUT, ThroughputInput},
@@ -40,7 +41,7 @@ struct UpdateTableInput {
     replica_updates: Option<Vec<GroupUpdate>>,
     multi_region_consistency: Option<String>,
     global_table_witness_updates: Option<Unsupported>,
-    on_demand_throughput: Option<Unsupported>,
+    on_demand_throughput: Option<OnDemandInput>,
     warm_throughput: Option<Unsupported>,
     global_table_settings_replication_mode: Option<Unsupported>,
     disassociation_protection_enabled: Option<Unsupported>,
@@ -51,6 +52,7 @@ impl Input for UpdateTableInput {
     const FIELDS: &'static [(&'static str, Shape)] = &[
         ("TableName", Shape::Text),
         ("ProvisionedThroughput", THROUGHPUT),
+        ("OnDemandThroughput", ON_DEMAND_THROUGHPUT),
         ("BillingMode", Shape::Text),
         ("TableClass", Shape::Text),
         ("DeletionProtectionEnabled", Shape::Flag),
@@ -69,6 +71,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let update = TableUpdate {
         billing_mode: input.billing_mode.as_deref().map(throughput::billing_mode),
         provisioned_throughput: input.provisioned_throughput.map(|units| units.checked()).transpose()?,
+        on_demand_throughput: input.on_demand_throughput.as_ref().and_then(OnDemandInput::update),
         table_class: input.table_class.as_deref().map(parse_table_class),
         deletion_protection_enabled: input.deletion_protection_enabled.map(|flag| flag.0),
         stream: input.stream_specification.as_ref().map(StreamSpecificationInput::update).transpose()?,
@@ -96,6 +99,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     }
     let table = call.any_table(&name)?;
     check_change(&table, &update)?;
+    if let Some(maxima) = &input.on_demand_throughput {
+        maxima.check_update(update.billing_mode.unwrap_or(table.definition.billing_mode))?;
+    }
     match table.status {
         TableStatus::Creating => return Err(errors::table_being_created(&name)),
         TableStatus::Updating | TableStatus::Deleting => return Err(errors::table_in_use(&name)),
@@ -132,7 +138,6 @@ impl UpdateTableInput {
             ("GlobalSecondaryIndexUpdates", &self.global_secondary_index_updates),
             ("SSESpecification", &self.sse_specification),
             ("GlobalTableWitnessUpdates", &self.global_table_witness_updates),
-            ("OnDemandThroughput", &self.on_demand_throughput),
             ("WarmThroughput", &self.warm_throughput),
             ("GlobalTableSettingsReplicationMode", &self.global_table_settings_replication_mode),
             ("DisassociationProtectionEnabled", &self.disassociation_protection_enabled),

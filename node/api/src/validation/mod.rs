@@ -4,6 +4,7 @@ pub(crate) mod constraints;
 pub(crate) mod index_updates;
 pub(crate) mod java;
 pub(crate) mod key_paths;
+pub(crate) mod on_demand;
 pub(crate) mod parameters;
 pub(crate) mod references;
 pub(crate) mod select;

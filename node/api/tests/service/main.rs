@@ -39,6 +39,7 @@ mod streams;
 mod table_arns;
 mod tables;
 mod tags;
+mod throttling;
 mod time_to_live;
 mod transact;
 mod transactions;

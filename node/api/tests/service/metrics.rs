@@ -20,7 +20,7 @@ impl Service {
         self.counted(name, &[("account", "game"), ("table", "users")])
     }
 
-    fn of_operation(&self, name: &str, operation: &str) -> Option<f64> {
+    pub(crate) fn of_operation(&self, name: &str, operation: &str) -> Option<f64> {
         self.counted(name, &[("account", "game"), ("table", "users"), ("operation", operation)])
     }
 }

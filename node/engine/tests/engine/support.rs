@@ -44,6 +44,7 @@ pub(crate) fn definition(n: u8) -> TableDefinition {
         },
         billing_mode: BillingMode::PayPerRequest,
         provisioned_throughput: None,
+        on_demand_throughput: None,
         table_class: None,
         deletion_protection_enabled: false,
         creation_time_ms: 1_700_000_000_000,

@@ -264,7 +264,8 @@ impl<S: Store, L: LogStore> Core<S, L> {
             Err(error) => return self.stop(partition, format!("items: {error}"), true),
         }
         self.applied_bytes += bytes;
-        // Who reads beside the machine reads under the definition too: by it, a stream takes more or has ended.
+        // Who reads beside the machine reads under the definition too: by it, a stream takes more or has ended, and tables are held to
+        // their throughput.
         replica.view_changed |= !Arc::ptr_eq(&replica.state.definition, &state.definition);
         replica.state = state;
         let position = replica.applied_position();

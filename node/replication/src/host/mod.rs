@@ -316,6 +316,14 @@ impl<S: Store> Host<S> {
         })
     }
 
+    /// The definition of a partition's table, if that has a limit of its throughput; none where it has not, and where no
+    /// replica is here.
+    pub fn limited(&self, partition: PartitionId) -> Option<Arc<TableDefinition>> {
+        let views = self.views.load();
+        let definition = &views.get(&partition)?.point.definition;
+        definition.has_limit().then(|| definition.clone())
+    }
+
     /// The replica believed to lead a partition of which this node holds one.
     pub fn leader(&self, partition: PartitionId) -> Option<Member> {
         self.views.load().get(&partition).and_then(|view| view.leader.clone())

@@ -33,6 +33,7 @@ pub fn definition(table: usize) -> TableDefinition {
         key_schema: crate::request::key_schema(),
         billing_mode: BillingMode::PayPerRequest,
         provisioned_throughput: None,
+        on_demand_throughput: None,
         table_class: None,
         deletion_protection_enabled: false,
         creation_time_ms: 1_790_000_000_000,

@@ -36,6 +36,7 @@ pub(crate) fn definition(name: &str, id: u8) -> TableDefinition {
         },
         billing_mode: BillingMode::PayPerRequest,
         provisioned_throughput: None,
+        on_demand_throughput: None,
         table_class: None,
         deletion_protection_enabled: false,
         creation_time_ms: u64::from(id),
@@ -75,7 +76,13 @@ impl TestNode {
         let path = folder.path().join("data");
         let open = OpenFolder::open(path, owner, None, OnDamage::Refuse, Duration::ZERO).await.unwrap();
         let node = open
-            .start(Arc::new(NoPeers), &prometheus::Registry::new(), true, ExpiryArguments { ttl_interval_ms: 1_000 })
+            .start(
+                Arc::new(NoPeers),
+                &prometheus::Registry::new(),
+                true,
+                false,
+                ExpiryArguments { ttl_interval_ms: 1_000 },
+            )
             .unwrap();
         Self { _folder: folder, node }
     }

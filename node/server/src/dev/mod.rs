@@ -53,6 +53,9 @@ pub struct Arguments {
     /// Health, readiness and metrics; not served where it is not given.
     #[arg(long, env = "CAIRN_ADMIN")]
     admin: Option<SocketAddr>,
+    /// Hold tables to their provisioned and on-demand throughput, as DynamoDB does.
+    #[arg(long, env = "CAIRN_THROTTLE")]
+    throttle: bool,
     #[command(flatten)]
     archive: ArchiveArguments,
     /// The shortest span of an incremental export; DynamoDB's is 900.
@@ -111,7 +114,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(config) => Some(Bucket::open(config).await?),
         None => None,
     };
-    let node = folder.start(Arc::new(NoPeers), &registry, bucket.is_some(), arguments.expiry)?;
+    let (throttles, expiry) = (arguments.throttle, arguments.expiry);
+    let node = folder.start(Arc::new(NoPeers), &registry, bucket.is_some(), throttles, expiry)?;
     let there = node.host().replicas().into_iter().map(|replica| replica.definition.table_id).collect();
     let records = Records::open(&arguments.data, there).await?;
     let tables = LocalTables::new(node.clone(), arguments.region.clone(), records);

@@ -1,7 +1,7 @@
 //! The tables of `cairn dev`: what the one node holds is what there is.
 
 use super::records::{Records, TableRecord};
-use crate::{environment, node::Node};
+use crate::{environment, node::Node, throttle::Demand};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use cairn_api::{
@@ -382,6 +382,7 @@ impl Partitions for LocalTables {
         mut request: PartitionRequest,
         room: &Room,
     ) -> Result<PartitionOutcome, ServiceError> {
+        let demand = Demand::of(&request);
         // The one replica leads: a consistent read costs nothing more, and never goes back in time after a start.
         match &mut request {
             PartitionRequest::Get(get) => get.consistent = true,
@@ -400,7 +401,7 @@ impl Partitions for LocalTables {
         let mut patience = LEADER_DEADLINE;
         loop {
             // The request is kept for another try only until the partition leads, in the moment after a start.
-            match self.node.host().request(partition, epoch, request.clone()).await {
+            match self.node.request(partition, epoch, request.clone(), demand).await {
                 Ok(outcome) => return room.make_for(&outcome).await.map(|()| outcome),
                 Err(PartitionError::Service(error)) => return Err(error),
                 Err(PartitionError::NotLeader { .. }) if !patience.is_zero() => {
@@ -408,6 +409,7 @@ impl Partitions for LocalTables {
                     tokio::time::sleep(ORDER_PAUSE).await;
                 }
                 Err(PartitionError::UnknownPartition) => return Err(errors::table_not_found(name)),
+                Err(PartitionError::Throttled(limit)) => return Err(limit.exceeded(&table.arn)),
                 Err(PartitionError::Overloaded { reason }) => {
                     return Err(ServiceError::new(ErrorKind::ThrottlingException, reason));
                 }

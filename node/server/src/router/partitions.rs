@@ -164,7 +164,7 @@ impl Partitions for RemotePartitions {
                     continue;
                 };
                 (call.partition, call.epoch) = (route.descriptor.partition_id, route.descriptor.epoch);
-                if let Some(outcome) = self.round(&route, &call, room, &mut perhaps_done, &mut last).await {
+                if let Some(outcome) = self.round(table, &route, &call, room, &mut perhaps_done, &mut last).await {
                     // An attempt before this one may still be under way, and meet no lock.
                     return match outcome {
                         Ok(PartitionOutcome::Locked(_)) if perhaps_done && call.request.writes() => Err(not_known()),
@@ -201,6 +201,7 @@ impl RemotePartitions {
     /// Tries the partition's replicas, each once at most; none when it is worth another round.
     async fn round(
         &self,
+        table: &TableView,
         route: &Route,
         call: &PartitionCall,
         room: &Room,
@@ -223,6 +224,9 @@ impl RemotePartitions {
                 Err(Failure::Partition(PartitionError::Service(error))) => return Some(Err(error)),
                 Err(Failure::Partition(PartitionError::Overloaded { reason })) => {
                     return Some(Err(ServiceError::new(ErrorKind::ThrottlingException, reason)));
+                }
+                Err(Failure::Partition(PartitionError::Throttled(limit))) => {
+                    return Some(Err(limit.exceeded(&table.arn)));
                 }
                 Err(Failure::Partition(PartitionError::NotLeader { leader })) => {
                     *last = format!("the replica at {} does not lead", member.address);

@@ -172,6 +172,7 @@ mod tests {
             },
             billing_mode: BillingMode::PayPerRequest,
             provisioned_throughput: None,
+            on_demand_throughput: None,
             table_class: None,
             deletion_protection_enabled: false,
             creation_time_ms: 0,
@@ -230,6 +231,7 @@ mod tests {
                 disk_free_bytes: 0,
                 disk_total_bytes: 0,
                 disk_full: false,
+                consumption: None,
             },
         }
     }

@@ -308,6 +308,7 @@ pub fn definition(table_id: TableId) -> TableDefinition {
         },
         billing_mode: BillingMode::PayPerRequest,
         provisioned_throughput: None,
+        on_demand_throughput: None,
         table_class: None,
         deletion_protection_enabled: false,
         creation_time_ms: 0,

@@ -49,6 +49,7 @@ pub(crate) fn definition() -> TableDefinition {
         },
         billing_mode: BillingMode::PayPerRequest,
         provisioned_throughput: None,
+        on_demand_throughput: None,
         table_class: None,
         deletion_protection_enabled: false,
         creation_time_ms: 1_000,
@@ -113,6 +114,7 @@ pub(crate) fn reports_of_one_table(count: u8) -> Vec<Arc<NodeReport>> {
             disk_free_bytes: 1,
             disk_total_bytes: 2,
             disk_full: false,
+            consumption: None,
         })
     };
     descriptor.members.iter().map(report).collect()

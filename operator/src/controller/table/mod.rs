@@ -2,6 +2,7 @@
 
 pub mod adoption;
 pub mod archives;
+pub mod auto_scaling;
 pub mod bootstrap;
 pub mod deletion;
 pub mod import;
@@ -39,7 +40,11 @@ use cairn_model::{
     table::{TableDefinition, TableStatus},
 };
 use jiff::SignedDuration;
-use kube::{ResourceExt, api::PostParams, runtime::controller::Action};
+use kube::{
+    ResourceExt,
+    api::PostParams,
+    runtime::{controller::Action, events::EventType},
+};
 use observation::{Answers, Observation};
 use placing::{Placed, Wait};
 use regions::Regions;
@@ -137,8 +142,13 @@ async fn settle(
         }
         (refusal, _) => refusal,
     };
+    let mut scaling = None;
     if refusal.is_none() {
         let mut stamped = status;
+        if let Some(held) = held {
+            throughput::note(&mut stamped, held, ctx.now());
+        }
+        scaling = Some(auto_scaling::stamp(&mut stamped, &validated.table.spec, &observation, answers, ctx.now()));
         let is_asked = validated.table.spec.recovery_period_days()?.is_some();
         let held_on = held.and_then(|held| held.continuous_backups);
         recovery::stamp(&mut stamped, is_asked, group.spec.archive.is_some(), held_on, ctx.now());
@@ -150,7 +160,11 @@ async fn settle(
         let holds = !observation.is_led() || observation.leaders().any(|(_, leader)| is_held(leader));
         let is_to_hold = regions.membership(region, held.and_then(|held| held.replicas.as_ref()));
         regions.stamp(&mut stamped, holds, is_to_hold.as_ref().filter(|_| observation.is_led()), ctx.now());
+        let told = validated.table.status.as_ref().and_then(|before| auto_scaling::told(before, &stamped));
         validated.table = write_status(ctx, &validated.table, stamped).await?;
+        if let Some(told) = told {
+            ctx.event(&validated.table, EventType::Normal, "AutoScaled", told).await;
+        }
     }
     let table = &validated.table;
     let before = table.status.clone().unwrap_or_default();
@@ -196,6 +210,9 @@ async fn settle(
     if let Some(importing) = &importing {
         progress.clone_from(&importing.progress);
         status.import = Some(importing.status.clone());
+    }
+    if let Some(scaling) = scaling {
+        auto_scaling::note(&mut status, scaling, generation, ctx.now());
     }
     regions.note(&mut status, held.and_then(|held| held.replicas.as_ref()), generation, ctx.now());
     let mut progress = progress.unwrap_or(observed);

@@ -111,6 +111,7 @@ fn definition(table: usize) -> TableDefinition {
         key_schema: KeySchema { partition: KeyAttribute { name: "id".into(), scalar_type: ScalarType::S }, sort: None },
         billing_mode: BillingMode::PayPerRequest,
         provisioned_throughput: None,
+        on_demand_throughput: None,
         table_class: None,
         deletion_protection_enabled: false,
         creation_time_ms: 0,

@@ -108,6 +108,7 @@ fn record(n: u64, storage_id: u64, log_id: u64) -> ReplicaRecord {
             },
             billing_mode: BillingMode::PayPerRequest,
             provisioned_throughput: None,
+            on_demand_throughput: None,
             table_class: None,
             deletion_protection_enabled: false,
             creation_time_ms: 0,

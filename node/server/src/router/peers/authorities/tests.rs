@@ -51,6 +51,7 @@ fn table(number: u8, account: &str, peers: &[(&str, &Ca)]) -> ReplicaReport {
             key_schema: KeySchema { partition, sort: None },
             billing_mode: BillingMode::PayPerRequest,
             provisioned_throughput: None,
+            on_demand_throughput: None,
             table_class: None,
             deletion_protection_enabled: false,
             creation_time_ms: 0,
@@ -86,6 +87,7 @@ fn routes(replicas: Vec<ReplicaReport>) -> Routes {
         disk_free_bytes: 0,
         disk_total_bytes: 0,
         disk_full: false,
+        consumption: None,
     };
     Routes::from_reports(&[KnownNode { address: "a:1".into(), report }])
 }
