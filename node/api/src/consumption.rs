@@ -3,7 +3,7 @@
 use crate::capacity::HalfUnits;
 use cairn_replication::{
     operation::{GetOutcome, RangeOutcome, WriteOutcome},
-    transaction::{TransactGetOutcome, TransactGot},
+    transaction::TransactGetOutcome,
 };
 
 /// Of the item, and of each local index that changed with it.
@@ -29,6 +29,18 @@ pub fn of_range(outcome: &RangeOutcome, consistent: bool) -> u64 {
     page.plus(HalfUnits::fetches(outcome.fetched_units, consistent)).halves()
 }
 
+/// Of the actions of a transaction: twice that of the items, not of the indexes.
+pub fn of_transaction(outcomes: &[WriteOutcome]) -> u64 {
+    let of_item = |outcome: &WriteOutcome| HalfUnits::write(outcome.size_before, outcome.size_after).halves();
+    outcomes.iter().map(|outcome| of_write(outcome) + of_item(outcome)).sum()
+}
+
+/// Of each item that a transaction reads, found or not.
+pub fn of_transact_get(outcome: &TransactGetOutcome) -> u64 {
+    let size = |item: Option<&(_, u32)>| item.map_or(0, |(_, size): &(_, u32)| u64::from(*size));
+    outcome.items.iter().map(|got| 2 * HalfUnits::read(size(got.item.as_ref()), true).halves()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +59,19 @@ mod tests {
         assert_eq!(write(3_000, 10, Vec::new()), 6);
         assert_eq!(write(0, 10, vec![index(0, 10, false)]), 4);
         assert_eq!(write(10, 10, vec![index(10, 10, true), index(10, 0, false)]), 2 + 4 + 2);
+    }
+
+    #[test]
+    fn a_transaction_is_charged_twice_for_its_items_and_once_for_its_indexes() {
+        let outcome = |indexes| WriteOutcome {
+            attributes: None,
+            size_before: 0,
+            size_after: 10,
+            indexes,
+            collection_bytes: None,
+        };
+        assert_eq!(of_transaction(&[outcome(Vec::new()), outcome(vec![index(0, 10, false)])]), 4 + 4 + 2);
+        assert_eq!(of_transact_get(&TransactGetOutcome { items: Vec::new() }), 0);
     }
 
     #[test]

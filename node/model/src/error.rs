@@ -13,12 +13,12 @@ pub struct ServiceError {
     pub message: String,
     /// The item a failed condition met, when `ReturnValuesOnConditionCheckFailure` asked for it.
     pub item: Option<Item>,
-    /// Which limits a throttled request met. Of the answer to the client alone: between nodes a limit travels as such.
-    #[serde(skip)]
-    pub throttling_reasons: Vec<ThrottlingReason>,
     /// Of a transaction that was cancelled: for each action why, if it was for it. A storage node never has any.
     #[serde(skip)]
     pub cancellation_reasons: Vec<CancellationReason>,
+    /// Which limits a throttled request met. Of the answer to the client alone: between nodes a limit travels as such.
+    #[serde(skip)]
+    pub throttling_reasons: Vec<ThrottlingReason>,
 }
 
 /// Why a transaction was cancelled, as far as one of its actions is concerned.
@@ -80,13 +80,8 @@ pub enum ErrorKind {
 
 impl ServiceError {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            item: None,
-            throttling_reasons: Vec::new(),
-            cancellation_reasons: Vec::new(),
-        }
+        let (cancellation_reasons, throttling_reasons) = (Vec::new(), Vec::new());
+        Self { kind, message: message.into(), item: None, cancellation_reasons, throttling_reasons }
     }
 
     pub fn validation(message: impl Into<String>) -> Self {

@@ -185,20 +185,23 @@ impl RequestMeter<'_> {
         });
     }
 
+    /// One item was locked by a transaction.
+    pub(crate) fn conflicted(&self, table: &TableDefinition) {
+        self.with(table, |meter| add(&meter.transaction_conflict, 1));
+    }
+
     /// A part of the request met this error: it is counted if that is the table's throughput, whatever becomes of the rest.
     pub(crate) fn throttled(&self, table: &TableDefinition, error: &ServiceError, capacity: CapacityKind) {
-        if error.throttling_reasons.is_empty() {
-            return;
+        if !error.throttling_reasons.is_empty() {
+            self.throttled_once(table, capacity);
         }
+    }
+
+    pub(crate) fn throttled_once(&self, table: &TableDefinition, capacity: CapacityKind) {
         self.with(table, |meter| match capacity {
             CapacityKind::Read => add(&meter.read_throttles, 1),
             CapacityKind::Write => add(&meter.write_throttles, 1),
         });
-    }
-
-    /// One item was locked by a transaction.
-    pub(crate) fn conflicted(&self, table: &TableDefinition) {
-        self.with(table, |meter| add(&meter.transaction_conflict, 1));
     }
 
     fn with(&self, table: &TableDefinition, count: impl FnOnce(&TableMeter)) {

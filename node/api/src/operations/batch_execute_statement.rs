@@ -68,7 +68,7 @@ struct Failure {
 
 impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Self {
-        Self { error: error.into(), table_name: None, units: HalfUnits::default() }
+        Self { error: Box::new(error), table_name: None, units: HalfUnits::default() }
     }
 }
 
@@ -133,7 +133,7 @@ impl Work {
     fn of(call: &Call<'_>, statement: Statement, members: &StatementMembers, ordinal: u32) -> Result<Self, Failure> {
         let table_name = statement.table().to_owned();
         let table = call.open_table(&table_name).map_err(|error| Failure {
-            error: error.into(),
+            error: Box::new(error),
             table_name: Some(table_name),
             units: HalfUnits::default(),
         })?;
@@ -183,7 +183,7 @@ impl Work {
             let charged =
                 matches!(error.kind, ErrorKind::ConditionalCheckFailedException | ErrorKind::DuplicateItemException);
             Failure {
-                error: error.into(),
+                error: Box::new(error),
                 table_name: (!refused).then(|| self.table.definition.table_name.clone()),
                 units: if charged { units_of_failure } else { HalfUnits::default() },
             }

@@ -159,11 +159,8 @@ impl Call<'_> {
         request: PartitionRequest,
     ) -> Result<PartitionOutcome, ServiceError> {
         let capacity = match request {
-            PartitionRequest::Write(_) | PartitionRequest::Transact(_) => CapacityKind::Write,
-            PartitionRequest::Get(_)
-            | PartitionRequest::Range(_)
-            | PartitionRequest::Stream(_)
-            | PartitionRequest::TransactGet(_) => CapacityKind::Read,
+            ref request if request.writes() => CapacityKind::Write,
+            _ => CapacityKind::Read,
         };
         let answer = self.partitions.request(table, key, request, self.room).await;
         answer.inspect_err(|error| self.meter.throttled(&table.definition, error, capacity))

@@ -2,7 +2,7 @@
 //!
 //! Between the two looks no item changed and none was about to: so all of what was read was true at once.
 
-use super::{Addressed, Coordinator, Part, canceled, conflict_reason, mismatch, parts};
+use super::{Addressed, Coordinator, Part, canceled, conflict_reason, mismatch, parts, reason_of};
 use cairn_model::{ServiceError, codec::EncodedItem};
 use cairn_replication::{
     operation::{PartitionOutcome, PartitionRequest},
@@ -73,7 +73,16 @@ impl Coordinator<'_> {
         let mut all: Vec<Option<TransactGot>> = vec![None; count];
         let (mut at, mut locks) = (Vec::new(), Vec::new());
         for (part, answer) in parts.iter().zip(answers.await) {
-            match answer? {
+            let answer = match answer {
+                // The table's throughput is exceeded.
+                Err(error) if !error.throttling_reasons.is_empty() => {
+                    let is_of_it = |at| part.ordinals.contains(&at);
+                    let reasons = (0..count).map(|at| is_of_it(at).then(|| reason_of(error.clone())));
+                    return Err(canceled(reasons.collect()));
+                }
+                answer => answer?,
+            };
+            match answer {
                 PartitionOutcome::TransactGet(outcome) if outcome.items.len() == part.ordinals.len() => {
                     part.ordinals.iter().zip(outcome.items).for_each(|(at, got)| all[*at] = Some(got));
                 }

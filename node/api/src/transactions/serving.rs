@@ -8,7 +8,7 @@ use crate::{
     capacity::{ConsumedCapacity, Side},
     operations::Call,
 };
-use cairn_model::ServiceError;
+use cairn_model::{ServiceError, throttling::CapacityKind};
 use cairn_replication::transaction::{TransactAction, TransactGet};
 use std::collections::HashSet;
 
@@ -30,7 +30,7 @@ pub(crate) async fn write<'n>(
 ) -> Result<(Written, Consumed<'n>), ServiceError> {
     let written = match call.coordinator().write(actions, identity).await {
         Ok(written) => written,
-        Err(error) => return Err(metered(call, actions, error)),
+        Err(error) => return Err(metered(call, actions, error, CapacityKind::Write)),
     };
     let side = if written.replayed { Side::Read } else { Side::Write };
     let mut consumed = Vec::with_capacity(actions.len());
@@ -57,7 +57,7 @@ pub(crate) async fn read<'n>(
 ) -> Result<(Vec<Got>, Consumed<'n>), ServiceError> {
     let items = match call.coordinator().read(gets).await {
         Ok(items) => items,
-        Err(error) => return Err(metered(call, gets, error)),
+        Err(error) => return Err(metered(call, gets, error, CapacityKind::Read)),
     };
     let mut consumed = Vec::with_capacity(gets.len());
     for ((name, get), got) in names.iter().zip(gets).zip(&items) {
@@ -69,10 +69,18 @@ pub(crate) async fn read<'n>(
 }
 
 /// Counts what a transaction was cancelled for.
-fn metered<T>(call: &Call<'_>, addressed: &[Addressed<T>], error: ServiceError) -> ServiceError {
+fn metered<T>(
+    call: &Call<'_>,
+    addressed: &[Addressed<T>],
+    error: ServiceError,
+    capacity: CapacityKind,
+) -> ServiceError {
     for (reason, of) in error.cancellation_reasons.iter().zip(addressed) {
         match reason.code {
             "ConditionalCheckFailed" => call.meter.condition_failed(&of.table.definition),
+            "ProvisionedThroughputExceeded" | "ThrottlingError" => {
+                call.meter.throttled_once(&of.table.definition, capacity);
+            }
             "TransactionConflict" => call.meter.conflicted(&of.table.definition),
             _ => {}
         }

@@ -214,6 +214,11 @@ fn obstacles(parts: &[WritePart<'_>], answers: Vec<Answer>, count: usize) -> Obs
                 obstacles.fail(mismatch());
                 continue;
             }
+            // The table's throughput is exceeded.
+            Err(error) if !error.throttling_reasons.is_empty() => {
+                part.ordinals.iter().for_each(|at| obstacles.reasons[*at] = Some(reason_of(error.clone())));
+                continue;
+            }
             // Of several partitions none has written anything, nor will.
             Err(error) if error.kind == ErrorKind::InternalServerError && parts.len() > 1 => {
                 obstacles.fail(errors::transaction_aborted());

@@ -4,7 +4,7 @@ use cairn_api::consumption;
 use cairn_model::{ErrorKind, throttling::CapacityKind};
 use cairn_replication::{
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
-    transaction::{TransactOutcome, TransactRequest, TransactStep},
+    transaction::{TransactOutcome, TransactStep},
     wire::PartitionAnswer,
 };
 
@@ -29,14 +29,18 @@ impl Demand {
             PartitionRequest::Write(_) => Self { capacity: CapacityKind::Write, consistent: true, least: 2 },
             PartitionRequest::Get(get) => read(get.keys.len(), get.consistent),
             PartitionRequest::Range(range) => read(1, range.consistent),
-            // Twice in a transaction. What ends one must never wait for capacity, and neither must its second look.
-            PartitionRequest::Transact(TransactRequest { step: TransactStep::Write(write), .. }) => {
-                Self { capacity: CapacityKind::Write, consistent: true, least: 4 * write.actions.len() as u64 }
-            }
-            PartitionRequest::TransactGet(get) if !get.versions_only => read(2 * get.gets.len(), true),
-            PartitionRequest::Stream(_) | PartitionRequest::Transact(_) | PartitionRequest::TransactGet(_) => {
-                return None;
-            }
+            PartitionRequest::Transact(request) => match &request.step {
+                TransactStep::Write(write) => {
+                    let least = 4 * write.actions.len() as u64;
+                    Self { capacity: CapacityKind::Write, consistent: true, least }
+                }
+                // What is prepared has been paid for, and must end.
+                TransactStep::Commit | TransactStep::Abort { .. } => return None,
+            },
+            // Of two looks at the items, the one is charged that brings them.
+            PartitionRequest::TransactGet(get) if get.versions_only => return None,
+            PartitionRequest::TransactGet(get) => read(2 * get.gets.len(), true),
+            PartitionRequest::Stream(_) => return None,
         })
     }
 
@@ -51,12 +55,15 @@ impl Demand {
             Ok(PartitionOutcome::Write(outcome)) => consumption::of_write(outcome),
             Ok(PartitionOutcome::Get(outcome)) => consumption::of_get(outcome, self.consistent),
             Ok(PartitionOutcome::Range(outcome)) => consumption::of_range(outcome, self.consistent),
-            Ok(PartitionOutcome::Transact(TransactOutcome::Committed(writes) | TransactOutcome::Prepared(writes))) => {
-                2 * writes.iter().map(consumption::of_write).sum::<u64>()
-            }
-            Ok(PartitionOutcome::Transact(TransactOutcome::Cancelled(_))) => self.least,
+            Ok(PartitionOutcome::Transact(outcome)) => match outcome {
+                TransactOutcome::Committed(outcomes) | TransactOutcome::Prepared(outcomes) => {
+                    consumption::of_transaction(outcomes)
+                }
+                TransactOutcome::Cancelled(_) => self.least,
+                _ => 0,
+            },
             Ok(PartitionOutcome::TransactGet(outcome)) => consumption::of_transact_get(outcome),
-            Ok(PartitionOutcome::Stream(_) | PartitionOutcome::Transact(_) | PartitionOutcome::Locked(_)) => 0,
+            Ok(PartitionOutcome::Stream(_) | PartitionOutcome::Locked(_)) => 0,
             // The item that the condition met was read; how large it is, is not told here.
             Err(PartitionError::Service(error)) if error.kind == ErrorKind::ConditionalCheckFailedException => {
                 self.least

@@ -9,6 +9,7 @@ use cairn_model::{
 use cairn_replication::{
     Now,
     operation::{GetOutcome, GetRequest, PartitionError, PartitionOutcome, PartitionRequest, WriteOutcome},
+    transaction::{TransactGet, TransactGetRequest, TransactOutcome, TransactRequest, TransactStep, TransactionId},
 };
 
 const PARTITION: PartitionId = PartitionId([1; 16]);
@@ -47,6 +48,24 @@ fn provisioned(read_capacity_units: u64, write_capacity_units: u64) -> TableDefi
 fn reads(keys: usize, consistent: bool) -> Demand {
     let keys = vec![cairn_model::key::EncodedKey(bytes::Bytes::new()); keys];
     Demand::of(&PartitionRequest::Get(GetRequest { keys, projection: None, consistent })).unwrap()
+}
+
+#[test]
+fn a_transaction_is_charged_when_it_is_prepared_and_may_always_end() {
+    let step = |step| {
+        let (request_id, transaction) = (cairn_model::ids::RequestId([1; 16]), TransactionId([1; 16]));
+        Demand::of(&PartitionRequest::Transact(TransactRequest { request_id, transaction, step }))
+    };
+    assert_eq!((step(TransactStep::Commit), step(TransactStep::Abort { age_ms_min: 0 })), (None, None));
+    let get = |versions_only| {
+        let get = TransactGet { key: cairn_model::key::EncodedKey(bytes::Bytes::new()), projection: None };
+        Demand::of(&PartitionRequest::TransactGet(TransactGetRequest { gets: vec![get], versions_only }))
+    };
+    assert_eq!((get(true), get(false).map(|demand| demand.least)), (None, Some(4)));
+    let Ok(PartitionOutcome::Write(outcome)) = written(2_000) else { panic!("nothing written") };
+    let prepared = Ok(PartitionOutcome::Transact(TransactOutcome::Prepared(vec![outcome.clone(), outcome])));
+    assert_eq!(write().cost(&prepared), 16);
+    assert_eq!(write().cost(&Ok(PartitionOutcome::Locked(Vec::new()))), 0);
 }
 
 fn write() -> Demand {
