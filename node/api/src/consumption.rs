@@ -17,12 +17,6 @@ pub fn of_get(outcome: &GetOutcome, consistent: bool) -> u64 {
     HalfUnits::gets(outcome, consistent).halves()
 }
 
-/// Of each item on its own, found or not, and twice.
-pub fn of_transact_get(outcome: &TransactGetOutcome) -> u64 {
-    let size = |got: &TransactGot| got.item.as_ref().map_or(0, |(_, size)| u64::from(*size));
-    outcome.items.iter().map(|got| 2 * HalfUnits::read(size(got), true).halves()).sum()
-}
-
 /// Of a page, and of what was fetched for it from the table.
 pub fn of_range(outcome: &RangeOutcome, consistent: bool) -> u64 {
     let page = HalfUnits::read(outcome.bytes_read, consistent);

@@ -224,11 +224,6 @@ fn obstacles(parts: &[WritePart<'_>], answers: Vec<Answer>, count: usize) -> Obs
                 obstacles.fail(errors::transaction_aborted());
                 continue;
             }
-            // Its table's throughput was exceeded.
-            Err(error) if !error.throttling_reasons.is_empty() => {
-                part.ordinals.iter().for_each(|at| obstacles.reasons[*at] = Some(reason_of(error.clone())));
-                continue;
-            }
             Err(error) => {
                 obstacles.fail(error);
                 continue;
