@@ -180,6 +180,8 @@ impl Operator {
         match outcome {
             OrderOutcome::Done if matches!(job.aim, Aim::Bootstrapped(_)) => job.done = true,
             OrderOutcome::NotLeader { leader: Some(leader) } => job.target = slot_of(leader).unwrap_or(job.target),
+            // Whoever knows no leader is of no use: another one may.
+            OrderOutcome::NotLeader { leader: None } => job.target = (job.target + 1) % NODES,
             _ => {}
         }
     }
