@@ -95,7 +95,7 @@ const BESIDE: &str = "apiVersion: cairn.dev/v1alpha1
 kind: Table
 metadata: {name: beside}
 spec:
-  attributeDefinitions: [{attributeName: Id, attributeType: S}, {attributeName: At, attributeType: N}, {attributeName: Score, attributeType: N}]
+  attributeDefinitions: [{attributeName: Id, attributeType: S}, {attributeName: At, attributeType: 'N'}, {attributeName: Score, attributeType: 'N'}]
   keySchema: [{attributeName: Id, keyType: HASH}, {attributeName: At, keyType: RANGE}]
   billingMode: PAY_PER_REQUEST
   localSecondaryIndexes:
