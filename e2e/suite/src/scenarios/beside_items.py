@@ -48,9 +48,25 @@ assert records[-1]["userIdentity"] == {"PrincipalId": "dynamodb.amazonaws.com", 
 assert records[-1]["dynamodb"]["OldImage"]["At"] == {"N": "4"} and "userIdentity" not in records[0], records
 numbers = [int(record["dynamodb"]["SequenceNumber"]) for record in records]
 assert numbers == sorted(set(numbers)), numbers
+dynamodb.create_table(
+    TableName="beside-api", BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "Id", "KeyType": "HASH"}],
+    AttributeDefinitions=[{"AttributeName": "Id", "AttributeType": "S"}])
+within(30, "the table is there", lambda: "beside-api" in dynamodb.list_tables()["TableNames"]
+       and dynamodb.describe_table(TableName="beside-api")["Table"]["TableStatus"] == "ACTIVE")
 dynamodb.update_table(TableName="beside-api", StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"})
 within(30, "the stream is on", lambda: "LatestStreamArn" in dynamodb.describe_table(TableName="beside-api")["Table"])
-dynamodb.update_time_to_live(TableName="beside-api", TimeToLiveSpecification={"Enabled": True, "AttributeName": "ends"})
+
+
+def expiry():
+    """One change of a table waits for the one before."""
+    try:
+        dynamodb.update_time_to_live(TableName="beside-api", TimeToLiveSpecification={"Enabled": True, "AttributeName": "ends"})
+        return True
+    except dynamodb.exceptions.ResourceInUseException:
+        return False
+
+
+within(30, "expiry is taken", expiry)
 within(30, "expiry is on", lambda: dynamodb.describe_time_to_live(TableName="beside-api")["TimeToLiveDescription"]
        == {"TimeToLiveStatus": "ENABLED", "AttributeName": "ends"})
 print("fine")

@@ -109,11 +109,8 @@ const BESIDE_ITEMS: &str = include_str!("beside_items.py");
 
 pub(crate) async fn a_manifest_says_indexes_streams_and_expiry(world: &mut World) -> Result<Verdict> {
     kube::apply(&BESIDE.replace("name: beside", &format!("name: beside, namespace: {NAMESPACE}")))?;
-    kube::apply(&tables::manifest("beside-api", "billingMode: PAY_PER_REQUEST"))?;
-    for table in ["beside", "beside-api"] {
-        tables::wait_active(table, Duration::from_secs(30))?;
-        tables::wait_exists(&world.dynamo()?, table).await?;
-    }
+    tables::wait_active("beside", Duration::from_secs(30))?;
+    tables::wait_exists(&world.dynamo()?, "beside").await?;
     let answer = output(world.python("python")?.args(["-c", BESIDE_ITEMS]))?;
     ensure!(answer.trim() == "fine", "{answer}");
     kube::kubectl(&["delete", "table", "beside", "beside-api", "-n", NAMESPACE, "--timeout=30s"])?;
