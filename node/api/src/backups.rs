@@ -173,23 +173,13 @@ impl RestoreTarget {
         let on_demand_throughput = source.on_demand_throughput.filter(|_| billing_mode == BillingMode::PayPerRequest);
         let local_indexes = self.indexes(source)?;
         Ok(TableDefinition {
-            account: source.account.clone(),
-            table_name: self.table_name,
-            table_id,
-            schema_version: 1,
-            key_schema: source.key_schema.clone(),
             billing_mode,
             provisioned_throughput,
             on_demand_throughput,
-            table_class: None,
-            deletion_protection_enabled: false,
             creation_time_ms,
-            continuous_backups: None,
             restored_from: Some(restored_from),
-            replicas: None,
             local_indexes,
-            time_to_live: None,
-            stream: None,
+            ..TableDefinition::new(source.account.clone(), self.table_name, table_id, source.key_schema.clone())
         })
     }
 

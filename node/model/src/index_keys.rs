@@ -92,7 +92,7 @@ mod tests {
         ids::TableId,
         index::{IndexProjection, ProjectionType},
         number::Number,
-        table::{BillingMode, ScalarType},
+        table::ScalarType,
     };
     use std::collections::BTreeSet;
 
@@ -109,29 +109,16 @@ mod tests {
     /// Indexes by `text` and `blob`, declared against the order of their names.
     fn definition() -> TableDefinition {
         TableDefinition {
-            account: "a".to_owned(),
-            table_name: "games".to_owned(),
-            table_id: TableId([0; 16]),
-            schema_version: 1,
-            key_schema: KeySchema {
-                partition: attribute("Id", ScalarType::S),
-                sort: Some(attribute("Game", ScalarType::N)),
-            },
-            billing_mode: BillingMode::PayPerRequest,
-            provisioned_throughput: None,
-            on_demand_throughput: None,
-            table_class: None,
-            deletion_protection_enabled: false,
-            creation_time_ms: 0,
-            continuous_backups: None,
-            restored_from: None,
-            replicas: None,
             local_indexes: vec![
                 index(1, "zz-text", attribute("text", ScalarType::S)),
                 index(2, "aa-blob", attribute("blob", ScalarType::B)),
             ],
-            time_to_live: None,
-            stream: None,
+            ..TableDefinition::new(
+                "a",
+                "games",
+                TableId([0; 16]),
+                KeySchema { partition: attribute("Id", ScalarType::S), sort: Some(attribute("Game", ScalarType::N)) },
+            )
         }
     }
 

@@ -106,6 +106,36 @@ pub struct TableDefinition {
 }
 
 impl TableDefinition {
+    /// A table on demand with nothing else set, as it is first.
+    pub fn new(
+        account: impl Into<String>,
+        table_name: impl Into<String>,
+        table_id: TableId,
+        key_schema: KeySchema,
+    ) -> Self {
+        Self {
+            account: account.into(),
+            table_name: table_name.into(),
+            table_id,
+            schema_version: 1,
+            key_schema,
+            billing_mode: BillingMode::PayPerRequest,
+            provisioned_throughput: None,
+            on_demand_throughput: None,
+            table_class: None,
+            deletion_protection_enabled: false,
+            creation_time_ms: 0,
+            continuous_backups: None,
+            restored_from: None,
+            replicas: None,
+            local_indexes: Vec::new(),
+            time_to_live: None,
+            stream: None,
+        }
+    }
+}
+
+impl TableDefinition {
     /// The stream that takes the changes of the items.
     pub fn current_stream(&self) -> Option<Stream> {
         self.stream.as_ref()?.current

@@ -12,7 +12,7 @@ use cairn_model::{
     key::EncodedKey,
     number::Number,
     stream::Streams,
-    table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableDefinition},
+    table::{KeyAttribute, KeySchema, ScalarType, TableDefinition},
 };
 use cairn_replication::operation::{
     GetRequest, PartitionRequest, RangeRequest, ReturnValues, WriteAction, WriteRequest,
@@ -58,23 +58,14 @@ pub fn definition() -> TableDefinition {
         projection: IndexProjection { projection_type, non_key_attributes: Default::default() },
     };
     TableDefinition {
-        account: "game".into(),
-        table_name: "users".into(),
-        table_id: TABLE,
-        schema_version: 1,
-        key_schema: KeySchema { partition: KeyAttribute { name: "id".into(), scalar_type: ScalarType::S }, sort: None },
-        billing_mode: BillingMode::PayPerRequest,
-        provisioned_throughput: None,
-        on_demand_throughput: None,
-        table_class: None,
-        deletion_protection_enabled: false,
-        creation_time_ms: 0,
-        continuous_backups: None,
-        restored_from: None,
-        replicas: None,
         local_indexes: vec![index(1, "whole", ProjectionType::All), index(2, "keys", ProjectionType::KeysOnly)],
-        time_to_live: None,
         stream: Some(Streams { current: Some(streamed::STREAM), past: Vec::new() }),
+        ..TableDefinition::new(
+            "game",
+            "users",
+            TABLE,
+            KeySchema { partition: KeyAttribute { name: "id".into(), scalar_type: ScalarType::S }, sort: None },
+        )
     }
 }
 

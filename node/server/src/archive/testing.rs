@@ -11,7 +11,7 @@ use cairn_model::{
     ids::{PartitionId, ReplicaId, RequestId, TableId},
     key::EncodedKey,
     node::{Order, OrderOutcome, ReplicaState},
-    table::{BillingMode, ContinuousBackups, KeyAttribute, KeySchema, ScalarType, TableDefinition},
+    table::{ContinuousBackups, KeyAttribute, KeySchema, ScalarType, TableDefinition},
 };
 use cairn_replication::{
     Host, Transport,
@@ -26,26 +26,14 @@ pub(crate) const ACCOUNT: &str = "game";
 /// With the partition key `Id` of type S, and recovery on since the table was made.
 pub(crate) fn definition(name: &str, id: u8) -> TableDefinition {
     TableDefinition {
-        account: ACCOUNT.to_owned(),
-        table_name: name.to_owned(),
-        table_id: TableId([id; 16]),
-        schema_version: 1,
-        key_schema: KeySchema {
-            partition: KeyAttribute { name: "Id".to_owned(), scalar_type: ScalarType::S },
-            sort: None,
-        },
-        billing_mode: BillingMode::PayPerRequest,
-        provisioned_throughput: None,
-        on_demand_throughput: None,
-        table_class: None,
-        deletion_protection_enabled: false,
         creation_time_ms: u64::from(id),
         continuous_backups: Some(ContinuousBackups { recovery_period_days: 35, enabled_at_ms: u64::from(id) }),
-        restored_from: None,
-        replicas: None,
-        local_indexes: Vec::new(),
-        time_to_live: None,
-        stream: None,
+        ..TableDefinition::new(
+            ACCOUNT.to_owned(),
+            name.to_owned(),
+            TableId([id; 16]),
+            KeySchema { partition: KeyAttribute { name: "Id".to_owned(), scalar_type: ScalarType::S }, sort: None },
+        )
     }
 }
 

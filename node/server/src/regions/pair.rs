@@ -82,7 +82,7 @@ mod tests {
     use cairn_model::{
         descriptor::PartitionDescriptor,
         ids::{ReplicaId, TableId},
-        table::{BillingMode, GlobalReplicas, KeySchema, ScalarType, TableDefinition},
+        table::{GlobalReplicas, KeySchema, ScalarType, TableDefinition},
     };
 
     fn leader() -> ReplicaReport {
@@ -103,23 +103,8 @@ mod tests {
                 parents: Vec::new(),
             },
             definition: TableDefinition {
-                account: "game".into(),
-                table_name: "users".into(),
-                table_id: TableId([2; 16]),
-                schema_version: 1,
-                key_schema: KeySchema { partition, sort: None },
-                billing_mode: BillingMode::PayPerRequest,
-                provisioned_throughput: None,
-                on_demand_throughput: None,
-                table_class: None,
-                deletion_protection_enabled: false,
-                creation_time_ms: 0,
-                continuous_backups: None,
-                restored_from: None,
                 replicas: Some(replicas),
-                local_indexes: Vec::new(),
-                time_to_live: None,
-                stream: None,
+                ..TableDefinition::new("game", "users", TableId([2; 16]), KeySchema { partition, sort: None })
             },
             state: ReplicaState::Leader,
             leader: None,

@@ -155,33 +155,20 @@ mod tests {
         descriptor::{KeyRange, MemberRole},
         ids::NodeId,
         node::ReplicaReport,
-        table::{BillingMode, KeyAttribute, KeySchema, ScalarType},
+        table::{KeyAttribute, KeySchema, ScalarType},
     };
 
     const TABLE: TableId = TableId([1; 16]);
 
     fn definition(schema_version: u64) -> TableDefinition {
         TableDefinition {
-            account: "game".into(),
-            table_name: "users".into(),
-            table_id: TABLE,
             schema_version,
-            key_schema: KeySchema {
-                partition: KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S },
-                sort: None,
-            },
-            billing_mode: BillingMode::PayPerRequest,
-            provisioned_throughput: None,
-            on_demand_throughput: None,
-            table_class: None,
-            deletion_protection_enabled: false,
-            creation_time_ms: 0,
-            continuous_backups: None,
-            restored_from: None,
-            replicas: None,
-            local_indexes: Vec::new(),
-            time_to_live: None,
-            stream: None,
+            ..TableDefinition::new(
+                "game",
+                "users",
+                TABLE,
+                KeySchema { partition: KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S }, sort: None },
+            )
         }
     }
 

@@ -8,7 +8,7 @@ use cairn_model::{
     identity::INTERNAL_NAME,
     ids::{PartitionId, ReplicaId, TableId},
     node::{NodeReport, Order, OrderOutcome, ReplicaReport, ReplicaState},
-    table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableStatus},
+    table::{KeyAttribute, KeySchema, ScalarType, TableStatus},
 };
 use cairn_replication::{
     operation::{PartitionOutcome, PartitionRequest},
@@ -297,28 +297,12 @@ pub fn group_name() -> GroupName {
 }
 
 pub fn definition(table_id: TableId) -> TableDefinition {
-    TableDefinition {
-        account: ACCOUNT.to_owned(),
-        table_name: "counters".to_owned(),
+    TableDefinition::new(
+        ACCOUNT.to_owned(),
+        "counters",
         table_id,
-        schema_version: 1,
-        key_schema: KeySchema {
-            partition: KeyAttribute { name: "Id".to_owned(), scalar_type: ScalarType::S },
-            sort: None,
-        },
-        billing_mode: BillingMode::PayPerRequest,
-        provisioned_throughput: None,
-        on_demand_throughput: None,
-        table_class: None,
-        deletion_protection_enabled: false,
-        creation_time_ms: 0,
-        continuous_backups: None,
-        restored_from: None,
-        replicas: None,
-        local_indexes: Vec::new(),
-        time_to_live: None,
-        stream: None,
-    }
+        KeySchema { partition: KeyAttribute { name: "Id".to_owned(), scalar_type: ScalarType::S }, sort: None },
+    )
 }
 
 pub fn client(tls_dir: &Path) -> Arc<NodeClient> {

@@ -10,7 +10,7 @@ use cairn_model::{
     ids::{NodeId, PartitionId, ReplicaId, TableId},
     index::{IndexProjection, LocalIndex, ProjectionType},
     node::{NodeReport, ReplicaReport, ReplicaState},
-    table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableDefinition},
+    table::{KeyAttribute, KeySchema, ScalarType, TableDefinition},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -39,26 +39,13 @@ pub(crate) fn local_index(name: &str, slot: u8) -> LocalIndex {
 
 pub(crate) fn definition() -> TableDefinition {
     TableDefinition {
-        account: "game".into(),
-        table_name: "users".into(),
-        table_id: table_id(),
-        schema_version: 1,
-        key_schema: KeySchema {
-            partition: KeyAttribute { name: "UserId".into(), scalar_type: ScalarType::S },
-            sort: None,
-        },
-        billing_mode: BillingMode::PayPerRequest,
-        provisioned_throughput: None,
-        on_demand_throughput: None,
-        table_class: None,
-        deletion_protection_enabled: false,
         creation_time_ms: 1_000,
-        continuous_backups: None,
-        restored_from: None,
-        replicas: None,
-        local_indexes: Vec::new(),
-        time_to_live: None,
-        stream: None,
+        ..TableDefinition::new(
+            "game",
+            "users",
+            table_id(),
+            KeySchema { partition: KeyAttribute { name: "UserId".into(), scalar_type: ScalarType::S }, sort: None },
+        )
     }
 }
 

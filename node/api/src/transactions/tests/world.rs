@@ -11,7 +11,7 @@ use cairn_model::{
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     ids::{NodeId, PartitionId, ReplicaId, TableId},
     node::{Counts, Order},
-    table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableStatus},
+    table::{KeyAttribute, KeySchema, ScalarType, TableStatus},
     throughput::ThroughputHistory,
 };
 use cairn_replication::{
@@ -103,25 +103,12 @@ fn partition_id(table: usize) -> PartitionId {
 }
 
 fn definition(table: usize) -> TableDefinition {
-    TableDefinition {
-        account: "game".into(),
-        table_name: format!("table-{table}"),
-        table_id: TableId([table as u8 + 1; 16]),
-        schema_version: 1,
-        key_schema: KeySchema { partition: KeyAttribute { name: "id".into(), scalar_type: ScalarType::S }, sort: None },
-        billing_mode: BillingMode::PayPerRequest,
-        provisioned_throughput: None,
-        on_demand_throughput: None,
-        table_class: None,
-        deletion_protection_enabled: false,
-        creation_time_ms: 0,
-        continuous_backups: None,
-        restored_from: None,
-        replicas: None,
-        local_indexes: Vec::new(),
-        time_to_live: None,
-        stream: None,
-    }
+    TableDefinition::new(
+        "game",
+        format!("table-{table}"),
+        TableId([table as u8 + 1; 16]),
+        KeySchema { partition: KeyAttribute { name: "id".into(), scalar_type: ScalarType::S }, sort: None },
+    )
 }
 
 pub(super) fn table(table: usize) -> Arc<TableView> {

@@ -6,7 +6,7 @@ use cairn_model::{
     descriptor::{KeyRange, PartitionDescriptor},
     ids::{NodeId, PartitionId, ReplicaId, TableId},
     node::{NodeReport, ReplicaReport, ReplicaState},
-    table::{BillingMode, GlobalReplicas, KeyAttribute, KeySchema, PeerCluster, ScalarType, TableDefinition},
+    table::{GlobalReplicas, KeyAttribute, KeySchema, PeerCluster, ScalarType, TableDefinition},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
@@ -44,23 +44,13 @@ fn table(number: u8, account: &str, peers: &[(&str, &Ca)]) -> ReplicaReport {
             parents: Vec::new(),
         },
         definition: TableDefinition {
-            account: account.into(),
-            table_name: format!("table-{number}"),
-            table_id: TableId([number; 16]),
-            schema_version: 1,
-            key_schema: KeySchema { partition, sort: None },
-            billing_mode: BillingMode::PayPerRequest,
-            provisioned_throughput: None,
-            on_demand_throughput: None,
-            table_class: None,
-            deletion_protection_enabled: false,
-            creation_time_ms: 0,
-            continuous_backups: None,
-            restored_from: None,
             replicas: (!peers.is_empty()).then_some(replicas),
-            local_indexes: Vec::new(),
-            time_to_live: None,
-            stream: None,
+            ..TableDefinition::new(
+                account,
+                format!("table-{number}"),
+                TableId([number; 16]),
+                KeySchema { partition, sort: None },
+            )
         },
         state: ReplicaState::Leader,
         leader: None,
