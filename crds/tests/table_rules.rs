@@ -49,6 +49,24 @@ fn a_table_with_one_key_or_two_is_accepted() {
 }
 
 #[test]
+fn a_stream_that_is_on_says_what_it_shows_and_goes_on_showing_it() {
+    let with = |stream: &str| table(&format!("{KEYS}, {ON_DEMAND}, streamSpecification: {{{stream}}}"));
+    let (on, off) = ("streamEnabled: true, streamViewType: NEW_IMAGE", "streamEnabled: false");
+    for stream in [on, off] {
+        accepts(&with(stream));
+        accepts_change(&good(), &with(stream));
+        accepts_change(&with(stream), &good());
+    }
+    let told = "streamViewType is required where streamEnabled is true";
+    refuses(&with("streamEnabled: true"), told);
+    refuses(&with("streamEnabled: false, streamViewType: NEW_IMAGE"), told);
+    let other = with("streamEnabled: true, streamViewType: KEYS_ONLY");
+    refuses_change(&with(on), &other, "streamViewType can't change");
+    accepts_change(&with(off), &other);
+    accepts_change(&with(on), &with(off));
+}
+
+#[test]
 fn the_hash_key_comes_first_and_the_range_key_behind_it() {
     let keys = |keys: &str| {
         table(&format!(
@@ -82,13 +100,53 @@ fn every_key_is_defined_and_every_definition_is_a_key() {
 fn the_keys_of_indexes_are_defined_too() {
     let with = |field: &str, index_key: &str| {
         table(&format!(
-            "{TWO_KEYS}, {ON_DEMAND}, {field}: [{{indexName: idx, keySchema: [{{attributeName: {index_key}, keyType: HASH}}]}}]"
+            "{TWO_KEYS}, {ON_DEMAND}, {field}: [{{indexName: idx, keySchema: [{{attributeName: Id, keyType: HASH}}, {{attributeName: {index_key}, keyType: RANGE}}], projection: {{projectionType: ALL}}}}]"
         ))
     };
     for field in ["globalSecondaryIndexes", "localSecondaryIndexes"] {
         accepts(&with(field, "At"));
         refuses(&with(field, "Missing"), field);
     }
+}
+
+/// A table with one local index, of these keys and with this projection.
+fn indexed(keys: &str, projection: &str) -> String {
+    table(&format!(
+        "{TWO_KEYS}, {ON_DEMAND}, localSecondaryIndexes: [{{indexName: idx, keySchema: [{keys}], projection: {{{projection}}}}}]"
+    ))
+}
+
+const INDEX_KEYS: &str = "{attributeName: Id, keyType: HASH}, {attributeName: At, keyType: RANGE}";
+
+#[test]
+fn a_local_index_has_the_tables_hash_key_and_a_range_key() {
+    let all = "projectionType: ALL";
+    accepts(&indexed(INDEX_KEYS, all));
+    let told = "must have the table's HASH key and a RANGE key";
+    for keys in [
+        "{attributeName: Id, keyType: HASH}",
+        "{attributeName: Id, keyType: RANGE}, {attributeName: At, keyType: HASH}",
+        "{attributeName: Id, keyType: HASH}, {attributeName: Id, keyType: RANGE}",
+    ] {
+        refuses(&indexed(keys, all), told);
+    }
+    let other_hash = "{attributeName: At, keyType: HASH}, {attributeName: Id, keyType: RANGE}";
+    refuses(&indexed(other_hash, all), "the same leading hash key");
+    let sortless = format!(
+        "attributeDefinitions: [{{attributeName: Id, attributeType: S}}, {{attributeName: At, attributeType: N}}], keySchema: [{{attributeName: Id, keyType: HASH}}], {ON_DEMAND}, localSecondaryIndexes: [{{indexName: idx, keySchema: [{INDEX_KEYS}], projection: {{{all}}}}}]"
+    );
+    refuses(&table(&sortless), "does not have a range key");
+}
+
+#[test]
+fn attributes_are_named_for_a_projection_that_includes_some() {
+    accepts(&indexed(INDEX_KEYS, "projectionType: KEYS_ONLY"));
+    accepts(&indexed(INDEX_KEYS, "projectionType: INCLUDE, nonKeyAttributes: [Name]"));
+    refuses(&indexed(INDEX_KEYS, "projectionType: INCLUDE"), "nonKeyAttributes must be specified");
+    refuses(
+        &indexed(INDEX_KEYS, "projectionType: ALL, nonKeyAttributes: [Name]"),
+        "nonKeyAttributes must be specified",
+    );
 }
 
 #[test]
@@ -135,7 +193,7 @@ fn keys_never_change() {
 fn local_indexes_never_change() {
     let index = |name: &str| {
         table(&format!(
-            "{TWO_KEYS}, {ON_DEMAND}, localSecondaryIndexes: [{{indexName: {name}, keySchema: [{{attributeName: Id, keyType: HASH}}, {{attributeName: At, keyType: RANGE}}]}}]"
+            "{TWO_KEYS}, {ON_DEMAND}, localSecondaryIndexes: [{{indexName: {name}, keySchema: [{INDEX_KEYS}], projection: {{projectionType: ALL}}}}]"
         ))
     };
     let without = table(&format!("{TWO_KEYS}, {ON_DEMAND}"));
@@ -309,4 +367,40 @@ fn tags_come_and_go_with_any_change() {
     let tagged = table(&format!("{KEYS}, {ON_DEMAND}, tags: [{{key: env, value: prod}}]"));
     accepts_change(&good(), &tagged);
     accepts_change(&tagged, &good());
+}
+
+#[test]
+fn maxima_are_of_on_demand_tables_and_at_least_one() {
+    let maxima = |mode: &str, maxima: &str| table(&format!("{KEYS}, {mode}, onDemandThroughput: {{{maxima}}}"));
+    for good in ["maxReadRequestUnits: 1", "maxReadRequestUnits: -1, maxWriteRequestUnits: 40000"] {
+        accepts(&maxima(ON_DEMAND, good));
+    }
+    refuses(&maxima(ON_DEMAND, "maxWriteRequestUnits: 0"), "a maximum is at least 1");
+    let provisioned = "provisionedThroughput: {readCapacityUnits: 1, writeCapacityUnits: 1}";
+    accepts(&maxima(provisioned, "maxReadRequestUnits: -1"));
+    refuses(&maxima(provisioned, "maxReadRequestUnits: 5"), "OnDemandThroughput cannot be specified");
+}
+
+#[test]
+fn auto_scaling_is_of_provisioned_tables_within_bounds() {
+    let scaled = |mode: &str, scaling: &str| table(&format!("{KEYS}, {mode}, autoScaling: {{{scaling}}}"));
+    let provisioned = "provisionedThroughput: {readCapacityUnits: 1, writeCapacityUnits: 1}";
+    let read = "read: {minUnits: 5, maxUnits: 100}";
+    accepts(&scaled(provisioned, read));
+    accepts(&scaled(provisioned, "write: {minUnits: 5, maxUnits: 5, targetUtilizationPercent: 90}"));
+    refuses(&scaled(ON_DEMAND, read), "an on-demand table scales by itself");
+    refuses(&scaled(provisioned, ""), "give autoScaling.read, autoScaling.write, or both");
+    refuses(&scaled(provisioned, "read: {minUnits: 6, maxUnits: 5}"), "minUnits must not be above maxUnits");
+}
+
+#[test]
+fn time_to_live_names_its_attribute_unless_it_is_off() {
+    let with = |time_to_live: &str| table(&format!("{KEYS}, {ON_DEMAND}, timeToLive: {time_to_live}"));
+    for accepted in ["{attributeName: ends}", "{attributeName: ends, enabled: true}", "{enabled: false}"] {
+        accepts(&with(accepted));
+    }
+    accepts_change(&with("{attributeName: ends}"), &with("{attributeName: expires}"));
+    for refused in ["{}", "{enabled: true}"] {
+        refuses(&with(refused), "timeToLive.attributeName must be given");
+    }
 }

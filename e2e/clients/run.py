@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Drives `cairn dev` with boto3, the AWS CLI and by hand:
 `run.py --cairn PROGRAM --programs DIR [--rival PROGRAM] [--dynalite SCRIPT] [--s3-server PROGRAM] [--sdk-javascript SCRIPT]
-[--sdk-go PROGRAM] [NAME…]`.
+[--sdk-go PROGRAM] [--sdk-java FOLDER] [--sdk-rust PROGRAM] [NAME…]`.
 
 DIR holds the AWS CLI, and the python that runs this has boto3 (`cargo xtask test --only clients` sees to both). The rival
 is dynoxide, whose answers Cairn's are compared with, dynalite's SCRIPT another, the S3 server versitygw, which archives lie in;
@@ -63,6 +63,8 @@ def main():
     parser.add_argument("--s3-server")
     parser.add_argument("--sdk-javascript")
     parser.add_argument("--sdk-go")
+    parser.add_argument("--sdk-java")
+    parser.add_argument("--sdk-rust")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     if not arguments.names:
@@ -70,6 +72,7 @@ def main():
     suite.PROGRAM, suite.PROGRAMS, suite.RIVAL = arguments.cairn, arguments.programs, arguments.rival
     suite.DYNALITE, suite.S3_SERVER = arguments.dynalite, arguments.s3_server
     suite.SDK_JAVASCRIPT, suite.SDK_GO = arguments.sdk_javascript, arguments.sdk_go
+    suite.SDK_JAVA, suite.SDK_RUST = arguments.sdk_java, arguments.sdk_rust
     tests = unittest.TestLoader().loadTestsFromNames(arguments.names)
     # Ended early, it still ends its servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

@@ -72,6 +72,9 @@ class Server:
     def client(self, access_key=ACCESS_KEY, secret=SECRET):
         return boto3.client("dynamodb", **self.settings(access_key, secret))
 
+    def streams(self):
+        return boto3.client("dynamodbstreams", **self.settings(ACCESS_KEY, SECRET))
+
     def resource(self):
         return boto3.resource("dynamodb", **self.settings(ACCESS_KEY, SECRET))
 

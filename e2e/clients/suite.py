@@ -13,6 +13,8 @@ DYNALITE = None
 S3_SERVER = None
 SDK_JAVASCRIPT = None
 SDK_GO = None
+SDK_JAVA = None
+SDK_RUST = None
 
 _servers = {}
 

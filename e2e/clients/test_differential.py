@@ -243,10 +243,14 @@ class Beside(Case):
         cls.start_rival()
 
     @classmethod
+    def definition(cls):
+        return definition(cls.__name__, "S", "N")
+
+    @classmethod
     def start_rival(cls):
         cls.rival = Rival(*cls.command())
         cls.wires = [Wire(cls.server.host, cls.server.port), Wire("127.0.0.1", cls.rival.port)]
-        cls.wires[1].send("CreateTable", definition(cls.__name__, "S", "N"))
+        cls.wires[1].send("CreateTable", cls.definition())
         while cls.wires[1].send("DescribeTable", {"TableName": cls.__name__}).json["Table"]["TableStatus"] != "ACTIVE":
             time.sleep(0.05)
 

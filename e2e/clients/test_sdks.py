@@ -3,6 +3,7 @@
 import os
 import subprocess
 import unittest
+from pathlib import Path
 
 import suite
 from server import ACCESS_KEY, REGION, SECRET
@@ -26,7 +27,7 @@ class Sdks(unittest.TestCase):
         ended = subprocess.run(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LONGEST_S
         )
-        self.assertEqual(ended.returncode, 0, f"{command[-1]} failed:\n{ended.stdout}")
+        self.assertEqual(ended.returncode, 0, f"{command} failed:\n{ended.stdout}")
 
     def test_a_tables_life_through_the_javascript_sdk_and_its_document_client(self):
         if suite.SDK_JAVASCRIPT is None:
@@ -37,3 +38,14 @@ class Sdks(unittest.TestCase):
         if suite.SDK_GO is None:
             self.skipTest("no program of the SDK for Go given")
         self.passes(suite.SDK_GO)
+
+    def test_a_tables_life_through_the_java_sdk_and_its_enhanced_client(self):
+        if suite.SDK_JAVA is None:
+            self.skipTest("no program of the SDK for Java given")
+        folder = Path(suite.SDK_JAVA)
+        self.passes("java", "-cp", f"{folder / 'classes'}:{folder / 'lib'}/*", "Main")
+
+    def test_a_tables_life_through_the_rust_sdk(self):
+        if suite.SDK_RUST is None:
+            self.skipTest("no program of the SDK for Rust given")
+        self.passes(suite.SDK_RUST)

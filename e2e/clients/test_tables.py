@@ -50,6 +50,51 @@ class Tables(Case):
             TableName="life",
         )
 
+    def test_a_table_has_the_local_indexes_it_was_made_with(self):
+        indexes = [
+            {
+                "IndexName": name,
+                "KeySchema": [
+                    {"AttributeName": "h", "KeyType": "HASH"},
+                    {"AttributeName": sort, "KeyType": "RANGE"},
+                ],
+                "Projection": projection,
+            }
+            for name, sort, projection in [
+                ("by-rank", "rank", {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["team"]}),
+                ("by-age", "age", {"ProjectionType": "ALL"}),
+            ]
+        ]
+        keys = definition("indexed", "S", "N")
+        attributes = [{"AttributeName": name, "AttributeType": "N"} for name in ("rank", "age")]
+        made = keys | {
+            "AttributeDefinitions": keys["AttributeDefinitions"] + attributes,
+            "LocalSecondaryIndexes": indexes,
+        }
+        self.create("indexed", **made)
+        item = {"h": {"S": "a"}, "r": {"N": "1"}, "rank": {"N": "5"}, "team": {"S": "red"}, "name": {"S": "ada"}}
+        self.client.put_item(TableName="indexed", Item=item)
+        table = self.describe("indexed")
+        told = {index["IndexName"]: index for index in table["LocalSecondaryIndexes"]}
+        for index in indexes:
+            described = told[index["IndexName"]]
+            self.assertEqual(described | index, described)
+            self.assertEqual(described["IndexArn"], f"{table['TableArn']}/index/{index['IndexName']}")
+        # h and "a", r and its number, rank and its number, team and "red".
+        self.assertEqual((told["by-rank"]["ItemCount"], told["by-rank"]["IndexSizeBytes"]), (1, 2 + 3 + 6 + 7))
+        self.assertEqual((told["by-age"]["ItemCount"], told["by-age"]["IndexSizeBytes"]), (0, 0))
+        self.assertEqual(
+            {attribute["AttributeName"] for attribute in table["AttributeDefinitions"]}, {"h", "r", "rank", "age"}
+        )
+        self.client.delete_table(TableName="indexed")
+        self.client.get_waiter("table_not_exists").wait(TableName="indexed", WaiterConfig={"Delay": 1})
+        self.refused(
+            "ValidationException",
+            "One or more parameter values were invalid: Duplicate index name: by-rank",
+            self.client.create_table,
+            **(made | {"LocalSecondaryIndexes": indexes[:1] + [indexes[1] | {"IndexName": "by-rank"}]}),
+        )
+
     def test_a_table_made_anew_under_a_name_is_empty(self):
         self.create("again")
         self.client.put_item(TableName="again", Item={"h": {"S": "a"}})
@@ -202,7 +247,7 @@ class Tables(Case):
             **definition("indexed"),
             GlobalSecondaryIndexes=[index],
         )
-        self.refused("UnknownOperationException", None, self.client.describe_time_to_live, TableName="any")
+        self.refused("UnknownOperationException", None, self.client.describe_contributor_insights, TableName="any")
 
 
 class Persistence(Case):

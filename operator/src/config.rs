@@ -43,12 +43,18 @@ pub struct Config {
     /// For how long a group that the operator made outlives its last table.
     #[arg(long, env = "CAIRN_EMPTY_GROUP_RETENTION_SECONDS", default_value_t = 86_400)]
     pub empty_group_retention_seconds: u32,
+    /// How often storage nodes look for expired items while there are none.
+    #[arg(long, env = "CAIRN_TTL_INTERVAL_MS", value_name = "MILLISECONDS", default_value_t = 1_000)]
+    pub ttl_interval_ms: u32,
     /// Whether tables may have regions in other clusters: storage pods are let out to those, then.
     #[arg(long, env = "CAIRN_PEERS")]
     pub peers: bool,
     /// `https://HOST:PORT` under which other clusters reach this one's routers; needed before they can.
     #[arg(long, env = "CAIRN_PEER_ENDPOINT")]
     pub peer_endpoint: Option<String>,
+    /// Whether storage nodes hold tables to their throughput.
+    #[arg(long, env = "CAIRN_STORAGE_THROTTLING", default_value_t = true, action = clap::ArgAction::Set)]
+    pub storage_throttling: bool,
     /// Who holds the lease; the pod's name.
     #[arg(long, env = "POD_NAME", default_value = "cairn-operator")]
     pub identity: String,

@@ -4,7 +4,9 @@
 
 mod scenes {
     pub(crate) mod imports;
+    pub(crate) mod local_indexes;
     pub(crate) mod recovery;
+    pub(crate) mod time_to_live;
 }
 mod support;
 
@@ -59,7 +61,9 @@ async fn the_controllers_on_a_real_api_server() {
     however_many_namespaces_are_watched_the_routers_get_their_secret(&server).await;
     an_empty_group_is_removed_and_a_new_table_brings_it_back(&server).await;
     scenes::imports::play(&server).await;
+    scenes::local_indexes::play(&server).await;
     scenes::recovery::play(&server).await;
+    scenes::time_to_live::play(&server).await;
 }
 
 async fn merge<K>(api: &Api<K>, name: &str, patch: Value) -> K
@@ -156,9 +160,9 @@ async fn a_name_and_a_missing_feature_are_refused(server: &ApiServer) {
     world.create_table("users", "").await;
     world.wait_active("users").await;
     world.create_table("again", ", tableName: users").await;
-    world.create_table("expiring", ", timeToLive: {enabled: true, attributeName: at}").await;
+    world.create_table("encrypted", ", sseSpecification: {enabled: true}").await;
     assert!(world.wait_reason("again", "NameTaken").await.contains("users"));
-    assert!(world.wait_reason("expiring", "FeatureMissing").await.contains("spec.timeToLive"));
+    assert!(world.wait_reason("encrypted", "FeatureMissing").await.contains("spec.sseSpecification"));
     world.api::<Table>().delete("users", &DeleteParams::default()).await.unwrap();
     world.wait_active("again").await;
 }

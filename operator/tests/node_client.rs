@@ -43,6 +43,7 @@ fn report() -> NodeReport {
         disk_free_bytes: 1,
         disk_total_bytes: 2,
         disk_full: false,
+        consumption: None,
     }
 }
 

@@ -1,13 +1,15 @@
 //! Between a Table and what the nodes keep of it: the table's definition.
 
 use super::{
-    AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, ProvisionedThroughput, Table,
-    TableResourceStatus, TableSpec, recovery::millis_of_time,
+    AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, LocalSecondaryIndex, OnDemandThroughput,
+    ProvisionedThroughput, StreamSpecification, StreamStatus, Table, TableResourceStatus, TableSpec, TimeToLive,
+    TimeToLiveStatus, recovery::millis_of_time,
 };
 use cairn_model::{
     arn::TableArn,
     ids::TableId,
-    table::{self, BillingMode, KeyAttribute, KeySchema, RestoredFrom, TableDefinition},
+    stream::Streams,
+    table::{self, BillingMode, KeyAttribute, KeySchema, RestoredFrom, StreamViewType, TableDefinition},
 };
 
 /// Why a Table says nothing that a node could keep.
@@ -23,18 +25,53 @@ pub enum DefinitionError {
         "spec.provisionedThroughput must be given, with units of at least 1, if and only if spec.billingMode is PROVISIONED"
     )]
     Throughput,
+    #[error(
+        "spec.onDemandThroughput must have maxima of at least 1, or -1 for none, and only where spec.billingMode is PAY_PER_REQUEST"
+    )]
+    OnDemandThroughput,
+    #[error(
+        "spec.autoScaling needs a spec.billingMode of PROVISIONED, minUnits of 1 to maxUnits, and a targetUtilizationPercent of 20 to 90"
+    )]
+    AutoScaling,
+    #[error("spec.localSecondaryIndexes: {index:?} {flaw}")]
+    LocalIndex { index: String, flaw: IndexFlaw },
     #[error("spec.continuousBackups.recoveryPeriodInDays must be 1 to 35")]
     RecoveryPeriod,
+    #[error(
+        "spec.timeToLive.attributeName must be given, with 1 to 255 bytes, unless spec.timeToLive.enabled is false"
+    )]
+    TimeToLive,
     #[error(
         "spec.restoreFrom must name one source: table or tableId with at or latest, or backup or backupArn without them"
     )]
     RestoreFrom,
+    #[error(
+        "spec.streamSpecification.streamViewType must be given if and only if spec.streamSpecification.streamEnabled is true"
+    )]
+    Stream,
     #[error("{name:?} is no table's name: it must have 3 to 255 characters of a-zA-Z0-9_.-")]
     Name { name: String },
     #[error("the table has no {field} yet")]
     Missing { field: &'static str },
     #[error("{field} {value:?} can't be read")]
     Invalid { field: &'static str, value: String },
+}
+
+/// Why a table can't have a local index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IndexFlaw {
+    #[error("is no index's name: it must have 3 to 255 characters of a-zA-Z0-9_.-")]
+    Name,
+    #[error("is there twice")]
+    Duplicate,
+    #[error("is one too many: a table has at most 5")]
+    TooMany,
+    #[error("needs a table with a RANGE key in spec.keySchema")]
+    NoRangeKey,
+    #[error("must have the table's HASH key and a RANGE key of another name in keySchema")]
+    Keys,
+    #[error("must name 1 to 20 projection.nonKeyAttributes if and only if projection.projectionType is INCLUDE")]
+    Projection,
 }
 
 /// What a table is given and is not in its spec.
@@ -45,13 +82,28 @@ pub struct Birth {
     pub creation_time_ms: u64,
     /// Since when point-in-time recovery is on without a break. Before it is known, recovery is not on, whatever the spec says.
     pub recovery_since_ms: Option<u64>,
+    /// Since when items expire, and by which attribute. Before it is known they don't, whatever the spec says.
+    pub time_to_live: Option<table::TimeToLive>,
     pub restored_from: Option<RestoredFrom>,
+    /// What auto-scaling has made of the throughput; it counts only while the spec asks for auto-scaling.
+    pub scaled: Option<table::ProvisionedThroughput>,
+    /// The streams that the table has; before one is known here it is not on, whatever the spec says.
+    pub streams: Streams,
 }
 
 impl Birth {
     /// Of a table that nobody has made yet.
     pub fn new(table_id: TableId, creation_time_ms: u64) -> Self {
-        Self { table_id, schema_version: 1, creation_time_ms, recovery_since_ms: None, restored_from: None }
+        Self {
+            table_id,
+            schema_version: 1,
+            creation_time_ms,
+            recovery_since_ms: None,
+            time_to_live: None,
+            restored_from: None,
+            scaled: None,
+            streams: Streams::default(),
+        }
     }
 }
 
@@ -75,7 +127,7 @@ impl TableSpec {
         })
     }
 
-    fn key_attribute(&self, element: &KeySchemaElement) -> Result<KeyAttribute, DefinitionError> {
+    pub(super) fn key_attribute(&self, element: &KeySchemaElement) -> Result<KeyAttribute, DefinitionError> {
         self.attribute_definitions
             .iter()
             .find(|d| d.attribute_name == element.attribute_name)
@@ -101,15 +153,27 @@ impl TableSpec {
         if let Some(unused) = self.attribute_definitions.iter().find(|d| !self.is_key(&d.attribute_name)) {
             return Err(DefinitionError::AttributeUnused { attribute: unused.attribute_name.clone() });
         }
+        let local_indexes = self.local_indexes(&key_schema)?;
         let provisioned_throughput = match (self.billing_mode, self.provisioned_throughput) {
-            (BillingMode::Provisioned, Some(throughput)) => Some(throughput.units()?),
+            (BillingMode::Provisioned, Some(throughput)) => {
+                let scaled = self.auto_scaling.is_some().then_some(birth.scaled).flatten();
+                Some(scaled.map_or_else(|| throughput.units(), Ok)?)
+            }
             (BillingMode::PayPerRequest, None) => None,
             _ => return Err(DefinitionError::Throughput),
         };
+        if let Some(scaling) = &self.auto_scaling {
+            scaling.check(self.billing_mode)?;
+        }
+        let on_demand_throughput = self.on_demand_throughput.map_or(Ok(None), |maxima| maxima.of(self.billing_mode))?;
         let continuous_backups =
             self.recovery_period_days()?.zip(birth.recovery_since_ms).map(|(recovery_period_days, enabled_at_ms)| {
                 table::ContinuousBackups { recovery_period_days, enabled_at_ms }
             });
+        let time_to_live = self.time_to_live_attribute()?.and_then(|attribute_name| {
+            birth.time_to_live.clone().filter(|since| since.attribute_name == attribute_name)
+        });
+        self.stream_view_type()?;
         Ok(TableDefinition {
             account: account.to_owned(),
             table_name: table_name.to_owned(),
@@ -118,23 +182,34 @@ impl TableSpec {
             key_schema,
             billing_mode: self.billing_mode,
             provisioned_throughput,
+            on_demand_throughput,
             table_class: self.table_class,
             deletion_protection_enabled: self.deletion_protection_enabled.unwrap_or_default(),
             creation_time_ms: birth.creation_time_ms,
             continuous_backups,
             restored_from: birth.restored_from.clone(),
             replicas: None,
-            local_indexes: Vec::new(),
+            local_indexes,
             global_indexes: Vec::new(),
             index_of: None,
-            time_to_live: None,
-            stream: None,
+            time_to_live,
+            stream: Some(birth.streams.clone()).filter(|streams| !streams.is_empty()),
         })
+    }
+
+    /// What the stream's records are to show; none while there is to be no stream.
+    pub fn stream_view_type(&self) -> Result<Option<StreamViewType>, DefinitionError> {
+        self.stream_specification.as_ref().map_or(Ok(None), StreamSpecification::view_type)
     }
 
     /// For how many days the table's past is to be kept; none while point-in-time recovery is not to be on.
     pub fn recovery_period_days(&self) -> Result<Option<u16>, DefinitionError> {
         self.continuous_backups.as_ref().map_or(Ok(None), ContinuousBackups::period_days)
+    }
+
+    /// By which attribute items are to expire; none where they aren't to.
+    pub fn time_to_live_attribute(&self) -> Result<Option<&str>, DefinitionError> {
+        self.time_to_live.as_ref().map_or(Ok(None), TimeToLive::attribute)
     }
 
     fn is_key(&self, attribute: &str) -> bool {
@@ -151,29 +226,41 @@ impl TableSpec {
     pub fn from_definition(definition: &TableDefinition) -> Self {
         let keys = std::iter::once((&definition.key_schema.partition, KeyType::Hash))
             .chain(definition.key_schema.sort.iter().map(|sort| (sort, KeyType::Range)));
+        let mut attributes: Vec<&KeyAttribute> = Vec::new();
+        for key in keys.clone().map(|(key, _)| key).chain(definition.local_indexes.iter().map(|index| &index.sort)) {
+            if !attributes.contains(&key) {
+                attributes.push(key);
+            }
+        }
+        let local_indexes = definition.local_indexes.iter();
+        let local_indexes: Vec<_> =
+            local_indexes.map(|index| LocalSecondaryIndex::of(index, &definition.key_schema)).collect();
         Self {
             table_name: Some(definition.table_name.clone()),
-            attribute_definitions: keys
-                .clone()
-                .map(|(key, _)| AttributeDefinition {
-                    attribute_name: key.name.clone(),
-                    attribute_type: key.scalar_type,
-                })
+            attribute_definitions: attributes
+                .into_iter()
+                .map(|key| AttributeDefinition { attribute_name: key.name.clone(), attribute_type: key.scalar_type })
                 .collect(),
             key_schema: keys
                 .map(|(key, key_type)| KeySchemaElement { attribute_name: key.name.clone(), key_type })
                 .collect(),
             billing_mode: definition.billing_mode,
             provisioned_throughput: definition.provisioned_throughput.map(ProvisionedThroughput::from),
-            on_demand_throughput: None,
+            on_demand_throughput: definition.on_demand_throughput.map(OnDemandThroughput::from),
+            auto_scaling: None,
             table_class: definition.table_class,
             deletion_protection_enabled: definition.deletion_protection_enabled.then_some(true),
             storage_group: crate::DEFAULT_STORAGE_GROUP.to_owned(),
             tags: None,
             global_secondary_indexes: None,
-            local_secondary_indexes: None,
-            stream_specification: None,
-            time_to_live: None,
+            local_secondary_indexes: (!local_indexes.is_empty()).then_some(local_indexes),
+            stream_specification: definition
+                .current_stream()
+                .map(|stream| StreamSpecification::of_view_type(Some(stream.view_type))),
+            time_to_live: definition
+                .time_to_live
+                .as_ref()
+                .map(|on| TimeToLive::changed(None, Some(&on.attribute_name))),
             continuous_backups: definition
                 .continuous_backups
                 .map(|backups| ContinuousBackups::of_period(Some(backups.recovery_period_days))),
@@ -190,7 +277,16 @@ impl TableSpec {
     /// Takes over what the API changed, and leaves the rest as it was written: what is asked for and not so yet, too.
     pub fn update_from_definition(&mut self, before: &TableDefinition, after: &TableDefinition) {
         self.billing_mode = after.billing_mode;
-        self.provisioned_throughput = after.provisioned_throughput.map(ProvisionedThroughput::from);
+        // What auto-scaling made of it is not what was asked for.
+        if before.provisioned_throughput != after.provisioned_throughput {
+            self.provisioned_throughput = after.provisioned_throughput.map(ProvisionedThroughput::from);
+        }
+        if after.billing_mode == BillingMode::PayPerRequest {
+            self.auto_scaling = None;
+        }
+        if before.on_demand_throughput != after.on_demand_throughput {
+            self.on_demand_throughput = after.on_demand_throughput.map(OnDemandThroughput::from);
+        }
         self.table_class = after.table_class;
         if after.deletion_protection_enabled != self.deletion_protection_enabled.unwrap_or_default() {
             self.deletion_protection_enabled = Some(after.deletion_protection_enabled);
@@ -198,6 +294,15 @@ impl TableSpec {
         let period = |definition: &TableDefinition| definition.continuous_backups.map(|b| b.recovery_period_days);
         if period(before) != period(after) {
             self.continuous_backups = Some(ContinuousBackups::of_period(period(after)));
+        }
+        if before.current_stream() != after.current_stream() {
+            let view_type = after.current_stream().map(|stream| stream.view_type);
+            self.stream_specification = Some(StreamSpecification::of_view_type(view_type));
+        }
+        let [before, after] =
+            [before, after].map(|definition| definition.time_to_live.as_ref().map(|on| on.attribute_name.as_str()));
+        if before != after {
+            self.time_to_live = Some(TimeToLive::changed(before, after));
         }
     }
 }
@@ -223,13 +328,17 @@ impl TableResourceStatus {
             schema_version: self.schema_version.and_then(|version| u64::try_from(version).ok()).unwrap_or(1),
             creation_time_ms: millis_of_time(created),
             recovery_since_ms: self.continuous_backups.as_ref().map(|backups| millis_of_time(&backups.enabled_at)),
+            time_to_live: self.time_to_live.as_ref().map(TimeToLiveStatus::definition),
+            streams: StreamStatus::streams(&self.streams)?,
             restored_from: self.restore.as_ref().map(|restore| restore.restored_from()).transpose()?,
+            scaled: self.auto_scaling.as_ref().map(|scaling| scaling.units.units()).transpose()?,
         })
     }
 }
 
 impl ProvisionedThroughput {
-    fn units(self) -> Result<table::ProvisionedThroughput, DefinitionError> {
+    /// As nodes keep it.
+    pub fn units(self) -> Result<table::ProvisionedThroughput, DefinitionError> {
         let units =
             |value: i64| u64::try_from(value).ok().filter(|units| *units >= 1).ok_or(DefinitionError::Throughput);
         Ok(table::ProvisionedThroughput {
@@ -256,7 +365,12 @@ pub fn table_arn(region: &str, account: &str, table_name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cairn_model::table::ScalarType;
+    use crate::table::{AutoScaling, TargetTracking};
+    use cairn_model::{
+        index::{IndexProjection, LocalIndex, ProjectionType},
+        stream::Stream,
+        table::ScalarType,
+    };
 
     fn definition() -> TableDefinition {
         TableDefinition {
@@ -273,6 +387,7 @@ mod tests {
                 read_capacity_units: 5,
                 write_capacity_units: 6,
             }),
+            on_demand_throughput: None,
             table_class: None,
             deletion_protection_enabled: true,
             creation_time_ms: 1_000,
@@ -283,12 +398,25 @@ mod tests {
                 restore_time_ms: 999,
             }),
             replicas: None,
-            local_indexes: Vec::new(),
+            local_indexes: vec![LocalIndex {
+                index_name: "by-rank".into(),
+                slot: 1,
+                sort: KeyAttribute { name: "Rank".into(), scalar_type: ScalarType::N },
+                projection: IndexProjection {
+                    projection_type: ProjectionType::Include,
+                    non_key_attributes: ["Name".to_owned()].into(),
+                },
+            }],
             global_indexes: Vec::new(),
             index_of: None,
             time_to_live: None,
-            stream: None,
+            stream: Some(streams()),
         }
+    }
+
+    fn streams() -> Streams {
+        let stream = Stream { view_type: StreamViewType::OldImage, enabled_at_ms: 6_000 };
+        Streams { current: Some(stream), past: Vec::new() }
     }
 
     fn birth() -> Birth {
@@ -296,6 +424,7 @@ mod tests {
             schema_version: 3,
             recovery_since_ms: Some(5_000),
             restored_from: definition().restored_from,
+            streams: streams(),
             ..Birth::new(TableId([7; 16]), 1_000)
         }
     }
@@ -313,7 +442,9 @@ mod tests {
         let mut unused = good.clone();
         unused.key_schema.pop();
         let mut undefined = good.clone();
-        undefined.attribute_definitions.pop();
+        undefined.attribute_definitions.remove(1);
+        let mut unindexed = good.clone();
+        unindexed.local_secondary_indexes = None;
         let mut swapped = good.clone();
         swapped.key_schema.reverse();
         let mut unpaid = good.clone();
@@ -321,6 +452,7 @@ mod tests {
         for (spec, error) in [
             (unused, DefinitionError::AttributeUnused { attribute: "At".into() }),
             (undefined, DefinitionError::AttributeUndefined { attribute: "At".into() }),
+            (unindexed, DefinitionError::AttributeUnused { attribute: "Rank".into() }),
             (swapped, DefinitionError::KeySchema),
             (unpaid, DefinitionError::Throughput),
         ] {
@@ -339,6 +471,55 @@ mod tests {
         spec.update_from_definition(&definition(), &changed);
         assert_eq!(spec.storage_group, "analytics");
         assert_eq!(spec.definition("game", "Scores", &birth()).unwrap(), changed);
+    }
+
+    fn scaled(spec: &mut TableSpec) -> Birth {
+        let read = TargetTracking { min_units: 1, max_units: 100, target_utilization_percent: 70 };
+        spec.auto_scaling = Some(AutoScaling { read: Some(read), write: None });
+        let units = table::ProvisionedThroughput { read_capacity_units: 50, write_capacity_units: 6 };
+        Birth { scaled: Some(units), ..birth() }
+    }
+
+    #[test]
+    fn what_auto_scaling_made_of_the_throughput_counts_while_it_is_on() {
+        let mut spec = TableSpec::from_definition(&definition());
+        let birth = scaled(&mut spec);
+        let units = |spec: &TableSpec| spec.definition("game", "Scores", &birth).unwrap().provisioned_throughput;
+        assert_eq!(units(&spec), birth.scaled);
+        spec.auto_scaling = None;
+        assert_eq!(units(&spec), definition().provisioned_throughput);
+    }
+
+    #[test]
+    fn auto_scaling_that_got_past_the_rules_is_refused() {
+        for (min_units, max_units, target_utilization_percent) in [(0, 5, 70), (6, 5, 70), (1, 5, 19), (1, 5, 91)] {
+            let mut spec = TableSpec::from_definition(&definition());
+            let read = TargetTracking { min_units, max_units, target_utilization_percent };
+            spec.auto_scaling = Some(AutoScaling { read: Some(read), write: None });
+            assert_eq!(spec.definition("game", "Scores", &birth()), Err(DefinitionError::AutoScaling));
+        }
+    }
+
+    #[test]
+    fn another_update_leaves_what_auto_scaling_began_with() {
+        let mut spec = TableSpec::from_definition(&definition());
+        let birth = scaled(&mut spec);
+        let before = spec.definition("game", "Scores", &birth).unwrap();
+        let after = TableDefinition { deletion_protection_enabled: false, ..before.clone() };
+        let declared = spec.provisioned_throughput;
+        spec.update_from_definition(&before, &after);
+        assert_eq!((spec.provisioned_throughput, spec.auto_scaling.is_some()), (declared, true));
+        let on_demand = TableDefinition {
+            billing_mode: BillingMode::PayPerRequest,
+            provisioned_throughput: None,
+            on_demand_throughput: Some(table::OnDemandThroughput {
+                max_read_request_units: Some(9),
+                max_write_request_units: None,
+            }),
+            ..before.clone()
+        };
+        spec.update_from_definition(&before, &on_demand);
+        assert_eq!(spec.definition("game", "Scores", &birth).unwrap(), on_demand);
     }
 
     #[test]
@@ -368,6 +549,32 @@ mod tests {
     }
 
     #[test]
+    fn items_expire_only_once_it_is_known_since_when() {
+        let since = |name: &str| table::TimeToLive { attribute_name: name.into(), enabled_at_ms: 6_000 };
+        let expiring = TableDefinition { time_to_live: Some(since("ends")), ..definition() };
+        let spec = TableSpec::from_definition(&expiring);
+        assert_eq!(spec.definition("game", "Scores", &birth()).unwrap().time_to_live, None);
+        let of_another = Birth { time_to_live: Some(since("gone")), ..birth() };
+        assert_eq!(spec.definition("game", "Scores", &of_another).unwrap().time_to_live, None);
+        let known = Birth { time_to_live: Some(since("ends")), ..birth() };
+        assert_eq!(spec.definition("game", "Scores", &known).unwrap(), expiring);
+    }
+
+    #[test]
+    fn the_api_turns_time_to_live_off_and_on_and_leaves_what_it_does_not_change() {
+        let on = table::TimeToLive { attribute_name: "ends".into(), enabled_at_ms: 6_000 };
+        let on = TableDefinition { time_to_live: Some(on), ..definition() };
+        let mut spec = TableSpec::from_definition(&on);
+        spec.update_from_definition(&on, &definition());
+        let off = TimeToLive { attribute_name: Some("ends".into()), enabled: Some(false) };
+        assert_eq!(spec.time_to_live, Some(off));
+        spec.update_from_definition(&definition(), &on);
+        assert_eq!(spec.time_to_live_attribute(), Ok(Some("ends")));
+        spec.update_from_definition(&definition(), &definition());
+        assert_eq!(spec.time_to_live_attribute(), Ok(Some("ends")), "it is asked for and not so yet");
+    }
+
+    #[test]
     fn a_status_says_what_the_nodes_keep() {
         let mut table = Table::new("scores", TableSpec::from_definition(&definition()));
         table.metadata.namespace = Some("game".into());
@@ -375,6 +582,9 @@ mod tests {
         let status = serde_json::json!({
             "tableId": TableId([7; 16]), "schemaVersion": 3, "creationDateTime": time(1),
             "continuousBackups": {"enabledAt": time(5)},
+            "streams": [{
+                "streamLabel": "1970-01-01T00:00:06.000", "streamViewType": "OLD_IMAGE", "streamStatus": "ENABLED",
+            }],
             "restore": {
                 "sourceTableArn": table_arn("east", "game", "Old"), "restoreDateTime": time(0), "region": "east",
                 "account": "game", "tableId": TableId([8; 16]), "at": (999_u64 << 16).to_string(),

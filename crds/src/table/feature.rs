@@ -1,6 +1,6 @@
 //! Fields of a Table whose features are not there yet: kept in the schema, so that they are not pruned, and refused by name.
 
-use super::{KeySchemaElement, ProvisionedThroughput, TableSpec};
+use super::{KeySchemaElement, Projection, ProvisionedThroughput, TableSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,47 +15,6 @@ pub struct GlobalSecondaryIndex {
     pub projection: Option<Projection>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned_throughput: Option<ProvisionedThroughput>,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LocalSecondaryIndex {
-    #[schemars(length(min = 3, max = 255), regex(pattern = r"^[a-zA-Z0-9_.-]+$"))]
-    pub index_name: String,
-    #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "atomic"))]
-    pub key_schema: Vec<KeySchemaElement>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub projection: Option<Projection>,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Projection {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>", extend("enum" = ["ALL", "KEYS_ONLY", "INCLUDE"]))]
-    pub projection_type: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 20), inner(length(min = 1, max = 255)))]
-    pub non_key_attributes: Option<Vec<String>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct StreamSpecification {
-    pub stream_enabled: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>", extend("enum" = ["KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES"]))]
-    pub stream_view_type: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TimeToLive {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255))]
-    pub attribute_name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub enabled: Option<bool>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -86,11 +45,7 @@ impl TableSpec {
             list.is_some_and(|list| !list.is_empty())
         }
         let asked = [
-            ("spec.onDemandThroughput", self.on_demand_throughput.is_some_and(|t| has_a_maximum(&t))),
             ("spec.globalSecondaryIndexes", some(self.global_secondary_indexes.as_ref())),
-            ("spec.localSecondaryIndexes", some(self.local_secondary_indexes.as_ref())),
-            ("spec.streamSpecification", self.stream_specification.as_ref().is_some_and(|s| s.stream_enabled)),
-            ("spec.timeToLive", self.time_to_live.as_ref().is_some_and(|t| t.enabled != Some(false))),
             ("spec.sseSpecification", self.sse_specification.as_ref().is_some_and(|s| s.enabled != Some(false))),
             ("spec.tableReplicas", some(self.table_replicas.as_ref())),
             ("spec.contributorInsights", self.contributor_insights.as_deref() == Some("ENABLE")),
@@ -98,14 +53,6 @@ impl TableSpec {
         ];
         asked.into_iter().filter(|(_, asked)| *asked).map(|(field, _)| field).collect()
     }
-}
-
-/// The API reference has -1 stand for "no maximum".
-fn has_a_maximum(throughput: &super::OnDemandThroughput) -> bool {
-    [throughput.max_read_request_units, throughput.max_write_request_units]
-        .into_iter()
-        .flatten()
-        .any(|units| units != -1)
 }
 
 #[cfg(test)]
@@ -125,17 +72,10 @@ billingMode: PAY_PER_REQUEST
     #[test]
     fn every_field_of_a_missing_feature_is_named() {
         for (more, field) in [
-            ("onDemandThroughput: {maxReadRequestUnits: 10}", "spec.onDemandThroughput"),
             (
                 "globalSecondaryIndexes: [{indexName: idx, keySchema: [{attributeName: Id, keyType: HASH}]}]",
                 "spec.globalSecondaryIndexes",
             ),
-            (
-                "localSecondaryIndexes: [{indexName: idx, keySchema: [{attributeName: Id, keyType: HASH}]}]",
-                "spec.localSecondaryIndexes",
-            ),
-            ("streamSpecification: {streamEnabled: true, streamViewType: NEW_IMAGE}", "spec.streamSpecification"),
-            ("timeToLive: {enabled: true, attributeName: expires}", "spec.timeToLive"),
             ("sseSpecification: {enabled: true}", "spec.sseSpecification"),
             ("tableReplicas: [{regionName: west}]", "spec.tableReplicas"),
             ("contributorInsights: ENABLE", "spec.contributorInsights"),
@@ -147,14 +87,8 @@ billingMode: PAY_PER_REQUEST
 
     #[test]
     fn a_feature_that_is_switched_off_is_not_asked_for() {
-        for more in [
-            "globalSecondaryIndexes: []",
-            "streamSpecification: {streamEnabled: false}",
-            "timeToLive: {enabled: false}",
-            "sseSpecification: {enabled: false}",
-            "contributorInsights: DISABLE",
-            "onDemandThroughput: {maxReadRequestUnits: -1}",
-        ] {
+        for more in ["globalSecondaryIndexes: []", "sseSpecification: {enabled: false}", "contributorInsights: DISABLE"]
+        {
             assert!(spec(more).features_missing().is_empty(), "{more}");
         }
     }

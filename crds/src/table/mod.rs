@@ -2,23 +2,33 @@
 
 #![allow(clippy::duplicated_attributes, reason = "each printer column has a type and a path of its own")]
 
+pub mod auto_scaling;
 pub mod definition;
 pub mod feature;
 pub mod import;
+pub mod index;
+pub mod on_demand;
 pub mod placement;
 pub mod recovery;
 pub mod restore;
 mod rules;
+pub mod stream;
 pub mod tag;
 pub mod throughput;
+pub mod time_to_live;
 
+pub use auto_scaling::{AutoScaling, AutoScalingStatus, TargetTracking};
 pub use import::{ImportFrom, ImportStatus};
+pub use index::{LocalSecondaryIndex, Projection};
+pub use on_demand::OnDemandThroughput;
 pub use placement::{Placement, PlacementMember};
 pub use recovery::{ContinuousBackups, ContinuousBackupsStatus, RestorableWindow};
 pub use restore::{RestoreAsked, RestoreFrom, RestoreStatus};
 pub(crate) use rules::ROOT as ROOT_RULES;
+pub use stream::{StreamSpecification, StreamStatus};
 pub use tag::Tag;
 pub use throughput::ThroughputStatus;
+pub use time_to_live::{TimeToLive, TimeToLiveStatus};
 
 use crate::{backup::DeletionPolicy, rules::json};
 use cairn_model::table::{BillingMode, ScalarType, TableClass, TableStatus};
@@ -51,6 +61,18 @@ use serde::{Deserialize, Serialize};
         json_path = ".status.continuousBackups.latestRestorableDateTime",
         priority = "1"
     ),
+    printcolumn(
+        name = "Reads",
+        type_ = "integer",
+        json_path = ".status.throughput.provisionedThroughput.readCapacityUnits",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Writes",
+        type_ = "integer",
+        json_path = ".status.throughput.provisionedThroughput.writeCapacityUnits",
+        priority = "1"
+    ),
     printcolumn(name = "Restore", type_ = "string", json_path = ".status.restore.progress", priority = "1"),
     printcolumn(name = "Import", type_ = "string", json_path = ".status.import.importStatus", priority = "1"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
@@ -80,9 +102,13 @@ pub struct TableSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned_throughput: Option<ProvisionedThroughput>,
 
-    /// The most that an on-demand table is charged for.
+    /// The most that an on-demand table may consume in a second. Without it there is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_demand_throughput: Option<OnDemandThroughput>,
+
+    /// Has the throughput of a PROVISIONED table follow what it consumes; provisionedThroughput is where it begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_scaling: Option<AutoScaling>,
 
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("enum" = ["STANDARD", "STANDARD_INFREQUENT_ACCESS"]))]
@@ -105,16 +131,18 @@ pub struct TableSpec {
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["indexName"]))]
     pub global_secondary_indexes: Option<Vec<feature::GlobalSecondaryIndex>>,
 
-    /// They never change.
+    /// Of a table with a sort key. They never change, and their order says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["indexName"]))]
-    pub local_secondary_indexes: Option<Vec<feature::LocalSecondaryIndex>>,
+    pub local_secondary_indexes: Option<Vec<LocalSecondaryIndex>>,
 
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stream_specification: Option<feature::StreamSpecification>,
+    pub stream_specification: Option<StreamSpecification>,
 
+    /// When items are deleted by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time_to_live: Option<feature::TimeToLive>,
+    #[schemars(extend("x-kubernetes-validations" = json(rules::TIME_TO_LIVE)))]
+    pub time_to_live: Option<TimeToLive>,
 
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continuous_backups: Option<ContinuousBackups>,
@@ -182,15 +210,6 @@ pub struct ProvisionedThroughput {
     pub write_capacity_units: i64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct OnDemandThroughput {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_read_request_units: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_write_request_units: Option<i64>,
-}
-
 /// What became of the table. Written by the operator alone.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -217,6 +236,9 @@ pub struct TableResourceStatus {
     /// Present where the table is provisioned, or was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throughput: Option<ThroughputStatus>,
+    /// Present while the table's throughput is scaled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_scaling: Option<AutoScalingStatus>,
     /// The version of the table's definition that its partitions have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<i64>,
@@ -232,6 +254,20 @@ pub struct TableResourceStatus {
     /// Present while point-in-time recovery is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub continuous_backups: Option<ContinuousBackupsStatus>,
+    /// Present while items expire.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_to_live: Option<TimeToLiveStatus>,
+    /// Of the stream that is on, or was last; absent where none can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub latest_stream_arn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub latest_stream_label: Option<String>,
+    /// The oldest first. One that was disabled can be read for 24 hours, and stays here until the next change at least.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = stream::STREAMS_MAX), extend("x-kubernetes-list-type" = "atomic"))]
+    pub streams: Vec<StreamStatus>,
     /// Present where the table's first data came from a backup or from another table's past.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestoreStatus>,

@@ -214,7 +214,7 @@ mod tests {
     use super::*;
     use cairn_model::{
         ids::TableId,
-        table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableDefinition},
+        table::{KeyAttribute, KeySchema, ScalarType, TableDefinition},
     };
 
     const ID: &str = "01550000000000-abcdef12";
@@ -231,26 +231,7 @@ mod tests {
         let partition = KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S };
         Resolved {
             origin,
-            definition: TableDefinition {
-                account: "game".into(),
-                table_name: "users".into(),
-                table_id: TableId([1; 16]),
-                schema_version: 1,
-                key_schema: KeySchema { partition, sort: None },
-                billing_mode: BillingMode::PayPerRequest,
-                provisioned_throughput: None,
-                table_class: None,
-                deletion_protection_enabled: false,
-                creation_time_ms: 0,
-                continuous_backups: None,
-                restored_from: None,
-                replicas: None,
-                local_indexes: Vec::new(),
-                global_indexes: Vec::new(),
-                index_of: None,
-                time_to_live: None,
-                stream: None,
-            },
+            definition: TableDefinition::new("game", "users", TableId([1; 16]), KeySchema { partition, sort: None }),
             table_arn: "arn:aws:dynamodb:east:game:table/users".into(),
             backup_arn,
             restore_time_ms: 1_234_567,

@@ -14,6 +14,24 @@ pub(super) const KEY_SCHEMA: &[Rule] = &[
     ),
 ];
 
+/// Of `keySchema` in each of `spec.localSecondaryIndexes`.
+pub(super) const LOCAL_KEY_SCHEMA: &[Rule] = &[(
+    "size(self) == 2 && self[0].keyType == 'HASH' && self[1].keyType == 'RANGE' && self[0].attributeName != self[1].attributeName",
+    "keySchema of a local index must have the table's HASH key and a RANGE key of another name",
+)];
+
+/// Of `projection` in each index.
+pub(super) const PROJECTION: &[Rule] = &[(
+    "(self.projectionType == 'INCLUDE') == has(self.nonKeyAttributes)",
+    "nonKeyAttributes must be specified with projectionType INCLUDE, and only then",
+)];
+
+/// Of `spec.timeToLive`.
+pub(super) const TIME_TO_LIVE: &[Rule] = &[(
+    "has(self.attributeName) || (has(self.enabled) && !self.enabled)",
+    "timeToLive.attributeName must be given unless timeToLive.enabled is false",
+)];
+
 /// Of `spec.restoreFrom`.
 pub(super) const RESTORE_FROM: &[Rule] = &[
     (
@@ -59,6 +77,18 @@ pub(super) const TAG: &[Rule] = &[
     ("!self.key.matches('^[aA][wW][sS]:')", "Tag Key cannot be prefixed with aws:"),
 ];
 
+/// Of `spec.streamSpecification`.
+pub(super) const STREAM: &[Rule] = &[
+    (
+        "self.streamEnabled == has(self.streamViewType)",
+        "streamViewType is required where streamEnabled is true, and must not be specified where it is false",
+    ),
+    (
+        "!(self.streamEnabled && oldSelf.streamEnabled) || self.streamViewType == oldSelf.streamViewType",
+        "streamViewType can't change while the stream is on: disable it first, which ends the stream",
+    ),
+];
+
 /// Of `spec.importFrom`.
 pub(super) const IMPORT_FROM: &[Rule] = &[(
     "self.inputFormat == 'CSV' || !has(self.inputFormatOptions) || !has(self.inputFormatOptions.csv)",
@@ -70,6 +100,18 @@ pub(super) const IMPORT_STATUS: &[Rule] = &[(
     "self.importArn == oldSelf.importArn && (oldSelf.importStatus == 'IN_PROGRESS' || self.importStatus == oldSelf.importStatus)",
     "an import that has ended does not begin again",
 )];
+
+/// Of each of a table's maxima on demand.
+pub(super) const MAX_REQUEST_UNITS: &[Rule] =
+    &[("self >= 1 || self == -1", "a maximum is at least 1; -1 means that there is none")];
+
+/// Of `spec.autoScaling.read` and `.write`.
+pub(super) const TARGET_TRACKING: &[Rule] =
+    &[("self.minUnits <= self.maxUnits", "minUnits must not be above maxUnits")];
+
+/// Of `spec.autoScaling`.
+pub(super) const AUTO_SCALING: &[Rule] =
+    &[("has(self.read) || has(self.write)", "give autoScaling.read, autoScaling.write, or both")];
 
 /// Of `spec`.
 pub(super) const SPEC: &[Rule] = &[
@@ -86,6 +128,14 @@ pub(super) const SPEC: &[Rule] = &[
         "Some keys of localSecondaryIndexes are not defined in attributeDefinitions",
     ),
     (
+        "!has(self.localSecondaryIndexes) || size(self.localSecondaryIndexes) == 0 || size(self.keySchema) == 2",
+        "Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex",
+    ),
+    (
+        "!has(self.localSecondaryIndexes) || self.localSecondaryIndexes.all(i, i.keySchema[0].attributeName == self.keySchema[0].attributeName)",
+        "Index KeySchema does not have the same leading hash key as table KeySchema",
+    ),
+    (
         "self.attributeDefinitions.all(d, self.keySchema.exists(k, k.attributeName == d.attributeName) \
          || (has(self.globalSecondaryIndexes) && self.globalSecondaryIndexes.exists(i, i.keySchema.exists(k, k.attributeName == d.attributeName))) \
          || (has(self.localSecondaryIndexes) && self.localSecondaryIndexes.exists(i, i.keySchema.exists(k, k.attributeName == d.attributeName))))",
@@ -98,6 +148,16 @@ pub(super) const SPEC: &[Rule] = &[
     (
         "self.billingMode == 'PROVISIONED' || !has(self.provisionedThroughput)",
         "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
+    ),
+    (
+        "self.billingMode == 'PAY_PER_REQUEST' || !has(self.onDemandThroughput) \
+         || ((!has(self.onDemandThroughput.maxReadRequestUnits) || self.onDemandThroughput.maxReadRequestUnits == -1) \
+         && (!has(self.onDemandThroughput.maxWriteRequestUnits) || self.onDemandThroughput.maxWriteRequestUnits == -1))",
+        "OnDemandThroughput cannot be specified when the table BillingMode is PROVISIONED",
+    ),
+    (
+        "self.billingMode == 'PROVISIONED' || !has(self.autoScaling)",
+        "autoScaling is of a table whose billingMode is PROVISIONED: an on-demand table scales by itself",
     ),
     ("self.keySchema == oldSelf.keySchema", "keySchema can't change: make a new table and copy the items"),
     (

@@ -4,7 +4,8 @@
 //! one installation. Those of two regions have a second cluster: one that the suite makes (`CAIRN_E2E_SECOND_CLUSTER`, its
 //! name, and `CAIRN_E2E_ARCHIVE`, the image), or one that `CAIRN_E2E_SECOND_KUBECONFIG` points to.
 //!
-//! `cairn-e2e bench [--only WORD]` measures `cairn dev`. `cairn-e2e floor ADDRESS` serves as the benchmarks' floor.
+//! `cairn-e2e bench [--only WORD]` measures `cairn dev`; `cairn-e2e bench --sizes` how its times grow from ten thousand items to a
+//! million, or to what is named (`--sizes 10000,10000000`). `cairn-e2e floor ADDRESS` serves as the benchmarks' floor.
 
 mod bench;
 mod bucket;
@@ -21,7 +22,7 @@ mod region;
 mod scenarios;
 mod sigv4;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -44,7 +45,14 @@ fn run(arguments: &[&str]) -> Result<bool> {
         ["run", "--only", word] => runtime.block_on(harness::run(&scenarios::ALL, Some(word))),
         ["bench"] => runtime.block_on(bench::run(None)),
         ["bench", "--only", word] => runtime.block_on(bench::run(Some(word))),
+        ["bench", "--sizes"] => runtime.block_on(bench::sizes::run(&[10_000, 100_000, 1_000_000])),
+        ["bench", "--sizes", sizes] => {
+            let mut sizes = sizes.split(',').map(str::parse).collect::<Result<Vec<usize>, _>>()?;
+            sizes.sort_unstable();
+            ensure!(sizes[0] > 0, "a table of no items has nothing to measure");
+            runtime.block_on(bench::sizes::run(&sizes))
+        }
         ["floor", address] => runtime.block_on(bench::floor::serve(address)).map(|()| true),
-        _ => bail!("usage: cairn-e2e run [--only WORD,…] | bench [--only WORD] | floor ADDRESS"),
+        _ => bail!("usage: cairn-e2e run [--only WORD,…] | bench [--only WORD | --sizes [COUNT,…]] | floor ADDRESS"),
     }
 }

@@ -25,7 +25,7 @@ const MAIN_VALUES: [[&str; 2]; 7] = [
 ];
 
 /// Other values, each on its own.
-const OTHER_VALUES: [&str; 16] = [
+const OTHER_VALUES: [&str; 17] = [
     "api.tls.secretName=dynamodb-tls",
     "image.tag=v1",
     "image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
@@ -34,6 +34,7 @@ const OTHER_VALUES: [&str; 16] = [
     "router.tolerations[0].key=db,router.tolerations[0].operator=Exists,router.priorityClassName=high",
     "service.type=LoadBalancer,service.port=80,service.annotations.internal=yes",
     "uninstall.force=true",
+    "storage.throttling=false",
     "prometheusRules.enabled=true,prometheusRules.labels.release=prometheus",
     ARCHIVE,
     "peers.enabled=true",
@@ -49,7 +50,7 @@ const ARCHIVE: &str = "groupDefaults.archive.url=s3://backups,groupDefaults.arch
      groupDefaults.archive.credentialsSecret.name=backups,groupDefaults.archive.ca.name=store-ca";
 
 /// What the values' schema has to refuse, and a word of the refusal.
-const REFUSED: [(&str, &str); 13] = [
+const REFUSED: [(&str, &str); 14] = [
     ("region=east,image.repository=cairn,api.tls.secretName=Secret", "secretName"),
     ("image.repository=cairn", "region"),
     ("region=East,image.repository=cairn", "region"),
@@ -60,6 +61,7 @@ const REFUSED: [(&str, &str); 13] = [
     ("region=east,image.repository=cairn,image.digest=latest", "digest"),
     ("region=east,image.repository=cairn,groupDefaults.archive.url=/backups", "url"),
     ("region=east,image.repository=cairn,groupDefaults.archive.region=eu", "region"),
+    ("region=east,image.repository=cairn,storage.throttling=some", "throttling"),
     ("region=east,image.repository=cairn,peers.endpoint=http://east.example:8443", "endpoint"),
     ("region=east,image.repository=cairn,peers.service.type=ExternalName", "type"),
     ("region=east,image.repository=cairn,networkPolicy.clients[0].selector.app=shop", "selector"),
@@ -121,8 +123,26 @@ pub(crate) fn check(report: &mut Report) -> Result<()> {
             report.fail(&format!("{told} of operator, router and uninstall-check are told which namespaces they watch"))
         }
     }
+    client_port(&helm, report)?;
     archives(&helm, report)?;
     network_policies(&helm, report)
+}
+
+/// The port of clients is called the same whatever is spoken there; meshes and gateways are told where that is HTTPS.
+fn client_port(helm: &Path, report: &mut Report) -> Result<()> {
+    for (values, is_https) in [("", false), (",api.tls.secretName=dynamodb-tls", true)] {
+        let text = template(helm, &format!("{REQUIRED}{values}"))?;
+        let service = text
+            .split("\n---")
+            .find(|object| object.contains("\nkind: Service\n") && object.contains("name: dynamodb\n"));
+        let service = service.unwrap_or_default();
+        if service.contains("- name: http\n") && service.contains("appProtocol: https") == is_https {
+            report.pass(1);
+        } else {
+            report.fail(&format!("with {REQUIRED}{values}, the Service of clients is{service}"));
+        }
+    }
+    Ok(())
 }
 
 /// The groups that the operator makes have an archive where there is a bucket, and only there.

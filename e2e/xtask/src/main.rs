@@ -1,4 +1,4 @@
-//! The project's tasks: `cargo xtask demo`, `test`, `image`, `cluster`. Each does all of the set-up it needs and cleans up after itself.
+//! The project's tasks: `cargo xtask demo`, `test`, `bench`, `image`, `cluster`. Each does all of the set-up it needs and cleans up after itself.
 
 mod chart;
 mod cluster;
@@ -6,11 +6,13 @@ mod crates;
 mod demo;
 mod go;
 mod image;
+mod java;
 mod npm;
 mod process;
 mod python;
 mod report;
 mod schemas;
+mod sdk_rust;
 mod test;
 mod workspace;
 
@@ -20,7 +22,9 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask TASK
 
   demo                    a cluster, Cairn on it, and a tour of what it does; ends by itself
-  test [--only PART,…]    everything: fmt, clippy, crds, deny, unit, chart, e2e, bench
+  test [--only PART,…]    everything: fmt, clippy, crds, deny, unit, clients, chart, e2e, bench
+  bench [--only WORD | --sizes [COUNT,…]]
+                          the benchmarks, those named so, or how times grow with a table: to a million items, or as named
   image                   the container image localhost/cairn:dev, as target/cairn-image.tar
   cluster up [NAME [ZONES]]
                           a cluster to try things on, of three zones by default, with the image loaded if there is one; a
@@ -46,6 +50,7 @@ fn run(arguments: &[&str]) -> Result<bool> {
         ["demo"] => demo::run().map(|()| true),
         ["test"] => test::run(&[]),
         ["test", "--only", parts] => test::run(&parts.split(',').collect::<Vec<_>>()),
+        ["bench", arguments @ ..] => test::measure(arguments),
         ["image"] => {
             let archive = image::build()?;
             println!("{} as {}", image::REFERENCE, archive.display());

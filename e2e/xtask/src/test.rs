@@ -3,12 +3,15 @@
 use crate::{
     chart,
     cluster::{self, Cluster},
-    crates, go, npm, process, python,
+    crates, go, java, npm, process, python,
     report::Report,
-    workspace,
+    sdk_rust, workspace,
 };
 use anyhow::{Context, Result, bail};
-use std::process::Command;
+use std::{
+    path::{self, PathBuf},
+    process::Command,
+};
 
 type Part = (&'static str, fn(&mut Report) -> Result<()>);
 
@@ -47,7 +50,8 @@ fn single(report: &mut Report, command: &mut Command) -> Result<()> {
 }
 
 fn fmt(report: &mut Report) -> Result<()> {
-    single(report, workspace::cargo().args(["fmt", "--all", "--check"]))
+    single(report, workspace::cargo().args(["fmt", "--all", "--check"]))?;
+    single(report, &mut sdk_rust::check_format())
 }
 
 fn clippy(report: &mut Report) -> Result<()> {
@@ -118,17 +122,19 @@ fn clients(report: &mut Report) -> Result<()> {
         .arg(workspace::target().join("debug/cairn"))
         .arg("--programs")
         .arg(programs);
-    // Modules that can't be had are the machine's fault, a program that does not build is ours.
-    let sdk_go = match go::download() {
-        Ok(()) => Ok(go::build()?),
-        Err(error) => Err(error),
+    // What can't be had is the machine's fault, a program that does not build is ours.
+    let built = |download: fn() -> Result<()>, build: fn() -> Result<PathBuf>| match download() {
+        Ok(()) => build().map(Ok),
+        Err(error) => Ok(Err(error)),
     };
     let optional = [
         ("--rival", "answers beside dynoxide's", crates::DYNOXIDE.path()),
         ("--dynalite", "answers beside dynalite's", npm::DYNALITE.script()),
         ("--s3-server", "archives in S3", cluster::tool("versitygw").context("versitygw can't be built")),
         ("--sdk-javascript", "the AWS SDK for JavaScript", npm::SDK.script()),
-        ("--sdk-go", "the AWS SDK for Go", sdk_go),
+        ("--sdk-go", "the AWS SDK for Go", built(go::download, go::build)?),
+        ("--sdk-java", "the AWS SDK for Java", built(java::download, java::build)?),
+        ("--sdk-rust", "the AWS SDK for Rust", built(sdk_rust::download, sdk_rust::build)?),
     ];
     for (option, what, program) in optional {
         match program {
@@ -176,21 +182,36 @@ fn e2e(report: &mut Report) -> Result<()> {
 }
 
 fn bench(report: &mut Report) -> Result<()> {
+    let status = process::stream(&mut bench_command(report)?, |line| report.count(line))?;
+    if !status.success() {
+        bail!("the benchmarks failed ({status})");
+    }
+    Ok(())
+}
+
+/// `cargo xtask bench`: the benchmarks alone, with arguments; true when every share is reached.
+pub(crate) fn measure(arguments: &[&str]) -> Result<bool> {
+    let mut command = bench_command(&mut Report::default())?;
+    Ok(process::stream(command.args(arguments), |_| ())?.success())
+}
+
+fn bench_command(report: &mut Report) -> Result<Command> {
     process::run(&mut workspace::release_build())?;
-    let rival = crates::DYNOXIDE.path();
     let mut command = Command::new(workspace::release("cairn-e2e"));
     command
         .arg("bench")
         .current_dir(workspace::root())
         .env("CAIRN_E2E_CAIRN", workspace::release("cairn"))
         .env("CAIRN_E2E_RESULTS", workspace::target().join("bench"));
-    match &rival {
-        Ok(path) => drop(command.env("CAIRN_E2E_DYNOXIDE", path)),
-        Err(error) => report.skip("bench: durable PutItem beside dynoxide", &format!("{error:#}")),
+    let others = [
+        ("CAIRN_E2E_DYNOXIDE", "durable PutItem and every operation beside dynoxide", crates::DYNOXIDE.path()),
+        ("CAIRN_E2E_DYNALITE", "every operation beside dynalite", npm::DYNALITE.script()),
+    ];
+    for (variable, what, program) in others {
+        match program {
+            Ok(path) => drop(command.env(variable, path::absolute(path)?)),
+            Err(error) => report.skip(&format!("bench: {what}"), &format!("{error:#}")),
+        }
     }
-    let status = process::stream(&mut command, |line| report.count(line))?;
-    if !status.success() {
-        bail!("the benchmarks failed ({status})");
-    }
-    Ok(())
+    Ok(command)
 }

@@ -5,9 +5,10 @@ use crate::{arn::BackupArn, catalog::TableView, errors};
 use async_trait::async_trait;
 pub use cairn_model::archive::{BackupState, BackupType};
 use cairn_model::{
-    ServiceError, TableDefinition,
+    KeySchema, ServiceError, TableDefinition,
     archive::BackupReport,
     ids::TableId,
+    index::{self, IndexProjection, LocalIndex},
     table::{BillingMode, ProvisionedThroughput, RestoredFrom},
 };
 use std::sync::Arc;
@@ -145,11 +146,22 @@ pub struct RestoreTarget {
     pub table_name: String,
     pub billing_mode: Option<BillingMode>,
     pub provisioned_throughput: Option<ProvisionedThroughput>,
+    /// Those of the source's local indexes that it is to have; none: all.
+    pub local_indexes: Option<Vec<IndexOverride>>,
+}
+
+/// A local index of a restored table, as the caller describes it: it must be one of the source's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexOverride {
+    pub index_name: String,
+    pub hash: String,
+    pub sort: String,
+    pub projection: IndexProjection,
 }
 
 impl RestoreTarget {
-    /// The first version of the new table's definition. Of its source it has the keys, the billing mode and the
-    /// throughput; table class, deletion protection and point-in-time recovery don't come along, as in DynamoDB.
+    /// The first version of the new table's definition. Of its source it has the keys, the local indexes, the billing mode and
+    /// the throughput; table class, deletion protection and point-in-time recovery don't come along, as in DynamoDB.
     pub fn into_definition(
         self,
         source: &TableDefinition,
@@ -158,33 +170,36 @@ impl RestoreTarget {
         restored_from: RestoredFrom,
     ) -> Result<TableDefinition, ServiceError> {
         let (billing_mode, provisioned_throughput) = self.billing(source)?;
+        let on_demand_throughput = source.on_demand_throughput.filter(|_| billing_mode == BillingMode::PayPerRequest);
+        let local_indexes = self.indexes(source)?;
         Ok(TableDefinition {
-            account: source.account.clone(),
-            table_name: self.table_name,
-            table_id,
-            schema_version: 1,
-            key_schema: source.key_schema.clone(),
             billing_mode,
             provisioned_throughput,
-            table_class: None,
-            deletion_protection_enabled: false,
+            on_demand_throughput,
             creation_time_ms,
-            continuous_backups: None,
             restored_from: Some(restored_from),
-            replicas: None,
-            local_indexes: Vec::new(),
-            global_indexes: Vec::new(),
-            index_of: None,
-            time_to_live: None,
-            stream: None,
+            local_indexes,
+            ..TableDefinition::new(source.account.clone(), self.table_name, table_id, source.key_schema.clone())
         })
     }
 
-    /// What the new table is billed by; an error where the overrides don't go with what the source has.
-    pub(crate) fn billing(
-        &self,
-        source: &TableDefinition,
-    ) -> Result<(BillingMode, Option<ProvisionedThroughput>), ServiceError> {
+    /// Whether the overrides go with what the source has.
+    pub(crate) fn check(&self, source: &TableDefinition) -> Result<(), ServiceError> {
+        self.billing(source)?;
+        self.indexes(source).map(drop)
+    }
+
+    /// The new table's local indexes. Indexes can be left out, not added and not changed.
+    fn indexes(&self, source: &TableDefinition) -> Result<Vec<LocalIndex>, ServiceError> {
+        let Some(overrides) = &self.local_indexes else { return Ok(source.local_indexes.clone()) };
+        let chosen = overrides.iter().map(|wanted| {
+            let found = source.local_indexes.iter().find(|index| wanted.is(index, &source.key_schema));
+            found.cloned().ok_or_else(|| errors::index_override_unknown(&wanted.index_name))
+        });
+        Ok(index::in_slots(chosen.collect::<Result<_, _>>()?))
+    }
+
+    fn billing(&self, source: &TableDefinition) -> Result<(BillingMode, Option<ProvisionedThroughput>), ServiceError> {
         let mode = self.billing_mode.unwrap_or(source.billing_mode);
         match (mode, self.provisioned_throughput.or(source.provisioned_throughput)) {
             (BillingMode::PayPerRequest, _) if self.provisioned_throughput.is_some() => {
@@ -194,6 +209,15 @@ impl RestoreTarget {
             (BillingMode::Provisioned, None) => Err(errors::throughput_override_missing()),
             (BillingMode::Provisioned, throughput) => Ok((mode, throughput)),
         }
+    }
+}
+
+impl IndexOverride {
+    fn is(&self, index: &LocalIndex, table: &KeySchema) -> bool {
+        self.index_name == index.index_name
+            && self.hash == table.partition.name
+            && self.sort == index.sort.name
+            && self.projection == index.projection
     }
 }
 

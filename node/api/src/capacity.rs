@@ -1,7 +1,9 @@
 //! Capacity units: what an operation consumed, and how it is reported (SEMANTICS: Capacity).
 
 use crate::output::{Object, write_list};
-use cairn_model::limits;
+use cairn_model::{TableDefinition, limits};
+use cairn_replication::operation::{GetOutcome, IndexWrite, RangeOutcome, WriteOutcome};
+use std::collections::BTreeMap;
 
 /// Read units in halves, so that they add up exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,10 +16,29 @@ impl HalfUnits {
         Self(if consistent { units * 2 } else { units })
     }
 
+    /// Of each item on its own, found or not.
+    pub(crate) fn gets(outcome: &GetOutcome, consistent: bool) -> Self {
+        let sizes = outcome.items.iter().map(|found| found.as_ref().map_or(0, |(_, size)| u64::from(*size)));
+        sizes.map(|size| Self::read(size, consistent)).fold(Self::default(), Self::plus)
+    }
+
     /// A write of one item: the larger of what it was and what it is.
     pub(crate) fn write(size_before: u32, size_after: u32) -> Self {
         let larger = u64::from(size_before.max(size_after));
         Self(larger.div_ceil(limits::WRITE_UNIT_BYTES as u64).max(1) * 2)
+    }
+
+    /// A write of what an index shows of an item; where the item's place in it changed, a deletion and a write.
+    pub(crate) fn index_write(write: &IndexWrite) -> Self {
+        if write.moved && write.size_before > 0 && write.size_after > 0 {
+            return Self::write(write.size_before, 0).plus(Self::write(0, write.size_after));
+        }
+        Self::write(write.size_before, write.size_after)
+    }
+
+    /// So many units of single items.
+    pub(crate) fn fetches(units: u64, consistent: bool) -> Self {
+        Self(if consistent { units * 2 } else { units })
     }
 
     pub(crate) fn halves(self) -> u64 {
@@ -35,6 +56,71 @@ impl std::fmt::Display for HalfUnits {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.0 / 2, (self.0 % 2) * 5)
     }
+}
+
+/// What was consumed of one table and its local indexes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConsumedCapacity {
+    table: HalfUnits,
+    /// By the names of those that were read or changed.
+    local_indexes: BTreeMap<String, HalfUnits>,
+}
+
+impl From<HalfUnits> for ConsumedCapacity {
+    /// Of the table alone.
+    fn from(table: HalfUnits) -> Self {
+        Self { table, local_indexes: BTreeMap::new() }
+    }
+}
+
+impl ConsumedCapacity {
+    /// A page of the table, or of a local index: then the table is charged for what was fetched from it.
+    pub(crate) fn range(index_name: Option<&str>, outcome: &RangeOutcome, consistent: bool) -> Self {
+        let read = HalfUnits::read(outcome.bytes_read, consistent);
+        match index_name {
+            None => read.into(),
+            Some(name) => Self {
+                table: HalfUnits::fetches(outcome.fetched_units, consistent),
+                local_indexes: BTreeMap::from([(name.to_owned(), read)]),
+            },
+        }
+    }
+
+    pub(crate) fn write(table: &TableDefinition, outcome: &WriteOutcome) -> Self {
+        let of = |write: &IndexWrite| {
+            let index = table.local_indexes.iter().find(|index| index.slot == write.slot)?;
+            Some((index.index_name.clone(), HalfUnits::index_write(write)))
+        };
+        Self {
+            table: HalfUnits::write(outcome.size_before, outcome.size_after),
+            local_indexes: outcome.indexes.iter().filter_map(of).collect(),
+        }
+    }
+
+    /// The same in a transaction: the table's part is twice that, an index's is not.
+    #[must_use]
+    pub(crate) fn in_transaction(self) -> Self {
+        Self { table: self.table.plus(self.table), ..self }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.table = self.table.plus(other.table);
+        for (name, units) in &other.local_indexes {
+            let sum = self.local_indexes.entry(name.clone()).or_default();
+            *sum = sum.plus(*units);
+        }
+    }
+
+    pub(crate) fn total(&self) -> HalfUnits {
+        self.local_indexes.values().fold(self.table, |sum, units| sum.plus(*units))
+    }
+}
+
+/// What a transaction did with its units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Read,
+    Write,
 }
 
 /// `ReturnConsumedCapacity`.
@@ -56,35 +142,66 @@ impl CapacityReport {
     }
 
     /// The field `ConsumedCapacity` of an operation on one table.
-    pub(crate) fn write(self, table_name: &str, units: HalfUnits, answer: &mut Object<'_>) {
+    pub(crate) fn write(self, table_name: &str, consumed: &ConsumedCapacity, answer: &mut Object<'_>) {
         if self != Self::None {
-            self.write_table(table_name, units, answer.field("ConsumedCapacity"));
+            self.write_table(table_name, consumed, None, answer.field("ConsumedCapacity"));
         }
     }
 
     /// The field `ConsumedCapacity` of a batch: a list.
     pub(crate) fn write_tables<'t>(
         self,
-        tables: impl IntoIterator<Item = (&'t str, HalfUnits)>,
+        tables: impl IntoIterator<Item = (&'t str, &'t ConsumedCapacity)>,
         answer: &mut Object<'_>,
     ) {
         if self != Self::None {
-            write_list(answer.field("ConsumedCapacity"), tables, |(name, units), out| {
-                self.write_table(name, units, out)
+            write_list(answer.field("ConsumedCapacity"), tables, |(name, consumed), out| {
+                self.write_table(name, consumed, None, out)
             });
         }
     }
 
-    fn write_table(self, table_name: &str, units: HalfUnits, out: &mut Vec<u8>) {
-        let mut consumed = Object::begin(out);
-        consumed.literal("CapacityUnits", units);
-        if self == Self::Indexes {
-            let mut table = consumed.object("Table");
-            table.literal("CapacityUnits", units);
-            table.end();
+    /// The field `ConsumedCapacity` of a transaction, which says whether it read or wrote.
+    pub(crate) fn write_transaction<'t>(
+        self,
+        tables: impl IntoIterator<Item = (&'t str, &'t ConsumedCapacity)>,
+        side: Side,
+        answer: &mut Object<'_>,
+    ) {
+        if self != Self::None {
+            write_list(answer.field("ConsumedCapacity"), tables, |(name, consumed), out| {
+                self.write_table(name, consumed, Some(side), out)
+            });
         }
-        consumed.text("TableName", table_name);
-        consumed.end();
+    }
+
+    fn write_table(self, table_name: &str, consumed: &ConsumedCapacity, side: Option<Side>, out: &mut Vec<u8>) {
+        let write_units = |units: HalfUnits, object: &mut Object<'_>| {
+            object.literal("CapacityUnits", units);
+            match side {
+                None => {}
+                Some(Side::Read) => object.literal("ReadCapacityUnits", units),
+                Some(Side::Write) => object.literal("WriteCapacityUnits", units),
+            }
+        };
+        let mut capacity = Object::begin(out);
+        write_units(consumed.total(), &mut capacity);
+        if self == Self::Indexes {
+            let mut table = capacity.object("Table");
+            write_units(consumed.table, &mut table);
+            table.end();
+            if !consumed.local_indexes.is_empty() {
+                let mut indexes = capacity.object("LocalSecondaryIndexes");
+                for (name, units) in &consumed.local_indexes {
+                    let mut index = Object::begin(indexes.escaped_field(name));
+                    write_units(*units, &mut index);
+                    index.end();
+                }
+                indexes.end();
+            }
+        }
+        capacity.text("TableName", table_name);
+        capacity.end();
     }
 }
 
@@ -112,11 +229,46 @@ mod tests {
     fn indexes_adds_the_tables_own_part() {
         let mut out = Vec::new();
         let mut answer = Object::begin(&mut out);
-        CapacityReport::Indexes.write("users", HalfUnits::read(0, true), &mut answer);
+        CapacityReport::Indexes.write("users", &HalfUnits::read(0, true).into(), &mut answer);
         answer.end();
         assert_eq!(
             String::from_utf8(out).unwrap(),
             r#"{"ConsumedCapacity":{"CapacityUnits":1.0,"Table":{"CapacityUnits":1.0},"TableName":"users"}}"#
         );
+    }
+    #[test]
+    fn an_indexs_write_costs_two_where_its_key_changed_each_rounded_up() {
+        let write = |size_before, size_after, moved| {
+            HalfUnits::index_write(&IndexWrite { slot: 1, size_before, size_after, moved }).to_string()
+        };
+        assert_eq!(write(0, 1_025, false), "2.0");
+        assert_eq!(write(3, 0, false), "1.0");
+        assert_eq!(write(1_025, 3, false), "2.0");
+        assert_eq!(write(1_025, 3, true), "3.0");
+        assert_eq!(write(0, 3, true), "1.0");
+    }
+
+    #[test]
+    fn what_a_read_of_an_index_fetches_is_charged_to_the_table() {
+        let outcome = RangeOutcome {
+            items: vec![],
+            count: 3,
+            scanned_count: 3,
+            bytes_read: 5_000,
+            fetched_units: 3,
+            last_evaluated_key: None,
+        };
+        let mut consumed = ConsumedCapacity::range(Some("by \"x\""), &outcome, false);
+        assert_eq!(consumed.total().to_string(), "2.5");
+        consumed.add(&ConsumedCapacity::range(Some("by \"x\""), &outcome, true));
+        let mut out = Vec::new();
+        let mut answer = Object::begin(&mut out);
+        CapacityReport::Indexes.write("users", &consumed, &mut answer);
+        answer.end();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            r#"{"ConsumedCapacity":{"CapacityUnits":7.5,"Table":{"CapacityUnits":4.5},"LocalSecondaryIndexes":{"by \"x\"":{"CapacityUnits":3.0}},"TableName":"users"}}"#
+        );
+        assert_eq!(ConsumedCapacity::range(None, &outcome, true), HalfUnits::read(5_000, true).into());
     }
 }

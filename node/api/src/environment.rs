@@ -1,5 +1,6 @@
 //! Time and randomness, which come in from outside.
 
+use futures::future::BoxFuture;
 use std::time::Duration;
 
 /// The clocks and the source of ids of a running process, or those of a test.
@@ -12,4 +13,9 @@ pub trait Environment: Send + Sync {
 
     /// Sixteen bytes nobody has seen before: names requests whose client named none.
     fn unique_id(&self) -> [u8; 16];
+
+    /// Waits.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
 }

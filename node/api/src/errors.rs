@@ -1,16 +1,31 @@
 //! DynamoDB's texts for the states a table can be in; the catalogs answer with them too.
 
 mod replicas;
+mod streams;
 mod tags;
 mod throughput;
+mod time_to_live;
+mod transactions;
 
 pub use replicas::global_table_in_use;
 pub(crate) use replicas::{
     check_replica_count, global_table_exists, global_table_not_found, local_region, no_other_regions, replica_exists,
     replica_not_found, replicated_table_not_found,
 };
+pub(crate) use streams::{
+    expired_iterator, invalid_iterator, no_stream_to_disable, shard_not_found, stream_enabled_already,
+    stream_not_found, trimmed_data,
+};
 pub(crate) use tags::{tagged_table_not_found, too_many_tags};
 pub(crate) use throughput::too_many_decreases;
+pub(crate) use time_to_live::{
+    time_to_live_changed_just_now, time_to_live_disabled_already, time_to_live_enabled_already,
+    time_to_live_of_another_attribute,
+};
+pub(crate) use transactions::{
+    transaction_aborted, transaction_in_progress, transaction_parameter_mismatch, transaction_too_large,
+    transaction_unknown,
+};
 
 use crate::{
     arn::{BackupArn, ExportArn, ImportArn, TableArn},
@@ -261,6 +276,14 @@ pub fn too_many_imports(limit: usize) -> ServiceError {
     )
 }
 
+/// A local index for a restored table that its source does not have, or has otherwise.
+pub(crate) fn index_override_unknown(index_name: &str) -> ServiceError {
+    ServiceError::validation(format!(
+        "One or more parameter values were invalid: LocalSecondaryIndexOverride must match the source table's local secondary \
+         indexes, which can be left out, but not added or changed. Index: {index_name}"
+    ))
+}
+
 /// A throughput for a restored table that is on demand.
 pub(crate) fn throughput_override_on_demand() -> ServiceError {
     ServiceError::validation("Invalid Request: Cannot override ProvisionedThroughput unless BillingMode is PROVISIONED")
@@ -293,6 +316,15 @@ pub(crate) fn foreign_page() -> ServiceError {
     ServiceError::new(
         ErrorKind::AccessDeniedException,
         "The header Origin names a page of another machine, which may not call where any credentials are accepted",
+    )
+}
+
+/// A request of more attributes than there is memory for at once: what DynamoDB has no limit for but its size.
+pub(crate) fn too_much_to_read() -> ServiceError {
+    ServiceError::new(
+        ErrorKind::RequestEntityTooLarge,
+        "The request has more attributes than the service has memory for at once: send fewer of them in one request, or \
+         give the routers more memory",
     )
 }
 

@@ -28,7 +28,9 @@ impl ImportRequest {
     /// Whether an import with this order is what is asked for, together with this table.
     pub fn is(&self, order: &ImportOrder, table: NewTable) -> bool {
         let made = &order.definition;
-        let asked = table.into_definition(&made.account, made.table_id, made.creation_time_ms);
+        let mut index_ids = made.global_indexes.iter().map(|index| index.index_id);
+        let index_id = || index_ids.next().unwrap_or(made.table_id);
+        let asked = table.into_definition(&made.account, made.table_id, made.creation_time_ms, index_id);
         asked == *made
             && self.source == order.source
             && self.format == order.format

@@ -6,6 +6,7 @@
 pub mod backups;
 mod capacity;
 pub mod catalog;
+pub mod consumption;
 pub mod credentials;
 pub mod environment;
 pub mod errors;
@@ -14,20 +15,27 @@ pub mod global_tables;
 mod http;
 pub mod imports;
 mod input;
+mod item_collections;
+mod memory;
 mod metrics;
 mod operations;
 mod output;
 mod partiql;
 pub mod partitions;
+mod read_target;
 mod request_id;
 mod service;
 mod sigv4;
 pub mod tags;
+mod transactions;
 mod validation;
 
 pub use backups::Backups;
 pub use cairn_model::arn;
-pub use catalog::{Catalog, NewTable, RecoveryUpdate, TableUpdate, TableView};
+pub use catalog::{
+    Catalog, MaximumUpdate, NewTable, OnDemandUpdate, RecoveryUpdate, StreamUpdate, TableUpdate, TableView,
+    TimeToLiveUpdate,
+};
 pub use credentials::{AccessKey, Authentication, Credentials};
 pub use environment::Environment;
 pub use exports::Exports;
@@ -37,6 +45,7 @@ pub use http::{
     listener::{serve, serve_after},
 };
 pub use imports::Imports;
+pub use memory::{Limits, Room};
 pub use partitions::{Partitions, RoutingKey};
 pub use service::{Api, ApiConfig, Backends};
 pub use tags::{TagUpdate, Tags};

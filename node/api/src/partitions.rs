@@ -1,6 +1,6 @@
 //! What this package asks of whoever carries requests to the partitions' replicas.
 
-use crate::catalog::TableView;
+use crate::{catalog::TableView, memory::Room};
 use async_trait::async_trait;
 use cairn_model::{ServiceError, key::EncodedKey, node::Counts};
 use cairn_replication::operation::{PartitionOutcome, PartitionRequest};
@@ -21,6 +21,8 @@ impl<'a> From<&'a EncodedKey> for RoutingKey<'a> {
 /// The outcome is of the request's own kind. Where everything is overloaded the error is
 /// `ThrottlingException` (batches answer it with unprocessed keys and items); where it can't be known whether a write
 /// was done, `InternalServerError`; where nobody could be asked, `ServiceUnavailable`.
+///
+/// What was read is taken into memory only where the room for it could be made.
 #[async_trait]
 pub trait Partitions: Send + Sync {
     async fn request(
@@ -28,6 +30,7 @@ pub trait Partitions: Send + Sync {
         table: &TableView,
         key: RoutingKey<'_>,
         request: PartitionRequest,
+        room: &Room,
     ) -> Result<PartitionOutcome, ServiceError>;
 
     /// What the table holds now, with every write that was acknowledged. Where a partition's leader does not answer within a

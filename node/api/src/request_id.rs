@@ -17,6 +17,14 @@ pub(crate) struct RequestIds<'a> {
     pub(crate) invocation_id: Option<&'a [u8]>,
     /// The body as sent.
     pub(crate) body: &'a [u8],
+    /// The SDK asks again: an attempt before this one may still be under way.
+    pub(crate) is_retry: bool,
+}
+
+/// Whether `amz-sdk-request` (`attempt=2; max=3`) tells of an attempt before this one.
+pub(crate) fn is_retry(amz_sdk_request: &[u8]) -> bool {
+    let mut members = amz_sdk_request.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    members.find_map(|member| member.strip_prefix(b"attempt=")).is_some_and(|attempt| attempt != b"1")
 }
 
 impl RequestIds<'_> {
@@ -73,6 +81,7 @@ mod tests {
             operation: "PutItem",
             invocation_id: Some(b"0d7b2a44"),
             body: b"{}",
+            is_retry: false,
         };
         assert_eq!(ids.write(0), ids.write(0));
         assert_ne!(ids.write(0), ids.write(1));
@@ -80,6 +89,12 @@ mod tests {
         assert_ne!(ids.write(0), RequestIds { operation: "DeleteItem", ..ids }.write(0));
         assert_ne!(ids.write(0), RequestIds { body: b"{ }", ..ids }.write(0));
         assert_ne!(ids.write(0), RequestIds { invocation_id: Some(b"0d7b2a45"), ..ids }.write(0));
+    }
+
+    #[test]
+    fn the_first_attempt_is_no_retry() {
+        assert!(is_retry(b"attempt=2; max=3") && is_retry(b"ttl=20260101T000000Z; attempt=3; max=3"));
+        assert!(!is_retry(b"attempt=1; max=3") && !is_retry(b"") && !is_retry(b"max=3"));
     }
 
     #[test]
@@ -91,6 +106,7 @@ mod tests {
             operation: "PutItem",
             invocation_id: None,
             body: b"{}",
+            is_retry: false,
         };
         assert_ne!(ids.write(0), ids.write(0));
     }

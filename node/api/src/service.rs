@@ -3,19 +3,23 @@
 use crate::{
     Authentication, Backups, Catalog, Environment, Exports, GlobalTables, Imports, Partitions, errors,
     http::{
-        body::{self, BODY_BYTES_MAX, BodyBudget, BodyError, SMALL_BODY_BYTES},
+        body::{self, BODY_BYTES_MAX, BodyError, Patience},
         coding::{Coding, undecodable},
         cors::Cors,
         head::{CONTENT_TYPES, host, name_host, reply_content_type},
         reply::{Reply, ReplyStyle, plain},
     },
     input::shape::serialization,
+    memory::{
+        Limits, Room,
+        budget::{Budget, SMALL_BYTES},
+    },
     metrics::{
         Metrics,
         tables::{RequestMeter, TableMeters},
     },
     operations::{self, Call},
-    request_id::RequestIds,
+    request_id::{RequestIds, is_retry},
     sigv4::{Claim, SignedParts, Verifier},
 };
 use aws_lc_rs::digest;
@@ -30,7 +34,6 @@ use hyper::{
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-const TARGET_PREFIX: &str = "DynamoDB_20120810.";
 /// What DynamoDB says where it is not spoken to in JSON, at `/`, with POST.
 const NOT_FOUND: &[u8] = b"<UnknownOperationException/>\n";
 /// How long a request waits for its place while there are as many as there may be.
@@ -41,10 +44,8 @@ const PLACE_PATIENCE: Duration = Duration::from_secs(5);
 pub struct ApiConfig {
     /// The region that signatures must name.
     pub region: String,
-    /// Connections at once; and requests at once, of which one connection of HTTP/2 may have several.
-    pub connections_max: usize,
-    /// Bytes of request bodies held at once, those of small requests aside; at least one of 16 MB is always taken.
-    pub body_bytes_max: usize,
+    /// What clients may make the process hold.
+    pub limits: Limits,
     /// From a request's first byte to the end of its head; an idle connection is closed after it too.
     pub header_timeout: Duration,
     /// For the whole body.
@@ -61,8 +62,7 @@ impl ApiConfig {
     pub fn new(region: impl Into<String>) -> Self {
         Self {
             region: region.into(),
-            connections_max: 8_192,
-            body_bytes_max: 128 << 20,
+            limits: Limits::default(),
             header_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
@@ -97,8 +97,10 @@ pub struct Api {
     config: ApiConfig,
     backends: Backends,
     verifier: Verifier,
-    bodies: BodyBudget,
+    bodies: Budget,
+    answers: Budget,
     places: Arc<Semaphore>,
+    waiting: Semaphore,
     cors: Cors,
     metrics: Metrics,
     tables: TableMeters,
@@ -113,8 +115,10 @@ impl Api {
     ) -> Result<Self, prometheus::Error> {
         Ok(Self {
             verifier: Verifier::new(config.region.clone(), backends.authentication.clone()),
-            bodies: BodyBudget::new(config.body_bytes_max),
-            places: Arc::new(Semaphore::new(config.connections_max)),
+            bodies: body::budget(config.limits.body_bytes_max),
+            answers: Budget::new(config.limits.answer_bytes_max, 0),
+            places: Arc::new(Semaphore::new(config.limits.requests_max)),
+            waiting: Semaphore::new(config.limits.waiting_max()),
             cors: Cors::of(&backends.authentication),
             metrics: Metrics::new(registry)?,
             tables: TableMeters::new(backends.catalog.clone(), registry)?,
@@ -127,12 +131,13 @@ impl Api {
         &self.config
     }
 
-    /// A request's place among all that are under way; none where it would wait for too long.
+    /// A request's place among all that are under way; none where it would wait for too long, or too many do.
     pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
         // Mostly there is one at once, and no timer is needed.
         if let Ok(place) = self.places.clone().try_acquire_owned() {
             return Some(place);
         }
+        let _place_to_wait = self.waiting.try_acquire().ok()?;
         let waiting = tokio::time::timeout(PLACE_PATIENCE, self.places.clone().acquire_owned());
         waiting.await.ok()?.ok()
     }
@@ -198,8 +203,7 @@ impl Api {
         };
         let style = ReplyStyle::of(&parts.headers, content_type, request_id);
         let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
-        let Some(index) = target.and_then(|target| target.strip_prefix(TARGET_PREFIX)).and_then(operations::find)
-        else {
+        let Some(index) = target.and_then(operations::find) else {
             let reply = style.failure(&ServiceError::new(ErrorKind::UnknownOperationException, "")).await;
             return self.without_body(reply, parts, &mut body).await;
         };
@@ -213,22 +217,24 @@ impl Api {
             }
         };
         let meter = self.tables.request(index);
-        let result = self.run(index, parts, &claim, &mut body, &meter).await;
+        let room = Room::new(&self.answers);
+        let result = self.run(index, parts, &claim, &mut body, &meter, &room).await;
         let took = environment.monotonic().saturating_sub(started);
         let failed = result.as_ref().err().map(|error| error.kind);
         self.metrics.record(index, took, failed);
         meter.end(claim.account(), took, failed);
-        match result {
+        let mut reply = match result {
             Ok(content) => style.success(content).await,
             Err(error) => {
                 if error.kind == ErrorKind::InternalServerError {
                     tracing::warn!(operation = operations::OPERATIONS[index].name, %error, "failed to serve a request");
                 }
-                let reply = style.failure(&error).await;
-                // Its body may be what there was no room for.
-                if errors::is_overload(error.kind) { self.without_body(reply, parts, &mut body).await } else { reply }
+                style.failure(&error).await
             }
-        }
+        };
+        reply.body_mut().keep(room);
+        // Its body may be what there was no room for.
+        if failed.is_some_and(errors::is_overload) { self.without_body(reply, parts, &mut body).await } else { reply }
     }
 
     /// The answer to a request whose body was not read: its connection goes on, or the client is told that it doesn't.
@@ -241,8 +247,8 @@ impl Api {
             return reply;
         }
         // Who asks first is told before it sends much.
-        let bytes_max = if parts.headers.contains_key(EXPECT) { SMALL_BODY_BYTES } else { BODY_BYTES_MAX };
-        if !body::skip(body, bytes_max, self.config.body_timeout).await {
+        let bytes_max = if parts.headers.contains_key(EXPECT) { SMALL_BYTES } else { BODY_BYTES_MAX };
+        if !body::skip(body, bytes_max, Patience::for_body(self.config.body_timeout)).await {
             reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         reply
@@ -255,27 +261,31 @@ impl Api {
         claim: &Claim,
         body: &mut B,
         meter: &RequestMeter<'_>,
+        room: &Room,
     ) -> Result<Vec<u8>, ServiceError>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let signed = SignedParts { method: &parts.method, uri: &parts.uri, headers: &parts.headers };
-        let sent = body::read(body, &self.bodies, self.config.body_timeout).await.map_err(body_error)?;
+        let patience = Patience::for_body(self.config.body_timeout);
+        let sent = body::read(body, &self.bodies, patience).await.map_err(body_error)?;
         if claim.is_signed() {
             self.verifier.verify(claim, signed, &digest::digest(&digest::SHA256, &sent.bytes))?;
         }
         let unpacked = match Coding::of_request(&parts.headers)? {
-            Some(coding) => Some(coding.unpack(sent.bytes.clone(), &self.bodies).await.map_err(body_error)?),
+            Some(coding) => Some(coding.unpack(sent.bytes.clone(), &self.bodies, patience).await.map_err(body_error)?),
             None => None,
         };
         let content = unpacked.as_ref().map_or(&sent.bytes, |unpacked| &unpacked.bytes);
         if content.is_empty() {
             return Err(serialization(""));
         }
+        room.make_to_read(content).await?;
         let operation = &operations::OPERATIONS[index];
         let call = Call {
             catalog: self.backends.catalog.as_ref(),
             partitions: self.backends.partitions.as_ref(),
+            room,
             backups: self.backends.backups.as_deref(),
             exports: self.backends.exports.as_deref(),
             export_span_min: self.config.export_span_min,
@@ -291,6 +301,7 @@ impl Api {
                 operation: operation.name,
                 invocation_id: parts.headers.get("amz-sdk-invocation-id").map(|value| value.as_bytes()),
                 body: &sent.bytes,
+                is_retry: parts.headers.get("amz-sdk-request").is_some_and(|value| is_retry(value.as_bytes())),
             },
             meter,
         };

@@ -76,27 +76,21 @@ fn range() -> KeyRange {
 
 fn definition() -> TableDefinition {
     TableDefinition {
-        account: "shop".into(),
-        table_name: "orders".into(),
-        table_id: TABLE_ID,
         schema_version: 3,
-        key_schema: KeySchema {
-            partition: KeyAttribute { name: "customer".into(), scalar_type: ScalarType::S },
-            sort: Some(KeyAttribute { name: "number".into(), scalar_type: ScalarType::N }),
-        },
         billing_mode: BillingMode::Provisioned,
         provisioned_throughput: Some(ProvisionedThroughput { read_capacity_units: 5, write_capacity_units: 6 }),
-        table_class: None,
         deletion_protection_enabled: true,
         creation_time_ms: 1_600_000_000_000,
         continuous_backups: Some(ContinuousBackups { recovery_period_days: 35, enabled_at_ms: 1_650_000_000_000 }),
-        restored_from: None,
-        replicas: None,
-        local_indexes: Vec::new(),
-        global_indexes: Vec::new(),
-        index_of: None,
-        time_to_live: None,
-        stream: None,
+        ..TableDefinition::new(
+            "shop",
+            "orders",
+            TABLE_ID,
+            KeySchema {
+                partition: KeyAttribute { name: "customer".into(), scalar_type: ScalarType::S },
+                sort: Some(KeyAttribute { name: "number".into(), scalar_type: ScalarType::N }),
+            },
+        )
     }
 }
 

@@ -21,12 +21,19 @@
 //!                         region's length, 1 byte;
 //!                         region; encoded key
 //! ≥ 1         0x82        -                             what other regions have (replication: global::state)
+//! ≥ 1         0x83        expiry, 8 bytes BE;           empty: when an item expires (replication: expirations)
+//!                         encoded key
+//! ≥ 1         0x84        -                             how far the index 0x83 is made, while it is not (replication: expirations)
+//! ≥ 1         0x85        stream, 8 bytes BE; entry     a stream's record (replication: stream)
+//!                         time, 8 bytes BE; ordinal,
+//!                         4 bytes BE
+//! ≥ 1         0x87        what it is and of what        what is known of transactions (replication: transaction::kept)
 //! ≥ 1         0x88        partition key, encoded      size of the item collection          (engine/indexes.rs)
 //! ≥ 1         0x89        -                             totals of the local indexes          (engine/indexes.rs)
 //! ≥ 1         0x8A        partition id, 16 bytes        how much of that partition's log is in this index (replication: feed)
 //! ≥ 1         0x8B        table id of a global index,   how far it is filled with what was there before it (replication:
 //!                         16 bytes                      feed::filling)
-//! ≥ 1         0x83..0xEF  others are reserved
+//! ≥ 1         0x86..0xEF  others are reserved
 //! ≥ 1         0xF0        position, 8 bytes BE          an entry's outcomes (outcome.rs)
 //! ≥ 1         0xFF        -                             applied state     (record.rs)
 //! ```
@@ -40,6 +47,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use cairn_model::{
     ids::PartitionId,
     index::{GLOBAL_INDEXES_MAX, LOCAL_INDEXES_MAX},
+    stream::SequenceNumber,
+    time::Timestamp,
 };
 use std::ops::Bound;
 
@@ -54,6 +63,11 @@ const BASE_TABLE: u8 = 0x00;
 const TOMBSTONES: u8 = 0x80;
 const SET_ASIDE: u8 = 0x81;
 const REGIONS: u8 = 0x82;
+/// The index of expirations.
+pub const EXPIRATIONS: u8 = 0x83;
+const EXPIRATIONS_MADE: u8 = 0x84;
+const STREAMS: u8 = 0x85;
+const TRANSACTIONS: u8 = 0x87;
 const COLLECTIONS: u8 = 0x88;
 const INDEX_TOTALS: u8 = 0x89;
 /// The first of the local indexes.
@@ -120,6 +134,8 @@ pub(crate) fn kept(storage_id: u64, kept: &Kept) -> Bytes {
         Kept::Regions => key(storage_id, REGIONS, &[]),
         Kept::Fed(source) => key(storage_id, FED, &source.0),
         Kept::Filled(index) => key(storage_id, FILLED, &index.0),
+        Kept::Expirations => key(storage_id, EXPIRATIONS_MADE, &[]),
+        Kept::Transaction(rest) => key(storage_id, TRANSACTIONS, rest),
     }
 }
 
@@ -133,9 +149,51 @@ pub(crate) fn set_aside(storage_id: u64, after: Option<&[u8]>) -> (Bound<Bytes>,
     behind(storage_id, SET_ASIDE, after)
 }
 
+/// What is known of transactions, from one of its keys on to before another.
+pub(crate) fn transactions(storage_id: u64, from: &[u8], to: &[u8]) -> (Bound<Bytes>, Bound<Bytes>) {
+    (Bound::Included(key(storage_id, TRANSACTIONS, from)), Bound::Excluded(key(storage_id, TRANSACTIONS, to)))
+}
+
 fn behind(storage_id: u64, index: u8, after: Option<&[u8]>) -> (Bound<Bytes>, Bound<Bytes>) {
     let (lower, upper) = whole_index(storage_id, index);
     (after.map_or(lower, |after| Bound::Excluded(key(storage_id, index, after))), upper)
+}
+
+const STREAM_REST_BYTES: usize = 20;
+
+/// A stream's record; streams are told apart by when they were enabled, so that their records lie in the order of their times.
+pub(crate) fn stream_record(storage_id: u64, stream: u64, number: SequenceNumber) -> Bytes {
+    let mut rest = [0; STREAM_REST_BYTES];
+    rest[..8].copy_from_slice(&stream.to_be_bytes());
+    rest[8..16].copy_from_slice(&number.time.0.to_be_bytes());
+    rest[16..].copy_from_slice(&number.ordinal.to_be_bytes());
+    key(storage_id, STREAMS, &rest)
+}
+
+/// The records of a stream behind a number.
+pub(crate) fn stream_records(
+    storage_id: u64,
+    stream: u64,
+    after: Option<SequenceNumber>,
+) -> (Bound<Bytes>, Bound<Bytes>) {
+    let first = || Bound::Included(stream_record(storage_id, stream, SequenceNumber::default()));
+    let lower = after.map_or_else(first, |after| Bound::Excluded(stream_record(storage_id, stream, after)));
+    let last = SequenceNumber::last_of(Timestamp(u64::MAX));
+    (lower, Bound::Included(stream_record(storage_id, stream, last)))
+}
+
+/// The records of all streams, the oldest first.
+pub(crate) fn all_stream_records(storage_id: u64) -> (Bound<Bytes>, Bound<Bytes>) {
+    whole_index(storage_id, STREAMS)
+}
+
+/// The number of a record under this key; none for a key that is no record's.
+pub(crate) fn stream_number(key: &[u8]) -> Option<SequenceNumber> {
+    let rest: &[u8; STREAM_REST_BYTES] = key.get(HEADER_BYTES..)?.try_into().ok()?;
+    let (_, rest) = rest.split_first_chunk::<8>()?;
+    let (time, ordinal) = rest.split_first_chunk::<8>()?;
+    let ordinal: &[u8; 4] = ordinal.try_into().ok()?;
+    Some(SequenceNumber { time: Timestamp(u64::from_be_bytes(*time)), ordinal: u32::from_be_bytes(*ordinal) })
 }
 
 /// Bounds of encoded keys as bounds of stored ones.
@@ -169,7 +227,7 @@ pub(crate) fn local_slot(index: u8) -> Option<usize> {
 
 /// Whether entries may change keys with this byte as keys of an index.
 pub fn is_index(index: u8) -> bool {
-    local_slot(index).is_some() || is_global_index(index)
+    local_slot(index).is_some() || index == EXPIRATIONS || is_global_index(index)
 }
 
 /// The byte by which entries tell changes of the global index with this slot.
@@ -224,10 +282,11 @@ pub(crate) fn is_item(from_index: &[u8]) -> bool {
 /// Whether a key, from its index onwards, may come with a snapshot.
 pub(crate) fn is_replicated(from_index: &[u8]) -> bool {
     match from_index {
-        [BASE_TABLE | TOMBSTONES | SET_ASIDE | COLLECTIONS, rest @ ..] => !rest.is_empty(),
-        [index, rest @ ..] if local_slot(*index).is_some() => !rest.is_empty(),
+        [BASE_TABLE | TOMBSTONES | SET_ASIDE | TRANSACTIONS | COLLECTIONS, rest @ ..] => !rest.is_empty(),
+        [index, rest @ ..] if local_slot(*index).is_some() || *index == EXPIRATIONS => !rest.is_empty(),
         [FED | FILLED, rest @ ..] => rest.len() == 16,
-        [REGIONS | INDEX_TOTALS, rest @ ..] => rest.is_empty(),
+        [REGIONS | EXPIRATIONS_MADE | INDEX_TOTALS, rest @ ..] => rest.is_empty(),
+        [STREAMS, rest @ ..] => rest.len() == STREAM_REST_BYTES,
         [OUTCOMES, rest @ ..] => rest.len() == 8,
         _ => false,
     }

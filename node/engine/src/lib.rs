@@ -19,13 +19,14 @@ mod snapshot;
 mod store;
 
 pub use engine::{
-    ApplyBatch, Engine, GlobalPoint, Ids, IndexBatch, IndexChange, IndexEffect, IndexIter, IndexTotals, ItemWrite,
-    Kept, KeptWrite, LocalTotals, Outcome, ScanIter, SetAsideIter,
+    ApplyBatch, Engine, ExpirationIter, GlobalPoint, Ids, IndexBatch, IndexChange, IndexEffect, IndexIter, IndexTotals,
+    ItemWrite, Kept, KeptWrite, LocalTotals, Outcome, ScanIter, SetAsideIter, StreamIter, StreamWrite,
+    TransactionsIter, View,
 };
 pub use error::{EngineError, FolderError, StoreError};
 pub use fjall_store::{FjallOptions, FjallStore};
 pub use folder::{Folder, Owner};
-pub use layout::{global_index, is_index};
+pub use layout::{EXPIRATIONS, global_index, is_index};
 pub use marker::{LogMark, Marker, MarkerEntry};
 pub use memory_store::MemoryStore;
 pub use outcome::{OUTCOME_AGE_MS_MAX, OUTCOME_BYTES_MAX, OUTCOME_COUNT_MAX};

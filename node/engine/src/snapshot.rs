@@ -38,8 +38,8 @@ const HEADER: u8 = 0x01;
 const PAIR: u8 = 0x02;
 const END: u8 = 0x03;
 const APPLIED_BYTES: usize = 73;
-/// A stored item or outcome is far below this; a stream that says otherwise is damaged.
-const VALUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A stored item, and what a transaction of 4 MB came to, are below this; a stream that says otherwise is damaged.
+const VALUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 const RECORD_BYTES_MAX: usize = 1024 * 1024;
 /// From the index on: what begins a stored key before that is of one node only.
 const STORAGE_ID_BYTES: usize = 8;

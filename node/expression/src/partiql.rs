@@ -13,7 +13,7 @@ mod write;
 
 pub use keys::{ReadKeys, WriteKey};
 
-use crate::{Condition, Path, Update};
+use crate::{Condition, Path, Update, token::TokenKind};
 use cairn_model::{AttributeValue, Item, ServiceError, limits::STATEMENT_CHARS_MAX};
 use cursor::Cursor;
 
@@ -74,21 +74,39 @@ pub enum Returning {
     ModifiedNew,
 }
 
+/// A statement of ExecuteTransaction.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TransactStatement {
+    Statement(Statement),
+    /// `EXISTS(SELECT …)`: a check among writes.
+    Exists(Select),
+}
+
+impl TransactStatement {
+    /// As [`Statement::parse`].
+    pub fn parse(text: &str, parameters: &[AttributeValue]) -> Result<Self, ServiceError> {
+        parse(text, parameters, |cursor| {
+            if cursor.take_keyword("EXISTS") {
+                exists(cursor).map(Self::Exists)
+            } else {
+                statement(cursor).map(Self::Statement)
+            }
+        })
+    }
+
+    /// The table's name.
+    pub fn table(&self) -> &str {
+        match self {
+            Self::Statement(statement) => statement.table(),
+            Self::Exists(select) => &select.table,
+        }
+    }
+}
+
 impl Statement {
     /// `parameters` take the places of the statement's `?`, in order; there may be more of them than places.
     pub fn parse(text: &str, parameters: &[AttributeValue]) -> Result<Self, ServiceError> {
-        // The operations check it too, in their own words.
-        if text.chars().count() > STATEMENT_CHARS_MAX {
-            return Err(ServiceError::validation(format!(
-                "The statement is longer than {STATEMENT_CHARS_MAX} characters; split it, or use parameters"
-            )));
-        }
-        let parsed = Cursor::new(text, parameters).and_then(|mut cursor| {
-            let statement = statement(&mut cursor)?;
-            cursor.finish()?;
-            Ok(statement)
-        });
-        parsed.map_err(|refusal| ServiceError::validation(refusal.into_message()))
+        parse(text, parameters, statement)
     }
 
     /// The table's name.
@@ -100,6 +118,37 @@ impl Statement {
             Self::Delete(delete) => &delete.table,
         }
     }
+}
+
+fn parse<T>(
+    text: &str,
+    parameters: &[AttributeValue],
+    read: impl FnOnce(&mut Cursor<'_>) -> Result<T, Refusal>,
+) -> Result<T, ServiceError> {
+    // The operations check it too, in their own words.
+    if text.chars().count() > STATEMENT_CHARS_MAX {
+        return Err(ServiceError::validation(format!(
+            "The statement is longer than {STATEMENT_CHARS_MAX} characters; split it, or use parameters"
+        )));
+    }
+    let parsed = Cursor::new(text, parameters).and_then(|mut cursor| {
+        let parsed = read(&mut cursor)?;
+        cursor.finish()?;
+        Ok(parsed)
+    });
+    parsed.map_err(|refusal| ServiceError::validation(refusal.into_message()))
+}
+
+/// Behind the keyword.
+fn exists(cursor: &mut Cursor<'_>) -> Result<Select, Refusal> {
+    if !cursor.take(TokenKind::OpenParen) || !cursor.take_keyword("SELECT") {
+        return Err(Refusal::malformed("Expected (SELECT after EXISTS"));
+    }
+    let select = select::select(cursor)?;
+    if !cursor.take(TokenKind::CloseParen) {
+        return Err(Refusal::malformed("Expected ) after the SELECT of EXISTS"));
+    }
+    Ok(select)
 }
 
 fn statement(cursor: &mut Cursor<'_>) -> Result<Statement, Refusal> {

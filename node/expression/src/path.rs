@@ -144,18 +144,39 @@ impl fmt::Display for Path {
 }
 
 /// DynamoDB's message for the first two paths of an expression that get in each other's way; an overlap goes first.
-pub(crate) fn find_clash<'a>(paths: impl Iterator<Item = &'a Path> + Clone) -> Option<String> {
+pub(crate) fn find_clash<'a>(paths: impl Iterator<Item = &'a Path>) -> Option<String> {
+    let paths: Vec<&Path> = paths.collect();
     let find = |kind: Clash, word: &str| {
-        let mut rest = paths.clone().enumerate();
-        rest.find_map(|(at, two)| {
-            let one = paths.clone().take(at).find(|one| one.clash(two) == Some(kind))?;
-            Some(format!(
-                "Two document paths {word} with each other; must remove or rewrite one of these paths; path one: {one}, \
-                 path two: {two}"
-            ))
-        })
+        let (one, two) = first_clash(&paths, kind)?;
+        Some(format!(
+            "Two document paths {word} with each other; must remove or rewrite one of these paths; path one: {one}, \
+             path two: {two}"
+        ))
     };
     find(Clash::Overlap, "overlap").or_else(|| find(Clash::Conflict, "conflict"))
+}
+
+/// The first path that clashes with one before it, and the first of those. Where conflicts are looked for, there must be no overlaps.
+fn first_clash<'a>(paths: &[&'a Path], kind: Clash) -> Option<(&'a Path, &'a Path)> {
+    if !any_clash(paths, kind) {
+        return None;
+    }
+    // An expression has thousands of paths: not each is held against each.
+    let (mut without, mut with) = (1, paths.len());
+    while without + 1 < with {
+        let middle = usize::midpoint(without, with);
+        if any_clash(&paths[..middle], kind) { with = middle } else { without = middle }
+    }
+    let (two, before) = paths[..with].split_last()?;
+    let one = before.iter().find(|one| one.clash(two) == Some(kind))?;
+    Some((one, two))
+}
+
+/// In their order, one path lies in another just where neighbours do, and steps of both kinds from one place meet.
+fn any_clash(paths: &[&Path], kind: Clash) -> bool {
+    let mut ordered = paths.to_vec();
+    ordered.sort_unstable();
+    ordered.windows(2).any(|pair| pair[0].clash(pair[1]) == Some(kind))
 }
 
 /// What lies at the paths, which must be in ascending order: maps keep their shape, and lists hold just the elements
@@ -211,5 +232,39 @@ fn container(step: &PathElement) -> AttributeValue {
     match step {
         PathElement::Attribute(_) => AttributeValue::M(Item::new()),
         PathElement::Index(_) => AttributeValue::L(Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{collection::vec, prelude::*};
+
+    fn element() -> impl Strategy<Value = PathElement> {
+        prop_oneof!["[ab]".prop_map(PathElement::Attribute), (0..2_u32).prop_map(PathElement::Index)]
+    }
+
+    fn path() -> impl Strategy<Value = Path> {
+        ("[a-d]", vec(element(), 0..4)).prop_map(|(name, rest)| Path { name, rest })
+    }
+
+    /// Each held against each before it.
+    fn plainly<'a>(paths: &[&'a Path], kind: Clash) -> Option<(&'a Path, &'a Path)> {
+        paths.iter().enumerate().find_map(|(at, two)| {
+            let one = paths[..at].iter().find(|one| one.clash(two) == Some(kind))?;
+            Some((*one, *two))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_clash_is_found(paths in vec(path(), 0..12)) {
+            let paths: Vec<&Path> = paths.iter().collect();
+            let overlap = plainly(&paths, Clash::Overlap);
+            prop_assert_eq!(first_clash(&paths, Clash::Overlap), overlap);
+            if overlap.is_none() {
+                prop_assert_eq!(first_clash(&paths, Clash::Conflict), plainly(&paths, Clash::Conflict));
+            }
+        }
     }
 }

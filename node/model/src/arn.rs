@@ -1,6 +1,7 @@
 //! The names of tables and backups as clients see them: `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME`, and for a backup
-//! `/backup/ID` after it, for an export `/export/ID`, for an import `/import/ID`.
+//! `/backup/ID` after it, for an export `/export/ID`, for an import `/import/ID`, for a stream `/stream/LABEL`.
 
+use crate::stream;
 use std::fmt;
 
 /// A table's ARN, taken apart.
@@ -124,6 +125,30 @@ impl fmt::Display for ImportArn<'_> {
     }
 }
 
+/// A stream's ARN, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamArn<'a> {
+    /// The table whose changes are in the stream.
+    pub table: TableArn<'a>,
+    /// When it was enabled, in milliseconds since the Unix epoch: its label.
+    pub enabled_at_ms: u64,
+}
+
+impl<'a> StreamArn<'a> {
+    /// `None` for a text that is not one.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (table, rest) = TableArn::split(text)?;
+        let enabled_at_ms = stream::enabled_at_ms(rest?.strip_prefix("stream/")?)?;
+        Some(Self { table, enabled_at_ms })
+    }
+}
+
+impl fmt::Display for StreamArn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/stream/{}", self.table, stream::label(self.enabled_at_ms))
+    }
+}
+
 const TABLE_NAME_LENGTH: std::ops::RangeInclusive<usize> = 3..=255;
 const TIME_DIGITS: usize = 14;
 const RANDOM_DIGITS: usize = 8;
@@ -167,6 +192,12 @@ mod tests {
         assert_eq!(import.to_string(), "arn:aws:dynamodb:east:game:table/users/import/01550000000000-abcdef12");
         assert_eq!(ImportArn::parse(&import.to_string()), Some(import));
         assert_eq!(ImportArn::parse(&export.to_string()), None);
+        let stream = StreamArn { table, enabled_at_ms: 1_431_379_293_291 };
+        assert_eq!(stream.to_string(), "arn:aws:dynamodb:east:game:table/users/stream/2015-05-11T21:21:33.291");
+        assert_eq!(
+            (StreamArn::parse(&stream.to_string()), StreamArn::parse(&export.to_string())),
+            (Some(stream), None)
+        );
         assert_eq!((BackupArn::parse(&export.to_string()), ExportArn::parse(&backup.to_string())), (None, None));
     }
 

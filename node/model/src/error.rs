@@ -1,6 +1,6 @@
 //! The errors DynamoDB's clients see. How one becomes an HTTP answer is the api package's business.
 
-use crate::Item;
+use crate::{Item, throttling::ThrottlingReason};
 use serde::{Deserialize, Serialize};
 
 /// An error of the DynamoDB API: which exception, and the text its clients read.
@@ -12,6 +12,21 @@ pub struct ServiceError {
     pub kind: ErrorKind,
     pub message: String,
     /// The item a failed condition met, when `ReturnValuesOnConditionCheckFailure` asked for it.
+    pub item: Option<Item>,
+    /// Of a transaction that was cancelled: for each action why, if it was for it. A storage node never has any.
+    #[serde(skip)]
+    pub cancellation_reasons: Vec<CancellationReason>,
+    /// Which limits a throttled request met. Of the answer to the client alone: between nodes a limit travels as such.
+    #[serde(skip)]
+    pub throttling_reasons: Vec<ThrottlingReason>,
+}
+
+/// Why a transaction was cancelled, as far as one of its actions is concerned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CancellationReason {
+    /// DynamoDB's word for it; `None` of an action that it was not for.
+    pub code: &'static str,
+    pub message: Option<String>,
     pub item: Option<Item>,
 }
 
@@ -55,11 +70,18 @@ pub enum ErrorKind {
     ReplicaAlreadyExistsException,
     ReplicaNotFoundException,
     DuplicateItemException,
+    TrimmedDataAccessException,
+    ExpiredIteratorException,
+    TransactionCanceledException,
+    TransactionConflictException,
+    TransactionInProgressException,
+    IdempotentParameterMismatchException,
 }
 
 impl ServiceError {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), item: None }
+        let (cancellation_reasons, throttling_reasons) = (Vec::new(), Vec::new());
+        Self { kind, message: message.into(), item: None, cancellation_reasons, throttling_reasons }
     }
 
     pub fn validation(message: impl Into<String>) -> Self {

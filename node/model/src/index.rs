@@ -13,15 +13,20 @@
 //! An entry of a local index has no value: what it projects is read off the item, in the same view of the store. So an item
 //! that changes without its index key changes nothing in the index, and no entry can be older than its item.
 
+mod global;
+mod together;
+
+pub use global::{
+    GLOBAL_INDEXES_MAX, GlobalIndex, IndexOf, IndexPartition, NewGlobalIndex, base_key_of_global, free_slot,
+};
+pub use together::{are_same, first_without_equal, flaw, in_slots};
+
 use crate::{
     AttributeValue, Item, KeySchema, ServiceError,
     codec::{CodecError, EncodedItem},
-    descriptor::Member,
-    ids::{PartitionId, TableId},
     key::EncodedKey,
-    limits::{PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX},
     size,
-    table::{KeyAttribute, ProvisionedThroughput, ScalarType},
+    table::KeyAttribute,
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -29,8 +34,9 @@ use std::collections::BTreeSet;
 
 /// Local indexes of a table (quotas, secondary indexes).
 pub const LOCAL_INDEXES_MAX: usize = 5;
-/// Global indexes of a table (quotas, secondary indexes).
-pub const GLOBAL_INDEXES_MAX: usize = 20;
+/// Names in one list of `NonKeyAttributes`. The 100 that all of a table's indexes may have together are as many as its local
+/// indexes can name.
+pub const NON_KEY_ATTRIBUTES_MAX: usize = 20;
 
 /// Which attributes an index holds besides the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,13 +73,18 @@ impl IndexProjection {
 #[serde(rename_all = "camelCase")]
 pub struct LocalIndex {
     pub index_name: String,
-    /// Where its entries lie with the items: 1 to [`LOCAL_INDEXES_MAX`], by its place in the table's list.
+    /// Where its entries lie with the items: 1 to [`LOCAL_INDEXES_MAX`], as [`in_slots`] has it.
     pub slot: u8,
     pub sort: KeyAttribute,
     pub projection: IndexProjection,
 }
 
 impl LocalIndex {
+    /// Whether they are the same but for their slots.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.index_name == other.index_name && self.sort == other.sort && self.projection == other.projection
+    }
+
     /// The index's own key schema.
     pub fn key_schema(&self, table: &KeySchema) -> KeySchema {
         KeySchema { partition: table.partition.clone(), sort: Some(self.sort.clone()) }
@@ -88,6 +99,25 @@ impl LocalIndex {
     pub fn project(&self, table: &KeySchema, mut item: Item) -> Item {
         item.retain(|name, _| self.projects(table, name));
         item
+    }
+
+    /// Where an item lies in the index, by its key attributes in the table and in the index, and no others
+    /// (`ExclusiveStartKey`).
+    pub fn key_of(&self, table: &KeySchema, key_attributes: &Item) -> Result<Bytes, ServiceError> {
+        let mismatch = || ServiceError::validation("The provided key element does not match the schema");
+        let of_table = |name: &str| {
+            name == table.partition.name || table.sort.as_ref().is_some_and(|attribute| name == attribute.name)
+        };
+        let sort = key_attributes.get(&self.sort.name).ok_or_else(mismatch)?;
+        if !self.sort.scalar_type.is_type_of(sort)
+            || key_attributes.keys().any(|name| !of_table(name) && *name != self.sort.name)
+        {
+            return Err(mismatch());
+        }
+        let own: Item = key_attributes.iter().filter(|(name, _)| of_table(name)).map(owned).collect();
+        let key = EncodedKey::from_key(table, &own)?;
+        EncodedKey::check_sort(&self.sort, sort)?;
+        key.in_local_index(sort)
     }
 
     /// What an item is in this index; none if it is not in it, for it lacks the sort key.
@@ -108,72 +138,6 @@ impl LocalIndex {
     }
 }
 
-/// A global secondary index: items of the table under another key, in partitions of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GlobalIndex {
-    pub index_name: String,
-    /// Of this life of the index: one that is made again under its name has another. Its partitions are those of a table with
-    /// this id.
-    pub index_id: TableId,
-    /// Which changes in the table's log are its: less than [`GLOBAL_INDEXES_MAX`].
-    pub slot: u8,
-    pub key_schema: KeySchema,
-    pub projection: IndexProjection,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provisioned_throughput: Option<ProvisionedThroughput>,
-    /// Where its partitions are, as far as that is known.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub partitions: Vec<IndexPartition>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct IndexPartition {
-    pub partition_id: PartitionId,
-    pub members: Vec<Member>,
-}
-
-/// What a partition of a global index is a partition of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct IndexOf {
-    pub table_id: TableId,
-    pub index_name: String,
-    /// The table's.
-    pub key_schema: KeySchema,
-}
-
-impl GlobalIndex {
-    /// Whether the attribute is in the index.
-    pub fn projects(&self, table: &KeySchema, attribute: &str) -> bool {
-        self.projection.projects(&[table, &self.key_schema], attribute)
-    }
-
-    /// What the index shows of an item.
-    pub fn project(&self, table: &KeySchema, mut item: Item) -> Item {
-        item.retain(|name, _| self.projects(table, name));
-        item
-    }
-
-    /// Where an item lies in this index; none if it is not in it, for it lacks a key attribute, or has one that can't be a key.
-    pub fn key_of(&self, key: &EncodedKey, item: &EncodedItem) -> Result<Option<EncodedKey>, ServiceError> {
-        let mut values = Vec::with_capacity(2);
-        for (attribute, bytes_max) in std::iter::once((&self.key_schema.partition, PARTITION_KEY_BYTES_MAX))
-            .chain(self.key_schema.sort.iter().map(|sort| (sort, SORT_KEY_BYTES_MAX)))
-        {
-            let value = item.get(&attribute.name)?.filter(|value| attribute.scalar_type.is_type_of(value));
-            let fits = |value: &AttributeValue| {
-                let bytes = size::value_size(value);
-                bytes > 0 && (attribute.scalar_type == ScalarType::N || bytes <= bytes_max)
-            };
-            let Some(value) = value.filter(fits) else { return Ok(None) };
-            values.push(value);
-        }
-        key.in_global_index(&values).map(Some)
-    }
-}
-
 /// An item as it lies in an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexEntry {
@@ -182,9 +146,8 @@ pub struct IndexEntry {
     pub size_bytes: u32,
 }
 
-/// The item's own key, from its key in a global index with keys like these.
-pub fn base_key_of_global(in_index: &EncodedKey, index: &KeySchema) -> Result<EncodedKey, CodecError> {
-    in_index.out_of_global_index(1 + usize::from(index.sort.is_some()))
+fn owned((name, value): (&String, &AttributeValue)) -> (String, AttributeValue) {
+    (name.clone(), value.clone())
 }
 
 /// The item's own key, from its key in a local index.

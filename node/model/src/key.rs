@@ -104,6 +104,11 @@ impl EncodedKey {
         check_value(&attribute.name, value, partition_key_too_long)
     }
 
+    /// As [`Self::check_partition`], of a sort key's value: the table's or an index's.
+    pub fn check_sort(attribute: &KeyAttribute, value: &AttributeValue) -> Result<(), ServiceError> {
+        check_value(&attribute.name, value, sort_key_too_long)
+    }
+
     /// The key attributes again.
     pub fn decode(&self, schema: &KeySchema) -> Result<Item, CodecError> {
         let mut reader = Reader::new(&self.0);
@@ -215,7 +220,8 @@ pub fn partition_prefix(partition: &AttributeValue) -> Result<Bytes, ServiceErro
     Ok(out.into())
 }
 
-/// The keys of one partition key value that a sort condition allows; all of them without one.
+/// The keys of one partition key value that a sort condition allows; all of them without one. They are of a table, or of a
+/// local index, in which the table's sort key follows: a bound holds or leaves out whatever goes on behind its component.
 pub fn sort_bounds(partition: &AttributeValue, sort: Option<&SortCondition>) -> Result<KeyBounds, ServiceError> {
     let prefix = partition_prefix(partition)?;
     let key = |value: &AttributeValue| -> Result<Bytes, ServiceError> {
@@ -224,18 +230,22 @@ pub fn sort_bounds(partition: &AttributeValue, sort: Option<&SortCondition>) -> 
         Ok(out.into())
     };
     let start = || Bound::Included(prefix.clone());
-    let end = || after_prefix(&prefix);
+    let end = || below(after_prefix(&prefix));
     Ok(match sort {
         None => (start(), end()),
         Some(SortCondition::Equal(value)) => {
             let key = key(value)?;
-            (Bound::Included(key.clone()), Bound::Included(key))
+            let upper = below(after_prefix(&key));
+            (Bound::Included(key), upper)
         }
         Some(SortCondition::Less(value)) => (start(), Bound::Excluded(key(value)?)),
-        Some(SortCondition::LessOrEqual(value)) => (start(), Bound::Included(key(value)?)),
-        Some(SortCondition::Greater(value)) => (Bound::Excluded(key(value)?), end()),
+        Some(SortCondition::LessOrEqual(value)) => (start(), below(after_prefix(&key(value)?))),
+        Some(SortCondition::Greater(value)) => {
+            let key = key(value)?;
+            (after_prefix(&key).map_or(Bound::Excluded(key), Bound::Included), end())
+        }
         Some(SortCondition::GreaterOrEqual(value)) => (Bound::Included(key(value)?), end()),
-        Some(SortCondition::Between(low, high)) => (Bound::Included(key(low)?), Bound::Included(key(high)?)),
+        Some(SortCondition::Between(low, high)) => (Bound::Included(key(low)?), below(after_prefix(&key(high)?))),
         Some(SortCondition::BeginsWith(value)) => {
             let (tag, bytes) = match value {
                 AttributeValue::S(text) => (TAG_S, text.as_bytes()),
@@ -245,7 +255,7 @@ pub fn sort_bounds(partition: &AttributeValue, sort: Option<&SortCondition>) -> 
             let mut out = prefix.to_vec();
             out.push(tag);
             write_escaped(bytes, &mut out);
-            let upper = after_prefix(&out);
+            let upper = below(after_prefix(&out));
             (Bound::Included(out.into()), upper)
         }
     })
@@ -263,19 +273,23 @@ pub fn segment_bounds(segment: u32, total: u32) -> KeyBounds {
     (lower.map_or(Bound::Unbounded, Bound::Included), edge(segment + 1).map_or(Bound::Unbounded, Bound::Excluded))
 }
 
-/// Just above all that begins with `prefix`.
-fn after_prefix(prefix: &[u8]) -> Bound<Bytes> {
-    let Some(last) = prefix.iter().rposition(|&byte| byte != 0xff) else { return Bound::Unbounded };
+/// The least above all that begins with `prefix`; none where there is nothing above.
+fn after_prefix(prefix: &[u8]) -> Option<Bytes> {
+    let last = prefix.iter().rposition(|&byte| byte != 0xff)?;
     let mut out = prefix[..=last].to_vec();
     out[last] += 1;
-    Bound::Excluded(out.into())
+    Some(out.into())
+}
+
+fn below(end: Option<Bytes>) -> Bound<Bytes> {
+    end.map_or(Bound::Unbounded, Bound::Excluded)
 }
 
 fn partition_key_too_long(bytes: usize) -> Option<&'static str> {
     (bytes > PARTITION_KEY_BYTES_MAX).then_some("Size of hashkey has exceeded the maximum size limit of2048 bytes")
 }
 
-fn sort_key_too_long(bytes: usize) -> Option<&'static str> {
+pub(crate) fn sort_key_too_long(bytes: usize) -> Option<&'static str> {
     (bytes > SORT_KEY_BYTES_MAX)
         .then_some("Aggregated size of all range keys has exceeded the size limit of 1024 bytes")
 }
@@ -285,12 +299,7 @@ fn check_value(
     value: &AttributeValue,
     too_long: fn(usize) -> Option<&'static str>,
 ) -> Result<(), ServiceError> {
-    let empty = match value {
-        AttributeValue::S(text) if text.is_empty() => Some("string"),
-        AttributeValue::B(bytes) if bytes.is_empty() => Some("binary"),
-        _ => None,
-    };
-    if let Some(kind) = empty {
+    if let Some(kind) = empty_kind(value) {
         return Err(ServiceError::validation(format!(
             "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an \
              empty {kind} value. Key: {name}"
@@ -299,6 +308,15 @@ fn check_value(
     match too_long(size::value_size(value)) {
         Some(problem) => Err(ServiceError::validation(format!("One or more parameter values were invalid: {problem}"))),
         None => Ok(()),
+    }
+}
+
+/// What an empty value is called; none where it is not empty.
+pub(crate) fn empty_kind(value: &AttributeValue) -> Option<&'static str> {
+    match value {
+        AttributeValue::S(text) if text.is_empty() => Some("string"),
+        AttributeValue::B(bytes) if bytes.is_empty() => Some("binary"),
+        _ => None,
     }
 }
 

@@ -36,6 +36,13 @@ pub const BATCH_WRITE_REQUESTS_MAX: usize = 25;
 /// The body of any request (reference, BatchWriteItem; the front end refuses larger ones).
 pub const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Actions of a TransactWriteItems or TransactGetItems, statements of an ExecuteTransaction (reference).
+pub const TRANSACTION_ACTIONS_MAX: usize = 100;
+/// Items of a transaction together (reference, TransactWriteItems).
+pub const TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// `ClientRequestToken`, in characters (reference, TransactWriteItems).
+pub const CLIENT_TOKEN_CHARS_MAX: usize = 36;
+
 /// A PartiQL statement's characters (reference, PartiQLStatement).
 pub const STATEMENT_CHARS_MAX: usize = 8192;
 /// Statements of a BatchExecuteStatement (reference, PartiQLBatchRequest).

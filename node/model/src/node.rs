@@ -27,6 +27,9 @@ pub struct NodeReport {
     /// Set while the node refuses writes because its disk is nearly full.
     #[serde(default)]
     pub disk_full: bool,
+    /// Absent where the node has no throttling, and so counts nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumption: Option<crate::consumption::Consumption>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,23 +53,95 @@ pub struct ReplicaReport {
     /// Of a global table, by the leader alone: how it stands with each other member that it has a [`crate::table::PeerCluster`] of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<RegionReport>,
+    /// Of a partition of a global index: the partitions of its table that it has something of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fed_by: Vec<FedReport>,
+}
+
+/// How much of one of its table's partitions a replica of a global index has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FedReport {
+    pub partition_id: PartitionId,
+    /// All that was there before the index is in it.
+    pub complete: bool,
+    /// Up to which entry of that partition's log.
+    pub through: u64,
 }
 
 /// How much a partition, or all of a table's, holds. As JSON the answer of `POST /v1/counts`, whose body is a partition's id;
 /// null where the node's replica of it does not lead.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
     pub item_count: u64,
     /// In DynamoDB's bytes.
     pub size_bytes: u64,
+    /// Of the local indexes, in any order. Of one that is missing here nothing is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<IndexCounts>,
+    /// How it stands with the deletion of expired items; none where nobody could say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_to_live: Option<TimeToLiveState>,
+}
+
+/// How much a local index holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IndexCounts {
+    pub slot: u8,
+    pub item_count: u64,
+    /// In DynamoDB's bytes, of what the index shows of the items.
+    pub size_bytes: u64,
+}
+
+/// How it stands with the deletion of expired items in a partition, or in all of a table's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TimeToLiveState {
+    /// By which attribute items expire; none where they don't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attribute_name: Option<String>,
+    /// The index of expirations is still being made, or cleared of what was in it before.
+    pub is_changing: bool,
+}
+
+impl Counts {
+    /// Those of a table that holds nothing yet.
+    pub fn of_new(table: &TableDefinition) -> Self {
+        let slots = table.local_indexes.iter().map(|index| index.slot);
+        let indexes = slots.map(|slot| IndexCounts { slot, item_count: 0, size_bytes: 0 }).collect();
+        Self { indexes, ..Self::default() }
+    }
+
+    /// What the local index at this slot holds, if it is known.
+    pub fn of_index(&self, slot: u8) -> Option<IndexCounts> {
+        self.indexes.iter().find(|index| index.slot == slot).copied()
+    }
 }
 
 impl std::iter::Sum for Counts {
     fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
-        counts.fold(Self::default(), |all, one| Self {
-            item_count: all.item_count + one.item_count,
-            size_bytes: all.size_bytes + one.size_bytes,
+        counts.fold(Self::default(), |mut all, one| {
+            all.item_count += one.item_count;
+            all.size_bytes += one.size_bytes;
+            for index in one.indexes {
+                match all.indexes.iter_mut().find(|known| known.slot == index.slot) {
+                    Some(known) => {
+                        known.item_count += index.item_count;
+                        known.size_bytes += index.size_bytes;
+                    }
+                    None => all.indexes.push(index),
+                }
+            }
+            all.time_to_live = match (all.time_to_live, one.time_to_live) {
+                (Some(all), Some(one)) => Some(TimeToLiveState {
+                    is_changing: all.is_changing || one.is_changing || all.attribute_name != one.attribute_name,
+                    ..all
+                }),
+                (all, one) => all.or(one),
+            };
+            all
         })
     }
 }
@@ -121,4 +196,23 @@ pub enum OrderOutcome {
     Refused {
         message: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counts_of_partitions_add_up_index_by_index() {
+        let index = |slot, item_count| IndexCounts { slot, item_count, size_bytes: 10 * item_count };
+        let counts = |indexes: &[IndexCounts]| Counts {
+            item_count: 5,
+            size_bytes: 50,
+            indexes: indexes.to_vec(),
+            time_to_live: None,
+        };
+        let all: Counts = [counts(&[index(1, 2)]), counts(&[index(3, 1), index(1, 1)])].into_iter().sum();
+        assert_eq!((all.item_count, all.size_bytes), (10, 100));
+        assert_eq!([all.of_index(1), all.of_index(2), all.of_index(3)], [Some(index(1, 3)), None, Some(index(3, 1))]);
+    }
 }

@@ -70,6 +70,8 @@ pub enum RegionTrouble {
     TableMissing,
     /// The tables' keys differ.
     KeySchemaDiffers,
+    /// The tables' local indexes differ.
+    IndexesDiffer,
     /// Both tables had data before they were joined, or one was taken out and comes back with what it had.
     NotEmpty,
     /// The clocks differ by more than is safe to ignore.
@@ -88,6 +90,7 @@ impl RegionTrouble {
             Self::NotListed => "NotListed",
             Self::TableMissing => "TableMissing",
             Self::KeySchemaDiffers => "KeySchemaDiffers",
+            Self::IndexesDiffer => "IndexesDiffer",
             Self::NotEmpty => "NotEmpty",
             Self::ClockSkew => "ClockSkew",
             Self::Failed => "Failed",

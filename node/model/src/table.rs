@@ -3,6 +3,7 @@
 use crate::{
     ids::TableId,
     index::{GlobalIndex, IndexOf, LocalIndex},
+    stream::{Stream, Streams},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,16 @@ pub struct ProvisionedThroughput {
     pub write_capacity_units: u64,
 }
 
+/// The most that an on-demand table may consume in a second; none of a kind: as much as there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OnDemandThroughput {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_read_request_units: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_write_request_units: Option<u64>,
+}
+
 /// Everything of a table that its storage nodes keep with its data and its routers need.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -65,6 +76,9 @@ pub struct TableDefinition {
     /// Absent when on demand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned_throughput: Option<ProvisionedThroughput>,
+    /// Present where a table that is on demand has a maximum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_demand_throughput: Option<OnDemandThroughput>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_class: Option<TableClass>,
     #[serde(default)]
@@ -80,7 +94,7 @@ pub struct TableDefinition {
     /// Present while the table is a replica of a global table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<GlobalReplicas>,
-    /// In the order they were given in; they never change.
+    /// In the order they were given in, in the slots of [`crate::index::in_slots`]; they never change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub local_indexes: Vec<LocalIndex>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -91,9 +105,63 @@ pub struct TableDefinition {
     /// Present while items expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_to_live: Option<TimeToLive>,
-    /// Present while changes of items are kept as stream records.
+    /// Present while changes of items are kept as stream records, and for a while after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stream: Option<Stream>,
+    pub stream: Option<Streams>,
+}
+
+impl TableDefinition {
+    /// A table on demand with nothing else set, as it is first.
+    pub fn new(
+        account: impl Into<String>,
+        table_name: impl Into<String>,
+        table_id: TableId,
+        key_schema: KeySchema,
+    ) -> Self {
+        Self {
+            account: account.into(),
+            table_name: table_name.into(),
+            table_id,
+            schema_version: 1,
+            key_schema,
+            billing_mode: BillingMode::PayPerRequest,
+            provisioned_throughput: None,
+            on_demand_throughput: None,
+            table_class: None,
+            deletion_protection_enabled: false,
+            creation_time_ms: 0,
+            continuous_backups: None,
+            restored_from: None,
+            replicas: None,
+            local_indexes: Vec::new(),
+            global_indexes: Vec::new(),
+            index_of: None,
+            time_to_live: None,
+            stream: None,
+        }
+    }
+}
+
+impl TableDefinition {
+    /// The stream that takes the changes of the items.
+    pub fn current_stream(&self) -> Option<Stream> {
+        self.stream.as_ref()?.current
+    }
+
+    /// All streams that can be read, the oldest first, and whether each is on.
+    pub fn readable_streams(&self, now_ms: u64) -> impl DoubleEndedIterator<Item = (Stream, bool)> {
+        self.stream.iter().flat_map(move |streams| streams.readable(now_ms))
+    }
+
+    /// Begins a stream, in the place of one that is on; or ends the one that is on.
+    pub fn set_stream(&mut self, view_type: Option<StreamViewType>, now_ms: u64) {
+        let mut streams = self.stream.take().unwrap_or_default();
+        match view_type {
+            Some(view_type) => streams.enable(view_type, now_ms),
+            None => streams.disable(now_ms),
+        }
+        self.stream = Some(streams).filter(|streams| !streams.is_empty());
+    }
 }
 
 /// What a stream's records show of an item.
@@ -104,15 +172,6 @@ pub enum StreamViewType {
     NewImage,
     OldImage,
     NewAndOldImages,
-}
-
-/// A table's stream, while it is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Stream {
-    pub view_type: StreamViewType,
-    /// Since when; milliseconds since the Unix epoch. It is the stream's label, and so part of its ARN.
-    pub enabled_at_ms: u64,
 }
 
 /// When items are deleted by themselves.

@@ -1,11 +1,14 @@
 //! What a committed entry does to a replica's state, or that it is void: the same on every replica.
 
 use crate::{
-    entry::{Effect, Entry, EntryBody, EntryError, RemoteEffect, RemoteWrite, Upkeep},
+    entry::{Effect, Entry, EntryBody, EntryError, EntryWrite, RemoteEffect, RemoteWrite, Upkeep},
+    expirations::Making,
     global::set_aside,
     membership::{self, MemberChange},
     place::LogPlace,
     raft_types::LogEntry,
+    stream::Recorder,
+    transaction::kept,
 };
 use bytes::Bytes;
 use cairn_engine::{Applied, ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome};
@@ -43,25 +46,22 @@ impl ReplicatedState {
         if entry.payload.is_empty() {
             return Ok(Applies::Empty);
         }
-        let Entry { header, body, index_changes } = Entry::decode(entry.payload.clone())?;
+        let Entry { header, body, index_changes, stream_changes } = Entry::decode(entry.payload.clone())?;
         self.applied.entry_time = self.applied.entry_time.max(header.entry_time);
         if !place.is_met_by(&header) {
             return Ok(Applies::Void);
         }
+        let stream = self.definition.current_stream();
+        let mut recorder = Recorder::new(stream, header.entry_time, stream_changes);
         let applies = match body {
             EntryBody::Writes(writes) => {
                 for write in writes {
-                    self.count(&write.key, write.size_change, write.count_change, batch);
-                    match write.effect {
-                        Effect::Put(version) => batch.items.push(ItemWrite { key: write.key, value: Some(version) }),
-                        Effect::Delete => self.delete(write.key, write.version_time, batch),
-                        Effect::Nothing => {}
+                    let (request_id, value) = (write.request_id, write.outcome.clone());
+                    let is_asked_for = write.effect != Effect::Expire;
+                    self.write(write, &mut recorder, batch);
+                    if is_asked_for {
+                        batch.outcomes.push(Outcome { request_id, entry_time: header.entry_time, value });
                     }
-                    batch.outcomes.push(Outcome {
-                        request_id: write.request_id,
-                        entry_time: header.entry_time,
-                        value: write.outcome,
-                    });
                 }
                 Applies::Valid
             }
@@ -86,6 +86,10 @@ impl ReplicatedState {
                 let stays = |id: TableId| definition.global_indexes.iter().any(|index| index.index_id == id);
                 let gone = self.definition.global_indexes.iter().map(|index| index.index_id).filter(|id| !stays(*id));
                 batch.kept.extend(gone.map(|id| KeptWrite { what: Kept::Filled(id), value: None }));
+                if definition.time_to_live != self.definition.time_to_live {
+                    let making = Making::begin().encode();
+                    batch.kept.push(KeptWrite { what: Kept::Expirations, value: Some(making) });
+                }
                 self.definition = Arc::new(TableDefinition::clone(&definition));
                 batch.definition = Some(*definition);
                 Applies::Valid
@@ -93,16 +97,29 @@ impl ReplicatedState {
             EntryBody::Remote(remote) => {
                 batch.kept.push(KeptWrite { what: Kept::Regions, value: Some(remote.state) });
                 let writes = remote.groups.into_iter().flat_map(|group| group.writes);
-                writes.for_each(|write| self.apply_remote(write, batch));
+                for write in writes {
+                    self.apply_remote(write, &mut recorder, batch);
+                }
                 Applies::Valid
             }
             EntryBody::Upkeep(upkeep) => {
-                self.apply_upkeep(upkeep, batch);
+                self.apply_upkeep(upkeep, &mut recorder, batch);
+                Applies::Valid
+            }
+            EntryBody::Expirations(making) => {
+                batch.kept.push(KeptWrite { what: Kept::Expirations, value: making });
+                Applies::Valid
+            }
+            EntryBody::Transaction(entry) => {
+                entry.writes.into_iter().for_each(|write| self.write(write, &mut recorder, batch));
+                batch.kept.extend(entry.kept.into_iter().map(|write| kept::write(write.key, write.value)));
+                let outcome = |(request_id, value)| Outcome { request_id, entry_time: header.entry_time, value };
+                batch.outcomes.extend(entry.outcome.map(outcome));
                 Applies::Valid
             }
             EntryBody::Fed(fed) => {
                 batch.kept.push(KeptWrite { what: Kept::Fed(fed.source), value: Some(fed.fed) });
-                fed.writes.into_iter().for_each(|write| self.apply_remote(write, batch));
+                fed.writes.into_iter().for_each(|write| self.apply_remote(write, &mut recorder, batch));
                 Applies::Valid
             }
             EntryBody::Shown(shown) => {
@@ -125,6 +142,21 @@ impl ReplicatedState {
         }
     }
 
+    fn write(&mut self, write: EntryWrite, recorder: &mut Recorder, batch: &mut ApplyBatch) {
+        self.count(&write.key, write.size_change, write.count_change, batch);
+        match write.effect {
+            Effect::Put(version) => {
+                recorder.put(&write.key, &version, write.count_change, batch);
+                batch.items.push(ItemWrite { key: write.key, value: Some(version) });
+            }
+            Effect::Delete | Effect::Expire => {
+                recorder.delete(&write.key, batch);
+                self.delete(write.key, write.version_time, batch);
+            }
+            Effect::Nothing => {}
+        }
+    }
+
     /// In a global table a deletion leaves a tombstone.
     fn delete(&self, key: EncodedKey, version_time: Timestamp, batch: &mut ApplyBatch) {
         if self.definition.replicas.is_some() {
@@ -134,16 +166,20 @@ impl ReplicatedState {
         batch.items.push(ItemWrite { key, value: None });
     }
 
-    fn apply_remote(&mut self, write: RemoteWrite, batch: &mut ApplyBatch) {
+    fn apply_remote(&mut self, write: RemoteWrite, recorder: &mut Recorder, batch: &mut ApplyBatch) {
         self.count(&write.key, write.size_change, write.count_change, batch);
-        let RemoteWrite { key, version, .. } = write;
+        let RemoteWrite { key, version, count_change, .. } = write;
         match write.effect {
-            RemoteEffect::Put => batch.items.push(ItemWrite { key, value: Some(version) }),
+            RemoteEffect::Put => {
+                recorder.put(&key, &version, count_change, batch);
+                batch.items.push(ItemWrite { key, value: Some(version) });
+            }
             RemoteEffect::Delete => {
+                recorder.delete(&key, batch);
+                batch.items.push(ItemWrite { key: key.clone(), value: None });
                 if self.definition.index_of.is_none() {
-                    batch.kept.push(KeptWrite { what: Kept::Tombstone(key.clone()), value: Some(version) });
+                    batch.kept.push(KeptWrite { what: Kept::Tombstone(key), value: Some(version) });
                 }
-                batch.items.push(ItemWrite { key, value: None });
             }
             RemoteEffect::SetAside => {
                 if let Some(what) = set_aside(&key, &version) {
@@ -154,7 +190,7 @@ impl ReplicatedState {
         }
     }
 
-    fn apply_upkeep(&mut self, upkeep: Upkeep, batch: &mut ApplyBatch) {
+    fn apply_upkeep(&mut self, upkeep: Upkeep, recorder: &mut Recorder, batch: &mut ApplyBatch) {
         if let Some(state) = upkeep.state {
             batch.kept.push(KeptWrite { what: Kept::Regions, value: Some(state) });
         }
@@ -165,7 +201,7 @@ impl ReplicatedState {
             if let Some(what) = set_aside(&write.key, &write.version) {
                 batch.kept.push(KeptWrite { what, value: None });
             }
-            self.apply_remote(write, batch);
+            self.apply_remote(write, recorder, batch);
         }
     }
 
@@ -181,11 +217,12 @@ impl ReplicatedState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        entry::{EntryHeader, EntryWrite},
-        testing,
+    use crate::{entry::EntryHeader, stream::StreamChange, testing};
+    use cairn_model::{
+        ids::RequestId,
+        stream::{SequenceNumber, Stream},
+        table::StreamViewType,
     };
-    use cairn_model::ids::RequestId;
 
     fn state() -> ReplicatedState {
         ReplicatedState {
@@ -209,7 +246,16 @@ mod tests {
             count_change: 1,
             outcome: Bytes::from_static(b"outcome"),
         };
-        log_entry(index, term, &Entry { header, body: EntryBody::Writes(vec![write]), index_changes: Vec::new() })
+        log_entry(
+            index,
+            term,
+            &Entry {
+                header,
+                body: EntryBody::Writes(vec![write]),
+                index_changes: Vec::new(),
+                stream_changes: Vec::new(),
+            },
+        )
     }
 
     fn log_entry(index: u64, term: u64, entry: &Entry) -> LogEntry {
@@ -265,9 +311,39 @@ mod tests {
             header: header(2, 5),
             body: EntryBody::Definition(Box::new(definition)),
             index_changes: Vec::new(),
+            stream_changes: Vec::new(),
         };
         assert_eq!(state.apply(&log_entry(11, 2, &change), &mut batch), Ok(Applies::Valid));
         assert_eq!(state.apply(&writes(12, 2, header(2, 6)), &mut batch), Ok(Applies::Void));
         assert!(batch.definition.is_some() && batch.items.is_empty());
+    }
+
+    #[test]
+    fn the_changes_of_an_entry_have_their_records_in_its_order() {
+        let (mut state, mut batch) = (state(), ApplyBatch::default());
+        let stream = Stream { view_type: StreamViewType::KeysOnly, enabled_at_ms: 9 };
+        Arc::make_mut(&mut state.definition).set_stream(Some(stream.view_type), stream.enabled_at_ms);
+        let write = |effect| EntryWrite {
+            request_id: RequestId([1; 16]),
+            key: EncodedKey(Bytes::from_static(b"key")),
+            effect,
+            version_time: Timestamp(50),
+            size_change: 0,
+            count_change: 0,
+            outcome: Bytes::new(),
+        };
+        let put = || write(Effect::Put(Bytes::from_static(b"version")));
+        let writes = vec![put(), write(Effect::Nothing), put(), write(Effect::Delete)];
+        let item = || StreamChange::Item { by_service: false, old_image: Bytes::new() };
+        let entry = Entry {
+            header: header(2, 5),
+            body: EntryBody::Writes(writes),
+            index_changes: Vec::new(),
+            stream_changes: vec![item(), StreamChange::Nothing, item()],
+        };
+        assert_eq!(state.apply(&log_entry(11, 2, &entry), &mut batch), Ok(Applies::Valid));
+        let numbers: Vec<_> = batch.stream.iter().map(|write| (write.stream, write.number)).collect();
+        let number = |ordinal| (9, SequenceNumber { time: Timestamp(50), ordinal });
+        assert_eq!(numbers, [number(0), number(2)]);
     }
 }

@@ -71,6 +71,8 @@ pub struct CoreConfig {
     pub remote_ahead_ms_max: u64,
     /// How often what other regions have is written down while they write nothing.
     pub remote_times_interval_ms: u64,
+    /// How often a leader looks for expired items while there are none.
+    pub expiry_interval_ms: u64,
     /// A leader stamps only while its clock is this close to those of a quorum.
     pub clock_offset_max_ms: u64,
     pub metrics: Option<Metrics>,
@@ -106,6 +108,7 @@ impl CoreConfig {
             snapshot_timeout_ms: 10_000,
             remote_ahead_ms_max: 10 * 60 * 1_000,
             remote_times_interval_ms: 5_000,
+            expiry_interval_ms: 1_000,
             clock_offset_max_ms: 500,
             metrics: None,
         }

@@ -1,23 +1,23 @@
 //! What Cairn puts into an entry of the log: effects, never expressions, and what they were evaluated under.
 //!
-//! Format version 1, or 2 of an entry that changes indexes; integers are little-endian, `n*` is a byte string of that many bytes.
+//! Format version 1, or 2 of an entry that changes indexes or has records in a stream; integers are little-endian, `n*` is a byte string of that many bytes.
 //!
 //! ```text
 //! offset  size
 //!      0     1  format version: 1 or 2
-//!      1     1  kind: 1 writes, 2 descriptor, 3 definition, 4 writes of other regions, 5 upkeep, 10 what a table's log changed in
-//!               this index, 11 items shown again
+//!      1     1  kind: 1 writes, 2 descriptor, 3 definition, 4 writes of other regions, 5 upkeep, 6 expirations,
+//!               7 a transaction's step, 10 what a table's log changed in this index, 11 items shown again
 //!      2     8  term         ┐
 //!     10     8  epoch        │ under which it was evaluated
 //!     18     8  schema       │
 //!     26     8  sequence     ┘ of the proposer, from 1 in each term
 //!     34     8  entry time
-//!     42        body; in version 2: its length (4), the body, and changes of indexes
+//!     42        body; in version 2: its length (4), the body, changes of indexes, changes for the stream
 //!
 //! body of kind 1: count (4), and for each write, in the order of evaluation
 //!           16  request id
 //!            2  n, n* key
-//!            1  effect: 1 put, 2 delete, 3 none
+//!            1  effect: 1 put, 2 delete, 3 none, 4 delete of an expired item: nobody asked for it, and no outcome is kept
 //!            8  version time
 //!            8  change of the partition's size in bytes, signed
 //!            1  change of the partition's item count, signed
@@ -43,6 +43,17 @@
 //!            4  tombstones that go, and for each
 //!               2  n, n* key
 //!            4  versions that were set aside and are taken up, and for each a write as in kind 4
+//! body of kind 6:
+//!            4  n, n* how far the index of expirations is made from now on (expirations); n is 0: it is made
+//! body of kind 7:
+//!            1  1: it is asked for, and the next two are there; else 0
+//!           16  request id
+//!            4  n, n* outcome: what its router is answered
+//!            4  what is kept of transactions, and for each
+//!               2  n, n* key (transaction::kept)
+//!               1  1: its value follows; 0: it goes
+//!               4  n, n* value
+//!               writes as in kind 1, of which the request ids and outcomes mean nothing
 //! body of kind 10:
 //!           16  partition whose log it is
 //!            4  n, n* how much of it is in this index then (feed::Fed)
@@ -58,6 +69,9 @@
 //!            1  effect: 1 put, 2 remove, 3 resize
 //!            2  n, n* the item's key in the index
 //!            8  change of the index's size in bytes, signed
+//! changes for the stream: count (4); while the table has one, for each effect that puts or deletes, in the order of the body
+//!            1  0 the item stays as it was, 1 it changes, 2 it changes, and it was the service's doing
+//!            4  but for 0: n, n* the item as it was, where the stream shows it; n is 0 where it does not, or there was none
 //! ```
 //!
 //! The entry a leader's term begins with has no payload. An entry whose format is not known here stops the replica:
@@ -66,10 +80,14 @@
 mod feed;
 mod global;
 mod indexes;
+mod streams;
+mod transaction;
 
 pub(crate) use feed::{FedWrites, ShownItems};
 pub(crate) use global::{RemoteEffect, RemoteGroup, RemoteWrite, RemoteWrites, Upkeep};
+pub(crate) use transaction::{TransactionEntry, TransactionWrite};
 
+use crate::stream::StreamChange;
 use bytes::{Buf, BufMut, Bytes};
 use cairn_engine::IndexChange;
 use cairn_model::{
@@ -78,8 +96,8 @@ use cairn_model::{
 use serde::{Serialize, de::DeserializeOwned};
 
 const VERSION: u8 = 2;
-/// Of an entry that changes no index.
-const WITHOUT_INDEXES: u8 = 1;
+/// Of an entry that changes no index, and whose table has no stream.
+const BODY_ALONE: u8 = 1;
 const HEADER_BYTES: usize = 42;
 const WRITE_BYTES_MIN: usize = 44;
 
@@ -99,6 +117,8 @@ pub(crate) struct Entry {
     pub(crate) body: EntryBody,
     /// In the order of evaluation.
     pub(crate) index_changes: Vec<IndexChange>,
+    /// While the table has a stream, of each effect that puts or deletes, in the order of the body.
+    pub(crate) stream_changes: Vec<StreamChange>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +128,9 @@ pub(crate) enum EntryBody {
     Definition(Box<TableDefinition>),
     Remote(RemoteWrites),
     Upkeep(Upkeep),
+    /// How far the index of expirations is made from now on; none: it is.
+    Expirations(Option<Bytes>),
+    Transaction(TransactionEntry),
     Fed(FedWrites),
     Shown(ShownItems),
 }
@@ -118,6 +141,8 @@ pub(crate) enum Effect {
     /// Puts this stored version.
     Put(Bytes),
     Delete,
+    /// Deletes an expired item. Nobody asked for it: of what it comes to, nothing is kept.
+    Expire,
     /// Only the outcome is kept: a failed condition must stay failed, whenever an attempt that was long under way arrives.
     Nothing,
 }
@@ -126,7 +151,7 @@ impl Effect {
     pub(crate) fn version(&self) -> &[u8] {
         match self {
             Self::Put(version) => version,
-            Self::Delete | Self::Nothing => &[],
+            Self::Delete | Self::Expire | Self::Nothing => &[],
         }
     }
 }
@@ -170,14 +195,18 @@ impl Entry {
                 let writes = remote.groups.iter().flat_map(|group| &group.writes);
                 64 + remote.state.len() + writes.map(RemoteWrite::encoded_bytes).sum::<usize>()
             }
+            EntryBody::Expirations(making) => 4 + making.as_ref().map_or(0, Bytes::len),
             EntryBody::Fed(fed) => {
                 64 + fed.fed.len() + fed.writes.iter().map(RemoteWrite::encoded_bytes).sum::<usize>()
             }
             EntryBody::Shown(shown) => shown.encoded_bytes(),
             EntryBody::Upkeep(upkeep) => 64 + upkeep.taken_up.iter().map(RemoteWrite::encoded_bytes).sum::<usize>(),
+            EntryBody::Transaction(entry) => entry.encoded_bytes(),
         };
-        let mut out = Vec::with_capacity(HEADER_BYTES + body_bytes + 8 + indexes::encoded_bytes(&self.index_changes));
-        let version = if self.index_changes.is_empty() { WITHOUT_INDEXES } else { VERSION };
+        let beside_bytes = indexes::encoded_bytes(&self.index_changes) + streams::encoded_bytes(&self.stream_changes);
+        let mut out = Vec::with_capacity(HEADER_BYTES + body_bytes + 12 + beside_bytes);
+        let has_body_alone = self.index_changes.is_empty() && self.stream_changes.is_empty();
+        let version = if has_body_alone { BODY_ALONE } else { VERSION };
         out.put_u8(version);
         out.put_u8(match &self.body {
             EntryBody::Writes(_) => 1,
@@ -185,6 +214,8 @@ impl Entry {
             EntryBody::Definition(_) => 3,
             EntryBody::Remote(_) => 4,
             EntryBody::Upkeep(_) => 5,
+            EntryBody::Expirations(_) => 6,
+            EntryBody::Transaction(_) => 7,
             EntryBody::Fed(_) => 10,
             EntryBody::Shown(_) => 11,
         });
@@ -198,14 +229,13 @@ impl Entry {
             out.put_u32_le(0);
         }
         match &self.body {
-            EntryBody::Writes(writes) => {
-                out.put_u32_le(length(writes.len())?);
-                writes.iter().try_for_each(|write| encode_write(&mut out, write))?;
-            }
+            EntryBody::Writes(writes) => encode_writes(&mut out, writes)?,
             EntryBody::Descriptor(descriptor) => out.extend_from_slice(&json(descriptor)?),
             EntryBody::Definition(definition) => out.extend_from_slice(&json(&**definition)?),
             EntryBody::Remote(remote) => global::encode_remote(&mut out, remote)?,
             EntryBody::Upkeep(upkeep) => global::encode_upkeep(&mut out, upkeep)?,
+            EntryBody::Expirations(making) => global::put_bytes(&mut out, making.as_deref().unwrap_or_default())?,
+            EntryBody::Transaction(entry) => transaction::encode(&mut out, entry)?,
             EntryBody::Fed(fed) => feed::encode_fed(&mut out, fed)?,
             EntryBody::Shown(shown) => feed::encode_shown(&mut out, shown)?,
         }
@@ -213,6 +243,7 @@ impl Entry {
             let body_bytes = length(out.len() - begin - 4)?;
             out[begin..begin + 4].copy_from_slice(&body_bytes.to_le_bytes());
             indexes::encode(&mut out, &self.index_changes)?;
+            streams::encode(&mut out, &self.stream_changes)?;
         }
         Ok(out)
     }
@@ -221,7 +252,7 @@ impl Entry {
     pub(crate) fn time_of(payload: &[u8]) -> Option<Timestamp> {
         let time = payload
             .first()
-            .filter(|version| (WITHOUT_INDEXES..=VERSION).contains(*version))
+            .filter(|version| (BODY_ALONE..=VERSION).contains(*version))
             .and_then(|_| payload.get(34..42))?;
         Some(Timestamp(u64::from_le_bytes(time.try_into().ok()?)))
     }
@@ -229,7 +260,7 @@ impl Entry {
     /// Slices into `payload`; nothing is copied of a write.
     pub(crate) fn decode(mut payload: Bytes) -> Result<Self, EntryError> {
         let version = *payload.first().ok_or(EntryError::Damaged("it is empty"))?;
-        if !(WITHOUT_INDEXES..=VERSION).contains(&version) {
+        if !(BODY_ALONE..=VERSION).contains(&version) {
             return Err(EntryError::UnknownVersion(version));
         }
         if payload.len() < HEADER_BYTES {
@@ -244,13 +275,18 @@ impl Entry {
             sequence: payload.get_u64_le(),
             entry_time: Timestamp(payload.get_u64_le()),
         };
-        let index_changes = match version {
-            WITHOUT_INDEXES => Vec::new(),
+        let (index_changes, stream_changes) = match version {
+            BODY_ALONE => (Vec::new(), Vec::new()),
             _ => {
                 const CUT: EntryError = EntryError::Damaged("it ends within its body");
                 let body_bytes = payload.try_get_u32_le().map_err(|_| CUT)?;
                 let body = take(&mut payload, body_bytes as usize).ok_or(CUT)?;
-                indexes::decode(std::mem::replace(&mut payload, body))?
+                let mut beside = std::mem::replace(&mut payload, body);
+                let changes = (indexes::decode(&mut beside)?, streams::decode(&mut beside)?);
+                if !beside.is_empty() {
+                    return Err(EntryError::Damaged("bytes are left behind its end"));
+                }
+                changes
             }
         };
         let body = match kind {
@@ -259,11 +295,13 @@ impl Entry {
             3 => EntryBody::Definition(Box::new(from_json(&payload)?)),
             4 => EntryBody::Remote(global::decode_remote(payload)?),
             5 => EntryBody::Upkeep(global::decode_upkeep(payload)?),
+            6 => EntryBody::Expirations(decode_expirations(payload)?),
+            7 => EntryBody::Transaction(transaction::decode(payload)?),
             10 => EntryBody::Fed(feed::decode_fed(payload)?),
             11 => EntryBody::Shown(feed::decode_shown(payload)?),
             other => return Err(EntryError::UnknownKind(other)),
         };
-        Ok(Self { header, body, index_changes })
+        Ok(Self { header, body, index_changes, stream_changes })
     }
 }
 
@@ -279,6 +317,11 @@ fn length(length: usize) -> Result<u32, EntryError> {
     u32::try_from(length).map_err(|_| EntryError::Damaged("a length does not fit its field"))
 }
 
+fn encode_writes(out: &mut Vec<u8>, writes: &[EntryWrite]) -> Result<(), EntryError> {
+    out.put_u32_le(length(writes.len())?);
+    writes.iter().try_for_each(|write| encode_write(out, write))
+}
+
 fn encode_write(out: &mut Vec<u8>, write: &EntryWrite) -> Result<(), EntryError> {
     let key_bytes = u16::try_from(write.key.0.len()).map_err(|_| EntryError::Damaged("a key is too long"))?;
     out.put_slice(&write.request_id.0);
@@ -288,6 +331,7 @@ fn encode_write(out: &mut Vec<u8>, write: &EntryWrite) -> Result<(), EntryError>
         Effect::Put(_) => 1,
         Effect::Delete => 2,
         Effect::Nothing => 3,
+        Effect::Expire => 4,
     });
     out.put_u64_le(write.version_time.0);
     out.put_i64_le(write.size_change);
@@ -324,6 +368,7 @@ fn decode_writes(mut body: Bytes) -> Result<Vec<EntryWrite>, EntryError> {
             1 => Effect::Put(version),
             2 => Effect::Delete,
             3 => Effect::Nothing,
+            4 => Effect::Expire,
             _ => return Err(EntryError::Damaged("an effect is of no known kind")),
         };
         writes.push(EntryWrite {
@@ -337,6 +382,12 @@ fn decode_writes(mut body: Bytes) -> Result<Vec<EntryWrite>, EntryError> {
         });
     }
     if body.is_empty() { Ok(writes) } else { Err(EntryError::Damaged("bytes are left behind its end")) }
+}
+
+fn decode_expirations(mut body: Bytes) -> Result<Option<Bytes>, EntryError> {
+    let making = global::get_bytes(&mut body)?;
+    global::end(&body)?;
+    Ok((!making.is_empty()).then_some(making))
 }
 
 fn take(body: &mut Bytes, length: usize) -> Option<Bytes> {

@@ -4,7 +4,9 @@ use crate::operation::{ReturnValues, WriteAction, WriteOutcome, WriteRequest};
 use cairn_model::{
     ErrorKind, Item, ServiceError,
     codec::{EncodedItem, StoredVersion},
+    index_keys::check_updated_index_keys,
     limits::ITEM_BYTES_MAX,
+    table::TableDefinition,
 };
 
 /// What becomes of the item.
@@ -18,6 +20,7 @@ pub(crate) enum Change {
 /// Evaluates a write on the item as it is, none where there is none. An error (a failed condition, an update that can't be)
 /// changes nothing.
 pub(crate) fn evaluate(
+    definition: &TableDefinition,
     request: &WriteRequest,
     current: Option<&StoredVersion>,
 ) -> Result<(Change, WriteOutcome), ServiceError> {
@@ -38,17 +41,29 @@ pub(crate) fn evaluate(
     let old_if_asked = || current.cloned().filter(|_| request.return_values == ReturnValues::AllOld);
     match &request.action {
         WriteAction::Put(new) => {
-            let outcome =
-                WriteOutcome { attributes: old_if_asked(), size_before, size_after: new.size()?, indexes: Vec::new() };
+            let outcome = WriteOutcome {
+                attributes: old_if_asked(),
+                size_before,
+                size_after: new.size()?,
+                indexes: Vec::new(),
+                collection_bytes: None,
+            };
             Ok((Change::Put(new.clone()), outcome))
         }
         WriteAction::Delete => {
-            let outcome = WriteOutcome { attributes: old_if_asked(), size_before, size_after: 0, indexes: Vec::new() };
+            let outcome = WriteOutcome {
+                attributes: old_if_asked(),
+                size_before,
+                size_after: 0,
+                indexes: Vec::new(),
+                collection_bytes: None,
+            };
             Ok((if current.is_some() { Change::Delete } else { Change::Nothing }, outcome))
         }
         WriteAction::Update { key_attributes, update } => {
             let mut new = item.clone().unwrap_or_else(|| key_attributes.clone());
             let touched = update.apply(&mut new)?;
+            check_updated_index_keys(definition, item.as_ref(), &new)?;
             let encoded = EncodedItem::encode(&new);
             let size_after = encoded.size()?;
             if size_after as usize > ITEM_BYTES_MAX {
@@ -61,7 +76,8 @@ pub(crate) fn evaluate(
                 ReturnValues::UpdatedOld => item.and_then(|old| not_empty(touched.project_old(&old))),
                 ReturnValues::UpdatedNew => not_empty(touched.project_new(&new)),
             };
-            let outcome = WriteOutcome { attributes, size_before, size_after, indexes: Vec::new() };
+            let outcome =
+                WriteOutcome { attributes, size_before, size_after, indexes: Vec::new(), collection_bytes: None };
             Ok((Change::Put(encoded), outcome))
         }
     }
@@ -84,17 +100,26 @@ mod tests {
     }
 
     fn outcome(request: &WriteRequest, current: Option<&StoredVersion>) -> WriteOutcome {
-        evaluate(request, current).unwrap().1
+        evaluate(&testing::definition(), request, current).unwrap().1
     }
 
     fn error(request: &WriteRequest, current: Option<&StoredVersion>) -> ServiceError {
-        evaluate(request, current).unwrap_err()
+        evaluate(&testing::definition(), request, current).unwrap_err()
     }
 
     #[test]
     fn a_put_tells_the_sizes_before_and_after() {
         let outcome = outcome(&testing::put(1, "a", 7), Some(&stored(&testing::item("a", 1_000_000_007))));
-        assert_eq!(outcome, WriteOutcome { attributes: None, size_before: 10, size_after: 6, indexes: Vec::new() });
+        assert_eq!(
+            outcome,
+            WriteOutcome {
+                attributes: None,
+                size_before: 10,
+                size_after: 6,
+                indexes: Vec::new(),
+                collection_bytes: None
+            }
+        );
     }
 
     #[test]
@@ -107,7 +132,7 @@ mod tests {
 
     #[test]
     fn an_update_makes_a_missing_item_with_its_key() {
-        let (change, outcome) = evaluate(&testing::add(1, "a", 5), None).unwrap();
+        let (change, outcome) = evaluate(&testing::definition(), &testing::add(1, "a", 5), None).unwrap();
         assert_eq!(change, Change::Put(EncodedItem::encode(&testing::item("a", 5))));
         assert_eq!(outcome.attributes, Some(EncodedItem::encode(&testing::number("n", 5))));
     }
@@ -121,8 +146,14 @@ mod tests {
 
     #[test]
     fn deleting_nothing_changes_nothing() {
-        let outcome = WriteOutcome { attributes: None, size_before: 0, size_after: 0, indexes: Vec::new() };
-        assert_eq!(evaluate(&testing::delete(1, "a"), None), Ok((Change::Nothing, outcome)));
+        let outcome = WriteOutcome {
+            attributes: None,
+            size_before: 0,
+            size_after: 0,
+            indexes: Vec::new(),
+            collection_bytes: None,
+        };
+        assert_eq!(evaluate(&testing::definition(), &testing::delete(1, "a"), None), Ok((Change::Nothing, outcome)));
     }
 
     #[test]

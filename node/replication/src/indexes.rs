@@ -1,6 +1,6 @@
 //! What a write changes in a table's indexes: worked out by the proposer, of the item before and after. Pure.
 
-use crate::operation::IndexWrite;
+use crate::{expirations, operation::IndexWrite};
 use cairn_engine::{IndexChange, IndexEffect, global_index};
 use cairn_model::{
     ServiceError,
@@ -26,7 +26,8 @@ pub(crate) fn effects(
     before: Option<&EncodedItem>,
     after: Option<&EncodedItem>,
 ) -> Result<IndexEffects, ServiceError> {
-    let mut effects = IndexEffects::default();
+    let mut effects =
+        IndexEffects { changes: expirations::changes(definition, key, before, after)?, writes: Vec::new() };
     for index in &definition.local_indexes {
         let entry = |item: Option<&EncodedItem>| match item {
             Some(item) => index.entry(&definition.key_schema, key, item),

@@ -12,6 +12,7 @@ pub mod config;
 pub mod core;
 mod entry;
 mod evaluate;
+mod expirations;
 pub mod feed;
 mod frame;
 pub mod global;
@@ -32,8 +33,10 @@ mod reads;
 mod replica;
 pub mod restore;
 mod storage;
+mod stream;
 #[cfg(test)]
 mod testing;
+pub mod transaction;
 pub mod wire;
 
 pub use clock::{Clock, Now, SystemClock};

@@ -1,6 +1,6 @@
 //! What the machine counts and measures.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Registry, exponential_buckets};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets};
 
 /// Shared by its clones; counts for nobody until it is registered.
 #[derive(Clone, Debug)]
@@ -19,6 +19,7 @@ pub struct Metrics {
     pub(crate) remote_writes_taken: IntCounter,
     pub(crate) remote_writes_passed_over: IntCounter,
     pub(crate) remote_writes_set_aside: IntCounter,
+    pub(crate) expired_items: IntCounterVec,
 }
 
 impl Metrics {
@@ -63,6 +64,13 @@ impl Metrics {
                 "cairn_remote_writes_set_aside_total",
                 "Writes of other regions whose time is too far ahead of the clock here: they wait until it has come.",
             )?,
+            expired_items: IntCounterVec::new(
+                Opts::new(
+                    "cairn_time_to_live_deleted_items_total",
+                    "Items deleted because they had expired: CloudWatch's TimeToLiveDeletedItemCount.",
+                ),
+                &["account", "table"],
+            )?,
         })
     }
 
@@ -80,6 +88,7 @@ impl Metrics {
         registry.register(Box::new(self.logs_given_up_to_regions.clone()))?;
         registry.register(Box::new(self.remote_writes_taken.clone()))?;
         registry.register(Box::new(self.remote_writes_passed_over.clone()))?;
-        registry.register(Box::new(self.remote_writes_set_aside.clone()))
+        registry.register(Box::new(self.remote_writes_set_aside.clone()))?;
+        registry.register(Box::new(self.expired_items.clone()))
     }
 }

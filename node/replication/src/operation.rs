@@ -1,12 +1,21 @@
-//! What a router asks of a partition and what it is answered: one write, a few gets, or one page of a range.
+//! What a router asks of a partition and what it is answered: one write, a few gets, one page of a range, or a
+//! step of a transaction.
 
 use crate::{
     feed::{Fed, FeedBatch},
     global::NotEmpty,
+    transaction::{MetLock, TransactGetOutcome, TransactGetRequest, TransactOutcome, TransactRequest, TransactStep},
 };
 use bytes::Bytes;
 use cairn_expression::{Condition, Projection, Update};
-use cairn_model::{Item, codec::EncodedItem, ids::RequestId, key::EncodedKey};
+use cairn_model::{
+    Item,
+    codec::{CodecError, EncodedItem},
+    ids::{PartitionId, RequestId},
+    key::EncodedKey,
+    stream::SequenceNumber,
+    time::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
 
@@ -51,6 +60,9 @@ pub struct WriteOutcome {
     pub size_after: u32,
     /// What the write did to each local index that it changed, in the order of their slots.
     pub indexes: Vec<IndexWrite>,
+    /// The size of the item's collection after the write, in DynamoDB's bytes: its items and what the local indexes show of
+    /// them. Of tables with local indexes only.
+    pub collection_bytes: Option<u64>,
 }
 
 /// What a write did to one index.
@@ -87,7 +99,8 @@ pub struct RangeRequest {
     pub forward: bool,
     /// Items to evaluate at most, before the filter.
     pub limit: Option<u32>,
-    /// Bytes of items to read at most, before filter and projection: the page ends with the item that reaches it.
+    /// Bytes of items to read at most, before filter and projection: the page ends with the item that reaches it. Of an index,
+    /// what it shows of the items counts, or what is fetched.
     pub page_bytes: u32,
     pub filter: Option<Condition>,
     pub projection: Option<Projection>,
@@ -119,14 +132,101 @@ pub struct RangeOutcome {
     pub last_evaluated_key: Option<Item>,
 }
 
+/// One page of a stream's records, in their order. Always consistent: a record that was shown stays, and nothing comes before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamRequest {
+    /// When the stream was enabled, by which it is told from others of the table; milliseconds since the Unix epoch.
+    pub stream: u64,
+    /// Records behind this one; none: from the oldest that is not trimmed.
+    pub after: Option<SequenceNumber>,
+    /// Records below this time are trimmed.
+    pub horizon: Timestamp,
+    /// Records at most; 0 asks for the shard's bounds alone.
+    pub limit: u32,
+    /// Of what the records show, in DynamoDB's bytes: the page ends before the record that would pass it, but has one at least.
+    pub page_bytes: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamOutcome {
+    /// Of which the stream's shard is.
+    pub partition: PartitionId,
+    pub records: Vec<StreamRecord>,
+    /// Behind which the next page begins.
+    pub last: SequenceNumber,
+    /// Behind everything that was applied.
+    pub latest: SequenceNumber,
+    /// A record behind `after` is trimmed already, and nothing was read.
+    pub trimmed: bool,
+    /// Of the shard, where no record was asked for.
+    pub bounds: Option<ShardBounds>,
+    /// No record is left behind `last`, and none will come.
+    pub ended: bool,
+}
+
+/// The numbers that records of a shard can have, both inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardBounds {
+    pub first: SequenceNumber,
+    /// None while it takes more.
+    pub last: Option<SequenceNumber>,
+}
+
+/// One change of one item, as a stream shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamRecord {
+    pub number: SequenceNumber,
+    pub event: StreamEvent,
+    /// It was the service's doing: the item had expired.
+    pub by_service: bool,
+    pub keys: EncodedItem,
+    /// What the stream's view type shows of the item.
+    pub old_image: Option<EncodedItem>,
+    pub new_image: Option<EncodedItem>,
+}
+
+impl StreamRecord {
+    /// What it shows, in DynamoDB's bytes.
+    pub fn size(&self) -> Result<u32, CodecError> {
+        let images = self.old_image.iter().chain(&self.new_image);
+        images.chain([&self.keys]).try_fold(0_u32, |sum, image| Ok(sum.saturating_add(image.size()?)))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StreamEvent {
+    Insert,
+    Modify,
+    Remove,
+}
+
 /// What travels from router to storage node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum PartitionRequest {
     Write(WriteRequest),
     Get(GetRequest),
     Range(RangeRequest),
+    Stream(StreamRequest),
+    Transact(TransactRequest),
+    TransactGet(TransactGetRequest),
     /// Of a table's leader to one of its global indexes.
     Feed(FeedBatch),
+}
+
+impl PartitionRequest {
+    /// Whether it may change anything.
+    pub fn writes(&self) -> bool {
+        matches!(self, Self::Write(_) | Self::Transact(_) | Self::Feed(_))
+    }
+
+    /// Whether it brings data, and has to stay out where there is no room: a transaction that is prepared may end.
+    pub fn brings_data(&self) -> bool {
+        match self {
+            Self::Write(_) | Self::Feed(_) => true,
+            Self::Transact(request) => matches!(request.step, TransactStep::Write(_)),
+            Self::Get(_) | Self::Range(_) | Self::Stream(_) | Self::TransactGet(_) => false,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -134,6 +234,11 @@ pub enum PartitionOutcome {
     Write(WriteOutcome),
     Get(GetOutcome),
     Range(RangeOutcome),
+    Stream(StreamOutcome),
+    Transact(TransactOutcome),
+    TransactGet(TransactGetOutcome),
+    /// Nothing was done of a write or a transaction, nothing read for one: items are locked by transactions under way.
+    Locked(Vec<MetLock>),
     /// Where the index is then.
     Fed(Fed),
 }
@@ -162,4 +267,7 @@ pub enum PartitionError {
     /// Nothing was taken of a batch of another region, and nothing will be until one of the tables is made anew.
     #[error(transparent)]
     NotEmpty(#[from] NotEmpty),
+    /// Nothing was done: the table has no capacity left for it now.
+    #[error("the table's throughput is exceeded: {0:?}")]
+    Throttled(cairn_model::throttling::TableLimit),
 }

@@ -97,8 +97,9 @@ mod tests {
         ];
         let mut valid = Vec::new();
         for (index, (term, entry)) in (2..).zip(entries) {
-            let payload =
-                entry.map(|(header, body)| Entry { header, body, index_changes: Vec::new() }.encode().unwrap().into());
+            let payload = entry.map(|(header, body)| {
+                Entry { header, body, index_changes: Vec::new(), stream_changes: Vec::new() }.encode().unwrap().into()
+            });
             let entry = LogEntry { index, term, kind: 0, payload: payload.unwrap_or_default() };
             let applies = state.apply(&entry, &mut ApplyBatch::default()).unwrap();
             let passed = place.pass(&entry).unwrap();

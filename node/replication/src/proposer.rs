@@ -7,18 +7,24 @@
 //!
 //! Which replica may propose, and when, is [`crate::replica`]'s to know.
 
+mod expiry;
 mod feed;
 mod remote;
 mod showing;
+mod transactions;
 
 use crate::{
     entry::{Effect, Entry, EntryBody, EntryHeader, EntryWrite},
     evaluate::{self, Change},
+    expirations::{self, MakingError},
     global::StateError,
     indexes::{self, IndexEffects},
     operation::{PartitionError, PartitionOutcome, WriteOutcome, WriteRequest},
     overlay::Overlay,
-    read, wire,
+    read,
+    stream::StreamChange,
+    transaction::kept::KeptError,
+    wire,
 };
 use bytes::Bytes;
 use cairn_engine::{Applied, Engine, EngineError, IndexChange, Store};
@@ -32,9 +38,11 @@ use cairn_model::{
     table::{GlobalReplicas, TableDefinition},
     time::Timestamp,
 };
+use expiry::{Expiry, ExpiryInFlight};
 use feed::{FeedInFlight, Feeds};
 use remote::{Remote, RemoteInFlight, Undecided};
 use std::collections::{HashMap, VecDeque};
+use transactions::{StepInFlight, Transactions};
 
 pub(crate) type Answer = (u64, Result<PartitionOutcome, PartitionError>);
 
@@ -48,6 +56,7 @@ pub(crate) struct Limits {
     pub(crate) evaluations_max: u32,
     pub(crate) remote_ahead_ms_max: u64,
     pub(crate) remote_times_interval_ms: u64,
+    pub(crate) expiry_interval_ms: u64,
 }
 
 /// Who waits for an answer, and until when by the boot-time clock.
@@ -71,15 +80,33 @@ struct InFlight {
     bytes: usize,
     writes: Vec<(WaitingWrite, WriteResult)>,
     remote: RemoteInFlight,
+    /// Present of a step of the Time To Live.
+    expiry: Option<ExpiryInFlight>,
+    /// The first place in the index of expirations that it enters an item at.
+    entered: Option<Bytes>,
+    step: StepInFlight,
     feed: Option<FeedInFlight>,
     /// It shows items again.
     shows: bool,
 }
 
 impl InFlight {
+    /// With nothing in it.
     fn new(index: u64, bytes: usize) -> Self {
-        Self { index, bytes, writes: Vec::new(), remote: RemoteInFlight::default(), feed: None, shows: false }
+        let (remote, step) = (RemoteInFlight::default(), StepInFlight::default());
+        Self { index, bytes, writes: Vec::new(), remote, expiry: None, entered: None, step, feed: None, shows: false }
     }
+}
+
+/// What is to be done to one item.
+#[derive(Debug)]
+struct Taken {
+    key: EncodedKey,
+    version_time: Timestamp,
+    change: Change,
+    held_item: bool,
+    /// Before and after.
+    sizes: (u32, u32),
 }
 
 /// What a client is answered, as its outcome is kept.
@@ -115,6 +142,10 @@ pub(crate) enum ProposerError {
     Wire(#[from] wire::WireError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error(transparent)]
+    Making(#[from] MakingError),
+    #[error(transparent)]
+    Kept(#[from] KeptError),
 }
 
 #[derive(Debug)]
@@ -137,6 +168,8 @@ pub(crate) struct Proposer {
     feeds: Feeds,
     /// Whether items are to be shown again, if any are.
     showing_due: bool,
+    expiry: Expiry,
+    transactions: Transactions,
 }
 
 impl Proposer {
@@ -155,6 +188,8 @@ impl Proposer {
             remote: Remote::default(),
             feeds: Feeds::default(),
             showing_due: false,
+            expiry: Expiry::default(),
+            transactions: Transactions::default(),
         }
     }
 
@@ -167,6 +202,8 @@ impl Proposer {
         self.remote.forget();
         self.feeds.forget();
         self.showing_due = true;
+        self.expiry.forget();
+        self.transactions.forget();
     }
 
     /// Stamps nothing at or below this time any more, while it leads.
@@ -177,15 +214,14 @@ impl Proposer {
     /// Takes a write in; gives the answer if there is no room.
     pub(crate) fn enqueue(&mut self, token: u64, request: WriteRequest, deadline_ms: u64) -> Option<Answer> {
         if self.waiting() >= self.limits.waiting_max {
-            let reason = "too many writes of the partition wait".into();
-            return Some((token, Err(PartitionError::Overloaded { reason })));
+            return Some((token, Err(too_many_wait())));
         }
         self.waiting.push_back(WaitingWrite { waiters: vec![Waiter { token, deadline_ms }], request, evaluations: 0 });
         None
     }
 
     pub(crate) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty() || self.remote.waits() || self.feeds.waits()
+        !self.waiting.is_empty() || self.remote.waits() || self.transactions.waits() || self.feeds.waits()
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -194,7 +230,7 @@ impl Proposer {
 
     /// Writes that wait for their evaluation.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len() + self.retries.len()
+        self.waiting.len() + self.retries.len() + self.transactions.waiting()
     }
 
     fn has_room(&self) -> bool {
@@ -204,9 +240,13 @@ impl Proposer {
 
     /// Whether a round would evaluate anything.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.draining
-            && (!self.waiting.is_empty() || self.remote.is_due() || self.feeds.waits() || self.showing_due)
-            && self.has_room()
+        let is_anything_due = !self.waiting.is_empty()
+            || self.remote.is_due()
+            || self.expiry.is_due()
+            || self.transactions.is_due()
+            || self.feeds.waits()
+            || self.showing_due;
+        !self.draining && is_anything_due && self.has_room()
     }
 
     /// Evaluates what waits, as far as there is room, and proposes it.
@@ -220,9 +260,13 @@ impl Proposer {
             return Ok(());
         }
         self.know(&round)?;
+        self.know_locks(&round)?;
         self.begin(&mut round, propose)?;
         if !self.draining {
             self.upkeep(&mut round, propose)?;
+        }
+        if !self.draining {
+            self.drop_records(&mut round, propose)?;
         }
         if !self.draining {
             self.show(&mut round, propose)?;
@@ -239,8 +283,14 @@ impl Proposer {
                     break;
                 }
             }
+            if self.transactions.waits() && entry.writes.is_empty() {
+                self.take_step(&mut round, propose, answers)?;
+                if self.draining || !self.has_room() {
+                    break;
+                }
+            }
             let Some(write) = self.waiting.pop_front() else {
-                if self.remote.waits() || self.feeds.waits() {
+                if self.remote.waits() || self.transactions.waits() || self.feeds.waits() {
                     self.close(&mut round, &mut entry, propose)?;
                     continue;
                 }
@@ -251,12 +301,17 @@ impl Proposer {
                 answer_all(&write, Err(PartitionError::EpochMismatch { epoch: round.epoch }), answers);
                 continue;
             }
+            if let Some(met) = self.transactions.lock_on(&write.request) {
+                answer_all(&write, Ok(PartitionOutcome::Locked(vec![met])), answers);
+                continue;
+            }
             self.evaluate(&round, &mut entry, write, answers)?;
             if entry.bytes >= self.limits.entry_bytes_max || entry.writes.len() >= self.limits.entry_writes_max {
                 self.close(&mut round, &mut entry, propose)?;
             }
         }
-        self.close(&mut round, &mut entry, propose)
+        self.close(&mut round, &mut entry, propose)?;
+        self.expiry_step(&mut round, propose)
     }
 
     /// A request id that is under way gets the answer of the attempt under way; one that is done gets its outcome.
@@ -320,22 +375,36 @@ impl Proposer {
         let current = current.filter(|version| !version.is_tombstone());
         self.last_time = self.last_time.max(replaced).next(round.wall_ms);
         let version_time = self.last_time;
-        let evaluated = evaluate::evaluate(&write.request, current.as_ref())
-            .and_then(|evaluated| with_indexes(round, key, current.as_ref(), evaluated));
+        let evaluated = evaluate::evaluate(round.definition, &write.request, current.as_ref())
+            .and_then(|evaluated| with_indexes(round, key, current.as_ref(), evaluated, false));
         let (change, index_changes, result) = match evaluated {
             Ok((change, index_changes, outcome)) => (change, index_changes, Ok(outcome)),
             Err(error) => (Change::Nothing, Vec::new(), Err(error)),
         };
-        let (effect, count_after) = match change {
-            Change::Put(item) => (Effect::Put(StoredVersion { version_time, origin: Bytes::new(), item }.encode()), 1),
-            Change::Delete => (Effect::Delete, 0),
-            Change::Nothing => (Effect::Nothing, i8::from(current.is_some())),
-        };
-        let size_change = match (&effect, &result) {
-            (Effect::Put(_) | Effect::Delete, Ok(outcome)) => {
-                i64::from(outcome.size_after) - i64::from(outcome.size_before)
+        let stream_change = stream_change(round, current.as_ref(), &change);
+        self.ids_in_flight.insert(write.request.request_id, round.next_index);
+        let sizes = result.as_ref().map_or((0, 0), |outcome| (outcome.size_before, outcome.size_after));
+        let taken = Taken { key: key.clone(), version_time, change, held_item: current.is_some(), sizes };
+        let outcome = wire::encode_outcome(&result)?;
+        let entry_write = self.take_in(round, write.request.request_id, taken, outcome);
+        entry.bytes += entry_write.encoded_bytes()
+            + index_changes.iter().map(|change| change.key.len()).sum::<usize>()
+            + stream_change.as_ref().map_or(0, StreamChange::encoded_bytes);
+        entry.index_changes.extend(index_changes);
+        entry.stream_changes.extend(stream_change);
+        entry.writes.push((write, result, entry_write));
+        Ok(())
+    }
+
+    /// Takes a write into the overlay; gives what it is in an entry.
+    fn take_in<S>(&mut self, round: &Round<'_, S>, request_id: RequestId, taken: Taken, outcome: Bytes) -> EntryWrite {
+        let Taken { key, version_time, change, held_item, sizes: (before, after) } = taken;
+        let (effect, holds_item) = match change {
+            Change::Put(item) => {
+                (Effect::Put(StoredVersion { version_time, origin: Bytes::new(), item }.encode()), true)
             }
-            _ => 0,
+            Change::Delete => (Effect::Delete, false),
+            Change::Nothing => (Effect::Nothing, held_item),
         };
         match &effect {
             Effect::Put(version) => self.overlay.put(key.clone(), Some(version.clone()), round.next_index),
@@ -343,22 +412,11 @@ impl Proposer {
                 let tombstone = || StoredVersion::tombstone(version_time, Bytes::new()).encode();
                 self.overlay.put(key.clone(), round.replicas().map(|_| tombstone()), round.next_index);
             }
-            Effect::Nothing => {}
+            Effect::Nothing | Effect::Expire => {}
         }
-        self.ids_in_flight.insert(write.request.request_id, round.next_index);
-        let entry_write = EntryWrite {
-            request_id: write.request.request_id,
-            key: key.clone(),
-            effect,
-            version_time,
-            size_change,
-            count_change: count_after - i8::from(current.is_some()),
-            outcome: wire::encode_outcome(&result)?,
-        };
-        entry.bytes += entry_write.encoded_bytes() + index_changes.iter().map(|change| change.key.len()).sum::<usize>();
-        entry.index_changes.extend(index_changes);
-        entry.writes.push((write, result, entry_write));
-        Ok(())
+        let size_change = if effect == Effect::Nothing { 0 } else { i64::from(after) - i64::from(before) };
+        let count_change = i8::from(holds_item) - i8::from(held_item);
+        EntryWrite { request_id, key, effect, version_time, size_change, count_change, outcome }
     }
 
     /// Proposes the open entry and begins the next.
@@ -371,15 +429,16 @@ impl Proposer {
         if entry.writes.is_empty() {
             return Ok(());
         }
-        let entry = std::mem::take(entry);
-        let mut writes = Vec::with_capacity(entry.writes.len());
-        let mut effects = Vec::with_capacity(entry.writes.len());
-        for (write, result, effect) in entry.writes {
+        let OpenEntry { writes: evaluated, index_changes, stream_changes, .. } = std::mem::take(entry);
+        let mut writes = Vec::with_capacity(evaluated.len());
+        let mut effects = Vec::with_capacity(evaluated.len());
+        for (write, result, effect) in evaluated {
             writes.push((write, result));
             effects.push(effect);
         }
-        let (body, index_changes) = (EntryBody::Writes(effects), entry.index_changes);
-        let payload = Entry { header: self.header(round), body, index_changes }.encode()?;
+        let entered = expirations::first_entered(&index_changes);
+        let body = EntryBody::Writes(effects);
+        let payload = Entry { header: self.header(round), body, index_changes, stream_changes }.encode()?;
         let (index, bytes) = (round.next_index, payload.len());
         if !propose(payload) {
             self.discard(writes.into_iter().map(|(write, _)| write));
@@ -387,7 +446,7 @@ impl Proposer {
         }
         self.sequence += 1;
         self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight { writes, ..InFlight::new(index, bytes) });
+        self.in_flight.push_back(InFlight { writes, entered, ..InFlight::new(index, bytes) });
         round.next_index += 1;
         Ok(())
     }
@@ -398,7 +457,7 @@ impl Proposer {
             return None;
         }
         self.last_time = self.last_time.next(round.wall_ms);
-        Some(Entry { header: self.header(round), body, index_changes: Vec::new() })
+        Some(Entry { header: self.header(round), body, index_changes: Vec::new(), stream_changes: Vec::new() })
     }
 
     /// Of the next entry, stamped with the last time.
@@ -434,8 +493,16 @@ impl Proposer {
             }
             self.overlay.applied(&write.request.key, index);
         }
-        let fed = entry.feed.iter().flat_map(FeedInFlight::keys);
-        entry.remote.keys.iter().chain(fed).for_each(|key| self.overlay.applied(key, index));
+        entry.remote.keys.iter().for_each(|key| self.overlay.applied(key, index));
+        if let Some(expiry) = &entry.expiry {
+            expiry.keys.iter().for_each(|key| self.overlay.applied(key, index));
+        }
+        if valid {
+            entry.expiry.iter().for_each(|step| self.expiry.applied(step));
+            entry.entered.into_iter().for_each(|place| self.expiry.entered(place));
+        }
+        self.step_applied(index, entry.step, valid, answers);
+        entry.feed.iter().flat_map(FeedInFlight::keys).for_each(|key| self.overlay.applied(key, index));
         self.showing_due |= entry.shows;
         if valid {
             entry.remote.answer(Ok(()), &mut self.remote);
@@ -458,6 +525,8 @@ impl Proposer {
             self.draining = false;
             self.remote.forget();
             self.feeds.forget();
+            self.expiry.forget();
+            self.transactions.settle(self.limits.evaluations_max, answers);
             self.sequence = applied.sequence;
             self.last_time = self.last_time.max(applied.entry_time);
             for write in std::mem::take(&mut self.retries).into_iter().rev() {
@@ -490,11 +559,14 @@ impl Proposer {
             entry.writes.iter().for_each(|(write, _)| answer_all(write, Err(unknown.clone()), answers));
             entry.remote.answer(Err(unknown.clone()), &mut self.remote);
             entry.feed.into_iter().for_each(|feed| feed.answer(Err(unknown.clone()), answers));
+            entry.step.abandon(&unknown, answers);
         }
+        self.transactions.abandon(not_leader, answers);
         self.remote.refuse_waiting(not_leader);
         self.remote.forget();
         self.feeds.refuse_waiting(not_leader, answers);
         self.feeds.forget();
+        self.expiry.forget();
         for write in self.retries.drain(..).chain(self.waiting.drain(..)) {
             answer_all(&write, Err(not_leader.clone()), answers);
         }
@@ -509,6 +581,7 @@ impl Proposer {
         self.waiting.drain(..).for_each(|write| answer_all(&write, Err(error.clone()), answers));
         self.remote.refuse_waiting(error);
         self.feeds.refuse_waiting(error, answers);
+        self.transactions.refuse_waiting(error, answers);
     }
 
     /// Answers whoever has waited too long.
@@ -516,16 +589,33 @@ impl Proposer {
         let undone = PartitionError::Overloaded { reason: "the write was not evaluated in time".into() };
         let unknown = PartitionError::Unknown { reason: "the write was not committed in time".into() };
         for write in self.waiting.iter_mut().chain(&mut self.retries) {
-            expire_waiters(write, boot_ms, &undone, answers);
+            expire_waiters(&mut write.waiters, boot_ms, &undone, answers);
         }
         self.waiting.retain(|write| !write.waiters.is_empty());
         self.remote.expire(boot_ms, &undone);
         self.feeds.expire(boot_ms, &undone, answers);
+        self.transactions.expire(boot_ms, &undone, answers);
         for entry in &mut self.in_flight {
-            entry.writes.iter_mut().for_each(|(write, _)| expire_waiters(write, boot_ms, &unknown, answers));
+            let writes = entry.writes.iter_mut();
+            writes.for_each(|(write, _)| expire_waiters(&mut write.waiters, boot_ms, &unknown, answers));
             entry.remote.expire(boot_ms, &unknown, &mut self.remote);
             entry.feed.iter_mut().for_each(|feed| feed.expire(boot_ms, &unknown, answers));
+            entry.step.expire(boot_ms, &unknown, answers);
         }
+    }
+}
+
+/// What an entry says of its effects behind its body.
+#[derive(Debug, Default)]
+struct Beside {
+    index_changes: Vec<IndexChange>,
+    stream_changes: Vec<StreamChange>,
+}
+
+impl Beside {
+    fn extend(&mut self, other: Self) {
+        self.index_changes.extend(other.index_changes);
+        self.stream_changes.extend(other.stream_changes);
     }
 }
 
@@ -534,6 +624,7 @@ impl Proposer {
 struct OpenEntry {
     writes: Vec<(WaitingWrite, WriteResult, EntryWrite)>,
     index_changes: Vec<IndexChange>,
+    stream_changes: Vec<StreamChange>,
     bytes: usize,
 }
 
@@ -550,33 +641,54 @@ fn with_indexes<S: Store>(
     key: &EncodedKey,
     current: Option<&StoredVersion>,
     (change, mut outcome): (Change, WriteOutcome),
+    is_decided: bool,
 ) -> Result<(Change, Vec<IndexChange>, WriteOutcome), ServiceError> {
+    let before = indexes::item_of(current);
     let after = match &change {
         Change::Put(item) => Some(item),
         Change::Delete => None,
-        Change::Nothing => return Ok((change, Vec::new(), outcome)),
+        Change::Nothing => before,
     };
-    let IndexEffects { changes, writes } = indexes::effects(round.definition, key, indexes::item_of(current), after)?;
+    let IndexEffects { changes, writes } = indexes::effects(round.definition, key, before, after)?;
     if !round.definition.local_indexes.is_empty() {
-        let growth = i64::from(outcome.size_after) - i64::from(outcome.size_before)
-            + changes.iter().map(|change| change.size_change).sum::<i64>();
+        let of_item = match change {
+            Change::Nothing => 0,
+            Change::Put(_) | Change::Delete => i64::from(outcome.size_after) - i64::from(outcome.size_before),
+        };
+        let growth = of_item + changes.iter().map(|change| change.size_change).sum::<i64>();
         // Of what is applied: what is under way comes to little beside the limit.
         let before = round.engine.collection_bytes(round.storage_id, key).map_err(|error| internal(&error))?;
-        if growth > 0 && before.saturating_add_signed(growth) > ITEM_COLLECTION_BYTES_MAX {
+        let is_over = before.saturating_add_signed(growth) > ITEM_COLLECTION_BYTES_MAX;
+        if growth > 0 && is_over && !is_decided {
             return Err(ServiceError::new(
                 ErrorKind::ItemCollectionSizeLimitExceededException,
                 "Item collection size limit of 10 GB exceeded.",
             ));
         }
+        outcome.collection_bytes = Some(before.saturating_add_signed(growth));
     }
     outcome.indexes = writes;
     Ok((change, changes, outcome))
+}
+
+/// What a change of an item is in the table's stream, if it has one.
+fn stream_change<S>(round: &Round<'_, S>, current: Option<&StoredVersion>, change: &Change) -> Option<StreamChange> {
+    let after = match change {
+        Change::Put(item) => Some(item),
+        Change::Delete => None,
+        Change::Nothing => return None,
+    };
+    StreamChange::of(round.definition.current_stream(), indexes::item_of(current), after, false)
 }
 
 /// What can't be read fails the requests for it, not the node.
 fn internal(error: &EngineError) -> ServiceError {
     tracing::error!(error = error as &dyn std::error::Error, "failed to read an item or an outcome");
     ServiceError::new(ErrorKind::InternalServerError, "Internal server error")
+}
+
+fn too_many_wait() -> PartitionError {
+    PartitionError::Overloaded { reason: "too many writes of the partition wait".into() }
 }
 
 fn answer_of(result: WriteResult) -> Result<PartitionOutcome, PartitionError> {
@@ -591,8 +703,8 @@ fn answer_one(token: u64, error: ServiceError) -> Answer {
     (token, Err(PartitionError::Service(error)))
 }
 
-fn expire_waiters(write: &mut WaitingWrite, boot_ms: u64, error: &PartitionError, answers: &mut Vec<Answer>) {
-    write.waiters.retain(|waiter| {
+fn expire_waiters(waiters: &mut Vec<Waiter>, boot_ms: u64, error: &PartitionError, answers: &mut Vec<Answer>) {
+    waiters.retain(|waiter| {
         let expired = waiter.deadline_ms <= boot_ms;
         if expired {
             answers.push((waiter.token, Err(error.clone())));

@@ -1,13 +1,20 @@
 //! Gets and pages of ranges, evaluated on one replica's items: filter, projection, page and limit.
 
 mod range;
+mod stream;
+mod transaction;
 
-use crate::operation::{GetOutcome, GetRequest, PartitionOutcome, PartitionRequest};
+use crate::{
+    operation::{GetOutcome, GetRequest, PartitionOutcome, PartitionRequest},
+    transaction::kept::KeptError,
+};
 use cairn_engine::{Engine, EngineError, Store};
+use cairn_expression::Projection;
 use cairn_model::{
     KeySchema, ServiceError,
     codec::{CodecError, EncodedItem, StoredVersion},
     descriptor::KeyRange,
+    ids::PartitionId,
     index::{IndexOf, LocalIndex},
     key::EncodedKey,
 };
@@ -19,11 +26,19 @@ pub enum ReadError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Codec(#[from] CodecError),
+    #[error("failed to read what is kept of transactions: {0}")]
+    Transactions(String),
     #[error("failed to read: a write was asked for")]
     NotARead,
     /// It is the request that can't be, not the data.
     #[error(transparent)]
     Refused(#[from] ServiceError),
+}
+
+impl From<KeptError> for ReadError {
+    fn from(error: KeptError) -> Self {
+        Self::Transactions(error.to_string())
+    }
 }
 
 /// Where a read looks.
@@ -33,12 +48,15 @@ pub struct ReadPlace<'a> {
     pub schema: &'a KeySchema,
     /// Of the partition: what lies outside is another's.
     pub range: &'a KeyRange,
+    pub partition: PartitionId,
+    /// The stream that takes the table's changes, by when it was enabled.
+    pub stream: Option<u64>,
     pub local_indexes: &'a [LocalIndex],
     /// Where the partition is one of a global index.
     pub index_of: Option<&'a IndexOf>,
 }
 
-/// Serves a Get or a Range from the items as they are applied.
+/// Serves a Get, a Range or a page of a stream from what is applied.
 pub fn read<S: Store>(
     engine: &Engine<S>,
     place: ReadPlace<'_>,
@@ -47,7 +65,11 @@ pub fn read<S: Store>(
     match request {
         PartitionRequest::Get(request) => get(engine, place, request).map(PartitionOutcome::Get),
         PartitionRequest::Range(request) => range::range(engine, place, request).map(PartitionOutcome::Range),
-        PartitionRequest::Write(_) | PartitionRequest::Feed(_) => Err(ReadError::NotARead),
+        PartitionRequest::Stream(request) => stream::read(engine, place, request).map(PartitionOutcome::Stream),
+        PartitionRequest::TransactGet(request) => transaction::get(engine, place, request),
+        PartitionRequest::Write(_) | PartitionRequest::Transact(_) | PartitionRequest::Feed(_) => {
+            Err(ReadError::NotARead)
+        }
     }
 }
 
@@ -56,18 +78,20 @@ fn get<S: Store>(engine: &Engine<S>, place: ReadPlace<'_>, request: &GetRequest)
     for key in &request.keys {
         items.push(match engine.get(place.storage_id, key)? {
             None => None,
-            Some(bytes) => {
-                let item = StoredVersion::parse(bytes)?.item;
-                let size = item.size()?;
-                let shown = match &request.projection {
-                    None => item,
-                    Some(projection) => EncodedItem::encode(&projection.project(&item.decode()?)),
-                };
-                Some((shown, size))
-            }
+            Some(bytes) => Some(shown(StoredVersion::parse(bytes)?.item, request.projection.as_ref())?),
         });
     }
     Ok(GetOutcome { items })
+}
+
+/// An item, projected, and its whole size.
+fn shown(item: EncodedItem, projection: Option<&Projection>) -> Result<(EncodedItem, u32), CodecError> {
+    let size = item.size()?;
+    let shown = match projection {
+        None => item,
+        Some(projection) => EncodedItem::encode(&projection.project(&item.decode()?)),
+    };
+    Ok((shown, size))
 }
 
 /// Whether a key belongs to the partition.

@@ -122,6 +122,7 @@ impl<L: LogStore> Replica<L> {
                 evaluations_max: config.evaluations_max,
                 remote_ahead_ms_max: config.remote_ahead_ms_max,
                 remote_times_interval_ms: config.remote_times_interval_ms,
+                expiry_interval_ms: config.expiry_interval_ms,
             }),
             reads: Reads::default(),
             leading: 0,
@@ -403,6 +404,7 @@ impl<L: LogStore> Replica<L> {
             size_bytes: self.state.applied.size_bytes,
             unarchived_bytes: if self.is_archived(config) { self.raft.store().bytes_behind(self.archived) } else { 0 },
             regions: Vec::new(),
+            fed_by: Vec::new(),
         }
     }
 }

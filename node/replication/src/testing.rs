@@ -9,7 +9,7 @@ use cairn_model::{
     ids::{NodeId, PartitionId, ReplicaId, RequestId, TableId},
     key::EncodedKey,
     number::Number,
-    table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableDefinition},
+    table::{KeyAttribute, KeySchema, ScalarType, TableDefinition},
 };
 
 /// A partition with voters 1 to `voters`, on the nodes of the same numbers.
@@ -35,26 +35,12 @@ pub(crate) fn descriptor(voters: u8) -> PartitionDescriptor {
 }
 
 pub(crate) fn definition() -> TableDefinition {
-    TableDefinition {
-        account: "game".into(),
-        table_name: "users".into(),
-        table_id: TableId([8; 16]),
-        schema_version: 1,
-        key_schema: KeySchema { partition: KeyAttribute { name: "id".into(), scalar_type: ScalarType::S }, sort: None },
-        billing_mode: BillingMode::PayPerRequest,
-        provisioned_throughput: None,
-        table_class: None,
-        deletion_protection_enabled: false,
-        creation_time_ms: 0,
-        continuous_backups: None,
-        restored_from: None,
-        replicas: None,
-        local_indexes: Vec::new(),
-        global_indexes: Vec::new(),
-        index_of: None,
-        time_to_live: None,
-        stream: None,
-    }
+    TableDefinition::new(
+        "game",
+        "users",
+        TableId([8; 16]),
+        KeySchema { partition: KeyAttribute { name: "id".into(), scalar_type: ScalarType::S }, sort: None },
+    )
 }
 
 pub(crate) fn key_attributes(id: &str) -> Item {

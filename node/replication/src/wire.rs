@@ -4,7 +4,7 @@
 //! rest is the value in postcard's encoding, in which fields and variants go by their position: they are only ever added at
 //! the end of an enum; any other change is a new version.
 
-use crate::operation::{PartitionError, PartitionOutcome, PartitionRequest, WriteOutcome};
+use crate::operation::{PartitionError, PartitionOutcome, PartitionRequest};
 use bytes::Bytes;
 use cairn_model::{ServiceError, ids::PartitionId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -59,12 +59,12 @@ pub fn decode_answer(bytes: impl AsRef<[u8]>) -> Result<PartitionAnswer, WireErr
     decode_as(CALL_VERSION, bytes.as_ref())
 }
 
-/// What a write came to, as it is kept for its retries.
-pub(crate) fn encode_outcome(outcome: &Result<WriteOutcome, ServiceError>) -> Result<Bytes, WireError> {
+/// What a write, or a step of a transaction, came to, as it is kept for its retries.
+pub(crate) fn encode_outcome(outcome: &Result<impl Serialize, ServiceError>) -> Result<Bytes, WireError> {
     encode_as(CALL_VERSION, outcome)
 }
 
-pub(crate) fn decode_outcome(bytes: &[u8]) -> Result<Result<WriteOutcome, ServiceError>, WireError> {
+pub(crate) fn decode_outcome<T: DeserializeOwned>(bytes: &[u8]) -> Result<Result<T, ServiceError>, WireError> {
     decode_as(CALL_VERSION, bytes)
 }
 
@@ -118,6 +118,7 @@ mod tests {
                 size_before: 1,
                 size_after: 2,
                 indexes: Vec::new(),
+                collection_bytes: None,
             })),
             Ok(PartitionOutcome::Get(GetOutcome {
                 items: vec![None, Some((EncodedItem::encode(&testing::item("a", 1)), 5))],

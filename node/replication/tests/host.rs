@@ -10,7 +10,7 @@ use cairn_model::{
     ids::{NodeId, PartitionId, ReplicaId, RequestId, TableId},
     key::EncodedKey,
     node::{Order, OrderOutcome, ReplicaState},
-    table::{BillingMode, GlobalReplicas, KeyAttribute, KeySchema, ScalarType, TableDefinition},
+    table::{GlobalReplicas, KeyAttribute, KeySchema, ScalarType, TableDefinition},
 };
 use cairn_replication::{
     CoreConfig, Host, HostConfig, SystemClock, Transport,
@@ -54,26 +54,12 @@ fn descriptor(voters: u8) -> PartitionDescriptor {
 }
 
 fn definition() -> TableDefinition {
-    TableDefinition {
-        account: "local".into(),
-        table_name: "users".into(),
-        table_id: TABLE,
-        schema_version: 1,
-        key_schema: KeySchema { partition: KeyAttribute { name: "id".into(), scalar_type: ScalarType::S }, sort: None },
-        billing_mode: BillingMode::PayPerRequest,
-        provisioned_throughput: None,
-        table_class: None,
-        deletion_protection_enabled: false,
-        creation_time_ms: 0,
-        continuous_backups: None,
-        restored_from: None,
-        replicas: None,
-        local_indexes: Vec::new(),
-        global_indexes: Vec::new(),
-        index_of: None,
-        time_to_live: None,
-        stream: None,
-    }
+    TableDefinition::new(
+        "local",
+        "users",
+        TABLE,
+        KeySchema { partition: KeyAttribute { name: "id".into(), scalar_type: ScalarType::S }, sort: None },
+    )
 }
 
 fn item(id: u64) -> Item {

@@ -10,12 +10,14 @@ mod exports;
 mod indexes;
 pub mod internal;
 mod listen;
+mod memory;
 mod node;
 mod node_gauges;
 mod regions;
 pub mod router;
 mod shutdown;
 pub mod storage;
+mod throttle;
 pub mod tls;
 
 use clap::{Parser, Subcommand};

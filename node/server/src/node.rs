@@ -1,12 +1,22 @@
 //! A storage node's engine, log and driver over its data folder, as the roles `dev` and `storage` both have it.
 
-use crate::{disk::Disk, node_gauges::NodeGauges};
+use crate::{
+    disk::Disk,
+    memory,
+    node_gauges::NodeGauges,
+    throttle::{Demand, Throttle},
+};
 use anyhow::Context;
 use cairn_engine::{Engine, FjallOptions, FjallStore, Folder, FolderError, Owner};
-use cairn_model::ids::NodeId;
+use cairn_model::{
+    consumption::Consumption,
+    ids::{NodeId, PartitionId},
+};
 use cairn_replication::{
     CoreConfig, Host, HostConfig, Metrics, SystemClock, Transport,
     log::{EngineLog, OnDamage},
+    operation::{PartitionError, PartitionRequest},
+    wire::PartitionAnswer,
 };
 use std::{
     path::{Path, PathBuf},
@@ -25,8 +35,20 @@ const DISK_INTERVAL: Duration = Duration::from_secs(1);
 const HAND_OVER_DEADLINE: Duration = Duration::from_secs(3);
 /// Between two looks at whether another process still uses the folder.
 const LOCK_INTERVAL: Duration = Duration::from_millis(100);
-/// Where a container's kernel tells the memory it may use.
-const MEMORY_LIMIT_FILE: &str = "/sys/fs/cgroup/memory.max";
+
+/// How a node deletes expired items.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct ExpiryArguments {
+    /// How often expired items are looked for while there are none.
+    #[arg(
+        long,
+        env = "CAIRN_TTL_INTERVAL_MS",
+        value_name = "MILLISECONDS",
+        default_value_t = 1_000,
+        value_parser = clap::value_parser!(u64).range(10..=3_600_000)
+    )]
+    pub(crate) ttl_interval_ms: u64,
+}
 
 /// A data folder that is this node's, opened and checked, before the node takes part in anything.
 pub(crate) struct OpenFolder {
@@ -61,7 +83,7 @@ impl OpenFolder {
     ) -> anyhow::Result<Self> {
         let folder = lock_folder(&path, owner, patience)?;
         let options =
-            memory_limit.or_else(container_memory).map_or_else(FjallOptions::default, FjallOptions::for_memory);
+            memory_limit.or_else(memory::limit_bytes).map_or_else(FjallOptions::default, FjallOptions::for_memory);
         let store = FjallStore::open(&folder.items(), &folder.marker(), options)?;
         let engine = Engine::open(store)
             .with_context(|| format!("failed to read the data in {} (nothing was changed)", path.display()))?;
@@ -74,12 +96,15 @@ impl OpenFolder {
         self.folder.node_id()
     }
 
-    /// Takes up the replicas and takes part from now on. With an archive, the log is kept until that has it.
+    /// Takes up the replicas and takes part from now on. With an archive, the log is kept until that has it; with throttling,
+    /// tables are held to their throughput.
     pub(crate) fn start(
         self,
         transport: Arc<dyn Transport>,
         registry: &prometheus::Registry,
         has_archive: bool,
+        throttles: bool,
+        expiry: ExpiryArguments,
     ) -> anyhow::Result<Arc<Node>> {
         let id = self.folder.node_id();
         let mut core = CoreConfig::new(id, uuid::Uuid::new_v4().as_u64_pair().0);
@@ -87,6 +112,7 @@ impl OpenFolder {
         metrics.register(registry)?;
         core.metrics = Some(metrics);
         core.has_archive = has_archive;
+        core.expiry_interval_ms = expiry.ttl_interval_ms;
         let short_of_room = core.short_of_room.clone();
         let config = HostConfig {
             core,
@@ -99,10 +125,12 @@ impl OpenFolder {
                 std::process::abort();
             }),
         };
-        let host = Host::start(config, self.engine, self.log, Arc::new(SystemClock), transport)?;
+        let clock = Arc::new(SystemClock);
+        let throttle = throttles.then(|| Throttle::new(clock.clone()));
+        let host = Host::start(config, self.engine, self.log, clock, transport)?;
         let disk = Arc::new(Disk::new(self.path, short_of_room));
         registry.register(Box::new(NodeGauges::new(host.clone(), disk.clone())?))?;
-        let node = Arc::new(Node { id, host, disk, _folder: self.folder });
+        let node = Arc::new(Node { id, host, throttle, disk, _folder: self.folder });
         let disk = Arc::downgrade(&node.disk);
         tokio::spawn(async move {
             loop {
@@ -134,15 +162,12 @@ fn lock_folder(path: &Path, owner: &Owner, patience: Duration) -> Result<Folder,
     }
 }
 
-fn container_memory() -> Option<u64> {
-    std::fs::read_to_string(MEMORY_LIMIT_FILE).ok()?.trim().parse().ok()
-}
-
 /// A running storage node.
 #[derive(Debug)]
 pub(crate) struct Node {
     id: NodeId,
     host: Host,
+    throttle: Option<Throttle>,
     disk: Arc<Disk>,
     /// Holds the folder's lock.
     _folder: Folder,
@@ -159,6 +184,35 @@ impl Node {
 
     pub(crate) fn disk(&self) -> &Arc<Disk> {
         &self.disk
+    }
+
+    /// Asks a partition, as [`Host::request`] does, within its table's throughput. `demand`: what the client asked for.
+    pub(crate) async fn request(
+        &self,
+        partition: PartitionId,
+        epoch: u64,
+        request: PartitionRequest,
+        demand: Option<Demand>,
+    ) -> PartitionAnswer {
+        let limited = || Some((self.throttle.as_ref()?, demand?, self.host.limited(partition)?));
+        let Some((throttle, demand, definition)) = limited() else {
+            return self.host.request(partition, epoch, request).await;
+        };
+        // Whoever does not lead says so, whatever it has left for reads of its own.
+        if demand.needs_leader() && self.host.leader(partition).is_none_or(|leader| leader.node_id != self.id) {
+            return self.host.request(partition, epoch, request).await;
+        }
+        throttle
+            .admit(partition, &definition, demand, |id| self.host.limited(id).is_some())
+            .map_err(PartitionError::Throttled)?;
+        let answer = self.host.request(partition, epoch, request).await;
+        throttle.settle(partition, demand, &answer);
+        answer
+    }
+
+    /// What limited tables consumed of this node in the last minutes; none where nothing is throttled.
+    pub(crate) fn consumption(&self) -> Option<Consumption> {
+        self.throttle.as_ref().map(Throttle::consumption)
     }
 
     /// Gives leadership away, makes everything durable, and stops.

@@ -13,13 +13,14 @@ use crate::{
         transport::PeerTransport,
     },
     listen::bind,
-    node::{DISK_FULL, Node, OpenFolder},
+    node::{DISK_FULL, ExpiryArguments, Node, OpenFolder},
     regions::{
         Readers, RegionSource,
         message::{PartitionCall as RegionCall, RegionAnswer},
         standing::Standings,
     },
     shutdown,
+    throttle::Demand,
     tls::Tls,
 };
 use cairn_engine::Owner;
@@ -71,9 +72,14 @@ pub struct Arguments {
     /// Listen there for the archive beside this node, and keep the log of tables with continuous backups until it has it.
     #[arg(long, env = "CAIRN_ARCHIVE_SOCKET", value_name = "PATH")]
     archive_socket: Option<PathBuf>,
+    /// Serve whatever tables ask for, whatever their throughput is: nothing is counted then, and auto-scaling stands still.
+    #[arg(long, env = "CAIRN_NO_THROTTLING")]
+    no_throttling: bool,
     /// Memory to plan with, in bytes: the container's limit.
     #[arg(long, env = "CAIRN_MEMORY_LIMIT")]
     memory_limit: Option<u64>,
+    #[command(flatten)]
+    expiry: ExpiryArguments,
 }
 
 /// What the internal port stands on.
@@ -93,12 +99,11 @@ impl StorageNode {
 
     /// Serves a router's request, unless it would fill a disk that is nearly full.
     pub async fn request(&self, call: PartitionCall) -> PartitionAnswer {
-        if let PartitionRequest::Write(_) = call.request
-            && self.node.disk().full()
-        {
+        if call.request.brings_data() && self.node.disk().full() {
             return Err(PartitionError::Overloaded { reason: DISK_FULL.to_owned() });
         }
-        self.host().request(call.partition, call.epoch, call.request).await
+        let demand = Demand::of(&call.request);
+        self.node.request(call.partition, call.epoch, call.request, demand).await
     }
 
     /// Takes what a table's log changes in an index, unless it would fill a disk that is nearly full.
@@ -138,6 +143,7 @@ impl StorageNode {
             disk_free_bytes: disk.free_bytes(),
             disk_total_bytes: disk.total_bytes(),
             disk_full: disk.full(),
+            consumption: self.node.consumption(),
         }
     }
 
@@ -173,7 +179,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let client = NodeClient::new(tls.clone(), arguments.region);
     let group = GroupName { account: arguments.account, group: arguments.group };
     let transport = PeerTransport::new(folder.node_id(), group.clone(), client.clone());
-    let node = folder.start(transport, &registry, archive_socket.is_some())?;
+    let throttles = !arguments.no_throttling;
+    let node = folder.start(transport, &registry, archive_socket.is_some(), throttles, arguments.expiry)?;
     let clock = Arc::new(SystemClock);
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
     let readers = Readers::new(node.clone(), tls.clone(), clock.clone(), seed, &registry)?;

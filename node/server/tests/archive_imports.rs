@@ -44,7 +44,14 @@ fn order(number: u8, prefix: &str, format: ImportFormat, compression: ImportComp
 
 fn view(order: &ImportOrder) -> TableView {
     let definition = order.definition.clone();
-    TableView { definition, status: TableStatus::Active, item_count: 0, size_bytes: 0, arn: String::new() }
+    TableView {
+        definition,
+        status: TableStatus::Active,
+        item_count: 0,
+        size_bytes: 0,
+        arn: String::new(),
+        global_indexes: Vec::new(),
+    }
 }
 
 async fn call(group: &Group, order: &ImportOrder) -> ArchiveCall {

@@ -24,13 +24,10 @@ use cairn_replication::operation::{
 use cairn_server::internal::client::CallError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use support::{
+    admin_page,
     archives::Archives,
     group::{ACCOUNT, Group, client, definition, group_name},
     s3,
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
 };
 
 const TABLE: TableId = TableId([7; 16]);
@@ -149,6 +146,7 @@ async fn restore_call(group: &Group, resolved: &Resolved, number: u8) -> (Archiv
         item_count: 0,
         size_bytes: 0,
         arn: String::new(),
+        global_indexes: Vec::new(),
     };
     (ArchiveCall::Restore { descriptor, definition, origin: resolved.origin.clone() }, view)
 }
@@ -298,15 +296,6 @@ async fn an_archive_that_is_killed_in_the_middle_begins_anew_when_it_is_asked_ag
     for id in 0..ITEMS {
         assert_eq!(value(&group, &restored, id).await, Some(item(id, &noise(id, 300_000))), "item {id}");
     }
-}
-
-async fn admin_page(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut page = String::new();
-    stream.read_to_string(&mut page).await.unwrap();
-    page
 }
 
 #[tokio::test(flavor = "multi_thread")]

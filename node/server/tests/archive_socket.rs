@@ -76,7 +76,14 @@ fn archived_definition() -> TableDefinition {
 
 fn new_table() -> TableView {
     let definition = TableDefinition { table_name: "restored".to_owned(), ..definition(NEW_TABLE) };
-    TableView { definition, status: TableStatus::Active, item_count: 0, size_bytes: 0, arn: String::new() }
+    TableView {
+        definition,
+        status: TableStatus::Active,
+        item_count: 0,
+        size_bytes: 0,
+        arn: String::new(),
+        global_indexes: Vec::new(),
+    }
 }
 
 async fn eventually(what: &str, done: impl AsyncFn() -> bool) {

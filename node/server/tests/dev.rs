@@ -2,6 +2,8 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 mod support;
+#[path = "dev/throttling.rs"]
+mod throttling;
 
 use serde_json::{Value, json};
 use std::{path::Path, process::Command, time::Duration};
@@ -69,6 +71,47 @@ async fn a_description_counts_what_was_written_just_before() {
         let table = caller.ok("DescribeTable", json!({"TableName": "users"})).await["Table"].clone();
         assert_eq!(table["ItemCount"], count);
     }
+}
+
+#[tokio::test]
+async fn a_table_has_its_local_indexes_after_a_restart_and_counts_what_is_in_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    let attribute = |name: &str| json!({"AttributeName": name, "AttributeType": "S"});
+    let index = |name: &str, sort: &str| {
+        json!({
+            "IndexName": name,
+            "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}],
+            "Projection": {"ProjectionType": "KEYS_ONLY"}
+        })
+    };
+    let table = json!({
+        "TableName": "games",
+        "AttributeDefinitions": [attribute("Id"), attribute("Game"), attribute("Rank"), attribute("Age")],
+        "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}, {"AttributeName": "Game", "KeyType": "RANGE"}],
+        "BillingMode": "PAY_PER_REQUEST",
+        "LocalSecondaryIndexes": [index("by-rank", "Rank"), index("by-age", "Age")]
+    });
+    caller.ok("CreateTable", table).await;
+    for item in [json!({"Rank": {"S": "a"}}), json!({"Rank": {"S": "b"}, "Age": {"S": "c"}}), json!({})] {
+        let mut item = item;
+        item["Id"] = json!({"S": "ada"});
+        item["Game"] = json!({"S": item.to_string()});
+        caller.ok("PutItem", json!({"TableName": "games", "Item": item})).await;
+    }
+    let described = caller.ok("DescribeTable", json!({"TableName": "games"})).await["Table"].clone();
+    let told = |position: usize| {
+        let index = &described["LocalSecondaryIndexes"][position];
+        (index["IndexName"].clone(), index["ItemCount"].clone())
+    };
+    assert_eq!([told(0), told(1)], [(json!("by-rank"), json!(2)), (json!("by-age"), json!(1))]);
+    dev.kill();
+
+    let dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    let again = caller.ok("DescribeTable", json!({"TableName": "games"})).await["Table"].clone();
+    assert_eq!(again["LocalSecondaryIndexes"], described["LocalSecondaryIndexes"]);
 }
 
 #[tokio::test]

@@ -4,13 +4,21 @@
 mod support;
 
 use cairn_api::{Partitions, TableView};
-use cairn_model::{AttributeValue, Item, codec::EncodedItem, ids::RequestId, key::EncodedKey, node::ReplicaState};
+use cairn_model::{
+    AttributeValue, Item,
+    codec::EncodedItem,
+    ids::{RequestId, TableId},
+    key::EncodedKey,
+    node::ReplicaState,
+    table::StreamViewType,
+    time::Timestamp,
+};
 use cairn_replication::operation::{
-    GetRequest, PartitionOutcome, PartitionRequest, ReturnValues, WriteAction, WriteRequest,
+    GetRequest, PartitionOutcome, PartitionRequest, ReturnValues, StreamRequest, WriteAction, WriteRequest,
 };
 use cairn_server::internal::client::CallError;
 use std::time::Duration;
-use support::group::{Group, group_name};
+use support::group::{Group, definition, group_name};
 
 fn item(id: u64, value: u64) -> Item {
     Item::from([
@@ -71,6 +79,40 @@ async fn writes_and_reads_go_on_when_the_leader_dies_and_nothing_acknowledged_is
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("the node that came back did not catch up: {:?}", group.report(leader).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_of_a_stream_meets_every_change_once_while_leaders_die() {
+    let mut group = Group::start().await;
+    let mut definition = definition(TableId([9; 16]));
+    definition.set_stream(Some(StreamViewType::KeysOnly), 1_700_000_000_000);
+    let table = group.create_table_of(definition).await;
+    let (mut seen, mut after, mut down) = (Vec::new(), None, None);
+    for id in 0..60 {
+        put(&group, &table, id, 1).await;
+        if id % 20 == 9 {
+            if let Some(node) = down.take() {
+                group.start_node(node);
+                while !group.report(node).await.replicas.iter().any(|replica| replica.caught_up) {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+            let leader = group.leader().await;
+            group.kill_node(leader);
+            down = Some(leader);
+        }
+        let stream =
+            StreamRequest { stream: 1_700_000_000_000, after, horizon: Timestamp(1), limit: 3, page_bytes: 1 << 20 };
+        match group.request(&table, b"", PartitionRequest::Stream(stream)).await.unwrap() {
+            PartitionOutcome::Stream(page) => {
+                after = Some(page.last);
+                seen.extend(page.records);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let ids: Vec<_> = seen.iter().map(|record| record.keys.get("Id").unwrap().unwrap()).collect();
+    assert_eq!(ids, (0..60).map(|id: u64| AttributeValue::S(id.to_string())).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]

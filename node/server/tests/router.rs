@@ -4,7 +4,7 @@
 mod support;
 
 use bytes::Bytes;
-use cairn_api::{Partitions, RoutingKey, TableView};
+use cairn_api::{Partitions, Room, RoutingKey, TableView};
 use cairn_model::{
     AttributeValue, ErrorKind, Item, ServiceError,
     codec::EncodedItem,
@@ -16,8 +16,10 @@ use cairn_model::{
 };
 use cairn_replication::{
     operation::{
-        PartitionError, PartitionOutcome, PartitionRequest, ReturnValues, WriteAction, WriteOutcome, WriteRequest,
+        GetOutcome, GetRequest, PartitionError, PartitionOutcome, PartitionRequest, ReturnValues, WriteAction,
+        WriteOutcome, WriteRequest,
     },
+    transaction::{TransactOutcome, TransactRequest, TransactStep, TransactionId},
     wire::{self, PartitionAnswer},
 };
 use cairn_server::router::{fleet::Fleet, nodes::Nodes, partitions::RemotePartitions};
@@ -35,6 +37,8 @@ use tokio_rustls::TlsAcceptor;
 
 const TABLE: TableId = TableId([7; 16]);
 const REQUEST: RequestId = RequestId([42; 16]);
+/// In the place of a read's, which has none.
+const READ: RequestId = RequestId([0; 16]);
 
 /// What the node does with one call.
 #[derive(Clone)]
@@ -74,15 +78,11 @@ impl Setting {
     }
 
     async fn put(&self) -> Result<PartitionOutcome, ServiceError> {
-        let item = Item::from([("Id".to_owned(), AttributeValue::S("ada".to_owned()))]);
-        let table = TableView {
-            definition: definition(TABLE),
-            status: TableStatus::Active,
-            item_count: 0,
-            size_bytes: 0,
-            arn: String::new(),
-        };
-        let key = EncodedKey::new(&table.definition.key_schema, &item).unwrap();
+        self.put_in(&Room::within(usize::MAX / 8)).await
+    }
+
+    async fn put_in(&self, room: &Room) -> Result<PartitionOutcome, ServiceError> {
+        let (item, key) = (ada(), key());
         let write = WriteRequest {
             request_id: REQUEST,
             key: key.clone(),
@@ -91,8 +91,39 @@ impl Setting {
             return_values: ReturnValues::None,
             return_item_on_condition_failure: false,
         };
-        self.router.request(&table, RoutingKey(&key.0), PartitionRequest::Write(write)).await
+        self.ask(&key, PartitionRequest::Write(write), room).await
     }
+
+    async fn get_in(&self, room: &Room) -> Result<PartitionOutcome, ServiceError> {
+        let key = key();
+        let get = GetRequest { keys: vec![key.clone()], projection: None, consistent: true };
+        self.ask(&key, PartitionRequest::Get(get), room).await
+    }
+
+    async fn ask(
+        &self,
+        key: &EncodedKey,
+        request: PartitionRequest,
+        room: &Room,
+    ) -> Result<PartitionOutcome, ServiceError> {
+        let table = TableView {
+            definition: definition(TABLE),
+            status: TableStatus::Active,
+            item_count: 0,
+            size_bytes: 0,
+            arn: String::new(),
+            global_indexes: Vec::new(),
+        };
+        self.router.request(&table, RoutingKey(&key.0), request, room).await
+    }
+}
+
+fn ada() -> Item {
+    Item::from([("Id".to_owned(), AttributeValue::S("ada".to_owned()))])
+}
+
+fn key() -> EncodedKey {
+    EncodedKey::new(&definition(TABLE).key_schema, &ada()).unwrap()
 }
 
 fn acceptor(folder: &Path) -> TlsAcceptor {
@@ -131,10 +162,17 @@ impl Node {
             return Response::new(Full::from(serde_json::to_vec(&self.report()).unwrap()));
         }
         let call = wire::decode_call(request.into_body().collect().await.unwrap().to_bytes()).unwrap();
-        let PartitionRequest::Write(write) = call.request else { panic!("no write") };
+        let request_id = match call.request {
+            PartitionRequest::Write(write) => write.request_id,
+            PartitionRequest::Get(_) => READ,
+            PartitionRequest::Transact(step) => step.request_id,
+            PartitionRequest::Range(_) | PartitionRequest::Stream(_) | PartitionRequest::TransactGet(_) => {
+                panic!("not asked for here")
+            }
+        };
         let reaction = {
             let mut asked = self.asked.lock();
-            asked.push(write.request_id);
+            asked.push(request_id);
             self.reactions[(asked.len() - 1).min(self.reactions.len() - 1)].clone()
         };
         match reaction {
@@ -174,6 +212,7 @@ impl Node {
             size_bytes: 0,
             unarchived_bytes: 0,
             regions: Vec::new(),
+            fed_by: Vec::new(),
         };
         NodeReport {
             node_id,
@@ -186,6 +225,7 @@ impl Node {
             disk_free_bytes: 1,
             disk_total_bytes: 1,
             disk_full: false,
+            consumption: None,
         }
     }
 }
@@ -196,6 +236,7 @@ fn done() -> Reaction {
         size_before: 0,
         size_after: 5,
         indexes: vec![],
+        collection_bytes: None,
     })))
 }
 
@@ -220,10 +261,69 @@ async fn a_write_of_which_nobody_knows_ends_as_an_internal_error() {
     assert!(setting.asked.lock().iter().all(|id| *id == REQUEST));
 }
 
+/// What the attempt before it does when it arrives is not known: that one may meet no lock.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_meets_a_lock_was_not_done_only_if_nothing_was_tried_before() {
+    let locked = || Reaction::Answers(Ok(PartitionOutcome::Locked(Vec::new())));
+    let setting = Setting::new(vec![locked()]).await;
+    assert_eq!(setting.put().await, Ok(PartitionOutcome::Locked(Vec::new())));
+    let setting = Setting::new(vec![unknown(), locked()]).await;
+    assert_eq!(setting.put().await.unwrap_err().kind, ErrorKind::InternalServerError);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_of_a_transaction_is_tried_again_under_its_own_request_id() {
+    let aborted = Reaction::Answers(Ok(PartitionOutcome::Transact(TransactOutcome::Aborted)));
+    let setting = Setting::new(vec![unknown(), aborted]).await;
+    let step = TransactRequest {
+        request_id: REQUEST,
+        transaction: TransactionId([7; 16]),
+        step: TransactStep::Abort { age_ms_min: 0 },
+    };
+    let room = Room::within(usize::MAX / 8);
+    setting.ask(&key(), PartitionRequest::Transact(step), &room).await.unwrap();
+    assert_eq!(*setting.asked.lock(), [REQUEST; 2]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_was_not_done_ends_as_unavailable() {
     let nobody_leads = Reaction::Answers(Err(PartitionError::NotLeader { leader: None }));
     let setting = Setting::new(vec![nobody_leads]).await;
     let answered = tokio::time::timeout(Duration::from_secs(15), setting.put()).await.expect("every wait has a limit");
     assert_eq!(answered.unwrap_err().kind, ErrorKind::ServiceUnavailable);
+}
+
+/// An item of 300 KB.
+fn large() -> EncodedItem {
+    let text = AttributeValue::S("x".repeat(300_000));
+    EncodedItem::encode(&Item::from([("Text".to_owned(), text)]))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_for_which_there_is_no_room_is_not_taken_and_its_node_not_blamed() {
+    let found = GetOutcome { items: vec![Some((large(), 300_000))] };
+    let setting = Setting::new(vec![Reaction::Answers(Ok(PartitionOutcome::Get(found)))]).await;
+    let room = Room::within(1 << 20);
+    setting.get_in(&room).await.unwrap();
+    assert_eq!(setting.get_in(&room).await.unwrap_err().kind, ErrorKind::ThrottlingException);
+    drop(room);
+    setting.get_in(&Room::within(1 << 20)).await.unwrap();
+    assert_eq!(*setting.asked.lock(), [READ; 3]);
+}
+
+/// It has been done: the answer is the one that its node keeps for whoever asks again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_answer_finds_no_room_is_asked_for_again() {
+    let with_attributes = Reaction::Answers(Ok(PartitionOutcome::Write(WriteOutcome {
+        attributes: Some(large()),
+        size_before: 300_000,
+        size_after: 5,
+        indexes: vec![],
+        collection_bytes: None,
+    })));
+    let setting = Setting::new(vec![with_attributes.clone(), with_attributes, done()]).await;
+    let room = Room::within(1 << 20);
+    setting.put_in(&room).await.unwrap();
+    setting.put_in(&room).await.unwrap();
+    assert_eq!(*setting.asked.lock(), [REQUEST; 3]);
 }

@@ -81,7 +81,11 @@ fn node(group: &ValidatedGroup, zone: &str, config: &Config) -> Container {
         format!("--admin=0.0.0.0:{}", names::ADMIN_PORT),
         "--tls-dir=/tls".to_owned(),
         format!("--release-namespace={}", config.release_namespace),
+        format!("--ttl-interval-ms={}", config.ttl_interval_ms),
     ];
+    if !config.storage_throttling {
+        args.push("--no-throttling".to_owned());
+    }
     let mut mounts = vec![container::mount("data", "/data", false), container::mount("tls", "/tls", true)];
     if group.spec.archive.is_some() {
         args.push(archive::node_argument());
@@ -171,9 +175,20 @@ mod tests {
             "--zone=zone-a",
             "--advertise=$(POD_NAME).cairn-default.game.svc.cluster.local:7400",
             "--release-namespace=cairn-system",
+            "--ttl-interval-ms=1000",
         ] {
             assert!(args.iter().any(|given| given == arg), "{arg} is not in {args:?}");
         }
+    }
+
+    #[test]
+    fn a_node_throttles_unless_it_is_told_not_to() {
+        let is_told = |config: &Config| {
+            let pod = build(&fixture::group(), "zone-a", config);
+            pod.containers[0].args.as_ref().unwrap().contains(&"--no-throttling".to_owned())
+        };
+        assert!(!is_told(&fixture::config()));
+        assert!(is_told(&Config { storage_throttling: false, ..fixture::config() }));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use cairn_crds::{ADOPT_ANNOTATION, Backup, DROP_WITHOUT_BACKUP_ANNOTATION, Stora
 use cairn_model::{
     archive::{ArchiveRefusal, BackupType},
     ids::TableId,
-    table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableDefinition},
+    table::{KeyAttribute, KeySchema, ScalarType, TableDefinition},
 };
 use k8s_openapi::api::events::v1::Event;
 use kube::{
@@ -51,24 +51,13 @@ async fn world(server: &ApiServer, namespace: &str) -> (World, Bucket) {
 /// The table `old` as the bucket has it.
 fn old(account: &str, key_type: ScalarType) -> TableDefinition {
     TableDefinition {
-        account: account.into(),
-        table_name: "old".into(),
-        table_id: TableId([9; 16]),
         schema_version: 4,
-        key_schema: KeySchema { partition: KeyAttribute { name: "Id".into(), scalar_type: key_type }, sort: None },
-        billing_mode: BillingMode::PayPerRequest,
-        provisioned_throughput: None,
-        table_class: None,
-        deletion_protection_enabled: false,
-        creation_time_ms: 0,
-        continuous_backups: None,
-        restored_from: None,
-        replicas: None,
-        local_indexes: Vec::new(),
-        global_indexes: Vec::new(),
-        index_of: None,
-        time_to_live: None,
-        stream: None,
+        ..TableDefinition::new(
+            account,
+            "old",
+            TableId([9; 16]),
+            KeySchema { partition: KeyAttribute { name: "Id".into(), scalar_type: key_type }, sort: None },
+        )
     }
 }
 

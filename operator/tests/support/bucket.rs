@@ -205,6 +205,7 @@ fn adopt(fleet: &Fleet, address: &str, descriptor: &PartitionDescriptor, definit
                 size_bytes: 4_200,
                 unarchived_bytes: 0,
                 regions: Vec::new(),
+                fed_by: Vec::new(),
             });
         }
     });

@@ -63,6 +63,7 @@ impl Fleet {
                 disk_free_bytes: 1,
                 disk_total_bytes: 2,
                 disk_full: false,
+                consumption: None,
             });
         });
     }
@@ -89,6 +90,7 @@ impl Fleet {
                         size_bytes: 700,
                         unarchived_bytes: 0,
                         regions: Vec::new(),
+                        fed_by: Vec::new(),
                     });
                 }
                 OrderOutcome::Done
@@ -96,7 +98,11 @@ impl Fleet {
             Order::UpdateDefinition { partition_id, definition } => {
                 let held = replicas(nodes).find(|r| r.descriptor.partition_id == *partition_id).unwrap();
                 let flaw = definition.replicas.as_ref().and_then(|r| r.flaw(held.definition.replicas.as_ref()));
-                if definition.schema_version != held.definition.schema_version + 1 || flaw.is_some() {
+                let has_other_indexes = definition.local_indexes != held.definition.local_indexes;
+                if definition.schema_version != held.definition.schema_version + 1
+                    || flaw.is_some()
+                    || has_other_indexes
+                {
                     let message = format!("of version {}: {flaw:?}", definition.schema_version);
                     return OrderOutcome::Refused { message };
                 }

@@ -3,19 +3,20 @@
 //! Requests are signed before the clock starts and sent over and over, so that what is measured is the server.
 
 mod drive;
+mod fill;
 pub(crate) mod floor;
+mod operations;
 mod processor;
 mod restore;
 mod servers;
+pub(crate) mod sizes;
 
-use crate::{
-    client::now,
-    sigv4::{self, Signer},
-};
-use anyhow::{Context, Result, ensure};
+use crate::sigv4::{self, Signer};
+use anyhow::{Context, Result};
+use drive::Load;
 use serde_json::{Value, json};
 use servers::Server;
-use std::{env, fs, path::PathBuf, time::Duration};
+use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
 
 const CONNECTIONS: usize = 64;
 const ROUNDS: usize = 5;
@@ -36,16 +37,26 @@ pub(super) const REGION: &str = "us-east-1";
 pub(crate) async fn run(only: Option<&str>) -> Result<bool> {
     let wanted = |what: &str| only.is_none_or(|word| what.contains(word));
     let mut held = Vec::new();
-    let cairn = Server::cairn().await?;
+    let (cairn, floor) = (Server::cairn().await?, Server::floor().await?);
     prepare(&cairn).await?;
-    if wanted("GetItem") {
-        let floor = Server::floor().await?;
-        held.push(compare("GetItem", [&cairn, &floor], &gets(), GET_SHARE_MIN).await?);
+    let dynoxide = Server::dynoxide().await?;
+    if let Some(dynoxide) = &dynoxide {
+        prepare(dynoxide).await?;
     }
-    if wanted("durable PutItem") && env::var_os("CAIRN_E2E_DYNOXIDE").is_some() {
-        let dynoxide = Server::dynoxide().await?;
-        prepare(&dynoxide).await?;
-        held.push(compare("durable PutItem", [&cairn, &dynoxide], &puts(), PUT_SHARE_MIN).await?);
+    if wanted("GetItem") {
+        held.push(compare("GetItem", [&cairn, &floor], "GetItem", get, GET_SHARE_MIN).await?);
+    }
+    if let Some(dynoxide) = dynoxide.as_ref().filter(|_| wanted("durable PutItem")) {
+        held.push(compare("durable PutItem", [&cairn, dynoxide], "PutItem", put, PUT_SHARE_MIN).await?);
+    }
+    if wanted("every operation") {
+        let dynalite = Server::dynalite().await?;
+        if let Some(dynalite) = &dynalite {
+            prepare(dynalite).await?;
+        }
+        let servers: Vec<&Server> =
+            [Some(&cairn), dynoxide.as_ref(), dynalite.as_ref()].into_iter().flatten().collect();
+        operations::run(&servers, &floor).await?;
     }
     let archived = Server::archived().await?;
     if wanted("PutItem while archived") {
@@ -53,7 +64,7 @@ pub(crate) async fn run(only: Option<&str>) -> Result<bool> {
         let recovery =
             json!({"TableName": TABLE, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}});
         archived.client().call("UpdateContinuousBackups", &recovery).await?.ok()?;
-        held.push(compare("PutItem while archived", [&archived, &cairn], &puts(), ARCHIVED_SHARE_MIN).await?);
+        held.push(compare("PutItem while archived", [&archived, &cairn], "PutItem", put, ARCHIVED_SHARE_MIN).await?);
     }
     if wanted("restore") {
         restore::run(&archived).await?;
@@ -64,64 +75,41 @@ pub(crate) async fn run(only: Option<&str>) -> Result<bool> {
     Ok(failed == 0)
 }
 
-fn item(number: usize) -> Value {
-    json!({"Id": {"S": format!("item-{number:06}")}, "Name": {"S": "Ada Lovelace"}, "Score": {"N": "1815.1210"},
-        "Tags": {"SS": ["analytical", "engine"]}, "Payload": {"S": "x".repeat(200)}})
+fn get(number: usize) -> Value {
+    json!({"TableName": TABLE, "Key": fill::key(number), "ConsistentRead": true})
 }
 
-fn gets() -> Vec<(&'static str, Value)> {
-    (0..ITEMS)
-        .map(|number| {
-            (
-                "GetItem",
-                json!({"TableName": TABLE, "Key": {"Id": {"S": format!("item-{number:06}")}}, "ConsistentRead": true}),
-            )
-        })
-        .collect()
-}
-
-fn puts() -> Vec<(&'static str, Value)> {
-    (0..ITEMS).map(|number| ("PutItem", json!({"TableName": TABLE, "Item": item(number)}))).collect()
+fn put(number: usize) -> Value {
+    json!({"TableName": TABLE, "Item": fill::item(number)})
 }
 
 async fn prepare(server: &Server) -> Result<()> {
-    let client = server.client();
-    create_table(server, TABLE).await?;
-    for (operation, body) in puts() {
-        client.insist(operation, &body, PATIENCE).await?.ok()?;
-    }
-    Ok(())
-}
-
-/// A table with the partition key `Id` of type S, ACTIVE when this returns.
-async fn create_table(server: &Server, name: &str) -> Result<()> {
-    let table = json!({"TableName": name, "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [{"AttributeName": "Id", "AttributeType": "S"}], "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}]});
-    server.client().insist("CreateTable", &table, PATIENCE).await?.ok()?;
-    wait_active(server, name).await
-}
-
-async fn wait_active(server: &Server, table: &str) -> Result<()> {
-    let client = server.client();
-    let deadline = now() + PATIENCE;
-    loop {
-        let answer = client.call("DescribeTable", &json!({"TableName": table})).await?.ok()?;
-        if answer["Table"]["TableStatus"] == "ACTIVE" {
-            return Ok(());
-        }
-        ensure!(now() < deadline, "{table} is not ACTIVE: {answer}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    fill::create_table(server, TABLE, None).await?;
+    fill::fill(server, TABLE, (0..ITEMS).map(fill::item)).await
 }
 
 /// Ours against the other: prints and records the medians; true when ours reaches its share of the other's.
-async fn compare(what: &str, servers: [&Server; 2], requests: &[(&str, Value)], share_min: f64) -> Result<bool> {
+async fn compare(
+    what: &str,
+    servers: [&Server; 2],
+    call: &str,
+    request: fn(usize) -> Value,
+    share_min: f64,
+) -> Result<bool> {
     println!("\n{what}, {CONNECTIONS} connections, {ROUNDS} interleaved rounds of {} s", ROUND.as_secs());
     let mut rates: [Vec<f64>; 2] = Default::default();
     for round in 0..=ROUNDS {
         for (server, rates) in servers.iter().zip(&mut rates) {
-            let signed = sign(&server.authority, requests)?;
-            let rate = drive::requests_per_second(&server.authority, signed, CONNECTIONS, ROUND).await?;
+            let requests = (0..ITEMS).map(|n| signed(&server.authority, call, &request(n), None));
+            let load = Load {
+                authority: server.authority.clone(),
+                requests: Arc::new(requests.collect::<Result<_>>()?),
+                connections: CONNECTIONS,
+                duration: ROUND,
+                status: 200,
+                once: false,
+            };
+            let rate = drive::send(&load).await?.per_second();
             // The first round warms up.
             if round > 0 {
                 println!("  round {round}: {:<24} {rate:>9.0} requests/s", server.name);
@@ -153,13 +141,16 @@ fn keep(what: &str, names: [&str; 2], unit: &str, rates: [&Vec<f64>; 2], share_w
     let share = ours / other;
     let record = json!({"what": what, "share": share, "shareMin": share_wanted, "medians": [ours, other],
         unit: {names[0]: rates[0], names[1]: rates[1]}});
-    if let Some(folder) = env::var_os("CAIRN_E2E_RESULTS").map(PathBuf::from) {
-        fs::create_dir_all(&folder)?;
-        let file = folder.join(format!("{}.json", what.to_lowercase().replace(' ', "-")));
-        fs::write(&file, serde_json::to_vec_pretty(&record)?)
-            .with_context(|| format!("failed to write {}", file.display()))?;
-    }
+    keep_json(what, &record)?;
     Ok(share)
+}
+
+/// Writes the record beside the others.
+fn keep_json(what: &str, record: &Value) -> Result<()> {
+    let Some(folder) = env::var_os("CAIRN_E2E_RESULTS").map(PathBuf::from) else { return Ok(()) };
+    fs::create_dir_all(&folder)?;
+    let file = folder.join(format!("{}.json", what.to_lowercase().replace(' ', "-")));
+    fs::write(&file, serde_json::to_vec_pretty(record)?).with_context(|| format!("failed to write {}", file.display()))
 }
 
 fn median(rates: &[f64]) -> f64 {
@@ -168,20 +159,17 @@ fn median(rates: &[f64]) -> f64 {
     rates.get(rates.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The requests as they go over the wire.
-fn sign(authority: &str, requests: &[(&str, Value)]) -> Result<Vec<Vec<u8>>> {
+/// A request as it goes over the wire. `answer_bytes` tells the floor how much to answer.
+fn signed(authority: &str, call: &str, body: &Value, answer_bytes: Option<usize>) -> Result<Vec<u8>> {
     let signer = Signer { access_key: ACCESS_KEY.into(), secret_key: SECRET_KEY.into(), region: REGION.into() };
-    let time = sigv4::now();
-    requests
-        .iter()
-        .map(|(operation, body)| {
-            let body = serde_json::to_vec(body)?;
-            let mut head = format!("POST / HTTP/1.1\r\nhost: {authority}\r\ncontent-length: {}\r\n", body.len());
-            for (name, value) in signer.headers(authority, operation, &body, &time) {
-                head.push_str(&format!("{name}: {value}\r\n"));
-            }
-            head.push_str("\r\n");
-            Ok([head.into_bytes(), body].concat())
-        })
-        .collect()
+    let body = serde_json::to_vec(body)?;
+    let mut head = format!("POST / HTTP/1.1\r\nhost: {authority}\r\ncontent-length: {}\r\n", body.len());
+    for (name, value) in signer.headers(authority, call, &body, &sigv4::now()) {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if let Some(bytes) = answer_bytes {
+        head.push_str(&format!("{}: {bytes}\r\n", floor::ANSWER_BYTES));
+    }
+    head.push_str("\r\n");
+    Ok([head.into_bytes(), body].concat())
 }

@@ -3,7 +3,12 @@
 //! find pages first: two cores make some 1.5 GB/s of it at most, and a cache in memory that writes faster than twice that
 //! leaves it behind. The items are of characters without a pattern, which would be packed by less than a fifth and so are not.
 
-use super::{PATIENCE, create_table, keep, median, processor, servers::Server, wait_active};
+use super::{
+    PATIENCE,
+    fill::{create_table, wait_active},
+    keep, median, processor,
+    servers::Server,
+};
 use crate::client::now;
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -67,7 +72,7 @@ struct Series {
 /// Fills a table with what hardly any compression makes smaller, and backs it up; answers with the backup's ARN.
 async fn prepare(server: &Server) -> Result<String> {
     let client = server.client();
-    create_table(server, SOURCE).await?;
+    create_table(server, SOURCE, None).await?;
     stream::iter(0..ITEMS)
         .map(|number| {
             let client = client.clone();

@@ -72,13 +72,22 @@ impl Server {
         Self::start("bare hyper", authority, command, None).await
     }
 
-    /// dynoxide on SQLite in memory.
-    pub(super) async fn dynoxide() -> Result<Self> {
-        let program = env::var_os("CAIRN_E2E_DYNOXIDE").context("CAIRN_E2E_DYNOXIDE is not set")?;
+    /// dynoxide on SQLite in memory, if it is there.
+    pub(super) async fn dynoxide() -> Result<Option<Self>> {
+        let Some(program) = env::var_os("CAIRN_E2E_DYNOXIDE") else { return Ok(None) };
         let port = free_port()?;
         let mut command = Command::new(program);
         command.args(["--port", &port.to_string(), "--log", "quiet"]);
-        Self::start("dynoxide in memory", format!("127.0.0.1:{port}"), command, None).await
+        Self::start("dynoxide in memory", format!("127.0.0.1:{port}"), command, None).await.map(Some)
+    }
+
+    /// dynalite in memory, if it is there.
+    pub(super) async fn dynalite() -> Result<Option<Self>> {
+        let Some(script) = env::var_os("CAIRN_E2E_DYNALITE") else { return Ok(None) };
+        let port = free_port()?;
+        let mut command = Command::new("node");
+        command.arg(script).args(["--host", "127.0.0.1", "--port", &port.to_string()]);
+        Self::start("dynalite in memory", format!("127.0.0.1:{port}"), command, None).await.map(Some)
     }
 
     async fn start(name: &str, authority: String, mut command: Command, data: Option<PathBuf>) -> Result<Self> {

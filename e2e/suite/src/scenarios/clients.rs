@@ -90,6 +90,33 @@ pub(crate) async fn boto3_works_unmodified(world: &mut World) -> Result<Verdict>
     Ok(Verdict::Passed(String::new()))
 }
 
+/// Of a table that a manifest declares, with a local index, a stream and items that expire; the second is made so by the API.
+const BESIDE: &str = "apiVersion: cairn.dev/v1alpha1
+kind: Table
+metadata: {name: beside}
+spec:
+  attributeDefinitions: [{attributeName: Id, attributeType: S}, {attributeName: At, attributeType: 'N'}, {attributeName: Score, attributeType: 'N'}]
+  keySchema: [{attributeName: Id, keyType: HASH}, {attributeName: At, keyType: RANGE}]
+  billingMode: PAY_PER_REQUEST
+  localSecondaryIndexes:
+    - indexName: by-score
+      keySchema: [{attributeName: Id, keyType: HASH}, {attributeName: Score, keyType: RANGE}]
+      projection: {projectionType: KEYS_ONLY}
+  streamSpecification: {streamEnabled: true, streamViewType: NEW_AND_OLD_IMAGES}
+  timeToLive: {attributeName: ends, enabled: true}
+";
+const BESIDE_ITEMS: &str = include_str!("beside_items.py");
+
+pub(crate) async fn a_manifest_says_indexes_streams_and_expiry(world: &mut World) -> Result<Verdict> {
+    kube::apply(&BESIDE.replace("name: beside", &format!("name: beside, namespace: {NAMESPACE}")))?;
+    tables::wait_active("beside", Duration::from_secs(30))?;
+    tables::wait_exists(&world.dynamo()?, "beside").await?;
+    let answer = output(world.python("python")?.args(["-c", BESIDE_ITEMS]))?;
+    ensure!(answer.trim() == "fine", "{answer}");
+    kube::kubectl(&["delete", "table", "beside", "beside-api", "-n", NAMESPACE, "--timeout=30s"])?;
+    Ok(Verdict::Passed(String::new()))
+}
+
 pub(crate) async fn a_wrong_signature_is_refused(world: &mut World) -> Result<Verdict> {
     let signer = |access_key: &str, secret_key: &str| Signer {
         access_key: access_key.into(),

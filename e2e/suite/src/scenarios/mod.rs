@@ -31,7 +31,7 @@ macro_rules! scenario {
     };
 }
 
-pub(crate) const ALL: [Scenario; 34] = [
+pub(crate) const ALL: [Scenario; 35] = [
     scenario!(install::the_chart_installs_and_tells_what_to_do_next, essential),
     scenario!(tables::a_table_comes_up_with_a_replica_in_each_zone, essential),
     scenario!(tables::a_table_is_active_within_two_seconds_once_its_group_stands),
@@ -41,6 +41,7 @@ pub(crate) const ALL: [Scenario; 34] = [
     scenario!(tables::one_broken_table_stops_nobody_else),
     scenario!(clients::the_aws_cli_works_unmodified),
     scenario!(clients::boto3_works_unmodified),
+    scenario!(clients::a_manifest_says_indexes_streams_and_expiry),
     scenario!(clients::a_wrong_signature_is_refused),
     scenario!(clients::an_access_key_follows_its_secret),
     scenario!(protection::a_protected_table_is_not_deleted),

@@ -153,15 +153,15 @@ pub(crate) async fn an_invalid_table_is_refused_by_a_rule_that_names_the_field(_
 
 pub(crate) async fn a_feature_that_is_not_there_yet_is_refused_by_a_condition(_: &mut World) -> Result<Verdict> {
     kube::apply(&manifest(
-        "streaming",
-        "billingMode: PAY_PER_REQUEST\n  streamSpecification: {streamEnabled: true, streamViewType: KEYS_ONLY}",
+        "global",
+        "billingMode: PAY_PER_REQUEST\n  globalSecondaryIndexes: [{indexName: by-id, keySchema: [{attributeName: Id, keyType: HASH}], projection: {projectionType: ALL}}]",
     ))?;
-    let outcome = kube::wait("a condition names streamSpecification", Duration::from_secs(15), || {
-        let status = status("streaming")?;
+    let outcome = kube::wait("a condition names globalSecondaryIndexes", Duration::from_secs(15), || {
+        let status = status("global")?;
         ensure!(status["tableStatus"] != "ACTIVE", "the table is ACTIVE");
-        Ok(status["conditions"].to_string().contains("streamSpecification"))
+        Ok(status["conditions"].to_string().contains("globalSecondaryIndexes"))
     });
-    kube::kubectl(&["delete", "table", "streaming", "-n", NAMESPACE, "--timeout=30s"])?;
+    kube::kubectl(&["delete", "table", "global", "-n", NAMESPACE, "--timeout=30s"])?;
     outcome.map(|_| Verdict::Passed(String::new()))
 }
 

@@ -1,6 +1,7 @@
 //! Codings of content: gzip and deflate, as DynamoDB takes and gives them.
 
-use super::body::{BODY_BYTES_MAX, BodyBudget, BodyError, HeldBody, SMALL_BODY_BYTES};
+use super::body::{self, BODY_BYTES_MAX, BodyError, FREE_BODY_BYTES, HeldBody, Patience};
+use crate::memory::budget::Budget;
 use bytes::Bytes;
 use cairn_model::{ErrorKind, ServiceError};
 use flate2::{
@@ -78,30 +79,41 @@ impl Coding {
     }
 
     /// The content of a body, which is held to the same limit.
-    pub(crate) async fn unpack(self, packed: Bytes, budget: &BodyBudget) -> Result<HeldBody, BodyError> {
+    pub(crate) async fn unpack(
+        self,
+        packed: Bytes,
+        budget: &Budget,
+        patience: Patience,
+    ) -> Result<HeldBody, BodyError> {
         let claimed = match self {
             Self::Gzip => claimed_bytes(&packed).min(BODY_BYTES_MAX),
             // It says nothing: as much as there mostly is.
-            Self::Deflate => packed.len().saturating_mul(DEFLATED_TIMES).clamp(SMALL_BODY_BYTES, BODY_BYTES_MAX),
+            Self::Deflate => packed.len().saturating_mul(DEFLATED_TIMES).clamp(FREE_BODY_BYTES, BODY_BYTES_MAX),
         };
-        match self.unpack_within(packed.clone(), claimed, budget).await {
+        match self.unpack_within(packed.clone(), claimed, budget, patience).await {
             // Of several members, made up or packed well: there may be as much as there may ever be.
             Err(BodyError::TooLarge) if claimed < BODY_BYTES_MAX => {
-                self.unpack_within(packed, BODY_BYTES_MAX, budget).await
+                self.unpack_within(packed, BODY_BYTES_MAX, budget, patience).await
             }
             unpacked => unpacked,
         }
     }
 
-    async fn unpack_within(self, packed: Bytes, bytes_max: usize, budget: &BodyBudget) -> Result<HeldBody, BodyError> {
-        let permit = budget.take(bytes_max).await?;
+    async fn unpack_within(
+        self,
+        packed: Bytes,
+        bytes_max: usize,
+        budget: &Budget,
+        patience: Patience,
+    ) -> Result<HeldBody, BodyError> {
+        let share = body::share(budget, bytes_max, patience).await?;
         let bytes = if packed.len().max(bytes_max) <= INLINE_BYTES {
             self.unpack_now(&packed, bytes_max)?
         } else {
             let unpacking = tokio::task::spawn_blocking(move || self.unpack_now(&packed, bytes_max));
             unpacking.await.unwrap_or(Err(BodyError::BadCoding))?
         };
-        Ok(HeldBody::new(bytes, permit))
+        Ok(HeldBody::new(bytes, share))
     }
 
     fn unpack_now(self, mut packed: &[u8], bytes_max: usize) -> Result<Bytes, BodyError> {

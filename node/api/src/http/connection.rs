@@ -3,31 +3,34 @@
 //! HTTP/2 begins with a preface of its own, agreed on under TLS or known before; what begins otherwise is HTTP/1.1.
 
 use super::{
+    place::Place,
     timed_stream::TimedStream,
     traffic::{Health, Traffic},
 };
 use crate::service::{Api, ApiConfig};
-use hyper::{Request, body::Incoming, service::service_fn};
+use hyper::{Request, Version, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
     time::MissedTickBehavior,
 };
 
-/// Bytes of a request's head, in either version.
-const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a request's head, in either version; and of what is read at once with HTTP/1.1.
+pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Headers of a request: hyper's limit for HTTP/1.1, which it does not have for HTTP/2.
 const HEADERS_MAX: usize = 100;
 /// Requests at once on one connection of HTTP/2.
 const STREAMS_MAX: u32 = 100;
+/// Of these, how many may have been told that they were refused and not have taken that: the next are told less.
+pub(crate) const REFUSED_MAX: usize = 32;
 /// Bytes of a request, and of all of a connection, that wait in memory before anyone reads them.
-const STREAM_WINDOW_BYTES: u32 = 128 << 10;
-const CONNECTION_WINDOW_BYTES: u32 = 256 << 10;
+const STREAM_WINDOW_BYTES: u32 = 32 << 10;
+pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 64 << 10;
 /// Bytes of an answer that wait to be sent besides the piece at hand.
 const SEND_BYTES_MAX: usize = 64 << 10;
 /// Streams that a client reset before they were served, and those that were reset for its errors, before it is cut off.
@@ -66,6 +69,7 @@ pub(super) async fn serve<S>(
     stream: S,
     protocols: &Protocols,
     api: Arc<Api>,
+    place: Place,
     mut shutdown: watch::Receiver<()>,
 ) -> Result<(), ConnectionError>
 where
@@ -77,19 +81,25 @@ where
     let requests = traffic.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let (api, mut underway) = (api.clone(), requests.begin());
+        let has_room = request.version() != Version::HTTP_2 || place.widen();
         async move {
-            // Before it waits, and its head with it.
-            if request.headers().len() > HEADERS_MAX {
-                return Ok(underway.answered(api.too_many_headers()));
+            if !has_room {
+                return Err("there is no room for a connection of HTTP/2");
             }
-            let reply = match api.place().await {
+            // Before it waits, and its head with it.
+            let too_many_headers = request.headers().len() > HEADERS_MAX;
+            let place = if too_many_headers { None } else { api.place().await };
+            let reply = match place {
                 Some(place) => {
                     underway.keep(place);
-                    api.answer(underway.watch(request)).await
+                    // Large, and gone as soon as it has ended: a stream is there until its client has taken the answer.
+                    Box::pin(api.answer(underway.watch(request))).await
                 }
-                None => api.overloaded(underway.watch(request)).await,
+                None if underway.unsent() >= REFUSED_MAX => return Err("its client takes no answers"),
+                None if too_many_headers => api.too_many_headers(),
+                None => Box::pin(api.overloaded(underway.watch(request))).await,
             };
-            Ok::<_, Infallible>(underway.answered(reply))
+            Ok(underway.answered(reply))
         }
     });
     let mut connection = pin!(protocols.serve_connection(stream, service));

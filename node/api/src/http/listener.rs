@@ -3,6 +3,7 @@
 use super::{
     connection,
     handshake::{Handshake, Plaintext},
+    place::Place,
 };
 use crate::service::Api;
 use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
@@ -30,13 +31,13 @@ pub async fn serve_after<H: Handshake>(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let protocols = Arc::new(connection::protocols(api.config()));
-    let places = Arc::new(Semaphore::new(api.config().connections_max));
+    let places = Arc::new(Semaphore::new(api.config().limits.connections_max));
     let (ending, _) = watch::channel(());
     let mut shutdown = pin!(shutdown);
     loop {
         let accepting = async {
             // A place first: connections above the limit wait in the kernel's queue.
-            let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+            let place = Place::take(&places).await.map_err(io::Error::other)?;
             Ok::<_, io::Error>((listener.accept().await?.0, place))
         };
         let (stream, place) = tokio::select! {
@@ -58,13 +59,12 @@ pub async fn serve_after<H: Handshake>(
         let ending = ending.subscribe();
         tokio::spawn(async move {
             let served = match handshake.shake(stream).await {
-                Ok(stream) => connection::serve(stream, &protocols, api, ending).await,
+                Ok(stream) => connection::serve(stream, &protocols, api, place, ending).await,
                 Err(error) => Err(error.into()),
             };
             if let Err(error) = served {
                 tracing::debug!(%error, "a connection ended");
             }
-            drop(place);
         });
     }
     drop(listener);

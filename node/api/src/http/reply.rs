@@ -1,6 +1,10 @@
 //! Answers: headers, checksum, errors in DynamoDB's two shapes.
 
 use super::coding::Coding;
+use crate::{
+    memory::{Room, budget::Share},
+    output::{Object, write_list},
+};
 use bytes::Bytes;
 use cairn_model::{ErrorKind, ServiceError, json};
 use hyper::{
@@ -8,7 +12,39 @@ use hyper::{
     header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 
-pub(crate) type Reply = Response<Bytes>;
+pub(crate) type Reply = Response<Content>;
+
+/// An answer's content, and the room that it takes for as long as it is there.
+#[derive(Debug)]
+pub(crate) struct Content {
+    bytes: Bytes,
+    /// With what was set aside for it and not needed.
+    held_bytes: usize,
+    share: Option<Share>,
+}
+
+impl Content {
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Keeps of the room of its request what it takes.
+    pub(crate) fn keep(&mut self, room: Room) {
+        self.share = room.settle(self.held_bytes);
+    }
+}
+
+impl From<Vec<u8>> for Content {
+    fn from(content: Vec<u8>) -> Self {
+        Self { held_bytes: content.capacity(), bytes: content.into(), share: None }
+    }
+}
+
+impl AsRef<[u8]> for Content {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
 
 /// Answers of no more than this many bytes are not packed, as with DynamoDB.
 const UNPACKED_BYTES_MAX: usize = 4_096;
@@ -63,7 +99,7 @@ pub(crate) fn plain(
     request_id: &[u8; 16],
 ) -> Reply {
     let checksum = crc32fast::hash(&content);
-    let mut reply = Response::new(Bytes::from(content));
+    let mut reply = Response::new(Content::from(content));
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
     if let Some(content_type) = content_type {
@@ -148,6 +184,12 @@ pub(crate) fn type_name(kind: ErrorKind) -> &'static str {
         ErrorKind::ReplicaAlreadyExistsException => "ReplicaAlreadyExistsException",
         ErrorKind::ReplicaNotFoundException => "ReplicaNotFoundException",
         ErrorKind::DuplicateItemException => "DuplicateItemException",
+        ErrorKind::TrimmedDataAccessException => "TrimmedDataAccessException",
+        ErrorKind::ExpiredIteratorException => "ExpiredIteratorException",
+        ErrorKind::TransactionCanceledException => "TransactionCanceledException",
+        ErrorKind::TransactionConflictException => "TransactionConflictException",
+        ErrorKind::TransactionInProgressException => "TransactionInProgressException",
+        ErrorKind::IdempotentParameterMismatchException => "IdempotentParameterMismatchException",
     }
 }
 
@@ -167,9 +209,13 @@ fn error_body(error: &ServiceError) -> Vec<u8> {
     out.extend_from_slice(type_name(error.kind).as_bytes());
     out.push(b'"');
     if !error.message.is_empty() {
-        // The one error whose field begins with a capital.
+        // The errors whose field begins with a capital.
         let field: &[u8] = match error.kind {
-            ErrorKind::SerializationException | ErrorKind::AccessDeniedException => b",\"Message\":",
+            ErrorKind::SerializationException
+            | ErrorKind::AccessDeniedException
+            | ErrorKind::TransactionCanceledException
+            | ErrorKind::TransactionInProgressException
+            | ErrorKind::IdempotentParameterMismatchException => b",\"Message\":",
             _ => b",\"message\":",
         };
         out.extend_from_slice(field);
@@ -179,13 +225,61 @@ fn error_body(error: &ServiceError) -> Vec<u8> {
         out.extend_from_slice(b",\"Item\":");
         json::write_item(item, &mut out);
     }
+    write_throttling_reasons(error, &mut out);
+    if !error.cancellation_reasons.is_empty() {
+        out.extend_from_slice(b",\"CancellationReasons\":");
+        write_list(&mut out, &error.cancellation_reasons, |reason, out| {
+            let mut object = Object::begin(out);
+            object.text("Code", reason.code);
+            if let Some(message) = &reason.message {
+                object.text("Message", message);
+            }
+            if let Some(item) = &reason.item {
+                object.item("Item", item);
+            }
+            object.end();
+        });
+    }
     out.push(b'}');
     out
+}
+
+/// The one error that the front end has too spells the field otherwise.
+fn write_throttling_reasons(error: &ServiceError, out: &mut Vec<u8>) {
+    if error.throttling_reasons.is_empty() {
+        return;
+    }
+    let field: &[u8] = match error.kind {
+        ErrorKind::ThrottlingException => b",\"throttlingReasons\":",
+        _ => b",\"ThrottlingReasons\":",
+    };
+    out.extend_from_slice(field);
+    write_list(out, &error.throttling_reasons, |reason, out| {
+        let mut object = Object::begin(out);
+        object.text("reason", reason.reason);
+        object.text("resource", &reason.resource);
+        object.end();
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cairn_model::throttling::{CapacityKind, LimitType, TableLimit};
+
+    #[test]
+    fn a_throttled_request_is_told_which_limit_it_met() {
+        let told = |limit| {
+            let met = TableLimit { capacity: CapacityKind::Read, limit };
+            serde_json::from_slice::<serde_json::Value>(&error_body(&met.exceeded("arn:users"))).unwrap()
+        };
+        let reasons = |reason| serde_json::json!([{"reason": reason, "resource": "arn:users"}]);
+        let provisioned = told(LimitType::Provisioned);
+        assert_eq!(provisioned["__type"], "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException");
+        assert_eq!(provisioned["ThrottlingReasons"], reasons("TableReadProvisionedThroughputExceeded"));
+        let on_demand = told(LimitType::MaxOnDemand);
+        assert_eq!(on_demand["throttlingReasons"], reasons("TableReadMaxOnDemandThroughputExceeded"));
+    }
 
     #[test]
     fn a_request_id_is_fifty_two_letters_and_digits() {

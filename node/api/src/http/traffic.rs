@@ -1,7 +1,7 @@
 //! What goes on on one connection: which requests are under way, which answers its client doesn't take, how many
 //! requests it gave up. How much time passes it is told by whoever looks.
 
-use super::reply::Reply;
+use super::reply::{Content, Reply};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
@@ -125,6 +125,11 @@ impl Underway {
         self.place = Some(place);
     }
 
+    /// Answers on its connection that its client has not taken.
+    pub(super) fn unsent(&self) -> usize {
+        self.traffic.state().unsent.len()
+    }
+
     /// The request, with a body of which it is seen when the client breaks it off.
     pub(super) fn watch<B>(&self, request: Request<B>) -> Request<Watched<B>> {
         request.map(|body| Watched { body, traffic: self.traffic.clone(), request: self.request })
@@ -141,7 +146,7 @@ impl Underway {
                 self.traffic.write_timeout + Duration::from_secs(state.unsent_bytes / ANSWER_BYTES_PER_SECOND);
             state.unsent.push(Unsent { request: self.request, bytes, patience });
         }
-        reply.map(|bytes| Full::new(Bytes::from_owner(Answer { bytes, _underway: self })))
+        reply.map(|content| Full::new(Bytes::from_owner(Answer { content, _underway: self })))
     }
 }
 
@@ -204,13 +209,13 @@ impl<B: Body + Unpin> Body for Watched<B> {
 }
 
 struct Answer {
-    bytes: Bytes,
+    content: Content,
     _underway: Underway,
 }
 
 impl AsRef<[u8]> for Answer {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.content.as_ref()
     }
 }
 
@@ -222,7 +227,7 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(30);
 
     fn reply(bytes: usize) -> Reply {
-        Response::new(Bytes::from(vec![b' '; bytes]))
+        Response::new(Content::from(vec![b' '; bytes]))
     }
 
     fn look(traffic: &Traffic, seconds: u64) -> Health {

@@ -3,7 +3,7 @@
 //! A table is counted from its first request until it is deleted; then its series go.
 
 use crate::{Catalog, capacity::HalfUnits, errors, operations::OPERATIONS};
-use cairn_model::{ErrorKind, TableDefinition, ids::TableId};
+use cairn_model::{ErrorKind, ServiceError, TableDefinition, ids::TableId, throttling::CapacityKind};
 use parking_lot::{Mutex, RwLock};
 use prometheus::{
     CounterVec, Opts, Registry,
@@ -33,6 +33,9 @@ struct TableMeter {
     read_half_units: AtomicU64,
     write_half_units: AtomicU64,
     conditional_check_failed: AtomicU64,
+    read_throttles: AtomicU64,
+    write_throttles: AtomicU64,
+    transaction_conflict: AtomicU64,
     /// As [`OPERATIONS`].
     operations: Vec<OperationMeter>,
 }
@@ -115,6 +118,9 @@ impl TableMeters {
                 read_half_units: AtomicU64::default(),
                 write_half_units: AtomicU64::default(),
                 conditional_check_failed: AtomicU64::default(),
+                read_throttles: AtomicU64::default(),
+                write_throttles: AtomicU64::default(),
+                transaction_conflict: AtomicU64::default(),
                 operations: OPERATIONS.iter().map(|_| OperationMeter::default()).collect(),
             })
         });
@@ -179,6 +185,25 @@ impl RequestMeter<'_> {
         });
     }
 
+    /// One item was locked by a transaction.
+    pub(crate) fn conflicted(&self, table: &TableDefinition) {
+        self.with(table, |meter| add(&meter.transaction_conflict, 1));
+    }
+
+    /// A part of the request met this error: it is counted if that is the table's throughput, whatever becomes of the rest.
+    pub(crate) fn throttled(&self, table: &TableDefinition, error: &ServiceError, capacity: CapacityKind) {
+        if !error.throttling_reasons.is_empty() {
+            self.throttled_once(table, capacity);
+        }
+    }
+
+    pub(crate) fn throttled_once(&self, table: &TableDefinition, capacity: CapacityKind) {
+        self.with(table, |meter| match capacity {
+            CapacityKind::Read => add(&meter.read_throttles, 1),
+            CapacityKind::Write => add(&meter.write_throttles, 1),
+        });
+    }
+
     fn with(&self, table: &TableDefinition, count: impl FnOnce(&TableMeter)) {
         if let Some(meter) = self.touched.lock().iter().find(|meter| meter.table_id == table.table_id) {
             count(meter);
@@ -198,8 +223,8 @@ impl RequestMeter<'_> {
             }),
             Some(ErrorKind::InternalServerError) => of_operation(&|meter| add(&meter.system_errors, 1)),
             Some(kind) if errors::is_overload(kind) => of_operation(&|meter| add(&meter.throttled, 1)),
-            // Told apart, table by table.
-            Some(ErrorKind::ConditionalCheckFailedException) => {}
+            // Told apart, table by table; the second is what PartiQL calls the first, where it inserts.
+            Some(ErrorKind::ConditionalCheckFailedException | ErrorKind::DuplicateItemException) => {}
             Some(_) => self.meters.user_error(account),
         }
     }
@@ -210,6 +235,9 @@ struct Families {
     read_units: CounterVec,
     write_units: CounterVec,
     conditional_check_failed: CounterVec,
+    read_throttles: CounterVec,
+    write_throttles: CounterVec,
+    transaction_conflict: CounterVec,
     latency_seconds: CounterVec,
     successes: CounterVec,
     returned_items: CounterVec,
@@ -232,9 +260,24 @@ impl Families {
                 "Write units consumed: CloudWatch's ConsumedWriteCapacityUnits. A failed condition counts as one.",
                 OF_TABLE,
             )?,
+            transaction_conflict: counter(
+                "cairn_transaction_conflicts_total",
+                "Items of requests that another transaction was about to write: CloudWatch's TransactionConflict.",
+                OF_TABLE,
+            )?,
             conditional_check_failed: counter(
                 "cairn_conditional_check_failed_requests_total",
                 "Writes whose condition was false: CloudWatch's ConditionalCheckFailedRequests.",
+                OF_TABLE,
+            )?,
+            read_throttles: counter(
+                "cairn_read_throttle_events_total",
+                "Reads that met the table's throughput, each part of a batch on its own: CloudWatch's ReadThrottleEvents.",
+                OF_TABLE,
+            )?,
+            write_throttles: counter(
+                "cairn_write_throttle_events_total",
+                "Writes that met the table's throughput, each of a batch on its own: CloudWatch's WriteThrottleEvents.",
                 OF_TABLE,
             )?,
             latency_seconds: counter(
@@ -270,11 +313,14 @@ impl Families {
         })
     }
 
-    fn all(&self) -> [&CounterVec; 9] {
+    fn all(&self) -> [&CounterVec; 12] {
         [
             &self.read_units,
             &self.write_units,
             &self.conditional_check_failed,
+            &self.read_throttles,
+            &self.write_throttles,
+            &self.transaction_conflict,
             &self.latency_seconds,
             &self.successes,
             &self.returned_items,
@@ -294,6 +340,9 @@ impl Families {
             (&self.read_units, read(&meter.read_half_units) / 2.0),
             (&self.write_units, read(&meter.write_half_units) / 2.0),
             (&self.conditional_check_failed, read(&meter.conditional_check_failed)),
+            (&self.read_throttles, read(&meter.read_throttles)),
+            (&self.write_throttles, read(&meter.write_throttles)),
+            (&self.transaction_conflict, read(&meter.transaction_conflict)),
         ] {
             series.with_label_values(of_table).inc_by(counted);
         }

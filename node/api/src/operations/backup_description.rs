@@ -1,6 +1,10 @@
 //! `BackupDescription` and its parts: the same in the answers of all the operations on backups.
 
-use super::table_description::write_key_schema;
+use super::{
+    index_description,
+    table_description::write_key_schema,
+    time_to_live::{Status, write_time_to_live},
+};
 use crate::{
     backups::{BackupDescription, BackupDetails, BackupState, BackupSummary, BackupType},
     output::Object,
@@ -16,7 +20,12 @@ pub(super) fn answer(backup: &BackupDescription) -> Vec<u8> {
     write_details(&backup.details, &mut details);
     details.end();
     write_source_table(backup, description.object("SourceTableDetails"));
-    description.object("SourceTableFeatureDetails").end();
+    let mut features = description.object("SourceTableFeatureDetails");
+    index_description::write_infos(&backup.table, &mut features);
+    if let Some(time_to_live) = &backup.table.time_to_live {
+        write_time_to_live(Status::Enabled, Some(&time_to_live.attribute_name), &mut features);
+    }
+    features.end();
     description.end();
     answer.end();
     out

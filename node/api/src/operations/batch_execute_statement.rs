@@ -3,7 +3,7 @@
 use super::{Call, batch_get_item::duplicate_keys};
 use crate::{
     TableView,
-    capacity::{CapacityReport, HalfUnits},
+    capacity::{CapacityReport, ConsumedCapacity, HalfUnits},
     input::{self, Input, shape::Shape},
     output::{Object, write_list},
     partiql::{
@@ -55,12 +55,12 @@ enum Action {
 /// What came of a statement.
 struct Done {
     row: Option<Row>,
-    units: HalfUnits,
+    consumed: ConsumedCapacity,
 }
 
 /// Why a statement was not executed, or not to its end.
 struct Failure {
-    error: ServiceError,
+    error: Box<ServiceError>,
     /// Of a statement that was executed, and failed.
     table_name: Option<String>,
     units: HalfUnits,
@@ -68,7 +68,7 @@ struct Failure {
 
 impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Self {
-        Self { error, table_name: None, units: HalfUnits::default() }
+        Self { error: Box::new(error), table_name: None, units: HalfUnits::default() }
     }
 }
 
@@ -133,18 +133,22 @@ impl Work {
     fn of(call: &Call<'_>, statement: Statement, members: &StatementMembers, ordinal: u32) -> Result<Self, Failure> {
         let table_name = statement.table().to_owned();
         let table = call.open_table(&table_name).map_err(|error| Failure {
-            error,
+            error: Box::new(error),
             table_name: Some(table_name),
             units: HalfUnits::default(),
         })?;
-        let schema = &table.definition.key_schema;
         let action = match statement {
             Statement::Select(select) => {
                 Action::Read { plan: read(select, &table)?, consistent: members.is_consistent() }
             }
             written => {
                 let request_id = call.request_ids.write(ordinal);
-                Action::Write(WritePlan::new(written, schema, request_id, members.item_on_condition_failure())?)
+                Action::Write(WritePlan::new(
+                    written,
+                    &table.definition,
+                    request_id,
+                    members.item_on_condition_failure(),
+                )?)
             }
         };
         Ok(Self { table, action })
@@ -162,14 +166,14 @@ impl Work {
             Action::Read { plan, consistent } => {
                 let options = ReadOptions { consistent, ..ReadOptions::default() };
                 let page = plan.run(call, &self.table, options).await;
-                let done = page.map(|page| Done { row: page.rows.into_iter().next(), units: page.units });
+                let done = page.map(|page| Done { row: page.rows.into_iter().next(), consumed: page.consumed });
                 (done, HalfUnits::default())
             }
             Action::Write(plan) => {
                 let units_of_failure = plan.units_of_failure();
                 let done = plan.run(call, &self.table).await.map(|outcome| Done {
+                    consumed: ConsumedCapacity::write(&self.table.definition, &outcome),
                     row: outcome.attributes.map(Row::Stored),
-                    units: HalfUnits::write(outcome.size_before, outcome.size_after),
                 });
                 (done, units_of_failure)
             }
@@ -179,7 +183,7 @@ impl Work {
             let charged =
                 matches!(error.kind, ErrorKind::ConditionalCheckFailedException | ErrorKind::DuplicateItemException);
             Failure {
-                error,
+                error: Box::new(error),
                 table_name: (!refused).then(|| self.table.definition.table_name.clone()),
                 units: if charged { units_of_failure } else { HalfUnits::default() },
             }
@@ -189,9 +193,8 @@ impl Work {
 
 /// A SELECT of a batch, which must be of one item by its whole key and nothing else.
 fn read(select: Select, table: &TableView) -> Result<ReadPlan, ServiceError> {
-    let by_index = select.index.is_some();
-    let plan = ReadPlan::new(select, &table.definition.key_schema)?;
-    if by_index || plan.item_key().is_none() || plan.is_filtered() {
+    let plan = ReadPlan::new(select, &table.definition)?;
+    if plan.item_key().is_none() || plan.is_filtered() {
         return Err(ServiceError::validation(
             "Select statements within BatchExecuteStatement must specify the primary key in the where clause.",
         ));
@@ -231,25 +234,26 @@ fn answer(
     });
     written?;
     if results.iter().any(Result::is_ok) {
-        report.write_tables(consumed(results), &mut answer);
+        let consumed = consumed(results);
+        report.write_tables(consumed.iter().map(|(name, consumed)| (*name, consumed)), &mut answer);
     }
     answer.end();
     Ok(out)
 }
 
 /// Table by table, in the order of the statements that were done: what failed costs only beside one of those.
-fn consumed(results: &[Result<(Arc<TableView>, Done), Failure>]) -> Vec<(&str, HalfUnits)> {
-    let mut consumed: Vec<(&str, HalfUnits)> = Vec::new();
+fn consumed(results: &[Result<(Arc<TableView>, Done), Failure>]) -> Vec<(&str, ConsumedCapacity)> {
+    let mut consumed: Vec<(&str, ConsumedCapacity)> = Vec::new();
     for (table, done) in results.iter().flatten() {
         let name = table.definition.table_name.as_str();
         match consumed.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, sum)) => *sum = sum.plus(done.units),
-            None => consumed.push((name, done.units)),
+            Some((_, sum)) => sum.add(&done.consumed),
+            None => consumed.push((name, done.consumed.clone())),
         }
     }
     for failure in results.iter().filter_map(|result| result.as_ref().err()) {
         if let Some((_, sum)) = consumed.iter_mut().find(|(known, _)| failure.table_name.as_deref() == Some(*known)) {
-            *sum = sum.plus(failure.units);
+            sum.add(&failure.units.into());
         }
     }
     consumed
@@ -285,6 +289,7 @@ fn code(kind: ErrorKind) -> &'static str {
         ErrorKind::RequestLimitExceeded => "RequestLimitExceeded",
         // Nobody could be asked, and nothing was done: to be asked again.
         ErrorKind::ThrottlingException | ErrorKind::ServiceUnavailable => "ThrottlingError",
+        ErrorKind::TransactionConflictException => "TransactionConflict",
         ErrorKind::AccessDeniedException => "AccessDenied",
         _ => "InternalServerError",
     }

@@ -3,7 +3,7 @@
 use super::{Call, get_item::projection};
 use crate::{
     TableView,
-    capacity::{CapacityReport, HalfUnits},
+    capacity::{CapacityReport, ConsumedCapacity, HalfUnits},
     errors,
     input::{
         self, Input,
@@ -94,7 +94,7 @@ struct Echo {
 #[derive(Default)]
 struct TableAnswers {
     items: Vec<EncodedItem>,
-    units: HalfUnits,
+    consumed: ConsumedCapacity,
     /// Where in the request's keys the processing stopped, and what was skipped before.
     unprocessed: Vec<usize>,
 }
@@ -111,7 +111,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         let keys = encode_keys(&table, &request.keys)?;
         check_once(&opened, &table, &keys)?;
         if let Some(projection) = &request.projection {
-            key_paths::check_projection(projection, &table.definition.key_schema)?;
+            key_paths::check_projection(projection, &table.definition)?;
         }
         opened.push((request, table, keys));
     }
@@ -276,7 +276,7 @@ async fn get_all(
                 continue;
             }
             *bytes_left -= size;
-            answers.units = answers.units.plus(HalfUnits::read(size as u64, request.consistent));
+            answers.consumed.add(&HalfUnits::read(size as u64, request.consistent).into());
             answers.items.extend(found.map(|(item, _)| item));
         }
     }
@@ -303,7 +303,7 @@ fn write(answers: &[(TableGets, TableAnswers)], report: CapacityReport) -> Resul
         request.write_unprocessed(&answers.unprocessed, unprocessed.escaped_field(&request.name));
     }
     unprocessed.end();
-    report.write_tables(answers.iter().map(|(request, answer)| (request.name.as_str(), answer.units)), &mut answer);
+    report.write_tables(answers.iter().map(|(request, answer)| (request.name.as_str(), &answer.consumed)), &mut answer);
     answer.end();
     Ok(out)
 }

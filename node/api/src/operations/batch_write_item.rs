@@ -4,25 +4,27 @@
 use super::{
     Call,
     batch_get_item::{TABLE_NAMES, duplicate_keys, table_names},
+    item_write::wants_collection_metrics,
     put_item::check_size,
 };
 use crate::{
     TableView,
-    capacity::{CapacityReport, HalfUnits},
+    capacity::{CapacityReport, ConsumedCapacity},
     errors,
     input::{
         self, Input,
         shape::{ATTRIBUTES, Shape},
     },
-    output::Object,
+    item_collections::{self, CollectionMetrics},
+    output::{Object, write_list},
     validation::{
         constraints::{Constraints, RETURN_ITEM_COLLECTION_METRICS, is_table_name},
         references::{is_arn, table_named},
     },
 };
 use cairn_model::{
-    ErrorKind, Item, ServiceError, codec::EncodedItem, json, json::JsonItem, key::EncodedKey,
-    limits::BATCH_WRITE_REQUESTS_MAX,
+    ErrorKind, Item, ServiceError, codec::EncodedItem, index_keys::check_index_keys, json, json::JsonItem,
+    key::EncodedKey, limits::BATCH_WRITE_REQUESTS_MAX,
 };
 use cairn_replication::operation::{ReturnValues, WriteAction, WriteOutcome, WriteRequest};
 use futures::future::join_all;
@@ -109,7 +111,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         prepare(call, &name, writes, &mut prepared)?;
     }
     let outcomes = join_all(prepared.iter().map(|write| call.write(&write.table, write.request.clone()))).await;
-    answer(&prepared, outcomes, report)
+    let with_metrics = wants_collection_metrics(input.return_item_collection_metrics.as_deref());
+    answer(&prepared, outcomes, report, with_metrics)
 }
 
 impl BatchWriteItemInput {
@@ -186,6 +189,7 @@ fn prepare(
         let (key, action, echo) = match write {
             Write::Put(item) => {
                 let key = EncodedKey::new(schema, &item).map_err(key_mismatch)?;
+                check_index_keys(&table.definition, &item)?;
                 let item = EncodedItem::encode(&item);
                 (key, WriteAction::Put(item.clone()), WriteEcho::Put(item))
             }
@@ -219,17 +223,23 @@ fn answer(
     prepared: &[PreparedWrite],
     outcomes: Vec<Result<WriteOutcome, ServiceError>>,
     report: CapacityReport,
+    with_metrics: bool,
 ) -> Result<Vec<u8>, ServiceError> {
-    let mut consumed: BTreeMap<&str, HalfUnits> = BTreeMap::new();
+    let mut consumed: BTreeMap<&str, ConsumedCapacity> = BTreeMap::new();
+    let mut collections: BTreeMap<&str, Vec<CollectionMetrics>> = BTreeMap::new();
     let mut unprocessed: BTreeMap<&str, Vec<&WriteEcho>> = BTreeMap::new();
     let mut refused = None;
     let mut done = 0;
     for (write, outcome) in prepared.iter().zip(outcomes) {
         let name = &*write.named;
-        let units = consumed.entry(name).or_default();
+        let consumed = consumed.entry(name).or_default();
         match outcome {
             Ok(outcome) => {
-                *units = units.plus(HalfUnits::write(outcome.size_before, outcome.size_after));
+                let table = &write.table.definition;
+                consumed.add(&ConsumedCapacity::write(table, &outcome));
+                if with_metrics && let Some(metrics) = CollectionMetrics::of(table, &write.request.key, &outcome)? {
+                    metrics.note(collections.entry(name).or_default());
+                }
                 done += 1;
             }
             Err(error) if errors::is_overload(error.kind) || error.kind == ErrorKind::InternalServerError => {
@@ -247,7 +257,7 @@ fn answer(
     let mut tables = answer.object("UnprocessedItems");
     for (name, writes) in unprocessed {
         let mut written = Ok(());
-        crate::output::write_list(tables.escaped_field(name), writes, |write, out| {
+        write_list(tables.escaped_field(name), writes, |write, out| {
             if written.is_ok() {
                 written = write.write(out);
             }
@@ -255,7 +265,8 @@ fn answer(
         written?;
     }
     tables.end();
-    report.write_tables(consumed, &mut answer);
+    report.write_tables(consumed.iter().map(|(name, consumed)| (*name, consumed)), &mut answer);
+    item_collections::write_tables(&collections, &mut answer);
     answer.end();
     Ok(out)
 }

@@ -1,10 +1,17 @@
 //! One call of an operation: who asks, with what, and what the operation may use.
 
 use crate::{
-    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, RoutingKey, TableView, capacity::HalfUnits, errors,
-    global_tables::GlobalTable, metrics::tables::RequestMeter, request_id::RequestIds,
+    Backups, Catalog, Exports, GlobalTables, Imports, Partitions, Room, RoutingKey, TableView,
+    capacity::{ConsumedCapacity, HalfUnits},
+    errors,
+    global_tables::GlobalTable,
+    metrics::tables::RequestMeter,
+    request_id::RequestIds,
+    transactions::{self, Coordinator},
 };
-use cairn_model::{ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, limits, table::TableStatus};
+use cairn_model::{
+    ErrorKind, ServiceError, key::EncodedKey, limits, node::Counts, table::TableStatus, throttling::CapacityKind,
+};
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, WriteOutcome, WriteRequest,
 };
@@ -15,6 +22,8 @@ use std::{ops::Bound, sync::Arc, time::Duration};
 pub(crate) struct Call<'a> {
     pub(crate) catalog: &'a dyn Catalog,
     pub(crate) partitions: &'a dyn Partitions,
+    /// For the answer, and for what it is made of.
+    pub(crate) room: &'a Room,
     pub(crate) backups: Option<&'a dyn Backups>,
     pub(crate) exports: Option<&'a dyn Exports>,
     /// Of an incremental export.
@@ -76,15 +85,26 @@ impl Call<'_> {
         self.global_tables?.describe(table)
     }
 
+    /// What the table's local indexes hold, as far as somebody can say.
+    pub(crate) async fn index_counts(&self, table: &TableView) -> Counts {
+        if table.definition.local_indexes.is_empty() {
+            return Counts::default();
+        }
+        self.partitions.counts(table).await.unwrap_or_else(|| self.unknown_counts(table))
+    }
+
+    /// What is known of a table's counts where its partitions tell none.
+    pub(crate) fn unknown_counts(&self, table: &TableView) -> Counts {
+        if table.status == TableStatus::Creating { Counts::of_new(&table.definition) } else { Counts::default() }
+    }
+
     /// The items at these keys, of one partition.
     pub(crate) async fn get(&self, table: &TableView, request: GetRequest) -> Result<GetOutcome, ServiceError> {
         let (count, consistent) = (request.keys.len(), request.consistent);
         let first = request.keys.first().cloned().ok_or_else(errors::internal)?;
-        match self.partitions.request(table, RoutingKey::from(&first), PartitionRequest::Get(request)).await? {
+        match self.ask(table, RoutingKey::from(&first), PartitionRequest::Get(request)).await? {
             PartitionOutcome::Get(outcome) if outcome.items.len() == count => {
-                let size = |found: &Option<(EncodedItem, u32)>| found.as_ref().map_or(0, |(_, size)| u64::from(*size));
-                let units = outcome.items.iter().map(|found| HalfUnits::read(size(found), consistent));
-                self.meter.read(&table.definition, units.fold(HalfUnits::default(), HalfUnits::plus));
+                self.meter.read(&table.definition, HalfUnits::gets(&outcome, consistent));
                 Ok(outcome)
             }
             _ => Err(mismatch()),
@@ -94,11 +114,22 @@ impl Call<'_> {
     pub(crate) async fn write(&self, table: &TableView, request: WriteRequest) -> Result<WriteOutcome, ServiceError> {
         let key = EncodedKey(request.key.0.clone());
         let request = PartitionRequest::Write(request);
-        match self.partitions.request(table, RoutingKey::from(&key), request).await {
+        let mut answer = self.ask(table, RoutingKey::from(&key), request.clone()).await;
+        if let Ok(PartitionOutcome::Locked(met)) = &answer
+            && self.coordinator().resolve(met).await
+        {
+            answer = self.ask(table, RoutingKey::from(&key), request).await;
+        }
+        match answer {
             Ok(PartitionOutcome::Write(outcome)) => {
-                let units = HalfUnits::write(outcome.size_before, outcome.size_after);
-                self.meter.written(&table.definition, units);
+                let consumed = ConsumedCapacity::write(&table.definition, &outcome);
+                self.meter.written(&table.definition, consumed.total());
                 Ok(outcome)
+            }
+            Ok(PartitionOutcome::Locked(_)) => {
+                self.meter.conflicted(&table.definition);
+                // An attempt before this one may yet be done.
+                Err(if self.request_ids.is_retry { errors::internal() } else { transactions::conflict() })
             }
             Ok(_) => Err(mismatch()),
             Err(error) => {
@@ -110,6 +141,31 @@ impl Call<'_> {
         }
     }
 
+    /// Who coordinates the account's transactions.
+    pub(crate) fn coordinator(&self) -> Coordinator<'_> {
+        Coordinator {
+            partitions: self.partitions,
+            catalog: self.catalog,
+            environment: self.request_ids.environment,
+            account: self.account,
+            room: self.room,
+        }
+    }
+
+    async fn ask(
+        &self,
+        table: &TableView,
+        key: RoutingKey<'_>,
+        request: PartitionRequest,
+    ) -> Result<PartitionOutcome, ServiceError> {
+        let capacity = match request {
+            ref request if request.writes() => CapacityKind::Write,
+            _ => CapacityKind::Read,
+        };
+        let answer = self.partitions.request(table, key, request, self.room).await;
+        answer.inspect_err(|error| self.meter.throttled(&table.definition, error, capacity))
+    }
+
     /// One page, from where the reading begins.
     pub(crate) async fn range(&self, table: &TableView, request: RangeRequest) -> Result<RangeOutcome, ServiceError> {
         let start = match if request.forward { &request.lower } else { &request.upper } {
@@ -117,9 +173,11 @@ impl Call<'_> {
             Bound::Unbounded => bytes::Bytes::new(),
         };
         let consistent = request.consistent;
-        match self.partitions.request(table, RoutingKey(&start), PartitionRequest::Range(request)).await? {
+        let index_name = request.index.as_ref().map(|index| index.index_name.clone());
+        match self.ask(table, RoutingKey(&start), PartitionRequest::Range(request)).await? {
             PartitionOutcome::Range(outcome) => {
-                self.meter.read(&table.definition, HalfUnits::read(outcome.bytes_read, consistent));
+                let consumed = ConsumedCapacity::range(index_name.as_deref(), &outcome, consistent);
+                self.meter.read(&table.definition, consumed.total());
                 self.meter.returned(&table.definition, outcome.count.into());
                 Ok(outcome)
             }

@@ -1,20 +1,29 @@
 //! CreateTable.
 
+mod attributes;
+mod indexes;
+
+pub(super) use indexes::{LOCAL_INDEXES, LocalIndexInput, constrain_local_indexes, overrides};
+
 use super::{Call, table_description};
 use crate::{
     NewTable, Tags, errors,
     input::{self, Input, fields::Flag, shape::Shape},
     validation::{
         constraints::{Constraints, required_table_name},
+        on_demand::{ON_DEMAND_THROUGHPUT, OnDemandInput},
         references::resolve_table_arn,
+        stream_specification::{STREAM_SPECIFICATION, StreamSpecificationInput},
         tags::{self, TAGS, TagInput},
         throughput::{self, THROUGHPUT, ThroughputInput},
         unsupported::{Unsupported, refuse, refuse_empty_list},
     },
 };
+use attributes::{ATTRIBUTE_DEFINITION, AttributeDefinition, Definitions, KEY_SCHEMA, KeySchemaElement};
 use cairn_model::{
-    KeySchema, ServiceError, limits,
-    table::{BillingMode, KeyAttribute, ScalarType, TableClass},
+    ServiceError,
+    node::Counts,
+    table::{BillingMode, TableClass},
 };
 use serde::Deserialize;
 
@@ -28,38 +37,19 @@ pub(super) struct CreateTableInput {
     provisioned_throughput: Option<ThroughputInput>,
     table_class: Option<String>,
     deletion_protection_enabled: Option<Flag>,
-    local_secondary_indexes: Option<Unsupported>,
+    local_secondary_indexes: Option<Vec<LocalIndexInput>>,
     global_secondary_indexes: Option<Unsupported>,
-    stream_specification: Option<Unsupported>,
+    stream_specification: Option<StreamSpecificationInput>,
     #[serde(rename = "SSESpecification")]
     sse_specification: Option<Unsupported>,
     tags: Option<Vec<TagInput>>,
     warm_throughput: Option<Unsupported>,
     resource_policy: Option<Unsupported>,
-    on_demand_throughput: Option<Unsupported>,
+    on_demand_throughput: Option<OnDemandInput>,
     global_table_source_arn: Option<Unsupported>,
     global_table_settings_replication_mode: Option<Unsupported>,
     vector_indexes: Option<Unsupported>,
 }
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct AttributeDefinition {
-    attribute_name: Option<String>,
-    attribute_type: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct KeySchemaElement {
-    attribute_name: Option<String>,
-    key_type: Option<String>,
-}
-
-const ATTRIBUTE_DEFINITION: Shape =
-    Shape::Struct("AttributeDefinition", &[("AttributeName", Shape::Text), ("AttributeType", Shape::Text)]);
-const KEY_SCHEMA_ELEMENT: Shape =
-    Shape::Struct("KeySchemaElement", &[("AttributeName", Shape::Text), ("KeyType", Shape::Text)]);
 
 /// Also those of ImportTable's `TableCreationParameters`.
 pub(super) const FIELDS: &[(&str, Shape)] = &[
@@ -67,10 +57,13 @@ pub(super) const FIELDS: &[(&str, Shape)] = &[
     ("TableName", Shape::Text),
     ("BillingMode", Shape::Text),
     ("ProvisionedThroughput", THROUGHPUT),
-    ("KeySchema", Shape::List(&KEY_SCHEMA_ELEMENT)),
+    ("OnDemandThroughput", ON_DEMAND_THROUGHPUT),
+    ("KeySchema", KEY_SCHEMA),
+    ("LocalSecondaryIndexes", LOCAL_INDEXES),
     ("TableClass", Shape::Text),
     ("DeletionProtectionEnabled", Shape::Flag),
     ("Tags", TAGS),
+    ("StreamSpecification", STREAM_SPECIFICATION),
 ];
 
 impl Input for CreateTableInput {
@@ -86,15 +79,21 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     constraints.finish()?;
     let mut constraints = Constraints::default();
     input.constrain("", &mut constraints);
+    if let Some(stream) = &input.stream_specification {
+        stream.constrain(&mut constraints);
+    }
     constraints.finish()?;
     let tags = input.tags.take().unwrap_or_default();
-    let table = NewTable { tags: tags::checked(tags)?, ..input.into_table(name)? };
+    let stream = input.stream_specification.take();
+    let table = input.into_table(name)?;
+    let stream = stream.map_or(Ok(None), |stream| stream.of_new_table())?;
+    let table = NewTable { tags: tags::checked(tags)?, stream, ..table };
     if call.catalog.table(call.account, &table.table_name).is_some() {
         return Err(errors::table_exists(&table.table_name));
     }
     call.check_table_count()?;
     let table = call.catalog.create_table(call.account, table).await?;
-    Ok(table_description::answer(call, "TableDescription", &table))
+    Ok(table_description::answer(call, "TableDescription", &table, &Counts::of_new(&table.definition)))
 }
 
 impl CreateTableInput {
@@ -103,36 +102,19 @@ impl CreateTableInput {
         let of = |member: &str| format!("{parent}{member}");
         constraints.required(&of("attributeDefinitions"), self.attribute_definitions.is_some());
         for (position, definition) in self.attribute_definitions.iter().flatten().enumerate() {
-            let path = |member| of(&format!("attributeDefinitions.{}.member.{member}", position + 1));
-            constrain_key_name(&path("attributeName"), definition.attribute_name.as_deref(), constraints);
-            constraints.required(&path("attributeType"), definition.attribute_type.is_some());
-            constraints.one_of(&path("attributeType"), definition.attribute_type.as_deref(), &["B", "N", "S"]);
+            definition.constrain(&of(&format!("attributeDefinitions.{}.member", position + 1)), constraints);
         }
         throughput::constrain_billing_mode(&of("billingMode"), self.billing_mode.as_deref(), constraints);
         if let Some(units) = &self.provisioned_throughput {
             units.constrain(&of("provisionedThroughput"), constraints);
         }
-        let elements = self.key_schema.as_deref();
-        constraints.required(&of("keySchema"), elements.is_some());
-        match elements.map_or(1, <[_]>::len) {
-            0 => constraints.value("[]", &of("keySchema"), "Member must have length greater than or equal to 1"),
-            1 | 2 => {}
-            _ => constraints.value(
-                shown(elements.unwrap_or_default()),
-                &of("keySchema"),
-                "Member must have length less than or equal to 2",
-            ),
-        }
-        for (position, element) in elements.unwrap_or_default().iter().enumerate() {
-            let path = |member| of(&format!("keySchema.{}.member.{member}", position + 1));
-            constrain_key_name(&path("attributeName"), element.attribute_name.as_deref(), constraints);
-            constraints.required(&path("keyType"), element.key_type.is_some());
-            constraints.one_of(&path("keyType"), element.key_type.as_deref(), &["HASH", "RANGE"]);
-        }
+        let path = of("keySchema");
+        attributes::constrain_key_schema(&path, &path, self.key_schema.as_deref(), constraints);
+        constrain_local_indexes(&of("localSecondaryIndexes"), self.local_secondary_indexes.as_deref(), constraints);
         constrain_table_class(self.table_class.as_deref(), constraints);
     }
 
-    /// After the constraints found nothing. Without the tags, which only CreateTable itself has.
+    /// After the constraints found nothing. Without the tags and the stream, which only CreateTable itself has.
     pub(super) fn into_table(self, table_name: String) -> Result<NewTable, ServiceError> {
         let billing_mode = self.billing_mode.as_deref().map_or(BillingMode::Provisioned, throughput::billing_mode);
         let provisioned_throughput = match (billing_mode, self.provisioned_throughput) {
@@ -146,32 +128,43 @@ impl CreateTableInput {
                 ));
             }
         };
+        let on_demand_throughput =
+            self.on_demand_throughput.as_ref().map(|maxima| maxima.of_new_table(billing_mode)).transpose()?.flatten();
         self.refuse_unsupported()?;
+        let definitions = Definitions(self.attribute_definitions.unwrap_or_default());
+        let elements = self.key_schema.unwrap_or_default();
+        let key_schema = definitions.key_schema(&elements)?;
+        refuse_empty_list("LocalSecondaryIndexes", self.local_secondary_indexes.as_ref().map(Vec::is_empty))?;
+        refuse_empty_list("GlobalSecondaryIndexes", self.global_secondary_indexes.as_ref().map(Unsupported::is_empty))?;
+        let indexes = self.local_secondary_indexes.unwrap_or_default();
+        let local_indexes = indexes::checked(&indexes, &key_schema, &definitions)?;
+        definitions.all_used(&elements, &indexes)?;
         Ok(NewTable {
-            key_schema: key_schema(
-                &self.key_schema.unwrap_or_default(),
-                &self.attribute_definitions.unwrap_or_default(),
-            )?,
+            key_schema,
+            local_indexes,
+            global_indexes: Vec::new(),
             billing_mode,
             provisioned_throughput,
+            on_demand_throughput,
             table_class: self.table_class.as_deref().map(parse_table_class),
             deletion_protection_enabled: self.deletion_protection_enabled.is_some_and(|flag| flag.0),
             table_name,
+            stream: None,
             tags: Tags::new(),
         })
     }
 
+    /// As ImportTable has it, which takes no local indexes: a field that it doesn't know is nothing to it.
+    pub(super) fn without_local_indexes(self) -> Self {
+        Self { local_secondary_indexes: None, ..self }
+    }
+
     fn refuse_unsupported(&self) -> Result<(), ServiceError> {
-        refuse_empty_list("LocalSecondaryIndexes", &self.local_secondary_indexes)?;
-        refuse_empty_list("GlobalSecondaryIndexes", &self.global_secondary_indexes)?;
         refuse([
-            ("LocalSecondaryIndexes", &self.local_secondary_indexes),
             ("GlobalSecondaryIndexes", &self.global_secondary_indexes),
-            ("StreamSpecification", &self.stream_specification),
             ("SSESpecification", &self.sse_specification),
             ("WarmThroughput", &self.warm_throughput),
             ("ResourcePolicy", &self.resource_policy),
-            ("OnDemandThroughput", &self.on_demand_throughput),
             ("GlobalTableSourceArn", &self.global_table_source_arn),
             ("GlobalTableSettingsReplicationMode", &self.global_table_settings_replication_mode),
             ("VectorIndexes", &self.vector_indexes),
@@ -186,84 +179,4 @@ pub(super) fn constrain_table_class(class: Option<&str>, constraints: &mut Const
 /// After [`constrain_table_class`] found nothing.
 pub(super) fn parse_table_class(class: &str) -> TableClass {
     if class == "STANDARD" { TableClass::Standard } else { TableClass::StandardInfrequentAccess }
-}
-
-fn constrain_key_name(path: &str, name: Option<&str>, constraints: &mut Constraints) {
-    constraints.required(path, name.is_some());
-    match name.map(str::len) {
-        Some(0) => constraints.value("", path, "Member must have length greater than or equal to 1"),
-        Some(length) if length > limits::KEY_NAME_BYTES_MAX => {
-            constraints.value(name.unwrap_or_default(), path, "Member must have length less than or equal to 255")
-        }
-        _ => {}
-    }
-}
-
-/// A list of elements as Java shows it.
-fn shown(elements: &[KeySchemaElement]) -> String {
-    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "null".into());
-    let elements: Vec<String> = elements
-        .iter()
-        .map(|element| {
-            format!(
-                "KeySchemaElement(attributeName={}, keyType={})",
-                text(&element.attribute_name),
-                text(&element.key_type)
-            )
-        })
-        .collect();
-    format!("[{}]", elements.join(", "))
-}
-
-/// The key schema, every attribute of it defined and no other.
-fn key_schema(elements: &[KeySchemaElement], definitions: &[AttributeDefinition]) -> Result<KeySchema, ServiceError> {
-    let name = |name: &Option<String>| name.clone().unwrap_or_default();
-    let keys: Vec<String> = elements.iter().map(|element| name(&element.attribute_name)).collect();
-    let defined: Vec<String> = definitions.iter().map(|definition| name(&definition.attribute_name)).collect();
-    if keys.len() > defined.len() {
-        return Err(ServiceError::validation("Invalid KeySchema: Some index key attribute have no definition"));
-    }
-    if keys.iter().any(|key| !defined.contains(key)) {
-        return Err(ServiceError::validation(format!(
-            "One or more parameter values were invalid: Some index key attributes are not defined in \
-             AttributeDefinitions. Keys: [{}], AttributeDefinitions: [{}]",
-            keys.join(", "),
-            defined.join(", ")
-        )));
-    }
-    if elements.first().and_then(|element| element.key_type.as_deref()) != Some("HASH") {
-        return Err(ServiceError::validation("Invalid KeySchema: The first KeySchemaElement is not a HASH key type"));
-    }
-    if let [partition, sort] = keys.as_slice() {
-        if partition == sort {
-            return Err(ServiceError::validation(
-                "Both the Hash Key and the Range Key element in the KeySchema have the same name",
-            ));
-        }
-        if elements.get(1).and_then(|element| element.key_type.as_deref()) != Some("RANGE") {
-            return Err(ServiceError::validation(
-                "Invalid KeySchema: The second KeySchemaElement is not a RANGE key type",
-            ));
-        }
-    }
-    if keys.len() != defined.len() {
-        return Err(ServiceError::validation(
-            "One or more parameter values were invalid: Number of attributes in KeySchema does not exactly match \
-             number of attributes defined in AttributeDefinitions",
-        ));
-    }
-    let attribute = |name: &String| {
-        let definition = definitions.iter().find(|definition| definition.attribute_name.as_ref() == Some(name));
-        let scalar_type = match definition.and_then(|definition| definition.attribute_type.as_deref()) {
-            Some("N") => ScalarType::N,
-            Some("B") => ScalarType::B,
-            _ => ScalarType::S,
-        };
-        KeyAttribute { name: name.clone(), scalar_type }
-    };
-    match keys.as_slice() {
-        [partition] => Ok(KeySchema { partition: attribute(partition), sort: None }),
-        [partition, sort] => Ok(KeySchema { partition: attribute(partition), sort: Some(attribute(sort)) }),
-        _ => Err(errors::internal()),
-    }
 }

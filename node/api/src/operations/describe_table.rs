@@ -5,7 +5,7 @@ use crate::{
     input::{self, Input, shape::Shape},
     validation::{constraints::Constraints, references::required_table},
 };
-use cairn_model::{ServiceError, node::Counts};
+use cairn_model::ServiceError;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -32,9 +32,10 @@ pub(super) fn parse_table_name(call: &Call<'_>) -> Result<String, ServiceError> 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let name = parse_table_name(call)?;
     let mut table = call.any_table(&name)?;
-    if let Some(Counts { item_count, size_bytes }) = call.partitions.counts(&table).await {
+    let counts = call.partitions.counts(&table).await;
+    if let Some(counts) = &counts {
         let table = Arc::make_mut(&mut table);
-        (table.item_count, table.size_bytes) = (item_count, size_bytes);
+        (table.item_count, table.size_bytes) = (counts.item_count, counts.size_bytes);
     }
-    Ok(table_description::answer(call, "Table", &table))
+    Ok(table_description::answer(call, "Table", &table, &counts.unwrap_or_else(|| call.unknown_counts(&table))))
 }

@@ -2,7 +2,7 @@
 
 use super::Call;
 use crate::{
-    capacity::{CapacityReport, HalfUnits},
+    capacity::{CapacityReport, ConsumedCapacity},
     input::{
         self, Input,
         fields::{Flag, Integer},
@@ -13,7 +13,6 @@ use crate::{
         members::StatementMembers,
         next_token::{Fingerprint, Position, TOKEN_CHARS_MAX},
         read::{Page, ReadOptions, ReadPlan},
-        read_table,
         write::WritePlan,
     },
     validation::constraints::Constraints,
@@ -101,8 +100,8 @@ async fn select(
     parameters: &[AttributeValue],
     options: Options,
 ) -> Result<Vec<u8>, ServiceError> {
-    let table = read_table(call, &statement.table, statement.index.as_deref())?;
-    let plan = ReadPlan::new(statement, &table.definition.key_schema)?;
+    let table = call.open_table(&statement.table)?;
+    let plan = ReadPlan::new(statement, &table.definition)?;
     let fingerprint = Fingerprint::new(table.definition.table_id, members.text(), parameters);
     let from = options.next_token.map(|token| Position::of_token(&token, fingerprint)).transpose()?;
     let read = ReadOptions {
@@ -110,7 +109,7 @@ async fn select(
         limit: options.limit.and_then(|limit| u32::try_from(limit.0).ok()),
         from,
     };
-    let Page { rows, units, next, last_evaluated_key } = plan.run(call, &table, read).await?;
+    let Page { rows, consumed, next, last_evaluated_key } = plan.run(call, &table, read).await?;
     let mut out = Vec::with_capacity(256);
     let mut answer = Object::begin(&mut out);
     let mut written = Ok(());
@@ -126,7 +125,7 @@ async fn select(
     if let Some(last) = &last_evaluated_key {
         answer.item("LastEvaluatedKey", last);
     }
-    options.report.write(&table.definition.table_name, units, &mut answer);
+    options.report.write(&table.definition.table_name, &consumed, &mut answer);
     answer.end();
     Ok(out)
 }
@@ -138,7 +137,7 @@ async fn write(
     report: CapacityReport,
 ) -> Result<Vec<u8>, ServiceError> {
     let table = call.open_table(statement.table())?;
-    let plan = WritePlan::new(statement, &table.definition.key_schema, call.request_ids.write(0), item_on_failure)?;
+    let plan = WritePlan::new(statement, &table.definition, call.request_ids.write(0), item_on_failure)?;
     let outcome = plan.run(call, &table).await?;
     let mut out = Vec::with_capacity(256 + outcome.attributes.as_ref().map_or(0, |item| item.0.len() * 2));
     let mut answer = Object::begin(&mut out);
@@ -147,8 +146,8 @@ async fn write(
         written = json::write_encoded_item(item, out);
     });
     written?;
-    let units = HalfUnits::write(outcome.size_before, outcome.size_after);
-    report.write(&table.definition.table_name, units, &mut answer);
+    let consumed = ConsumedCapacity::write(&table.definition, &outcome);
+    report.write(&table.definition.table_name, &consumed, &mut answer);
     answer.end();
     Ok(out)
 }

@@ -71,7 +71,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let schema = &table.definition.key_schema;
     let key = EncodedKey::from_key(schema, &key)?;
     if let Some(projection) = &projection {
-        key_paths::check_projection(projection, schema)?;
+        key_paths::check_projection(projection, &table.definition)?;
     }
     let consistent = input.consistent_read.is_some_and(|flag| flag.0);
     let mut outcome = call.get(&table, GetRequest { keys: vec![key], projection, consistent }).await?;
@@ -85,7 +85,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let units = HalfUnits::read(found.map_or(0, |(_, size)| u64::from(size)), consistent);
     CapacityReport::of(input.return_consumed_capacity.as_deref()).write(
         arn.as_ref().unwrap_or(&table_name),
-        units,
+        &units.into(),
         &mut answer,
     );
     answer.end();

@@ -78,7 +78,8 @@ impl Input for ImportTableInput {
 }
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
-    let input: ImportTableInput = input::parse(call.body)?;
+    let mut input: ImportTableInput = input::parse(call.body)?;
+    input.table_creation_parameters = input.table_creation_parameters.map(CreateTableInput::without_local_indexes);
     input.constrain()?;
     let format = input.format()?;
     let mut parameters = input.table_creation_parameters.ok_or_else(errors::internal)?;

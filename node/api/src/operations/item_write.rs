@@ -3,8 +3,9 @@
 use super::Call;
 use crate::{
     TableView,
-    capacity::{CapacityReport, HalfUnits},
+    capacity::{CapacityReport, ConsumedCapacity},
     input::fields::LegacyExpected,
+    item_collections::CollectionMetrics,
     output::Object,
     validation::{
         constraints::{self, COMPARISON_OPERATORS, Constraints},
@@ -13,7 +14,7 @@ use crate::{
 };
 use cairn_expression::{Condition, ExpressionKind, Placeholders};
 use cairn_model::ServiceError;
-use cairn_replication::operation::{ReturnValues, WriteOutcome, WriteRequest};
+use cairn_replication::operation::{ReturnValues, WriteRequest};
 use std::collections::BTreeMap;
 
 pub(super) type Expected = BTreeMap<String, LegacyExpected>;
@@ -107,6 +108,10 @@ impl Options {
         }
     }
 
+    fn collection_metrics(&self) -> bool {
+        wants_collection_metrics(self.return_item_collection_metrics.as_deref())
+    }
+
     pub(super) fn item_on_condition_failure(&self) -> bool {
         self.return_values_on_condition_check_failure.as_deref() == Some("ALL_OLD")
     }
@@ -161,25 +166,35 @@ pub(super) fn only_old_values(values: ReturnValues) -> Result<(), ServiceError> 
     }
 }
 
-/// Does the write and writes its answer. (No table has local indexes yet, so none has item collection metrics.)
+/// `ReturnItemCollectionMetrics`, checked already.
+pub(super) fn wants_collection_metrics(parameter: Option<&str>) -> bool {
+    parameter == Some("SIZE")
+}
+
+/// Does the write and writes its answer.
 pub(super) async fn finish(
     call: &Call<'_>,
     table: &TableView,
     request: WriteRequest,
     options: &Options,
 ) -> Result<Vec<u8>, ServiceError> {
-    let WriteOutcome { attributes, size_before, size_after, .. } = call.write(table, request).await?;
-    let mut out = Vec::with_capacity(128 + attributes.as_ref().map_or(0, |item| item.0.len() * 2));
+    let key = options.collection_metrics().then(|| request.key.clone());
+    let outcome = call.write(table, request).await?;
+    let mut out = Vec::with_capacity(128 + outcome.attributes.as_ref().map_or(0, |item| item.0.len() * 2));
     let mut answer = Object::begin(&mut out);
-    if let Some(attributes) = &attributes {
+    if let Some(attributes) = &outcome.attributes {
         answer.encoded_item("Attributes", attributes)?;
     }
-    let units = HalfUnits::write(size_before, size_after);
     CapacityReport::of(options.return_consumed_capacity.as_deref()).write(
         options.table_arn.as_ref().unwrap_or(&table.definition.table_name),
-        units,
+        &ConsumedCapacity::write(&table.definition, &outcome),
         &mut answer,
     );
+    if let Some(key) = key
+        && let Some(metrics) = CollectionMetrics::of(&table.definition, &key, &outcome)?
+    {
+        metrics.write(answer.field("ItemCollectionMetrics"));
+    }
     answer.end();
     Ok(out)
 }

@@ -23,21 +23,28 @@ mod describe_global_table;
 mod describe_global_table_settings;
 mod describe_import;
 mod describe_limits;
+mod describe_stream;
 mod describe_table;
+mod describe_time_to_live;
 mod execute_statement;
+mod execute_transaction;
 mod export_description;
 mod export_table_to_point_in_time;
 mod get_item;
+mod get_records;
+mod get_shard_iterator;
 mod global_table_description;
 mod global_table_settings;
 mod import_description;
 mod import_table;
+mod index_description;
 mod item_write;
 mod legacy;
 mod list_backups;
 mod list_exports;
 mod list_global_tables;
 mod list_imports;
+mod list_streams;
 mod list_tables;
 mod list_tags_of_resource;
 mod page;
@@ -48,14 +55,20 @@ mod restore;
 mod restore_table_from_backup;
 mod restore_table_to_point_in_time;
 mod scan;
+mod shard_iterator;
+mod stream;
 mod table_description;
 mod tag_resource;
+mod time_to_live;
+mod transact_get_items;
+mod transact_write_items;
 mod untag_resource;
 mod update_continuous_backups;
 mod update_global_table;
 mod update_global_table_settings;
 mod update_item;
 mod update_table;
+mod update_time_to_live;
 
 pub(crate) use call::Call;
 pub(crate) use put_item::check_size;
@@ -66,16 +79,33 @@ use futures::future::BoxFuture;
 
 type Run = for<'a> fn(&'a Call<'a>) -> BoxFuture<'a, Result<Vec<u8>, ServiceError>>;
 
+/// The services that DynamoDB is, by what their operations' names begin with in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Service {
+    Tables,
+    Streams,
+}
+
+const SERVICES: [(&str, Service); 2] =
+    [("DynamoDB_20120810.", Service::Tables), ("DynamoDBStreams_20120810.", Service::Streams)];
+
 /// One operation of the API.
 pub(crate) struct Operation {
+    service: Service,
     pub(crate) name: &'static str,
     pub(crate) run: Run,
 }
 
 macro_rules! operations {
-    ($($name:literal => $module:ident,)*) => {
-        pub(crate) const OPERATIONS: &[Operation] =
-            &[$(Operation { name: $name, run: |call| Box::pin($module::run(call)) },)*];
+    ($($name:literal => $module:ident,)* streams: $($of_streams:literal => $streams_module:ident,)*) => {
+        pub(crate) const OPERATIONS: &[Operation] = &[
+            $(Operation { service: Service::Tables, name: $name, run: |call| Box::pin($module::run(call)) },)*
+            $(Operation {
+                service: Service::Streams,
+                name: $of_streams,
+                run: |call| Box::pin($streams_module::run(call)),
+            },)*
+        ];
     };
 }
 
@@ -90,11 +120,16 @@ operations! {
     "BatchWriteItem" => batch_write_item,
     "ExecuteStatement" => execute_statement,
     "BatchExecuteStatement" => batch_execute_statement,
+    "TransactWriteItems" => transact_write_items,
+    "TransactGetItems" => transact_get_items,
+    "ExecuteTransaction" => execute_transaction,
     "CreateTable" => create_table,
     "DescribeTable" => describe_table,
     "ListTables" => list_tables,
     "DeleteTable" => delete_table,
     "UpdateTable" => update_table,
+    "UpdateTimeToLive" => update_time_to_live,
+    "DescribeTimeToLive" => describe_time_to_live,
     "TagResource" => tag_resource,
     "UntagResource" => untag_resource,
     "ListTagsOfResource" => list_tags_of_resource,
@@ -120,9 +155,16 @@ operations! {
     "UpdateGlobalTable" => update_global_table,
     "DescribeGlobalTableSettings" => describe_global_table_settings,
     "UpdateGlobalTableSettings" => update_global_table_settings,
+    streams:
+    "ListStreams" => list_streams,
+    "DescribeStream" => describe_stream,
+    "GetShardIterator" => get_shard_iterator,
+    "GetRecords" => get_records,
 }
 
-/// The operation's place in [`OPERATIONS`].
-pub(crate) fn find(name: &str) -> Option<usize> {
-    OPERATIONS.iter().position(|operation| operation.name == name)
+/// The place in [`OPERATIONS`] of the operation that a request's target names, as `DynamoDB_20120810.GetItem`.
+pub(crate) fn find(target: &str) -> Option<usize> {
+    let named = |(prefix, service): &(&str, Service)| target.strip_prefix(prefix).map(|name| (*service, name));
+    let (service, name) = SERVICES.iter().find_map(named)?;
+    OPERATIONS.iter().position(|operation| operation.service == service && operation.name == name)
 }

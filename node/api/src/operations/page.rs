@@ -1,15 +1,16 @@
 //! What Query and Scan have in common: what a page may hold, and how it is written.
 
 use crate::{
-    TableView,
-    capacity::{CapacityReport, HalfUnits},
+    capacity::{CapacityReport, ConsumedCapacity},
     output::{Object, write_list},
+    read_target::ReadTarget,
     validation::select::Select,
 };
-use cairn_model::{Item, KeySchema, ServiceError, json, json::JsonItem, key::EncodedKey};
+use bytes::Bytes;
+use cairn_model::{Item, ServiceError, TableDefinition, json, json::JsonItem};
 use cairn_replication::operation::RangeOutcome;
 
-/// What DynamoDB says of an `ExclusiveStartKey` that is no key of the table, and before most other things wrong with it.
+/// What DynamoDB says of an `ExclusiveStartKey` that is no key of what is read, and before most other things wrong with it.
 const INVALID_START: &str = "The provided starting key is invalid";
 /// What is said of a key that doesn't fit the table elsewhere.
 const MISMATCH: &str = "The provided key element does not match the schema";
@@ -24,11 +25,15 @@ pub(super) struct PageStyle<'a> {
     pub(super) report: CapacityReport,
 }
 
-pub(super) fn write(table: &TableView, outcome: &RangeOutcome, style: PageStyle<'_>) -> Result<Vec<u8>, ServiceError> {
+pub(super) fn write(
+    target: ReadTarget<'_>,
+    outcome: &RangeOutcome,
+    style: PageStyle<'_>,
+) -> Result<Vec<u8>, ServiceError> {
     let bytes: usize = outcome.items.iter().map(|item| item.0.len()).sum();
     let mut out = Vec::with_capacity(256 + bytes * 2);
     let mut answer = Object::begin(&mut out);
-    if style.select == Select::Items {
+    if style.select != Select::Count {
         let mut written = Ok(());
         write_list(answer.field("Items"), &outcome.items, |item, out| {
             if written.is_ok() {
@@ -42,8 +47,8 @@ pub(super) fn write(table: &TableView, outcome: &RangeOutcome, style: PageStyle<
     if let Some(last) = &outcome.last_evaluated_key {
         answer.item("LastEvaluatedKey", last);
     }
-    let units = HalfUnits::read(outcome.bytes_read, style.consistent);
-    style.report.write(style.table_arn.unwrap_or(&table.definition.table_name), units, &mut answer);
+    let consumed = ConsumedCapacity::range(target.index_name(), outcome, style.consistent);
+    style.report.write(style.table_arn.unwrap_or(&target.table.table_name), &consumed, &mut answer);
     answer.end();
     Ok(out)
 }
@@ -73,9 +78,12 @@ pub(super) fn start_values(key: Option<JsonItem>, pager: Pager) -> Result<Option
     })
 }
 
-/// `ExclusiveStartKey` as a key of the table.
-pub(super) fn start_key(schema: &KeySchema, values: &Item, pager: Pager) -> Result<EncodedKey, ServiceError> {
-    EncodedKey::from_key(schema, values).map_err(|error| match pager {
+/// `ExclusiveStartKey` as a place in what is read.
+pub(super) fn start_key(target: ReadTarget<'_>, values: &Item, pager: Pager) -> Result<Bytes, ServiceError> {
+    if pager == Pager::Scan {
+        target.check_scan_start(values)?;
+    }
+    target.encoded_key(values).map_err(|error| match pager {
         _ if error.message == MISMATCH => ServiceError::validation(INVALID_START),
         Pager::Query => error,
         Pager::Scan => introduced(error),
@@ -86,7 +94,10 @@ fn introduced(error: ServiceError) -> ServiceError {
     ServiceError::validation(format!("{INVALID_START}: {}", error.message))
 }
 
-/// DynamoDB's words for an index the table doesn't have.
-pub(super) fn no_such_index(name: &str) -> ServiceError {
-    ServiceError::validation(format!("The table does not have the specified index: {name}"))
+/// The table or its index, with DynamoDB's words for one that it doesn't have.
+pub(super) fn target<'t>(table: &'t TableDefinition, index_name: Option<&str>) -> Result<ReadTarget<'t>, ServiceError> {
+    ReadTarget::of(table, index_name).ok_or_else(|| {
+        let name = index_name.unwrap_or_default();
+        ServiceError::validation(format!("The table does not have the specified index: {name}"))
+    })
 }

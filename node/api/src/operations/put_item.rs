@@ -17,7 +17,10 @@ use crate::{
     },
 };
 use cairn_expression::Condition;
-use cairn_model::{Item, ServiceError, codec::EncodedItem, json::JsonItem, key::EncodedKey, limits, size::item_size};
+use cairn_model::{
+    Item, ServiceError, codec::EncodedItem, index_keys::check_index_keys, json::JsonItem, key::EncodedKey, limits,
+    size::item_size,
+};
 use cairn_replication::operation::{WriteAction, WriteRequest};
 use serde::Deserialize;
 
@@ -81,9 +84,11 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     check_size(&item)?;
 
     let table = call.open_table(&input.table_name.unwrap_or_default())?;
+    let key = EncodedKey::new(&table.definition.key_schema, &item)?;
+    check_index_keys(&table.definition, &item)?;
     let request = WriteRequest {
         request_id: call.request_ids.write(0),
-        key: EncodedKey::new(&table.definition.key_schema, &item)?,
+        key,
         action: WriteAction::Put(EncodedItem::encode(&item)),
         condition,
         return_values: options.return_values(),

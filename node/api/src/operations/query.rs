@@ -8,13 +8,13 @@ use super::{
     page::{self, PageStyle, Pager},
 };
 use crate::{
-    TableView,
     capacity::CapacityReport,
     input::{
         self, Input,
         fields::{Flag, Integer},
         shape::{ATTRIBUTES, CONDITIONS, NAMES, Shape, TEXTS},
     },
+    read_target::ReadTarget,
     validation::{
         constraints::{Constraints, EMPTY_TABLE_NAME},
         key_paths,
@@ -26,9 +26,9 @@ use crate::{
 use bytes::Bytes;
 use cairn_expression::{Condition, ExpressionKind, KeyCondition, Placeholders, Projection};
 use cairn_model::{
-    Item, ServiceError,
+    Item, KeySchema, ServiceError,
     json::JsonItem,
-    key::{KeyBounds, SortCondition, sort_bounds},
+    key::{KeyBounds, sort_bounds},
     limits,
 };
 use cairn_replication::operation::RangeRequest;
@@ -117,21 +117,25 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     };
 
     let table = call.open_table(&input.table_name.clone().unwrap_or_default())?;
-    if let Some(index) = &input.index_name {
-        return Err(page::no_such_index(index));
-    }
-    let condition = input.key_condition(&table, placeholders)?;
-    if let Some(key) = filter.as_ref().and_then(|filter| key_paths::key_in_filter(filter, &table.definition.key_schema))
-    {
-        return Err(ServiceError::validation(format!(
-            "{parameter} can only contain non-primary key attributes: Primary key attribute: {key}"
-        )));
+    let target = page::target(&table.definition, input.index_name.as_deref())?;
+    let schema = target.key_schema();
+    let condition = input.key_condition(&schema, placeholders)?;
+    if let Some(filter) = &filter {
+        if let Some(key) = key_paths::key_in_filter(filter, &schema) {
+            return Err(ServiceError::validation(format!(
+                "{parameter} can only contain non-primary key attributes: Primary key attribute: {key}"
+            )));
+        }
+        key_paths::check_filter(filter, target.table)?;
+        if select != Select::WholeItems {
+            target.check_filter(filter)?;
+        }
     }
     if let Some(projection) = &projection {
-        key_paths::check_projection(projection, &table.definition.key_schema)?;
+        key_paths::check_projection(projection, target.table)?;
     }
     let forward = input.scan_index_forward.is_none_or(|flag| flag.0);
-    let (lower, upper) = bounds(&table, &condition, start.as_ref(), forward)?;
+    let (lower, upper) = bounds(target, &condition, start.as_ref(), forward)?;
     let consistent = input.consistent_read.is_some_and(|flag| flag.0);
     let request = RangeRequest {
         lower,
@@ -140,14 +144,14 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         limit: input.limit.and_then(|limit| u32::try_from(limit.0).ok()),
         page_bytes: limits::PAGE_BYTES_MAX as u32,
         filter,
+        index: target.index_read(select, projection.as_ref()),
         projection,
         count_only: select == Select::Count,
         consistent,
-        index: None,
     };
     let outcome = call.range(&table, request).await?;
     let report = CapacityReport::of(input.return_consumed_capacity.as_deref());
-    page::write(&table, &outcome, PageStyle { table_arn: arn.as_deref(), select, consistent, report })
+    page::write(target, &outcome, PageStyle { table_arn: arn.as_deref(), select, consistent, report })
 }
 
 impl QueryInput {
@@ -193,10 +197,9 @@ impl QueryInput {
 
     fn key_condition(
         &mut self,
-        table: &TableView,
+        schema: &KeySchema,
         mut placeholders: Placeholders,
     ) -> Result<KeyCondition, ServiceError> {
-        let schema = &table.definition.key_schema;
         let condition = match (&self.key_condition_expression, self.key_conditions.take()) {
             (Some(expression), _) => KeyCondition::parse(expression, schema, &mut placeholders)?,
             (None, conditions) => conditions.unwrap_or_default().key_condition(schema)?,
@@ -208,19 +211,25 @@ impl QueryInput {
 
 /// The range to read: what the condition allows, from the starting key on.
 fn bounds(
-    table: &TableView,
+    target: ReadTarget<'_>,
     condition: &KeyCondition,
     start: Option<&Item>,
     forward: bool,
 ) -> Result<KeyBounds, ServiceError> {
-    let schema = &table.definition.key_schema;
     let bounds = sort_bounds(&condition.partition, condition.sort.as_ref())?;
     let Some(start) = start else { return Ok(bounds) };
-    let key = page::start_key(schema, start, Pager::Query)?.0;
-    if !bounds.contains(&key) {
-        return Err(outside(condition.sort.as_ref(), start.get(&schema.partition.name) == Some(&condition.partition)));
+    let key = page::start_key(target, start, Pager::Query)?;
+    if bounds.contains(&key) {
+        return Ok(behind(bounds, key, forward));
     }
-    Ok(behind(bounds, key, forward))
+    let partition = start.get(&target.table.key_schema.partition.name).unwrap_or(&condition.partition);
+    let fits_sort = sort_bounds(partition, condition.sort.as_ref())?.contains(&key);
+    Err(ServiceError::validation(match condition.sort {
+        _ if !fits_sort => "The provided starting key does not match the range key predicate",
+        Some(_) => "The query can return at most one row and cannot be restarted",
+        None if target.table.key_schema.sort.is_none() => "The provided exclusive start key is invalid",
+        None => "The provided starting key is outside query boundaries based on provided conditions",
+    }))
 }
 
 /// What is left of a range behind one of its keys.
@@ -239,11 +248,4 @@ pub(crate) fn ordered(lower: Bound<Bytes>, upper: Bound<Bytes>) -> KeyBounds {
         }
         _ => (lower, upper),
     }
-}
-
-fn outside(sort: Option<&SortCondition>, same_partition: bool) -> ServiceError {
-    ServiceError::validation(match (sort, same_partition) {
-        (Some(_), true) => "The provided starting key does not match the range key predicate",
-        _ => "The provided starting key is outside query boundaries based on provided conditions",
-    })
 }

@@ -137,7 +137,7 @@ pub(super) async fn run(
     };
     global_tables.update_replicas(&table, update).await?;
     let updating = TableView { status: TableStatus::Updating, ..(*table).clone() };
-    Ok(table_description::answer(call, "TableDescription", &updating))
+    Ok(table_description::answer(call, "TableDescription", &updating, &call.index_counts(&updating).await))
 }
 
 /// The one region that is created or deleted.

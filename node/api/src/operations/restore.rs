@@ -1,6 +1,9 @@
 //! What the two operations that restore a table have in common: the new table's name, and the overrides.
 
-use super::Call;
+use super::{
+    Call,
+    create_table::{self, LOCAL_INDEXES, LocalIndexInput},
+};
 use crate::{
     backups::RestoreTarget,
     errors,
@@ -16,6 +19,7 @@ use serde::Deserialize;
 
 /// The overrides' fields that are read, for the operations' [`crate::input::Input::FIELDS`].
 pub(super) const BILLING_MODE_OVERRIDE: (&str, Shape) = ("BillingModeOverride", Shape::Text);
+pub(super) const LOCAL_INDEX_OVERRIDE: (&str, Shape) = ("LocalSecondaryIndexOverride", LOCAL_INDEXES);
 pub(super) const PROVISIONED_THROUGHPUT_OVERRIDE: (&str, Shape) = ("ProvisionedThroughputOverride", THROUGHPUT);
 
 /// `TargetTableName` and the overrides, as a request has them.
@@ -26,7 +30,7 @@ pub(super) struct TargetInput {
     billing_mode_override: Option<String>,
     provisioned_throughput_override: Option<ThroughputInput>,
     global_secondary_index_override: Option<Unsupported>,
-    local_secondary_index_override: Option<Unsupported>,
+    local_secondary_index_override: Option<Vec<LocalIndexInput>>,
     on_demand_throughput_override: Option<Unsupported>,
     #[serde(rename = "SSESpecificationOverride")]
     sse_specification_override: Option<Unsupported>,
@@ -44,6 +48,8 @@ impl TargetInput {
         if let Some(units) = &self.provisioned_throughput_override {
             units.constrain("provisionedThroughputOverride", constraints);
         }
+        let indexes = self.local_secondary_index_override.as_deref();
+        create_table::constrain_local_indexes("localSecondaryIndexOverride", indexes, constraints);
         Ok(())
     }
 
@@ -51,7 +57,6 @@ impl TargetInput {
     pub(super) fn into_target(self) -> Result<RestoreTarget, ServiceError> {
         refuse([
             ("GlobalSecondaryIndexOverride", &self.global_secondary_index_override),
-            ("LocalSecondaryIndexOverride", &self.local_secondary_index_override),
             ("OnDemandThroughputOverride", &self.on_demand_throughput_override),
             ("SSESpecificationOverride", &self.sse_specification_override),
             ("VectorIndexOverride", &self.vector_index_override),
@@ -60,6 +65,7 @@ impl TargetInput {
             table_name: self.target_table_name.unwrap_or_default(),
             billing_mode: self.billing_mode_override.as_deref().map(throughput::billing_mode),
             provisioned_throughput: self.provisioned_throughput_override.map(|units| units.checked()).transpose()?,
+            local_indexes: self.local_secondary_index_override.as_deref().map(create_table::overrides).transpose()?,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Call,
-    restore::{self, BILLING_MODE_OVERRIDE, PROVISIONED_THROUGHPUT_OVERRIDE, TargetInput},
+    restore::{self, BILLING_MODE_OVERRIDE, LOCAL_INDEX_OVERRIDE, PROVISIONED_THROUGHPUT_OVERRIDE, TargetInput},
     table_description,
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         references::{constrain_backup_arn, own_backup_arn},
     },
 };
-use cairn_model::ServiceError;
+use cairn_model::{ServiceError, node::Counts};
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
@@ -29,6 +29,7 @@ impl Input for RestoreTableFromBackupInput {
         ("TargetTableName", Shape::Text),
         ("BackupArn", Shape::Text),
         BILLING_MODE_OVERRIDE,
+        LOCAL_INDEX_OVERRIDE,
         PROVISIONED_THROUGHPUT_OVERRIDE,
     ];
 }
@@ -45,9 +46,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let arn = own_backup_arn(call, &text)?;
     let backups = call.backups.ok_or_else(errors::backups_unavailable)?;
     let backup = backups.describe_backup(call.account, arn).await?;
-    target.billing(&backup.table)?;
+    target.check(&backup.table)?;
     restore::check_target_free(call, &target)?;
     call.check_table_count()?;
     let table = backups.restore_from_backup(call.account, arn, target).await?;
-    Ok(table_description::answer(call, "TableDescription", &table))
+    Ok(table_description::answer(call, "TableDescription", &table, &Counts::of_new(&table.definition)))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Call,
-    restore::{self, BILLING_MODE_OVERRIDE, PROVISIONED_THROUGHPUT_OVERRIDE, TargetInput},
+    restore::{self, BILLING_MODE_OVERRIDE, LOCAL_INDEX_OVERRIDE, PROVISIONED_THROUGHPUT_OVERRIDE, TargetInput},
     table_description,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     },
     validation::constraints::{Constraints, is_table_name, required_table_name},
 };
-use cairn_model::{ServiceError, table::TableStatus};
+use cairn_model::{ServiceError, node::Counts, table::TableStatus};
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
@@ -39,6 +39,7 @@ impl Input for RestoreTableToPointInTimeInput {
         ("UseLatestRestorableTime", Shape::Flag),
         ("RestoreDateTime", Shape::Time),
         BILLING_MODE_OVERRIDE,
+        LOCAL_INDEX_OVERRIDE,
         PROVISIONED_THROUGHPUT_OVERRIDE,
     ];
 }
@@ -60,14 +61,14 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let source = match &table {
         Some(table) => {
             check_source(backups, table, time).await?;
-            target.billing(&table.definition)?;
+            target.check(&table.definition)?;
             restore::check_target_free(call, &target)?;
             RestoreSource::Table(table)
         }
         None => RestoreSource::Absent(&name),
     };
     let restored = backups.restore_to_point_in_time(call.account, source, time, target).await?;
-    Ok(table_description::answer(call, "TableDescription", &restored))
+    Ok(table_description::answer(call, "TableDescription", &restored, &Counts::of_new(&restored.definition)))
 }
 
 impl RestoreTableToPointInTimeInput {

@@ -8,13 +8,13 @@ use super::{
     page::{self, PageStyle, Pager},
 };
 use crate::{
-    TableView,
     capacity::CapacityReport,
     input::{
         self, Input,
         fields::{Flag, Integer},
         shape::{ATTRIBUTES, CONDITIONS, NAMES, Shape, TEXTS},
     },
+    read_target::ReadTarget,
     validation::{
         constraints::{Constraints, EMPTY_TABLE_NAME},
         key_paths,
@@ -109,15 +109,13 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     placeholders.finish()?;
 
     let table = call.open_table(&input.table_name.unwrap_or_default())?;
-    if let Some(index) = &input.index_name {
-        return Err(page::no_such_index(index));
-    }
-    let (lower, upper) = bounds(&table, segment, start.as_ref())?;
+    let target = page::target(&table.definition, input.index_name.as_deref())?;
+    let (lower, upper) = bounds(target, segment, start.as_ref())?;
     if let Some(projection) = &projection {
-        key_paths::check_projection(projection, &table.definition.key_schema)?;
+        key_paths::check_projection(projection, target.table)?;
     }
     if let Some(filter) = &filter {
-        key_paths::check_filter(filter, &table.definition.key_schema)?;
+        key_paths::check_filter(filter, target.table)?;
     }
     let consistent = input.consistent_read.is_some_and(|flag| flag.0);
     let request = RangeRequest {
@@ -127,14 +125,14 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         limit: input.limit.and_then(|limit| u32::try_from(limit.0).ok()),
         page_bytes: limits::PAGE_BYTES_MAX as u32,
         filter,
+        index: target.index_read(select, projection.as_ref()),
         projection,
         count_only: select == Select::Count,
         consistent,
-        index: None,
     };
     let outcome = call.range(&table, request).await?;
     let report = CapacityReport::of(input.return_consumed_capacity.as_deref());
-    page::write(&table, &outcome, PageStyle { table_arn: arn.as_deref(), select, consistent, report })
+    page::write(target, &outcome, PageStyle { table_arn: arn.as_deref(), select, consistent, report })
 }
 
 /// One of so many parts of a table.
@@ -206,13 +204,13 @@ impl ScanInput {
 }
 
 /// The range to read: the segment, from the starting key on.
-fn bounds(table: &TableView, segment: Option<Segment>, start: Option<&Item>) -> Result<KeyBounds, ServiceError> {
+fn bounds(target: ReadTarget<'_>, segment: Option<Segment>, start: Option<&Item>) -> Result<KeyBounds, ServiceError> {
     let (lower, upper) = match segment {
         Some(Segment { segment, total }) => segment_bounds(segment, total),
         None => (Bound::Unbounded, Bound::Unbounded),
     };
     let Some(start) = start else { return Ok((lower, upper)) };
-    let key = page::start_key(&table.definition.key_schema, start, Pager::Scan)?.0;
+    let key = page::start_key(target, start, Pager::Scan)?;
     match segment {
         Some(Segment { segment, total }) if !(lower, upper.clone()).contains(&key) => {
             Err(ServiceError::validation(format!(

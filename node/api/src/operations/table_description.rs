@@ -1,20 +1,27 @@
 //! `TableDescription`: the same for a table however it was made.
 
-use super::{Call, global_table_description::write_replicas};
+use super::{
+    Call, global_table_description::write_replicas, index_description::write_descriptions, stream::stream_arn,
+};
 use crate::{TableView, global_tables::GlobalTable, output::Object};
 use cairn_model::{
-    KeySchema,
-    table::{BillingMode, KeyAttribute, ProvisionedThroughput, ScalarType, TableClass, TableStatus},
+    KeySchema, TableDefinition,
+    node::Counts,
+    stream::label,
+    table::{
+        BillingMode, KeyAttribute, OnDemandThroughput, ProvisionedThroughput, ScalarType, TableClass, TableStatus,
+    },
     throughput::ThroughputHistory,
 };
 
-/// Writes the answer of an operation that returns nothing but a table's description, in the field `name`.
-pub(super) fn answer(call: &Call<'_>, name: &str, table: &TableView) -> Vec<u8> {
+/// Writes the answer of an operation that returns nothing but a table's description, in the field `name`. Of the counts, those of
+/// the local indexes are shown.
+pub(super) fn answer(call: &Call<'_>, name: &str, table: &TableView, counts: &Counts) -> Vec<u8> {
     let mut out = Vec::with_capacity(1_024);
     let mut answer = Object::begin(&mut out);
     let history = call.catalog.throughput_history(table);
     let now_ms = call.request_ids.environment.wall_ms();
-    write(table, call.global_table(table).as_ref(), (&history, now_ms), answer.field(name));
+    write(table, call.global_table(table).as_ref(), (&history, now_ms), counts, answer.field(name));
     answer.end();
     out
 }
@@ -26,11 +33,12 @@ fn write(
     table: &TableView,
     global: Option<&GlobalTable>,
     (history, now_ms): (&ThroughputHistory, u64),
+    counts: &Counts,
     out: &mut Vec<u8>,
 ) {
     let definition = &table.definition;
     let mut description = Object::begin(out);
-    write_attribute_definitions(&definition.key_schema, &mut description);
+    write_attribute_definitions(definition, &mut description);
     description.text("TableName", &definition.table_name);
     write_key_schema(&definition.key_schema, &mut description);
     let changing = table.status == TableStatus::Active && global.is_some_and(|global| global.changing);
@@ -60,10 +68,25 @@ fn write(
         summary.text("BillingMode", "PAY_PER_REQUEST");
         summary.end();
     }
+    if let Some(maxima) = definition.on_demand_throughput {
+        write_on_demand_throughput(maxima, &mut description);
+    }
     if let Some(class) = definition.table_class {
         let mut summary = description.object("TableClassSummary");
         summary.text("TableClass", table_class(class));
         summary.end();
+    }
+    write_descriptions(table, counts, &mut description);
+    if let Some(stream) = definition.current_stream() {
+        let mut specification = description.object("StreamSpecification");
+        specification.literal("StreamEnabled", true);
+        specification.text("StreamViewType", stream.view_type.name());
+        specification.end();
+    }
+    // One that was disabled is told of for as long as it can be read.
+    if let Some((latest, _)) = definition.readable_streams(now_ms).next_back() {
+        description.text("LatestStreamLabel", &label(latest.enabled_at_ms));
+        description.text("LatestStreamArn", &stream_arn(table, latest));
     }
     if let Some(global) = global {
         description.text("GlobalTableVersion", GLOBAL_TABLE_VERSION);
@@ -85,10 +108,24 @@ fn write(
     description.end();
 }
 
+/// The field `OnDemandThroughput`: what is not limited is left out.
+fn write_on_demand_throughput(maxima: OnDemandThroughput, description: &mut Object<'_>) {
+    let mut on_demand = description.object("OnDemandThroughput");
+    if let Some(units) = maxima.max_read_request_units {
+        on_demand.literal("MaxReadRequestUnits", units);
+    }
+    if let Some(units) = maxima.max_write_request_units {
+        on_demand.literal("MaxWriteRequestUnits", units);
+    }
+    on_demand.end();
+}
+
 /// The field `AttributeDefinitions`.
-pub(super) fn write_attribute_definitions(schema: &KeySchema, description: &mut Object<'_>) {
-    let mut attributes: Vec<&KeyAttribute> = keys(schema).map(|(key, _)| key).collect();
+pub(super) fn write_attribute_definitions(table: &TableDefinition, description: &mut Object<'_>) {
+    let of_indexes = table.local_indexes.iter().map(|index| &index.sort);
+    let mut attributes: Vec<&KeyAttribute> = keys(&table.key_schema).map(|(key, _)| key).chain(of_indexes).collect();
     attributes.sort_by(|one, other| one.name.cmp(&other.name));
+    attributes.dedup_by(|one, other| one.name == other.name);
     description.list("AttributeDefinitions", attributes, |attribute, out| {
         let mut definition = Object::begin(out);
         definition.text("AttributeName", &attribute.name);

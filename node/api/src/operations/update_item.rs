@@ -14,6 +14,7 @@ use crate::{
     validation::{
         constraints::{Constraints, RETURN_VALUES, table_name_not_empty},
         enveloped,
+        index_updates::check_index_updates,
         parameters::{Mixture, Names, Values, ValuesOf, placeholders},
         references::resolve_table_arn,
     },
@@ -101,6 +102,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let schema = &table.definition.key_schema;
     let key = EncodedKey::from_key(schema, &key_attributes)?;
     update.check_key_untouched(schema)?;
+    check_index_updates(&table.definition, &update)?;
     let request = WriteRequest {
         request_id: call.request_ids.write(0),
         key,

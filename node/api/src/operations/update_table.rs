@@ -1,4 +1,4 @@
-//! UpdateTable: billing mode, throughput, deletion protection, table class; or the replicas.
+//! UpdateTable: billing mode, throughput and maxima, deletion protection, table class, stream; or the replicas.
 
 use super::{
     Call,
@@ -11,7 +11,9 @@ use crate::{
     input::{self, Input, fields::Flag, shape::Shape},
     validation::{
         constraints::{Constraints, table_name},
+        on_demand::{ON_DEMAND_THROUGHPUT, OnDemandInput},
         references::resolve_table_arn,
+        stream_specification::{STREAM_SPECIFICATION, StreamSpecificationInput, check_stream_change},
         throughput::{self, THROUGHPUT, ThroughputInput},
         unsupported::{Unsupported, refuse},
     },
@@ -33,13 +35,13 @@ struct UpdateTableInput {
     deletion_protection_enabled: Option<Flag>,
     attribute_definitions: Option<Unsupported>,
     global_secondary_index_updates: Option<Unsupported>,
-    stream_specification: Option<Unsupported>,
+    stream_specification: Option<StreamSpecificationInput>,
     #[serde(rename = "SSESpecification")]
     sse_specification: Option<Unsupported>,
     replica_updates: Option<Vec<GroupUpdate>>,
     multi_region_consistency: Option<String>,
     global_table_witness_updates: Option<Unsupported>,
-    on_demand_throughput: Option<Unsupported>,
+    on_demand_throughput: Option<OnDemandInput>,
     warm_throughput: Option<Unsupported>,
     global_table_settings_replication_mode: Option<Unsupported>,
     disassociation_protection_enabled: Option<Unsupported>,
@@ -50,11 +52,13 @@ impl Input for UpdateTableInput {
     const FIELDS: &'static [(&'static str, Shape)] = &[
         ("TableName", Shape::Text),
         ("ProvisionedThroughput", THROUGHPUT),
+        ("OnDemandThroughput", ON_DEMAND_THROUGHPUT),
         ("BillingMode", Shape::Text),
         ("TableClass", Shape::Text),
         ("DeletionProtectionEnabled", Shape::Flag),
         ("ReplicaUpdates", GROUP_UPDATES),
         ("MultiRegionConsistency", Shape::Text),
+        ("StreamSpecification", STREAM_SPECIFICATION),
     ];
 }
 
@@ -67,9 +71,11 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let update = TableUpdate {
         billing_mode: input.billing_mode.as_deref().map(throughput::billing_mode),
         provisioned_throughput: input.provisioned_throughput.map(|units| units.checked()).transpose()?,
+        on_demand_throughput: input.on_demand_throughput.as_ref().and_then(OnDemandInput::update),
         table_class: input.table_class.as_deref().map(parse_table_class),
         deletion_protection_enabled: input.deletion_protection_enabled.map(|flag| flag.0),
-        recovery: None,
+        stream: input.stream_specification.as_ref().map(StreamSpecificationInput::update).transpose()?,
+        ..TableUpdate::default()
     };
     if let Some(updates) = &input.replica_updates {
         if update != TableUpdate::default() {
@@ -93,14 +99,20 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     }
     let table = call.any_table(&name)?;
     check_change(&table, &update)?;
+    if let Some(maxima) = &input.on_demand_throughput {
+        maxima.check_update(update.billing_mode.unwrap_or(table.definition.billing_mode))?;
+    }
     match table.status {
         TableStatus::Creating => return Err(errors::table_being_created(&name)),
         TableStatus::Updating | TableStatus::Deleting => return Err(errors::table_in_use(&name)),
         TableStatus::Active => {}
     }
+    if let Some(stream) = update.stream {
+        check_stream_change(&table.definition, stream)?;
+    }
     check_decrease(call, &table, &update)?;
     let table = call.catalog.update_table(call.account, &name, update).await?;
-    Ok(table_description::answer(call, "TableDescription", &table))
+    Ok(table_description::answer(call, "TableDescription", &table, &call.index_counts(&table).await))
 }
 
 impl UpdateTableInput {
@@ -112,6 +124,9 @@ impl UpdateTableInput {
         }
         throughput::constrain_billing_mode("billingMode", self.billing_mode.as_deref(), &mut constraints);
         constrain_table_class(self.table_class.as_deref(), &mut constraints);
+        if let Some(stream) = &self.stream_specification {
+            stream.constrain(&mut constraints);
+        }
         let consistency = self.multi_region_consistency.as_deref();
         replica_updates::constrain(self.replica_updates.as_deref(), consistency, &mut constraints);
         constraints.finish()
@@ -121,10 +136,8 @@ impl UpdateTableInput {
         refuse([
             ("AttributeDefinitions", &self.attribute_definitions),
             ("GlobalSecondaryIndexUpdates", &self.global_secondary_index_updates),
-            ("StreamSpecification", &self.stream_specification),
             ("SSESpecification", &self.sse_specification),
             ("GlobalTableWitnessUpdates", &self.global_table_witness_updates),
-            ("OnDemandThroughput", &self.on_demand_throughput),
             ("WarmThroughput", &self.warm_throughput),
             ("GlobalTableSettingsReplicationMode", &self.global_table_settings_replication_mode),
             ("DisassociationProtectionEnabled", &self.disassociation_protection_enabled),

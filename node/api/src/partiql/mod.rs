@@ -6,16 +6,3 @@ pub(crate) mod next_token;
 pub(crate) mod read;
 mod select_list;
 pub(crate) mod write;
-
-use crate::{TableView, operations::Call};
-use cairn_model::ServiceError;
-use std::sync::Arc;
-
-/// The table that a SELECT reads. No table has indexes yet, so none has the one asked for.
-pub(crate) fn read_table(call: &Call<'_>, table: &str, index: Option<&str>) -> Result<Arc<TableView>, ServiceError> {
-    let table = call.open_table(table)?;
-    match index {
-        Some(_) => Err(ServiceError::validation("The table does not have the specified index")),
-        None => Ok(table),
-    }
-}

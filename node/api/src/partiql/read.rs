@@ -1,16 +1,15 @@
 //! SELECT, as the GetItem, the Queries or the Scan that it is.
 
-pub(crate) use super::select_list::Row;
+pub(crate) use super::select_list::{Row, SelectList};
 
-use super::{
-    next_token::{self, Position},
-    select_list::SelectList,
-};
+use super::next_token::{self, Position};
 use crate::{
     TableView,
-    capacity::HalfUnits,
+    capacity::{ConsumedCapacity, HalfUnits},
     errors,
     operations::{Call, behind, ordered},
+    read_target::ReadTarget,
+    validation::select::Select as SelectedAttributes,
 };
 use bytes::Bytes;
 use cairn_expression::{
@@ -18,7 +17,7 @@ use cairn_expression::{
     partiql::{ReadKeys, Select},
 };
 use cairn_model::{
-    AttributeValue, Item, KeySchema, ServiceError,
+    AttributeValue, Item, ServiceError, TableDefinition,
     key::{EncodedKey, KeyBounds, SortCondition, sort_bounds},
     limits,
 };
@@ -31,6 +30,7 @@ pub(crate) struct ReadPlan {
     reads: Reads,
     filter: Option<Condition>,
     list: SelectList,
+    index_name: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,27 +56,34 @@ pub(crate) struct ReadOptions {
 #[derive(Debug, Default)]
 pub(crate) struct Page {
     pub(crate) rows: Vec<Row>,
-    pub(crate) units: HalfUnits,
+    pub(crate) consumed: ConsumedCapacity,
     /// Where the next page begins, if there is more.
     pub(crate) next: Option<Position>,
     pub(crate) last_evaluated_key: Option<Item>,
 }
 
 impl ReadPlan {
-    pub(crate) fn new(select: Select, schema: &KeySchema) -> Result<Self, ServiceError> {
-        let ReadKeys { partitions, sort, filter, forward } = ReadKeys::of(select.condition, &select.order, schema)?;
-        let list = SelectList::new(select.projection);
-        let Some(partitions) = partitions else {
-            let ranges = vec![(Bound::Unbounded, Bound::Unbounded)];
-            return Ok(Self { reads: Reads::Ranges { ranges, forward: true }, filter, list });
-        };
-        if let [partition] = partitions.as_slice()
-            && let Some(key) = whole_key(partition, &sort, schema)
-        {
-            return Ok(Self { reads: Reads::Item(EncodedKey::from_key(schema, &key)?), filter, list });
+    pub(crate) fn new(select: Select, table: &TableDefinition) -> Result<Self, ServiceError> {
+        let target = target(table, select.index.as_deref())?;
+        let schema = target.key_schema();
+        let ReadKeys { partitions, sort, filter, forward, by_key } =
+            ReadKeys::of(select.condition, &select.order, &schema)?;
+        if let Some(filter) = filter.as_ref().filter(|_| by_key) {
+            target.check_filter(filter)?;
         }
-        let ranges = partitions.iter().map(|partition| bounds(partition, &sort)).collect::<Result<_, _>>()?;
-        Ok(Self { reads: Reads::Ranges { ranges, forward }, filter, list })
+        let reads = match partitions {
+            None => Reads::Ranges { ranges: vec![(Bound::Unbounded, Bound::Unbounded)], forward: true },
+            Some(partitions) => match item_key(target, &partitions, &sort) {
+                Some(key) => Reads::Item(EncodedKey::from_key(&schema, &key)?),
+                None => {
+                    let ranges =
+                        partitions.iter().map(|partition| bounds(partition, &sort)).collect::<Result<_, _>>()?;
+                    Reads::Ranges { ranges, forward }
+                }
+            },
+        };
+        let list = SelectList::new(select.projection);
+        Ok(Self { reads, filter, list, index_name: select.index })
     }
 
     /// The key of the one item that can be read; none where there can be more.
@@ -84,6 +91,14 @@ impl ReadPlan {
         match &self.reads {
             Reads::Item(key) => Some(key),
             Reads::Ranges { .. } => None,
+        }
+    }
+
+    /// The key of the one item that is read, and what is shown of it; none where more is asked.
+    pub(crate) fn into_get(self) -> Option<(EncodedKey, SelectList)> {
+        match self {
+            Self { reads: Reads::Item(key), filter: None, list, index_name: None } => Some((key, list)),
+            _ => None,
         }
     }
 
@@ -125,7 +140,8 @@ impl ReadPlan {
                 filter.evaluate(Some(&item)).then(|| Row::Made(self.list.of(item)))
             }
         };
-        Ok(Page { rows: row.into_iter().collect(), units: HalfUnits::read(size, consistent), ..Page::default() })
+        let consumed = HalfUnits::read(size, consistent).into();
+        Ok(Page { rows: row.into_iter().collect(), consumed, ..Page::default() })
     }
 
     async fn ranges(
@@ -136,6 +152,10 @@ impl ReadPlan {
         forward: bool,
         options: ReadOptions,
     ) -> Result<Page, ServiceError> {
+        let target = target(&table.definition, self.index_name.as_deref())?;
+        let projection = self.list.attributes();
+        let index = target.index_read(SelectedAttributes::Items, projection.as_ref());
+        let whole_items = index.as_ref().is_some_and(|read| read.whole_items);
         let from = options.from.unwrap_or_default();
         let first = usize::from(from.range);
         let mut after = from.after;
@@ -156,21 +176,23 @@ impl ReadPlan {
                 limit: items_left,
                 page_bytes: u32::try_from(bytes_left).unwrap_or(u32::MAX),
                 filter: self.filter.clone(),
-                projection: self.list.attributes(),
+                projection: projection.clone(),
                 count_only: false,
                 consistent: options.consistent,
-                index: None,
+                index: index.clone(),
             };
             let outcome = call.range(table, request).await?;
             items_left = items_left.map(|left| left.saturating_sub(outcome.scanned_count));
-            bytes_left = bytes_left.saturating_sub(outcome.bytes_read);
-            page.units = page.units.plus(HalfUnits::read(outcome.bytes_read, options.consistent));
+            // What was fetched for an index is more than what was read of it.
+            let fetched = if whole_items { outcome.items.iter().map(|item| item.0.len() as u64).sum() } else { 0 };
+            bytes_left = bytes_left.saturating_sub(outcome.bytes_read.max(fetched));
+            page.consumed.add(&ConsumedCapacity::range(target.index_name(), &outcome, options.consistent));
             for item in outcome.items {
                 page.rows.push(self.list.row(item)?);
             }
             if let Some(last) = outcome.last_evaluated_key {
-                let key = EncodedKey::from_key(&table.definition.key_schema, &last).map_err(|_| errors::internal())?;
-                page.next = Some(Position { range, after: Some(key.0) });
+                let after = target.encoded_key(&last).map_err(|_| errors::internal())?;
+                page.next = Some(Position { range, after: Some(after) });
                 page.last_evaluated_key = Some(last);
                 break;
             }
@@ -179,8 +201,17 @@ impl ReadPlan {
     }
 }
 
-/// The one key that a partition key and what holds of the sort key allow, if it is one.
-fn whole_key(partition: &AttributeValue, sort: &[SortCondition], schema: &KeySchema) -> Option<Item> {
+/// The table or its index, with PartiQL's words for one that it doesn't have.
+fn target<'t>(table: &'t TableDefinition, index_name: Option<&str>) -> Result<ReadTarget<'t>, ServiceError> {
+    ReadTarget::of(table, index_name)
+        .ok_or_else(|| ServiceError::validation("The table does not have the specified index"))
+}
+
+/// The one key of the table that the partition keys and what holds of the sort key allow, if it is one. Keys of an index
+/// can be those of several items.
+fn item_key(target: ReadTarget<'_>, partitions: &[AttributeValue], sort: &[SortCondition]) -> Option<Item> {
+    let schema = &target.table.key_schema;
+    let ([partition], None) = (partitions, target.index) else { return None };
     let mut key = Item::from([(schema.partition.name.clone(), partition.clone())]);
     match (&schema.sort, sort) {
         (None, []) => {}

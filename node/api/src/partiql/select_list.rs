@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 /// The paths between SELECT and FROM; all attributes where there are none.
 #[derive(Clone, Debug)]
-pub(super) struct SelectList(Option<Vec<Path>>);
+pub(crate) struct SelectList(Option<Vec<Path>>);
 
 /// One item of an answer: as it came, or made here.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ impl SelectList {
     }
 
     /// What a partition has to return: whole attributes. Steps into them are taken here.
-    pub(super) fn attributes(&self) -> Option<Projection> {
+    pub(crate) fn attributes(&self) -> Option<Projection> {
         let paths = self.0.as_ref()?;
         let names: BTreeSet<&str> = paths.iter().map(Path::name).collect();
         Some(Projection::of_names(names.into_iter().map(str::to_owned)))
@@ -43,7 +43,7 @@ impl SelectList {
     }
 
     /// The row's attributes out of a whole item.
-    pub(super) fn of(&self, item: Item) -> Item {
+    pub(crate) fn of(&self, item: Item) -> Item {
         let Some(paths) = &self.0 else { return item };
         let found = |path: &Path| -> Option<(String, AttributeValue)> { Some((label(path), path.get(&item)?.clone())) };
         paths.iter().filter_map(found).collect()

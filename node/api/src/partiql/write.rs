@@ -5,13 +5,20 @@ use crate::{
     capacity::HalfUnits,
     errors,
     operations::{Call, check_size},
+    validation::index_updates::check_index_updates,
 };
 use cairn_expression::{
     Condition, Path,
-    partiql::{DeleteItem, Insert, Returning, Statement, UpdateItem, WriteKey},
+    partiql::{DeleteItem, Insert, Returning, Select, Statement, UpdateItem, WriteKey},
 };
-use cairn_model::{ErrorKind, KeySchema, ServiceError, codec::EncodedItem, ids::RequestId, key::EncodedKey};
-use cairn_replication::operation::{ReturnValues, WriteAction, WriteOutcome, WriteRequest};
+use cairn_model::{
+    ErrorKind, KeySchema, ServiceError, TableDefinition, codec::EncodedItem, ids::RequestId,
+    index_keys::check_index_keys, key::EncodedKey,
+};
+use cairn_replication::{
+    operation::{ReturnValues, WriteAction, WriteOutcome, WriteRequest},
+    transaction::ConditionCheck,
+};
 
 /// A statement on its table, ready to be written.
 #[derive(Clone, Debug)]
@@ -25,22 +32,24 @@ impl WritePlan {
     /// `statement` is no SELECT: there is nothing to write for one.
     pub(crate) fn new(
         statement: Statement,
-        schema: &KeySchema,
+        table: &TableDefinition,
         request_id: RequestId,
         item_on_failure: bool,
     ) -> Result<Self, ServiceError> {
         match statement {
-            Statement::Insert(insert) => Self::insert(insert, schema, request_id),
-            Statement::Update(update) => Self::update(update, schema, request_id, item_on_failure),
-            Statement::Delete(delete) => Self::delete(delete, schema, request_id, item_on_failure),
+            Statement::Insert(insert) => Self::insert(insert, table, request_id),
+            Statement::Update(update) => Self::update(update, table, request_id, item_on_failure),
+            Statement::Delete(delete) => Self::delete(delete, &table.key_schema, request_id, item_on_failure),
             Statement::Select(_) => Err(errors::internal()),
         }
     }
 
     /// It fails where the item is there.
-    fn insert(insert: Insert, schema: &KeySchema, request_id: RequestId) -> Result<Self, ServiceError> {
+    fn insert(insert: Insert, table: &TableDefinition, request_id: RequestId) -> Result<Self, ServiceError> {
+        let schema = &table.key_schema;
         insert.check_key_types(schema)?;
         let key = EncodedKey::new(schema, &insert.item)?;
+        check_index_keys(table, &insert.item)?;
         check_size(&insert.item)?;
         let item = EncodedItem::encode(&insert.item);
         let size = item.size()?;
@@ -58,22 +67,20 @@ impl WritePlan {
     /// It fails where the item is not there, or is not as the statement has it.
     fn update(
         update: UpdateItem,
-        schema: &KeySchema,
+        table: &TableDefinition,
         request_id: RequestId,
         item_on_failure: bool,
     ) -> Result<Self, ServiceError> {
+        let schema = &table.key_schema;
         let WriteKey { key, condition } = WriteKey::of(update.condition, schema)?;
         let encoded = EncodedKey::from_key(schema, &key)?;
         update.update.check_key_untouched(schema)?;
-        let exists = Condition::AttributeExists(Path::new(schema.partition.name.as_str()));
+        check_index_updates(table, &update.update)?;
         let request = WriteRequest {
             request_id,
             key: encoded,
             action: WriteAction::Update { key_attributes: key, update: update.update },
-            condition: Some(match condition {
-                Some(condition) => Condition::And(vec![exists, condition]),
-                None => exists,
-            }),
+            condition: Some(and_exists(condition, schema)),
             return_values: match update.returning {
                 None => ReturnValues::None,
                 Some(Returning::AllOld) => ReturnValues::AllOld,
@@ -106,6 +113,21 @@ impl WritePlan {
         Ok(Self { request, size: 0 })
     }
 
+    /// A check that an item is there, and as the statement has it.
+    pub(crate) fn check(
+        select: Select,
+        schema: &KeySchema,
+        return_item_on_condition_failure: bool,
+    ) -> Result<ConditionCheck, ServiceError> {
+        let WriteKey { key, condition } = WriteKey::of(select.condition, schema)?;
+        let key = EncodedKey::from_key(schema, &key)?;
+        Ok(ConditionCheck { key, condition: and_exists(condition, schema), return_item_on_condition_failure })
+    }
+
+    pub(crate) fn into_request(self) -> WriteRequest {
+        self.request
+    }
+
     pub(crate) fn key(&self) -> &EncodedKey {
         &self.request.key
     }
@@ -121,5 +143,14 @@ impl WritePlan {
             ErrorKind::ConditionalCheckFailedException if inserts => errors::duplicate_item(),
             _ => error,
         })
+    }
+}
+
+/// The item is there, and what else is asked of it holds.
+fn and_exists(condition: Option<Condition>, schema: &KeySchema) -> Condition {
+    let exists = Condition::AttributeExists(Path::new(schema.partition.name.as_str()));
+    match condition {
+        Some(condition) => Condition::And(vec![exists, condition]),
+        None => exists,
     }
 }

@@ -93,6 +93,17 @@ impl Constraints {
         }
     }
 
+    /// The length of a text in bytes.
+    pub(crate) fn length(&mut self, path: &str, text: Option<&str>, lengths: std::ops::RangeInclusive<usize>) {
+        let Some(text) = text else { return };
+        let (bound, side) = match (text.len() < *lengths.start(), text.len() > *lengths.end()) {
+            (true, _) => (lengths.start(), "greater"),
+            (_, true) => (lengths.end(), "less"),
+            _ => return,
+        };
+        self.value(text, path, &format!("Member must have length {side} than or equal to {bound}"));
+    }
+
     /// As the newer operations have it: capitalised, the value not repeated.
     pub(crate) fn within(&mut self, member: &str, value: Option<i64>, range: std::ops::RangeInclusive<i64>) {
         let Some(value) = value else { return };

@@ -1,37 +1,43 @@
-//! Paths in filters and projections, against the table's key attributes.
+//! Paths in filters and projections, against the key attributes of the table and of its indexes.
 
 use cairn_expression::{Condition, Path, PathElement, Projection};
-use cairn_model::{KeySchema, ServiceError};
+use cairn_model::{KeySchema, ServiceError, TableDefinition};
 
 /// Refuses a step into a key attribute: they are scalars.
-pub(crate) fn check_projection(projection: &Projection, schema: &KeySchema) -> Result<(), ServiceError> {
-    projection.paths().iter().try_for_each(|path| check(path, schema))
+pub(crate) fn check_projection(projection: &Projection, table: &TableDefinition) -> Result<(), ServiceError> {
+    projection.paths().iter().try_for_each(|path| check_path(path, table))
 }
 
 /// As [`check_projection`], for a filter.
-pub(crate) fn check_filter(filter: &Condition, schema: &KeySchema) -> Result<(), ServiceError> {
+pub(crate) fn check_filter(filter: &Condition, table: &TableDefinition) -> Result<(), ServiceError> {
     let mut checked = Ok(());
     filter.for_each_path(&mut |path| {
         if checked.is_ok() {
-            checked = check(path, schema);
+            checked = check_path(path, table);
         }
     });
     checked
 }
 
-/// The first key attribute in a filter.
+/// The first attribute in a filter that is of this key.
 pub(crate) fn key_in_filter<'s>(filter: &Condition, schema: &'s KeySchema) -> Option<&'s str> {
     let mut found = None;
     filter.for_each_path(&mut |path| found = found.or_else(|| key(path.name(), schema)));
     found
 }
 
-fn check(path: &Path, schema: &KeySchema) -> Result<(), ServiceError> {
-    match (path.rest().first(), key(path.name(), schema)) {
-        (Some(PathElement::Attribute(_) | PathElement::Index(_)), Some(key)) => Err(ServiceError::validation(format!(
-            "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: Key: {key}"
+/// As [`check_projection`], for one path.
+pub(crate) fn check_path(path: &Path, table: &TableDefinition) -> Result<(), ServiceError> {
+    let Some(PathElement::Attribute(_) | PathElement::Index(_)) = path.rest().first() else { return Ok(()) };
+    let index_key = || {
+        let mut keys = table.local_indexes.iter().map(|index| index.sort.name.as_str());
+        keys.find(|key| *key == path.name()).map(|key| ("IndexKey", key))
+    };
+    match key(path.name(), &table.key_schema).map(|key| ("Key", key)).or_else(index_key) {
+        Some((kind, key)) => Err(ServiceError::validation(format!(
+            "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: {kind}: {key}"
         ))),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

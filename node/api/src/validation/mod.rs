@@ -1,10 +1,14 @@
 //! DynamoDB's checks of a request's parameters, shared by the operations; each module says it in DynamoDB's words.
 
 pub(crate) mod constraints;
+pub(crate) mod index_updates;
+pub(crate) mod java;
 pub(crate) mod key_paths;
+pub(crate) mod on_demand;
 pub(crate) mod parameters;
 pub(crate) mod references;
 pub(crate) mod select;
+pub(crate) mod stream_specification;
 pub(crate) mod tags;
 pub(crate) mod throughput;
 pub(crate) mod unsupported;

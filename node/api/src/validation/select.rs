@@ -9,7 +9,10 @@ const SELECT: &[&str] = &["SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL
 /// What a page returns of its items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Select {
+    /// What was asked for of them, or what is read.
     Items,
+    /// Of an index too.
+    WholeItems,
     Count,
 }
 
@@ -50,10 +53,11 @@ impl SelectParameters<'_> {
             }
             (Some(_), None) => None,
         };
-        match refused {
-            Some(message) => Err(super::enveloped(ServiceError::validation(message))),
-            None if self.select == Some("COUNT") => Ok(Select::Count),
-            None => Ok(Select::Items),
+        match (refused, self.select) {
+            (Some(message), _) => Err(super::enveloped(ServiceError::validation(message))),
+            (None, Some("COUNT")) => Ok(Select::Count),
+            (None, Some("ALL_ATTRIBUTES")) => Ok(Select::WholeItems),
+            (None, _) => Ok(Select::Items),
         }
     }
 }

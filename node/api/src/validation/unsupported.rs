@@ -10,23 +10,28 @@ use serde_json::Value;
 pub(crate) struct Unsupported(Value);
 
 impl Unsupported {
+    /// Whether it is a list of nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(&self.0, Value::Array(elements) if elements.is_empty())
+    }
+
     /// Whether it asks for nothing: empty, or switched off.
     fn is_void(&self) -> bool {
         match &self.0 {
             Value::Null | Value::Bool(false) => true,
             Value::Array(elements) => elements.is_empty(),
-            Value::Object(members) => members.iter().all(|(name, value)| {
-                matches!(name.as_str(), "Enabled" | "StreamEnabled") && *value == Value::Bool(false)
-            }),
+            Value::Object(members) => {
+                members.iter().all(|(name, value)| name == "Enabled" && *value == Value::Bool(false))
+            }
             _ => false,
         }
     }
 }
 
 /// Refuses a list of indexes that is there and empty.
-pub(crate) fn refuse_empty_list(name: &str, parameter: &Option<Unsupported>) -> Result<(), ServiceError> {
-    match parameter {
-        Some(Unsupported(Value::Array(elements))) if elements.is_empty() => {
+pub(crate) fn refuse_empty_list(name: &str, is_empty: Option<bool>) -> Result<(), ServiceError> {
+    match is_empty {
+        Some(true) => {
             Err(ServiceError::validation(format!("One or more parameter values were invalid: List of {name} is empty")))
         }
         _ => Ok(()),

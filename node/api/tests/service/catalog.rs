@@ -3,7 +3,9 @@
 use crate::client::NOW_MS;
 use async_trait::async_trait;
 use cairn_api::{Catalog, NewTable, TableUpdate, TableView, TagUpdate, Tags, errors};
-use cairn_model::{ServiceError, TableDefinition, ids::TableId, table::TableStatus, throughput::ThroughputHistory};
+use cairn_model::{
+    ServiceError, TableDefinition, ids::TableId, index::LocalIndex, table::TableStatus, throughput::ThroughputHistory,
+};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -21,6 +23,14 @@ impl MemoryCatalog {
         let mut tables = self.0.lock().unwrap();
         let table = tables.get_mut(&("game".to_owned(), name.to_owned())).unwrap();
         *table = Arc::new(TableView { status, ..(**table).clone() });
+    }
+
+    pub(crate) fn set_local_indexes(&self, name: &str, local_indexes: Vec<LocalIndex>) {
+        let mut tables = self.0.lock().unwrap();
+        let table = tables.get_mut(&("game".to_owned(), name.to_owned())).unwrap();
+        let mut view = (**table).clone();
+        view.definition.local_indexes = local_indexes;
+        *table = Arc::new(view);
     }
 
     /// Tables of the account `game`, made without a word to anybody.
@@ -45,6 +55,11 @@ impl MemoryCatalog {
     }
 }
 
+fn new_index_id() -> TableId {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1 << 32);
+    TableId(u128::from(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)).to_be_bytes())
+}
+
 fn view(definition: TableDefinition, status: TableStatus) -> TableView {
     TableView {
         arn: format!("arn:aws:dynamodb:east:{}:table/{}", definition.account, definition.table_name),
@@ -52,6 +67,7 @@ fn view(definition: TableDefinition, status: TableStatus) -> TableView {
         item_count: 0,
         size_bytes: 0,
         definition,
+        global_indexes: Vec::new(),
     }
 }
 
@@ -72,7 +88,7 @@ impl Catalog for MemoryCatalog {
         id[15] = u8::try_from(tables.len()).unwrap_or(u8::MAX);
         let name = table.table_name.clone();
         self.1.lock().unwrap().insert(TableId(id), std::mem::take(&mut table.tags));
-        let definition = table.into_definition(account, TableId(id), 1_700_000_000_123);
+        let definition = table.into_definition(account, TableId(id), 1_700_000_000_123, new_index_id);
         let view = Arc::new(view(definition, TableStatus::Active));
         tables.insert((account.to_owned(), name), view.clone());
         Ok(view)
@@ -92,7 +108,7 @@ impl Catalog for MemoryCatalog {
         let mut histories = self.2.lock().unwrap();
         let history = histories.entry(view.definition.table_id).or_default();
         history.note(view.definition.provisioned_throughput, NOW_MS);
-        update.apply(&mut view.definition, NOW_MS);
+        update.apply(&mut view.definition, NOW_MS, new_index_id);
         history.note(view.definition.provisioned_throughput, NOW_MS);
         *table = Arc::new(view);
         Ok(table.clone())

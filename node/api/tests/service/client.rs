@@ -7,7 +7,7 @@ use crate::{
 use bytes::Bytes;
 use cairn_api::{
     AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials, Environment, Exports, GlobalTables,
-    Imports,
+    Imports, Limits,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode, client::conn::http1::SendRequest, header::HeaderName};
@@ -227,13 +227,32 @@ impl Service {
     }
 }
 
-/// A signed request of HTTP/1.1.
+/// Defaults, but for how many connections there may be at once.
+pub(crate) fn connections_at_most(connections_max: usize) -> ApiConfig {
+    ApiConfig { limits: Limits { connections_max, ..Limits::default() }, ..ApiConfig::new("east") }
+}
+
+/// The same for requests.
+pub(crate) fn requests_at_most(requests_max: usize) -> ApiConfig {
+    ApiConfig { limits: Limits { requests_max, ..Limits::default() }, ..ApiConfig::new("east") }
+}
+
+/// Takes whatever signature it is shown.
+pub(crate) async fn lenient(config: ApiConfig) -> Service {
+    Service::start_with(config, Authentication::AcceptAny { account: "local".into() }).await
+}
+
+/// A signed request of HTTP/1.1, for an operation by its name, or by its whole target where it is not one on tables.
 pub(crate) fn signed(host: &str, operation: &str, body: Bytes) -> Request<Full<Bytes>> {
+    let target = match operation.contains('.') {
+        true => operation.to_owned(),
+        false => format!("DynamoDB_20120810.{operation}"),
+    };
     let mut headers: Vec<(String, String)> = vec![
         ("content-type".into(), "application/x-amz-json-1.0".into()),
         ("host".into(), host.into()),
         ("x-amz-date".into(), SIGNER.date.into()),
-        ("x-amz-target".into(), format!("DynamoDB_20120810.{operation}")),
+        ("x-amz-target".into(), target),
     ];
     let authorization = SIGNER.authorization(&headers, &body);
     headers.push(("authorization".into(), authorization));

@@ -32,6 +32,8 @@ const OPERATIONS: &[&str] = &[
     "ListBackups",
     "DescribeBackup",
     "UpdateContinuousBackups",
+    "UpdateTimeToLive",
+    "DescribeTimeToLive",
     "DescribeContinuousBackups",
     "RestoreTableFromBackup",
     "RestoreTableToPointInTime",
@@ -295,6 +297,9 @@ fn good(operation: &str) -> Value {
             "TableName": "users",
             "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true, "RecoveryPeriodInDays": 7}
         }),
+        "UpdateTimeToLive" => json!({
+            "TableName": "users", "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": true}
+        }),
         "RestoreTableFromBackup" => json!({
             "TargetTableName": "from-backup", "BackupArn": BACKUP_ARN, "BillingModeOverride": "PROVISIONED",
             "ProvisionedThroughputOverride": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}
@@ -363,7 +368,7 @@ fn request() -> impl Strategy<Value = (&'static str, Value)> {
 }
 
 /// A service with the table `users` and an archive to restore it from.
-async fn archived_users() -> Service {
+pub(crate) async fn archived_users() -> Service {
     let service = Service::archived().await;
     service.create("users", &[("Id", "S"), ("Game", "N")]).await;
     *service.archive.window.lock().unwrap() =

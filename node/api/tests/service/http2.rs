@@ -1,8 +1,11 @@
 //! HTTP/2 with prior knowledge, its limits, and the end of connections in both versions.
 
-use crate::client::{Service, signed};
+use crate::{
+    client::{Service, lenient, requests_at_most, signed},
+    raw,
+};
 use bytes::Bytes;
-use cairn_api::{ApiConfig, Authentication};
+use cairn_api::ApiConfig;
 use futures::{FutureExt, future::join_all, stream};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
@@ -42,10 +45,6 @@ fn of_http2(service: &Service, request: Request<Full<Bytes>>) -> Request<AnyBody
 
 fn list_tables(service: &Service) -> Request<AnyBody> {
     of_http2(service, signed(&service.address.to_string(), "ListTables", "{}".into()))
-}
-
-async fn lenient(config: ApiConfig) -> Service {
-    Service::start_with(config, Authentication::AcceptAny { account: "local".into() }).await
 }
 
 async fn ends(connection: JoinHandle<()>) {
@@ -89,13 +88,13 @@ async fn a_refused_request_and_one_that_is_too_large_leave_the_connection_to_oth
 }
 
 #[tokio::test]
-async fn a_head_of_more_than_64_kilobytes_is_refused() {
+async fn a_head_of_more_than_16_kilobytes_is_refused() {
     let service = Service::start().await;
     let (mut sender, _connection) = connect(&service, 65_535).await;
     let mut request = list_tables(&service);
-    for number in 0..10 {
+    for number in 0..3 {
         let name = hyper::header::HeaderName::try_from(format!("more-{number}")).unwrap();
-        request.headers_mut().insert(name, "x".repeat(8_000).parse().unwrap());
+        request.headers_mut().insert(name, "x".repeat(5_500).parse().unwrap());
     }
     let refused = match sender.send_request(request).await {
         Ok(answer) => answer.status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -123,7 +122,7 @@ async fn a_head_of_more_headers_than_http_1_has_is_refused() {
 /// Nobody has to sign for it.
 #[tokio::test]
 async fn a_body_that_nobody_needs_holds_no_place() {
-    let config = ApiConfig { connections_max: 2, ..ApiConfig::new("east") };
+    let config = requests_at_most(2);
     let service = lenient(config).await;
     let (sender, _connection) = connect(&service, 65_535).await;
     let held = join_all((0..10).map(|_| {
@@ -198,7 +197,7 @@ async fn a_client_that_opens_requests_to_give_them_up_is_cut_off() {
 
 #[tokio::test]
 async fn requests_above_the_limit_wait_for_a_place_and_not_forever() {
-    let config = ApiConfig { connections_max: 2, ..ApiConfig::new("east") };
+    let config = requests_at_most(2);
     let service = lenient(config).await;
     let (sender, _connection) = connect(&service, 65_535).await;
     let held: Vec<_> = (0..2)
@@ -225,9 +224,44 @@ async fn requests_above_the_limit_wait_for_a_place_and_not_forever() {
     assert_eq!(waiting.await.unwrap().unwrap().status(), StatusCode::OK);
 }
 
+/// A stream is there until its client has taken what it is told.
+#[tokio::test]
+async fn a_client_that_takes_no_refusals_is_told_no_more_at_some_point() {
+    let service = lenient(requests_at_most(1)).await;
+    let (sender, _connection) = connect(&service, 1).await;
+    let _held: Vec<_> = (0..65)
+        .map(|_| {
+            let body = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>()).boxed_unsync();
+            tokio::spawn(sender.clone().send_request(list_tables(&service).map(|_| body)))
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let answers = join_all((0..35).map(|_| sender.clone().send_request(list_tables(&service)))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 32);
+}
+
+/// Each with its head, on as many streams of as many connections as there may be.
+#[tokio::test]
+async fn where_many_wait_for_a_place_the_next_is_refused_at_once() {
+    let service = lenient(requests_at_most(8)).await;
+    let (sender, _connection) = connect(&service, 65_535).await;
+    let hold = || {
+        let body = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>()).boxed_unsync();
+        tokio::spawn(sender.clone().send_request(list_tables(&service).map(|_| body)))
+    };
+    let _held: Vec<_> = (0..8).map(|_| hold()).collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let waiting: Vec<_> = (0..65).map(|_| hold()).collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let refused = sender.clone().send_request(list_tables(&service));
+    let refused = tokio::time::timeout(Duration::from_secs(2), refused).await.expect("it waits").unwrap();
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
+}
+
 #[tokio::test]
 async fn a_client_that_sends_a_large_body_hears_that_there_is_no_place() {
-    let config = ApiConfig { connections_max: 2, ..ApiConfig::new("east") };
+    let config = requests_at_most(2);
     let service = lenient(config).await;
     let (sender, _connection) = connect(&service, 65_535).await;
     let _held: Vec<_> = (0..2)
@@ -237,14 +271,7 @@ async fn a_client_that_sends_a_large_body_hears_that_there_is_no_place() {
         })
         .collect();
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let mut stream = TcpStream::connect(service.address).await.unwrap();
-    let head = format!("POST / HTTP/1.1\r\nhost: east\r\ncontent-length: {}\r\n\r\n", 8 << 20);
-    stream.write_all(head.as_bytes()).await.unwrap();
-    stream.write_all(&vec![b' '; 8 << 20]).await.unwrap();
-    let mut answer = [0; 4096];
-    let length = stream.read(&mut answer).await.unwrap();
-    let answer = String::from_utf8_lossy(&answer[..length]);
-    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("ThrottlingException"), "{answer}");
+    raw::a_large_body_is_throttled(&service).await;
 }
 
 #[tokio::test]

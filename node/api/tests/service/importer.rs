@@ -42,7 +42,7 @@ impl Imports for MemoryImports {
             arn: ImportArn { table: table_arn, import_id: &id }.to_string(),
             import_id: id.clone(),
             table_arn: table_arn.to_string(),
-            definition: table.into_definition(account, TableId([9; 16]), NOW_MS),
+            definition: table.into_definition(account, TableId([9; 16]), NOW_MS, || TableId([8; 16])),
             client_token: request.client_token,
             source: request.source,
             format: request.format,

@@ -26,6 +26,17 @@ fn with(path: &str, member: &str, value: Value) -> Value {
 }
 
 #[tokio::test]
+async fn an_import_knows_no_local_indexes() {
+    let service = Service::archived().await;
+    let indexes = json!([{"IndexName": "by-rank"}]);
+    service.ok("ImportTable", with("/TableCreationParameters", "LocalSecondaryIndexes", indexes)).await;
+    let indexes = json!([{"IndexName": "by-rank"}]);
+    let request = with("/TableCreationParameters", "GlobalSecondaryIndexes", indexes);
+    let text = service.invalid("ImportTable", request).await;
+    assert!(text.contains("GlobalSecondaryIndexes") && text.contains("not supported"), "{text}");
+}
+
+#[tokio::test]
 async fn an_import_is_described_as_it_was_asked_for_and_as_it_ended() {
     let service = Service::archived().await;
     let csv = json!({"Delimiter": "\t", "HeaderList": ["Id", "V"]});

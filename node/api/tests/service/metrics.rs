@@ -16,11 +16,11 @@ impl Service {
         found.map(|metric| metric.get_counter().get_value())
     }
 
-    fn of_users(&self, name: &str) -> Option<f64> {
+    pub(crate) fn of_users(&self, name: &str) -> Option<f64> {
         self.counted(name, &[("account", "game"), ("table", "users")])
     }
 
-    fn of_operation(&self, name: &str, operation: &str) -> Option<f64> {
+    pub(crate) fn of_operation(&self, name: &str, operation: &str) -> Option<f64> {
         self.counted(name, &[("account", "game"), ("table", "users"), ("operation", operation)])
     }
 }
@@ -64,6 +64,10 @@ async fn a_false_condition_is_counted_apart_from_what_is_wrong_with_requests() {
     service.error("PutItem", conditional).await;
     assert_eq!(service.of_users("cairn_conditional_check_failed_requests_total"), Some(1.0));
     assert_eq!(service.of_users("cairn_consumed_write_capacity_units_total"), Some(1.0));
+    let insert = json!({"Statement": "INSERT INTO users VALUE {'Id': 'b', 'Game': 1}"});
+    service.ok("ExecuteStatement", insert.clone()).await;
+    assert_eq!(service.error("ExecuteStatement", insert).await.0, "DuplicateItemException");
+    assert_eq!(service.of_users("cairn_conditional_check_failed_requests_total"), Some(2.0));
     assert_eq!(service.counted("cairn_user_errors_total", &[("account", "game")]), None);
     service.error("PutItem", json!({"TableName": "users", "Item": {"Id": {"S": "a"}}})).await;
     service.error("GetItem", json!({"TableName": "others", "Key": {"Id": {"S": "a"}}})).await;

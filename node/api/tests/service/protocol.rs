@@ -1,8 +1,11 @@
 //! HTTP and the JSON protocol.
 
-use crate::client::{SIGNER, Service};
+use crate::{
+    client::{SIGNER, Service, connections_at_most, lenient},
+    raw,
+};
 use bytes::Bytes;
-use cairn_api::{ApiConfig, Authentication};
+use cairn_api::{ApiConfig, Authentication, Limits};
 use http_body_util::Full;
 use hyper::{Request, StatusCode};
 use serde_json::json;
@@ -55,12 +58,12 @@ async fn other_methods_paths_and_content_types_are_not_found() {
 #[tokio::test]
 async fn unknown_operations_are_unknown_with_or_without_a_signature() {
     let service = Service::start().await;
-    for target in ["TransactWriteItems", "UpdateTimeToLive", "getitem", ""] {
+    for target in ["UpdateContributorInsights", "getitem", ""] {
         let answer = service.call(target, "{}").await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
         assert_eq!(answer.json(), json!({"__type": "com.amazon.coral.service#UnknownOperationException"}));
     }
-    let streams = post(&[JSON, ("x-amz-target", "DynamoDBStreams_20120810.ListStreams")], "{}");
+    let streams = post(&[JSON, ("x-amz-target", "DynamoDBStreams_20120810.ListTables")], "{}");
     assert_eq!(service.send(streams).await.error().0, "UnknownOperationException");
 }
 
@@ -172,11 +175,7 @@ async fn a_client_that_sends_a_little_too_much_hears_so_and_keeps_its_connection
             SIGNER.date,
             SIGNER.key_id
         );
-        stream.write_all(head.as_bytes()).await.unwrap();
-        stream.write_all(&body).await.unwrap();
-        let mut answer = [0; 4096];
-        let length = stream.read(&mut answer).await.unwrap();
-        let answer = String::from_utf8_lossy(&answer[..length]);
+        let answer = raw::told(&mut stream, &head, &body).await;
         assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     }
 }
@@ -196,37 +195,27 @@ async fn a_client_that_sends_a_large_body_hears_why_it_is_refused() {
     );
     let mut stream = TcpStream::connect(service.address).await.unwrap();
     for _ in 0..2 {
-        stream.write_all(head.as_bytes()).await.unwrap();
-        stream.write_all(&body).await.unwrap();
-        let mut answer = [0; 4096];
-        let length = stream.read(&mut answer).await.unwrap();
-        let answer = String::from_utf8_lossy(&answer[..length]);
+        let answer = raw::told(&mut stream, &head, &body).await;
         assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("UnrecognizedClientException"), "{answer}");
     }
 }
 
 #[tokio::test]
 async fn a_client_that_sends_a_large_body_hears_that_there_is_no_room_for_it() {
-    let config = ApiConfig { body_bytes_max: 0, ..ApiConfig::new("local") };
-    let service = Service::start_with(config, Authentication::AcceptAny { account: "local".into() }).await;
-    let head = |bytes: usize| {
-        format!(
-            "POST / HTTP/1.1\r\nhost: east\r\ncontent-type: {}\r\nx-amz-target: DynamoDB_20120810.ListTables\r\n\
-             x-amz-date: 20200101T000000Z\r\nauthorization: AWS4-HMAC-SHA256 Credential=x/20200101/y/dynamodb/\
-             aws4_request, SignedHeaders=host, Signature=0\r\ncontent-length: {bytes}\r\n\r\n",
-            JSON.1
-        )
-    };
-    let mut slow = TcpStream::connect(service.address).await.unwrap();
-    slow.write_all(head(16 << 20).as_bytes()).await.unwrap();
+    let limits = Limits { body_bytes_max: 0, ..Limits::default() };
+    let service = lenient(ApiConfig { limits, ..ApiConfig::new("local") }).await;
+    // They take their time, but go on: all that there is is theirs.
+    for bytes in [16 << 20, 8 << 20] {
+        let mut slow = TcpStream::connect(service.address).await.unwrap();
+        tokio::spawn(async move {
+            slow.write_all(raw::head(bytes).as_bytes()).await.unwrap();
+            while slow.write_all(&[b' '; 64 << 10]).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+    }
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let mut stream = TcpStream::connect(service.address).await.unwrap();
-    stream.write_all(head(8 << 20).as_bytes()).await.unwrap();
-    stream.write_all(&vec![b' '; 8 << 20]).await.unwrap();
-    let mut answer = [0; 4096];
-    let length = stream.read(&mut answer).await.unwrap();
-    let answer = String::from_utf8_lossy(&answer[..length]);
-    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("ThrottlingException"), "{answer}");
+    raw::a_large_body_is_throttled(&service).await;
 }
 
 #[tokio::test]
@@ -277,7 +266,7 @@ async fn a_connection_that_says_nothing_or_stops_speaking_is_closed() {
 
 #[tokio::test]
 async fn connections_above_the_limit_wait_for_a_place() {
-    let config = ApiConfig { connections_max: 1, ..ApiConfig::new("east") };
+    let config = connections_at_most(1);
     let service = Service::start_with(config, Authentication::AcceptAny { account: "local".into() }).await;
     let ask = b"GET / HTTP/1.1\r\nhost: east\r\n\r\n";
     let mut first = TcpStream::connect(service.address).await.unwrap();

@@ -124,7 +124,12 @@ async fn a_starting_key_must_lie_where_the_query_reads() {
     let start = |id: &str, game: &str| json!({"ExclusiveStartKey": {"Id": {"S": id}, "Game": {"N": game}}});
     let text = service.invalid("Query", with(anna(), start("anna", "1"))).await;
     assert_eq!(text, "The provided starting key does not match the range key predicate");
+    let text = service.invalid("Query", with(anna(), start("ben", "1"))).await;
+    assert_eq!(text, "The provided starting key does not match the range key predicate");
     let text = service.invalid("Query", with(anna(), start("ben", "3"))).await;
+    assert_eq!(text, "The query can return at most one row and cannot be restarted");
+    let whole = query("Id = :id", json!({":id": {"S": "anna"}}));
+    let text = service.invalid("Query", with(whole, start("ben", "3"))).await;
     assert_eq!(text, "The provided starting key is outside query boundaries based on provided conditions");
     let text = service.invalid("Query", with(anna(), json!({"ExclusiveStartKey": {"Id": {"S": "anna"}}}))).await;
     assert_eq!(text, "The provided starting key is invalid");

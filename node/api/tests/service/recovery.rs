@@ -74,7 +74,7 @@ async fn another_period_leaves_recovery_on_since_when_it_was() {
         recovery: Some(cairn_api::RecoveryUpdate::On { period_days: 7 }),
         ..Default::default()
     };
-    update.apply(&mut definition, NOW_MS + 5);
+    update.apply(&mut definition, NOW_MS + 5, || unreachable!("no index is made"));
     let expected = ContinuousBackups { recovery_period_days: 7, enabled_at_ms: NOW_MS };
     assert_eq!(definition.continuous_backups, Some(expected));
     let week = json!({"PointInTimeRecoveryEnabled": true, "RecoveryPeriodInDays": 7});

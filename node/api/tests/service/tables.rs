@@ -208,6 +208,10 @@ async fn definitions_that_do_not_fit_are_refused_in_dynamodbs_words() {
             "One or more parameter values were invalid: List of GlobalSecondaryIndexes is empty",
         ),
         (
+            json!({"LocalSecondaryIndexes": []}),
+            "One or more parameter values were invalid: List of LocalSecondaryIndexes is empty",
+        ),
+        (
             json!({"KeySchema": []}),
             "1 validation error detected: Value '[]' at 'keySchema' failed to satisfy constraint: Member must have \
              length greater than or equal to 1",
@@ -254,15 +258,13 @@ async fn definitions_that_do_not_fit_are_refused_in_dynamodbs_words() {
 #[tokio::test]
 async fn what_is_not_there_yet_is_refused_by_name() {
     let service = Service::start().await;
-    for (name, value) in [
-        ("GlobalSecondaryIndexes", json!([{"IndexName": "by-score"}])),
-        ("StreamSpecification", json!({"StreamEnabled": true})),
-        ("SSESpecification", json!({"Enabled": true})),
-    ] {
+    for (name, value) in
+        [("GlobalSecondaryIndexes", json!([{"IndexName": "by-score"}])), ("SSESpecification", json!({"Enabled": true}))]
+    {
         let text = service.invalid("CreateTable", with(definition(), json!({name: value}))).await;
         assert!(text.contains(name) && text.contains("not supported"), "{text}");
     }
-    let off = json!({"StreamSpecification": {"StreamEnabled": false}, "SSESpecification": {"Enabled": false}});
+    let off = json!({"SSESpecification": {"Enabled": false}});
     service.ok("CreateTable", with(definition(), off)).await;
 }
 

@@ -9,7 +9,7 @@ use cairn_archive::{
 use cairn_model::{
     descriptor::{KeyRange, PartitionDescriptor},
     ids::{PartitionId, TableId},
-    table::{BillingMode, ContinuousBackups, KeyAttribute, KeySchema, ScalarType, TableDefinition},
+    table::{ContinuousBackups, KeyAttribute, KeySchema, ScalarType, TableDefinition},
     time::Timestamp,
 };
 use cairn_replication::{Clock, Now, log::LogEntry};
@@ -214,27 +214,14 @@ pub(crate) fn descriptor() -> PartitionDescriptor {
 
 pub(crate) fn definition() -> TableDefinition {
     TableDefinition {
-        account: "local".into(),
-        table_name: "numbers".into(),
-        table_id: TABLE_ID,
-        schema_version: 1,
-        key_schema: KeySchema {
-            partition: KeyAttribute { name: "key".into(), scalar_type: ScalarType::N },
-            sort: None,
-        },
-        billing_mode: BillingMode::PayPerRequest,
-        provisioned_throughput: None,
-        table_class: None,
-        deletion_protection_enabled: false,
         creation_time_ms: START_MS - 1_000,
         continuous_backups: Some(ContinuousBackups { recovery_period_days: 35, enabled_at_ms: START_MS }),
-        restored_from: None,
-        replicas: None,
-        local_indexes: Vec::new(),
-        global_indexes: Vec::new(),
-        index_of: None,
-        time_to_live: None,
-        stream: None,
+        ..TableDefinition::new(
+            "local",
+            "numbers",
+            TABLE_ID,
+            KeySchema { partition: KeyAttribute { name: "key".into(), scalar_type: ScalarType::N }, sort: None },
+        )
     }
 }
 

@@ -8,6 +8,7 @@ use cairn_model::{
     descriptor::PartitionDescriptor,
     ids::{PartitionId, RequestId, TableId},
     key::EncodedKey,
+    stream::SequenceNumber,
     time::Timestamp,
 };
 use parking_lot::Mutex;
@@ -17,8 +18,10 @@ use parking_lot::Mutex;
 pub struct ApplyBatch {
     /// Of several for one key the last counts.
     pub items: Vec<ItemWrite>,
-    /// What a global table keeps beside its items; of several for one thing the last counts.
+    /// What is kept beside the items; of several for one thing the last counts.
     pub kept: Vec<KeptWrite>,
+    /// What streams keep of the changes.
+    pub stream: Vec<StreamWrite>,
     pub indexes: IndexBatch,
     /// In the order of the entries, and of the writes in each.
     pub outcomes: Vec<Outcome>,
@@ -37,19 +40,23 @@ pub struct ItemWrite {
     pub value: Option<Bytes>,
 }
 
-/// What a replica of a global table keeps beside its items.
+/// What a replica keeps beside its items: of a global table, and of transactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// Where an item was deleted: its version, without an item.
     Tombstone(EncodedKey),
     /// A version whose time is too far ahead, under a key that begins with the time (layout.rs).
     SetAside(Bytes),
+    /// How far the index of expirations is made, while it is not; what is in it is the replication package's business.
+    Expirations,
     /// What other regions have, and where the reading of them stands; what is in it is the replication package's business.
     Regions,
     /// Of a partition of a global index: how much of this partition's log is in it.
     Fed(PartitionId),
     /// Of a table: how far the global index with this id is filled with what was there before it.
     Filled(TableId),
+    /// What is known of transactions, under a key that is the replication package's business, as what is in it.
+    Transaction(Bytes),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +64,16 @@ pub struct KeptWrite {
     pub what: Kept,
     /// None to delete.
     pub value: Option<Bytes>,
+}
+
+/// A stream's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamWrite {
+    /// When the stream was enabled, by which it is told from others of the table; milliseconds since the Unix epoch.
+    pub stream: u64,
+    pub number: SequenceNumber,
+    /// What is in it is the replication package's business.
+    pub record: Bytes,
 }
 
 /// What a request came to, for its retries.
@@ -111,6 +128,8 @@ impl<S: Store> Engine<S> {
         if batch.applied.index <= applied {
             return Err(EngineError::AppliedAlready { storage_id, index: batch.applied.index, applied });
         }
+        let deleted = batch.items.iter().filter(|write| write.value.is_none());
+        deleted.for_each(|write| live.deletions.note(&write.key, batch.applied.index));
         for write in &batch.items {
             let key = layout::item(storage_id, &write.key.0);
             match &write.value {
@@ -124,6 +143,9 @@ impl<S: Store> Engine<S> {
                 Some(value) => changes.put(key, value.clone()),
                 None => changes.delete(key),
             }
+        }
+        for write in &batch.stream {
+            changes.put(layout::stream_record(storage_id, write.stream, write.number), write.record.clone());
         }
         batch.indexes.plan(&self.store, storage_id, &mut changes)?;
         let outcomes = OutcomeChanges::plan(

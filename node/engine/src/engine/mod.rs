@@ -1,16 +1,23 @@
 //! The engine: a store, and what is known of the replicas in it.
 
 mod apply;
+mod deletions;
+mod expirations;
 mod global;
 mod indexes;
 mod loading;
 mod read;
 mod replicas;
+mod streams;
+mod view;
 
-pub use apply::{ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome};
+pub use apply::{ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome, StreamWrite};
+pub use expirations::ExpirationIter;
 pub use global::{GlobalPoint, SetAsideIter};
 pub use indexes::{IndexBatch, IndexChange, IndexEffect, IndexIter, IndexTotals, LocalTotals};
 pub use read::ScanIter;
+pub use streams::StreamIter;
+pub use view::{TransactionsIter, View};
 
 use crate::{
     EngineError, LogMark, Marker, MarkerEntry, Pressure, Store, StoreSnapshot, layout,
@@ -20,6 +27,7 @@ use crate::{
 };
 use bytes::Bytes;
 use cairn_model::ids::{PartitionId, ReplicaId};
+use deletions::Deletions;
 use parking_lot::{Mutex, RwLock};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -53,6 +61,10 @@ struct Directory {
 struct Live {
     state: AppliedState,
     outcomes: OutcomeIndex,
+    /// The key of the last stream record that was trimmed since the start: without it, each step would wade through the
+    /// tombstones of those before it.
+    trimmed: Option<Bytes>,
+    deletions: Deletions,
     dropped: bool,
 }
 
@@ -216,7 +228,8 @@ impl<S: Store> Engine<S> {
 
 impl Directory {
     fn insert(&mut self, record: StoredRecord, state: AppliedState) {
-        let live = Arc::new(Mutex::new(Live { state, outcomes: OutcomeIndex::default(), dropped: false }));
+        let (deletions, outcomes) = (Deletions::until(state.applied.index), OutcomeIndex::default());
+        let live = Arc::new(Mutex::new(Live { state, outcomes, deletions, trimmed: None, dropped: false }));
         self.by_storage.insert(record.storage_id, (record.partition_id, live.clone()));
         self.records.insert(record.partition_id, (record, live));
     }

@@ -4,9 +4,11 @@
 
 mod apply;
 mod crashes;
+mod expirations;
 mod global;
 mod golden;
 mod outcomes;
 mod replicas;
 mod snapshots;
+mod streams;
 mod support;

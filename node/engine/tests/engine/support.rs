@@ -9,7 +9,7 @@ use cairn_model::{
     descriptor::{KeyRange, PartitionDescriptor},
     ids::{PartitionId, ReplicaId, RequestId, TableId},
     key::EncodedKey,
-    table::{BillingMode, KeyAttribute, KeySchema, ScalarType},
+    table::{KeyAttribute, KeySchema, ScalarType},
     time::Timestamp,
 };
 use std::{ops::Bound, path::Path};
@@ -34,27 +34,13 @@ pub(crate) fn descriptor(n: u8) -> PartitionDescriptor {
 
 pub(crate) fn definition(n: u8) -> TableDefinition {
     TableDefinition {
-        account: "game".into(),
-        table_name: format!("table-{n}"),
-        table_id: TableId([n; 16]),
-        schema_version: 1,
-        key_schema: KeySchema {
-            partition: KeyAttribute { name: "UserId".into(), scalar_type: ScalarType::S },
-            sort: None,
-        },
-        billing_mode: BillingMode::PayPerRequest,
-        provisioned_throughput: None,
-        table_class: None,
-        deletion_protection_enabled: false,
         creation_time_ms: 1_700_000_000_000,
-        continuous_backups: None,
-        restored_from: None,
-        replicas: None,
-        local_indexes: Vec::new(),
-        global_indexes: Vec::new(),
-        index_of: None,
-        time_to_live: None,
-        stream: None,
+        ..TableDefinition::new(
+            "game",
+            format!("table-{n}"),
+            TableId([n; 16]),
+            KeySchema { partition: KeyAttribute { name: "UserId".into(), scalar_type: ScalarType::S }, sort: None },
+        )
     }
 }
 

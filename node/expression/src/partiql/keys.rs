@@ -20,6 +20,8 @@ pub struct ReadKeys {
     pub filter: Option<Condition>,
     /// Whether sort keys ascend.
     pub forward: bool,
+    /// Whether a condition that must hold names the partition keys: the read is a Query, even where an index is read.
+    pub by_key: bool,
 }
 
 /// The one item that an UPDATE or a DELETE writes.
@@ -35,7 +37,9 @@ impl ReadKeys {
     pub fn of(condition: Option<Condition>, terms: &[OrderTerm], schema: &KeySchema) -> Result<Self, ServiceError> {
         check_terms(condition.is_some(), terms, schema)?;
         let mut conjuncts = distinct(conjuncts(condition));
-        let mut partitions = named_partitions(&mut conjuncts, &schema.partition)?;
+        let named = named_partitions(&mut conjuncts, &schema.partition)?;
+        let by_key = named.as_ref().is_some_and(|named| named.by_key);
+        let mut partitions = named.map(|named| named.partitions);
         let mut sort = Vec::new();
         if let (Some(_), Some(attribute)) = (&partitions, &schema.sort) {
             let mut rest = Vec::with_capacity(conjuncts.len());
@@ -48,7 +52,7 @@ impl ReadKeys {
             conjuncts = rest;
         }
         let forward = in_order(&mut partitions, terms, schema)?;
-        Ok(Self { partitions, sort, filter: joined(conjuncts), forward })
+        Ok(Self { partitions, sort, filter: joined(conjuncts), forward, by_key })
     }
 }
 
@@ -170,11 +174,18 @@ fn partitions_of<'c>(condition: &'c Condition, name: &str) -> Option<Vec<&'c Att
     }
 }
 
+struct NamedPartitions {
+    /// Each once.
+    partitions: Vec<AttributeValue>,
+    /// By = or IN, not by the branches of an OR.
+    by_key: bool,
+}
+
 /// The partition keys to read, by the first conjunct that names any: it goes, where it says nothing more than that.
 fn named_partitions(
     conjuncts: &mut Vec<Condition>,
     attribute: &KeyAttribute,
-) -> Result<Option<Vec<AttributeValue>>, ServiceError> {
+) -> Result<Option<NamedPartitions>, ServiceError> {
     let found = conjuncts
         .iter()
         .enumerate()
@@ -195,7 +206,8 @@ fn named_partitions(
             partitions.push(value.clone());
         }
     }
-    if !matches!(conjuncts[at], Condition::Or(_)) {
+    let by_key = !matches!(conjuncts[at], Condition::Or(_));
+    if by_key {
         if partitions.len() < count {
             return Err(ServiceError::validation(
                 "Overlapping conditions with range keys are not supported in where clause",
@@ -203,7 +215,7 @@ fn named_partitions(
         }
         conjuncts.remove(at);
     }
-    Ok(Some(partitions))
+    Ok(Some(NamedPartitions { partitions, by_key }))
 }
 
 /// The conjunct as a condition on the sort key, if it is one.

@@ -467,6 +467,19 @@ fn any_condition() -> impl Strategy<Value = String> {
 }
 
 /// Some items in and around what those conditions are about.
+#[test]
+fn a_read_is_by_key_where_a_condition_that_must_hold_names_the_partitions() {
+    for (clauses, by_key) in [
+        ("p = 'a'", true),
+        ("n = 1 AND p IN ['a', 'b']", true),
+        ("p = 'a' AND (n = 1 OR n = 2)", true),
+        ("p = 'a' AND n = 1 OR p = 'b'", false),
+        ("n = 1", false),
+    ] {
+        assert_eq!(read(&format!("WHERE {clauses}")).unwrap().by_key, by_key, "{clauses}");
+    }
+}
+
 fn some_items() -> Vec<Item> {
     let mut items = Vec::new();
     for p in ["a", "b", "c"] {

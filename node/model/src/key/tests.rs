@@ -168,7 +168,8 @@ proptest! {
 
     #[test]
     fn sort_bounds_hold_just_what_the_condition_allows(
-        partition in any_key_value(), (low, high) in any_pair(), other in any_pair(), which in 0..8usize
+        partition in any_key_value(), (low, high) in any_pair(), other in any_pair(), own_sort in any_key_value(),
+        which in 0..8usize
     ) {
         let (low, high) = if order(&low, &high).is_le() { (low, high) } else { (high, low) };
         let is_number = matches!(low, AttributeValue::N(_));
@@ -201,8 +202,11 @@ proptest! {
                 },
             };
             let key = key(&partition, value);
-            prop_assert_eq!(std::ops::RangeBounds::contains(&bounds, &key), allowed);
-            prop_assert!(std::ops::RangeBounds::contains(&all, &key));
+            let in_index: Bytes = [key.as_ref(), &component(&own_sort)].concat().into();
+            for key in [&key, &in_index] {
+                prop_assert_eq!(std::ops::RangeBounds::contains(&bounds, key), allowed);
+                prop_assert!(std::ops::RangeBounds::contains(&all, key));
+            }
         }
         prop_assert!(!std::ops::RangeBounds::contains(&all, &Bytes::from_static(&[0xff; 40])));
     }

@@ -210,9 +210,11 @@ impl<S: Store, L: LogStore> Core<S, L> {
     /// Drops a replica, its data and its log, for good; its id is never used again on this node.
     pub(super) fn remove(&mut self, partition: PartitionId) -> Result<(), FatalError> {
         if let Some(Slot::Live(mut replica)) = self.slots.remove(&partition) {
+            super::expiry::forget(&replica, &self.config);
             self.release(&mut replica);
         }
         self.dirty.remove(&partition);
+        self.expiring.remove(&partition);
         self.drop_snapshots(partition)?;
         self.publish_views();
         match self.engine.drop_replica(partition) {

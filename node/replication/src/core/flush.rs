@@ -31,7 +31,7 @@ use raft::{
     Ready,
     eraftpb::{Entry, Message},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Rounds of one flush; what is left then waits for the next, so that frames and ticks get their turn.
 const ROUNDS_MAX: usize = 64;
@@ -63,6 +63,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
 
     fn flush_rounds(&mut self, now: Now, out: &mut dyn FnMut(Output)) -> Result<(), FatalError> {
         self.emit(out);
+        self.go_on_expiring();
         for _ in 0..ROUNDS_MAX {
             self.report_failed_snapshots();
             let partitions = std::mem::take(&mut self.dirty);
@@ -268,6 +269,9 @@ impl<S: Store, L: LogStore> Core<S, L> {
             Err(error) => return self.stop(partition, format!("items: {error}"), true),
         }
         self.applied_bytes += bytes;
+        // Who reads beside the machine reads under the definition too: by it, a stream takes more or has ended, and tables are held to
+        // their throughput.
+        replica.view_changed |= !Arc::ptr_eq(&replica.state.definition, &state.definition);
         replica.state = state;
         let position = replica.applied_position();
         replica.raft.mut_store().applied(position);
@@ -317,6 +321,9 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 });
             }
             super::remote::answer(&mut replica.proposer, &self.config, &mut self.outputs);
+            if super::expiry::note(replica, &self.config) {
+                self.expiring.insert(*id);
+            }
             replica.follow_currency();
             view_changed |= replica.view_changed;
             let evaluates_more = replica.evaluates() && replica.proposer.is_ready() && replica.clock_agrees;

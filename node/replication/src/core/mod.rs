@@ -1,6 +1,7 @@
 //! All the partitions of a node as one step machine: inputs go in, a flush makes them durable and gives outputs.
 
 mod create;
+mod expiry;
 mod feed;
 mod flush;
 mod frames;
@@ -19,6 +20,7 @@ use crate::{
     config::CoreConfig,
     log::LogStore,
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
+    proposer::{Answer, Proposer},
     read::{self, ReadError, ReadPlace},
     reads::{PendingRead, ReadKind},
     replica::Replica,
@@ -55,6 +57,8 @@ pub struct Core<S: Store, L: LogStore> {
     slots: BTreeMap<PartitionId, Slot<L>>,
     /// Those with something to do at the next flush.
     dirty: BTreeSet<PartitionId>,
+    /// Those whose expired items go on being deleted with the next flush.
+    expiring: BTreeSet<PartitionId>,
     outputs: Vec<Output>,
     clocks: ClockTable,
     random: StdRng,
@@ -96,6 +100,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
             log: Arc::new(log),
             slots: BTreeMap::new(),
             dirty: BTreeSet::new(),
+            expiring: BTreeSet::new(),
             outputs: Vec::new(),
             ticks: 0,
             outgoing: Vec::new(),
@@ -220,6 +225,10 @@ impl<S: Store, L: LogStore> Core<S, L> {
                     replica.proposer.keep_showing();
                 }
             }
+            if replica.is_proposing() && self.pressure != Pressure::High {
+                let has_time_to_live = replica.state.definition.time_to_live.is_some();
+                replica.proposer.look_for_expired(has_time_to_live, now.boot_ms);
+            }
             expired_reads.extend(replica.reads.take_expired(now.boot_ms));
             self.dirty.insert(*id);
         }
@@ -251,31 +260,23 @@ impl<S: Store, L: LogStore> Core<S, L> {
     fn request(&mut self, token: u64, partition: PartitionId, epoch: u64, request: PartitionRequest, now: Now) {
         match request {
             PartitionRequest::Write(write) => {
-                let deadline_ms = now.boot_ms + self.config.request_timeout_ms;
-                let pressure = self.pressure;
-                let refused = match self.serving(partition, epoch) {
-                    Err(error) => Some(error),
-                    Ok(replica) if !replica.is_leader() => Some(replica.not_leader()),
-                    Ok(replica) if replica.state.definition.index_of.is_some() => {
-                        Some(ServiceError::validation("an index is written to by its table only").into())
-                    }
-                    Ok(_) if pressure == Pressure::High => {
-                        Some(PartitionError::Overloaded { reason: "the disk can't keep up with the writes".into() })
-                    }
-                    Ok(replica) => match replica.proposer.enqueue(token, write, deadline_ms) {
-                        Some((_, Err(error))) => Some(error),
-                        _ => None,
-                    },
-                };
-                match refused {
-                    Some(error) => self.outputs.push(Output::Answer { token, result: Err(error) }),
-                    None => {
-                        self.dirty.insert(partition);
-                    }
-                }
+                self.propose_for(token, partition, epoch, now, |proposer, deadline_ms| {
+                    proposer.enqueue(token, write, deadline_ms)
+                });
+            }
+            PartitionRequest::Transact(step) => {
+                self.propose_for(token, partition, epoch, now, |proposer, deadline_ms| {
+                    proposer.enqueue_step(token, step, deadline_ms)
+                });
+            }
+            PartitionRequest::TransactGet(_) => {
+                self.read(token, partition, epoch, ReadKind::Request(Box::new(request)), now);
             }
             PartitionRequest::Feed(batch) => self.take_feed(token, partition, batch, now),
             PartitionRequest::Get(ref get) if get.consistent => {
+                self.read(token, partition, epoch, ReadKind::Request(Box::new(request)), now);
+            }
+            PartitionRequest::Stream(_) => {
                 self.read(token, partition, epoch, ReadKind::Request(Box::new(request)), now);
             }
             PartitionRequest::Range(ref range) if range.consistent => {
@@ -291,6 +292,36 @@ impl<S: Store, L: LogStore> Core<S, L> {
                     }
                 };
                 self.outputs.push(Output::Answer { token, result });
+            }
+        }
+    }
+
+    /// Hands something to a partition's proposer, with a deadline, if this replica leads it.
+    fn propose_for(
+        &mut self,
+        token: u64,
+        partition: PartitionId,
+        epoch: u64,
+        now: Now,
+        enqueue: impl FnOnce(&mut Proposer, u64) -> Option<Answer>,
+    ) {
+        let deadline_ms = now.boot_ms + self.config.request_timeout_ms;
+        let pressure = self.pressure;
+        let refused = match self.serving(partition, epoch) {
+            Err(error) => Some(error),
+            Ok(replica) if !replica.is_leader() => Some(replica.not_leader()),
+            Ok(_) if pressure == Pressure::High => {
+                Some(PartitionError::Overloaded { reason: "the disk can't keep up with the writes".into() })
+            }
+            Ok(replica) => match enqueue(&mut replica.proposer, deadline_ms) {
+                Some((_, Err(error))) => Some(error),
+                _ => None,
+            },
+        };
+        match refused {
+            Some(error) => self.outputs.push(Output::Answer { token, result: Err(error) }),
+            None => {
+                self.dirty.insert(partition);
             }
         }
     }
@@ -411,6 +442,7 @@ impl Stopped {
             size_bytes: self.record.applied.size_bytes,
             unarchived_bytes: 0,
             regions: Vec::new(),
+            fed_by: Vec::new(),
         }
     }
 }
@@ -441,6 +473,8 @@ pub(crate) fn serve_read<S: Store>(
         storage_id: point.storage_id,
         schema: &point.definition.key_schema,
         range: &point.descriptor.range,
+        partition: point.descriptor.partition_id,
+        stream: point.definition.current_stream().map(|stream| stream.enabled_at_ms),
         local_indexes: &point.definition.local_indexes,
         index_of: point.definition.index_of.as_ref(),
     };

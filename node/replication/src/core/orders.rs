@@ -9,6 +9,7 @@ use cairn_engine::Store;
 use cairn_model::{
     descriptor::{Member, MemberRole, PartitionDescriptor},
     ids::{PartitionId, ReplicaId, TableId},
+    index,
     node::{Order, OrderOutcome},
     table::TableDefinition,
 };
@@ -99,7 +100,8 @@ impl<S: Store, L: LogStore> Core<S, L> {
         if definition.table_id != descriptor.table_id {
             return Ok(Err(refused("the definition is of another table than the descriptor")));
         }
-        if let Some(flaw) = definition.replicas.as_ref().and_then(|replicas| replicas.flaw(None)) {
+        let of_replicas = definition.replicas.as_ref().and_then(|replicas| replicas.flaw(None));
+        if let Some(flaw) = of_replicas.or_else(|| index::flaw(&definition.local_indexes)) {
             return Ok(Err(refused(flaw)));
         }
         let own = self.config.node_id;
@@ -138,6 +140,11 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 "the definition's version is {}, but the present one is {}",
                 definition.schema_version, present.schema_version
             ))));
+        }
+        if definition.key_schema != present.key_schema || definition.local_indexes != present.local_indexes {
+            return Ok(Some(refused(
+                "the definition has another keySchema or other localIndexes than the table was made with: they never change",
+            )));
         }
         if let Some(flaw) = definition.replicas.as_ref().and_then(|replicas| replicas.flaw(present.replicas.as_ref())) {
             return Ok(Some(refused(flaw)));

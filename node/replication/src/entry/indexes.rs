@@ -27,8 +27,7 @@ pub(super) fn encode(out: &mut Vec<u8>, changes: &[IndexChange]) -> Result<(), E
     Ok(())
 }
 
-/// Takes all that is left.
-pub(super) fn decode(mut body: Bytes) -> Result<Vec<IndexChange>, EntryError> {
+pub(super) fn decode(body: &mut Bytes) -> Result<Vec<IndexChange>, EntryError> {
     let count = body.try_get_u32_le().map_err(|_| CUT)? as usize;
     if count > body.len() / CHANGE_BYTES_MIN {
         return Err(CUT);
@@ -46,8 +45,8 @@ pub(super) fn decode(mut body: Bytes) -> Result<Vec<IndexChange>, EntryError> {
             _ => return Err(EntryError::Damaged("a change of an index is of no known kind")),
         };
         let key_bytes = body.try_get_u16_le().map_err(|_| CUT)?;
-        let key = take(&mut body, usize::from(key_bytes)).ok_or(CUT)?;
+        let key = take(body, usize::from(key_bytes)).ok_or(CUT)?;
         changes.push(IndexChange { index, effect, key, size_change: body.try_get_i64_le().map_err(|_| CUT)? });
     }
-    if body.is_empty() { Ok(changes) } else { Err(EntryError::Damaged("bytes are left behind its end")) }
+    Ok(changes)
 }

@@ -36,6 +36,7 @@ fn entry() -> Entry {
             },
         ]),
         index_changes: Vec::new(),
+        stream_changes: Vec::new(),
     }
 }
 
@@ -193,15 +194,28 @@ const INDEXES: &[u8] = &[
     5, 3, 1, 0, b's', 3, 0, 0, 0, 0, 0, 0, 0,
 ];
 
-/// Format version 2: any body, its length before it and what it changes in indexes behind it.
+fn with_records(entry: Entry) -> Entry {
+    let item = |by_service, old_image: &'static [u8]| StreamChange::Item {
+        by_service,
+        old_image: Bytes::from_static(old_image),
+    };
+    Entry { stream_changes: vec![item(false, b"old"), StreamChange::Nothing, item(true, b"")], ..entry }
+}
+
+const RECORDS: &[u8] = &[3, 0, 0, 0, 1, 3, 0, 0, 0, b'o', b'l', b'd', 0, 2, 0, 0, 0, 0];
+const NOTHING: &[u8] = &[0, 0, 0, 0];
+
+/// Format version 2: any body, its length before it, what it changes in indexes and what it says for the stream behind it.
 #[test]
-fn entries_that_change_indexes_stay_readable() {
-    for (entry, golden) in
-        [(entry(), GOLDEN.to_vec()), (remote(), golden_of(4, REMOTE)), (upkeep(), golden_of(5, UPKEEP))]
-    {
+fn entries_that_change_indexes_or_have_records_stay_readable() {
+    let bodies = || [(entry(), GOLDEN.to_vec()), (remote(), golden_of(4, REMOTE)), (upkeep(), golden_of(5, UPKEEP))];
+    let with_both = |entry| with_records(with_indexes(entry));
+    let indexed = bodies().map(|(entry, golden)| (with_indexes(entry), golden, [INDEXES, NOTHING].concat()));
+    let recorded = bodies().map(|(entry, golden)| (with_records(entry), golden, [NOTHING, RECORDS].concat()));
+    let both = bodies().map(|(entry, golden)| (with_both(entry), golden, [INDEXES, RECORDS].concat()));
+    for (entry, golden, beside) in indexed.into_iter().chain(recorded).chain(both) {
         let (header, body) = golden.split_at(42);
-        let golden = [&[2], &header[1..], &(body.len() as u32).to_le_bytes(), body, INDEXES].concat();
-        let entry = with_indexes(entry);
+        let golden = [&[2], &header[1..], &(body.len() as u32).to_le_bytes(), body, &beside].concat();
         assert_eq!(entry.encode().unwrap(), golden);
         assert_eq!(Entry::decode(golden.clone().into()), Ok(entry));
         assert_eq!(Entry::time_of(&golden), Some(Timestamp(0x0102_0304)));
@@ -264,5 +278,87 @@ fn entries_of_global_indexes_stay_readable() {
             assert!(Entry::decode(golden[..end].to_vec().into()).is_err(), "cut at {end}");
         }
         assert!(Entry::decode([&golden[..], &[0]].concat().into()).is_err());
+    }
+}
+
+/// A deletion of an expired item, of format version 2 for it leaves the index; and how far that is made.
+fn expiry() -> [Entry; 3] {
+    let write = EntryWrite {
+        request_id: RequestId([0; 16]),
+        key: EncodedKey(Bytes::from_static(b"k")),
+        effect: Effect::Expire,
+        version_time: Timestamp(0x0102_0304),
+        size_change: -5,
+        count_change: -1,
+        outcome: Bytes::new(),
+    };
+    let removal = crate::expirations::removal(Bytes::from_static(b"placek"));
+    let made = |making: Option<&'static [u8]>| EntryBody::Expirations(making.map(Bytes::from_static));
+    [
+        Entry { body: EntryBody::Writes(vec![write]), index_changes: vec![removal], ..entry() },
+        Entry { body: made(Some(b"half")), ..entry() },
+        Entry { body: made(None), ..entry() },
+    ]
+}
+
+#[rustfmt::skip]
+const EXPIRED: &[u8] = &[
+    49, 0, 0, 0,
+    1, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    1, 0, b'k',
+    4,
+    4, 3, 2, 1, 0, 0, 0, 0,
+    0xfb, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xff,
+    0, 0, 0, 0,
+    0, 0, 0, 0,
+    1, 0, 0, 0,
+    0x83, 2, 6, 0, b'p', b'l', b'a', b'c', b'e', b'k', 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0,
+];
+
+#[test]
+fn entries_of_expired_items_stay_readable() {
+    let [expired, half, made] = expiry();
+    let of_expired = [&[2, 1], &GOLDEN[2..42], EXPIRED].concat();
+    let of_half = golden_of(6, &[4, 0, 0, 0, b'h', b'a', b'l', b'f']);
+    for (entry, golden) in [(expired, of_expired), (half, of_half), (made, golden_of(6, &[0, 0, 0, 0]))] {
+        assert_eq!(entry.encode().unwrap(), golden);
+        assert_eq!(Entry::decode(golden.clone().into()), Ok(entry));
+        for end in 0..golden.len() {
+            assert!(Entry::decode(golden[..end].to_vec().into()).is_err(), "cut at {end}");
+        }
+        assert!(Entry::decode([&golden[..], &[0]].concat().into()).is_err());
+    }
+}
+
+#[test]
+fn entries_of_transactions_stay_readable() {
+    let kept = vec![
+        TransactionWrite { key: Bytes::from_static(b"key"), value: Some(Bytes::from_static(b"value")) },
+        TransactionWrite { key: Bytes::from_static(b"gone"), value: None },
+    ];
+    let outcome = Some((RequestId([9; 16]), Bytes::from_static(b"done")));
+    let body = EntryBody::Transaction(TransactionEntry { outcome, kept, writes: Vec::new() });
+    let step = [
+        &[1][..],
+        &[9; 16],
+        b"\x04\0\0\0done",
+        b"\x02\0\0\0",
+        b"\x03\0key\x01\x05\0\0\0value",
+        b"\x04\0gone\0",
+        b"\0\0\0\0",
+    ];
+    let of_step = golden_of(7, &step.concat());
+    let dropped = EntryBody::Transaction(TransactionEntry::default());
+    for (body, golden) in [(body, of_step), (dropped, golden_of(7, &[0; 9]))] {
+        let header = Entry::decode(golden.clone().into()).unwrap().header;
+        let entry = Entry { header, body, index_changes: Vec::new(), stream_changes: Vec::new() };
+        assert_eq!(entry.encode().unwrap(), golden);
+        assert_eq!(Entry::decode(golden.clone().into()), Ok(entry));
+        for end in 0..golden.len() {
+            assert!(Entry::decode(golden[..end].to_vec().into()).is_err(), "cut at {end}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{FEED_WRITES_MAX, Fed, FeedBatch, FeedChanges, FeedWrite, Filled, Progress};
 use crate::{
-    entry::{Effect, Entry, EntryBody, EntryError, RemoteEffect},
+    entry::{Effect, Entry, EntryBody, EntryError, EntryWrite, RemoteEffect},
     log::{LogError, LogStore},
     wire::WireError,
 };
@@ -147,13 +147,8 @@ impl<'a> Source<'a> {
 fn versions(body: EntryBody) -> HashMap<EncodedKey, Bytes> {
     let remote = |(key, effect, version)| (effect == RemoteEffect::Put).then_some((key, version));
     match body {
-        EntryBody::Writes(writes) => {
-            let put = writes.into_iter().filter_map(|write| match write.effect {
-                Effect::Put(version) => Some((write.key, version)),
-                Effect::Delete | Effect::Nothing => None,
-            });
-            put.collect()
-        }
+        EntryBody::Writes(writes) => put(writes),
+        EntryBody::Transaction(entry) => put(entry.writes),
         EntryBody::Remote(writes) => {
             let writes = writes.groups.into_iter().flat_map(|group| group.writes);
             writes.filter_map(|write| remote((write.key, write.effect, write.version))).collect()
@@ -162,8 +157,18 @@ fn versions(body: EntryBody) -> HashMap<EncodedKey, Bytes> {
             upkeep.taken_up.into_iter().filter_map(|write| remote((write.key, write.effect, write.version))).collect()
         }
         EntryBody::Shown(shown) => shown.items.into_iter().collect(),
-        EntryBody::Descriptor(_) | EntryBody::Definition(_) | EntryBody::Fed(_) => HashMap::new(),
+        EntryBody::Descriptor(_) | EntryBody::Definition(_) | EntryBody::Expirations(_) | EntryBody::Fed(_) => {
+            HashMap::new()
+        }
     }
+}
+
+fn put(writes: Vec<EntryWrite>) -> HashMap<EncodedKey, Bytes> {
+    let put = |write: EntryWrite| match write.effect {
+        Effect::Put(version) => Some((write.key, version)),
+        Effect::Delete | Effect::Expire | Effect::Nothing => None,
+    };
+    writes.into_iter().filter_map(put).collect()
 }
 
 impl std::fmt::Debug for Source<'_> {

@@ -21,12 +21,13 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use cairn_engine::{Engine, FjallStore, Store};
+use cairn_engine::{Engine, FjallStore, Kept, Store};
 use cairn_model::{
     descriptor::{Member, PartitionDescriptor},
     ids::{NodeId, PartitionId},
+    index::LocalIndex,
     key::HASH_BYTES,
-    node::{Counts, Order, OrderOutcome, ReplicaReport},
+    node::{Counts, IndexCounts, Order, OrderOutcome, ReplicaReport, TimeToLiveState},
     table::TableDefinition,
     time::Timestamp,
 };
@@ -122,7 +123,8 @@ impl<S: Store> Host<S> {
             told: Arc::new(Told { reports: ArcSwap::from_pointee(core.replicas()), waits: Waits::default() }),
         };
         let on_fatal = Arc::new(config.on_fatal);
-        let persister = persister::start(engine, commands, on_fatal.clone()).map_err(StartError::Thread)?;
+        let persister =
+            persister::start(engine, commands, clock.clone(), on_fatal.clone()).map_err(StartError::Thread)?;
         Driver::new(core, queue, clock, transport, config.tick, persister, host.told.clone())
             .start(on_fatal)
             .map_err(StartError::Thread)?;
@@ -137,12 +139,13 @@ impl<S: Store> Host<S> {
         request: PartitionRequest,
     ) -> Result<PartitionOutcome, PartitionError> {
         let consistent = match &request {
-            PartitionRequest::Write(_) | PartitionRequest::Feed(_) => {
+            PartitionRequest::Write(_) | PartitionRequest::Transact(_) | PartitionRequest::Feed(_) => {
                 let request = Box::new(request);
                 return self.ask(|answer| Command::Request { partition, epoch, request, answer }).await?;
             }
             PartitionRequest::Get(get) => get.consistent,
             PartitionRequest::Range(range) => range.consistent,
+            PartitionRequest::Stream(_) | PartitionRequest::TransactGet(_) => true,
         };
         let point = match self.point_beside(partition, epoch, consistent)? {
             Some(point) => point,
@@ -283,15 +286,43 @@ impl<S: Store> Host<S> {
     /// What a partition holds with every write that was acknowledged; none where the replica here does not lead it.
     pub async fn counts(&self, partition: PartitionId) -> Option<Counts> {
         let own = self.reports().iter().find(|report| report.descriptor.partition_id == partition)?.replica_id;
-        let storage_id = {
+        let point = {
             let views = self.views.load();
             let view = views.get(&partition)?;
             view.leader.as_ref().filter(|leader| leader.replica_id == own)?;
-            view.point.storage_id
+            view.point.clone()
         };
         let engine = self.engine.clone();
-        let applied = tokio::task::spawn_blocking(move || engine.applied(storage_id)).await.ok()??;
-        Some(Counts { item_count: applied.item_count, size_bytes: applied.size_bytes })
+        let counted = tokio::task::spawn_blocking(move || {
+            let applied = engine.applied(point.storage_id)?;
+            // Before what is kept: a change of it comes with work to do.
+            let asked = engine.replica(partition)?.definition.time_to_live;
+            let is_changing = engine.kept(point.storage_id, &Kept::Expirations).ok()?.is_some();
+            let attribute_name = asked.map(|asked| asked.attribute_name);
+            let totals = engine.index_totals(point.storage_id).inspect_err(|error| {
+                tracing::error!(%partition, error = error as &dyn std::error::Error, "failed to read the totals of local indexes");
+            });
+            Some((applied, TimeToLiveState { attribute_name, is_changing }, totals.ok()?, point))
+        });
+        let (applied, time_to_live, totals, point) = counted.await.ok()??;
+        let of_index = |index: &LocalIndex| {
+            let totals = totals.get(usize::from(index.slot).checked_sub(1)?)?;
+            Some(IndexCounts { slot: index.slot, item_count: totals.entry_count, size_bytes: totals.size_bytes })
+        };
+        Some(Counts {
+            item_count: applied.item_count,
+            size_bytes: applied.size_bytes,
+            indexes: point.definition.local_indexes.iter().filter_map(of_index).collect(),
+            time_to_live: Some(time_to_live),
+        })
+    }
+
+    /// The definition of a partition's table, if that has a limit of its throughput; none where it has not, and where no
+    /// replica is here.
+    pub fn limited(&self, partition: PartitionId) -> Option<Arc<TableDefinition>> {
+        let views = self.views.load();
+        let definition = &views.get(&partition)?.point.definition;
+        definition.has_limit().then(|| definition.clone())
     }
 
     /// The replica believed to lead a partition of which this node holds one.

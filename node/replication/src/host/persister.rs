@@ -1,7 +1,9 @@
-//! The thread beside the machine's that waits for the engine's fsyncs and takes back dead data.
+//! The thread beside the machine's that waits for the engine's fsyncs, takes back dead data and trims streams.
 
 use super::{OnFatal, driver::Command};
+use crate::clock::{Clock, Now};
 use cairn_engine::{Engine, EngineError, LogMark, Store};
+use cairn_model::{stream::RETENTION_MS, time::Timestamp};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -15,6 +17,11 @@ use std::{
 /// Between two steps of reclaiming while there is nothing to persist.
 const RECLAIM_INTERVAL: Duration = Duration::from_secs(5);
 const RECLAIM_KEYS_A_STEP: usize = 10_000;
+/// Between two steps of trimming, unless one left something, and how many records of a replica go in one.
+const TRIM_INTERVAL_MS: u64 = 30_000;
+const TRIM_KEYS_A_STEP: usize = 10_000;
+/// For so much longer than they can be read records are kept: who holds an iterator is told what was trimmed since.
+const TRIM_DELAY_MS: u64 = 30 * 60 * 1_000;
 
 type Marks = BTreeMap<u64, LogMark>;
 
@@ -26,11 +33,12 @@ pub(super) struct Persister {
 pub(super) fn start<S: Store>(
     engine: Arc<Engine<S>>,
     commands: SyncSender<Command>,
+    clock: Arc<dyn Clock>,
     on_fatal: Arc<OnFatal>,
 ) -> std::io::Result<Persister> {
     let (asked, queue) = std::sync::mpsc::channel();
     let run = move || {
-        if let Err(error) = run(&engine, &queue, &commands) {
+        if let Err(error) = run(&engine, &queue, &commands, clock.as_ref()) {
             on_fatal(&error);
         }
     };
@@ -60,7 +68,9 @@ fn run<S: Store>(
     engine: &Engine<S>,
     queue: &Receiver<Marks>,
     commands: &SyncSender<Command>,
+    clock: &dyn Clock,
 ) -> Result<(), EngineError> {
+    let mut trim_boot_ms = 0;
     loop {
         match queue.recv_timeout(RECLAIM_INTERVAL) {
             Ok(marks) => {
@@ -74,5 +84,11 @@ fn run<S: Store>(
         }
         engine.rest();
         engine.reclaim(RECLAIM_KEYS_A_STEP)?;
+        let Now { wall_ms, boot_ms } = clock.now();
+        if boot_ms >= trim_boot_ms {
+            let before = Timestamp::from_millis(wall_ms.saturating_sub(RETENTION_MS + TRIM_DELAY_MS));
+            let is_left = engine.trim_streams(before, TRIM_KEYS_A_STEP)?;
+            trim_boot_ms = if is_left { boot_ms } else { boot_ms + TRIM_INTERVAL_MS };
+        }
     }
 }

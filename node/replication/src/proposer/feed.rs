@@ -126,7 +126,7 @@ impl Proposer {
             }
         };
         let fed = Fed { place: Some(changes.through), complete: known.complete || changes.complete };
-        let (writes, keys) = match self.take_in(round, changes) {
+        let (writes, keys) = match self.take_feed_batch(round, changes) {
             Ok(writes) => writes,
             Err(Undecided::Fatal(error)) => return Err(error),
             Err(Undecided::Refused(error)) => {
@@ -138,7 +138,8 @@ impl Proposer {
         };
         let body = EntryBody::Fed(FedWrites { source: batch.source, fed: fed.encode()?, writes });
         self.last_time = self.last_time.next(round.wall_ms);
-        let payload = Entry { header: self.header(round), body, index_changes: Vec::new() }.encode()?;
+        let payload = Entry { header: self.header(round), body, index_changes: Vec::new(), stream_changes: Vec::new() }
+            .encode()?;
         let (index, bytes) = (round.next_index, payload.len());
         if !propose(payload) {
             answers.push((token, Err(PartitionError::Overloaded { reason: "the entry was not taken".into() })));
@@ -154,7 +155,7 @@ impl Proposer {
         Ok(())
     }
 
-    fn take_in<S: Store>(
+    fn take_feed_batch<S: Store>(
         &mut self,
         round: &Round<'_, S>,
         changes: FeedChanges,

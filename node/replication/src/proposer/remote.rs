@@ -3,13 +3,14 @@
 mod decide;
 mod upkeep;
 
-use super::{InFlight, Limits, Propose, Proposer, ProposerError, Round, internal};
+use super::{Beside, InFlight, Limits, Propose, Proposer, ProposerError, Round, internal};
 use crate::{
     entry::{Entry, EntryBody, RemoteGroup, RemoteWrites},
+    expirations,
     global::{GlobalState, Lineage, Origin, Reader, Reading, RemoteBatch, Vector},
     operation::PartitionError,
 };
-use cairn_engine::{IndexChange, Kept, Store};
+use cairn_engine::{Kept, Store};
 use cairn_model::{
     ServiceError,
     codec::{CodecError, StoredVersion},
@@ -89,7 +90,7 @@ struct Decided {
     state: GlobalState,
     groups: Vec<RemoteGroup>,
     keys: Vec<EncodedKey>,
-    index_changes: Vec<IndexChange>,
+    beside: Beside,
     /// Something was won, set aside or copied: it is written down at once.
     weighs: bool,
     moved: bool,
@@ -216,7 +217,7 @@ impl Proposer {
         let since = self.last_time.next(round.wall_ms);
         let own = Lineage { region: replicas.region.clone(), since, partition: round.partition };
         known.state = GlobalState::beginning(own, held_items);
-        self.write_down(round, (Vec::new(), Vec::new()), RemoteInFlight::default(), propose)
+        self.write_down(round, (Vec::new(), Beside::default()), RemoteInFlight::default(), propose)
     }
 
     /// An item's version as of every write under way: its tombstone, where one is kept.
@@ -266,7 +267,7 @@ impl Proposer {
                 return Ok(());
             }
         };
-        let Decided { own, state, source, groups, keys, index_changes, weighs, moved, .. } = decided;
+        let Decided { own, state, source, groups, keys, beside, weighs, moved, .. } = decided;
         let Some(known) = &mut self.remote.known else { return Ok(()) };
         let reader = state.reader(&own, self.last_time, &source);
         let reader = reader.ok_or(PartitionError::Overloaded { reason: "too many regions are known".into() });
@@ -275,7 +276,7 @@ impl Proposer {
         if weighs || known.is_ahead && known.is_late(round.boot_ms, &self.limits) {
             let waiter = Some((token, deadline_ms, reader));
             let remote = RemoteInFlight { keys, waiter, ..RemoteInFlight::default() };
-            self.write_down(round, (groups, index_changes), remote, propose)
+            self.write_down(round, (groups, beside), remote, propose)
         } else {
             self.remote.answers.push((token, reader));
             Ok(())
@@ -286,7 +287,7 @@ impl Proposer {
     fn write_down<S>(
         &mut self,
         round: &mut Round<'_, S>,
-        (mut groups, index_changes): (Vec<RemoteGroup>, Vec<IndexChange>),
+        (mut groups, beside): (Vec<RemoteGroup>, Beside),
         remote: RemoteInFlight,
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
@@ -299,18 +300,19 @@ impl Proposer {
         let body = EntryBody::Remote(RemoteWrites { state: known.state.encode()?, groups });
         known.logged.clone_from(&known.state.vector);
         (known.keeps, known.is_ahead, known.logged_boot_ms) = (true, false, Some(round.boot_ms));
-        self.propose_remote(round, (body, index_changes), remote, propose)
+        self.propose_remote(round, (body, beside), remote, propose)
     }
 
     fn propose_remote<S>(
         &mut self,
         round: &mut Round<'_, S>,
-        (body, index_changes): (EntryBody, Vec<IndexChange>),
+        (body, Beside { index_changes, stream_changes }): (EntryBody, Beside),
         remote: RemoteInFlight,
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
         self.last_time = self.last_time.next(round.wall_ms);
-        let payload = match (Entry { header: self.header(round), body, index_changes }).encode() {
+        let entered = expirations::first_entered(&index_changes);
+        let payload = match (Entry { header: self.header(round), body, index_changes, stream_changes }).encode() {
             Ok(payload) => payload,
             // What another region sent must not end this node, and the next that leads.
             Err(error) if remote.waiter.is_some() => {
@@ -327,7 +329,7 @@ impl Proposer {
         }
         self.sequence += 1;
         self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight { remote, ..InFlight::new(index, bytes) });
+        self.in_flight.push_back(InFlight { remote, entered, ..InFlight::new(index, bytes) });
         round.next_index += 1;
         Ok(())
     }

@@ -116,7 +116,7 @@ impl Proposer {
     ) -> Result<(), ProposerError> {
         let body = EntryBody::Shown(ShownItems { index: index.index_id, filled: filled.encode()?, items });
         self.last_time = self.last_time.next(round.wall_ms);
-        let payload = Entry { header: self.header(round), body, index_changes }.encode()?;
+        let payload = Entry { header: self.header(round), body, index_changes, stream_changes: Vec::new() }.encode()?;
         let bytes = payload.len();
         if !propose(payload) {
             self.discard(std::iter::empty());

@@ -13,6 +13,9 @@ use cairn_engine::{ApplyBatch, Kept, MemoryStore, ReplicaRecord};
 use cairn_model::{Item, ids::ReplicaId};
 use std::sync::Arc;
 
+mod expiry;
+mod transactions;
+
 const LIMITS: Limits = Limits {
     waiting_max: 100,
     entry_writes_max: 3,
@@ -22,6 +25,7 @@ const LIMITS: Limits = Limits {
     evaluations_max: 3,
     remote_ahead_ms_max: 60_000,
     remote_times_interval_ms: 5_000,
+    expiry_interval_ms: 1_000,
 };
 
 /// A leader whose log commits what it is told to.

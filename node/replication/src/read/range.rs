@@ -90,6 +90,8 @@ fn shown(index: &LocalIndex, schema: &KeySchema, item: &EncodedItem) -> Result<(
 struct Page<'a> {
     request: &'a RangeRequest,
     outcome: RangeOutcome,
+    /// Of what was read, whole items that were fetched counted whole: they would come to far more than what the index shows.
+    bytes: u64,
 }
 
 impl<'a> Page<'a> {
@@ -102,14 +104,15 @@ impl<'a> Page<'a> {
             fetched_units: 0,
             last_evaluated_key: None,
         };
-        Self { request, outcome }
+        Self { request, outcome, bytes: 0 }
     }
 
     /// The next item; `part` is what there is to see of it, if not all.
     fn take(&mut self, bytes_read: u64, item: EncodedItem, part: Option<Item>) -> Result<(), CodecError> {
-        let Self { request, outcome } = self;
+        let Self { request, outcome, bytes } = self;
         outcome.scanned_count += 1;
         outcome.bytes_read += bytes_read;
+        *bytes += if part.is_some() { bytes_read } else { u64::from(item.size()?) };
         let is_part = part.is_some();
         let decoded = match (&request.filter, &request.projection) {
             (None, None) => part,
@@ -132,7 +135,7 @@ impl<'a> Page<'a> {
     /// DynamoDB does not look ahead either: a page that ends with the last item still names it.
     fn is_full(&self) -> bool {
         self.request.limit.is_some_and(|limit| self.outcome.scanned_count >= limit)
-            || self.outcome.bytes_read >= u64::from(self.request.page_bytes)
+            || self.bytes >= u64::from(self.request.page_bytes)
     }
 }
 

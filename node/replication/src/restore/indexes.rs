@@ -16,13 +16,15 @@ impl Restored {
         engine: &Engine<S>,
         definition: &TableDefinition,
     ) -> Result<(), RestoreError> {
-        if definition.local_indexes.is_empty() {
+        let has_local = !definition.local_indexes.is_empty();
+        if !has_local && definition.time_to_live.is_none() {
             return Ok(());
         }
         let mut after: Option<EncodedKey> = None;
         loop {
             let_others_go_first(engine);
             let (mut batch, mut bytes) = (IndexBatch::default(), 0);
+            let before = after.clone();
             for pair in engine.loaded(&self.writer, after.as_ref()).take(ITEMS_MAX) {
                 let (key, stored) = pair?;
                 bytes += key.0.len() + stored.len();
@@ -31,13 +33,15 @@ impl Restored {
                 let effects = indexes::effects(definition, &key, None, Some(&item));
                 batch.changes.extend(effects.map_err(|error| damaged(error.message))?.changes);
                 let size = item.size().map_err(|error| damaged(error.to_string()))?;
-                batch.growth.push((key.clone(), i64::from(size)));
+                if has_local {
+                    batch.growth.push((key.clone(), i64::from(size)));
+                }
                 after = Some(key);
                 if bytes >= BYTES_MAX {
                     break;
                 }
             }
-            if batch.growth.is_empty() {
+            if after == before {
                 return Ok(());
             }
             engine.load_indexes(&self.writer, &batch)?;

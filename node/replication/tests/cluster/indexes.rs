@@ -22,6 +22,10 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::ops::Bound;
 
 fn page(cluster: &mut Cluster, node: usize, index_name: &str, forward: bool) -> RangeOutcome {
+    read(cluster, node, IndexRead { index_name: index_name.into(), whole_items: false }, forward)
+}
+
+fn read(cluster: &mut Cluster, node: usize, index: IndexRead, forward: bool) -> RangeOutcome {
     let request = RangeRequest {
         lower: Bound::Unbounded,
         upper: Bound::Unbounded,
@@ -32,7 +36,7 @@ fn page(cluster: &mut Cluster, node: usize, index_name: &str, forward: bool) -> 
         projection: None,
         count_only: false,
         consistent: false,
-        index: Some(IndexRead { index_name: index_name.into(), whole_items: false }),
+        index: Some(index),
     };
     match cluster.ask(node, PartitionRequest::Range(request)) {
         Some(Ok(PartitionOutcome::Range(page))) => page,
@@ -77,6 +81,20 @@ fn a_page_of_an_index_counts_what_the_index_shows() {
     let whole = page(&mut cluster, 0, "whole", false);
     assert_eq!(whole.items[0].decode().unwrap(), item);
     assert_eq!(whole.bytes_read, u64::from(whole.items[0].size().unwrap()));
+}
+
+#[test]
+fn a_page_of_fetched_items_ends_when_they_come_to_a_page() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    for (number, id) in (1..).zip(["a", "b", "c", "d", "e", "f"]) {
+        let mut item = requests::item(id, 5);
+        item.insert("blob".into(), AttributeValue::B(Bytes::from(vec![7; 300_000])));
+        cluster.write(0, requests::put_item(number, id, &item));
+    }
+    let fetched = read(&mut cluster, 0, IndexRead { index_name: "keys".into(), whole_items: true }, true);
+    assert_eq!((fetched.count, fetched.bytes_read, fetched.fetched_units), (4, 4 * 6, 4 * 74));
+    assert!(fetched.last_evaluated_key.is_some());
+    assert_eq!(page(&mut cluster, 0, "keys", true).count, 6);
 }
 
 #[test]

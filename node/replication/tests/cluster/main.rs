@@ -6,6 +6,7 @@ mod claims;
 mod clocks;
 mod cluster;
 mod damage;
+mod expiry;
 mod filling;
 mod global_indexes;
 #[path = "../support/indexed.rs"]
@@ -18,4 +19,7 @@ mod reads;
 mod requests;
 mod restores;
 mod snapshots;
+#[path = "../support/streamed.rs"]
+mod streamed;
+mod streams;
 mod writes;

@@ -4,7 +4,9 @@ use crate::{
 };
 use cairn_model::{
     ids::TableId,
+    index::{IndexProjection, LocalIndex, ProjectionType},
     node::{Order, OrderOutcome},
+    table::{KeyAttribute, ScalarType, TableDefinition},
 };
 
 fn update(version: u64) -> Order {
@@ -37,6 +39,48 @@ fn a_definition_changes_on_every_replica_and_skips_no_version() {
     cluster.ticks(3);
     for node in 0..3 {
         assert_eq!(cluster.report(node).unwrap().definition.schema_version, 2);
+    }
+}
+
+#[test]
+fn a_definition_never_changes_the_keys_or_the_local_indexes() {
+    let mut cluster = Cluster::with_partition(1, 1);
+    let changed = |change: fn(&mut TableDefinition)| {
+        let mut definition = TableDefinition { schema_version: 2, ..definition() };
+        change(&mut definition);
+        Order::UpdateDefinition { partition_id: PARTITION, definition }
+    };
+    for order in [
+        changed(|definition| definition.key_schema.partition.name = "Other".into()),
+        changed(|definition| definition.local_indexes.push(by_rank(1))),
+    ] {
+        let outcome = cluster.order(0, order);
+        assert!(
+            matches!(&outcome, OrderOutcome::Refused { message } if message.contains("never change")),
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn a_partition_does_not_begin_with_local_indexes_that_have_no_place() {
+    let mut cluster = Cluster::new(1);
+    for local_indexes in [vec![by_rank(0)], vec![by_rank(6)], vec![by_rank(1), by_rank(1)]] {
+        let definition = TableDefinition { local_indexes, ..definition() };
+        let outcome = cluster.order(0, Order::Bootstrap { descriptor: descriptor(1), definition });
+        assert!(
+            matches!(&outcome, OrderOutcome::Refused { message } if message.contains("localIndexes")),
+            "{outcome:?}"
+        );
+    }
+}
+
+fn by_rank(slot: u8) -> LocalIndex {
+    LocalIndex {
+        index_name: "by-rank".into(),
+        slot,
+        sort: KeyAttribute { name: "Rank".into(), scalar_type: ScalarType::N },
+        projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: [].into() },
     }
 }
 

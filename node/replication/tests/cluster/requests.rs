@@ -1,5 +1,6 @@
 //! A table and the requests for it.
 
+use crate::streamed;
 use bytes::Bytes;
 use cairn_expression::{Condition, ExpressionKind, Placeholders, Update};
 use cairn_model::{
@@ -10,7 +11,8 @@ use cairn_model::{
     index::{IndexProjection, LocalIndex, ProjectionType},
     key::EncodedKey,
     number::Number,
-    table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableDefinition},
+    stream::Streams,
+    table::{KeyAttribute, KeySchema, ScalarType, TableDefinition},
 };
 use cairn_replication::operation::{
     GetRequest, PartitionRequest, RangeRequest, ReturnValues, WriteAction, WriteRequest,
@@ -47,7 +49,7 @@ pub fn descriptor(voters: usize) -> PartitionDescriptor {
     }
 }
 
-/// With two local indexes on `n`, one of whole items and one of keys.
+/// With a stream, and two local indexes on `n`, one of whole items and one of keys.
 pub fn definition() -> TableDefinition {
     let index = |slot, index_name: &str, projection_type| LocalIndex {
         index_name: index_name.into(),
@@ -56,24 +58,14 @@ pub fn definition() -> TableDefinition {
         projection: IndexProjection { projection_type, non_key_attributes: Default::default() },
     };
     TableDefinition {
-        account: "game".into(),
-        table_name: "users".into(),
-        table_id: TABLE,
-        schema_version: 1,
-        key_schema: KeySchema { partition: KeyAttribute { name: "id".into(), scalar_type: ScalarType::S }, sort: None },
-        billing_mode: BillingMode::PayPerRequest,
-        provisioned_throughput: None,
-        table_class: None,
-        deletion_protection_enabled: false,
-        creation_time_ms: 0,
-        continuous_backups: None,
-        restored_from: None,
-        replicas: None,
         local_indexes: vec![index(1, "whole", ProjectionType::All), index(2, "keys", ProjectionType::KeysOnly)],
-        global_indexes: Vec::new(),
-        index_of: None,
-        time_to_live: None,
-        stream: None,
+        stream: Some(Streams { current: Some(streamed::STREAM), past: Vec::new() }),
+        ..TableDefinition::new(
+            "game",
+            "users",
+            TABLE,
+            KeySchema { partition: KeyAttribute { name: "id".into(), scalar_type: ScalarType::S }, sort: None },
+        )
     }
 }
 

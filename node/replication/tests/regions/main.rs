@@ -12,10 +12,13 @@ mod indexed;
 #[path = "../cluster/requests.rs"]
 #[allow(dead_code, reason = "the tests of one region use the rest")]
 mod requests;
+#[path = "../support/streamed.rs"]
+mod streamed;
 
 mod comebacks;
 mod convergence;
 mod copies;
+mod expiry;
 mod members;
 mod parting;
 mod restores;

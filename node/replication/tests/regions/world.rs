@@ -4,6 +4,7 @@ use crate::{
     cluster::{Answer, Cluster},
     indexed,
     requests::{self, PARTITION},
+    streamed,
 };
 use cairn_engine::{Engine, Kept, MemoryStore};
 use cairn_model::{
@@ -286,7 +287,8 @@ impl World {
             assert_eq!(self.tombstones(region), 0, "tombstones in {name}");
             assert_eq!(self.set_aside(region), 0, "set aside in {name}");
             let (engine, storage_id) = self.storage(region);
-            assert_eq!(indexed::flaw(&engine, storage_id, &requests::definition()), None, "{name}");
+            assert_eq!(indexed::flaw(&engine, storage_id, &report.definition), None, "{name}");
+            assert_eq!(streamed::flaw(&engine, storage_id, &report.definition), None, "{name}");
         }
     }
 }

@@ -45,6 +45,8 @@ mod operator;
 mod plan;
 mod request;
 mod sabotage;
+#[path = "../support/streamed.rs"]
+mod streamed;
 mod tally;
 mod verdict;
 mod witness;

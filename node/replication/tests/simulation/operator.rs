@@ -3,13 +3,15 @@
 use crate::{
     node::{address, slot_of, zone},
     plan::NODES,
+    streamed,
 };
 use cairn_model::{
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     ids::{NodeId, PartitionId, ReplicaId, TableId},
     index::{IndexProjection, LocalIndex, ProjectionType},
     node::{Order, OrderOutcome, ReplicaReport, ReplicaState},
-    table::{BillingMode, KeyAttribute, ScalarType, TableDefinition},
+    stream::Streams,
+    table::{BillingMode, KeyAttribute, ScalarType, TableDefinition, TimeToLive},
 };
 use rand::{Rng, rngs::StdRng};
 use std::collections::BTreeSet;
@@ -31,6 +33,7 @@ pub fn definition(table: usize) -> TableDefinition {
         key_schema: crate::request::key_schema(),
         billing_mode: BillingMode::PayPerRequest,
         provisioned_throughput: None,
+        on_demand_throughput: None,
         table_class: None,
         deletion_protection_enabled: false,
         creation_time_ms: 1_790_000_000_000,
@@ -43,11 +46,24 @@ pub fn definition(table: usize) -> TableDefinition {
             sort: KeyAttribute { name: "written".into(), scalar_type: ScalarType::N },
             projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: BTreeSet::new() },
         }],
-        global_indexes: Vec::new(),
-        index_of: None,
-        time_to_live: None,
-        stream: None,
+        time_to_live: expires_by("written"),
+        stream: Some(Streams { current: Some(streamed::STREAM), past: Vec::new() }),
     }
+}
+
+/// The numbers that clients write are times too long ago for anything to be deleted; the index is kept all the same.
+fn expires_by(attribute_name: &str) -> Option<TimeToLive> {
+    Some(TimeToLive { attribute_name: attribute_name.into(), enabled_at_ms: 1 })
+}
+
+/// The definition of a version: the indexes of expirations change with it.
+fn definition_of(table: usize, schema_version: u64) -> TableDefinition {
+    let time_to_live = match schema_version % 4 {
+        0 => None,
+        2 => expires_by("raised"),
+        _ => expires_by("written"),
+    };
+    TableDefinition { schema_version, time_to_live, ..definition(table) }
 }
 
 /// The first descriptor of a table's partition, with a voter on each of `nodes`.
@@ -164,6 +180,8 @@ impl Operator {
         match outcome {
             OrderOutcome::Done if matches!(job.aim, Aim::Bootstrapped(_)) => job.done = true,
             OrderOutcome::NotLeader { leader: Some(leader) } => job.target = slot_of(leader).unwrap_or(job.target),
+            // Whoever knows no leader is of no use: another one may.
+            OrderOutcome::NotLeader { leader: None } => job.target = (job.target + 1) % NODES,
             _ => {}
         }
     }
@@ -193,7 +211,7 @@ impl Aim {
             },
             Self::Defined { schema_version } => Order::UpdateDefinition {
                 partition_id: partition_id(table),
-                definition: TableDefinition { schema_version: *schema_version, ..definition(table) },
+                definition: definition_of(table, *schema_version),
             },
         }
     }

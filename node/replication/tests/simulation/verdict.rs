@@ -10,6 +10,7 @@ use crate::{
     operator,
     plan::FAULTS_US,
     request::Asked,
+    streamed,
     witness::Sighting,
     world::World,
 };
@@ -116,6 +117,9 @@ impl World {
             }
             for (process, record) in &replicas {
                 if let Some(flaw) = indexed::flaw(&process.engine, record.storage_id, &record.definition) {
+                    return Some(format!("table {table}: {flaw}"));
+                }
+                if let Some(flaw) = streamed::flaw(&process.engine, record.storage_id, &record.definition) {
                     return Some(format!("table {table}: {flaw}"));
                 }
             }

@@ -370,7 +370,8 @@ impl World {
         for (job, slot, order) in self.operator.orders(&reports, &mut self.random) {
             self.trace(|| format!("the operator orders {order:?} from node {slot}"));
             if let Some(delay_us) = self.network.arrival_us(&mut self.random) {
-                self.agenda.at(self.now_us + delay_us, Event::OrderArrives { slot, job, order: Box::new(order) });
+                let event = Event::OrderArrives { slot, job, order: Box::new(order) };
+                self.agenda.at(self.now_us + delay_us, event);
             }
         }
     }

@@ -1,14 +1,15 @@
 //! What the indexes of a replica should be, worked out anew of its items.
 
 use bytes::Bytes;
-use cairn_engine::{Engine, IndexTotals, Store};
-use cairn_model::{codec::StoredVersion, key::EncodedKey, table::TableDefinition};
+use cairn_engine::{Engine, IndexTotals, Kept, Store};
+use cairn_model::{codec::StoredVersion, key::EncodedKey, table::TableDefinition, ttl};
 use std::{collections::BTreeMap, ops::Bound};
 
-/// How the local indexes of a replica, their totals and the sizes of its item collections differ from what its items come
-/// to, if they do.
+/// How the local indexes of a replica, their totals, the sizes of its item collections and its index of expirations differ from
+/// what its items come to, if they do.
 pub fn flaw<S: Store>(engine: &Engine<S>, storage_id: u64, definition: &TableDefinition) -> Option<String> {
     let mut collections: BTreeMap<Bytes, u64> = BTreeMap::new();
+    let mut expirations = Vec::new();
     let mut expected: Vec<(Vec<Bytes>, IndexTotals)> = vec![Default::default(); definition.local_indexes.len()];
     for pair in engine.scan(storage_id, Bound::Unbounded, Bound::Unbounded, true) {
         let (key, stored) = pair.unwrap();
@@ -21,6 +22,10 @@ pub fn flaw<S: Store>(engine: &Engine<S>, storage_id: u64, definition: &TableDef
                 totals.size_bytes += u64::from(entry.size_bytes);
                 keys.push(entry.key);
             }
+        }
+        let expires_by = definition.time_to_live.as_ref().map(|on| on.attribute_name.as_str());
+        if let Some(expiry) = expires_by.and_then(|name| ttl::expiry_of(&item, name).unwrap()) {
+            expirations.push(Bytes::from([&expiry.to_be_bytes()[..], &key.0].concat()));
         }
         let partition = key.0.slice(..EncodedKey::partition_bytes(&key.0).unwrap());
         *collections.entry(partition).or_default() += bytes;
@@ -35,6 +40,13 @@ pub fn flaw<S: Store>(engine: &Engine<S>, storage_id: u64, definition: &TableDef
             let name = &index.index_name;
             return Some(format!("index {name} has {found:x?}, {counted:?}; its items say {keys:x?}, {expected:?}"));
         }
+    }
+    expirations.sort();
+    let found = engine.expirations(storage_id, Bound::Unbounded, Bound::Unbounded);
+    let found: Vec<Bytes> = found.map(Result::unwrap).collect();
+    let is_made = engine.kept(storage_id, &Kept::Expirations).unwrap().is_none();
+    if is_made && found != expirations {
+        return Some(format!("the index of expirations has {found:x?}; the items say {expirations:x?}"));
     }
     for (partition, bytes) in collections.into_iter().filter(|_| !definition.local_indexes.is_empty()) {
         let counted = engine.collection_bytes(storage_id, &EncodedKey(partition.clone())).unwrap();

@@ -15,7 +15,7 @@ mod sink;
 pub(crate) mod socket;
 mod source;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use adoption::{Adopter, Adoption, Intake, ItemSink};
 pub(crate) use backing_up::back_up;

@@ -1,7 +1,7 @@
 //! A storage node in the test's own process, with tables whose items are numbers.
 
 use super::{Adopter, HostAdopter, HostReader, Reader};
-use crate::node::{Node, OpenFolder};
+use crate::node::{ExpiryArguments, Node, OpenFolder};
 use bytes::Bytes;
 use cairn_engine::Owner;
 use cairn_model::{
@@ -11,7 +11,7 @@ use cairn_model::{
     ids::{PartitionId, ReplicaId, RequestId, TableId},
     key::EncodedKey,
     node::{Order, OrderOutcome, ReplicaState},
-    table::{BillingMode, ContinuousBackups, KeyAttribute, KeySchema, ScalarType, TableDefinition},
+    table::{ContinuousBackups, KeyAttribute, KeySchema, ScalarType, TableDefinition},
 };
 use cairn_replication::{
     Host, Transport,
@@ -26,27 +26,14 @@ pub(crate) const ACCOUNT: &str = "game";
 /// With the partition key `Id` of type S, and recovery on since the table was made.
 pub(crate) fn definition(name: &str, id: u8) -> TableDefinition {
     TableDefinition {
-        account: ACCOUNT.to_owned(),
-        table_name: name.to_owned(),
-        table_id: TableId([id; 16]),
-        schema_version: 1,
-        key_schema: KeySchema {
-            partition: KeyAttribute { name: "Id".to_owned(), scalar_type: ScalarType::S },
-            sort: None,
-        },
-        billing_mode: BillingMode::PayPerRequest,
-        provisioned_throughput: None,
-        table_class: None,
-        deletion_protection_enabled: false,
         creation_time_ms: u64::from(id),
         continuous_backups: Some(ContinuousBackups { recovery_period_days: 35, enabled_at_ms: u64::from(id) }),
-        restored_from: None,
-        replicas: None,
-        local_indexes: Vec::new(),
-        global_indexes: Vec::new(),
-        index_of: None,
-        time_to_live: None,
-        stream: None,
+        ..TableDefinition::new(
+            ACCOUNT.to_owned(),
+            name.to_owned(),
+            TableId([id; 16]),
+            KeySchema { partition: KeyAttribute { name: "Id".to_owned(), scalar_type: ScalarType::S }, sort: None },
+        )
     }
 }
 
@@ -76,7 +63,15 @@ impl TestNode {
         let owner = Owner { region: "east".into(), account: ACCOUNT.into(), group: "default".into() };
         let path = folder.path().join("data");
         let open = OpenFolder::open(path, owner, None, OnDamage::Refuse, Duration::ZERO).await.unwrap();
-        let node = open.start(Arc::new(NoPeers), &prometheus::Registry::new(), true).unwrap();
+        let node = open
+            .start(
+                Arc::new(NoPeers),
+                &prometheus::Registry::new(),
+                true,
+                false,
+                ExpiryArguments { ttl_interval_ms: 1_000 },
+            )
+            .unwrap();
         Self { _folder: folder, node }
     }
 

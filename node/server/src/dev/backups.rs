@@ -1,6 +1,6 @@
 //! The backups of `cairn dev`: what its archive keeps, and the tables that are being made of it.
 
-use super::tables::{ACCOUNT, LocalTables};
+use super::tables::{ACCOUNT, LocalTables, new_table_id};
 use crate::{
     archive::{
         self, HostSource, RestoringPartition,
@@ -449,8 +449,4 @@ fn window_of(past: &Past) -> Option<RestorableWindow> {
     let windows = past.windows();
     let (first, last) = (windows.first()?, windows.last()?);
     Some(RestorableWindow { earliest_ms: first.earliest_ms, latest_ms: last.latest_ms })
-}
-
-fn new_table_id() -> TableId {
-    TableId(uuid::Uuid::new_v4().into_bytes())
 }

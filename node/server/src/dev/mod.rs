@@ -14,13 +14,14 @@ use crate::{
     exports::ArchivedExports,
     indexes::{Feeders, sink::NodeSink},
     listen::{self, ClientArguments, bind},
-    node::{Node, OpenFolder},
+    memory,
+    node::{ExpiryArguments, Node, OpenFolder},
     router::fleet,
 };
 use anyhow::Context;
 use backups::{CLUSTER, LocalBackups, SharedBackups};
 use bytes::Bytes;
-use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials, Exports, Imports};
+use cairn_api::{AccessKey, Api, ApiConfig, Authentication, Backends, Backups, Credentials, Exports, Imports, Limits};
 use cairn_archive::{Bucket, Shipper, ShipperOptions};
 use cairn_engine::Owner;
 use cairn_model::descriptor::Member;
@@ -53,11 +54,16 @@ pub struct Arguments {
     /// Health, readiness and metrics; not served where it is not given.
     #[arg(long, env = "CAIRN_ADMIN")]
     admin: Option<SocketAddr>,
+    /// Hold tables to their provisioned and on-demand throughput, as DynamoDB does.
+    #[arg(long, env = "CAIRN_THROTTLE")]
+    throttle: bool,
     #[command(flatten)]
     archive: ArchiveArguments,
     /// The shortest span of an incremental export; DynamoDB's is 900.
     #[arg(long, env = "CAIRN_EXPORT_SPAN_MIN_SECONDS", value_name = "SECONDS", default_value_t = 900)]
     export_span_min_seconds: u64,
+    #[command(flatten)]
+    expiry: ExpiryArguments,
 }
 
 /// There is nobody to send to.
@@ -109,7 +115,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(config) => Some(Bucket::open(config).await?),
         None => None,
     };
-    let node = folder.start(Arc::new(NoPeers), &registry, bucket.is_some())?;
+    let (throttles, expiry) = (arguments.throttle, arguments.expiry);
+    let node = folder.start(Arc::new(NoPeers), &registry, bucket.is_some(), throttles, expiry)?;
     let there = node.host().replicas().into_iter().map(|replica| replica.definition.table_id).collect();
     let records = Records::open(&arguments.data, there).await?;
     let tables = LocalTables::new(node.clone(), arguments.region.clone(), records);
@@ -146,7 +153,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         authentication,
         environment: Arc::new(SystemEnvironment),
     };
+    // The other half is the node's.
+    let limits = memory::limit_bytes().map(|bytes| Limits::for_memory(bytes / 2));
     let config = ApiConfig {
+        limits: limits.unwrap_or_default(),
         export_span_min: Duration::from_secs(arguments.export_span_min_seconds),
         ..ApiConfig::new(arguments.region.clone())
     };

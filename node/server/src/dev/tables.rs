@@ -1,11 +1,11 @@
 //! The tables of `cairn dev`: what the one node holds is what there is.
 
 use super::records::{Records, TableRecord};
-use crate::{environment, node::Node};
+use crate::{environment, node::Node, throttle::Demand};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use cairn_api::{
-    Catalog, NewTable, Partitions, RoutingKey, TableUpdate, TableView, TagUpdate, Tags, arn::TableArn, errors,
+    Catalog, NewTable, Partitions, Room, RoutingKey, TableUpdate, TableView, TagUpdate, Tags, arn::TableArn, errors,
 };
 use cairn_model::{
     ErrorKind, ServiceError,
@@ -121,7 +121,7 @@ impl LocalTables {
 
     fn view(&self, definition: TableDefinition, item_count: u64, size_bytes: u64) -> TableView {
         let arn = TableArn { region: &self.region, account: ACCOUNT, table_name: &definition.table_name }.to_string();
-        TableView { definition, status: TableStatus::Active, item_count, size_bytes, arn }
+        TableView { definition, status: TableStatus::Active, item_count, size_bytes, arn, global_indexes: Vec::new() }
     }
 
     /// The one partition of a table.
@@ -299,11 +299,11 @@ impl Catalog for LocalTables {
         if self.table(ACCOUNT, &name).is_some() {
             return Err(errors::table_exists(&name));
         }
-        let table_id = TableId(uuid::Uuid::new_v4().into_bytes());
+        let table_id = new_table_id();
         // First: a table that is there has its tags.
         let throughput = ThroughputHistory { units: table.provisioned_throughput, ..ThroughputHistory::default() };
         self.keep(table_id, TableRecord { tags: std::mem::take(&mut table.tags), throughput }).await?;
-        let definition = table.into_definition(ACCOUNT, table_id, environment::wall_ms());
+        let definition = table.into_definition(ACCOUNT, table_id, environment::wall_ms(), new_table_id);
         self.make(definition).await?;
         let created = self.existing(&name)?;
         Ok(Arc::new(TableView { status: TableStatus::Creating, ..(*created).clone() }))
@@ -322,7 +322,7 @@ impl Catalog for LocalTables {
         let mut definition = table.definition.clone();
         definition.schema_version += 1;
         let now_ms = environment::wall_ms();
-        update.apply(&mut definition, now_ms);
+        update.apply(&mut definition, now_ms, new_table_id);
         let units = [table.definition.provisioned_throughput, definition.provisioned_throughput];
         self.order(Order::UpdateDefinition { partition_id, definition }).await?;
         self.refresh();
@@ -363,7 +363,16 @@ impl Catalog for LocalTables {
 impl Partitions for LocalTables {
     async fn counts(&self, table: &TableView) -> Option<Counts> {
         let (partition, _) = self.partition(table.definition.table_id)?;
-        self.node.host().counts(partition).await
+        let counted = tokio::time::timeout(LEADER_DEADLINE, async {
+            loop {
+                // None until the partition leads, in the moment after a start.
+                match self.node.host().counts(partition).await {
+                    None if self.has(table.definition.table_id) => tokio::time::sleep(ORDER_PAUSE).await,
+                    counted => return counted,
+                }
+            }
+        });
+        counted.await.ok()?
     }
 
     async fn request(
@@ -371,17 +380,21 @@ impl Partitions for LocalTables {
         table: &TableView,
         _key: RoutingKey<'_>,
         mut request: PartitionRequest,
+        room: &Room,
     ) -> Result<PartitionOutcome, ServiceError> {
+        let demand = Demand::of(&request);
         // The one replica leads: a consistent read costs nothing more, and never goes back in time after a start.
         match &mut request {
             PartitionRequest::Get(get) => get.consistent = true,
             PartitionRequest::Range(range) => range.consistent = true,
-            PartitionRequest::Write(_) | PartitionRequest::Feed(_) => {}
+            PartitionRequest::Write(_)
+            | PartitionRequest::Feed(_)
+            | PartitionRequest::Stream(_)
+            | PartitionRequest::Transact(_)
+            | PartitionRequest::TransactGet(_) => {}
         }
         let name = &table.definition.table_name;
-        if let PartitionRequest::Write(_) = request
-            && self.node.disk().full()
-        {
+        if request.brings_data() && self.node.disk().full() {
             return Err(ServiceError::new(ErrorKind::ThrottlingException, crate::node::DISK_FULL));
         }
         let (partition, epoch) =
@@ -389,14 +402,15 @@ impl Partitions for LocalTables {
         let mut patience = LEADER_DEADLINE;
         loop {
             // The request is kept for another try only until the partition leads, in the moment after a start.
-            match self.node.host().request(partition, epoch, request.clone()).await {
-                Ok(outcome) => return Ok(outcome),
+            match self.node.request(partition, epoch, request.clone(), demand).await {
+                Ok(outcome) => return room.make_for(&outcome).await.map(|()| outcome),
                 Err(PartitionError::Service(error)) => return Err(error),
                 Err(PartitionError::NotLeader { .. }) if !patience.is_zero() => {
                     patience = patience.saturating_sub(ORDER_PAUSE);
                     tokio::time::sleep(ORDER_PAUSE).await;
                 }
                 Err(PartitionError::UnknownPartition) => return Err(errors::table_not_found(name)),
+                Err(PartitionError::Throttled(limit)) => return Err(limit.exceeded(&table.arn)),
                 Err(PartitionError::Overloaded { reason }) => {
                     return Err(ServiceError::new(ErrorKind::ThrottlingException, reason));
                 }
@@ -404,4 +418,8 @@ impl Partitions for LocalTables {
             }
         }
     }
+}
+
+pub(super) fn new_table_id() -> TableId {
+    TableId(uuid::Uuid::new_v4().into_bytes())
 }

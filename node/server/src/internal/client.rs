@@ -3,9 +3,14 @@
 use super::{BODY_BYTES_MAX, CONNECTION_WINDOW_BYTES, PING_INTERVAL, PING_TIMEOUT, STREAM_WINDOW_BYTES};
 use crate::tls::{Tls, TlsError};
 use bytes::Bytes;
+use cairn_api::Room;
 use cairn_model::identity::{Identity, Role};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, StatusCode, client::conn::http2::SendRequest};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Body, Incoming},
+    client::conn::http2::SendRequest,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -25,6 +30,9 @@ pub enum CallError {
     /// The request left and no whole answer came: it may have been done.
     #[error("no answer from {address}: {reason}")]
     NoAnswer { address: String, reason: String },
+    /// It answered, and there is no room in memory for what it said.
+    #[error("no room for the answer from {address}")]
+    NoRoom { address: String },
     /// The node answered with something other than success.
     #[error("{address} answered {status}: {message}")]
     Refused { address: String, status: StatusCode, message: String },
@@ -63,13 +71,32 @@ impl NodeClient {
         request: Request<Full<Bytes>>,
         deadline: Duration,
     ) -> Result<Bytes, CallError> {
+        self.call_with_room(group, address, request, deadline, None).await
+    }
+
+    /// The same; the answer is taken into memory once there is room.
+    async fn call_with_room(
+        &self,
+        group: &GroupName,
+        address: &str,
+        request: Request<Full<Bytes>>,
+        deadline: Duration,
+        room: Option<&Room>,
+    ) -> Result<Bytes, CallError> {
         let no_answer = |reason: String| CallError::NoAnswer { address: address.to_owned(), reason };
         let mut sender = tokio::time::timeout(deadline.min(CONNECT_TIMEOUT), self.connection(group, address))
             .await
             .unwrap_or_else(|_| Err("connecting took too long".to_owned()))
             .map_err(|reason| CallError::NotSent { address: address.to_owned(), reason })?;
         let answer = async {
-            let (status, body) = exchange(&mut sender, request, BODY_BYTES_MAX).await.map_err(no_answer)?;
+            let response = sender.send_request(request).await.map_err(|error| no_answer(chain(&error)))?;
+            if let Some(room) = room {
+                // It says how much it has; what says nothing of itself is an error's text.
+                let bytes = response.body().size_hint().exact().unwrap_or(0);
+                let made = room.make(usize::try_from(bytes).unwrap_or(BODY_BYTES_MAX).min(BODY_BYTES_MAX)).await;
+                made.map_err(|_| CallError::NoRoom { address: address.to_owned() })?;
+            }
+            let (status, body) = collect(response, BODY_BYTES_MAX).await.map_err(no_answer)?;
             if status.is_success() {
                 return Ok(body);
             }
@@ -103,6 +130,19 @@ impl NodeClient {
         deadline: Duration,
     ) -> Result<Bytes, CallError> {
         self.call(group, address, post(path, body), deadline).await
+    }
+
+    /// A call whose answer may be large, for a request of a client.
+    pub async fn post_with_room(
+        &self,
+        group: &GroupName,
+        address: &str,
+        path: &'static str,
+        body: Bytes,
+        deadline: Duration,
+        room: &Room,
+    ) -> Result<Bytes, CallError> {
+        self.call_with_room(group, address, post(path, body), deadline, Some(room)).await
     }
 
     async fn connection(&self, group: &GroupName, address: &str) -> Result<SendRequest<Full<Bytes>>, String> {
@@ -171,7 +211,10 @@ pub(crate) async fn exchange(
     request: Request<Full<Bytes>>,
     body_bytes_max: usize,
 ) -> Result<(StatusCode, Bytes), String> {
-    let response = sender.send_request(request).await.map_err(|error| chain(&error))?;
+    collect(sender.send_request(request).await.map_err(|error| chain(&error))?, body_bytes_max).await
+}
+
+async fn collect(response: Response<Incoming>, body_bytes_max: usize) -> Result<(StatusCode, Bytes), String> {
     let status = response.status();
     let body = Limited::new(response.into_body(), body_bytes_max).collect().await.map_err(|error| error.to_string())?;
     Ok((status, body.to_bytes()))

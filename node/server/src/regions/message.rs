@@ -7,7 +7,8 @@ use bytes::Bytes;
 use cairn_model::{
     descriptor::{KeyRange, Member},
     ids::{PartitionId, TableId},
-    table::KeyAttribute,
+    index::ProjectionType,
+    table::{KeyAttribute, TableDefinition},
 };
 use cairn_replication::{
     global::{NotEmpty, Reader},
@@ -67,6 +68,37 @@ pub(crate) type RegionAnswer = Result<RegionOutcome, RegionRefusal>;
 pub(crate) enum RegionOutcome {
     Description(TableDescription),
     Batch(ShippedBatch),
+    /// Of a table that has local indexes. Whoever does not know what these are does not join it.
+    IndexedDescription {
+        table: TableDescription,
+        local_indexes: Vec<IndexDescription>,
+    },
+}
+
+impl RegionOutcome {
+    pub(crate) fn description(table: TableDescription, local_indexes: Vec<IndexDescription>) -> Self {
+        if local_indexes.is_empty() {
+            return Self::Description(table);
+        }
+        Self::IndexedDescription { table, local_indexes }
+    }
+
+    /// The description with the table's local indexes, if it is one.
+    pub(crate) fn into_description(self) -> Option<(TableDescription, Vec<IndexDescription>)> {
+        match self {
+            Self::Description(table) => Some((table, Vec::new())),
+            Self::IndexedDescription { table, local_indexes } => Some((table, local_indexes)),
+            Self::Batch(_) => None,
+        }
+    }
+
+    /// When it was answered.
+    pub(crate) fn clock(&self) -> SourceClock {
+        match self {
+            Self::Description(table) | Self::IndexedDescription { table, .. } => table.clock,
+            Self::Batch(batch) => batch.clock,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +110,33 @@ pub(crate) struct TableDescription {
     /// The partition key, and the sort key if there is one.
     pub(crate) keys: Vec<KeyAttribute>,
     pub(crate) partitions: Vec<PartitionDescription>,
+}
+
+/// What a local index is. Where it lies is each region's own affair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IndexDescription {
+    pub(crate) index_name: String,
+    pub(crate) sort: KeyAttribute,
+    pub(crate) projection_type: ProjectionType,
+    pub(crate) non_key_attributes: BTreeSet<String>,
+}
+
+impl IndexDescription {
+    /// Those of a table, in the order of their names.
+    pub(crate) fn all_of(definition: &TableDefinition) -> Vec<Self> {
+        let mut all: Vec<Self> = definition
+            .local_indexes
+            .iter()
+            .map(|index| Self {
+                index_name: index.index_name.clone(),
+                sort: index.sort.clone(),
+                projection_type: index.projection.projection_type,
+                non_key_attributes: index.projection.non_key_attributes.clone(),
+            })
+            .collect();
+        all.sort_by(|one, other| one.index_name.cmp(&other.index_name));
+        all
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -206,9 +265,20 @@ mod tests {
         let described =
             [&b"\x01\x00\x00\x07\x02\x04west\x02c2"[..], id, b"\x01\x02Id\x01\x01", id, b"\x00\x00\x03\x01\x04east"]
                 .concat();
+        let index = IndexDescription {
+            index_name: "idx".into(),
+            sort: KeyAttribute { name: "At".into(), scalar_type: ScalarType::B },
+            projection_type: ProjectionType::Include,
+            non_key_attributes: ["A".into()].into(),
+        };
+        let indexed = RegionOutcome::description(description.clone(), vec![index]);
+        let mut of_indexed = described.clone();
+        of_indexed[2] = 2;
+        of_indexed.extend_from_slice(b"\x01\x03idx\x02At\x02\x02\x01\x01A");
         let batch = ShippedBatch { clock, item_count: 3, length: 1, compressed: Bytes::from_static(b"z") };
         for (answer, golden) in [
-            (Ok(RegionOutcome::Description(description)), described),
+            (Ok(RegionOutcome::Description(description)), described.clone()),
+            (Ok(indexed), of_indexed),
             (Ok(RegionOutcome::Batch(batch)), b"\x01\x00\x01\x07\x02\x03\x01\x01z".to_vec()),
             (Err(RegionRefusal::NotHeard), b"\x01\x01\x04".to_vec()),
             (Err(RegionRefusal::unavailable("no")), b"\x01\x01\x07\x02no".to_vec()),

@@ -1,6 +1,6 @@
 //! What is read from where.
 
-use super::standing::PairName;
+use super::{message::IndexDescription, standing::PairName};
 use cairn_model::{
     descriptor::KeyRange,
     ids::PartitionId,
@@ -16,6 +16,7 @@ pub(super) struct Pair {
     pub(super) account: String,
     pub(super) table: String,
     pub(super) keys: Vec<KeyAttribute>,
+    pub(super) local_indexes: Vec<IndexDescription>,
     pub(super) own_region: String,
     pub(super) own_cluster_id: String,
     pub(super) region: String,
@@ -31,6 +32,7 @@ impl Pair {
         };
         let schema = &definition.key_schema;
         let keys: Vec<_> = std::iter::once(&schema.partition).chain(&schema.sort).cloned().collect();
+        let local_indexes = IndexDescription::all_of(definition);
         let others = replicas
             .peers
             .iter()
@@ -42,6 +44,7 @@ impl Pair {
                 account: definition.account.clone(),
                 table: definition.table_name.clone(),
                 keys: keys.clone(),
+                local_indexes: local_indexes.clone(),
                 own_region: replicas.region.clone(),
                 own_cluster_id: replicas.cluster_id.clone(),
                 region: region.clone(),
@@ -53,6 +56,18 @@ impl Pair {
     pub(super) fn name(&self) -> PairName {
         (self.partition, self.region.clone())
     }
+}
+
+/// Local indexes, for a person.
+pub(super) fn named_indexes(indexes: &[IndexDescription]) -> String {
+    let named = indexes.iter().map(|index| {
+        let IndexDescription { index_name, sort, projection_type, non_key_attributes } = index;
+        let included: Vec<_> = non_key_attributes.iter().map(String::as_str).collect();
+        let included = if included.is_empty() { String::new() } else { format!(": {}", included.join(", ")) };
+        format!("{index_name} ({} {:?}, {projection_type:?}{included})", sort.name, sort.scalar_type)
+    });
+    let named = named.collect::<Vec<_>>().join(", ");
+    if named.is_empty() { "none".to_owned() } else { named }
 }
 
 /// Keys, for a person.
@@ -67,7 +82,7 @@ mod tests {
     use cairn_model::{
         descriptor::PartitionDescriptor,
         ids::{ReplicaId, TableId},
-        table::{BillingMode, GlobalReplicas, KeySchema, ScalarType, TableDefinition},
+        table::{GlobalReplicas, KeySchema, ScalarType, TableDefinition},
     };
 
     fn leader() -> ReplicaReport {
@@ -88,24 +103,8 @@ mod tests {
                 parents: Vec::new(),
             },
             definition: TableDefinition {
-                account: "game".into(),
-                table_name: "users".into(),
-                table_id: TableId([2; 16]),
-                schema_version: 1,
-                key_schema: KeySchema { partition, sort: None },
-                billing_mode: BillingMode::PayPerRequest,
-                provisioned_throughput: None,
-                table_class: None,
-                deletion_protection_enabled: false,
-                creation_time_ms: 0,
-                continuous_backups: None,
-                restored_from: None,
                 replicas: Some(replicas),
-                local_indexes: Vec::new(),
-                global_indexes: Vec::new(),
-                index_of: None,
-                time_to_live: None,
-                stream: None,
+                ..TableDefinition::new("game", "users", TableId([2; 16]), KeySchema { partition, sort: None })
             },
             state: ReplicaState::Leader,
             leader: None,
@@ -116,6 +115,7 @@ mod tests {
             size_bytes: 0,
             unarchived_bytes: 0,
             regions: Vec::new(),
+            fed_by: Vec::new(),
         }
     }
 

@@ -6,11 +6,11 @@ use super::{
     came::{Came, state_of},
     clock_offset::{ClockOffset, skew},
     message::{
-        PartitionDescription, RegionAsk, RegionOutcome, RegionRefusal, ShippedBatch, SourceClock, TableCall,
-        TableDescription,
+        IndexDescription, PartitionDescription, RegionAsk, RegionOutcome, RegionRefusal, ShippedBatch, SourceClock,
+        TableCall, TableDescription,
     },
     metrics::RegionMetrics,
-    pair::{Pair, named},
+    pair::{Pair, named, named_indexes},
     peer::{Answered, PeerConnection},
     shipment,
     standing::{PairName, Standings},
@@ -160,8 +160,8 @@ impl Pull {
     /// Makes sure that it is the table that it should be, and tells which of its partitions to read.
     async fn describe(&mut self) -> Result<PartitionId, Stop> {
         let (outcome, _) = self.ask(None, RegionAsk::Describe).await?;
-        let RegionOutcome::Description(description) = outcome else { return Err(self.unexpected().into()) };
-        if let Some(flaw) = self.flaw(&description) {
+        let Some((description, indexes)) = outcome.into_description() else { return Err(self.unexpected().into()) };
+        if let Some(flaw) = self.flaw(&description, &indexes) {
             return Err(flaw.into());
         }
         let mut same = description.partitions.iter().filter(|partition| partition.range == self.pair.range);
@@ -175,8 +175,8 @@ impl Pull {
         }
     }
 
-    fn flaw(&self, met: &TableDescription) -> Option<RegionProblem> {
-        let Pair { region, peer, keys, table, own_region, .. } = &self.pair;
+    fn flaw(&self, met: &TableDescription, met_indexes: &[IndexDescription]) -> Option<RegionProblem> {
+        let Pair { region, peer, keys, local_indexes, table, own_region, .. } = &self.pair;
         if met.region != *region || met.cluster_id != peer.cluster_id {
             let message = format!(
                 "who answers at {} is region {}, cluster {}; the peer bundle says region {region}, cluster {}: apply the \
@@ -193,6 +193,15 @@ impl Pull {
             );
             return Some(problem(RegionTrouble::KeySchemaDiffers, message));
         }
+        if met_indexes != local_indexes.as_slice() {
+            let message = format!(
+                "table {table} has the local indexes {} in region {region} and {} in region {own_region}: they must be the same; \
+                 make one of the tables anew",
+                named_indexes(met_indexes),
+                named_indexes(local_indexes)
+            );
+            return Some(problem(RegionTrouble::IndexesDiffer, message));
+        }
         let lists = |partition: &PartitionDescription| partition.members.contains(own_region);
         (!met.partitions.iter().all(lists)).then(|| of_refusal(&RegionRefusal::NotListed, own_region, region, table))
     }
@@ -200,7 +209,7 @@ impl Pull {
     async fn batch(&mut self, source: PartitionId, ask: RegionAsk) -> Result<(ShippedBatch, usize), Stop> {
         match self.ask(Some(source), ask).await? {
             (RegionOutcome::Batch(shipped), bytes) => Ok((shipped, bytes)),
-            (RegionOutcome::Description(_), _) => Err(self.unexpected().into()),
+            _ => Err(self.unexpected().into()),
         }
     }
 
@@ -213,14 +222,8 @@ impl Pull {
             ask,
         };
         let answered = self.connection.call(&call).await?;
-        match &answered.answer {
-            Ok(
-                RegionOutcome::Description(TableDescription { clock, .. })
-                | RegionOutcome::Batch(ShippedBatch { clock, .. }),
-            ) => {
-                self.compare(*clock, &answered);
-            }
-            Err(_) => {}
+        if let Ok(outcome) = &answered.answer {
+            self.compare(outcome.clock(), &answered);
         }
         match answered.answer {
             Ok(outcome) => Ok((outcome, answered.bytes)),

@@ -3,8 +3,8 @@
 
 use super::{
     message::{
-        CLOSE_MAX, PartitionCall, PartitionDescription, RegionAnswer, RegionAsk, RegionOutcome, RegionRefusal,
-        SourceClock, TURN_MAX, TableDescription, WAIT_MAX,
+        CLOSE_MAX, IndexDescription, PartitionCall, PartitionDescription, RegionAnswer, RegionAsk, RegionOutcome,
+        RegionRefusal, SourceClock, TURN_MAX, TableDescription, WAIT_MAX,
     },
     shipment,
 };
@@ -49,7 +49,10 @@ impl RegionSource {
         let replica = self.led(call.partition)?;
         check_caller(&replica, &held.region, &call.cluster_id)?;
         match call.ask {
-            RegionAsk::Describe => Ok(RegionOutcome::Description(self.describe(&replica, &held)?)),
+            RegionAsk::Describe => {
+                let description = self.describe(&replica, &held)?;
+                Ok(RegionOutcome::description(description, IndexDescription::all_of(&replica.definition)))
+            }
             RegionAsk::Hello => {
                 let region = held.region.clone();
                 self.batch(held, move |host, partition| host.hello(partition, &region)).await

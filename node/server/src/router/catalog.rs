@@ -10,7 +10,10 @@ use super::{
 use crate::environment;
 use async_trait::async_trait;
 use cairn_api::{Catalog, NewTable, TableUpdate, TableView, TagUpdate, Tags, errors};
-use cairn_crds::{Table, TableSpec, condition, resource_name, table::ThroughputStatus};
+use cairn_crds::{
+    Table, TableSpec, condition, resource_name,
+    table::{ThroughputStatus, stream::STREAM_ENABLED_AT_ANNOTATION},
+};
 use cairn_model::{
     ServiceError, archive::import::ImportStatus, ids::TableId, table::TableStatus, throughput::ThroughputHistory,
 };
@@ -126,7 +129,8 @@ impl Catalog for KubernetesCatalog {
         let name = new.table_name.clone();
         let tags = std::mem::take(&mut new.tags);
         // The resource's uid becomes the id, and its creation time the table's.
-        let mut spec = TableSpec::from_definition(&new.into_definition(account, TableId([0; 16]), 0));
+        let mut spec =
+            TableSpec::from_definition(&new.into_definition(account, TableId([0; 16]), 0, || TableId([0; 16])));
         spec.set_tags(tags);
         Ok(Arc::new(self.create(account, &name, spec, |_| errors::table_exists(&name)).await?))
     }
@@ -143,12 +147,16 @@ impl Catalog for KubernetesCatalog {
             return Err(errors::table_in_use(name));
         }
         let mut definition = view.definition.clone();
-        update.apply(&mut definition, environment::wall_ms());
+        update.apply(&mut definition, environment::wall_ms(), || TableId([0; 16]));
         let mut spec = resource.spec.clone();
         spec.update_from_definition(&view.definition, &definition);
         tags::leave_to_others(&resource, &mut spec);
         let mut table = manifest(account, &resource.name_any(), spec);
         table.metadata.resource_version = resource.resource_version();
+        if let Some(stream) = definition.current_stream().filter(|_| view.definition.current_stream().is_none()) {
+            let annotation = (STREAM_ENABLED_AT_ANNOTATION.to_owned(), stream.enabled_at_ms.to_string());
+            table.metadata.annotations = Some([annotation].into());
+        }
         let updated = self.apply(&table).await?;
         self.tables.put(updated);
         Ok(Arc::new(TableView { definition, status: TableStatus::Updating, ..view }))

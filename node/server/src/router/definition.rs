@@ -13,7 +13,8 @@ use cairn_model::{
     TableDefinition,
     archive::{RestoreSource, RestoreTime, TableReference},
     ids::TableId,
-    table::{ContinuousBackups, RestoredFrom},
+    stream::Streams,
+    table::{ContinuousBackups, RestoredFrom, TimeToLive},
 };
 use kube::ResourceExt;
 
@@ -24,11 +25,21 @@ pub(super) fn definition(table: &Table, region: &str, now_ms: u64) -> Result<Tab
         table.status.as_ref().is_some_and(|status| status.table_id.is_some() && status.creation_date_time.is_some());
     let mut definition =
         if given { table.definition().map_err(|error| error.to_string())? } else { unplaced(table, region)? };
+    // What the operator has not noted yet: a stream begins when the API said, and ends at once.
+    let known = definition.stream.take().unwrap_or_default();
+    let is_over = table.spec.stream_view_type().is_ok_and(|asked| asked.is_none());
+    let streams = table.streams_asked(known, is_over.then_some(now_ms)).map_err(|error| error.to_string())?;
+    definition.stream = Some(streams).filter(|streams| !streams.is_empty());
     if definition.continuous_backups.is_none() {
         // The operator has not noted yet since when: from now on, at the earliest.
         let period = table.spec.recovery_period_days().map_err(|error| error.to_string())?;
         definition.continuous_backups =
             period.map(|recovery_period_days| ContinuousBackups { recovery_period_days, enabled_at_ms: now_ms });
+    }
+    if definition.time_to_live.is_none() {
+        let attribute = table.spec.time_to_live_attribute().map_err(|error| error.to_string())?;
+        definition.time_to_live =
+            attribute.map(|name| TimeToLive { attribute_name: name.to_owned(), enabled_at_ms: now_ms });
     }
     Ok(definition)
 }
@@ -41,7 +52,8 @@ fn unplaced(table: &Table, region: &str) -> Result<TableDefinition, String> {
     let restored_from = table.spec.restore_from.as_ref().and_then(|from| restored_from(from, region, &account));
     let noted = table.status.as_ref().and_then(|status| status.continuous_backups.as_ref());
     let recovery_since_ms = noted.map(|backups| millis_of_time(&backups.enabled_at));
-    let birth = Birth { restored_from, recovery_since_ms, ..Birth::new(table_id, creation_time_ms) };
+    let streams = table.streams_asked(Streams::default(), Some(creation_time_ms)).map_err(|error| error.to_string())?;
+    let birth = Birth { restored_from, recovery_since_ms, streams, ..Birth::new(table_id, creation_time_ms) };
     table.spec.definition(&account, &table.table_name(), &birth).map_err(|error| error.to_string())
 }
 
@@ -101,6 +113,44 @@ mod tests {
         assert_eq!(noted, ContinuousBackups { recovery_period_days: 7, enabled_at_ms: 1_767_312_000_000 });
         let off = json!({"continuousBackups": {"pointInTimeRecoveryEnabled": false}});
         assert_eq!(table(off, json!(null)).continuous_backups, None);
+    }
+
+    #[test]
+    fn items_expire_from_the_moment_the_spec_says_so() {
+        let on = |attribute_name: &str, enabled_at_ms| {
+            Some(TimeToLive { attribute_name: attribute_name.into(), enabled_at_ms })
+        };
+        let spec = json!({"timeToLive": {"attributeName": "ends", "enabled": true}});
+        assert_eq!(table(spec.clone(), json!(null)).time_to_live, on("ends", NOW_MS));
+        let status = json!({
+            "tableId": "11111111-1111-4111-8111-111111111111", "creationDateTime": "2026-01-01T00:00:00Z",
+            "timeToLive": {"attributeName": "ends", "enabledAt": "2026-01-02T00:00:00Z"},
+        });
+        assert_eq!(table(spec, status.clone()).time_to_live, on("ends", 1_767_312_000_000));
+        let other = json!({"timeToLive": {"attributeName": "expires"}});
+        assert_eq!(table(other, status.clone()).time_to_live, on("expires", NOW_MS));
+        let off = json!({"timeToLive": {"attributeName": "ends", "enabled": false}});
+        assert_eq!(table(off, status).time_to_live, None);
+    }
+
+    #[test]
+    fn a_stream_has_its_name_before_the_operator_has_noted_it() {
+        let on = json!({"streamSpecification": {"streamEnabled": true, "streamViewType": "KEYS_ONLY"}});
+        let since = |definition: &TableDefinition| definition.current_stream().map(|stream| stream.enabled_at_ms);
+        assert_eq!(since(&table(on.clone(), json!(null))), Some(1_767_225_600_000), "when the table was made");
+        let id = json!({
+            "tableId": "11111111-1111-4111-8111-111111111111", "creationDateTime": "2026-01-01T00:00:00Z",
+            "streams": [{
+                "streamLabel": "2026-01-02T00:00:00.123", "streamViewType": "KEYS_ONLY", "streamStatus": "ENABLED",
+            }],
+        });
+        assert_eq!(since(&table(on.clone(), id.clone())), Some(1_767_312_000_123));
+        let ended = table(json!({}), id);
+        assert_eq!((since(&ended), ended.readable_streams(NOW_MS).count()), (None, 1));
+        let unnoted = json!({
+            "tableId": "11111111-1111-4111-8111-111111111111", "creationDateTime": "2026-01-01T00:00:00Z",
+        });
+        assert_eq!(since(&table(on, unnoted)), None, "nobody knows yet since when");
     }
 
     #[test]

@@ -22,12 +22,13 @@ use crate::{
     environment::SystemEnvironment,
     internal::client::NodeClient,
     listen::{self, ClientArguments, bind},
+    memory,
     tls::Tls,
 };
 use anyhow::Context;
 use archives::Archives;
 use backups::ClusterBackups;
-use cairn_api::{Api, ApiConfig, Authentication, Backends};
+use cairn_api::{Api, ApiConfig, Authentication, Backends, Limits};
 use cairn_model::identity::Role;
 use catalog::KubernetesCatalog;
 use exports::cluster_exports;
@@ -146,7 +147,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         authentication: Authentication::Verify(fleet),
         environment: Arc::new(SystemEnvironment),
     };
-    let api = Arc::new(Api::new(ApiConfig::new(arguments.region), backends, &registry)?);
+    let limits = memory::limit_bytes().map(Limits::for_memory).unwrap_or_default();
+    let config = ApiConfig { limits, ..ApiConfig::new(arguments.region) };
+    tracing::info!(?limits, "memory for clients");
+    let api = Arc::new(Api::new(config, backends, &registry)?);
     let listener = bind(arguments.listen).await?;
     let admin = bind(arguments.admin).await?;
     tokio::spawn(admin::serve(admin, registry, Arc::new(|| None)));

@@ -5,7 +5,7 @@ use super::{nodes::Nodes, routes::Route};
 use crate::internal::client::{CallError, NodeClient};
 use async_trait::async_trait;
 use bytes::Bytes;
-use cairn_api::{Partitions, RoutingKey, TableView};
+use cairn_api::{Partitions, Room, RoutingKey, TableView};
 use cairn_model::{ErrorKind, ServiceError, descriptor::Member, ids::PartitionId, node::Counts};
 use cairn_replication::{
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
@@ -40,13 +40,39 @@ impl RemotePartitions {
         Self { client, nodes, zone }
     }
 
-    async fn attempt(&self, route: &Route, member: &Member, call: &PartitionCall) -> Result<PartitionOutcome, Failure> {
+    async fn attempt(
+        &self,
+        route: &Route,
+        member: &Member,
+        call: &PartitionCall,
+        room: &Room,
+    ) -> Result<PartitionOutcome, Failure> {
         let body = wire::encode_call(call).map_err(|error| Failure::Unreached(error.to_string()))?;
         let deadline = match call.request {
-            PartitionRequest::Range(_) => PAGE_DEADLINE,
+            // Each may be of several MB.
+            PartitionRequest::Range(_)
+            | PartitionRequest::Stream(_)
+            | PartitionRequest::Transact(_)
+            | PartitionRequest::TransactGet(_) => PAGE_DEADLINE,
             PartitionRequest::Get(_) | PartitionRequest::Write(_) | PartitionRequest::Feed(_) => ITEM_DEADLINE,
         };
-        let answer = self.client.post(&route.group, &member.address, "/v1/partition", body, deadline).await?;
+        let answer = self.client.post_with_room(&route.group, &member.address, "/v1/partition", body, deadline, room);
+        let answer = match answer.await {
+            // Nothing is wrong with the node. What a write did it has kept, for whoever asks again.
+            Err(error @ CallError::NoRoom { .. }) => {
+                let reason = error.to_string();
+                return Err(Failure::Partition(match call.request {
+                    PartitionRequest::Write(_) | PartitionRequest::Transact(_) | PartitionRequest::Feed(_) => {
+                        PartitionError::Unknown { reason }
+                    }
+                    PartitionRequest::Get(_)
+                    | PartitionRequest::Range(_)
+                    | PartitionRequest::Stream(_)
+                    | PartitionRequest::TransactGet(_) => PartitionError::Overloaded { reason },
+                }));
+            }
+            answer => answer?,
+        };
         match wire::decode_answer(answer) {
             Ok(outcome) => Ok(outcome?),
             Err(error) => Err(Failure::Silent(error.to_string())),
@@ -103,7 +129,7 @@ impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         match error {
             CallError::NotSent { .. } | CallError::Refused { .. } => Self::Unreached(error.to_string()),
-            CallError::NoAnswer { .. } => Self::Silent(error.to_string()),
+            CallError::NoAnswer { .. } | CallError::NoRoom { .. } => Self::Silent(error.to_string()),
         }
     }
 }
@@ -117,7 +143,7 @@ impl Partitions for RemotePartitions {
         let counted = asked.buffered(COUNTED_AT_ONCE).collect::<Vec<_>>();
         let counted = tokio::time::timeout(COUNT_DEADLINE, counted).await.unwrap_or_default();
         if counted.is_empty() || counted.iter().any(Option::is_none) {
-            return Some(Counts { item_count: known.item_count, size_bytes: known.size_bytes });
+            return Some(Counts { item_count: known.item_count, size_bytes: known.size_bytes, ..Counts::default() });
         }
         Some(counted.into_iter().flatten().sum())
     }
@@ -127,6 +153,7 @@ impl Partitions for RemotePartitions {
         table: &TableView,
         key: RoutingKey<'_>,
         request: PartitionRequest,
+        room: &Room,
     ) -> Result<PartitionOutcome, ServiceError> {
         let mut call = PartitionCall { partition: PartitionId([0; 16]), epoch: 0, request };
         let mut perhaps_done = false;
@@ -139,8 +166,12 @@ impl Partitions for RemotePartitions {
                     continue;
                 };
                 (call.partition, call.epoch) = (route.descriptor.partition_id, route.descriptor.epoch);
-                if let Some(outcome) = self.round(&route, &call, &mut perhaps_done, &mut last).await {
-                    return outcome;
+                if let Some(outcome) = self.round(table, &route, &call, room, &mut perhaps_done, &mut last).await {
+                    // An attempt before this one may still be under way, and meet no lock.
+                    return match outcome {
+                        Ok(PartitionOutcome::Locked(_)) if perhaps_done && call.request.writes() => Err(not_known()),
+                        outcome => outcome,
+                    };
                 }
                 tokio::time::sleep(ELECTION_PAUSE).await;
             }
@@ -157,15 +188,12 @@ impl Partitions for RemotePartitions {
                     "gave up on a request"
                 );
                 // Both are retried by the SDKs; only the first says that the write may have been done.
-                let (kind, message) = if perhaps_done && matches!(call.request, PartitionRequest::Write(_)) {
-                    (
-                        ErrorKind::InternalServerError,
-                        "The request could not be completed; whether the write was done is not known.",
-                    )
+                Err(if perhaps_done && call.request.writes() {
+                    not_known()
                 } else {
-                    (ErrorKind::ServiceUnavailable, "The table's partition can't be reached at present.")
-                };
-                Err(ServiceError::new(kind, message))
+                    let message = "The table's partition can't be reached at present.";
+                    ServiceError::new(ErrorKind::ServiceUnavailable, message)
+                })
             }
         }
     }
@@ -175,8 +203,10 @@ impl RemotePartitions {
     /// Tries the partition's replicas, each once at most; none when it is worth another round.
     async fn round(
         &self,
+        table: &TableView,
         route: &Route,
         call: &PartitionCall,
+        room: &Room,
         perhaps_done: &mut bool,
         last: &mut String,
     ) -> Option<Result<PartitionOutcome, ServiceError>> {
@@ -186,7 +216,7 @@ impl RemotePartitions {
         while next < members.len() {
             let member = members[next];
             next += 1;
-            match self.attempt(route, member, call).await {
+            match self.attempt(route, member, call, room).await {
                 Ok(outcome) => {
                     if needs_leader(request) && route.leader != Some(member.replica_id) {
                         self.nodes.learn_leader(partition, member.replica_id);
@@ -196,6 +226,9 @@ impl RemotePartitions {
                 Err(Failure::Partition(PartitionError::Service(error))) => return Some(Err(error)),
                 Err(Failure::Partition(PartitionError::Overloaded { reason })) => {
                     return Some(Err(ServiceError::new(ErrorKind::ThrottlingException, reason)));
+                }
+                Err(Failure::Partition(PartitionError::Throttled(limit))) => {
+                    return Some(Err(limit.exceeded(&table.arn)));
                 }
                 Err(Failure::Partition(PartitionError::NotLeader { leader })) => {
                     *last = format!("the replica at {} does not lead", member.address);
@@ -241,9 +274,18 @@ impl RemotePartitions {
     }
 }
 
+fn not_known() -> ServiceError {
+    let message = "The request could not be completed; whether the write was done is not known.";
+    ServiceError::new(ErrorKind::InternalServerError, message)
+}
+
 fn needs_leader(request: &PartitionRequest) -> bool {
     match request {
-        PartitionRequest::Write(_) | PartitionRequest::Feed(_) => true,
+        PartitionRequest::Write(_)
+        | PartitionRequest::Feed(_)
+        | PartitionRequest::Stream(_)
+        | PartitionRequest::Transact(_)
+        | PartitionRequest::TransactGet(_) => true,
         PartitionRequest::Get(get) => get.consistent,
         PartitionRequest::Range(range) => range.consistent,
     }

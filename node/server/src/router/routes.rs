@@ -155,34 +155,20 @@ mod tests {
         descriptor::{KeyRange, MemberRole},
         ids::NodeId,
         node::ReplicaReport,
-        table::{BillingMode, KeyAttribute, KeySchema, ScalarType},
+        table::{KeyAttribute, KeySchema, ScalarType},
     };
 
     const TABLE: TableId = TableId([1; 16]);
 
     fn definition(schema_version: u64) -> TableDefinition {
         TableDefinition {
-            account: "game".into(),
-            table_name: "users".into(),
-            table_id: TABLE,
             schema_version,
-            key_schema: KeySchema {
-                partition: KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S },
-                sort: None,
-            },
-            billing_mode: BillingMode::PayPerRequest,
-            provisioned_throughput: None,
-            table_class: None,
-            deletion_protection_enabled: false,
-            creation_time_ms: 0,
-            continuous_backups: None,
-            restored_from: None,
-            replicas: None,
-            local_indexes: Vec::new(),
-            global_indexes: Vec::new(),
-            index_of: None,
-            time_to_live: None,
-            stream: None,
+            ..TableDefinition::new(
+                "game",
+                "users",
+                TABLE,
+                KeySchema { partition: KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S }, sort: None },
+            )
         }
     }
 
@@ -215,6 +201,7 @@ mod tests {
             size_bytes: 100 * epoch,
             unarchived_bytes: 0,
             regions: Vec::new(),
+            fed_by: Vec::new(),
         }
     }
 
@@ -232,6 +219,7 @@ mod tests {
                 disk_free_bytes: 0,
                 disk_total_bytes: 0,
                 disk_full: false,
+                consumption: None,
             },
         }
     }

@@ -110,6 +110,7 @@ impl Tables {
             status: TableStatus::Active,
             item_count: known.item_count,
             size_bytes: known.size_bytes,
+            global_indexes: Vec::new(),
         }))
     }
 
@@ -147,6 +148,7 @@ impl Tables {
             item_count: counted(status.and_then(|status| status.item_count)),
             size_bytes: counted(status.and_then(|status| status.table_size_bytes)),
             definition,
+            global_indexes: Vec::new(),
         })
     }
 

@@ -14,6 +14,8 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 const FILES: &[&str] = &["tls.crt", "tls.key"];
+/// What of an answer may wait encrypted, besides what it came from: one record.
+const UNSENT_BYTES_MAX: usize = 16 << 10;
 
 /// The certificate and key that clients are shown, always the newest that could be used.
 pub struct ClientTls(Arc<Reloaded<Presented>>);
@@ -59,7 +61,11 @@ impl Handshake for ClientTls {
 
     async fn shake(&self, stream: TcpStream) -> io::Result<Self::Stream> {
         let acceptor = TlsAcceptor::from(self.0.load().config.clone());
-        let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await;
+        let shaken = tokio::time::timeout(
+            HANDSHAKE_TIMEOUT,
+            acceptor.accept_with(stream, |connection| connection.set_buffer_limit(Some(UNSENT_BYTES_MAX))),
+        )
+        .await;
         shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::side::{Side, join};
 use cairn_model::{
+    TableDefinition,
+    index::{IndexProjection, LocalIndex, ProjectionType},
     region::{RegionState, RegionTrouble},
     table::{KeyAttribute, PeerCluster, ScalarType},
 };
@@ -70,6 +72,35 @@ async fn what_the_other_side_does_not_have_or_not_list_is_told() {
     join(&mut tables[3], &mut other_keys).await;
     let told = tables[3].trouble("west", RegionTrouble::KeySchemaDiffers).await;
     assert!(told.contains("Id (S), At (N)"), "{told}");
+
+    let index = |name: &str, slot, projection_type| LocalIndex {
+        index_name: name.into(),
+        slot,
+        sort: KeyAttribute { name: "Rank".into(), scalar_type: ScalarType::N },
+        projection: IndexProjection { projection_type, non_key_attributes: [].into() },
+    };
+    let sort = KeyAttribute { name: "At".into(), scalar_type: ScalarType::N };
+    let indexed = |indexes: Vec<LocalIndex>| {
+        let sort = sort.clone();
+        move |definition: &mut TableDefinition| {
+            definition.key_schema.sort = Some(sort);
+            definition.local_indexes = indexes;
+        }
+    };
+    let own = vec![index("by-age", 1, ProjectionType::All), index("by-rank", 2, ProjectionType::KeysOnly)];
+    let mut here = east.table_with(8, indexed(own.clone())).await;
+    let other = vec![index("by-age", 1, ProjectionType::All), index("by-rank", 2, ProjectionType::All)];
+    let mut other_indexes = west.table_with(8, indexed(other)).await;
+    join(&mut here, &mut other_indexes).await;
+    let told = here.trouble("west", RegionTrouble::IndexesDiffer).await;
+    assert!(told.contains("by-rank (Rank N, KeysOnly)") && told.contains("by-rank (Rank N, All)"), "{told}");
+
+    // The same in other slots.
+    let mut here = east.table_with(9, indexed(own.clone())).await;
+    let swapped = own.into_iter().rev().zip(1..).map(|(index, slot)| LocalIndex { slot, ..index }).collect();
+    let mut there = west.table_with(9, indexed(swapped)).await;
+    join(&mut here, &mut there).await;
+    here.replicates("west").await;
 
     // The west's routers under another region's name.
     tables[4].list(&[("north", west.bundle())]).await;

@@ -4,7 +4,11 @@ use crate::{
     archive::{Manner, past},
     setting::Setting,
 };
-use cairn_model::ids::TableId;
+use cairn_model::{
+    ids::TableId,
+    index::{IndexProjection, LocalIndex, ProjectionType, in_slots},
+    table::{KeyAttribute, ScalarType},
+};
 use cairn_server::router::writes::ApiWrites;
 use serde_json::{Value, json};
 
@@ -64,6 +68,42 @@ async fn a_table_is_made_of_a_backup_as_it_was_with_what_is_to_be_otherwise() {
     );
     let described = setting.caller.ok("DescribeTable", json!({"TableName": "copy"})).await["Table"].clone();
     assert_eq!((&described["TableStatus"], &described["RestoreSummary"]), (&json!("CREATING"), &summary));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn local_indexes_come_back_with_a_table_but_for_those_left_out() {
+    let setting = Setting::with_users().await;
+    let arn = setting.backup("default", "nightly", 1);
+    let key = |name: &str| KeyAttribute { name: name.into(), scalar_type: ScalarType::N };
+    let index = |name: &str| LocalIndex {
+        index_name: name.into(),
+        slot: 0,
+        sort: key("Rank"),
+        projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: [].into() },
+    };
+    for backup in setting.bucket("default").lock().backups.values_mut() {
+        backup.order.definition.key_schema.sort = Some(key("At"));
+        backup.order.definition.local_indexes = in_slots(vec![index("by-age"), index("by-rank")]);
+    }
+    let declared = |name: &str| {
+        let spec = setting.api_server.get("tables", name).unwrap()["spec"].clone();
+        let indexes = spec["localSecondaryIndexes"].as_array().cloned().unwrap_or_default();
+        let names: Vec<String> = indexes.iter().map(|index| index["indexName"].as_str().unwrap().into()).collect();
+        (names, spec["attributeDefinitions"].as_array().unwrap().len())
+    };
+    setting.caller.ok("RestoreTableFromBackup", from_backup(&arn)).await;
+    assert_eq!(declared("copy"), (vec!["by-age".to_owned(), "by-rank".to_owned()], 3));
+    let chosen = json!({
+        "IndexName": "by-rank", "Projection": {"ProjectionType": "ALL"},
+        "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}, {"AttributeName": "Rank", "KeyType": "RANGE"}],
+    });
+    for (name, chosen, kept) in
+        [("some", json!([chosen]), (vec!["by-rank".to_owned()], 3)), ("none", json!([]), (vec![], 2))]
+    {
+        let request = json!({"BackupArn": arn, "TargetTableName": name, "LocalSecondaryIndexOverride": chosen});
+        setting.caller.ok("RestoreTableFromBackup", request).await;
+        assert_eq!(declared(name), kept);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

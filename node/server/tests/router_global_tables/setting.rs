@@ -7,7 +7,7 @@ use crate::support::{
 };
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use cairn_api::{Api, ApiConfig, Authentication, Backends, Partitions, RoutingKey, TableView, errors};
+use cairn_api::{Api, ApiConfig, Authentication, Backends, Partitions, Room, RoutingKey, TableView, errors};
 use cairn_model::{
     ServiceError,
     descriptor::{KeyRange, PartitionDescriptor},
@@ -50,6 +50,7 @@ impl Partitions for NoPartitions {
         _: &TableView,
         _: RoutingKey<'_>,
         _: PartitionRequest,
+        _: &Room,
     ) -> Result<PartitionOutcome, ServiceError> {
         Err(errors::internal())
     }
@@ -168,6 +169,7 @@ impl Setting {
             size_bytes: 30,
             unarchived_bytes: 0,
             regions,
+            fed_by: Vec::new(),
         };
         let report = NodeReport {
             node_id: NodeId([1; 16]),
@@ -180,6 +182,7 @@ impl Setting {
             disk_free_bytes: 1,
             disk_total_bytes: 1,
             disk_full: false,
+            consumption: None,
         };
         let node = KnownNode { address: "127.0.0.1:1".to_owned(), report };
         self.routes.store(Arc::new(Routes::from_reports([&node])));

@@ -1,9 +1,11 @@
 //! Tables at a router: what of them lies in Kubernetes resources.
 #![allow(unreachable_pub, dead_code, clippy::unwrap_used, clippy::panic)]
 
+mod local_indexes;
 #[path = "../router_global_tables/setting.rs"]
 mod setting;
 #[path = "../support/mod.rs"]
 mod support;
 mod tags;
 mod throughput;
+mod time_to_live;

@@ -1,14 +1,14 @@
 //! Three storage nodes as processes on loopback with certificates of their own, and the way to them that a router has.
 
 use bytes::Bytes;
-use cairn_api::{Partitions, RoutingKey, TableView};
+use cairn_api::{Partitions, Room, RoutingKey, TableView};
 use cairn_model::{
     ServiceError, TableDefinition,
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     identity::INTERNAL_NAME,
     ids::{PartitionId, ReplicaId, TableId},
     node::{NodeReport, Order, OrderOutcome, ReplicaReport, ReplicaState},
-    table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableStatus},
+    table::{KeyAttribute, KeySchema, ScalarType, TableStatus},
 };
 use cairn_replication::{
     operation::{PartitionOutcome, PartitionRequest},
@@ -227,7 +227,14 @@ impl Group {
         let descriptor = self.descriptor(partition, definition.table_id).await;
         let outcome = self.order(0, &Order::Bootstrap { descriptor, definition: definition.clone() }).await;
         assert!(matches!(outcome, OrderOutcome::Done | OrderOutcome::InProgress { .. }), "{outcome:?}");
-        TableView { definition, status: TableStatus::Active, item_count: 0, size_bytes: 0, arn: String::new() }
+        TableView {
+            definition,
+            status: TableStatus::Active,
+            item_count: 0,
+            size_bytes: 0,
+            arn: String::new(),
+            global_indexes: Vec::new(),
+        }
     }
 
     /// A partition's first, with a voter on each of the nodes.
@@ -272,7 +279,7 @@ impl Group {
         key: &[u8],
         request: PartitionRequest,
     ) -> Result<PartitionOutcome, ServiceError> {
-        self.router.request(table, RoutingKey(key), request).await
+        self.router.request(table, RoutingKey(key), request, &Room::within(usize::MAX / 8)).await
     }
 }
 
@@ -297,29 +304,12 @@ pub fn group_name() -> GroupName {
 }
 
 pub fn definition(table_id: TableId) -> TableDefinition {
-    TableDefinition {
-        account: ACCOUNT.to_owned(),
-        table_name: "counters".to_owned(),
+    TableDefinition::new(
+        ACCOUNT.to_owned(),
+        "counters",
         table_id,
-        schema_version: 1,
-        key_schema: KeySchema {
-            partition: KeyAttribute { name: "Id".to_owned(), scalar_type: ScalarType::S },
-            sort: None,
-        },
-        billing_mode: BillingMode::PayPerRequest,
-        provisioned_throughput: None,
-        table_class: None,
-        deletion_protection_enabled: false,
-        creation_time_ms: 0,
-        continuous_backups: None,
-        restored_from: None,
-        replicas: None,
-        local_indexes: Vec::new(),
-        global_indexes: Vec::new(),
-        index_of: None,
-        time_to_live: None,
-        stream: None,
-    }
+        KeySchema { partition: KeyAttribute { name: "Id".to_owned(), scalar_type: ScalarType::S }, sort: None },
+    )
 }
 
 pub fn client(tls_dir: &Path) -> Arc<NodeClient> {

@@ -19,6 +19,10 @@ use std::{
     process::{Child, Command, Stdio},
     time::Duration,
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// A running `cairn dev`; killed when dropped.
 pub struct Dev {
@@ -64,6 +68,16 @@ impl Drop for Dev {
     }
 }
 
+/// A page of a process' port for health and metrics, with its head.
+pub async fn admin_page(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).await.unwrap();
+    page
+}
+
 /// Calls operations and gives back status and body; no answer is an error.
 #[derive(Clone)]
 pub struct Caller {
@@ -77,8 +91,20 @@ impl Caller {
     }
 
     pub async fn call(&self, operation: &str, body: Value) -> Result<(u16, Value), String> {
+        self.call_target(&format!("DynamoDB_20120810.{operation}"), body).await
+    }
+
+    /// An operation of DynamoDB Streams that must succeed.
+    pub async fn streams(&self, operation: &str, body: Value) -> Value {
+        let answer = self.call_target(&format!("DynamoDBStreams_20120810.{operation}"), body).await;
+        let (status, answer) = answer.unwrap();
+        assert_eq!(status, 200, "{operation}: {answer}");
+        answer
+    }
+
+    pub async fn call_target(&self, target: &str, body: Value) -> Result<(u16, Value), String> {
         let request = Request::post(&self.endpoint)
-            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .header("x-amz-target", target)
             .header("content-type", "application/x-amz-json-1.0")
             .header("x-amz-date", "20260101T000000Z")
             .header(

@@ -118,6 +118,7 @@ mod tests {
             disk_free_bytes: 0,
             disk_total_bytes: 0,
             disk_full: false,
+            consumption: None,
         }))
     }
 

@@ -6,6 +6,7 @@ use cairn_crds::{ADOPT_ANNOTATION, storage_group::PendingDrop, table::Placement}
 use cairn_model::{
     descriptor::PartitionDescriptor,
     ids::{PartitionId, TableId},
+    index,
     node::{NodeReport, ReplicaState},
     table::TableDefinition,
 };
@@ -75,14 +76,17 @@ pub fn decide(table: &ValidatedTable, held: Vec<HeldTable>) -> Result<Option<Hel
             ),
         ));
     };
-    if table.table.spec.keys().as_ref() != Ok(&adopted.definition.key_schema) {
-        return Err(Refusal::new(
-            "AdoptionMismatch",
-            format!(
-                "the data of {} has other keys than spec.keySchema and spec.attributeDefinitions say",
-                adopted.definition.table_id
-            ),
-        ));
+    let mismatch = |what: &str| {
+        let message = format!("the data of {} has other {what} say", adopted.definition.table_id);
+        Err(Refusal::new("AdoptionMismatch", message))
+    };
+    let spec = &table.table.spec;
+    let keys = &adopted.definition.key_schema;
+    if spec.keys().as_ref() != Ok(keys) {
+        return mismatch("keys than spec.keySchema and spec.attributeDefinitions");
+    }
+    if !spec.local_indexes(keys).is_ok_and(|indexes| index::are_same(&indexes, &adopted.definition.local_indexes)) {
+        return mismatch("local indexes than spec.localSecondaryIndexes");
     }
     Ok(Some(adopted.clone()))
 }
@@ -138,6 +142,17 @@ mod tests {
         table.table.annotations_mut().insert(ADOPT_ANNOTATION.to_owned(), fixture::table_id().to_string());
         table.table.spec.attribute_definitions[0].attribute_type = cairn_model::table::ScalarType::N;
         assert_eq!(decide(&table, held_users()).unwrap_err().reason, "AdoptionMismatch");
+    }
+
+    #[test]
+    fn data_with_other_local_indexes_is_not_taken_over() {
+        let mut table = users();
+        table.table.annotations_mut().insert(ADOPT_ANNOTATION.to_owned(), fixture::table_id().to_string());
+        let mut held = held_users();
+        held[0].definition.local_indexes = vec![fixture::local_index("by-rank", 1)];
+        let refusal = decide(&table, held).unwrap_err();
+        assert_eq!(refusal.reason, "AdoptionMismatch");
+        assert!(refusal.message.contains("spec.localSecondaryIndexes"), "{refusal:?}");
     }
 
     #[test]

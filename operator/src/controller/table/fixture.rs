@@ -8,10 +8,11 @@ use cairn_crds::{StorageGroup, Table, TableSpec};
 use cairn_model::{
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     ids::{NodeId, PartitionId, ReplicaId, TableId},
+    index::{IndexProjection, LocalIndex, ProjectionType},
     node::{NodeReport, ReplicaReport, ReplicaState},
-    table::{BillingMode, KeyAttribute, KeySchema, ScalarType, TableDefinition},
+    table::{KeyAttribute, KeySchema, ScalarType, TableDefinition},
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 pub(crate) fn table_id() -> TableId {
     TableId([7; 16])
@@ -27,29 +28,24 @@ pub(crate) fn nodes() -> Vec<ExpectedNode> {
     members::expected(&group, &zones(), &config())
 }
 
+pub(crate) fn local_index(name: &str, slot: u8) -> LocalIndex {
+    LocalIndex {
+        index_name: name.into(),
+        slot,
+        sort: KeyAttribute { name: "At".into(), scalar_type: ScalarType::S },
+        projection: IndexProjection { projection_type: ProjectionType::KeysOnly, non_key_attributes: BTreeSet::new() },
+    }
+}
+
 pub(crate) fn definition() -> TableDefinition {
     TableDefinition {
-        account: "game".into(),
-        table_name: "users".into(),
-        table_id: table_id(),
-        schema_version: 1,
-        key_schema: KeySchema {
-            partition: KeyAttribute { name: "UserId".into(), scalar_type: ScalarType::S },
-            sort: None,
-        },
-        billing_mode: BillingMode::PayPerRequest,
-        provisioned_throughput: None,
-        table_class: None,
-        deletion_protection_enabled: false,
         creation_time_ms: 1_000,
-        continuous_backups: None,
-        restored_from: None,
-        replicas: None,
-        local_indexes: Vec::new(),
-        global_indexes: Vec::new(),
-        index_of: None,
-        time_to_live: None,
-        stream: None,
+        ..TableDefinition::new(
+            "game",
+            "users",
+            table_id(),
+            KeySchema { partition: KeyAttribute { name: "UserId".into(), scalar_type: ScalarType::S }, sort: None },
+        )
     }
 }
 
@@ -101,10 +97,12 @@ pub(crate) fn reports_of_one_table(count: u8) -> Vec<Arc<NodeReport>> {
                 size_bytes: 500,
                 unarchived_bytes: 0,
                 regions: Vec::new(),
+                fed_by: Vec::new(),
             }],
             disk_free_bytes: 1,
             disk_total_bytes: 2,
             disk_full: false,
+            consumption: None,
         })
     };
     descriptor.members.iter().map(report).collect()

@@ -2,6 +2,7 @@
 
 pub mod adoption;
 pub mod archives;
+pub mod auto_scaling;
 pub mod bootstrap;
 pub mod deletion;
 pub mod import;
@@ -12,7 +13,9 @@ pub mod recovery;
 pub mod regions;
 pub mod restore;
 pub mod status;
+pub mod streams;
 pub mod throughput;
+pub mod time_to_live;
 pub mod validate;
 pub mod wanted;
 
@@ -31,12 +34,17 @@ use crate::{
 };
 use cairn_crds::{DEFAULT_STORAGE_GROUP, StorageGroup, Table, TableResourceStatus, condition::Progress};
 use cairn_model::{
+    arn::TableArn,
     ids::TableId,
     node::{NodeReport, Order, OrderOutcome, ReplicaReport},
     table::{TableDefinition, TableStatus},
 };
 use jiff::SignedDuration;
-use kube::{ResourceExt, api::PostParams, runtime::controller::Action};
+use kube::{
+    ResourceExt,
+    api::PostParams,
+    runtime::{controller::Action, events::EventType},
+};
 use observation::{Answers, Observation};
 use placing::{Placed, Wait};
 use regions::Regions;
@@ -127,22 +135,36 @@ async fn settle(
     let held = observation.definition();
     let refusal = match (refusal, held) {
         (None, Some(held)) => {
-            let wanted = wanted::definition(&validated, &regions, region, Some(held))?;
-            let wanted = wanted.ok().and_then(|wanted| wanted.provisioned_throughput);
-            throughput::too_soon(&status, held, wanted, ctx.now())
+            let wanted = wanted::definition(&validated, &regions, region, Some(held))?.ok();
+            let units = wanted.as_ref().and_then(|wanted| wanted.provisioned_throughput);
+            let unchangeable = wanted.and_then(|wanted| wanted::unchangeable(&wanted, held));
+            unchangeable.or_else(|| throughput::too_soon(&status, held, units, ctx.now()))
         }
         (refusal, _) => refusal,
     };
+    let mut scaling = None;
     if refusal.is_none() {
         let mut stamped = status;
+        if let Some(held) = held {
+            throughput::note(&mut stamped, held, ctx.now());
+        }
+        scaling = Some(auto_scaling::stamp(&mut stamped, &validated.table.spec, &observation, answers, ctx.now()));
         let is_asked = validated.table.spec.recovery_period_days()?.is_some();
         let held_on = held.and_then(|held| held.continuous_backups);
         recovery::stamp(&mut stamped, is_asked, group.spec.archive.is_some(), held_on, ctx.now());
+        let expires_by = validated.table.spec.time_to_live_attribute()?;
+        time_to_live::stamp(&mut stamped, expires_by, held.and_then(|held| held.time_to_live.as_ref()), ctx.now());
+        let streams_held = held.and_then(|held| held.stream.as_ref());
+        streams::stamp(&mut stamped, &validated.table, streams_held, None, ctx.now())?;
         let is_held = |leader: &ReplicaReport| leader.definition.replicas.is_some();
         let holds = !observation.is_led() || observation.leaders().any(|(_, leader)| is_held(leader));
         let is_to_hold = regions.membership(region, held.and_then(|held| held.replicas.as_ref()));
         regions.stamp(&mut stamped, holds, is_to_hold.as_ref().filter(|_| observation.is_led()), ctx.now());
+        let told = validated.table.status.as_ref().and_then(|before| auto_scaling::told(before, &stamped));
         validated.table = write_status(ctx, &validated.table, stamped).await?;
+        if let Some(told) = told {
+            ctx.event(&validated.table, EventType::Normal, "AutoScaled", told).await;
+        }
     }
     let table = &validated.table;
     let before = table.status.clone().unwrap_or_default();
@@ -177,6 +199,8 @@ async fn settle(
 
     let mut status = before.clone();
     status::name(&mut status, &validated, &ctx.config.region);
+    let (account, table_name) = (&validated.account, &validated.table_name);
+    streams::observe(&mut status, TableArn { region, account, table_name }, ctx.now())?;
     let generation = table.metadata.generation;
     let observed = status::observe(&mut status, &observation, answers, is_current, generation, ctx.now());
     if let Some(loading) = &loading {
@@ -186,6 +210,9 @@ async fn settle(
     if let Some(importing) = &importing {
         progress.clone_from(&importing.progress);
         status.import = Some(importing.status.clone());
+    }
+    if let Some(scaling) = scaling {
+        auto_scaling::note(&mut status, scaling, generation, ctx.now());
     }
     regions.note(&mut status, held.and_then(|held| held.replicas.as_ref()), generation, ctx.now());
     let mut progress = progress.unwrap_or(observed);

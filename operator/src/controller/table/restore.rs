@@ -1,6 +1,8 @@
 //! A table that is made of a backup or of another table's past: its source is found once, before anything is placed, and loaded
 //! by the archive beside the node that makes the partition.
 
+mod mismatch;
+
 use super::{archives::Load, placing::Wait, recovery::archive_missing, validate::ValidatedTable};
 use crate::{
     context::Context,
@@ -17,7 +19,7 @@ use cairn_model::{
     archive::{ArchiveAnswer, ArchiveCall, ArchiveRefusal, BackupState, Resolved, RestoreSource},
     descriptor::PartitionDescriptor,
     node::NodeReport,
-    table::{KeySchema, TableDefinition},
+    table::TableDefinition,
 };
 use jiff::SignedDuration;
 use kube::ResourceExt;
@@ -147,35 +149,13 @@ async fn backup_named(ctx: &Context, namespace: &str, name: &str) -> Result<Resu
 }
 
 fn found(table: &ValidatedTable, resolved: &Resolved) -> Result<Resolution> {
-    let wanted = table.table.spec.keys()?;
-    Ok(match mismatch(&wanted, &resolved.definition.key_schema) {
+    let (spec, source) = (&table.table.spec, &resolved.definition);
+    let wanted = spec.keys()?;
+    let indexes = spec.local_indexes(&wanted)?;
+    let mismatch = mismatch::of_keys(&wanted, &source.key_schema);
+    Ok(match mismatch.or_else(|| mismatch::of_indexes(&indexes, &source.local_indexes)) {
         Some(message) => Resolution::Refused(Refusal::new("RestoreMismatch", message)),
         None => Resolution::Found(Box::new(RestoreStatus::of_resolved(resolved))),
-    })
-}
-
-/// What of the keys is other than in the source.
-fn mismatch(wanted: &KeySchema, source: &KeySchema) -> Option<String> {
-    let names = |keys: &KeySchema| {
-        let sort = keys.sort.as_ref().map(|sort| format!(", {} (RANGE)", sort.name)).unwrap_or_default();
-        format!("{} (HASH){sort}", keys.partition.name)
-    };
-    if names(wanted) != names(source) {
-        return Some(format!(
-            "the source has the keys {}: change spec.keySchema from {}",
-            names(source),
-            names(wanted)
-        ));
-    }
-    let pairs = [(Some(&wanted.partition), Some(&source.partition)), (wanted.sort.as_ref(), source.sort.as_ref())];
-    let types: Vec<_> = pairs
-        .into_iter()
-        .filter_map(|(wanted, source)| wanted.zip(source))
-        .filter(|(wanted, source)| wanted.scalar_type != source.scalar_type)
-        .map(|(wanted, source)| format!("{} from {:?} to {:?}", wanted.name, wanted.scalar_type, source.scalar_type))
-        .collect();
-    (!types.is_empty()).then(|| {
-        format!("the source has keys of other types: change in spec.attributeDefinitions {}", types.join(" and "))
     })
 }
 
@@ -250,22 +230,6 @@ fn loading(loads: &[Load]) -> Loading {
 mod tests {
     use super::*;
     use crate::controller::table::fixture;
-    use cairn_model::table::{KeyAttribute, ScalarType};
-
-    fn keys(partition: (&str, ScalarType), sort: Option<(&str, ScalarType)>) -> KeySchema {
-        let key = |(name, scalar_type): (&str, ScalarType)| KeyAttribute { name: name.into(), scalar_type };
-        KeySchema { partition: key(partition), sort: sort.map(key) }
-    }
-
-    #[test]
-    fn keys_that_are_other_than_the_sources_are_named() {
-        let source = keys(("Id", ScalarType::S), Some(("At", ScalarType::N)));
-        assert_eq!(mismatch(&source, &source), None);
-        let other_names = mismatch(&keys(("Id", ScalarType::S), None), &source).unwrap();
-        assert!(other_names.contains("spec.keySchema") && other_names.contains("At (RANGE)"), "{other_names}");
-        let other_types = mismatch(&keys(("Id", ScalarType::B), Some(("At", ScalarType::N))), &source).unwrap();
-        assert!(other_types.contains("spec.attributeDefinitions Id from B to S"), "{other_types}");
-    }
 
     #[test]
     fn archives_beside_nodes_that_answer_are_asked_first() {

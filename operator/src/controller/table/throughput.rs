@@ -37,6 +37,11 @@ pub fn too_soon(
     ))
 }
 
+/// Whether the throughput may go down now.
+pub fn may_decrease(status: &TableResourceStatus, now: Timestamp) -> bool {
+    history(status).next_decrease_ms(millis(now)).is_none()
+}
+
 fn history(status: &TableResourceStatus) -> ThroughputHistory {
     status.throughput.as_ref().map(ThroughputStatus::history).unwrap_or_default()
 }

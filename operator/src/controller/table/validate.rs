@@ -135,10 +135,10 @@ mod tests {
     #[test]
     fn a_field_of_a_missing_feature_is_named() {
         let mut table = table("users");
-        table.spec.time_to_live = Some(serde_json::from_str(r#"{"enabled": true, "attributeName": "x"}"#).unwrap());
+        table.spec.sse_specification = Some(serde_json::from_str(r#"{"enabled": true}"#).unwrap());
         let refusal = validate(&table, &[]).unwrap_err();
         assert_eq!(refusal.reason, "FeatureMissing");
-        assert!(refusal.message.contains("spec.timeToLive"), "{refusal:?}");
+        assert!(refusal.message.contains("spec.sseSpecification"), "{refusal:?}");
     }
 
     fn fixture_table_with_a_day_that_is_none() -> Table {

@@ -1,12 +1,12 @@
 //! The definition that a table is to have, and the orders that bring it to the nodes.
 
 use super::{observation::Observation, regions::Regions, validate::ValidatedTable};
-use crate::{error::Result, node_client::Target};
+use crate::{controller::Refusal, error::Result, node_client::Target};
 use cairn_crds::{
     TableResourceStatus,
     table::definition::{Birth, DefinitionError},
 };
-use cairn_model::{node::Order, table::TableDefinition};
+use cairn_model::{index, node::Order, table::TableDefinition};
 
 /// The definition that is wanted where the nodes hold this one: of what can't change, and of what is counted up, they know best.
 pub fn definition(
@@ -18,7 +18,37 @@ pub fn definition(
     let replicas = regions.replicas(region, held.and_then(|held| held.replicas.as_ref()));
     let status = validated.table.status.clone().unwrap_or_default();
     let definition = validated.definition(&birth(&status, held)?);
-    Ok(definition.map(|definition| TableDefinition { replicas, ..definition }))
+    Ok(definition.map(|definition| {
+        let definition = TableDefinition { replicas, ..definition };
+        held.map_or_else(|| definition.clone(), |held| with_indexes_of(held, &definition))
+    }))
+}
+
+/// With the local indexes in the order and the slots that the nodes hold them in, where they are the same.
+fn with_indexes_of(held: &TableDefinition, wanted: &TableDefinition) -> TableDefinition {
+    let are_same = index::are_same(&held.local_indexes, &wanted.local_indexes);
+    let local_indexes = if are_same { &held.local_indexes } else { &wanted.local_indexes };
+    TableDefinition { local_indexes: local_indexes.clone(), ..wanted.clone() }
+}
+
+/// What is wanted otherwise than the nodes hold it, and never changes.
+pub fn unchangeable(wanted: &TableDefinition, held: &TableDefinition) -> Option<Refusal> {
+    let field = if wanted.key_schema != held.key_schema {
+        "spec.keySchema"
+    } else if !index::are_same(&wanted.local_indexes, &held.local_indexes) {
+        "spec.localSecondaryIndexes"
+    } else {
+        return None;
+    };
+    let names: Vec<_> = held.local_indexes.iter().map(|index| index.index_name.as_str()).collect();
+    let made_with = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    Some(Refusal::new(
+        "Unchangeable",
+        format!(
+            "{field} is not what the table was made with (its local indexes: {made_with}) and never changes: put it back as it \
+             was, or make a new table and copy the items"
+        ),
+    ))
 }
 
 /// The orders that bring the leaders' definitions to what is wanted.
@@ -31,10 +61,10 @@ pub fn updates(
     observation
         .leaders()
         .filter_map(|(target, leader)| {
-            let mut definition = wanted.clone();
+            let mut definition = with_indexes_of(&leader.definition, wanted);
             definition.schema_version = leader.definition.schema_version;
             definition.replicas = regions.replicas(region, leader.definition.replicas.as_ref());
-            if definition == leader.definition || definition.key_schema != leader.definition.key_schema {
+            if definition == leader.definition || unchangeable(&definition, &leader.definition).is_some() {
                 return None;
             }
             definition.schema_version += 1;
@@ -59,10 +89,13 @@ mod tests {
     use super::*;
     use crate::controller::{
         global_table::fixture::{bundle, global},
-        table::{fixture, observation::Answers},
+        table::{
+            fixture::{self, local_index},
+            observation::Answers,
+        },
     };
     use cairn_crds::Table;
-    use cairn_model::{node::NodeReport, table::GlobalReplicas};
+    use cairn_model::{index::LocalIndex, node::NodeReport, table::GlobalReplicas};
     use std::sync::Arc;
 
     fn validated() -> ValidatedTable {
@@ -122,6 +155,37 @@ mod tests {
             let changed = ordered(&regions, &held).unwrap();
             assert_eq!((changed.schema_version, &changed.replicas), (3, &joined.replicas));
         }
+    }
+
+    fn indexed(local_indexes: Vec<LocalIndex>) -> TableDefinition {
+        TableDefinition { local_indexes, ..fixture::definition() }
+    }
+
+    #[test]
+    fn indexes_keep_the_slots_that_the_nodes_hold_them_in() {
+        let held = indexed(vec![local_index("by-rank", 1), local_index("by-age", 2)]);
+        let wanted = indexed(vec![local_index("by-age", 1), local_index("by-rank", 2)]);
+        assert_eq!(with_indexes_of(&held, &wanted), held);
+        assert_eq!(unchangeable(&wanted, &held), None);
+    }
+
+    #[test]
+    fn indexes_that_are_not_those_of_the_nodes_are_refused_and_not_ordered() {
+        let held = indexed(vec![local_index("by-rank", 1)]);
+        for other in
+            [vec![], vec![local_index("by-age", 1)], vec![local_index("by-rank", 1), local_index("by-zone", 2)]]
+        {
+            let refusal = unchangeable(&indexed(other), &held).unwrap();
+            assert_eq!(refusal.reason, "Unchangeable");
+            assert!(refusal.message.contains("spec.localSecondaryIndexes") && refusal.message.contains("by-rank"));
+        }
+        let mut reports = fixture::reports_of_one_table(3);
+        reports.iter_mut().for_each(|report| Arc::make_mut(report).replicas[0].definition = held.clone());
+        let reports: Vec<Option<Arc<NodeReport>>> = reports.into_iter().map(Some).collect();
+        let nodes = fixture::nodes();
+        let observation = Observation::of(fixture::table_id(), Answers { nodes: &nodes, reports: &reports });
+        let without = TableDefinition { deletion_protection_enabled: true, ..fixture::definition() };
+        assert!(updates(&without, &Regions::Held, "east", &observation).is_empty());
     }
 
     #[test]

@@ -54,6 +54,8 @@ impl Catalog for Nothing {
 
 fn definition(number: usize) -> TableDefinition {
     let table = NewTable {
+        local_indexes: Vec::new(),
+        global_indexes: Vec::new(),
         table_name: format!("table-{number}"),
         key_schema: KeySchema {
             partition: KeyAttribute { name: "Id".to_owned(), scalar_type: ScalarType::S },
@@ -61,11 +63,13 @@ fn definition(number: usize) -> TableDefinition {
         },
         billing_mode: BillingMode::PayPerRequest,
         provisioned_throughput: None,
+        on_demand_throughput: None,
         table_class: None,
         deletion_protection_enabled: false,
+        stream: None,
         tags: Tags::default(),
     };
-    table.into_definition("game", TableId((number as u128).to_be_bytes()), 0)
+    table.into_definition("game", TableId((number as u128).to_be_bytes()), 0, || TableId([0; 16]))
 }
 
 fn full() -> TableMeters {

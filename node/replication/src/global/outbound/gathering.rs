@@ -2,7 +2,7 @@
 
 use super::{OutboundError, Source};
 use crate::{
-    entry::{Effect, Entry, EntryBody, EntryWrite, RemoteWrites},
+    entry::{Effect, Entry, EntryBody, EntryWrite, RemoteWrites, TransactionEntry},
     global::{Group, Origin, Reader, Record, Vector},
     log::LogEntry,
     place::LogPlace,
@@ -37,7 +37,9 @@ impl<'a, S: Store> Gathering<'a, S> {
         // That it is void matters as little as that it is of another region: no entry behind it is stamped at or below.
         self.moves.advance(own, time);
         match place.pass(entry)?.map(|entry| entry.body) {
-            Some(EntryBody::Writes(writes)) if self.reader.vector.get(own) < time => {
+            Some(EntryBody::Writes(writes) | EntryBody::Transaction(TransactionEntry { writes, .. }))
+                if self.reader.vector.get(own) < time =>
+            {
                 let records: Result<Vec<Record>, _> =
                     writes.into_iter().filter_map(|write| self.record(write).transpose()).collect();
                 self.push(Origin { lineage: own.clone(), time }, records?);
@@ -51,7 +53,7 @@ impl<'a, S: Store> Gathering<'a, S> {
     fn record(&self, write: EntryWrite) -> Result<Option<Record>, OutboundError> {
         let version = match write.effect {
             Effect::Put(version) => StoredVersion::parse(version)?,
-            Effect::Delete => StoredVersion::tombstone(write.version_time, Bytes::new()),
+            Effect::Delete | Effect::Expire => StoredVersion::tombstone(write.version_time, Bytes::new()),
             Effect::Nothing => return Ok(None),
         };
         Ok(Some(Record { key: write.key, version: self.source.with_origin(version) }))

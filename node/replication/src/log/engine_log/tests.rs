@@ -5,7 +5,7 @@ use cairn_model::{
     TableDefinition,
     descriptor::{KeyRange, PartitionDescriptor},
     ids::{PartitionId, ReplicaId, TableId},
-    table::{BillingMode, KeyAttribute, KeySchema, ScalarType},
+    table::{KeyAttribute, KeySchema, ScalarType},
 };
 use std::{
     fs::File,
@@ -97,29 +97,12 @@ fn record(n: u64, storage_id: u64, log_id: u64) -> ReplicaRecord {
             next_replica_id: 2,
             parents: Vec::new(),
         },
-        definition: TableDefinition {
-            account: "game".into(),
-            table_name: "users".into(),
+        definition: TableDefinition::new(
+            "game",
+            "users",
             table_id,
-            schema_version: 1,
-            key_schema: KeySchema {
-                partition: KeyAttribute { name: "UserId".into(), scalar_type: ScalarType::S },
-                sort: None,
-            },
-            billing_mode: BillingMode::PayPerRequest,
-            provisioned_throughput: None,
-            table_class: None,
-            deletion_protection_enabled: false,
-            creation_time_ms: 0,
-            continuous_backups: None,
-            restored_from: None,
-            replicas: None,
-            local_indexes: Vec::new(),
-            global_indexes: Vec::new(),
-            index_of: None,
-            time_to_live: None,
-            stream: None,
-        },
+            KeySchema { partition: KeyAttribute { name: "UserId".into(), scalar_type: ScalarType::S }, sort: None },
+        ),
         applied: Applied::default(),
         damaged: None,
     }

@@ -1,6 +1,6 @@
 //! What a batch of another region comes to: which of its versions win here, and where the reading of its source stands then.
 
-use super::{Decided, Known, Undecided};
+use super::{Beside, Decided, Known, Undecided};
 use crate::{
     entry::{RemoteEffect, RemoteGroup, RemoteWrite},
     global::{BatchBody, CopyPosition, Group, Heard, Lineage, Origin, Reading, Record, RemoteBatch},
@@ -9,9 +9,10 @@ use crate::{
     place::LogPlace,
     proposer::{Proposer, Round},
     read,
+    stream::StreamChange,
 };
 use bytes::Bytes;
-use cairn_engine::{IndexChange, Store};
+use cairn_engine::Store;
 use cairn_model::{
     ServiceError,
     codec::StoredVersion,
@@ -56,7 +57,7 @@ pub(super) fn begin<S>(
         state,
         groups: Vec::new(),
         keys: Vec::new(),
-        index_changes: Vec::new(),
+        beside: Beside::default(),
         weighs: heard == Heard::New,
         moved,
     })
@@ -181,8 +182,8 @@ impl Proposer {
             } else {
                 self.decide_version(round, record.key, version, true)?
             };
-            let write = write.map(|(write, index_changes)| {
-                decided.index_changes.extend(index_changes);
+            let write = write.map(|(write, beside)| {
+                decided.beside.extend(beside);
                 write
             });
             match &write {
@@ -206,7 +207,7 @@ impl Proposer {
         key: EncodedKey,
         mut version: StoredVersion,
         may_wait: bool,
-    ) -> Result<Option<(RemoteWrite, Vec<IndexChange>)>, Undecided> {
+    ) -> Result<Option<(RemoteWrite, Beside)>, Undecided> {
         let region = round.region();
         if version.origin_region() == Some(region) {
             version.origin = Bytes::new();
@@ -220,7 +221,7 @@ impl Proposer {
             let effect = RemoteEffect::SetAside;
             return Ok(Some((
                 RemoteWrite { key, effect, size_change: 0, count_change: 0, version: bytes },
-                Vec::new(),
+                Beside::default(),
             )));
         }
         let sizes = |version: Option<&StoredVersion>| match version.filter(|version| !version.is_tombstone()) {
@@ -230,6 +231,9 @@ impl Proposer {
         let ((before, count_before), (after, count_after)) = (sizes(current.as_ref())?, sizes(Some(&version))?);
         let items = [current.as_ref(), Some(&version)].map(indexes::item_of);
         let effects = indexes::effects(round.definition, &key, items[0], items[1]).map_err(Undecided::Refused)?;
+        let stream = round.definition.current_stream();
+        // It is of another region, whoever wrote it there.
+        let stream_changes = Vec::from_iter(StreamChange::of(stream, items[0], items[1], false));
         self.overlay.put(key.clone(), Some(bytes.clone()), round.next_index);
         let write = RemoteWrite {
             key,
@@ -238,7 +242,7 @@ impl Proposer {
             count_change: count_after - count_before,
             version: bytes,
         };
-        Ok(Some((write, effects.changes)))
+        Ok(Some((write, Beside { index_changes: effects.changes, stream_changes })))
     }
 }
 

@@ -1,13 +1,13 @@
 //! The upkeep of what a global table keeps beside its items: versions whose time has come are taken up, tombstones that
 //! nobody needs any more go, and times that moved are written down.
 
-use super::{Known, RemoteInFlight, Undecided};
+use super::{Beside, Known, RemoteInFlight, Undecided};
 use crate::{
     entry::{EntryBody, RemoteEffect, RemoteWrite, Upkeep},
     global::{Stability, time_and_key},
     proposer::{Propose, Proposer, ProposerError, Round},
 };
-use cairn_engine::{IndexChange, Store};
+use cairn_engine::Store;
 use cairn_model::{codec::StoredVersion, key::EncodedKey, time::Timestamp};
 
 /// Tombstones looked at, and versions taken up, in one step.
@@ -16,9 +16,10 @@ const TAKEN_UP_MAX: usize = 256;
 const BYTES_MAX: usize = 1 << 20;
 
 impl Proposer {
-    /// The time of its upkeep has come, where there is anything to be kept up, or that is not known yet.
+    /// The time of the upkeep has come, where there is anything to be kept up, or that is not known yet.
     pub(crate) fn keep_up(&mut self) {
         self.remote.upkeep_due |= self.remote.known.as_ref().is_none_or(|known| known.keeps);
+        self.transactions.keep_up();
     }
 
     /// One step of the upkeep, in an entry of its own if there is anything to do.
@@ -31,8 +32,8 @@ impl Proposer {
             return Ok(());
         }
         let mut upkeep = Upkeep::default();
-        let (mut keys, mut index_changes) = (Vec::new(), Vec::new());
-        let first_aside = self.take_up(round, &mut upkeep, &mut keys, &mut index_changes)?;
+        let (mut keys, mut beside) = (Vec::new(), Beside::default());
+        let first_aside = self.take_up(round, &mut upkeep, &mut keys, &mut beside)?;
         let Some(known) = &self.remote.known else { return Ok(()) };
         let mut state = known.state.clone();
         let forgets = round.replicas().is_some_and(|replicas| state.forget_strangers(replicas));
@@ -59,11 +60,11 @@ impl Proposer {
         if upkeep != Upkeep::default() {
             let has_more = self.remote.behind.is_some() || upkeep.taken_up.len() >= TAKEN_UP_MAX;
             let remote = RemoteInFlight { keys, waiter: None, is_upkeep: true, has_more };
-            return self.propose_remote(round, (EntryBody::Upkeep(upkeep), index_changes), remote, propose);
+            return self.propose_remote(round, (EntryBody::Upkeep(upkeep), beside), remote, propose);
         }
         match &self.remote.known {
             Some(known) if known.is_ahead && known.is_late(round.boot_ms, &self.limits) => {
-                self.write_down(round, (Vec::new(), Vec::new()), RemoteInFlight::default(), propose)
+                self.write_down(round, (Vec::new(), Beside::default()), RemoteInFlight::default(), propose)
             }
             _ => Ok(()),
         }
@@ -80,7 +81,7 @@ impl Proposer {
         round: &Round<'_, S>,
         upkeep: &mut Upkeep,
         keys: &mut Vec<EncodedKey>,
-        index_changes: &mut Vec<IndexChange>,
+        beside: &mut Beside,
     ) -> Result<Option<Timestamp>, ProposerError> {
         let mut bytes = 0;
         for pair in round.engine.set_aside(round.storage_id, None) {
@@ -109,7 +110,7 @@ impl Proposer {
             let write = match won {
                 Some((write, changes)) => {
                     keys.push(write.key.clone());
-                    index_changes.extend(changes);
+                    beside.extend(changes);
                     write
                 }
                 None => lost,

@@ -4,7 +4,7 @@ mod marker;
 
 use super::{
     backups::CLUSTER,
-    tables::{ACCOUNT, LocalTables},
+    tables::{ACCOUNT, LocalTables, new_table_id},
 };
 use crate::{
     archive::{FillingPartition, Progress, fill, give_up},
@@ -115,14 +115,14 @@ impl LocalImports {
                 Err(errors::import_conflict(&earlier.order.arn))
             };
         }
-        let table_id = TableId(uuid::Uuid::new_v4().into_bytes());
+        let table_id = new_table_id();
         let import_id = backup_id(now_ms, uuid::Uuid::new_v4().as_fields().0);
         let table_arn = TableArn { region: &self.region, account: ACCOUNT, table_name: &table.table_name };
         let order = ImportOrder {
             arn: ImportArn { table: table_arn, import_id: &import_id }.to_string(),
             table_arn: table_arn.to_string(),
             import_id,
-            definition: table.into_definition(ACCOUNT, table_id, now_ms),
+            definition: table.into_definition(ACCOUNT, table_id, now_ms, new_table_id),
             client_token: request.client_token,
             source: request.source,
             format: request.format,

@@ -161,7 +161,7 @@ impl Imports for ClusterImports {
         }
         let ImportRequest { client_token, source, format, compression } = request;
         // The resource's uid becomes the id, and its creation time the table's.
-        let definition = table.into_definition(account, TableId([0; 16]), 0);
+        let definition = table.into_definition(account, TableId([0; 16]), 0, || TableId([0; 16]));
         let spec = TableSpec {
             storage_group: self.group(account)?,
             import_from: Some(ImportFrom::new(client_token, source, format, compression)),

@@ -15,6 +15,7 @@ pub(super) fn report(table: &Table, region: &str) -> Option<ImportReport> {
     // As it is made first: what came later is no part of the import.
     made.schema_version = 1;
     made.continuous_backups = None;
+    made.time_to_live = None;
     let order = table.import_order(region, made).ok()??;
     Some(match noted {
         Some(noted) => noted.report(order),

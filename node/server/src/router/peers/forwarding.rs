@@ -3,8 +3,8 @@
 use crate::{
     internal::client::{CallError, NodeClient},
     regions::message::{
-        self, CLOSE_MAX, PATH, PartitionCall, RegionAnswer, RegionOutcome, RegionRefusal, TURN_MAX, TableDescription,
-        WAIT_MAX,
+        self, CLOSE_MAX, IndexDescription, PATH, PartitionCall, RegionAnswer, RegionOutcome, RegionRefusal, TURN_MAX,
+        TableDescription, WAIT_MAX,
     },
     router::{
         nodes::Nodes,
@@ -41,19 +41,18 @@ impl Forwarding {
         table: &KnownTable,
         call_of: impl Fn(PartitionId) -> PartitionCall,
     ) -> RegionAnswer {
-        let mut whole: Option<TableDescription> = None;
+        let mut whole: Option<(TableDescription, Vec<IndexDescription>)> = None;
         for route in &table.routes {
             let call = call_of(route.descriptor.partition_id);
-            match self.forward(table.definition.table_id, &call).await? {
-                RegionOutcome::Description(part) => match &mut whole {
-                    Some(whole) => whole.partitions.extend(part.partitions),
-                    None => whole = Some(part),
-                },
-                RegionOutcome::Batch(_) => return Err(RegionRefusal::unavailable("only one partition has batches")),
+            let part = self.forward(table.definition.table_id, &call).await?.into_description();
+            let part = part.ok_or_else(|| RegionRefusal::unavailable("only one partition has batches"))?;
+            match &mut whole {
+                Some((whole, _)) => whole.partitions.extend(part.0.partitions),
+                None => whole = Some(part),
             }
         }
         whole
-            .map(RegionOutcome::Description)
+            .map(|(table, local_indexes)| RegionOutcome::description(table, local_indexes))
             .ok_or_else(|| RegionRefusal::unavailable("the table has no partition yet"))
     }
 

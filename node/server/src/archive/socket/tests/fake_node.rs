@@ -10,7 +10,7 @@ use cairn_model::{
     descriptor::{KeyRange, PartitionDescriptor},
     ids::{PartitionId, TableId},
     key::EncodedKey,
-    table::{BillingMode, ContinuousBackups, KeyAttribute, KeySchema, ScalarType, TableDefinition},
+    table::{ContinuousBackups, KeyAttribute, KeySchema, ScalarType, TableDefinition},
     time::Timestamp,
 };
 use cairn_replication::{log::LogEntry, restore::LoadedVersion};
@@ -72,24 +72,15 @@ pub(super) fn descriptor(partition_id: PartitionId) -> PartitionDescriptor {
 
 pub(super) fn definition() -> TableDefinition {
     TableDefinition {
-        account: "game".into(),
-        table_name: "users".into(),
-        table_id: TableId([7; 16]),
         schema_version: 2,
-        key_schema: KeySchema { partition: KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S }, sort: None },
-        billing_mode: BillingMode::PayPerRequest,
-        provisioned_throughput: None,
-        table_class: None,
-        deletion_protection_enabled: false,
         creation_time_ms: 5,
         continuous_backups: Some(ContinuousBackups { recovery_period_days: 7, enabled_at_ms: 6 }),
-        restored_from: None,
-        replicas: None,
-        local_indexes: Vec::new(),
-        global_indexes: Vec::new(),
-        index_of: None,
-        time_to_live: None,
-        stream: None,
+        ..TableDefinition::new(
+            "game",
+            "users",
+            TableId([7; 16]),
+            KeySchema { partition: KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S }, sort: None },
+        )
     }
 }
 

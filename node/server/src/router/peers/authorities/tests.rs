@@ -6,7 +6,7 @@ use cairn_model::{
     descriptor::{KeyRange, PartitionDescriptor},
     ids::{NodeId, PartitionId, ReplicaId, TableId},
     node::{NodeReport, ReplicaReport, ReplicaState},
-    table::{BillingMode, GlobalReplicas, KeyAttribute, KeySchema, PeerCluster, ScalarType, TableDefinition},
+    table::{GlobalReplicas, KeyAttribute, KeySchema, PeerCluster, ScalarType, TableDefinition},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
@@ -44,24 +44,13 @@ fn table(number: u8, account: &str, peers: &[(&str, &Ca)]) -> ReplicaReport {
             parents: Vec::new(),
         },
         definition: TableDefinition {
-            account: account.into(),
-            table_name: format!("table-{number}"),
-            table_id: TableId([number; 16]),
-            schema_version: 1,
-            key_schema: KeySchema { partition, sort: None },
-            billing_mode: BillingMode::PayPerRequest,
-            provisioned_throughput: None,
-            table_class: None,
-            deletion_protection_enabled: false,
-            creation_time_ms: 0,
-            continuous_backups: None,
-            restored_from: None,
             replicas: (!peers.is_empty()).then_some(replicas),
-            local_indexes: Vec::new(),
-            global_indexes: Vec::new(),
-            index_of: None,
-            time_to_live: None,
-            stream: None,
+            ..TableDefinition::new(
+                account,
+                format!("table-{number}"),
+                TableId([number; 16]),
+                KeySchema { partition, sort: None },
+            )
         },
         state: ReplicaState::Leader,
         leader: None,
@@ -72,6 +61,7 @@ fn table(number: u8, account: &str, peers: &[(&str, &Ca)]) -> ReplicaReport {
         size_bytes: 0,
         unarchived_bytes: 0,
         regions: Vec::new(),
+        fed_by: Vec::new(),
     }
 }
 
@@ -88,6 +78,7 @@ fn routes(replicas: Vec<ReplicaReport>) -> Routes {
         disk_free_bytes: 0,
         disk_total_bytes: 0,
         disk_full: false,
+        consumption: None,
     };
     Routes::from_reports(&[KnownNode { address: "a:1".into(), report }])
 }

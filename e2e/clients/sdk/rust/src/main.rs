@@ -1,0 +1,62 @@
+//! A table's life through the AWS SDK for Rust: prints a line for each step, and ends at the first thing that is wrong.
+//!
+//! Endpoint, region and credentials come from the environment variables that the SDKs read.
+
+mod connection;
+mod expectations;
+mod readings;
+mod reads;
+mod table;
+mod types;
+mod writes;
+
+use aws_sdk_dynamodb::{Client, error::DisplayErrorContext};
+use expectations::Result;
+use std::{process::ExitCode, time::Duration};
+
+/// A run that takes longer hangs.
+const LONGEST: Duration = Duration::from_secs(60);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut under_way = "the SDK's settings";
+    match tokio::time::timeout(LONGEST, run(&mut under_way)).await {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(error)) => eprintln!("FAILED {under_way}: {}", DisplayErrorContext(&*error)),
+        Err(_) => eprintln!("FAILED {under_way}: no end after {LONGEST:?}"),
+    }
+    ExitCode::FAILURE
+}
+
+/// Runs each step and prints what it saw.
+async fn run(under_way: &mut &'static str) -> Result<()> {
+    let client: &Client = &connection::client()?;
+    macro_rules! steps {
+        ($($name:literal => $step:path,)*) => {
+            $(
+                *under_way = $name;
+                println!("{}: {}", $name, $step(client).await?);
+            )*
+        };
+    }
+    steps! {
+        "a wrong secret is refused" => table::refuse_strangers,
+        "create and wait" => table::create,
+        "create again" => table::create_again,
+        "put" => writes::put_one,
+        "batch write" => writes::batch_write,
+        "get" => reads::get,
+        "batch get" => reads::batch_get,
+        "query" => reads::query,
+        "scan" => reads::scan,
+        "scan in segments" => reads::scan_segments,
+        "update" => writes::update,
+        "conditions that fail" => writes::fail_conditions,
+        "all ten types" => types::read_as_written,
+        "list and describe" => table::list_and_describe,
+        "PartiQL" => reads::execute_statement,
+        "delete an item" => writes::delete_one,
+        "delete and wait" => table::delete,
+    }
+    Ok(())
+}

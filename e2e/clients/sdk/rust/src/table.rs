@@ -1,0 +1,87 @@
+//! The table itself.
+
+use crate::{
+    connection,
+    expectations::{Result, holds, refused, same},
+    readings::TABLE,
+};
+use aws_sdk_dynamodb::{
+    Client,
+    client::Waiters,
+    error::ProvideErrorMetadata,
+    operation::create_table::{CreateTableOutput, builders::CreateTableFluentBuilder},
+    types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus},
+};
+use std::time::{Duration, SystemTime};
+
+const WAIT_MOST: Duration = Duration::from_secs(60);
+const YOUNG_S: std::ops::Range<i64> = -1..61;
+
+pub async fn refuse_strangers(_: &Client) -> Result<String> {
+    let error = refused(connection::with_secret("not the secret")?.list_tables().send().await)?;
+    let code = error.code().unwrap_or_default().to_owned();
+    same("the code", &code.as_str(), &"InvalidSignatureException")?;
+    Ok(code)
+}
+
+fn key_schema() -> Result<Vec<KeySchemaElement>> {
+    let key = |name, role| KeySchemaElement::builder().attribute_name(name).key_type(role).build();
+    Ok(vec![key("station", KeyType::Hash)?, key("hour", KeyType::Range)?])
+}
+
+fn attributes() -> Result<Vec<AttributeDefinition>> {
+    let attribute = |name, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
+    Ok(vec![attribute("hour", ScalarAttributeType::N)?, attribute("station", ScalarAttributeType::S)?])
+}
+
+fn definition(client: &Client) -> Result<CreateTableFluentBuilder> {
+    Ok(client
+        .create_table()
+        .table_name(TABLE)
+        .set_attribute_definitions(Some(attributes()?))
+        .set_key_schema(Some(key_schema()?))
+        .billing_mode(BillingMode::PayPerRequest))
+}
+
+pub async fn create(client: &Client) -> Result<String> {
+    let created: CreateTableOutput = definition(client)?.send().await?;
+    let status = created.table_description().and_then(|table| table.table_status()).cloned();
+    same("the status", &status, &Some(TableStatus::Creating))?;
+    let waited = client.wait_until_table_exists().table_name(TABLE).wait(WAIT_MOST).await?;
+    let described = waited.into_result()?;
+    let status = described.table().and_then(|table| table.table_status()).cloned();
+    same("the status in the end", &status, &Some(TableStatus::Active))?;
+    Ok(TableStatus::Active.to_string())
+}
+
+pub async fn create_again(client: &Client) -> Result<String> {
+    let error = refused(definition(client)?.send().await)?;
+    holds(&format!("expected ResourceInUseException, got {error:?}"), error.is_resource_in_use_exception())?;
+    Ok(error.message().unwrap_or_default().to_owned())
+}
+
+pub async fn list_and_describe(client: &Client) -> Result<String> {
+    let listed: Vec<String> =
+        client.list_tables().limit(1).into_paginator().items().send().collect::<std::result::Result<_, _>>().await?;
+    holds(&format!("expected {TABLE} among {listed:?}"), listed.iter().any(|name| name == TABLE))?;
+    let described = client.describe_table().table_name(TABLE).send().await?;
+    let table = described.table().ok_or("no table is described")?;
+    same("the key schema", &table.key_schema().to_vec(), &key_schema()?)?;
+    let mut defined = table.attribute_definitions().to_vec();
+    defined.sort_by(|a, b| a.attribute_name().cmp(b.attribute_name()));
+    same("the attributes", &defined, &attributes()?)?;
+    let mode = table.billing_mode_summary().and_then(|summary| summary.billing_mode()).cloned();
+    same("the billing mode", &mode, &Some(BillingMode::PayPerRequest))?;
+    let created = table.creation_date_time().ok_or("no time of creation")?.secs();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs() as i64;
+    holds(&format!("a table made just now is {} s old", now - created), YOUNG_S.contains(&(now - created)))?;
+    Ok(table.table_arn().unwrap_or_default().to_owned())
+}
+
+pub async fn delete(client: &Client) -> Result<String> {
+    client.delete_table().table_name(TABLE).send().await?;
+    client.wait_until_table_not_exists().table_name(TABLE).wait(WAIT_MOST).await?;
+    let error = refused(client.describe_table().table_name(TABLE).send().await)?;
+    holds(&format!("expected ResourceNotFoundException, got {error:?}"), error.is_resource_not_found_exception())?;
+    Ok(error.message().unwrap_or_default().to_owned())
+}

@@ -1,0 +1,85 @@
+//! What a partition's answer consumed, in half units: what the storage node that gave it charges the table for.
+
+use crate::capacity::HalfUnits;
+use cairn_replication::{
+    operation::{GetOutcome, RangeOutcome, WriteOutcome},
+    transaction::TransactGetOutcome,
+};
+
+/// Of the item, and of each local index that changed with it.
+pub fn of_write(outcome: &WriteOutcome) -> u64 {
+    let item = HalfUnits::write(outcome.size_before, outcome.size_after);
+    outcome.indexes.iter().map(HalfUnits::index_write).fold(item, HalfUnits::plus).halves()
+}
+
+/// Of each item on its own, found or not.
+pub fn of_get(outcome: &GetOutcome, consistent: bool) -> u64 {
+    HalfUnits::gets(outcome, consistent).halves()
+}
+
+/// Of a page, and of what was fetched for it from the table.
+pub fn of_range(outcome: &RangeOutcome, consistent: bool) -> u64 {
+    let page = HalfUnits::read(outcome.bytes_read, consistent);
+    page.plus(HalfUnits::fetches(outcome.fetched_units, consistent)).halves()
+}
+
+/// Of the actions of a transaction: twice that of the items, not of the indexes.
+pub fn of_transaction(outcomes: &[WriteOutcome]) -> u64 {
+    let of_item = |outcome: &WriteOutcome| HalfUnits::write(outcome.size_before, outcome.size_after).halves();
+    outcomes.iter().map(|outcome| of_write(outcome) + of_item(outcome)).sum()
+}
+
+/// Of each item that a transaction reads, found or not.
+pub fn of_transact_get(outcome: &TransactGetOutcome) -> u64 {
+    let size = |item: Option<&(_, u32)>| item.map_or(0, |(_, size): &(_, u32)| u64::from(*size));
+    outcome.items.iter().map(|got| 2 * HalfUnits::read(size(got.item.as_ref()), true).halves()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cairn_replication::operation::IndexWrite;
+
+    fn write(size_before: u32, size_after: u32, indexes: Vec<IndexWrite>) -> u64 {
+        of_write(&WriteOutcome { attributes: None, size_before, size_after, indexes, collection_bytes: None })
+    }
+
+    fn index(size_before: u32, size_after: u32, moved: bool) -> IndexWrite {
+        IndexWrite { slot: 1, size_before, size_after, moved }
+    }
+
+    #[test]
+    fn a_write_is_charged_for_the_larger_item_and_for_every_index_it_changed() {
+        assert_eq!(write(3_000, 10, Vec::new()), 6);
+        assert_eq!(write(0, 10, vec![index(0, 10, false)]), 4);
+        assert_eq!(write(10, 10, vec![index(10, 10, true), index(10, 0, false)]), 2 + 4 + 2);
+    }
+
+    #[test]
+    fn a_transaction_is_charged_twice_for_its_items_and_once_for_its_indexes() {
+        let outcome = |indexes| WriteOutcome {
+            attributes: None,
+            size_before: 0,
+            size_after: 10,
+            indexes,
+            collection_bytes: None,
+        };
+        assert_eq!(of_transaction(&[outcome(Vec::new()), outcome(vec![index(0, 10, false)])]), 4 + 4 + 2);
+        assert_eq!(of_transact_get(&TransactGetOutcome { items: Vec::new() }), 0);
+    }
+
+    #[test]
+    fn a_read_is_charged_for_what_it_looked_at() {
+        let get = GetOutcome { items: vec![None, None, None] };
+        assert_eq!((of_get(&get, true), of_get(&get, false)), (6, 3));
+        let page = RangeOutcome {
+            items: Vec::new(),
+            count: 0,
+            scanned_count: 0,
+            bytes_read: 1_048_576,
+            fetched_units: 10,
+            last_evaluated_key: None,
+        };
+        assert_eq!((of_range(&page, true), of_range(&page, false)), (512 + 20, 256 + 10));
+    }
+}

@@ -1,0 +1,417 @@
+//! The steps of transactions: they wait here, are decided on the items as of every earlier write, and each becomes an entry.
+//!
+//! Whose a lock is, is known in memory, read from what is kept before anything is evaluated. An answer that rests on what is
+//! *not* there becomes an entry, as a write's does; one that rests on a record that is applied is given at once, for it is true
+//! whoever leads. That an item is locked is said at once too: whoever is told so has nothing done.
+
+mod decide;
+mod table;
+
+use super::{InFlight, Propose, Proposer, ProposerError, Round, Waiter, internal, remote::Undecided};
+use crate::{
+    entry::{Entry, EntryBody, EntryWrite, TransactionEntry, TransactionWrite},
+    expirations,
+    operation::{PartitionError, PartitionOutcome, WriteRequest},
+    read,
+    transaction::{MetLock, RECORD_AGE_MS_MAX, TransactOutcome, TransactRequest, TransactStep, TransactionId, kept},
+    wire,
+};
+use bytes::Bytes;
+use cairn_engine::{Kept, Store};
+use cairn_model::{ServiceError, ids::RequestId, key::EncodedKey};
+use decide::{Decided, Effects};
+use std::collections::{HashMap, VecDeque};
+use table::{PreparedTable, TableChange};
+
+/// Records dropped together with a step, and when there is nothing else to do.
+const DROPPED_WITH_STEP_MAX: usize = 8;
+const DROPPED_MAX: usize = 512;
+
+#[derive(Debug)]
+struct WaitingStep {
+    waiters: Vec<Waiter>,
+    request: TransactRequest,
+    evaluations: u32,
+}
+
+/// What a router is answered, as it is kept.
+type StepResult = Result<TransactOutcome, ServiceError>;
+
+/// A leader's part in transactions.
+#[derive(Debug, Default)]
+pub(super) struct Transactions {
+    waiting: VecDeque<WaitingStep>,
+    /// To be decided anew once all that is under way is applied.
+    retries: Vec<WaitingStep>,
+    /// As of every entry proposed. None: to be read from the engine before anything is evaluated.
+    table: Option<PreparedTable>,
+    /// The keys of what entries under way keep, or let go, and the last index of each.
+    under_way: HashMap<Bytes, u64>,
+    upkeep_due: bool,
+}
+
+/// What of a transaction is in an entry under way.
+#[derive(Debug, Default)]
+pub(super) struct StepInFlight {
+    keys: Vec<EncodedKey>,
+    kept: Vec<Bytes>,
+    step: Option<(WaitingStep, StepResult)>,
+    prepares: Option<TransactionId>,
+}
+
+/// What is kept under a key.
+enum Found {
+    Nothing,
+    /// By what is applied.
+    Applied(Bytes),
+    /// An entry under way changes it.
+    UnderWay,
+}
+
+impl Transactions {
+    pub(super) fn waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.waits() || self.upkeep_due
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len() + self.retries.len()
+    }
+
+    /// What was evaluated on entries that are worth nothing is read anew.
+    pub(super) fn forget(&mut self) {
+        self.table = None;
+        self.under_way.clear();
+    }
+
+    pub(super) fn keep_up(&mut self) {
+        self.upkeep_due |= self.table.as_ref().is_none_or(|table| table.has_records);
+    }
+
+    pub(super) fn has_locked(&self, key: &EncodedKey) -> bool {
+        self.table.as_ref().is_some_and(|table| table.has_locked(key))
+    }
+
+    /// The transaction that has locked an item.
+    pub(super) fn lock_on(&self, write: &WriteRequest) -> Option<MetLock> {
+        self.table.as_ref()?.lock_on(&write.key, 0)
+    }
+
+    /// All that was under way is applied: what was in vain is decided anew, before what came later.
+    pub(super) fn settle(&mut self, evaluations_max: u32, answers: &mut Vec<super::Answer>) {
+        self.forget();
+        for step in std::mem::take(&mut self.retries).into_iter().rev() {
+            if step.waiters.is_empty() {
+                continue;
+            }
+            if step.evaluations >= evaluations_max {
+                let reason = format!("the step was evaluated {} times in vain", step.evaluations);
+                answer(&step, Err(PartitionError::Overloaded { reason }), answers);
+            } else {
+                self.waiting.push_front(step);
+            }
+        }
+    }
+
+    pub(super) fn refuse_waiting(&mut self, error: &PartitionError, answers: &mut Vec<super::Answer>) {
+        self.waiting.drain(..).for_each(|step| answer(&step, Err(error.clone()), answers));
+    }
+
+    /// Leads no more; what is in flight is told by [`StepInFlight::abandon`].
+    pub(super) fn abandon(&mut self, error: &PartitionError, answers: &mut Vec<super::Answer>) {
+        self.retries.drain(..).for_each(|step| answer(&step, Err(error.clone()), answers));
+        self.refuse_waiting(error, answers);
+        self.forget();
+    }
+
+    pub(super) fn expire(&mut self, boot_ms: u64, error: &PartitionError, answers: &mut Vec<super::Answer>) {
+        for step in self.waiting.iter_mut().chain(&mut self.retries) {
+            super::expire_waiters(&mut step.waiters, boot_ms, error, answers);
+        }
+        self.waiting.retain(|step| !step.waiters.is_empty());
+    }
+
+    fn under_way_applied(&mut self, kept: &[Bytes], index: u64) {
+        for key in kept {
+            if self.under_way.get(key) == Some(&index) {
+                self.under_way.remove(key);
+            }
+        }
+    }
+}
+
+impl StepInFlight {
+    pub(super) fn abandon(self, error: &PartitionError, answers: &mut Vec<super::Answer>) {
+        if let Some((step, _)) = self.step {
+            answer(&step, Err(error.clone()), answers);
+        }
+    }
+
+    pub(super) fn expire(&mut self, boot_ms: u64, error: &PartitionError, answers: &mut Vec<super::Answer>) {
+        if let Some((step, _)) = &mut self.step {
+            super::expire_waiters(&mut step.waiters, boot_ms, error, answers);
+        }
+    }
+}
+
+impl Proposer {
+    /// Takes a step in; gives the answer if there is no room.
+    pub(crate) fn enqueue_step(
+        &mut self,
+        token: u64,
+        request: TransactRequest,
+        deadline_ms: u64,
+    ) -> Option<super::Answer> {
+        if self.waiting() >= self.limits.waiting_max {
+            return Some((token, Err(super::too_many_wait())));
+        }
+        let waiters = vec![Waiter { token, deadline_ms }];
+        self.transactions.waiting.push_back(WaitingStep { waiters, request, evaluations: 0 });
+        None
+    }
+
+    /// Reads which items are locked, if that was not done. Nothing is under way then.
+    pub(super) fn know_locks<S: Store>(&mut self, round: &Round<'_, S>) -> Result<(), ProposerError> {
+        if self.transactions.table.is_none() {
+            self.transactions.table = Some(PreparedTable::read(round.engine, round.storage_id)?);
+        }
+        Ok(())
+    }
+
+    /// Decides the next step that waits, and proposes what it comes to.
+    pub(super) fn take_step<S: Store>(
+        &mut self,
+        round: &mut Round<'_, S>,
+        propose: Propose<'_>,
+        answers: &mut Vec<super::Answer>,
+    ) -> Result<(), ProposerError> {
+        let Some(step) = self.transactions.waiting.pop_front() else { return Ok(()) };
+        let Some(mut step) = self.answer_step_retry(round, step, answers)? else { return Ok(()) };
+        if let TransactStep::Write(write) = &step.request.step
+            && !write.actions.iter().all(|action| read::contains(round.range, action.key()))
+        {
+            answer(&step, Err(PartitionError::EpochMismatch { epoch: round.epoch }), answers);
+            return Ok(());
+        }
+        step.evaluations += 1;
+        match self.decide_step(round, &step.request) {
+            Ok(Decided::Answer(outcome)) => {
+                answer(&step, Ok(PartitionOutcome::Transact(outcome)), answers);
+                Ok(())
+            }
+            Ok(Decided::Locked(met)) => {
+                answer(&step, Ok(PartitionOutcome::Locked(met)), answers);
+                Ok(())
+            }
+            Ok(Decided::Overloaded(reason)) => {
+                answer(&step, Err(PartitionError::Overloaded { reason: reason.into() }), answers);
+                Ok(())
+            }
+            Ok(Decided::Entry { result, effects }) => self.propose_step(round, Some((step, result)), *effects, propose),
+            Err(Undecided::Fatal(error)) => Err(error),
+            // Of this replica's disk only, so no outcome.
+            Err(Undecided::Refused(error)) => {
+                answer(&step, Err(PartitionError::Service(error)), answers);
+                Ok(())
+            }
+        }
+    }
+
+    /// A request id that is under way gets the answer of the attempt under way; one that is done gets its outcome.
+    fn answer_step_retry<S: Store>(
+        &mut self,
+        round: &Round<'_, S>,
+        mut step: WaitingStep,
+        answers: &mut Vec<super::Answer>,
+    ) -> Result<Option<WaitingStep>, ProposerError> {
+        let request_id = step.request.request_id;
+        if let Some(&index) = self.ids_in_flight.get(&request_id) {
+            let entry = self.in_flight.iter_mut().find(|entry| entry.index == index);
+            if let Some((first, _)) = entry.and_then(|entry| entry.step.step.as_mut()) {
+                first.waiters.append(&mut step.waiters);
+                return Ok(None);
+            }
+        }
+        match round.engine.outcome(round.storage_id, &request_id) {
+            Ok(None) => Ok(Some(step)),
+            Ok(Some(outcome)) => {
+                let result = match wire::decode_outcome::<TransactOutcome>(&outcome) {
+                    Ok(result) => answer_of(result),
+                    Err(error) => Err(PartitionError::Unknown { reason: error.to_string() }),
+                };
+                answer(&step, result, answers);
+                Ok(None)
+            }
+            Err(error) if error.is_fatal() => Err(error.into()),
+            // Whether it was done already is not known: it must not be done again.
+            Err(error) => {
+                answer(&step, Err(PartitionError::Service(internal(&error))), answers);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Drops what was kept for long enough, in an entry of its own if there is anything.
+    pub(super) fn drop_records<S: Store>(
+        &mut self,
+        round: &mut Round<'_, S>,
+        propose: Propose<'_>,
+    ) -> Result<(), ProposerError> {
+        if !std::mem::take(&mut self.transactions.upkeep_due) {
+            return Ok(());
+        }
+        let dropped = self.dropped(round, DROPPED_MAX)?;
+        if dropped.is_empty() {
+            let (from, to) = kept::ALL_NOTED;
+            let has_records = !self.transactions.under_way.is_empty()
+                || round.engine.transactions(round.storage_id, from, to).next().transpose()?.is_some();
+            if let Some(table) = &mut self.transactions.table {
+                table.has_records = has_records;
+            }
+            return Ok(());
+        }
+        self.last_time = self.last_time.next(round.wall_ms);
+        let effects = Effects { kept: dropped, ..Effects::default() };
+        self.propose_step(round, None, effects, propose)
+    }
+
+    /// What was noted longer ago than anybody may ask for.
+    fn dropped<S: Store>(
+        &self,
+        round: &Round<'_, S>,
+        count_max: usize,
+    ) -> Result<Vec<TransactionWrite>, ProposerError> {
+        let mut dropped = Vec::new();
+        let (from, to) = kept::ALL_NOTED;
+        let is_under_way = |key: &Bytes| self.transactions.under_way.contains_key(key);
+        for pair in round.engine.transactions(round.storage_id, from, to).take(count_max + is_many(&self.in_flight)) {
+            let (key, value) = pair?;
+            let (time, id) = kept::of_noted(&key)?;
+            if time.millis() + RECORD_AGE_MS_MAX > round.wall_ms || dropped.len() >= 3 * count_max {
+                break;
+            }
+            if is_under_way(&key) {
+                continue;
+            }
+            let gone = |key| TransactionWrite { key, value: None };
+            if let Some(token) = kept::decode_noted(value)?.map(|token| kept::token(&token))
+                && !is_under_way(&token)
+            {
+                let stored = round.engine.kept(round.storage_id, &Kept::Transaction(token.clone()))?;
+                let record = stored.map(kept::TokenRecord::decode).transpose()?;
+                // It may be another transaction's by now.
+                if record.is_some_and(|record| record.transaction == id) {
+                    dropped.push(gone(token));
+                }
+            }
+            dropped.extend([gone(kept::record(id)), gone(key)]);
+        }
+        Ok(dropped)
+    }
+
+    /// What is kept under a key as of every entry proposed.
+    fn find<S: Store>(&self, round: &Round<'_, S>, key: Bytes) -> Result<Found, Undecided> {
+        if self.transactions.under_way.contains_key(&key) {
+            return Ok(Found::UnderWay);
+        }
+        match round.engine.kept(round.storage_id, &Kept::Transaction(key)) {
+            Ok(None) => Ok(Found::Nothing),
+            Ok(Some(value)) => Ok(Found::Applied(value)),
+            Err(error) if error.is_fatal() => Err(Undecided::Fatal(error.into())),
+            Err(error) => Err(Undecided::Refused(internal(&error))),
+        }
+    }
+
+    /// Proposes an entry with these effects; only then does anybody see them.
+    fn propose_step<S: Store>(
+        &mut self,
+        round: &mut Round<'_, S>,
+        step: Option<(WaitingStep, StepResult)>,
+        effects: Effects,
+        propose: Propose<'_>,
+    ) -> Result<(), ProposerError> {
+        let Effects { writes, index_changes, stream_changes, mut kept, change } = effects;
+        if step.is_some() && !kept.is_empty() {
+            // What the step keeps comes behind: a token may be dropped and kept again.
+            let dropped = self.dropped(round, DROPPED_WITH_STEP_MAX)?;
+            kept.splice(0..0, dropped);
+        }
+        let outcome = match &step {
+            Some((step, result)) => Some((step.request.request_id, wire::encode_outcome(result)?)),
+            None => None,
+        };
+        let request_id = outcome.as_ref().map_or(RequestId([0; 16]), |(request_id, _)| *request_id);
+        let in_flight = StepInFlight {
+            keys: writes.iter().map(|write| write.key.clone()).collect(),
+            kept: kept.iter().map(|write| write.key.clone()).collect(),
+            prepares: match &change {
+                Some(TableChange::Prepared(id, _)) => Some(*id),
+                _ => None,
+            },
+            step,
+        };
+        let writes: Vec<EntryWrite> =
+            writes.into_iter().map(|write| self.take_in(round, request_id, write, Bytes::new())).collect();
+        self.transactions.under_way.extend(in_flight.kept.iter().map(|key| (key.clone(), round.next_index)));
+        if let (Some(table), Some(change)) = (&mut self.transactions.table, change) {
+            table.change(change);
+        }
+        let entered = expirations::first_entered(&index_changes);
+        let body = EntryBody::Transaction(TransactionEntry { outcome, kept, writes });
+        let payload = Entry { header: self.header(round), body, index_changes, stream_changes }.encode()?;
+        let (index, bytes) = (round.next_index, payload.len());
+        if !propose(payload) {
+            self.transactions.retries.extend(in_flight.step.map(|(step, _)| step));
+            self.discard(std::iter::empty());
+            return Ok(());
+        }
+        if in_flight.step.is_some() {
+            self.ids_in_flight.insert(request_id, index);
+        }
+        self.sequence += 1;
+        self.bytes_in_flight += bytes;
+        self.in_flight.push_back(InFlight { step: in_flight, entered, ..InFlight::new(index, bytes) });
+        round.next_index += 1;
+        Ok(())
+    }
+
+    /// The entry at `index` was applied, or was void: then its step is decided anew.
+    pub(super) fn step_applied(
+        &mut self,
+        index: u64,
+        in_flight: StepInFlight,
+        valid: bool,
+        answers: &mut Vec<super::Answer>,
+    ) {
+        in_flight.keys.iter().for_each(|key| self.overlay.applied(key, index));
+        self.transactions.under_way_applied(&in_flight.kept, index);
+        if let (Some(id), Some(table), true) = (in_flight.prepares, &mut self.transactions.table, valid) {
+            table.applied(id);
+        }
+        let Some((step, result)) = in_flight.step else { return };
+        if self.ids_in_flight.get(&step.request.request_id) == Some(&index) {
+            self.ids_in_flight.remove(&step.request.request_id);
+        }
+        if valid {
+            answer(&step, answer_of(result), answers);
+        } else {
+            self.transactions.retries.push(step);
+        }
+    }
+}
+
+/// What is under way lies before what is looked for: so much more is looked at.
+fn is_many(in_flight: &VecDeque<InFlight>) -> usize {
+    in_flight.iter().map(|entry| entry.step.kept.len()).sum()
+}
+
+fn answer_of(result: StepResult) -> Result<PartitionOutcome, PartitionError> {
+    result.map(PartitionOutcome::Transact).map_err(PartitionError::Service)
+}
+
+fn answer(step: &WaitingStep, result: Result<PartitionOutcome, PartitionError>, answers: &mut Vec<super::Answer>) {
+    answers.extend(step.waiters.iter().map(|waiter| (waiter.token, result.clone())));
+}

@@ -1,0 +1,148 @@
+//! A table with a stream: whoever leads, a reader meets every change once and in order.
+
+use crate::{
+    cluster::Cluster,
+    requests::{PARTITION, add, definition, delete, put, put_new},
+    streamed::{self, STREAM},
+};
+use cairn_model::{
+    node::{Order, OrderOutcome},
+    stream::SequenceNumber,
+    time::Timestamp,
+};
+use cairn_replication::operation::{
+    PartitionError, PartitionOutcome, PartitionRequest, StreamEvent, StreamOutcome, StreamRecord, StreamRequest,
+};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+fn request(after: Option<SequenceNumber>, limit: u32) -> PartitionRequest {
+    let stream = STREAM.enabled_at_ms;
+    PartitionRequest::Stream(StreamRequest { stream, after, horizon: Timestamp(1), limit, page_bytes: 1 << 20 })
+}
+
+fn page(cluster: &mut Cluster, node: usize, after: Option<SequenceNumber>, limit: u32) -> StreamOutcome {
+    match cluster.ask(node, request(after, limit)) {
+        Some(Ok(PartitionOutcome::Stream(page))) => page,
+        other => panic!("no page: {other:?}"),
+    }
+}
+
+fn assert_streamed(cluster: &Cluster, node: usize) {
+    let engine = cluster.nodes[node].engine.as_ref().unwrap();
+    let storage_id = engine.replica(PARTITION).unwrap().storage_id;
+    assert_eq!(streamed::flaw(engine, storage_id, &definition()), None, "node {node}");
+}
+
+fn events(records: &[StreamRecord]) -> Vec<StreamEvent> {
+    records.iter().map(|record| record.event).collect()
+}
+
+#[test]
+fn a_change_is_one_record_and_what_changes_nothing_is_none() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    cluster.write(0, put(1, "a", 1));
+    cluster.write(0, put(2, "a", 1));
+    cluster.write(0, add(3, "a", 1));
+    assert!(matches!(cluster.ask(0, put_new(4, "a", 9)), Some(Err(PartitionError::Service(_)))));
+    cluster.write(0, delete(5, "a"));
+    cluster.write(0, delete(6, "a"));
+    // An attempt of the first request that comes late.
+    cluster.write(0, put(1, "a", 1));
+    cluster.ticks(3);
+    let shown = page(&mut cluster, 0, None, 100);
+    assert_eq!(events(&shown.records), [StreamEvent::Insert, StreamEvent::Modify, StreamEvent::Remove]);
+    assert!(!shown.ended && shown.last == shown.latest);
+    for node in 0..3 {
+        let engine = cluster.nodes[node].engine.as_ref().unwrap();
+        let storage_id = engine.replica(PARTITION).unwrap().storage_id;
+        assert_eq!(streamed::records(engine, storage_id, &definition()), shown.records, "node {node}");
+    }
+}
+
+#[test]
+fn a_reader_meets_every_change_once_and_in_order_while_leaders_die() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    let mut random = StdRng::seed_from_u64(7);
+    let (mut seen, mut after) = (Vec::new(), None);
+    let mut expected = 0;
+    for round in 0..40_u64 {
+        let leader = cluster.leader().unwrap();
+        for write in 0..random.random_range(0..5) {
+            cluster.write(leader, add(round * 10 + write, &format!("item-{}", write % 2), 1));
+            expected += 1;
+        }
+        let shown = page(&mut cluster, leader, after, random.random_range(1..4));
+        after = Some(shown.last);
+        seen.extend(shown.records);
+        if round % 8 == 7 {
+            cluster.crash(leader);
+            cluster.await_leader(Some(leader));
+            cluster.start(leader);
+            cluster.ticks(10);
+        }
+    }
+    let leader = cluster.leader().unwrap();
+    seen.extend(page(&mut cluster, leader, after, 1_000).records);
+    assert_eq!(seen.len(), expected, "none is missing and none was met twice");
+    assert!(seen.is_sorted_by(|one, next| one.number < next.number));
+    (0..3).for_each(|node| assert_streamed(&cluster, node));
+}
+
+#[test]
+fn a_leader_that_was_deposed_shows_no_records() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    cluster.write(0, put(1, "a", 1));
+    cluster.isolate(0);
+    let token = cluster.send(0, request(None, 10));
+    cluster.settle();
+    assert!(!cluster.answers.contains_key(&token));
+    cluster.ticks(30);
+    assert!(matches!(cluster.answers[&token], Err(PartitionError::NotLeader { .. })));
+    assert!(matches!(cluster.ask(1, request(None, 10)), Some(Ok(_))) || cluster.leader() == Some(2));
+}
+
+#[test]
+fn a_stream_that_was_disabled_ends_with_its_last_record() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    cluster.write(0, put(1, "a", 1));
+    let mut disabled = definition();
+    disabled.schema_version = 2;
+    disabled.set_stream(None, 5_000);
+    let order = Order::UpdateDefinition { partition_id: PARTITION, definition: disabled };
+    while cluster.order(0, order.clone()) != OrderOutcome::Done {
+        cluster.ticks(1);
+    }
+    cluster.write(0, put(2, "a", 2));
+    let first = page(&mut cluster, 0, None, 1);
+    assert_eq!((events(&first.records), first.ended), (vec![StreamEvent::Insert], false));
+    let rest = page(&mut cluster, 0, Some(first.last), 1);
+    assert_eq!((rest.records, rest.ended), (Vec::new(), true));
+    let bounds = page(&mut cluster, 0, None, 0).bounds.unwrap();
+    assert_eq!(bounds.last, Some(first.last));
+    assert!(bounds.first <= first.last);
+}
+
+#[test]
+fn who_reads_behind_what_is_trimmed_is_told() {
+    let mut cluster = Cluster::with_partition(1, 1);
+    for n in 0..3 {
+        cluster.write(0, put(n, "a", n as i64));
+        cluster.ticks(1);
+    }
+    let records = page(&mut cluster, 0, None, 10).records;
+    let trimmed = |after, horizon| {
+        let request = StreamRequest { stream: STREAM.enabled_at_ms, after, horizon, limit: 10, page_bytes: 1 << 20 };
+        PartitionRequest::Stream(request)
+    };
+    let horizon = records[2].number.time;
+    for (after, is_trimmed, shown) in
+        [(None, false, 1), (Some(records[0].number), true, 0), (Some(records[1].number), false, 1)]
+    {
+        match cluster.ask(0, trimmed(after, horizon)) {
+            Some(Ok(PartitionOutcome::Stream(page))) => {
+                assert_eq!((page.trimmed, page.records.len()), (is_trimmed, shown));
+            }
+            other => panic!("no page: {other:?}"),
+        }
+    }
+}

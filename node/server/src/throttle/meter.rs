@@ -1,0 +1,91 @@
+//! What one partition may consume on this node, and what it did in the last minutes.
+
+use super::{
+    bucket::{Bucket, Rate},
+    demand::Demand,
+};
+use cairn_model::{
+    TableDefinition,
+    consumption::{MINUTES_KEPT, MinuteConsumption},
+    throttling::{CapacityKind, TableLimit},
+};
+use cairn_replication::Now;
+use std::{cmp::Ordering, collections::VecDeque};
+
+const MINUTE_MS: u64 = 60_000;
+
+/// The minute of a time.
+pub(super) fn minute(now: Now) -> u64 {
+    now.wall_ms / MINUTE_MS
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    read: Option<Bucket>,
+    write: Option<Bucket>,
+    /// Ascending; the last may be the one that runs.
+    minutes: VecDeque<MinuteConsumption>,
+}
+
+impl Meter {
+    /// Takes what the request costs at least, or says which limit stands against it.
+    pub(super) fn admit(&mut self, definition: &TableDefinition, demand: Demand, now: Now) -> Result<(), TableLimit> {
+        let bucket = self.bucket_of(demand.capacity);
+        let Some((units_per_second, limit)) = definition.units_per_second(demand.capacity) else {
+            *bucket = None;
+            return Ok(());
+        };
+        let rate = Rate { units_per_second, limit };
+        let age_ms = now.wall_ms.saturating_sub(definition.creation_time_ms);
+        let bucket = bucket.get_or_insert_with(|| Bucket::new(rate, age_ms, now.boot_ms));
+        bucket.set_rate(rate, now.boot_ms);
+        match bucket.admit(demand.least, now.boot_ms) {
+            true => Ok(()),
+            false => Err(TableLimit { capacity: demand.capacity, limit }),
+        }
+    }
+
+    /// What an admitted request cost after all.
+    pub(super) fn settle(&mut self, demand: Demand, cost: u64, now: Now) {
+        if let Some(bucket) = self.bucket_of(demand.capacity) {
+            match cost.cmp(&demand.least) {
+                Ordering::Greater => bucket.take(cost - demand.least),
+                Ordering::Less => bucket.give_back(demand.least - cost),
+                Ordering::Equal => {}
+            }
+        }
+        if cost > 0 {
+            self.count(demand.capacity, cost, minute(now));
+        }
+    }
+
+    /// What was consumed in the kept minutes before this one.
+    pub(super) fn minutes_before(&self, minute: u64) -> Vec<MinuteConsumption> {
+        let is_kept =
+            |counted: &&MinuteConsumption| (minute.saturating_sub(MINUTES_KEPT)..minute).contains(&counted.minute);
+        self.minutes.iter().filter(is_kept).copied().collect()
+    }
+
+    fn bucket_of(&mut self, capacity: CapacityKind) -> &mut Option<Bucket> {
+        match capacity {
+            CapacityKind::Read => &mut self.read,
+            CapacityKind::Write => &mut self.write,
+        }
+    }
+
+    /// A clock that was set back goes on counting in the minute that it left.
+    fn count(&mut self, capacity: CapacityKind, cost: u64, minute: u64) {
+        if self.minutes.back().is_none_or(|last| last.minute < minute) {
+            self.minutes.push_back(MinuteConsumption { minute, ..MinuteConsumption::default() });
+        }
+        while self.minutes.len() as u64 > MINUTES_KEPT + 1 {
+            self.minutes.pop_front();
+        }
+        if let Some(last) = self.minutes.back_mut() {
+            match capacity {
+                CapacityKind::Read => last.read_half_units += cost,
+                CapacityKind::Write => last.write_half_units += cost,
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+use super::*;
+use crate::archive::testing;
+use cairn_model::{
+    ErrorKind, ServiceError,
+    consumption::{MINUTES_KEPT, MinuteConsumption},
+    table::{OnDemandThroughput, ProvisionedThroughput},
+    throttling::{CapacityKind, LimitType},
+};
+use cairn_replication::{
+    Now,
+    operation::{GetOutcome, GetRequest, PartitionError, PartitionOutcome, PartitionRequest, WriteOutcome},
+    transaction::{TransactGet, TransactGetRequest, TransactOutcome, TransactRequest, TransactStep, TransactionId},
+};
+
+const PARTITION: PartitionId = PartitionId([1; 16]);
+const CREATED_MS: u64 = 60_000_000;
+
+/// A clock that stands until it is set.
+#[derive(Debug, Default)]
+struct TestClock(Mutex<u64>);
+
+impl TestClock {
+    fn pass(&self, millis: u64) {
+        *self.0.lock() += millis;
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Now {
+        let ms = *self.0.lock();
+        Now { wall_ms: CREATED_MS + ms, boot_ms: ms }
+    }
+}
+
+fn throttle() -> (Arc<TestClock>, Throttle) {
+    let clock = Arc::new(TestClock::default());
+    (clock.clone(), Throttle::new(clock))
+}
+
+fn provisioned(read_capacity_units: u64, write_capacity_units: u64) -> TableDefinition {
+    TableDefinition {
+        provisioned_throughput: Some(ProvisionedThroughput { read_capacity_units, write_capacity_units }),
+        creation_time_ms: CREATED_MS,
+        ..testing::definition("users", 1)
+    }
+}
+
+fn reads(keys: usize, consistent: bool) -> Demand {
+    let keys = vec![cairn_model::key::EncodedKey(bytes::Bytes::new()); keys];
+    Demand::of(&PartitionRequest::Get(GetRequest { keys, projection: None, consistent })).unwrap()
+}
+
+#[test]
+fn a_transaction_is_charged_when_it_is_prepared_and_may_always_end() {
+    let step = |step| {
+        let (request_id, transaction) = (cairn_model::ids::RequestId([1; 16]), TransactionId([1; 16]));
+        Demand::of(&PartitionRequest::Transact(TransactRequest { request_id, transaction, step }))
+    };
+    assert_eq!((step(TransactStep::Commit), step(TransactStep::Abort { age_ms_min: 0 })), (None, None));
+    let get = |versions_only| {
+        let get = TransactGet { key: cairn_model::key::EncodedKey(bytes::Bytes::new()), projection: None };
+        Demand::of(&PartitionRequest::TransactGet(TransactGetRequest { gets: vec![get], versions_only }))
+    };
+    assert_eq!((get(true), get(false).map(|demand| demand.least)), (None, Some(4)));
+    let Ok(PartitionOutcome::Write(outcome)) = written(2_000) else { panic!("nothing written") };
+    let prepared = Ok(PartitionOutcome::Transact(TransactOutcome::Prepared(vec![outcome.clone(), outcome])));
+    assert_eq!(write().cost(&prepared), 16);
+    assert_eq!(write().cost(&Ok(PartitionOutcome::Locked(Vec::new()))), 0);
+}
+
+fn write() -> Demand {
+    Demand { capacity: CapacityKind::Write, consistent: true, least: 2 }
+}
+
+fn written(size_after: u32) -> PartitionAnswer {
+    let outcome =
+        WriteOutcome { attributes: None, size_before: 0, size_after, indexes: Vec::new(), collection_bytes: None };
+    Ok(PartitionOutcome::Write(outcome))
+}
+
+/// Whether the request was admitted; then it is answered so.
+fn serve(throttle: &Throttle, table: &TableDefinition, demand: Demand, answer: &PartitionAnswer) -> bool {
+    let admitted = throttle.admit(PARTITION, table, demand, |_| true).is_ok();
+    if admitted {
+        throttle.settle(PARTITION, demand, answer);
+    }
+    admitted
+}
+
+#[test]
+fn reads_and_writes_have_capacities_of_their_own() {
+    let (clock, throttle) = throttle();
+    let table = provisioned(1, 1);
+    assert!(serve(&throttle, &table, write(), &written(1_000)));
+    let refused = throttle.admit(PARTITION, &table, write(), |_| true);
+    assert_eq!(refused, Err(TableLimit { capacity: CapacityKind::Write, limit: LimitType::Provisioned }));
+    assert!(throttle.admit(PARTITION, &table, reads(1, true), |_| true).is_ok());
+    clock.pass(1_000);
+    assert!(serve(&throttle, &table, write(), &written(1_000)));
+}
+
+#[test]
+fn a_large_write_is_paid_for_before_the_next() {
+    let (clock, throttle) = throttle();
+    let table = provisioned(1, 2);
+    assert!(serve(&throttle, &table, write(), &written(10_240)));
+    clock.pass(4_000);
+    assert!(!serve(&throttle, &table, write(), &written(1)));
+    clock.pass(1);
+    assert!(serve(&throttle, &table, write(), &written(1)));
+}
+
+#[test]
+fn an_eventually_consistent_read_costs_half() {
+    let (_, throttle) = throttle();
+    let table = provisioned(2, 1);
+    let answer = Ok(PartitionOutcome::Get(GetOutcome { items: vec![None] }));
+    let served = (0..10).filter(|_| serve(&throttle, &table, reads(1, false), &answer)).count();
+    assert_eq!(served, 4);
+}
+
+#[test]
+fn requests_under_way_together_are_charged_before_they_are_answered() {
+    let (_, throttle) = throttle();
+    let table = provisioned(5, 5);
+    let admitted = (0..100).filter(|_| throttle.admit(PARTITION, &table, write(), |_| true).is_ok()).count();
+    assert_eq!(admitted, 5);
+}
+
+#[test]
+fn a_condition_that_fails_is_charged_and_what_did_nothing_is_not() {
+    let (_, throttle) = throttle();
+    let table = provisioned(1, 1);
+    for error in [PartitionError::NotLeader { leader: None }, ServiceError::validation("no").into()] {
+        assert!(serve(&throttle, &table, write(), &Err(error)));
+    }
+    let failed = ServiceError::new(ErrorKind::ConditionalCheckFailedException, "failed");
+    assert!(serve(&throttle, &table, write(), &Err(failed.into())));
+    assert!(!serve(&throttle, &table, write(), &written(1)));
+}
+
+#[test]
+fn a_maximum_of_one_kind_leaves_the_other_alone() {
+    let (_, throttle) = throttle();
+    let maxima = OnDemandThroughput { max_read_request_units: None, max_write_request_units: Some(1) };
+    let table = TableDefinition { on_demand_throughput: Some(maxima), ..testing::definition("users", 1) };
+    assert!((0..100).all(|_| throttle.admit(PARTITION, &table, reads(1, true), |_| true).is_ok()));
+    assert!(serve(&throttle, &table, write(), &written(1)));
+    let refused = throttle.admit(PARTITION, &table, write(), |_| true);
+    assert_eq!(refused, Err(TableLimit { capacity: CapacityKind::Write, limit: LimitType::MaxOnDemand }));
+}
+
+#[test]
+fn the_last_minutes_are_told_when_they_are_over() {
+    let (clock, throttle) = throttle();
+    let table = provisioned(1_000, 1_000);
+    serve(&throttle, &table, write(), &written(2_000));
+    assert_eq!(throttle.consumption().partitions, []);
+    clock.pass(60_000);
+    let first_minute = CREATED_MS / 60_000;
+    let told = throttle.consumption();
+    assert_eq!((told.first_minute, told.last_minute), (first_minute + 1, first_minute));
+    let counted = MinuteConsumption { minute: first_minute, read_half_units: 0, write_half_units: 4 };
+    assert_eq!(told.partitions, [PartitionConsumption { partition_id: PARTITION, minutes: vec![counted] }]);
+    for _ in 0..2 * MINUTES_KEPT {
+        clock.pass(60_000);
+        serve(&throttle, &table, write(), &written(1));
+    }
+    let minutes = throttle.consumption().partitions.remove(0).minutes;
+    assert_eq!(minutes.len() as u64, MINUTES_KEPT);
+    clock.pass(60_000 * (MINUTES_KEPT + 1));
+    assert_eq!(throttle.consumption().partitions, []);
+}
+
+#[test]
+fn partitions_that_are_gone_are_forgotten() {
+    let (_, throttle) = throttle();
+    let table = provisioned(1, 1);
+    for number in 0..100 {
+        let partition = PartitionId([number; 16]);
+        throttle.admit(partition, &table, write(), |held| held == PARTITION).unwrap();
+    }
+    assert_eq!(throttle.meters.lock().len(), 2);
+}

@@ -1,0 +1,107 @@
+//! `cairn dev --throttle`: tables are held to their throughput as DynamoDB holds them.
+
+use crate::support::{Caller, Dev};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const ARN: &str = "arn:aws:dynamodb:us-east-1:local:table/users";
+
+struct Table {
+    caller: Caller,
+    _dev: Dev,
+    _folder: tempfile::TempDir,
+}
+
+async fn table(arguments: &[&str], more: Value) -> Table {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start_with(folder.path(), arguments);
+    let caller = Caller::new(&dev.endpoint);
+    let mut request = json!({
+        "TableName": "users",
+        "AttributeDefinitions": [{"AttributeName": "Id", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}],
+    });
+    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    caller.ok("CreateTable", request).await;
+    Table { caller, _dev: dev, _folder: folder }
+}
+
+fn provisioned(units: u64) -> Value {
+    json!({"ProvisionedThroughput": {"ReadCapacityUnits": units, "WriteCapacityUnits": units}})
+}
+
+fn put(id: usize) -> Value {
+    json!({"TableName": "users", "Item": {"Id": {"S": id.to_string()}, "Text": {"S": "x".repeat(3_000)}}})
+}
+
+impl Table {
+    /// Calls until the operation is throttled; gives how it was refused.
+    async fn exhaust(&self, operation: &str, request: impl Fn(usize) -> Value) -> Value {
+        for number in 0..200 {
+            let (status, answer) = self.caller.call(operation, request(number)).await.unwrap();
+            if status != 200 {
+                return answer;
+            }
+        }
+        panic!("it is never throttled");
+    }
+}
+
+fn read(consistent: bool) -> Value {
+    json!({"TableName": "users", "Key": {"Id": {"S": "0"}}, "ConsistentRead": consistent})
+}
+
+#[tokio::test]
+async fn a_table_that_is_used_up_refuses_with_reasons_and_recovers() {
+    let table = table(&["--throttle"], provisioned(1)).await;
+    let refused = table.exhaust("PutItem", put).await;
+    assert_eq!(refused["__type"], "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException");
+    let reason = |reason: &str| json!([{"reason": reason, "resource": ARN}]);
+    assert_eq!(refused["ThrottlingReasons"], reason("TableWriteProvisionedThroughputExceeded"));
+    table.caller.ok("GetItem", read(true)).await;
+    let refused = table.exhaust("GetItem", |_| read(true)).await;
+    assert_eq!(refused["ThrottlingReasons"], reason("TableReadProvisionedThroughputExceeded"));
+    // Each put took three units of one a second, and there were no more than a few at first.
+    let recovered = async {
+        while table.caller.call("PutItem", put(0)).await.unwrap().0 != 200 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), recovered).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_a_batch_what_is_throttled_comes_back_unprocessed() {
+    let table = table(&["--throttle"], provisioned(2)).await;
+    let puts: Vec<Value> = (0..25).map(|id| json!({"PutRequest": {"Item": {"Id": {"S": id.to_string()}}}})).collect();
+    let answer = table.caller.ok("BatchWriteItem", json!({"RequestItems": {"users": puts}})).await;
+    let left = answer["UnprocessedItems"]["users"].as_array().unwrap().len();
+    assert!((1..25).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn a_maximum_of_an_on_demand_table_is_held_and_lifted() {
+    let maxima = json!({"MaxReadRequestUnits": 1, "MaxWriteRequestUnits": 1});
+    let more = json!({"BillingMode": "PAY_PER_REQUEST", "OnDemandThroughput": maxima});
+    let table = table(&["--throttle"], more).await;
+    let refused = table.exhaust("PutItem", put).await;
+    assert!(refused["__type"].as_str().unwrap().ends_with("#ThrottlingException"), "{refused}");
+    let reason = json!([{"reason": "TableWriteMaxOnDemandThroughputExceeded", "resource": ARN}]);
+    assert_eq!(refused["throttlingReasons"], reason);
+    let lifted = json!({"TableName": "users", "OnDemandThroughput": {"MaxWriteRequestUnits": -1}});
+    table.caller.ok("UpdateTable", lifted).await;
+    for id in 0..20 {
+        table.caller.ok("PutItem", put(id)).await;
+    }
+    let described = table.caller.ok("DescribeTable", json!({"TableName": "users"})).await;
+    assert_eq!(described["Table"]["OnDemandThroughput"], json!({"MaxReadRequestUnits": 1}));
+    table.exhaust("GetItem", |_| read(false)).await;
+}
+
+#[tokio::test]
+async fn without_the_flag_nothing_is_throttled() {
+    let table = table(&[], provisioned(1)).await;
+    for id in 0..20 {
+        table.caller.ok("PutItem", put(id)).await;
+    }
+}
