@@ -25,6 +25,7 @@ pub fn records<S: Store>(engine: &Engine<S>, storage_id: u64, definition: &Table
         schema: &definition.key_schema,
         range: &Default::default(),
         local_indexes: &[],
+        index_of: None,
         partition: PartitionId([0; 16]),
         stream: Some(STREAM.enabled_at_ms),
     };
