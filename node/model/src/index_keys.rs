@@ -215,7 +215,9 @@ mod tests {
         };
         let global_indexes = vec![by_text.into_index(TableId([1; 16]), 0)];
         let definition = TableDefinition { local_indexes: Vec::new(), global_indexes, ..definition() };
-        let refused = |attributes| check_index_keys(&definition, &item(attributes)).map_err(|error| error.message);
+        let refused = |attributes: &[(&str, AttributeValue)]| {
+            check_index_keys(&definition, &item(attributes)).map_err(|error| error.message)
+        };
         assert_eq!(refused(&[("text", text("x".repeat(2048)))]), Ok(()));
         assert_eq!(
             refused(&[("text", text("x".repeat(2049)))]).unwrap_err(),
