@@ -305,7 +305,7 @@ pub trait Catalog: Send + Sync {
     /// The table as it was, with the status DELETING.
     async fn delete_table(&self, account: &str, name: &str) -> Result<Arc<TableView>, ServiceError>;
 
-    /// When the table's throughput went up and down. From memory, without waiting.
+    /// When the throughput of the table, or of a global index as one, went up and down. From memory, without waiting.
     fn throughput_history(&self, table: &TableView) -> ThroughputHistory;
 
     /// The table's tags; perhaps not those of a change that another router made just before.
