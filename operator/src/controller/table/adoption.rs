@@ -30,6 +30,7 @@ pub fn held(
 ) -> Vec<HeldTable> {
     let mut tables: BTreeMap<TableId, HeldTable> = BTreeMap::new();
     let replicas = answers.iter().flatten().flat_map(|report| &report.replicas);
+    let replicas = replicas.filter(|replica| replica.definition.index_of.is_none());
     for replica in replicas.filter(|r| r.definition.account == account && r.definition.table_name == table_name) {
         let table_id = replica.definition.table_id;
         if drops.iter().any(|drop| drop.table_id == table_id.to_string()) {
