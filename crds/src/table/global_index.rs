@@ -245,3 +245,149 @@ impl GlobalSecondaryIndexStatus {
         self.index_status == TableStatus::Deleting
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Table, TableResourceStatus, table::recovery::time_of_millis};
+    use cairn_model::table::TableDefinition;
+
+    fn spec(indexes: &str) -> TableSpec {
+        serde_yaml_ng::from_str(&format!(
+            "attributeDefinitions: [{{attributeName: Id, attributeType: S}}, {{attributeName: Team, attributeType: S}}, {{attributeName: Rank, attributeType: N}}]
+keySchema: [{{attributeName: Id, keyType: HASH}}]
+billingMode: PAY_PER_REQUEST
+globalSecondaryIndexes: [{indexes}]"
+        ))
+        .unwrap()
+    }
+
+    const TEAM: &str = "{attributeName: Team, keyType: HASH}, {attributeName: Rank, keyType: RANGE}";
+    const ALL: &str = "projection: {projectionType: ALL}";
+
+    fn index(name: &str, keys: &str, more: &str) -> String {
+        format!("{{indexName: {name}, keySchema: [{keys}], {more}}}")
+    }
+
+    fn by_team() -> String {
+        index("by-team", TEAM, "projection: {projectionType: INCLUDE, nonKeyAttributes: [A, B]}")
+    }
+
+    /// An entry of the status for each index that is asked for.
+    fn given(spec: &TableSpec) -> Vec<GlobalSecondaryIndexStatus> {
+        let indexes = (1..).zip(spec.global_indexes().unwrap());
+        let given = indexes.map(|(n, index)| GlobalIndex { index_id: TableId([n; 16]), slot: n, ..index });
+        given.map(|index| GlobalSecondaryIndexStatus::new(&index, Vec::new())).collect()
+    }
+
+    fn definition(spec: &TableSpec, global_secondary_indexes: Vec<GlobalSecondaryIndexStatus>) -> TableDefinition {
+        let mut table = Table::new("scores", spec.clone());
+        table.metadata.namespace = Some("game".into());
+        table.status = Some(TableResourceStatus {
+            table_id: Some(TableId([7; 16]).to_string()),
+            creation_date_time: Some(time_of_millis(1_000)),
+            global_secondary_indexes,
+            ..TableResourceStatus::default()
+        });
+        table.definition().unwrap()
+    }
+
+    fn names(definition: &TableDefinition) -> Vec<&str> {
+        definition.global_indexes.iter().map(|index| index.index_name.as_str()).collect()
+    }
+
+    #[test]
+    fn an_index_is_the_tables_once_it_has_an_identity_and_until_it_is_to_go() {
+        let spec = spec(&by_team());
+        assert_eq!(names(&definition(&spec, Vec::new())), [""; 0]);
+        let mut entries = given(&spec);
+        let index = definition(&spec, entries.clone()).global_indexes.remove(0);
+        assert_eq!((index.index_id, index.slot), (TableId([1; 16]), 1));
+        assert_eq!(index.key_schema.sort.unwrap().name, "Rank");
+        entries[0].index_status = TableStatus::Deleting;
+        assert_eq!(names(&definition(&spec, entries)), [""; 0]);
+    }
+
+    #[test]
+    fn an_index_has_the_keys_that_it_was_made_with_and_the_throughput_that_is_asked_for() {
+        let made = spec(&by_team());
+        let units = "onDemandThroughput: {maxReadRequestUnits: 5}";
+        let swapped = "{attributeName: Rank, keyType: HASH}, {attributeName: Team, keyType: RANGE}";
+        let other = spec(&index("by-team", swapped, &format!("{ALL}, {units}")));
+        let mut index = definition(&other, given(&made)).global_indexes.remove(0);
+        assert_eq!(index.on_demand_throughput.take().unwrap().max_read_request_units, Some(5));
+        assert_eq!(vec![index], definition(&made, given(&made)).global_indexes);
+    }
+
+    #[test]
+    fn indexes_survive_the_way_through_a_spec() {
+        let spec = spec(&[by_team(), index("by-rank", "{attributeName: Rank, keyType: HASH}", ALL)].join(", "));
+        let definition = definition(&spec, given(&spec));
+        let again = TableSpec::from_definition(&definition);
+        assert_eq!(again.global_secondary_indexes, spec.global_secondary_indexes);
+        assert_eq!(again.attribute_definitions, spec.attribute_definitions);
+    }
+
+    #[test]
+    fn indexes_that_the_rules_would_refuse_are_refused_here_too() {
+        let many: Vec<_> = (0..21).map(|number| index(&format!("by-{number}"), TEAM, ALL)).collect();
+        let units = "provisionedThroughput: {readCapacityUnits: 1, writeCapacityUnits: 1}";
+        let no_units = "onDemandThroughput: {maxReadRequestUnits: 0}";
+        for (indexes, flaw) in [
+            (index("no", TEAM, ALL), IndexFlaw::Name),
+            (index("by-rank", "{attributeName: Rank, keyType: RANGE}", ALL), IndexFlaw::GlobalKeys),
+            (index("by-team", TEAM, "projection: {projectionType: INCLUDE}"), IndexFlaw::Projection),
+            (index("by-team", TEAM, &format!("{ALL}, {units}")), IndexFlaw::Throughput),
+            (index("by-team", TEAM, &format!("{ALL}, {no_units}")), IndexFlaw::OnDemandThroughput),
+            ([by_team(), by_team()].join(", "), IndexFlaw::Duplicate),
+            (many.join(", "), IndexFlaw::TooManyGlobal),
+        ] {
+            let refused = spec(&indexes).global_indexes().unwrap_err();
+            assert!(
+                matches!(&refused, DefinitionError::GlobalIndex { flaw: told, .. } if *told == flaw),
+                "{refused:?}"
+            );
+        }
+        let undefined = spec(&index("by-age", "{attributeName: Age, keyType: HASH}", ALL)).global_indexes();
+        assert_eq!(undefined.unwrap_err(), DefinitionError::AttributeUndefined { attribute: "Age".into() });
+        let mut unpaid = spec(&by_team());
+        unpaid.billing_mode = BillingMode::Provisioned;
+        assert!(unpaid.global_indexes().unwrap_err().to_string().contains("provisionedThroughput"));
+    }
+
+    #[test]
+    fn the_api_adds_changes_and_removes_indexes_with_the_attributes_of_their_keys() {
+        let before = spec(&by_team());
+        let held = definition(&before, given(&before));
+        let mut with_another = held.clone();
+        with_another.global_indexes.push(GlobalIndex {
+            index_name: "by-age".into(),
+            key_schema: cairn_model::KeySchema {
+                partition: table::KeyAttribute { name: "Age".into(), scalar_type: table::ScalarType::N },
+                sort: None,
+            },
+            ..held.global_indexes[0].clone()
+        });
+        let maxima = table::OnDemandThroughput { max_read_request_units: Some(5), max_write_request_units: None };
+        with_another.global_indexes[0].on_demand_throughput = Some(maxima);
+        let mut spec = before.clone();
+        spec.update_from_definition(&held, &with_another);
+        assert_eq!(names(&definition(&spec, given(&spec))), ["by-team", "by-age"]);
+        assert_eq!(definition(&spec, given(&spec)).global_indexes[0].on_demand_throughput, Some(maxima));
+        assert_eq!(spec.attribute_definitions.len(), 4);
+        let without = TableDefinition { global_indexes: with_another.global_indexes[1..].to_vec(), ..held };
+        spec.update_from_definition(&with_another, &without);
+        assert_eq!(names(&definition(&spec, given(&spec))), ["by-age"]);
+        let defined: Vec<_> = spec.attribute_definitions.iter().map(|a| a.attribute_name.as_str()).collect();
+        assert_eq!(defined, ["Id", "Age"]);
+    }
+
+    #[test]
+    fn another_change_of_the_api_leaves_an_index_that_is_asked_for_and_not_there_yet() {
+        let mut spec = spec(&by_team());
+        let before = definition(&spec, Vec::new());
+        let after = TableDefinition { deletion_protection_enabled: true, ..before.clone() };
+        spec.update_from_definition(&before, &after);
+        assert!(spec.global_secondary_indexes.is_some());
+    }
+}

@@ -91,6 +91,7 @@ pub struct TableSpec {
     pub table_name: Option<String>,
 
     /// The attributes of the keys of the table and of its indexes, and no others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 47), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["attributeName"]))]
     pub attribute_definitions: Vec<AttributeDefinition>,
 

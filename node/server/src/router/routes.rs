@@ -6,7 +6,7 @@ use cairn_model::{
     TableDefinition,
     descriptor::{Member, PartitionDescriptor},
     ids::{PartitionId, ReplicaId, TableId},
-    node::{NodeReport, ReplicaState},
+    node::{FedReport, NodeReport, ReplicaState},
     region::RegionReport,
 };
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,8 @@ pub struct KnownTable {
     pub routes: Vec<Arc<Route>>,
     /// What the partitions' leaders say of the other regions, where the table is global.
     pub regions: Vec<RegionReport>,
+    /// What the partitions' leaders say that they have of their table's, where these are a global index's.
+    pub fed_by: Vec<FedReport>,
 }
 
 /// The fleet at one moment.
@@ -68,6 +70,7 @@ impl Routes {
                     definition: &replica.definition,
                     leader: None,
                     regions: &[],
+                    fed_by: &[],
                     counted: (0, 0, 0),
                 });
                 if replica.descriptor.epoch > candidate.descriptor.epoch {
@@ -80,6 +83,7 @@ impl Routes {
                 {
                     candidate.leader = Some((replica.term, replica.replica_id));
                     candidate.regions = &replica.regions;
+                    candidate.fed_by = &replica.fed_by;
                 }
                 candidate.counted =
                     candidate.counted.max((replica.applied_index, replica.item_count, replica.size_bytes));
@@ -93,6 +97,7 @@ impl Routes {
                 size_bytes: 0,
                 routes: Vec::new(),
                 regions: Vec::new(),
+                fed_by: Vec::new(),
             });
             if candidate.definition.schema_version > table.definition.schema_version {
                 table.definition = candidate.definition.clone();
@@ -100,6 +105,7 @@ impl Routes {
             table.item_count += candidate.counted.1;
             table.size_bytes += candidate.counted.2;
             table.regions.extend_from_slice(candidate.regions);
+            table.fed_by.extend_from_slice(candidate.fed_by);
             table.routes.push(Arc::new(Route {
                 group: candidate.group,
                 descriptor: candidate.descriptor.clone(),
@@ -112,8 +118,9 @@ impl Routes {
         Self { tables }
     }
 
+    /// The tables; the partitions of their global indexes are none, though [`Self::table`] and [`Self::find`] know them.
     pub fn tables(&self) -> impl Iterator<Item = &KnownTable> {
-        self.tables.values()
+        self.tables.values().filter(|table| table.definition.index_of.is_none())
     }
 
     /// One of a table's partitions.
@@ -143,6 +150,7 @@ struct Candidate<'a> {
     leader: Option<(u64, ReplicaId)>,
     /// The leader's.
     regions: &'a [RegionReport],
+    fed_by: &'a [FedReport],
     /// Applied index, items and bytes of the replica that has applied the most.
     counted: (u64, u64, u64),
 }

@@ -3,6 +3,7 @@
 
 use super::{
     definition::definition,
+    indexes,
     mirror::{Mirror, Watched},
     routes::Routes,
 };
@@ -104,13 +105,14 @@ impl Tables {
         let routes = self.routes.load();
         let known =
             routes.tables().find(|known| known.definition.account == account && known.definition.table_name == name)?;
+        let arn = table_arn(&self.region, account, name);
         Some(Arc::new(TableView {
-            arn: table_arn(&self.region, account, name),
+            global_indexes: indexes::reported(&routes, known, &arn),
+            arn,
             definition: known.definition.clone(),
             status: TableStatus::Active,
             item_count: known.item_count,
             size_bytes: known.size_bytes,
-            global_indexes: Vec::new(),
         }))
     }
 
@@ -138,8 +140,12 @@ impl Tables {
         let definition = definition(table, &self.region, environment::wall_ms()).map_err(ServiceError::validation)?;
         let status = table.status.as_ref();
         let counted = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
+        let arn = table_arn(&self.region, &definition.account, &definition.table_name);
+        let global_indexes =
+            indexes::views(table, &definition, &arn).map_err(|error| ServiceError::validation(error.to_string()))?;
         Ok(TableView {
-            arn: table_arn(&self.region, &definition.account, &definition.table_name),
+            global_indexes,
+            arn,
             status: match status.and_then(|status| status.table_status) {
                 _ if table.metadata.deletion_timestamp.is_some() => TableStatus::Deleting,
                 Some(status) => status,
@@ -148,7 +154,6 @@ impl Tables {
             item_count: counted(status.and_then(|status| status.item_count)),
             size_bytes: counted(status.and_then(|status| status.table_size_bytes)),
             definition,
-            global_indexes: Vec::new(),
         })
     }
 
