@@ -108,7 +108,8 @@ async fn done(node: &ExpectedNode, partition_id: PartitionId, table_id: TableId,
 mod tests {
     use super::*;
     use crate::controller::table::fixture;
-    use cairn_crds::Table;
+    use cairn_crds::{Table, table::GlobalSecondaryIndexStatus};
+    use cairn_model::table::TableStatus;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use kube::core::DeserializeGuard;
 
@@ -148,6 +149,21 @@ mod tests {
         table.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
         assert_eq!(part(vec![drop_on(&[1])], &guarded(&table)), (Vec::new(), vec![drop_on(&[1])]));
         assert_eq!(part(vec![drop_on(&[1])], &guarded(&fixture::table("users"))).1.len(), 1);
+    }
+
+    #[test]
+    fn an_index_that_is_there_again_keeps_its_data_and_one_that_is_deleted_does_not() {
+        let mut index = GlobalSecondaryIndexStatus::new(&fixture::global_index("by-team", 0), Vec::new());
+        let mut table = fixture::table("users");
+        let guarded = |table: &Table, index: &GlobalSecondaryIndexStatus| {
+            let mut table = table.clone();
+            table.status.get_or_insert_default().global_secondary_indexes = vec![index.clone()];
+            vec![DeserializeGuard(Ok(table))]
+        };
+        table.status = None;
+        assert_eq!(part(vec![drop_on(&[1])], &guarded(&table, &index)).0.len(), 1);
+        index.index_status = TableStatus::Deleting;
+        assert_eq!(part(vec![drop_on(&[1])], &guarded(&table, &index)).1.len(), 1);
     }
 
     #[test]

@@ -157,6 +157,19 @@ mod tests {
     }
 
     #[test]
+    fn the_partitions_of_an_index_are_no_table_of_the_name() {
+        let mut answers = answers();
+        for report in answers.iter_mut().flatten() {
+            let replicas = &mut Arc::make_mut(report).replicas;
+            let mut of_index = replicas[0].clone();
+            of_index.definition = of_index.definition.of_index(&fixture::global_index("by-team", 0));
+            of_index.descriptor.table_id = fixture::index_id();
+            replicas.push(of_index);
+        }
+        assert_eq!(held("game", "users", &answers, &[]), held_users());
+    }
+
+    #[test]
     fn data_that_is_being_dropped_is_not_in_the_way() {
         let drop = PendingDrop {
             partition_id: String::new(),

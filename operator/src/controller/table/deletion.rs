@@ -154,7 +154,9 @@ mod tests {
     use super::*;
     use crate::controller::table::{adoption, fixture};
     use cairn_crds::{
-        StorageGroupStatus, TableResourceStatus, storage_group::StorageNodeStatus, table::ContinuousBackups,
+        StorageGroupStatus, TableResourceStatus,
+        storage_group::StorageNodeStatus,
+        table::{ContinuousBackups, GlobalSecondaryIndexStatus},
     };
     use cairn_model::ids::NodeId;
     use serde_json::json;
@@ -183,6 +185,22 @@ mod tests {
         let drops = drops(&table, &group, None, Timestamp::UNIX_EPOCH);
         assert_eq!(drops.len(), 1);
         assert_eq!(drops[0].nodes, [1, 2, 3, 9].map(|id| NodeId([id; 16]).to_string()));
+    }
+
+    #[test]
+    fn the_data_of_indexes_goes_with_their_table() {
+        let answers: Vec<_> = fixture::reports_of_one_table(3).into_iter().map(Some).collect::<Vec<Option<Arc<_>>>>();
+        let placements = adoption::placements(&adoption::held("game", "users", &answers, &[])[0]);
+        let index = GlobalSecondaryIndexStatus::new(&fixture::global_index("by-team", 0), placements);
+        let mut table = fixture::table("users");
+        table.status = Some(TableResourceStatus {
+            table_id: Some(fixture::table_id().to_string()),
+            global_secondary_indexes: vec![index],
+            ..TableResourceStatus::default()
+        });
+        let group = StorageGroup::new("default", crate::build::fixture::spec());
+        let drops = drops(&table, &group, None, Timestamp::UNIX_EPOCH);
+        assert_eq!((drops.len(), drops[0].table_id.clone()), (1, fixture::index_id().to_string()));
     }
 
     #[test]
