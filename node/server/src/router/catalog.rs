@@ -161,7 +161,8 @@ impl Catalog for KubernetesCatalog {
             table.metadata.annotations = Some([annotation].into());
         }
         let updated = self.apply(&table).await?;
-        let global_indexes = self.tables.describe(&updated)?.global_indexes;
+        let TableView { global_indexes, definition: described, .. } = self.tables.describe(&updated)?;
+        definition.global_indexes = described.global_indexes;
         self.tables.put(updated);
         Ok(Arc::new(TableView { definition, status: TableStatus::Updating, global_indexes, ..view }))
     }

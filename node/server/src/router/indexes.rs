@@ -1,7 +1,7 @@
 //! A table's global indexes at one moment: as its Table says, or as the storage nodes report.
 
 use super::routes::{KnownTable, Routes};
-use cairn_api::{TableView, catalog::IndexView};
+use cairn_api::{IndexView, TableView};
 use cairn_crds::{
     Table,
     table::{GlobalSecondaryIndexStatus, definition::DefinitionError},
@@ -14,13 +14,16 @@ use cairn_model::{
 };
 use std::sync::Arc;
 
-/// Adds the indexes that the spec asks for and the operator has not given an identity yet: they are under none.
+/// Adds the indexes that the spec asks for and the operator has not given an identity yet: each is under an id that only tells it
+/// from the others.
 pub(super) fn add_ungiven(table: &Table, definition: &mut TableDefinition) -> Result<(), DefinitionError> {
     for asked in table.spec.global_indexes()? {
         let given = &mut definition.global_indexes;
         if given.iter().all(|given| given.index_name != asked.index_name) {
             let slot = free_slot(given).unwrap_or_default();
-            given.push(GlobalIndex { slot, ..asked });
+            let mut index_id = TableId([0; 16]);
+            index_id.0[15] = slot + 1;
+            given.push(GlobalIndex { index_id, slot, ..asked });
         }
     }
     Ok(())

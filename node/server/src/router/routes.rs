@@ -162,6 +162,7 @@ mod tests {
     use cairn_model::{
         descriptor::{KeyRange, MemberRole},
         ids::NodeId,
+        index::{GlobalIndex, IndexProjection, ProjectionType},
         node::ReplicaReport,
         table::{KeyAttribute, KeySchema, ScalarType},
     };
@@ -251,6 +252,30 @@ mod tests {
         let routes = Routes::from_reports(&nodes);
         assert!(routes.find(TABLE, b"h").is_none());
         assert!(routes.find(TableId([2; 16]), b"a").is_none());
+    }
+
+    #[test]
+    fn the_partitions_of_an_index_are_found_by_its_id_and_are_no_table() {
+        let id = TableId([3; 16]);
+        let index = GlobalIndex {
+            index_name: "by-team".into(),
+            index_id: id,
+            slot: 0,
+            key_schema: definition(1).key_schema,
+            projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: [].into() },
+            provisioned_throughput: None,
+            on_demand_throughput: None,
+            partitions: Vec::new(),
+        };
+        let mut of_index = replica(2, (b"", b""), 1);
+        (of_index.state, of_index.descriptor.table_id) = (ReplicaState::Leader, id);
+        of_index.definition = of_index.definition.of_index(&index);
+        of_index.fed_by = vec![FedReport { partition_id: PartitionId([1; 16]), complete: true, through: 9 }];
+        let nodes = [node("a", vec![replica(1, (b"", b""), 1), of_index])];
+        let routes = Routes::from_reports(&nodes);
+        assert!(routes.tables().map(|table| table.definition.table_id).eq([TABLE]));
+        assert_eq!(routes.find(id, b"x").unwrap().descriptor.partition_id, PartitionId([2; 16]));
+        assert!(routes.table(id).unwrap().fed_by[0].complete);
     }
 
     #[test]
