@@ -59,7 +59,7 @@ use validate::ValidatedTable;
 /// How soon a table that is not ACTIVE yet is looked at again, and how old a report may be for it.
 const MAKING: Duration = Duration::from_millis(150);
 const MAKING_AGE_MAX: SignedDuration = SignedDuration::from_millis(50);
-/// The same for one that is ACTIVE while an index of it comes, changes or goes.
+/// The same for one that is there while an index of it comes, changes or goes.
 const FILLING: Duration = Duration::from_millis(500);
 /// The same for one that is ACTIVE with a zone missing, and for one with nothing to do.
 const MENDING: Duration = Duration::from_secs(2);
@@ -200,9 +200,9 @@ async fn settle(
         let wanted = wanted?;
         // A table is made alone; its regions come with the first change of its definition.
         let first = TableDefinition { replicas: None, ..wanted.clone() };
-        let (of_indexes, waits) = indexes.orders(&before, &wanted, held, answers)?;
-        orders.extend(of_indexes);
-        progress = waits.map(|message| Progress::reconciling("NodesSilent", message)).or(progress);
+        let due = indexes.orders(&before, &wanted, held, answers)?;
+        orders.extend(due.orders);
+        progress = due.waits.map(|message| Progress::reconciling("NodesSilent", message)).or(progress);
         let placements = before.placements.as_deref().unwrap_or_default();
         match bootstrap::missing(placements, before.schema_version.is_some(), table_id, &observation, answers)? {
             Ok(missing) => {
@@ -279,8 +279,8 @@ async fn settle(
     let again = loading.map(|loading| loading.again).or(importing.map(|importing| importing.again));
     Ok(Action::requeue(match (again, is_active(&table), is_mending) {
         (Some(again), ..) => again,
+        (None, is_active, _) if are_changing && (is_active || observation.is_led()) => FILLING,
         (None, false, _) => MAKING,
-        (None, true, _) if are_changing => FILLING,
         (None, true, true) => MENDING,
         (None, true, false) => REFRESH,
     }))

@@ -26,6 +26,14 @@ use cairn_model::{
 };
 use std::collections::BTreeMap;
 
+/// What is to be done for the indexes.
+#[derive(Clone, Debug, Default)]
+pub struct Due {
+    pub orders: Vec<(Target, Order)>,
+    /// Why an index can't be made yet.
+    pub waits: Option<String>,
+}
+
 /// What the nodes say of the indexes that a status names.
 #[derive(Clone, Debug, Default)]
 pub struct Indexes<'a>(BTreeMap<TableId, Observation<'a>>);
@@ -60,16 +68,15 @@ impl<'a> Indexes<'a> {
         definition
     }
 
-    /// The orders that make the indexes of what is wanted, and that bring them to what the table's leaders hold of them. With the
-    /// partitions that can't be made yet, and why.
+    /// The orders that make the indexes of what is wanted, and that bring them to what the table's leaders hold of them.
     pub fn orders(
         &self,
         status: &TableResourceStatus,
         wanted: &TableDefinition,
         held: Option<&TableDefinition>,
         answers: Answers<'_>,
-    ) -> Result<(Vec<(Target, Order)>, Option<String>)> {
-        let (mut orders, mut waits) = (Vec::new(), None);
+    ) -> Result<Due> {
+        let Due { mut orders, mut waits } = Due::default();
         for index in &wanted.global_indexes {
             let id = index.index_id;
             let (Some(observed), Some(entry)) = (self.get(id), entry_of(status, id)) else { continue };
@@ -84,7 +91,7 @@ impl<'a> Indexes<'a> {
                 orders.extend(updates(&held.of_index(index), observed));
             }
         }
-        Ok((orders, waits))
+        Ok(Due { orders, waits })
     }
 }
 

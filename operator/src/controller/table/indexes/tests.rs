@@ -158,7 +158,7 @@ fn indexes_that_nodes_hold_and_nobody_wrote_down_are_noted() {
 fn the_recorded_node_makes_the_index_under_its_own_id() {
     let (status, index) = stamped("by-team");
     let reports = reports(&[]);
-    let (orders, waits) = with(&reports, |answers| {
+    let Due { orders, waits } = with(&reports, |answers| {
         let indexes = Indexes::of(&status, answers).unwrap();
         indexes.orders(&status, &definition(std::slice::from_ref(&index)), None, answers).unwrap()
     });
@@ -176,7 +176,7 @@ fn an_index_follows_the_version_of_its_table_step_by_step() {
     let mut reports = reports(std::slice::from_ref(&index));
     add_index(&mut reports, &index, true);
     let held = TableDefinition { schema_version: 3, ..definition(std::slice::from_ref(&index)) };
-    let (orders, _) = with(&reports, |answers| {
+    let Due { orders, .. } = with(&reports, |answers| {
         Indexes::of(&status, answers).unwrap().orders(&status, &held, Some(&held), answers).unwrap()
     });
     let Order::UpdateDefinition { partition_id, definition } = &orders[0].1 else { panic!("{orders:?}") };
