@@ -4,6 +4,7 @@ mod clients;
 mod exports;
 mod faults;
 mod imports;
+mod indexes;
 mod install;
 mod memory;
 mod protection;
@@ -31,7 +32,7 @@ macro_rules! scenario {
     };
 }
 
-pub(crate) const ALL: [Scenario; 35] = [
+pub(crate) const ALL: [Scenario; 36] = [
     scenario!(install::the_chart_installs_and_tells_what_to_do_next, essential),
     scenario!(tables::a_table_comes_up_with_a_replica_in_each_zone, essential),
     scenario!(tables::a_table_is_active_within_two_seconds_once_its_group_stands),
@@ -59,6 +60,7 @@ pub(crate) const ALL: [Scenario; 35] = [
     scenario!(recovery::a_wrong_archive_holds_nothing_up_and_says_what_is_wrong),
     scenario!(faults::killing_the_leaders_zone_loses_nothing),
     scenario!(faults::killing_all_storage_pods_twice_loses_nothing),
+    scenario!(indexes::an_index_is_filled_while_writes_go_on_and_its_leader_dies),
     scenario!(faults::reads_and_writes_go_on_without_the_operator_and_the_api_server),
     scenario!(regions::a_table_has_a_second_region, two_regions),
     scenario!(regions::each_wrong_thing_is_named, two_regions),

@@ -1,6 +1,7 @@
 //! CreateTable and friends on Kubernetes: the same `Table` resource that `kubectl apply` would write, as the field manager
 //! `cairn-api`, never by force.
 
+mod indexes;
 mod tags;
 
 use super::{
@@ -150,6 +151,8 @@ impl Catalog for KubernetesCatalog {
         update.apply(&mut definition, environment::wall_ms(), || TableId([0; 16]));
         let mut spec = resource.spec.clone();
         spec.update_from_definition(&view.definition, &definition);
+        indexes::check_owners(&resource, name, &spec)?;
+        indexes::leave_to_others(&resource, &mut spec);
         tags::leave_to_others(&resource, &mut spec);
         let mut table = manifest(account, &resource.name_any(), spec);
         table.metadata.resource_version = resource.resource_version();
@@ -158,8 +161,10 @@ impl Catalog for KubernetesCatalog {
             table.metadata.annotations = Some([annotation].into());
         }
         let updated = self.apply(&table).await?;
+        let TableView { global_indexes, definition: described, .. } = self.tables.describe(&updated)?;
+        definition.global_indexes = described.global_indexes;
         self.tables.put(updated);
-        Ok(Arc::new(TableView { definition, status: TableStatus::Updating, ..view }))
+        Ok(Arc::new(TableView { definition, status: TableStatus::Updating, global_indexes, ..view }))
     }
 
     async fn delete_table(&self, account: &str, name: &str) -> Result<Arc<TableView>, ServiceError> {
@@ -181,7 +186,11 @@ impl Catalog for KubernetesCatalog {
 
     fn throughput_history(&self, table: &TableView) -> ThroughputHistory {
         let resource = self.tables.resource(&table.definition.account, &table.definition.table_name);
-        let status = resource.as_ref().and_then(|resource| resource.status.as_ref()?.throughput.as_ref());
+        let status = resource.as_ref().and_then(|resource| {
+            let (status, id) = (resource.status.as_ref()?, table.definition.table_id);
+            let index = || status.global_secondary_indexes.iter().find(|index| index.id() == Ok(id));
+            if table.definition.index_of.is_some() { index()?.throughput.as_ref() } else { status.throughput.as_ref() }
+        });
         status.map(ThroughputStatus::history).unwrap_or_default()
     }
 

@@ -66,6 +66,16 @@ pub(super) fn owns_member(object: &impl ResourceExt, manager: &str, list: &str, 
     fields.any(|fields| fields.0["f:spec"][list.as_str()].get(&member).is_some())
 }
 
+/// The manager, other than the API, that owns the member with this key of a list in the object's spec.
+pub(super) fn other_member_owner<'a>(
+    object: &'a impl ResourceExt,
+    list: &str,
+    key: &serde_json::Value,
+) -> Option<&'a str> {
+    let managers = object.managed_fields().iter().filter_map(|entry| entry.manager.as_deref());
+    managers.into_iter().find(|manager| *manager != FIELD_MANAGER && owns_member(object, manager, list, key))
+}
+
 pub(super) fn denied(message: &str) -> ServiceError {
     ServiceError::new(ErrorKind::AccessDeniedException, message)
 }

@@ -211,7 +211,12 @@ pub fn active_table(table_id: TableId, spec: Value, status: Value) -> Value {
 }
 
 /// The lists of a spec whose elements have owners of their own, and the elements' keys.
-const KEYED_LISTS: [(&str, &str); 2] = [("replicas", "regionName"), ("tags", "key")];
+const KEYED_LISTS: [(&str, &str); 4] = [
+    ("replicas", "regionName"),
+    ("tags", "key"),
+    ("attributeDefinitions", "attributeName"),
+    ("globalSecondaryIndexes", "indexName"),
+];
 
 fn key_field(key: &str, element: &Value) -> String {
     format!("k:{}", json!({key: element[key]}))

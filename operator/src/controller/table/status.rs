@@ -1,11 +1,6 @@
 //! What a Table's status says of what was observed.
 
-use super::{
-    observation::{Answers, Observation},
-    restore::Loading,
-    throughput,
-    validate::ValidatedTable,
-};
+use super::{observation::Observation, restore::Loading, throughput, validate::ValidatedTable};
 use cairn_crds::{TableResourceStatus, condition, condition::Progress, table::definition::table_arn};
 use cairn_model::table::TableStatus;
 use jiff::Timestamp;
@@ -20,16 +15,26 @@ pub fn name(status: &mut TableResourceStatus, table: &ValidatedTable, region: &s
     status.table_arn = Some(table_arn(region, &table.account, &table.table_name));
 }
 
+/// How far the nodes are with what is wanted of them.
+#[derive(Clone, Copy, Debug)]
+pub struct State {
+    /// In how many of the zones everything of the table and its indexes is well, and how many zones there are.
+    pub zones_ready: (usize, usize),
+    /// They hold it, and nothing but filling is left to do for the indexes.
+    pub is_current: bool,
+    /// Every index that the table is to have serves: a new table does not before.
+    pub are_indexes_made: bool,
+}
+
 /// Fills in what the nodes say. A table without a leader keeps what was last known of it.
 pub fn observe(
     status: &mut TableResourceStatus,
     observation: &Observation<'_>,
-    answers: Answers<'_>,
-    is_current: bool,
+    state: State,
     generation: Option<i64>,
     now: Timestamp,
 ) -> Progress {
-    let (ready, zones) = observation.zones_ready(answers);
+    let (ready, zones) = state.zones_ready;
     if zones > 0 {
         status.zones_ready = Some(format!("{ready}/{zones}"));
     }
@@ -59,7 +64,10 @@ pub fn observe(
         ("ZonesNotReady", format!("{} of {zones} zones do not have all of the table, or do not answer", zones - ready))
     };
     condition::set(&mut status.conditions, FULLY_REPLICATED, ready == zones, reason, &message, generation, &Time(now));
-    if is_current {
+    if !state.are_indexes_made && status.table_status == Some(TableStatus::Creating) {
+        return Progress::reconciling("IndexesCreating", "the table's global indexes are being made");
+    }
+    if state.is_current {
         status.table_status = Some(TableStatus::Active);
         Progress::Ready
     } else {
@@ -78,7 +86,7 @@ pub fn note_loading(status: &mut TableResourceStatus, loading: &Loading) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::table::fixture;
+    use crate::controller::table::{fixture, observation::Answers};
     use std::sync::Arc;
 
     fn observed(status: &mut TableResourceStatus, count: usize, is_current: bool) -> Progress {
@@ -88,7 +96,8 @@ mod tests {
         reports.iter_mut().skip(count).for_each(|report| *report = None);
         let answers = Answers { nodes: &nodes, reports: &reports };
         let observation = Observation::of(fixture::table_id(), answers);
-        observe(status, &observation, answers, is_current, Some(1), Timestamp::UNIX_EPOCH)
+        let state = State { zones_ready: observation.zones_ready(answers), is_current, are_indexes_made: true };
+        observe(status, &observation, state, Some(1), Timestamp::UNIX_EPOCH)
     }
 
     #[test]

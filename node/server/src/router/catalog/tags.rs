@@ -1,7 +1,7 @@
 //! Tags, which lie in the `Table` resource and nowhere else: as the field manager `cairn-api`, its own and no others.
 
 use super::{KubernetesCatalog, manifest};
-use crate::router::writes::{FIELD_MANAGER, answered, denied, owns_member};
+use crate::router::writes::{FIELD_MANAGER, answered, denied, other_member_owner, owns_member};
 use cairn_api::{TagUpdate, errors};
 use cairn_crds::{Table, TableSpec};
 use cairn_model::{ErrorKind, ServiceError};
@@ -83,8 +83,7 @@ pub(super) fn not_told() -> ServiceError {
 
 /// The manager, other than the API, that owns the tag.
 fn other_owner<'a>(resource: &'a Table, key: &str) -> Option<&'a str> {
-    let managers = resource.managed_fields().iter().filter_map(|entry| entry.manager.as_deref());
-    managers.into_iter().find(|manager| *manager != FIELD_MANAGER && is_owned(resource, key, manager))
+    other_member_owner(resource, "tags", &json!({"key": key}))
 }
 
 fn is_owned(resource: &Table, key: &str, manager: &str) -> bool {
