@@ -6,6 +6,7 @@ use crate::{
     clock::Now,
     config::CoreConfig,
     entry::EntryBody,
+    feed::Fed,
     log::LogStore,
     membership,
     operation::PartitionError,
@@ -17,7 +18,7 @@ use crate::{
 use cairn_engine::{Engine, ReplicaRecord, Store};
 use cairn_model::{
     descriptor::{Member, MemberRole, PartitionDescriptor},
-    ids::{NodeId, ReplicaId},
+    ids::{NodeId, PartitionId, ReplicaId},
     node::{ReplicaReport, ReplicaState},
     table::TableDefinition,
 };
@@ -100,6 +101,7 @@ impl<L: LogStore> Replica<L> {
     pub(crate) fn new(
         config: &CoreConfig,
         record: ReplicaRecord,
+        fed: BTreeMap<PartitionId, Fed>,
         log: ReplicaLog<L>,
         logger: &slog::Logger,
     ) -> raft::Result<Self> {
@@ -111,6 +113,7 @@ impl<L: LogStore> Replica<L> {
                 descriptor: Arc::new(record.descriptor),
                 definition: Arc::new(record.definition),
                 applied: record.applied,
+                fed: Arc::new(fed),
             },
             raft,
             proposer: Proposer::new(Limits {
@@ -361,13 +364,14 @@ impl<L: LogStore> Replica<L> {
     }
 
     /// A snapshot was installed: it is the replica's state from now on.
-    pub(crate) fn restore(&mut self, record: ReplicaRecord, log_id: u64) {
+    pub(crate) fn restore(&mut self, record: ReplicaRecord, fed: BTreeMap<PartitionId, Fed>, log_id: u64) {
         self.storage_id = record.storage_id;
         let conf_state = raft_types::conf_state(&record.descriptor);
         self.state = ReplicatedState {
             descriptor: Arc::new(record.descriptor),
             definition: Arc::new(record.definition),
             applied: record.applied,
+            fed: Arc::new(fed),
         };
         let position = self.applied_position();
         self.raft.mut_store().restart(log_id, position, conf_state);
@@ -404,7 +408,7 @@ impl<L: LogStore> Replica<L> {
             size_bytes: self.state.applied.size_bytes,
             unarchived_bytes: if self.is_archived(config) { self.raft.store().bytes_behind(self.archived) } else { 0 },
             regions: Vec::new(),
-            fed_by: Vec::new(),
+            fed_by: self.state.fed.iter().map(|(source, fed)| fed.report(*source)).collect(),
         }
     }
 }

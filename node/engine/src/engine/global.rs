@@ -6,7 +6,7 @@ use crate::{
     record::{AppliedState, StoredRecord},
 };
 use bytes::Bytes;
-use cairn_model::key::EncodedKey;
+use cairn_model::{ids::PartitionId, key::EncodedKey};
 use std::fmt;
 
 /// A replica at one applied index, with what it knows of other regions then.
@@ -22,6 +22,17 @@ pub struct GlobalPoint {
 impl<S: Store> Engine<S> {
     pub fn kept(&self, storage_id: u64, what: &Kept) -> Result<Option<Bytes>, EngineError> {
         Ok(self.store.get(&layout::kept(storage_id, what))?)
+    }
+
+    /// What is kept under [`Kept::Fed`], by partition.
+    pub fn fed(&self, storage_id: u64) -> Result<Vec<(PartitionId, Bytes)>, EngineError> {
+        let (lower, upper) = layout::all_fed(storage_id);
+        let mut fed = Vec::new();
+        for pair in self.store.snapshot().range(lower, upper, true) {
+            let (key, value) = pair?;
+            fed.extend(layout::fed_source(&key).map(|source| (source, value)));
+        }
+        Ok(fed)
     }
 
     /// The tombstones behind a key, in key order, all as of now. Drop it within seconds.

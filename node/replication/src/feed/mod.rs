@@ -18,6 +18,7 @@ use bytes::Bytes;
 use cairn_model::{
     ids::{PartitionId, TableId},
     key::EncodedKey,
+    node::FedReport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,11 @@ impl Fed {
     /// As it is kept with the data of the index: a message of [`wire`], version 1.
     pub(crate) fn encode(&self) -> Result<Bytes, WireError> {
         wire::encode(self)
+    }
+
+    pub(crate) fn report(self, source: PartitionId) -> FedReport {
+        let through = self.place.map_or(0, |place| place.index);
+        FedReport { partition_id: source, complete: self.complete, through }
     }
 
     pub(crate) fn of(kept: Option<&Bytes>) -> Result<Self, WireError> {

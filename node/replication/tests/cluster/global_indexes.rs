@@ -13,7 +13,7 @@ use cairn_model::{
     ids::{PartitionId, TableId},
     index::{GlobalIndex, IndexOf, IndexProjection, ProjectionType},
     key::EncodedKey,
-    node::{Order, OrderOutcome, ReplicaState},
+    node::{FedReport, Order, OrderOutcome, ReplicaState},
     number::Number,
     table::{KeyAttribute, KeySchema, ScalarType, TableDefinition},
 };
@@ -39,6 +39,7 @@ fn index(projection_type: ProjectionType) -> GlobalIndex {
         },
         projection: IndexProjection { projection_type, non_key_attributes: Default::default() },
         provisioned_throughput: None,
+        on_demand_throughput: None,
         partitions: Vec::new(),
     }
 }
@@ -234,6 +235,30 @@ fn a_batch_that_comes_again_or_out_of_turn_changes_nothing() {
     assert_eq!(send(&mut cluster, later).unwrap(), fed);
     feed(&mut cluster);
     assert_indexed(&mut cluster, &index(ProjectionType::All));
+}
+
+fn told_by(cluster: &Cluster, node: usize) -> Vec<FedReport> {
+    let reports = cluster.nodes[node].core.as_ref().unwrap().replicas();
+    reports.into_iter().find(|report| report.descriptor.partition_id == INDEX_PARTITION).unwrap().fed_by
+}
+
+#[test]
+fn every_replica_of_an_index_tells_how_much_of_its_table_it_has() {
+    let mut cluster = cluster(vec![index(ProjectionType::All)]);
+    assert_eq!(told_by(&cluster, 0), []);
+    cluster.write(0, put(1, "a", Some("g"), 1));
+    let ask_first = ask(&mut cluster);
+    let first = next(&mut cluster, &ask_first).unwrap().unwrap();
+    send(&mut cluster, first).unwrap();
+    let fed = feed(&mut cluster);
+    cluster.ticks(20);
+    let told = FedReport { partition_id: PARTITION, complete: true, through: fed.place.unwrap().index };
+    for node in 0..3 {
+        assert_eq!(told_by(&cluster, node), [told], "node {node}");
+    }
+    cluster.crash(1);
+    cluster.start(1);
+    assert_eq!(told_by(&cluster, 1), [told], "it is kept with the data");
 }
 
 #[test]
