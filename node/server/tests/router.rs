@@ -166,7 +166,10 @@ impl Node {
             PartitionRequest::Write(write) => write.request_id,
             PartitionRequest::Get(_) => READ,
             PartitionRequest::Transact(step) => step.request_id,
-            PartitionRequest::Range(_) | PartitionRequest::Stream(_) | PartitionRequest::TransactGet(_) => {
+            PartitionRequest::Range(_)
+            | PartitionRequest::Stream(_)
+            | PartitionRequest::TransactGet(_)
+            | PartitionRequest::Feed(_) => {
                 panic!("not asked for here")
             }
         };
