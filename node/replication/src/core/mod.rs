@@ -310,6 +310,9 @@ impl<S: Store, L: LogStore> Core<S, L> {
         let refused = match self.serving(partition, epoch) {
             Err(error) => Some(error),
             Ok(replica) if !replica.is_leader() => Some(replica.not_leader()),
+            Ok(replica) if replica.state.definition.index_of.is_some() => {
+                Some(ServiceError::validation("an index is written to by its table only").into())
+            }
             Ok(_) if pressure == Pressure::High => {
                 Some(PartitionError::Overloaded { reason: "the disk can't keep up with the writes".into() })
             }

@@ -251,7 +251,8 @@ fn every_replica_of_an_index_tells_how_much_of_its_table_it_has() {
     let first = next(&mut cluster, &ask_first).unwrap().unwrap();
     send(&mut cluster, first).unwrap();
     let fed = feed(&mut cluster);
-    cluster.ticks(20);
+    // Until all of it is persisted.
+    cluster.ticks(150);
     let told = FedReport { partition_id: PARTITION, complete: true, through: fed.place.unwrap().index };
     for node in 0..3 {
         assert_eq!(told_by(&cluster, node), [told], "node {node}");
