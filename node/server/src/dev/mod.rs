@@ -4,6 +4,8 @@ mod backups;
 mod exports;
 mod files;
 mod imports;
+mod indexes;
+mod partitions;
 mod records;
 mod tables;
 
