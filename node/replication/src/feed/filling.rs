@@ -6,7 +6,8 @@ use crate::{
     wire::{self, WireError},
 };
 use bytes::Bytes;
-use cairn_model::key::EncodedKey;
+use cairn_engine::{Engine, Kept, Store};
+use cairn_model::{index::GlobalIndex, key::EncodedKey};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,13 @@ pub(crate) enum Progress {
     Behind(EncodedKey),
     /// All were, by the entry at this index of the log.
     Done(u64),
+}
+
+/// Up to which entry the index has the log, as it is kept; none while it was not begun to fill it.
+pub(crate) fn fed<S: Store>(engine: &Engine<S>, storage_id: u64, index: &GlobalIndex) -> Option<u64> {
+    let kept = engine.kept(storage_id, &Kept::Filled(index.index_id)).ok().flatten()?;
+    // What can't be read is kept for.
+    Some(Filled::of(Some(&kept)).ok().flatten().map_or(0, |filled| filled.fed))
 }
 
 impl Filled {

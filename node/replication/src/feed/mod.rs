@@ -4,7 +4,7 @@
 //! *A partition of an index takes from a log only what is behind the place it is at, and all of it in the log's order.* So any
 //! batch may be sent again, by whoever leads the table then.
 
-mod filling;
+pub(crate) mod filling;
 mod source;
 
 pub(crate) use filling::{Filled, Progress};

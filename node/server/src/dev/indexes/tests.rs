@@ -1,6 +1,10 @@
 use super::*;
 use crate::{
-    dev::{NoPeers, records::Records, tables::{ACCOUNT, LocalTables}},
+    dev::{
+        NoPeers,
+        records::Records,
+        tables::{ACCOUNT, LocalTables},
+    },
     indexes::{Feeders, sink::NodeSink},
     node::{ExpiryArguments, Node, OpenFolder},
 };
@@ -184,7 +188,7 @@ impl World {
 
     async fn ask(&self, table: &TableView, request: PartitionRequest) -> PartitionOutcome {
         let room = Room::within(100 << 20);
-        self.tables.request(table, RoutingKey::default(), request, &room).await.unwrap()
+        self.tables.request(table, RoutingKey(&[]), request, &room).await.unwrap()
     }
 
     /// Every item's group, as a table or an index has it.
@@ -266,7 +270,10 @@ async fn an_index_that_is_added_while_writes_go_on_is_active_when_it_has_all_and
     }
     let create = update(GlobalIndexUpdate::Create(by_group()));
     let updated = world.tables.update_table(ACCOUNT, "users", create).await.unwrap();
-    assert_eq!((updated.status, updated.global_indexes[0].table.status), (TableStatus::Updating, TableStatus::Creating));
+    assert_eq!(
+        (updated.status, updated.global_indexes[0].table.status),
+        (TableStatus::Updating, TableStatus::Creating)
+    );
     for number in 0..100 {
         world.put(&(7 * number).to_string(), "during").await;
     }
