@@ -144,11 +144,6 @@ pub(crate) fn all_fed(storage_id: u64) -> (Bound<Bytes>, Bound<Bytes>) {
     whole_index(storage_id, FED)
 }
 
-/// Whose log a key of [`all_fed`] is of.
-pub(crate) fn fed_source(key: &[u8]) -> Option<PartitionId> {
-    key.get(HEADER_BYTES..)?.try_into().ok().map(PartitionId)
-}
-
 /// The tombstones behind an encoded key.
 pub(crate) fn tombstones(storage_id: u64, after: Option<&[u8]>) -> (Bound<Bytes>, Bound<Bytes>) {
     behind(storage_id, TOMBSTONES, after)

@@ -19,9 +19,8 @@ mod snapshot;
 mod store;
 
 pub use engine::{
-    ApplyBatch, Engine, ExpirationIter, GlobalPoint, Ids, IndexBatch, IndexChange, IndexEffect, IndexIter, IndexTotals,
-    ItemWrite, Kept, KeptWrite, LocalTotals, Outcome, ScanIter, SetAsideIter, StreamIter, StreamWrite,
-    TransactionsIter, View,
+    ApplyBatch, Engine, GlobalPoint, Ids, IndexBatch, IndexChange, IndexEffect, IndexIter, IndexTotals, ItemWrite,
+    Kept, KeptIter, KeptWrite, LocalTotals, Outcome, ScanIter, StreamIter, StreamWrite, View,
 };
 pub use error::{EngineError, FolderError, StoreError};
 pub use fjall_store::{FjallOptions, FjallStore};

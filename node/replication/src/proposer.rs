@@ -14,7 +14,7 @@ mod showing;
 mod transactions;
 
 use crate::{
-    entry::{Effect, Entry, EntryBody, EntryHeader, EntryWrite},
+    entry::{Effect, Entry, EntryBody, EntryError, EntryHeader, EntryWrite},
     evaluate::{self, Change},
     expirations::{self, MakingError},
     global::StateError,
@@ -137,7 +137,7 @@ pub(crate) enum ProposerError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
-    Entry(#[from] crate::entry::EntryError),
+    Entry(#[from] EntryError),
     #[error(transparent)]
     Wire(#[from] wire::WireError),
     #[error(transparent)]
@@ -393,8 +393,8 @@ impl Proposer {
         entry.bytes += entry_write.encoded_bytes()
             + index_changes.iter().map(|change| change.key.len()).sum::<usize>()
             + stream_change.as_ref().map_or(0, StreamChange::encoded_bytes);
-        entry.index_changes.extend(index_changes);
-        entry.stream_changes.extend(stream_change);
+        entry.beside.index_changes.extend(index_changes);
+        entry.beside.stream_changes.extend(stream_change);
         entry.writes.push((write, result, entry_write));
         Ok(())
     }
@@ -432,26 +432,40 @@ impl Proposer {
         if entry.writes.is_empty() {
             return Ok(());
         }
-        let OpenEntry { writes: evaluated, index_changes, stream_changes, .. } = std::mem::take(entry);
+        let OpenEntry { writes: evaluated, beside, .. } = std::mem::take(entry);
         let mut writes = Vec::with_capacity(evaluated.len());
         let mut effects = Vec::with_capacity(evaluated.len());
         for (write, result, effect) in evaluated {
             writes.push((write, result));
             effects.push(effect);
         }
+        match self.propose(round, EntryBody::Writes(effects), beside, propose)? {
+            Some(in_flight) => in_flight.writes = writes,
+            None => self.discard(writes.into_iter().map(|(write, _)| write)),
+        }
+        Ok(())
+    }
+
+    /// Proposes the next entry, stamped with the last time. Gives it as it is in flight, for whoever waits for it; none: it was
+    /// not taken.
+    fn propose<S>(
+        &mut self,
+        round: &mut Round<'_, S>,
+        body: EntryBody,
+        Beside { index_changes, stream_changes }: Beside,
+        propose: Propose<'_>,
+    ) -> Result<Option<&mut InFlight>, EntryError> {
         let entered = expirations::first_entered(&index_changes);
-        let body = EntryBody::Writes(effects);
         let payload = Entry { header: self.header(round), body, index_changes, stream_changes }.encode()?;
-        let (index, bytes) = (round.next_index, payload.len());
+        let bytes = payload.len();
         if !propose(payload) {
-            self.discard(writes.into_iter().map(|(write, _)| write));
-            return Ok(());
+            return Ok(None);
         }
         self.sequence += 1;
         self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight { writes, entered, ..InFlight::new(index, bytes) });
+        self.in_flight.push_back(InFlight { entered, ..InFlight::new(round.next_index, bytes) });
         round.next_index += 1;
-        Ok(())
+        Ok(self.in_flight.back_mut())
     }
 
     /// What to write for a change that is not a write of items; none while something else must come first.
@@ -626,8 +640,7 @@ impl Beside {
 #[derive(Debug, Default)]
 struct OpenEntry {
     writes: Vec<(WaitingWrite, WriteResult, EntryWrite)>,
-    index_changes: Vec<IndexChange>,
-    stream_changes: Vec<StreamChange>,
+    beside: Beside,
     bytes: usize,
 }
 

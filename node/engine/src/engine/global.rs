@@ -1,13 +1,12 @@
 //! What a replica of a global table keeps beside its items: tombstones, versions set aside, what other regions have.
 
-use super::{Engine, Kept, ScanIter};
+use super::{Engine, Kept, KeptIter, ScanIter};
 use crate::{
-    EngineError, ReplicaRecord, Store, StoreRange, StoreSnapshot, layout,
+    EngineError, ReplicaRecord, Store, StoreSnapshot, layout,
     record::{AppliedState, StoredRecord},
 };
 use bytes::Bytes;
 use cairn_model::{ids::PartitionId, key::EncodedKey};
-use std::fmt;
 
 /// A replica at one applied index, with what it knows of other regions then.
 #[derive(Clone, Debug)]
@@ -27,12 +26,9 @@ impl<S: Store> Engine<S> {
     /// What is kept under [`Kept::Fed`], by partition.
     pub fn fed(&self, storage_id: u64) -> Result<Vec<(PartitionId, Bytes)>, EngineError> {
         let (lower, upper) = layout::all_fed(storage_id);
-        let mut fed = Vec::new();
-        for pair in self.store.snapshot().range(lower, upper, true) {
-            let (key, value) = pair?;
-            fed.extend(layout::fed_source(&key).map(|source| (source, value)));
-        }
-        Ok(fed)
+        let kept = KeptIter(self.store.snapshot().range(lower, upper, true));
+        let of_source = |(key, value): (Bytes, Bytes)| Some((PartitionId((*key).try_into().ok()?), value));
+        kept.filter_map(|pair| pair.map(of_source).transpose()).collect()
     }
 
     /// The tombstones behind a key, in key order, all as of now. Drop it within seconds.
@@ -42,9 +38,9 @@ impl<S: Store> Engine<S> {
     }
 
     /// What is set aside behind a key, the earliest version time first. Drop it within seconds.
-    pub fn set_aside(&self, storage_id: u64, after: Option<&[u8]>) -> SetAsideIter {
+    pub fn set_aside(&self, storage_id: u64, after: Option<&[u8]>) -> KeptIter {
         let (lower, upper) = layout::set_aside(storage_id, after);
-        SetAsideIter(self.store.snapshot().range(lower, upper, true))
+        KeptIter(self.store.snapshot().range(lower, upper, true))
     }
 
     /// The replica and what it knows of other regions, both as of one applied index.
@@ -59,25 +55,7 @@ impl<S: Store> Engine<S> {
         let state = AppliedState::decode(&snapshot.get(&layout::applied(storage_id))?.ok_or_else(missing)?)?;
         let regions = snapshot.get(&layout::kept(storage_id, &Kept::Regions))?;
         let (lower, upper) = layout::set_aside(storage_id, None);
-        let first_set_aside = SetAsideIter(snapshot.range(lower, upper, true)).next().transpose()?.map(|(key, _)| key);
+        let first_set_aside = KeptIter(snapshot.range(lower, upper, true)).next().transpose()?.map(|(key, _)| key);
         Ok(GlobalPoint { replica: record.with_applied(state.applied), regions, first_set_aside })
-    }
-}
-
-/// Keys, behind the storage id and the index, and stored versions.
-pub struct SetAsideIter(StoreRange);
-
-impl Iterator for SetAsideIter {
-    type Item = Result<(Bytes, Bytes), EngineError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let pair = self.0.next()?;
-        Some(pair.map(|(key, value)| (key.slice(layout::HEADER_BYTES..), value)).map_err(EngineError::from))
-    }
-}
-
-impl fmt::Debug for SetAsideIter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SetAsideIter")
     }
 }

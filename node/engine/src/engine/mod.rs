@@ -5,6 +5,7 @@ mod deletions;
 mod expirations;
 mod global;
 mod indexes;
+mod kept_iter;
 mod loading;
 mod read;
 mod replicas;
@@ -12,12 +13,12 @@ mod streams;
 mod view;
 
 pub use apply::{ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome, StreamWrite};
-pub use expirations::ExpirationIter;
-pub use global::{GlobalPoint, SetAsideIter};
+pub use global::GlobalPoint;
 pub use indexes::{IndexBatch, IndexChange, IndexEffect, IndexIter, IndexTotals, LocalTotals};
+pub use kept_iter::KeptIter;
 pub use read::ScanIter;
 pub use streams::StreamIter;
-pub use view::{TransactionsIter, View};
+pub use view::View;
 
 use crate::{
     EngineError, LogMark, Marker, MarkerEntry, Pressure, Store, StoreSnapshot, layout,

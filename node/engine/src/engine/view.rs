@@ -1,7 +1,7 @@
 //! A replica at one applied index: its items, and what it knows of transactions.
 
-use super::{Engine, Kept, deletions::Deletions};
-use crate::{EngineError, Store, StoreRange, StoreSnapshot, layout};
+use super::{Engine, Kept, KeptIter, deletions::Deletions};
+use crate::{EngineError, Store, StoreSnapshot, layout};
 use bytes::Bytes;
 use cairn_model::key::EncodedKey;
 use std::fmt;
@@ -24,9 +24,9 @@ impl<S: Store> Engine<S> {
 
     /// What is known of transactions, in the order of its keys from one on to before another, all as of now. Drop it within
     /// seconds.
-    pub fn transactions(&self, storage_id: u64, from: &[u8], to: &[u8]) -> TransactionsIter {
+    pub fn transactions(&self, storage_id: u64, from: &[u8], to: &[u8]) -> KeptIter {
         let (lower, upper) = layout::transactions(storage_id, from, to);
-        TransactionsIter(self.store.snapshot().range(lower, upper, true))
+        KeptIter(self.store.snapshot().range(lower, upper, true))
     }
 }
 
@@ -49,23 +49,5 @@ impl<S: Store> View<S> {
 impl<S: Store> fmt::Debug for View<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("View").field("storage_id", &self.storage_id).finish_non_exhaustive()
-    }
-}
-
-/// Keys, behind the storage id and the index, and values.
-pub struct TransactionsIter(StoreRange);
-
-impl Iterator for TransactionsIter {
-    type Item = Result<(Bytes, Bytes), EngineError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let pair = self.0.next()?;
-        Some(pair.map(|(key, value)| (key.slice(layout::HEADER_BYTES..), value)).map_err(EngineError::from))
-    }
-}
-
-impl fmt::Debug for TransactionsIter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TransactionsIter")
     }
 }

@@ -43,6 +43,15 @@ impl Filled {
         kept.map(|bytes| wire::decode(bytes)).transpose()
     }
 
+    /// Keys begin with a hash, so that where one lies tells how many are before it.
+    pub(crate) fn share(&self) -> f64 {
+        let hash = |key: &EncodedKey| key.0.first_chunk().map_or(0, |hash| u64::from_be_bytes(*hash));
+        match &self.progress {
+            Progress::Behind(key) => hash(key) as f64 / u64::MAX as f64,
+            Progress::Done(_) => 1.0,
+        }
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.progress, Progress::Done(_))
     }

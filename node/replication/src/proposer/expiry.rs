@@ -4,9 +4,9 @@
 mod making;
 mod reaping;
 
-use super::{Beside, InFlight, Propose, Proposer, ProposerError, Round};
+use super::{Beside, Propose, Proposer, ProposerError, Round};
 use crate::{
-    entry::{Entry, EntryBody, EntryWrite},
+    entry::{EntryBody, EntryWrite},
     expirations::Making,
 };
 use bytes::Bytes;
@@ -160,18 +160,10 @@ impl Proposer {
         keys: Vec<EncodedKey>,
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
-        let Beside { index_changes, stream_changes } = beside;
-        let payload = Entry { header: self.header(round), body, index_changes, stream_changes }.encode()?;
-        let (index, bytes) = (round.next_index, payload.len());
-        if !propose(payload) {
-            self.discard(std::iter::empty());
-            return Ok(());
+        match self.propose(round, body, beside, propose)? {
+            Some(in_flight) => in_flight.expiry = Some(ExpiryInFlight { keys }),
+            None => self.discard(std::iter::empty()),
         }
-        self.sequence += 1;
-        self.bytes_in_flight += bytes;
-        let expiry = Some(ExpiryInFlight { keys });
-        self.in_flight.push_back(InFlight { expiry, ..InFlight::new(index, bytes) });
-        round.next_index += 1;
         Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! A global index's part: what its table's log changes in it, taken in order, each batch in one entry with the place it leads to.
 
-use super::{Answer, InFlight, Propose, Proposer, ProposerError, Round, Undecided, answer_one};
+use super::{Answer, Beside, Propose, Proposer, ProposerError, Round, Undecided, answer_one};
 use crate::{
-    entry::{Entry, EntryBody, FedWrites, RemoteEffect, RemoteWrite},
+    entry::{EntryBody, FedWrites, RemoteEffect, RemoteWrite},
     feed::{Fed, FeedBatch, FeedChanges, FeedWrite},
     indexes,
     operation::{PartitionError, PartitionOutcome},
@@ -136,22 +136,16 @@ impl Proposer {
                 return Ok(());
             }
         };
-        let body = EntryBody::Fed(FedWrites { source: batch.source, fed: fed.encode()?, writes });
+        let source = batch.source;
+        let body = EntryBody::Fed(FedWrites { source, fed: fed.encode()?, writes });
         self.last_time = self.last_time.next(round.wall_ms);
-        let payload = Entry { header: self.header(round), body, index_changes: Vec::new(), stream_changes: Vec::new() }
-            .encode()?;
-        let (index, bytes) = (round.next_index, payload.len());
-        if !propose(payload) {
+        let Some(entry) = self.propose(round, body, Beside::default(), propose)? else {
             answers.push((token, Err(PartitionError::Overloaded { reason: "the entry was not taken".into() })));
             self.discard(std::iter::empty());
             return Ok(());
-        }
-        self.sequence += 1;
-        self.bytes_in_flight += bytes;
-        self.feeds.known.insert(batch.source, fed);
-        let feed = FeedInFlight { keys, waiter: Some((token, deadline_ms)), fed };
-        self.in_flight.push_back(InFlight { feed: Some(feed), ..InFlight::new(index, bytes) });
-        round.next_index += 1;
+        };
+        entry.feed = Some(FeedInFlight { keys, waiter: Some((token, deadline_ms)), fed });
+        self.feeds.known.insert(source, fed);
         Ok(())
     }
 

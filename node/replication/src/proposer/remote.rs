@@ -3,10 +3,9 @@
 mod decide;
 mod upkeep;
 
-use super::{Beside, InFlight, Limits, Propose, Proposer, ProposerError, Round, internal};
+use super::{Beside, Limits, Propose, Proposer, ProposerError, Round, internal};
 use crate::{
-    entry::{Entry, EntryBody, RemoteGroup, RemoteWrites},
-    expirations,
+    entry::{EntryBody, RemoteGroup, RemoteWrites},
     global::{GlobalState, Lineage, Origin, Reader, Reading, RemoteBatch, Vector},
     operation::PartitionError,
 };
@@ -306,31 +305,21 @@ impl Proposer {
     fn propose_remote<S>(
         &mut self,
         round: &mut Round<'_, S>,
-        (body, Beside { index_changes, stream_changes }): (EntryBody, Beside),
+        (body, beside): (EntryBody, Beside),
         remote: RemoteInFlight,
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
         self.last_time = self.last_time.next(round.wall_ms);
-        let entered = expirations::first_entered(&index_changes);
-        let payload = match (Entry { header: self.header(round), body, index_changes, stream_changes }).encode() {
-            Ok(payload) => payload,
+        match self.propose(round, body, beside, propose) {
+            Ok(Some(in_flight)) => in_flight.remote = remote,
+            Ok(None) => self.undo(remote, PartitionError::Overloaded { reason: "the entry was not taken".into() }),
             // What another region sent must not end this node, and the next that leads.
             Err(error) if remote.waiter.is_some() => {
                 let message = format!("the batch can't be written down: {error}");
                 self.undo(remote, ServiceError::validation(message).into());
-                return Ok(());
             }
             Err(error) => return Err(error.into()),
-        };
-        let (index, bytes) = (round.next_index, payload.len());
-        if !propose(payload) {
-            self.undo(remote, PartitionError::Overloaded { reason: "the entry was not taken".into() });
-            return Ok(());
         }
-        self.sequence += 1;
-        self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight { remote, entered, ..InFlight::new(index, bytes) });
-        round.next_index += 1;
         Ok(())
     }
 

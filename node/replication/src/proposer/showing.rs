@@ -1,9 +1,9 @@
 //! A table's part in filling its new global indexes: its items are shown again in the log, a page an entry, each as every earlier
 //! write leaves it.
 
-use super::{InFlight, Propose, Proposer, ProposerError, Round, Undecided};
+use super::{Beside, Propose, Proposer, ProposerError, Round, Undecided};
 use crate::{
-    entry::{Entry, EntryBody, ShownItems},
+    entry::{EntryBody, ShownItems},
     feed::{Filled, Progress},
     indexes,
     place::LogPlace,
@@ -131,16 +131,11 @@ impl Proposer {
     ) -> Result<(), ProposerError> {
         let body = EntryBody::Shown(ShownItems { index: index.index_id, filled: filled.encode()?, items });
         self.last_time = self.last_time.next(round.wall_ms);
-        let payload = Entry { header: self.header(round), body, index_changes, stream_changes: Vec::new() }.encode()?;
-        let bytes = payload.len();
-        if !propose(payload) {
-            self.discard(std::iter::empty());
-            return Ok(());
+        let beside = Beside { index_changes, ..Beside::default() };
+        match self.propose(round, body, beside, propose)? {
+            Some(entry) => entry.shows = true,
+            None => self.discard(std::iter::empty()),
         }
-        self.sequence += 1;
-        self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight { shows: true, ..InFlight::new(round.next_index, bytes) });
-        round.next_index += 1;
         Ok(())
     }
 

@@ -9,8 +9,7 @@ mod table;
 
 use super::{InFlight, Propose, Proposer, ProposerError, Round, Waiter, internal, remote::Undecided};
 use crate::{
-    entry::{Entry, EntryBody, EntryWrite, TransactionEntry, TransactionWrite},
-    expirations,
+    entry::{EntryBody, EntryWrite, TransactionEntry, TransactionWrite},
     operation::{PartitionError, PartitionOutcome, WriteRequest},
     read,
     transaction::{MetLock, RECORD_AGE_MS_MAX, TransactOutcome, TransactRequest, TransactStep, TransactionId, kept},
@@ -333,7 +332,7 @@ impl Proposer {
         effects: Effects,
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
-        let Effects { writes, index_changes, stream_changes, mut kept, change } = effects;
+        let Effects { writes, beside, mut kept, change } = effects;
         if step.is_some() && !kept.is_empty() {
             // What the step keeps comes behind: a token may be dropped and kept again.
             let dropped = self.dropped(round, DROPPED_WITH_STEP_MAX)?;
@@ -359,22 +358,18 @@ impl Proposer {
         if let (Some(table), Some(change)) = (&mut self.transactions.table, change) {
             table.change(change);
         }
-        let entered = expirations::first_entered(&index_changes);
         let body = EntryBody::Transaction(TransactionEntry { outcome, kept, writes });
-        let payload = Entry { header: self.header(round), body, index_changes, stream_changes }.encode()?;
-        let (index, bytes) = (round.next_index, payload.len());
-        if !propose(payload) {
+        let index = round.next_index;
+        let Some(entry) = self.propose(round, body, beside, propose)? else {
             self.transactions.retries.extend(in_flight.step.map(|(step, _)| step));
             self.discard(std::iter::empty());
             return Ok(());
-        }
-        if in_flight.step.is_some() {
+        };
+        let is_asked_for = in_flight.step.is_some();
+        entry.step = in_flight;
+        if is_asked_for {
             self.ids_in_flight.insert(request_id, index);
         }
-        self.sequence += 1;
-        self.bytes_in_flight += bytes;
-        self.in_flight.push_back(InFlight { step: in_flight, entered, ..InFlight::new(index, bytes) });
-        round.next_index += 1;
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use cairn_model::{
     index::{IndexProjection, LocalIndex, ProjectionType},
     node::{Order, OrderOutcome, ReplicaReport, ReplicaState},
     stream::Streams,
-    table::{BillingMode, KeyAttribute, ScalarType, TableDefinition, TimeToLive},
+    table::{KeyAttribute, ScalarType, TableDefinition, TimeToLive},
 };
 use rand::{Rng, rngs::StdRng};
 use std::collections::BTreeSet;
@@ -26,20 +26,7 @@ pub fn partition_id(table: usize) -> PartitionId {
 
 pub fn definition(table: usize) -> TableDefinition {
     TableDefinition {
-        account: "local".into(),
-        table_name: format!("table-{table}"),
-        table_id: table_id(table),
-        schema_version: 1,
-        key_schema: crate::request::key_schema(),
-        billing_mode: BillingMode::PayPerRequest,
-        provisioned_throughput: None,
-        on_demand_throughput: None,
-        table_class: None,
-        deletion_protection_enabled: false,
         creation_time_ms: 1_790_000_000_000,
-        continuous_backups: None,
-        restored_from: None,
-        replicas: None,
         local_indexes: vec![LocalIndex {
             index_name: "by-written".into(),
             slot: 1,
@@ -48,6 +35,7 @@ pub fn definition(table: usize) -> TableDefinition {
         }],
         time_to_live: expires_by("written"),
         stream: Some(Streams { current: Some(streamed::STREAM), past: Vec::new() }),
+        ..TableDefinition::new("local", format!("table-{table}"), table_id(table), crate::request::key_schema())
     }
 }
 

@@ -90,6 +90,7 @@ impl Leader {
             schema: &definition.key_schema,
             range: &self.state.descriptor.range,
             local_indexes: &[],
+            index_of: None,
             partition: self.state.descriptor.partition_id,
             stream: None,
         };

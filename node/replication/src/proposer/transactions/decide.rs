@@ -5,7 +5,7 @@ use crate::{
     entry::TransactionWrite,
     evaluate::{self, Change},
     operation::WriteOutcome,
-    proposer::{Round, Taken, internal, remote::Undecided, stream_change, with_indexes},
+    proposer::{Beside, Round, Taken, internal, remote::Undecided, stream_change, with_indexes},
     stream::StreamChange,
     transaction::{
         BEGUN_AGE_MS_MAX, ConditionCheck, Idempotency, MetLock, Participant, TOKEN_AGE_MS_MAX, TransactAction,
@@ -42,8 +42,7 @@ pub(super) enum Decided {
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     pub(super) writes: Vec<Taken>,
-    pub(super) index_changes: Vec<IndexChange>,
-    pub(super) stream_changes: Vec<StreamChange>,
+    pub(super) beside: Beside,
     pub(super) kept: Vec<TransactionWrite>,
     pub(super) change: Option<TableChange>,
 }
@@ -231,8 +230,8 @@ impl Proposer {
                 let held_item = current.is_some();
                 effects.writes.push(Taken { key, version_time: time, change, held_item, sizes });
             }
-            effects.index_changes.extend(index_changes);
-            effects.stream_changes.extend(stream_change);
+            effects.beside.index_changes.extend(index_changes);
+            effects.beside.stream_changes.extend(stream_change);
             outcomes.push(outcome);
         }
         let record = Record { time, is_committed: true, participants, outcomes };

@@ -20,6 +20,7 @@ use cairn_model::{
     table::{BillingMode, KeyAttribute, ScalarType},
 };
 use cairn_replication::{
+    SystemClock,
     log::OnDamage,
     operation::{PartitionOutcome, PartitionRequest, RangeRequest, ReturnValues, WriteAction, WriteRequest},
 };
@@ -140,6 +141,7 @@ struct World {
     node: Arc<Node>,
     tables: Arc<LocalTables>,
     feeders: JoinHandle<()>,
+    registry: prometheus::Registry,
 }
 
 impl World {
@@ -153,8 +155,8 @@ impl World {
         let records = Records::open(folder, there).await.unwrap();
         let tables = LocalTables::new(node.clone(), "east".to_owned(), records);
         let sink = NodeSink { node: node.clone(), others: None };
-        let feeders = tokio::spawn(Feeders::new(node.clone(), sink, 7).run());
-        Self { node, tables, feeders }
+        let feeders = Feeders::new(node.clone(), sink, Arc::new(SystemClock), 7, &registry).unwrap();
+        Self { node, tables, feeders: tokio::spawn(feeders.run()), registry }
     }
 
     async fn stop(self) {
@@ -212,6 +214,13 @@ impl World {
         };
         let items = page.items.iter().map(|item| item.decode().unwrap());
         items.map(|item| (text(&item, "Id"), text(&item, "Group"))).collect()
+    }
+
+    /// The value of a gauge of the index, where it is shown.
+    fn gauge(&self, name: &str) -> Option<f64> {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name)?;
+        Some(family.get_metric().first()?.get_gauge().get_value())
     }
 
     async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
@@ -280,6 +289,11 @@ async fn an_index_that_is_added_while_writes_go_on_is_active_when_it_has_all_and
     world.until_active().await;
     assert!(world.groups(&world.index().unwrap().table).await.len() >= 700);
     world.until_indexed().await;
+    let caught_up = async || world.gauge("cairn_index_pending_entries") == Some(0.0);
+    world.until("nothing is pending", caught_up).await;
+    assert_eq!(world.gauge("cairn_index_lag_seconds"), Some(0.0));
+    assert_eq!(world.gauge("cairn_index_online_percentage_progress"), Some(100.0));
+    assert!(world.gauge("cairn_index_online_consumed_write_capacity_units").unwrap() >= 500.0);
     let counted = world.tables.counts(&world.index().unwrap().table).await.unwrap();
     assert_eq!(counted.item_count, 700);
     world.stop().await;
