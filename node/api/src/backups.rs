@@ -8,8 +8,8 @@ use cairn_model::{
     KeySchema, ServiceError, TableDefinition,
     archive::BackupReport,
     ids::TableId,
-    index::{self, IndexProjection, LocalIndex},
-    table::{BillingMode, ProvisionedThroughput, RestoredFrom},
+    index::{self, GlobalIndex, IndexProjection, LocalIndex, NewGlobalIndex},
+    table::{BillingMode, OnDemandThroughput, ProvisionedThroughput, RestoredFrom},
 };
 use std::sync::Arc;
 
@@ -148,30 +148,46 @@ pub struct RestoreTarget {
     pub provisioned_throughput: Option<ProvisionedThroughput>,
     /// Those of the source's local indexes that it is to have; none: all.
     pub local_indexes: Option<Vec<IndexOverride>>,
+    /// Those of its global ones.
+    pub global_indexes: Option<Vec<GlobalIndexOverride>>,
 }
 
-/// A local index of a restored table, as the caller describes it: it must be one of the source's.
+/// An index of a restored table, as the caller describes it: it must be one of the source's, but for its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexOverride {
     pub index_name: String,
     pub hash: String,
-    pub sort: String,
+    pub sort: Option<String>,
     pub projection: IndexProjection,
 }
 
+/// A global index of a restored table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GlobalIndexOverride {
+    pub like: IndexOverride,
+    /// Given if and only if the restored table is PROVISIONED.
+    pub provisioned_throughput: Option<ProvisionedThroughput>,
+    /// Only where it is PAY_PER_REQUEST.
+    pub on_demand_throughput: Option<OnDemandThroughput>,
+}
+
 impl RestoreTarget {
-    /// The first version of the new table's definition. Of its source it has the keys, the local indexes, the billing mode and
-    /// the throughput; table class, deletion protection and point-in-time recovery don't come along, as in DynamoDB.
+    /// The first version of the new table's definition, with an id for each of its global indexes. Of its source it has the
+    /// keys, the indexes, the billing mode and the throughput; table class, deletion protection and point-in-time recovery don't
+    /// come along, as in DynamoDB.
     pub fn into_definition(
         self,
         source: &TableDefinition,
         table_id: TableId,
         creation_time_ms: u64,
         restored_from: RestoredFrom,
+        mut index_id: impl FnMut() -> TableId,
     ) -> Result<TableDefinition, ServiceError> {
         let (billing_mode, provisioned_throughput) = self.billing(source)?;
         let on_demand_throughput = source.on_demand_throughput.filter(|_| billing_mode == BillingMode::PayPerRequest);
-        let local_indexes = self.indexes(source)?;
+        let local_indexes = self.local_indexes(source)?;
+        let in_slots = (0..).zip(self.global_indexes(source, billing_mode)?);
+        let global_indexes = in_slots.map(|(slot, index)| index.into_index(index_id(), slot)).collect();
         Ok(TableDefinition {
             billing_mode,
             provisioned_throughput,
@@ -179,24 +195,49 @@ impl RestoreTarget {
             creation_time_ms,
             restored_from: Some(restored_from),
             local_indexes,
+            global_indexes,
             ..TableDefinition::new(source.account.clone(), self.table_name, table_id, source.key_schema.clone())
         })
     }
 
     /// Whether the overrides go with what the source has.
     pub(crate) fn check(&self, source: &TableDefinition) -> Result<(), ServiceError> {
-        self.billing(source)?;
-        self.indexes(source).map(drop)
+        let (billing_mode, _) = self.billing(source)?;
+        self.local_indexes(source)?;
+        self.global_indexes(source, billing_mode).map(drop)
     }
 
-    /// The new table's local indexes. Indexes can be left out, not added and not changed.
-    fn indexes(&self, source: &TableDefinition) -> Result<Vec<LocalIndex>, ServiceError> {
+    /// The new table's local indexes. Indexes can be left out and named otherwise, not added and not changed.
+    fn local_indexes(&self, source: &TableDefinition) -> Result<Vec<LocalIndex>, ServiceError> {
         let Some(overrides) = &self.local_indexes else { return Ok(source.local_indexes.clone()) };
         let chosen = overrides.iter().map(|wanted| {
-            let found = source.local_indexes.iter().find(|index| wanted.is(index, &source.key_schema));
-            found.cloned().ok_or_else(|| errors::index_override_unknown(&wanted.index_name))
+            let is = |index: &&LocalIndex| wanted.is(&index.key_schema(&source.key_schema), &index.projection);
+            let found = source.local_indexes.iter().find(is);
+            let found = found.ok_or_else(|| errors::index_override_unknown(&wanted.index_name))?;
+            Ok(LocalIndex { index_name: wanted.index_name.clone(), ..found.clone() })
         });
-        Ok(index::in_slots(chosen.collect::<Result<_, _>>()?))
+        Ok(index::in_slots(chosen.collect::<Result<_, ServiceError>>()?))
+    }
+
+    /// As [`Self::local_indexes`], the global ones, of a table with this billing mode.
+    fn global_indexes(
+        &self,
+        source: &TableDefinition,
+        billing_mode: BillingMode,
+    ) -> Result<Vec<NewGlobalIndex>, ServiceError> {
+        let chosen: Vec<NewGlobalIndex> = match &self.global_indexes {
+            None => source.global_indexes.iter().map(|index| inherited(index, billing_mode)).collect(),
+            Some(overrides) => {
+                overrides.iter().map(|wanted| wanted.of(source, billing_mode)).collect::<Result<_, _>>()?
+            }
+        };
+        let is_without = |index: &&NewGlobalIndex| {
+            billing_mode == BillingMode::Provisioned && index.provisioned_throughput.is_none()
+        };
+        match chosen.iter().find(is_without) {
+            Some(index) => Err(errors::index_override_units_missing(&index.index_name)),
+            None => Ok(chosen),
+        }
     }
 
     fn billing(&self, source: &TableDefinition) -> Result<(BillingMode, Option<ProvisionedThroughput>), ServiceError> {
@@ -213,11 +254,44 @@ impl RestoreTarget {
 }
 
 impl IndexOverride {
-    fn is(&self, index: &LocalIndex, table: &KeySchema) -> bool {
-        self.index_name == index.index_name
-            && self.hash == table.partition.name
-            && self.sort == index.sort.name
-            && self.projection == index.projection
+    fn is(&self, keys: &KeySchema, projection: &IndexProjection) -> bool {
+        self.hash == keys.partition.name
+            && self.sort.as_deref() == keys.sort.as_ref().map(|sort| sort.name.as_str())
+            && self.projection == *projection
+    }
+}
+
+impl GlobalIndexOverride {
+    fn of(&self, source: &TableDefinition, billing_mode: BillingMode) -> Result<NewGlobalIndex, ServiceError> {
+        let name = &self.like.index_name;
+        let mut indexes = source.global_indexes.iter();
+        let found = indexes.find(|index| self.like.is(&index.key_schema, &index.projection));
+        let found = found.ok_or_else(|| errors::index_override_unknown(name))?;
+        if billing_mode == BillingMode::PayPerRequest && self.provisioned_throughput.is_some() {
+            return Err(errors::index_override_units_on_demand(name));
+        }
+        if let (BillingMode::Provisioned, Some(maxima)) = (billing_mode, self.on_demand_throughput) {
+            let reads = maxima.max_read_request_units.map(|_| "MaxReadRequestUnits");
+            return Err(errors::index_override_maxima(reads.unwrap_or("MaxWriteRequestUnits")));
+        }
+        Ok(NewGlobalIndex {
+            index_name: name.clone(),
+            key_schema: found.key_schema.clone(),
+            projection: found.projection.clone(),
+            provisioned_throughput: self.provisioned_throughput,
+            on_demand_throughput: self.on_demand_throughput,
+        })
+    }
+}
+
+/// An index of the source, as a table with this billing mode has it.
+fn inherited(index: &GlobalIndex, billing_mode: BillingMode) -> NewGlobalIndex {
+    NewGlobalIndex {
+        index_name: index.index_name.clone(),
+        key_schema: index.key_schema.clone(),
+        projection: index.projection.clone(),
+        provisioned_throughput: index.provisioned_throughput.filter(|_| billing_mode == BillingMode::Provisioned),
+        on_demand_throughput: index.on_demand_throughput.filter(|_| billing_mode == BillingMode::PayPerRequest),
     }
 }
 

@@ -39,6 +39,12 @@ pub struct IndexView {
     pub backfilling: bool,
 }
 
+impl IndexView {
+    pub fn name(&self) -> &str {
+        self.table.definition.index_of.as_ref().map_or("", |of| &of.index_name)
+    }
+}
+
 /// A table to be made: checked, complete, without the identity and the time that the catalog gives it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewTable {

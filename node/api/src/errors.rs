@@ -1,5 +1,6 @@
 //! DynamoDB's texts for the states a table can be in; the catalogs answer with them too.
 
+mod indexes;
 mod replicas;
 mod streams;
 mod tags;
@@ -7,6 +8,11 @@ mod throughput;
 mod time_to_live;
 mod transactions;
 
+pub(crate) use indexes::{
+    index_backfilling, index_being_allocated, index_in_use, index_override_maxima, index_override_units_missing,
+    index_override_units_on_demand, index_override_unknown, index_units_stay, table_with_indexes_in_use,
+};
+pub use indexes::{index_exists, index_not_found, one_index_at_a_time, too_many_global_indexes};
 pub use replicas::global_table_in_use;
 pub(crate) use replicas::{
     check_replica_count, global_table_exists, global_table_not_found, local_region, no_other_regions, replica_exists,
@@ -274,14 +280,6 @@ pub fn too_many_imports(limit: usize) -> ServiceError {
         ErrorKind::LimitExceededException,
         format!("Subscriber limit exceeded: There is a limit of {limit} concurrent table imports per subscriber"),
     )
-}
-
-/// A local index for a restored table that its source does not have, or has otherwise.
-pub(crate) fn index_override_unknown(index_name: &str) -> ServiceError {
-    ServiceError::validation(format!(
-        "One or more parameter values were invalid: LocalSecondaryIndexOverride must match the source table's local secondary \
-         indexes, which can be left out, but not added or changed. Index: {index_name}"
-    ))
 }
 
 /// A throughput for a restored table that is on demand.

@@ -33,8 +33,8 @@ mod validation;
 pub use backups::Backups;
 pub use cairn_model::arn;
 pub use catalog::{
-    Catalog, MaximumUpdate, NewTable, OnDemandUpdate, RecoveryUpdate, StreamUpdate, TableUpdate, TableView,
-    TimeToLiveUpdate,
+    Catalog, GlobalIndexUpdate, IndexView, MaximumUpdate, NewTable, OnDemandUpdate, RecoveryUpdate, StreamUpdate,
+    TableUpdate, TableView, TimeToLiveUpdate,
 };
 pub use credentials::{AccessKey, Authentication, Credentials};
 pub use environment::Environment;

@@ -240,9 +240,14 @@ pub fn global_index(slot: u8) -> u8 {
     GLOBAL_INDEX + slot
 }
 
+/// The slot of the global index that this byte tells changes of; none if it is another's.
+pub fn global_slot(index: u8) -> Option<u8> {
+    index.checked_sub(GLOBAL_INDEX).filter(|slot| usize::from(*slot) < GLOBAL_INDEXES_MAX)
+}
+
 /// What entries change in a global index is not kept here: its own partitions read it off the log.
 pub(crate) fn is_global_index(index: u8) -> bool {
-    (GLOBAL_INDEX..GLOBAL_INDEX + GLOBAL_INDEXES_MAX as u8).contains(&index)
+    global_slot(index).is_some()
 }
 
 pub(crate) fn index_totals(storage_id: u64) -> Bytes {

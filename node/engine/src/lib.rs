@@ -25,7 +25,7 @@ pub use engine::{
 pub use error::{EngineError, FolderError, StoreError};
 pub use fjall_store::{FjallOptions, FjallStore};
 pub use folder::{Folder, Owner};
-pub use layout::{EXPIRATIONS, global_index, is_index};
+pub use layout::{EXPIRATIONS, global_index, global_slot, is_index};
 pub use marker::{LogMark, Marker, MarkerEntry};
 pub use memory_store::MemoryStore;
 pub use outcome::{OUTCOME_AGE_MS_MAX, OUTCOME_BYTES_MAX, OUTCOME_COUNT_MAX};

@@ -34,9 +34,10 @@ use std::collections::BTreeSet;
 
 /// Local indexes of a table (quotas, secondary indexes).
 pub const LOCAL_INDEXES_MAX: usize = 5;
-/// Names in one list of `NonKeyAttributes`. The 100 that all of a table's indexes may have together are as many as its local
-/// indexes can name.
+/// Names in one list of `NonKeyAttributes`.
 pub const NON_KEY_ATTRIBUTES_MAX: usize = 20;
+/// Names in all of them of a table's indexes, local and global; one that two of them name counts twice.
+pub const NON_KEY_ATTRIBUTES_OF_TABLE_MAX: usize = 100;
 
 /// Which attributes an index holds besides the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,25 +3,51 @@
 
 use crate::{
     AttributeValue, Item, ServiceError, TableDefinition,
-    index::LocalIndex,
-    key::{empty_kind, sort_key_too_long},
+    key::{empty_kind, partition_key_too_long, sort_key_too_long},
     size,
     table::KeyAttribute,
 };
 
+/// An attribute that one of a table's indexes has as a key, but for the partition key that a local one has of its table.
+#[derive(Clone, Copy, Debug)]
+pub struct IndexKey<'a> {
+    pub index_name: &'a str,
+    pub attribute: &'a KeyAttribute,
+    /// What is wrong with a value of so many bytes.
+    too_long: fn(usize) -> Option<&'static str>,
+}
+
+impl TableDefinition {
+    /// The keys of all indexes, the global ones' first, as they were declared.
+    pub fn index_keys(&self) -> impl Iterator<Item = IndexKey<'_>> {
+        let of_global = self.global_indexes.iter().flat_map(|index| {
+            let sort = index.key_schema.sort.iter().map(|sort| (sort, sort_key_too_long as fn(usize) -> _));
+            let keys =
+                std::iter::once((&index.key_schema.partition, partition_key_too_long as fn(usize) -> _)).chain(sort);
+            keys.map(|(attribute, too_long)| IndexKey { index_name: &index.index_name, attribute, too_long })
+        });
+        let of_local = self.local_indexes.iter().map(|index| IndexKey {
+            index_name: &index.index_name,
+            attribute: &index.sort,
+            too_long: sort_key_too_long,
+        });
+        of_global.chain(of_local)
+    }
+}
+
 /// Checks an item that is put.
 pub fn check_index_keys(definition: &TableDefinition, item: &Item) -> Result<(), ServiceError> {
-    by_name(definition).into_iter().try_for_each(|index| {
-        let Some(value) = item.get(&index.sort.name) else { return Ok(()) };
-        check_index_key_type(&index.sort, value, &index.index_name)?;
+    by_name(definition).into_iter().try_for_each(|key| {
+        let Some(value) = item.get(&key.attribute.name) else { return Ok(()) };
+        check_index_key_type(key.attribute, value, key.index_name)?;
         if let Some(kind) = empty_kind(value) {
             return Err(ServiceError::validation(format!(
                 "One or more parameter values are not valid. A value specified for a secondary index key is not supported. \
                  The AttributeValue for a key attribute cannot contain an empty {kind} value. IndexName: {}, IndexKey: {}",
-                index.index_name, index.sort.name
+                key.index_name, key.attribute.name
             )));
         }
-        match sort_key_too_long(size::value_size(value)) {
+        match (key.too_long)(size::value_size(value)) {
             Some(problem) => {
                 Err(ServiceError::validation(format!("One or more parameter values were invalid: {problem}")))
             }
@@ -37,13 +63,13 @@ pub fn check_updated_index_keys(
     before: Option<&Item>,
     after: &Item,
 ) -> Result<(), ServiceError> {
-    by_name(definition).into_iter().try_for_each(|index| {
-        let name = &index.sort.name;
+    by_name(definition).into_iter().try_for_each(|key| {
+        let name = &key.attribute.name;
         let Some(value) = after.get(name) else { return Ok(()) };
         if before.and_then(|before| before.get(name)) == Some(value) {
             return Ok(());
         }
-        let problem = if !index.sort.scalar_type.is_type_of(value) {
+        let problem = if !key.attribute.scalar_type.is_type_of(value) {
             "The update expression attempted to update the secondary index key to unsupported type".to_owned()
         } else if let Some(kind) = empty_kind(value) {
             format!(
@@ -51,7 +77,7 @@ pub fn check_updated_index_keys(
                  key to a value that is not supported. The AttributeValue for a key attribute cannot contain an empty \
                  {kind} value."
             )
-        } else if sort_key_too_long(size::value_size(value)).is_some() {
+        } else if (key.too_long)(size::value_size(value)).is_some() {
             "The update expression attempted to update the secondary index key beyond allowed size limits".to_owned()
         } else {
             return Ok(());
@@ -78,10 +104,10 @@ pub fn check_index_key_type(
 }
 
 /// DynamoDB tells of the first index by name.
-fn by_name(definition: &TableDefinition) -> Vec<&LocalIndex> {
-    let mut indexes: Vec<&LocalIndex> = definition.local_indexes.iter().collect();
-    indexes.sort_unstable_by(|one, two| one.index_name.cmp(&two.index_name));
-    indexes
+fn by_name(definition: &TableDefinition) -> Vec<IndexKey<'_>> {
+    let mut keys: Vec<IndexKey<'_>> = definition.index_keys().collect();
+    keys.sort_by(|one, two| one.index_name.cmp(two.index_name));
+    keys
 }
 
 #[cfg(test)]
@@ -90,7 +116,7 @@ mod tests {
     use crate::{
         KeySchema,
         ids::TableId,
-        index::{IndexProjection, ProjectionType},
+        index::{IndexProjection, LocalIndex, NewGlobalIndex, ProjectionType},
         number::Number,
         table::ScalarType,
     };

@@ -285,7 +285,7 @@ fn below(end: Option<Bytes>) -> Bound<Bytes> {
     end.map_or(Bound::Unbounded, Bound::Excluded)
 }
 
-fn partition_key_too_long(bytes: usize) -> Option<&'static str> {
+pub(crate) fn partition_key_too_long(bytes: usize) -> Option<&'static str> {
     (bytes > PARTITION_KEY_BYTES_MAX).then_some("Size of hashkey has exceeded the maximum size limit of2048 bytes")
 }
 

@@ -30,6 +30,13 @@ pub struct KeySchema {
     pub sort: Option<KeyAttribute>,
 }
 
+impl KeySchema {
+    /// The partition key, and the sort key if there is one.
+    pub fn attributes(&self) -> impl Iterator<Item = &KeyAttribute> {
+        std::iter::once(&self.partition).chain(&self.sort)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum BillingMode {

@@ -58,7 +58,7 @@ pub struct WriteOutcome {
     /// Item sizes in DynamoDB's bytes (SEMANTICS: item size), 0 where there was or is no item.
     pub size_before: u32,
     pub size_after: u32,
-    /// What the write did to each local index that it changed, in the order of their slots.
+    /// What the write did to each index that it changed: the local ones by their slots, and then the global ones.
     pub indexes: Vec<IndexWrite>,
     /// The size of the item's collection after the write, in DynamoDB's bytes: its items and what the local indexes show of
     /// them. Of tables with local indexes only.
@@ -75,6 +75,13 @@ pub struct IndexWrite {
     pub size_after: u32,
     /// The item's place in the index changed: that is a deletion and a write.
     pub moved: bool,
+}
+
+impl IndexWrite {
+    /// The slot of the global index that it is of; none if of a local one.
+    pub fn global_slot(&self) -> Option<u8> {
+        cairn_engine::global_slot(self.slot)
+    }
 }
 
 /// A few items by their keys, each read on its own (read-committed).

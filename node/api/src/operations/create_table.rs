@@ -1,9 +1,16 @@
 //! CreateTable.
 
 mod attributes;
+mod global_indexes;
 mod indexes;
+mod projection;
 
-pub(super) use indexes::{LOCAL_INDEXES, LocalIndexInput, constrain_local_indexes, overrides};
+pub(super) use attributes::{ATTRIBUTE_DEFINITION, AttributeDefinition, Definitions};
+pub(super) use global_indexes::{
+    GLOBAL_INDEX_FIELDS, GLOBAL_INDEXES, GlobalIndexInput, constrain_global_indexes, global_overrides,
+};
+pub(super) use indexes::{LOCAL_INDEXES, LocalIndexInput, constrain_local_indexes, invalid, overrides};
+pub(super) use projection::check_together;
 
 use super::{Call, table_description};
 use crate::{
@@ -19,7 +26,7 @@ use crate::{
         unsupported::{Unsupported, refuse, refuse_empty_list},
     },
 };
-use attributes::{ATTRIBUTE_DEFINITION, AttributeDefinition, Definitions, KEY_SCHEMA, KeySchemaElement};
+use attributes::{KEY_SCHEMA, KeySchemaElement};
 use cairn_model::{
     ServiceError,
     node::Counts,
@@ -38,7 +45,7 @@ pub(super) struct CreateTableInput {
     table_class: Option<String>,
     deletion_protection_enabled: Option<Flag>,
     local_secondary_indexes: Option<Vec<LocalIndexInput>>,
-    global_secondary_indexes: Option<Unsupported>,
+    global_secondary_indexes: Option<Vec<GlobalIndexInput>>,
     stream_specification: Option<StreamSpecificationInput>,
     #[serde(rename = "SSESpecification")]
     sse_specification: Option<Unsupported>,
@@ -60,6 +67,7 @@ pub(super) const FIELDS: &[(&str, Shape)] = &[
     ("OnDemandThroughput", ON_DEMAND_THROUGHPUT),
     ("KeySchema", KEY_SCHEMA),
     ("LocalSecondaryIndexes", LOCAL_INDEXES),
+    ("GlobalSecondaryIndexes", GLOBAL_INDEXES),
     ("TableClass", Shape::Text),
     ("DeletionProtectionEnabled", Shape::Flag),
     ("Tags", TAGS),
@@ -109,7 +117,8 @@ impl CreateTableInput {
             units.constrain(&of("provisionedThroughput"), constraints);
         }
         let path = of("keySchema");
-        attributes::constrain_key_schema(&path, &path, self.key_schema.as_deref(), constraints);
+        attributes::constrain_key_schema(&path, (&path, 2), self.key_schema.as_deref(), constraints);
+        constrain_global_indexes(&of("globalSecondaryIndexes"), self.global_secondary_indexes.as_deref(), constraints);
         constrain_local_indexes(&of("localSecondaryIndexes"), self.local_secondary_indexes.as_deref(), constraints);
         constrain_table_class(self.table_class.as_deref(), constraints);
     }
@@ -129,20 +138,30 @@ impl CreateTableInput {
             }
         };
         let on_demand_throughput =
-            self.on_demand_throughput.as_ref().map(|maxima| maxima.of_new_table(billing_mode)).transpose()?.flatten();
+            self.on_demand_throughput.as_ref().map(|maxima| maxima.of_new(billing_mode, None)).transpose()?.flatten();
         self.refuse_unsupported()?;
         let definitions = Definitions(self.attribute_definitions.unwrap_or_default());
         let elements = self.key_schema.unwrap_or_default();
         let key_schema = definitions.key_schema(&elements)?;
         refuse_empty_list("LocalSecondaryIndexes", self.local_secondary_indexes.as_ref().map(Vec::is_empty))?;
-        refuse_empty_list("GlobalSecondaryIndexes", self.global_secondary_indexes.as_ref().map(Unsupported::is_empty))?;
-        let indexes = self.local_secondary_indexes.unwrap_or_default();
-        let local_indexes = indexes::checked(&indexes, &key_schema, &definitions)?;
-        definitions.all_used(&elements, &indexes)?;
+        refuse_empty_list("GlobalSecondaryIndexes", self.global_secondary_indexes.as_ref().map(Vec::is_empty))?;
+        let local = self.local_secondary_indexes.unwrap_or_default();
+        let global = self.global_secondary_indexes.unwrap_or_default();
+        let of_local = local.iter().flat_map(LocalIndexInput::key_schema);
+        let of_indexes: Vec<&KeySchemaElement> =
+            of_local.chain(global.iter().flat_map(GlobalIndexInput::key_schema)).collect();
+        let all_used = definitions.all_used(&elements, &of_indexes);
+        let local_indexes = indexes::checked(&local, &key_schema, &definitions)?;
+        let global_indexes = global_indexes::checked(global, billing_mode, &definitions)?;
+        let names = local_indexes.iter().map(|index| index.index_name.as_str());
+        indexes::check_names(names.chain(global_indexes.iter().map(|index| index.index_name.as_str())))?;
+        let projections = local_indexes.iter().map(|index| &index.projection);
+        check_together(projections.chain(global_indexes.iter().map(|index| &index.projection)))?;
+        all_used?;
         Ok(NewTable {
             key_schema,
             local_indexes,
-            global_indexes: Vec::new(),
+            global_indexes,
             billing_mode,
             provisioned_throughput,
             on_demand_throughput,
@@ -161,7 +180,6 @@ impl CreateTableInput {
 
     fn refuse_unsupported(&self) -> Result<(), ServiceError> {
         refuse([
-            ("GlobalSecondaryIndexes", &self.global_secondary_indexes),
             ("SSESpecification", &self.sse_specification),
             ("WarmThroughput", &self.warm_throughput),
             ("ResourcePolicy", &self.resource_policy),

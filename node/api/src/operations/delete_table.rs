@@ -17,6 +17,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         TableStatus::Updating => return Err(errors::table_in_use(&name)),
         // Deleting it once more changes nothing.
         TableStatus::Deleting => return Ok(table_description::answer(call, "TableDescription", &table, &counts)),
+        TableStatus::Active if table.global_indexes.iter().any(|index| index.table.status != TableStatus::Active) => {
+            return Err(errors::table_with_indexes_in_use());
+        }
         TableStatus::Active => {}
     }
     let table = call.catalog.delete_table(call.account, &name).await?;

@@ -6,6 +6,7 @@ use crate::{
     validation::{constraints::Constraints, references::required_table},
 };
 use cairn_model::ServiceError;
+use futures::future::{join, join_all};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -32,10 +33,20 @@ pub(super) fn parse_table_name(call: &Call<'_>) -> Result<String, ServiceError> 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let name = parse_table_name(call)?;
     let mut table = call.any_table(&name)?;
-    let counts = call.partitions.counts(&table).await;
+    let (counts, of_indexes) = join(
+        call.partitions.counts(&table),
+        join_all(table.global_indexes.iter().map(|index| call.partitions.counts(&index.table))),
+    )
+    .await;
     if let Some(counts) = &counts {
         let table = Arc::make_mut(&mut table);
         (table.item_count, table.size_bytes) = (counts.item_count, counts.size_bytes);
+    }
+    for (at, counts) in of_indexes.into_iter().enumerate() {
+        if let Some(counts) = counts {
+            let index = Arc::make_mut(&mut Arc::make_mut(&mut table).global_indexes[at].table);
+            (index.item_count, index.size_bytes) = (counts.item_count, counts.size_bytes);
+        }
     }
     Ok(table_description::answer(call, "Table", &table, &counts.unwrap_or_else(|| call.unknown_counts(&table))))
 }

@@ -1,6 +1,9 @@
 //! `ImportTableDescription`: what ImportTable and DescribeImport answer; `ImportSummary`, of ListImports.
 
-use super::table_description::{write_attribute_definitions, write_key_schema};
+use super::{
+    index_description::write_global_definitions,
+    table_description::{write_attribute_definitions, write_key_schema},
+};
 use crate::{
     imports::{ImportCompression, ImportFormat, ImportReport, ImportSource, ImportStatus},
     output::Object,
@@ -95,6 +98,7 @@ fn write_table(table: &TableDefinition, mut parameters: Object<'_>) {
         provisioned.literal("WriteCapacityUnits", throughput.write_capacity_units);
         provisioned.end();
     }
+    write_global_definitions(table, &mut parameters, |index| index.provisioned_throughput);
     parameters.end();
 }
 

@@ -1,51 +1,120 @@
-//! `LocalSecondaryIndexes`: in the description of a table, and in that of a backup.
+//! `LocalSecondaryIndexes` and `GlobalSecondaryIndexes`: in the description of a table, and in that of a backup.
 
-use super::table_description::write_key_schema;
-use crate::{TableView, output::Object};
+use super::{
+    Call,
+    table_description::{status, write_key_schema, write_on_demand_throughput, write_throughput},
+};
+use crate::{IndexView, TableView, output::Object};
 use cairn_model::{
     KeySchema, TableDefinition,
-    index::{LocalIndex, ProjectionType},
+    index::{GlobalIndex, IndexProjection, LocalIndex, ProjectionType},
     json,
     node::Counts,
+    table::{ProvisionedThroughput, TableStatus},
 };
 
-/// The field `LocalSecondaryIndexes` of a `TableDescription`, where the table has any.
-pub(super) fn write_descriptions(table: &TableView, counts: &Counts, description: &mut Object<'_>) {
+/// The fields of a `TableDescription`, where the table has indexes. Of the counts, those of the local ones are shown.
+pub(super) fn write_descriptions(call: &Call<'_>, table: &TableView, counts: &Counts, description: &mut Object<'_>) {
     let definition = &table.definition;
-    write_list(definition, description, |index, object| {
+    write_local(definition, description, |index, object| {
         if let Some(counts) = counts.of_index(index.slot) {
             object.literal("IndexSizeBytes", counts.size_bytes);
             object.literal("ItemCount", counts.item_count);
         }
         object.text("IndexArn", &format!("{}/index/{}", table.arn, index.index_name));
     });
+    if !table.global_indexes.is_empty() {
+        description.list("GlobalSecondaryIndexes", &table.global_indexes, |index, out| {
+            let mut object = Object::begin(out);
+            write_global(call, definition, index, &mut object);
+            object.end();
+        });
+    }
 }
 
-/// The field `LocalSecondaryIndexes` of `SourceTableFeatureDetails`, where the table had any.
+fn write_global(call: &Call<'_>, table: &TableDefinition, index: &IndexView, object: &mut Object<'_>) {
+    let view = &index.table;
+    object.text("IndexName", index.name());
+    write_key_schema(&view.definition.key_schema, object);
+    // Of one that is being deleted the table knows it no more.
+    if let Some(index) = table.global_indexes.iter().find(|known| known.index_id == view.definition.table_id) {
+        write_projection(&index.projection, object);
+    }
+    object.text("IndexStatus", status(view.status));
+    if view.status == TableStatus::Creating {
+        object.literal("Backfilling", index.backfilling);
+    }
+    write_throughput(call, view, object);
+    if let Some(maxima) = view.definition.on_demand_throughput {
+        write_on_demand_throughput(maxima, object);
+    }
+    object.literal("IndexSizeBytes", view.size_bytes);
+    object.literal("ItemCount", view.item_count);
+    object.text("IndexArn", &view.arn);
+}
+
+/// The fields of `SourceTableFeatureDetails`, where the table had indexes.
 pub(super) fn write_infos(table: &TableDefinition, details: &mut Object<'_>) {
-    write_list(table, details, |_, _| {});
+    write_local(table, details, |_, _| {});
+    write_global_definitions(table, details, |index| {
+        Some(
+            index
+                .provisioned_throughput
+                .unwrap_or(ProvisionedThroughput { read_capacity_units: 0, write_capacity_units: 0 }),
+        )
+    });
 }
 
-fn write_list(table: &TableDefinition, parent: &mut Object<'_>, more: impl Fn(&LocalIndex, &mut Object<'_>)) {
+/// The field `GlobalSecondaryIndexes` as it was asked for, where any were.
+pub(super) fn write_global_definitions(
+    table: &TableDefinition,
+    parent: &mut Object<'_>,
+    throughput: impl Fn(&GlobalIndex) -> Option<ProvisionedThroughput>,
+) {
+    if table.global_indexes.is_empty() {
+        return;
+    }
+    parent.list("GlobalSecondaryIndexes", &table.global_indexes, |index, out| {
+        let mut object = Object::begin(out);
+        object.text("IndexName", &index.index_name);
+        write_key_schema(&index.key_schema, &mut object);
+        write_projection(&index.projection, &mut object);
+        if let Some(units) = throughput(index) {
+            let mut provisioned = object.object("ProvisionedThroughput");
+            provisioned.literal("ReadCapacityUnits", units.read_capacity_units);
+            provisioned.literal("WriteCapacityUnits", units.write_capacity_units);
+            provisioned.end();
+        }
+        if let Some(maxima) = index.on_demand_throughput {
+            write_on_demand_throughput(maxima, &mut object);
+        }
+        object.end();
+    });
+}
+
+fn write_local(table: &TableDefinition, parent: &mut Object<'_>, more: impl Fn(&LocalIndex, &mut Object<'_>)) {
     if table.local_indexes.is_empty() {
         return;
     }
     parent.list("LocalSecondaryIndexes", &table.local_indexes, |index, out| {
         let mut object = Object::begin(out);
-        write_definition(index, &table.key_schema, &mut object);
+        write_local_definition(index, &table.key_schema, &mut object);
         more(index, &mut object);
         object.end();
     });
 }
 
-fn write_definition(index: &LocalIndex, table: &KeySchema, object: &mut Object<'_>) {
+fn write_local_definition(index: &LocalIndex, table: &KeySchema, object: &mut Object<'_>) {
     object.text("IndexName", &index.index_name);
     write_key_schema(&index.key_schema(table), object);
+    write_projection(&index.projection, object);
+}
+
+fn write_projection(of_index: &IndexProjection, object: &mut Object<'_>) {
     let mut projection = object.object("Projection");
-    projection.text("ProjectionType", projection_type(index.projection.projection_type));
-    if !index.projection.non_key_attributes.is_empty() {
-        projection
-            .list("NonKeyAttributes", &index.projection.non_key_attributes, |name, out| json::write_string(name, out));
+    projection.text("ProjectionType", projection_type(of_index.projection_type));
+    if !of_index.non_key_attributes.is_empty() {
+        projection.list("NonKeyAttributes", &of_index.non_key_attributes, |name, out| json::write_string(name, out));
     }
     projection.end();
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Call,
-    create_table::{self, LOCAL_INDEXES, LocalIndexInput},
+    create_table::{self, GLOBAL_INDEXES, GlobalIndexInput, LOCAL_INDEXES, LocalIndexInput},
 };
 use crate::{
     backups::RestoreTarget,
@@ -20,6 +20,7 @@ use serde::Deserialize;
 /// The overrides' fields that are read, for the operations' [`crate::input::Input::FIELDS`].
 pub(super) const BILLING_MODE_OVERRIDE: (&str, Shape) = ("BillingModeOverride", Shape::Text);
 pub(super) const LOCAL_INDEX_OVERRIDE: (&str, Shape) = ("LocalSecondaryIndexOverride", LOCAL_INDEXES);
+pub(super) const GLOBAL_INDEX_OVERRIDE: (&str, Shape) = ("GlobalSecondaryIndexOverride", GLOBAL_INDEXES);
 pub(super) const PROVISIONED_THROUGHPUT_OVERRIDE: (&str, Shape) = ("ProvisionedThroughputOverride", THROUGHPUT);
 
 /// `TargetTableName` and the overrides, as a request has them.
@@ -29,7 +30,7 @@ pub(super) struct TargetInput {
     target_table_name: Option<String>,
     billing_mode_override: Option<String>,
     provisioned_throughput_override: Option<ThroughputInput>,
-    global_secondary_index_override: Option<Unsupported>,
+    global_secondary_index_override: Option<Vec<GlobalIndexInput>>,
     local_secondary_index_override: Option<Vec<LocalIndexInput>>,
     on_demand_throughput_override: Option<Unsupported>,
     #[serde(rename = "SSESpecificationOverride")]
@@ -48,6 +49,8 @@ impl TargetInput {
         if let Some(units) = &self.provisioned_throughput_override {
             units.constrain("provisionedThroughputOverride", constraints);
         }
+        let indexes = self.global_secondary_index_override.as_deref();
+        create_table::constrain_global_indexes("globalSecondaryIndexOverride", indexes, constraints);
         let indexes = self.local_secondary_index_override.as_deref();
         create_table::constrain_local_indexes("localSecondaryIndexOverride", indexes, constraints);
         Ok(())
@@ -56,7 +59,6 @@ impl TargetInput {
     /// After [`Self::constrain`] found nothing.
     pub(super) fn into_target(self) -> Result<RestoreTarget, ServiceError> {
         refuse([
-            ("GlobalSecondaryIndexOverride", &self.global_secondary_index_override),
             ("OnDemandThroughputOverride", &self.on_demand_throughput_override),
             ("SSESpecificationOverride", &self.sse_specification_override),
             ("VectorIndexOverride", &self.vector_index_override),
@@ -66,6 +68,7 @@ impl TargetInput {
             billing_mode: self.billing_mode_override.as_deref().map(throughput::billing_mode),
             provisioned_throughput: self.provisioned_throughput_override.map(|units| units.checked()).transpose()?,
             local_indexes: self.local_secondary_index_override.as_deref().map(create_table::overrides).transpose()?,
+            global_indexes: self.global_secondary_index_override.map(create_table::global_overrides).transpose()?,
         })
     }
 }

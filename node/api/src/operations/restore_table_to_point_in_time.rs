@@ -2,7 +2,10 @@
 
 use super::{
     Call,
-    restore::{self, BILLING_MODE_OVERRIDE, LOCAL_INDEX_OVERRIDE, PROVISIONED_THROUGHPUT_OVERRIDE, TargetInput},
+    restore::{
+        self, BILLING_MODE_OVERRIDE, GLOBAL_INDEX_OVERRIDE, LOCAL_INDEX_OVERRIDE, PROVISIONED_THROUGHPUT_OVERRIDE,
+        TargetInput,
+    },
     table_description,
 };
 use crate::{
@@ -39,6 +42,7 @@ impl Input for RestoreTableToPointInTimeInput {
         ("UseLatestRestorableTime", Shape::Flag),
         ("RestoreDateTime", Shape::Time),
         BILLING_MODE_OVERRIDE,
+        GLOBAL_INDEX_OVERRIDE,
         LOCAL_INDEX_OVERRIDE,
         PROVISIONED_THROUGHPUT_OVERRIDE,
     ];

@@ -3,7 +3,7 @@
 use super::{
     Call, global_table_description::write_replicas, index_description::write_descriptions, stream::stream_arn,
 };
-use crate::{TableView, global_tables::GlobalTable, output::Object};
+use crate::{TableView, output::Object};
 use cairn_model::{
     KeySchema, TableDefinition,
     node::Counts,
@@ -11,7 +11,6 @@ use cairn_model::{
     table::{
         BillingMode, KeyAttribute, OnDemandThroughput, ProvisionedThroughput, ScalarType, TableClass, TableStatus,
     },
-    throughput::ThroughputHistory,
 };
 
 /// Writes the answer of an operation that returns nothing but a table's description, in the field `name`. Of the counts, those of
@@ -19,9 +18,7 @@ use cairn_model::{
 pub(super) fn answer(call: &Call<'_>, name: &str, table: &TableView, counts: &Counts) -> Vec<u8> {
     let mut out = Vec::with_capacity(1_024);
     let mut answer = Object::begin(&mut out);
-    let history = call.catalog.throughput_history(table);
-    let now_ms = call.request_ids.environment.wall_ms();
-    write(table, call.global_table(table).as_ref(), (&history, now_ms), counts, answer.field(name));
+    write(call, table, counts, answer.field(name));
     answer.end();
     out
 }
@@ -29,35 +26,18 @@ pub(super) fn answer(call: &Call<'_>, name: &str, table: &TableView, counts: &Co
 /// The version of global tables that these are.
 const GLOBAL_TABLE_VERSION: &str = "2019.11.21";
 
-fn write(
-    table: &TableView,
-    global: Option<&GlobalTable>,
-    (history, now_ms): (&ThroughputHistory, u64),
-    counts: &Counts,
-    out: &mut Vec<u8>,
-) {
+fn write(call: &Call<'_>, table: &TableView, counts: &Counts, out: &mut Vec<u8>) {
     let definition = &table.definition;
+    let global = call.global_table(table);
+    let now_ms = call.request_ids.environment.wall_ms();
     let mut description = Object::begin(out);
     write_attribute_definitions(definition, &mut description);
     description.text("TableName", &definition.table_name);
     write_key_schema(&definition.key_schema, &mut description);
-    let changing = table.status == TableStatus::Active && global.is_some_and(|global| global.changing);
+    let changing = table.status == TableStatus::Active && global.as_ref().is_some_and(|global| global.changing);
     description.text("TableStatus", status(if changing { TableStatus::Updating } else { table.status }));
     description.timestamp("CreationDateTime", definition.creation_time_ms);
-    let throughput = definition
-        .provisioned_throughput
-        .unwrap_or(ProvisionedThroughput { read_capacity_units: 0, write_capacity_units: 0 });
-    let mut provisioned = description.object("ProvisionedThroughput");
-    if let Some(time_ms) = history.last_increase_ms {
-        provisioned.timestamp("LastIncreaseDateTime", time_ms);
-    }
-    if let Some(time_ms) = history.last_decrease_ms {
-        provisioned.timestamp("LastDecreaseDateTime", time_ms);
-    }
-    provisioned.literal("NumberOfDecreasesToday", history.decreases_today(now_ms));
-    provisioned.literal("ReadCapacityUnits", throughput.read_capacity_units);
-    provisioned.literal("WriteCapacityUnits", throughput.write_capacity_units);
-    provisioned.end();
+    write_throughput(call, table, &mut description);
     description.literal("TableSizeBytes", table.size_bytes);
     description.literal("ItemCount", table.item_count);
     description.text("TableArn", &table.arn);
@@ -76,7 +56,7 @@ fn write(
         summary.text("TableClass", table_class(class));
         summary.end();
     }
-    write_descriptions(table, counts, &mut description);
+    write_descriptions(call, table, counts, &mut description);
     if let Some(stream) = definition.current_stream() {
         let mut specification = description.object("StreamSpecification");
         specification.literal("StreamEnabled", true);
@@ -88,7 +68,7 @@ fn write(
         description.text("LatestStreamLabel", &label(latest.enabled_at_ms));
         description.text("LatestStreamArn", &stream_arn(table, latest));
     }
-    if let Some(global) = global {
+    if let Some(global) = &global {
         description.text("GlobalTableVersion", GLOBAL_TABLE_VERSION);
         write_replicas("Replicas", &global.replicas, &mut description);
     }
@@ -108,8 +88,28 @@ fn write(
     description.end();
 }
 
+/// The field `ProvisionedThroughput`: of a table, or of a global index as one.
+pub(super) fn write_throughput(call: &Call<'_>, table: &TableView, description: &mut Object<'_>) {
+    let history = call.catalog.throughput_history(table);
+    let throughput = table
+        .definition
+        .provisioned_throughput
+        .unwrap_or(ProvisionedThroughput { read_capacity_units: 0, write_capacity_units: 0 });
+    let mut provisioned = description.object("ProvisionedThroughput");
+    if let Some(time_ms) = history.last_increase_ms {
+        provisioned.timestamp("LastIncreaseDateTime", time_ms);
+    }
+    if let Some(time_ms) = history.last_decrease_ms {
+        provisioned.timestamp("LastDecreaseDateTime", time_ms);
+    }
+    provisioned.literal("NumberOfDecreasesToday", history.decreases_today(call.request_ids.environment.wall_ms()));
+    provisioned.literal("ReadCapacityUnits", throughput.read_capacity_units);
+    provisioned.literal("WriteCapacityUnits", throughput.write_capacity_units);
+    provisioned.end();
+}
+
 /// The field `OnDemandThroughput`: what is not limited is left out.
-fn write_on_demand_throughput(maxima: OnDemandThroughput, description: &mut Object<'_>) {
+pub(super) fn write_on_demand_throughput(maxima: OnDemandThroughput, description: &mut Object<'_>) {
     let mut on_demand = description.object("OnDemandThroughput");
     if let Some(units) = maxima.max_read_request_units {
         on_demand.literal("MaxReadRequestUnits", units);
@@ -122,8 +122,8 @@ fn write_on_demand_throughput(maxima: OnDemandThroughput, description: &mut Obje
 
 /// The field `AttributeDefinitions`.
 pub(super) fn write_attribute_definitions(table: &TableDefinition, description: &mut Object<'_>) {
-    let of_indexes = table.local_indexes.iter().map(|index| &index.sort);
-    let mut attributes: Vec<&KeyAttribute> = keys(&table.key_schema).map(|(key, _)| key).chain(of_indexes).collect();
+    let of_indexes = table.index_keys().map(|key| key.attribute);
+    let mut attributes: Vec<&KeyAttribute> = table.key_schema.attributes().chain(of_indexes).collect();
     attributes.sort_by(|one, other| one.name.cmp(&other.name));
     attributes.dedup_by(|one, other| one.name == other.name);
     description.list("AttributeDefinitions", attributes, |attribute, out| {
@@ -163,7 +163,7 @@ pub(super) fn table_class(class: TableClass) -> &'static str {
     }
 }
 
-fn status(status: TableStatus) -> &'static str {
+pub(super) fn status(status: TableStatus) -> &'static str {
     match status {
         TableStatus::Creating => "CREATING",
         TableStatus::Active => "ACTIVE",

@@ -1,13 +1,15 @@
-//! UpdateTable: billing mode, throughput and maxima, deletion protection, table class, stream; or the replicas.
+//! UpdateTable: billing mode, throughput and maxima, global indexes, deletion protection, table class, stream; or the replicas.
+
+mod index_updates;
 
 use super::{
     Call,
-    create_table::{constrain_table_class, parse_table_class},
+    create_table::{ATTRIBUTE_DEFINITION, AttributeDefinition, constrain_table_class, parse_table_class},
     replica_updates::{self, GROUP_UPDATES, GroupUpdate},
     table_description,
 };
 use crate::{
-    TableUpdate, TableView, errors,
+    GlobalIndexUpdate, TableUpdate, TableView, errors,
     input::{self, Input, fields::Flag, shape::Shape},
     validation::{
         constraints::{Constraints, table_name},
@@ -15,14 +17,15 @@ use crate::{
         references::resolve_table_arn,
         stream_specification::{STREAM_SPECIFICATION, StreamSpecificationInput, check_stream_change},
         throughput::{self, THROUGHPUT, ThroughputInput},
-        unsupported::{Unsupported, refuse},
+        unsupported::{Unsupported, refuse, refuse_empty_list},
     },
 };
 use cairn_model::{
     ServiceError,
-    table::{BillingMode, TableStatus},
+    table::{BillingMode, ProvisionedThroughput, TableStatus},
     throughput::is_decrease,
 };
+use index_updates::{INDEX_UPDATES, IndexUpdateInput};
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
@@ -33,8 +36,8 @@ struct UpdateTableInput {
     provisioned_throughput: Option<ThroughputInput>,
     table_class: Option<String>,
     deletion_protection_enabled: Option<Flag>,
-    attribute_definitions: Option<Unsupported>,
-    global_secondary_index_updates: Option<Unsupported>,
+    attribute_definitions: Option<Vec<AttributeDefinition>>,
+    global_secondary_index_updates: Option<Vec<IndexUpdateInput>>,
     stream_specification: Option<StreamSpecificationInput>,
     #[serde(rename = "SSESpecification")]
     sse_specification: Option<Unsupported>,
@@ -50,8 +53,10 @@ struct UpdateTableInput {
 
 impl Input for UpdateTableInput {
     const FIELDS: &'static [(&'static str, Shape)] = &[
+        ("AttributeDefinitions", Shape::List(&ATTRIBUTE_DEFINITION)),
         ("TableName", Shape::Text),
         ("ProvisionedThroughput", THROUGHPUT),
+        ("GlobalSecondaryIndexUpdates", INDEX_UPDATES),
         ("OnDemandThroughput", ON_DEMAND_THROUGHPUT),
         ("BillingMode", Shape::Text),
         ("TableClass", Shape::Text),
@@ -68,7 +73,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let name = table_name(input.table_name.take())?;
     input.constrain(&name)?;
     input.refuse_unsupported()?;
-    let update = TableUpdate {
+    let mut update = TableUpdate {
         billing_mode: input.billing_mode.as_deref().map(throughput::billing_mode),
         provisioned_throughput: input.provisioned_throughput.map(|units| units.checked()).transpose()?,
         on_demand_throughput: input.on_demand_throughput.as_ref().and_then(OnDemandInput::update),
@@ -77,15 +82,17 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         stream: input.stream_specification.as_ref().map(StreamSpecificationInput::update).transpose()?,
         ..TableUpdate::default()
     };
+    let index_updates = input.global_secondary_index_updates.take();
+    let has_index_updates = index_updates.as_ref().is_some_and(|updates| !updates.is_empty());
     if let Some(updates) = &input.replica_updates {
-        if update != TableUpdate::default() {
+        if update != TableUpdate::default() || has_index_updates {
             return Err(ServiceError::validation(
                 "Requests that modify replicas or witnesses must not also modify other fields",
             ));
         }
         return replica_updates::run(call, &name, updates, input.multi_region_consistency.as_deref()).await;
     }
-    if update == TableUpdate::default() {
+    if update == TableUpdate::default() && !has_index_updates {
         return Err(ServiceError::validation(
             "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or \
              SSESpecification or ReplicaUpdates is required",
@@ -97,20 +104,29 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
              PROVISIONED",
         ));
     }
+    refuse_empty_list("GlobalSecondaryIndexUpdates", index_updates.as_ref().map(Vec::is_empty))?;
+    let index_updates = index_updates.unwrap_or_default();
+    if has_index_updates {
+        index_updates::check(&index_updates, &update)?;
+    }
     let table = call.any_table(&name)?;
     check_change(&table, &update)?;
+    let mode = update.billing_mode.unwrap_or(table.definition.billing_mode);
     if let Some(maxima) = &input.on_demand_throughput {
-        maxima.check_update(update.billing_mode.unwrap_or(table.definition.billing_mode))?;
+        maxima.check_update(mode, None)?;
     }
+    if table.status == TableStatus::Creating {
+        return Err(errors::table_being_created(&name));
+    }
+    update.global_indexes = index_updates::resolve(index_updates, input.attribute_definitions, mode, &table)?;
     match table.status {
-        TableStatus::Creating => return Err(errors::table_being_created(&name)),
         TableStatus::Updating | TableStatus::Deleting => return Err(errors::table_in_use(&name)),
-        TableStatus::Active => {}
+        TableStatus::Active | TableStatus::Creating => {}
     }
     if let Some(stream) = update.stream {
         check_stream_change(&table.definition, stream)?;
     }
-    check_decrease(call, &table, &update)?;
+    check_decreases(call, &table, &update)?;
     let table = call.catalog.update_table(call.account, &name, update).await?;
     Ok(table_description::answer(call, "TableDescription", &table, &call.index_counts(&table).await))
 }
@@ -118,7 +134,11 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
 impl UpdateTableInput {
     fn constrain(&self, name: &str) -> Result<(), ServiceError> {
         let mut constraints = Constraints::default();
+        for (position, definition) in self.attribute_definitions.iter().flatten().enumerate() {
+            definition.constrain(&format!("attributeDefinitions.{}.member", position + 1), &mut constraints);
+        }
         constraints.name_pattern("tableName", name);
+        index_updates::constrain(self.global_secondary_index_updates.as_deref(), &mut constraints);
         if let Some(units) = &self.provisioned_throughput {
             units.constrain("provisionedThroughput", &mut constraints);
         }
@@ -134,8 +154,6 @@ impl UpdateTableInput {
 
     fn refuse_unsupported(&self) -> Result<(), ServiceError> {
         refuse([
-            ("AttributeDefinitions", &self.attribute_definitions),
-            ("GlobalSecondaryIndexUpdates", &self.global_secondary_index_updates),
             ("SSESpecification", &self.sse_specification),
             ("GlobalTableWitnessUpdates", &self.global_table_witness_updates),
             ("WarmThroughput", &self.warm_throughput),
@@ -146,9 +164,25 @@ impl UpdateTableInput {
     }
 }
 
-/// A decrease of the throughput, against how often it went down before.
-fn check_decrease(call: &Call<'_>, table: &TableView, update: &TableUpdate) -> Result<(), ServiceError> {
-    let change = table.definition.provisioned_throughput.zip(update.provisioned_throughput);
+/// Decreases of throughput, the table's and its indexes', against how often each went down before.
+fn check_decreases(call: &Call<'_>, table: &TableView, update: &TableUpdate) -> Result<(), ServiceError> {
+    check_decrease(call, table, update.provisioned_throughput)?;
+    update.global_indexes.iter().try_for_each(|update| match update {
+        GlobalIndexUpdate::Update { index_name, provisioned_throughput, .. } => {
+            let mut indexes = table.global_indexes.iter();
+            let index = indexes.find(|index| index.name() == index_name).ok_or_else(errors::internal)?;
+            check_decrease(call, &index.table, *provisioned_throughput)
+        }
+        GlobalIndexUpdate::Create(_) | GlobalIndexUpdate::Delete { .. } => Ok(()),
+    })
+}
+
+fn check_decrease(
+    call: &Call<'_>,
+    table: &TableView,
+    requested: Option<ProvisionedThroughput>,
+) -> Result<(), ServiceError> {
+    let change = table.definition.provisioned_throughput.zip(requested);
     if !change.is_some_and(|(before, after)| is_decrease(before, after)) {
         return Ok(());
     }

@@ -25,30 +25,41 @@ pub(crate) struct OnDemandInput {
 }
 
 impl OnDemandInput {
-    /// CreateTable's.
-    pub(crate) fn of_new_table(&self, mode: BillingMode) -> Result<Option<OnDemandThroughput>, ServiceError> {
+    /// CreateTable's: of the table, or of its global index of this name.
+    pub(crate) fn of_new(
+        &self,
+        mode: BillingMode,
+        index_name: Option<&str>,
+    ) -> Result<Option<OnDemandThroughput>, ServiceError> {
         if let (BillingMode::Provisioned, Some((member, _))) = (mode, self.members().next()) {
+            let of_index = index_name.map_or_else(String::new, |name| format!(" for index: {name}"));
             return Err(invalid(format!(
-                "{member} for OnDemandThroughput cannot be specified when table BillingMode is PROVISIONED."
+                "{member} for OnDemandThroughput{of_index} cannot be specified when table BillingMode is PROVISIONED."
             )));
         }
-        self.check_range(|units| units >= 1)?;
+        self.check_range(index_name, |units| units >= 1)?;
+        Ok(self.maxima())
+    }
+
+    /// What is asked for, where it is right.
+    pub(crate) fn maxima(&self) -> Option<OnDemandThroughput> {
         let units = |maximum: Option<Long>| maximum.and_then(|units| u64::try_from(units.0).ok());
         let maxima = OnDemandThroughput {
             max_read_request_units: units(self.max_read_request_units),
             max_write_request_units: units(self.max_write_request_units),
         };
-        Ok(Some(maxima).filter(|maxima| *maxima != OnDemandThroughput::default()))
+        Some(maxima).filter(|maxima| *maxima != OnDemandThroughput::default())
     }
 
-    /// UpdateTable's, of a table that has this mode afterwards.
-    pub(crate) fn check_update(&self, mode: BillingMode) -> Result<(), ServiceError> {
+    /// UpdateTable's, of a table that has this mode afterwards, or of its global index of this name.
+    pub(crate) fn check_update(&self, mode: BillingMode, index_name: Option<&str>) -> Result<(), ServiceError> {
         if let (BillingMode::Provisioned, Some((member, _))) = (mode, self.members().next()) {
+            let of_index = index_name.map_or_else(String::new, |name| format!(" for index: {name}"));
             return Err(invalid(format!(
-                "{member} for OnDemandThroughput cannot be specified when the table BillingMode is PROVISIONED"
+                "{member} for OnDemandThroughput{of_index} cannot be specified when the table BillingMode is PROVISIONED"
             )));
         }
-        self.check_range(|units| units >= 1 || units == REMOVE)
+        self.check_range(index_name, |units| units >= 1 || units == REMOVE)
     }
 
     /// What changes; none where nothing is asked for. Right once [`Self::check_update`] found nothing.
@@ -64,17 +75,18 @@ impl OnDemandInput {
         (update != OnDemandUpdate::default()).then_some(update)
     }
 
-    fn check_range(&self, is_valid: impl Fn(i64) -> bool) -> Result<(), ServiceError> {
+    fn check_range(&self, index_name: Option<&str>, is_valid: impl Fn(i64) -> bool) -> Result<(), ServiceError> {
+        let of = index_name.map_or_else(|| "table".to_owned(), |name| format!("index : {name}"));
         match self.members().find(|(_, units)| !is_valid(*units)) {
             Some((member, _)) => {
-                Err(invalid(format!("Requested {member} for OnDemandThroughput for table is outside of valid range")))
+                Err(invalid(format!("Requested {member} for OnDemandThroughput for {of} is outside of valid range")))
             }
             None => Ok(()),
         }
     }
 
     /// Those that are given.
-    fn members(&self) -> impl Iterator<Item = (&'static str, i64)> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&'static str, i64)> {
         [("MaxReadRequestUnits", self.max_read_request_units), ("MaxWriteRequestUnits", self.max_write_request_units)]
             .into_iter()
             .filter_map(|(member, units)| Some((member, units?.0)))

@@ -77,7 +77,7 @@ impl MemoryArchive {
         from: RestoredFrom,
         target: RestoreTarget,
     ) -> Result<Arc<TableView>, ServiceError> {
-        let definition = target.into_definition(source, TableId([7; 16]), NOW_MS, from)?;
+        let definition = target.into_definition(source, TableId([7; 16]), NOW_MS, from, || TableId([8; 16]))?;
         self.catalog.insert_creating(definition)
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     key::EncodedKey,
     limits::{PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX},
     size,
-    table::{OnDemandThroughput, ProvisionedThroughput, ScalarType, TableDefinition},
+    table::{KeyAttribute, OnDemandThroughput, ProvisionedThroughput, ScalarType, TableDefinition},
 };
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +137,31 @@ impl GlobalIndex {
             values.push(value);
         }
         key.in_global_index(&values).map(Some)
+    }
+
+    /// Where an item lies in the index, by its key attributes in the table and in the index, and no others
+    /// (`ExclusiveStartKey`).
+    pub fn key_of_attributes(&self, table: &KeySchema, key_attributes: &Item) -> Result<EncodedKey, ServiceError> {
+        let mismatch = || ServiceError::validation("The provided key element does not match the schema");
+        let is_of = |schema: &KeySchema, name: &str| schema.attributes().any(|attribute| attribute.name == name);
+        if key_attributes.keys().any(|name| !is_of(table, name) && !is_of(&self.key_schema, name)) {
+            return Err(mismatch());
+        }
+        let value = |attribute: &KeyAttribute| {
+            let value = key_attributes.get(&attribute.name).filter(|value| attribute.scalar_type.is_type_of(value));
+            value.cloned().ok_or_else(mismatch)
+        };
+        let partition = &self.key_schema.partition;
+        let mut values = vec![value(partition)?];
+        EncodedKey::check_partition(partition, &values[0])?;
+        if let Some(sort) = &self.key_schema.sort {
+            let value = value(sort)?;
+            EncodedKey::check_sort(sort, &value)?;
+            values.push(value);
+        }
+        let own = key_attributes.iter().filter(|(name, _)| is_of(table, name));
+        let own: Item = own.map(|(name, value)| (name.clone(), value.clone())).collect();
+        EncodedKey::from_key(table, &own)?.in_global_index(&values)
     }
 }
 

@@ -317,8 +317,13 @@ impl Backups for SharedBackups {
             source_table_arn: Some(record.order.table_arn),
             restore_time_ms: record.order.creation_time_ms,
         };
-        let definition =
-            target.into_definition(&record.order.definition, new_table_id(), environment::wall_ms(), from)?;
+        let definition = target.into_definition(
+            &record.order.definition,
+            new_table_id(),
+            environment::wall_ms(),
+            from,
+            new_table_id,
+        )?;
         self.0.begin(origin, definition).await
     }
 
@@ -362,7 +367,8 @@ impl Backups for SharedBackups {
         }
         let arn = TableArn { region: &self.0.region, account: ACCOUNT, table_name: &name }.to_string();
         let from = RestoredFrom { source_backup_arn: None, source_table_arn: Some(arn), restore_time_ms: at_ms };
-        let definition = target.into_definition(&settings, new_table_id(), environment::wall_ms(), from)?;
+        let definition =
+            target.into_definition(&settings, new_table_id(), environment::wall_ms(), from, new_table_id)?;
         self.0.begin(origin, definition).await
     }
 }

@@ -1,6 +1,5 @@
 //! `AttributeDefinitions` and `KeySchema`: of a table, and of its indexes.
 
-use super::indexes::LocalIndexInput;
 use crate::{
     errors,
     input::shape::Shape,
@@ -14,26 +13,26 @@ use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct AttributeDefinition {
+pub(in crate::operations) struct AttributeDefinition {
     attribute_name: Option<String>,
     attribute_type: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct KeySchemaElement {
+pub(in crate::operations) struct KeySchemaElement {
     attribute_name: Option<String>,
     key_type: Option<String>,
 }
 
-pub(super) const ATTRIBUTE_DEFINITION: Shape =
+pub(in crate::operations) const ATTRIBUTE_DEFINITION: Shape =
     Shape::Struct("AttributeDefinition", &[("AttributeName", Shape::Text), ("AttributeType", Shape::Text)]);
 const KEY_SCHEMA_ELEMENT: Shape =
     Shape::Struct("KeySchemaElement", &[("AttributeName", Shape::Text), ("KeyType", Shape::Text)]);
 pub(super) const KEY_SCHEMA: Shape = Shape::List(&KEY_SCHEMA_ELEMENT);
 
 impl AttributeDefinition {
-    pub(super) fn constrain(&self, path: &str, constraints: &mut Constraints) {
+    pub(in crate::operations) fn constrain(&self, path: &str, constraints: &mut Constraints) {
         constrain_attribute_name(&format!("{path}.attributeName"), self.attribute_name.as_deref(), constraints);
         let path = format!("{path}.attributeType");
         constraints.required(&path, self.attribute_type.is_some());
@@ -45,12 +44,16 @@ impl KeySchemaElement {
     pub(super) fn name(&self) -> &str {
         self.attribute_name.as_deref().unwrap_or_default()
     }
+
+    pub(super) fn is(&self, key_type: &str) -> bool {
+        self.key_type.as_deref() == Some(key_type)
+    }
 }
 
-/// `path_when_long` is the path under which a schema with too many elements is reported.
+/// `path_when_long` is the path under which a schema with more than `elements_max` elements is reported.
 pub(super) fn constrain_key_schema(
     path: &str,
-    path_when_long: &str,
+    (path_when_long, elements_max): (&str, usize),
     elements: Option<&[KeySchemaElement]>,
     constraints: &mut Constraints,
 ) {
@@ -60,8 +63,9 @@ pub(super) fn constrain_key_schema(
         Some([]) => return constraints.value("[]", path, "Member must have length greater than or equal to 1"),
         Some(elements) => elements,
     };
-    if elements.len() > 2 {
-        constraints.value(shown(elements), path_when_long, "Member must have length less than or equal to 2");
+    if elements.len() > elements_max {
+        let constraint = format!("Member must have length less than or equal to {elements_max}");
+        constraints.value(shown(elements), path_when_long, &constraint);
     }
     for (position, element) in elements.iter().enumerate() {
         let path = |member| format!("{path}.{}.member.{member}", position + 1);
@@ -106,23 +110,28 @@ pub(super) fn keys_of(elements: &[KeySchemaElement]) -> Result<(&str, Option<&st
         [first, second] => (first, Some(second)),
         _ => return Err(errors::internal()),
     };
-    let is = |element: &KeySchemaElement, key_type| element.key_type.as_deref() == Some(key_type);
-    if !is(first, "HASH") {
-        return Err(ServiceError::validation("Invalid KeySchema: The first KeySchemaElement is not a HASH key type"));
+    if !first.is("HASH") {
+        return Err(not_hash());
     }
     if second.is_some_and(|second| second.name() == first.name()) {
-        return Err(ServiceError::validation(
-            "Both the Hash Key and the Range Key element in the KeySchema have the same name",
-        ));
+        return Err(same_name());
     }
-    if second.is_some_and(|second| !is(second, "RANGE")) {
+    if second.is_some_and(|second| !second.is("RANGE")) {
         return Err(ServiceError::validation("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type"));
     }
     Ok((first.name(), second.map(KeySchemaElement::name)))
 }
 
+pub(super) fn not_hash() -> ServiceError {
+    ServiceError::validation("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
+}
+
+pub(super) fn same_name() -> ServiceError {
+    ServiceError::validation("Both the Hash Key and the Range Key element in the KeySchema have the same name")
+}
+
 /// `AttributeDefinitions`.
-pub(super) struct Definitions(pub(super) Vec<AttributeDefinition>);
+pub(in crate::operations) struct Definitions(pub(in crate::operations) Vec<AttributeDefinition>);
 
 impl Definitions {
     /// The table's key schema.
@@ -143,7 +152,7 @@ impl Definitions {
     }
 
     /// That the keys of an index are defined.
-    pub(super) fn check_index_keys(&self, elements: &[KeySchemaElement]) -> Result<(), ServiceError> {
+    pub(in crate::operations) fn check_index_keys(&self, elements: &[KeySchemaElement]) -> Result<(), ServiceError> {
         let defined = self.names();
         let keys: Vec<&str> = elements.iter().map(KeySchemaElement::name).collect();
         if keys.iter().all(|key| defined.contains(key)) {
@@ -157,16 +166,15 @@ impl Definitions {
     pub(super) fn all_used(
         &self,
         elements: &[KeySchemaElement],
-        indexes: &[LocalIndexInput],
+        of_indexes: &[&KeySchemaElement],
     ) -> Result<(), ServiceError> {
-        let of_indexes = indexes.iter().flat_map(LocalIndexInput::key_schema);
-        let used: Vec<&str> = elements.iter().chain(of_indexes).map(KeySchemaElement::name).collect();
+        let used: Vec<&str> = elements.iter().chain(of_indexes.iter().copied()).map(KeySchemaElement::name).collect();
         let used = java::set_order(&used);
         let defined = self.names();
         if used.len() == defined.len() {
             return Ok(());
         }
-        Err(ServiceError::validation(if indexes.is_empty() {
+        Err(ServiceError::validation(if of_indexes.is_empty() {
             "One or more parameter values were invalid: Number of attributes in KeySchema does not exactly match \
              number of attributes defined in AttributeDefinitions"
                 .to_owned()
@@ -181,7 +189,7 @@ impl Definitions {
     }
 
     /// One that is defined.
-    pub(super) fn attribute(&self, name: &str) -> Result<KeyAttribute, ServiceError> {
+    pub(in crate::operations) fn attribute(&self, name: &str) -> Result<KeyAttribute, ServiceError> {
         let definition = self.0.iter().find(|definition| definition.attribute_name.as_deref() == Some(name));
         let scalar_type = match definition.ok_or_else(errors::internal)?.attribute_type.as_deref() {
             Some("N") => ScalarType::N,

@@ -1,17 +1,13 @@
 //! `LocalSecondaryIndexes` of a table that is made, and `LocalSecondaryIndexOverride` of one that is restored.
 
-use super::attributes::{
-    Definitions, KEY_SCHEMA, KeySchemaElement, constrain_attribute_name, constrain_key_schema, keys_of,
+use super::{
+    attributes::{Definitions, KEY_SCHEMA, KeySchemaElement, constrain_key_schema, keys_of},
+    projection::{PROJECTION, ProjectionInput},
 };
-use crate::{
-    backups::IndexOverride,
-    errors,
-    input::shape::{Shape, TEXTS},
-    validation::constraints::Constraints,
-};
+use crate::{backups::IndexOverride, errors, input::shape::Shape, validation::constraints::Constraints};
 use cairn_model::{
     KeySchema, ServiceError,
-    index::{self, IndexProjection, LOCAL_INDEXES_MAX, LocalIndex, NON_KEY_ATTRIBUTES_MAX, ProjectionType},
+    index::{self, IndexProjection, LOCAL_INDEXES_MAX, LocalIndex},
 };
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -25,14 +21,6 @@ pub(crate) struct LocalIndexInput {
     projection: Option<ProjectionInput>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ProjectionInput {
-    projection_type: Option<String>,
-    non_key_attributes: Option<Vec<String>>,
-}
-
-const PROJECTION: Shape = Shape::Struct("Projection", &[("ProjectionType", Shape::Text), ("NonKeyAttributes", TEXTS)]);
 const LOCAL_INDEX: Shape = Shape::Struct(
     "LocalSecondaryIndex",
     &[("IndexName", Shape::Text), ("KeySchema", KEY_SCHEMA), ("Projection", PROJECTION)],
@@ -51,7 +39,7 @@ pub(in crate::operations) fn constrain_local_indexes(
             None => constraints.required(&path("indexName"), false),
         }
         // DynamoDB names a schema that is too long as if it were the table's.
-        constrain_key_schema(&path("keySchema"), "keySchema", index.key_schema.as_deref(), constraints);
+        constrain_key_schema(&path("keySchema"), ("keySchema", 2), index.key_schema.as_deref(), constraints);
         match &index.projection {
             Some(projection) => projection.constrain(&path("projection"), constraints),
             None => constraints.required(&path("projection"), false),
@@ -91,7 +79,7 @@ pub(in crate::operations) fn overrides(indexes: &[LocalIndexInput]) -> Result<Ve
         Ok(IndexOverride {
             index_name: index.name().to_owned(),
             hash: hash.to_owned(),
-            sort: sort.to_owned(),
+            sort: Some(sort.to_owned()),
             projection: index.projection()?,
         })
     });
@@ -100,7 +88,7 @@ pub(in crate::operations) fn overrides(indexes: &[LocalIndexInput]) -> Result<Ve
     Ok(overrides)
 }
 
-fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), ServiceError> {
+pub(super) fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), ServiceError> {
     let mut seen = BTreeSet::new();
     for name in names {
         if !seen.insert(name) {
@@ -145,43 +133,6 @@ impl LocalIndexInput {
     }
 }
 
-impl ProjectionInput {
-    fn constrain(&self, path: &str, constraints: &mut Constraints) {
-        let projection_type = self.projection_type.as_deref();
-        constraints.one_of(&format!("{path}.projectionType"), projection_type, &["ALL", "INCLUDE", "KEYS_ONLY"]);
-        let path = format!("{path}.nonKeyAttributes");
-        match self.non_key_attributes.as_deref() {
-            Some([]) => constraints.value("[]", &path, "Member must have length greater than or equal to 1"),
-            Some(names) if names.len() > NON_KEY_ATTRIBUTES_MAX => constraints.value(
-                format_args!("[{}]", names.join(", ")),
-                &path,
-                &format!("Member must have length less than or equal to {NON_KEY_ATTRIBUTES_MAX}"),
-            ),
-            _ => {}
-        }
-        for (position, name) in self.non_key_attributes.iter().flatten().enumerate() {
-            constrain_attribute_name(&format!("{path}.{}.member", position + 1), Some(name.as_str()), constraints);
-        }
-    }
-
-    fn checked(&self) -> Result<IndexProjection, ServiceError> {
-        let named = self.projection_type.as_deref().unwrap_or("null");
-        let projection_type = match named {
-            "ALL" => ProjectionType::All,
-            "KEYS_ONLY" => ProjectionType::KeysOnly,
-            "INCLUDE" => ProjectionType::Include,
-            _ => return Err(invalid(format_args!("Unknown ProjectionType: {named}"))),
-        };
-        let includes = projection_type == ProjectionType::Include;
-        if includes != self.non_key_attributes.is_some() {
-            let not = if includes { "not " } else { "" };
-            return Err(invalid(format_args!("ProjectionType is {named}, but NonKeyAttributes is {not}specified")));
-        }
-        let non_key_attributes = self.non_key_attributes.iter().flatten().cloned().collect();
-        Ok(IndexProjection { projection_type, non_key_attributes })
-    }
-}
-
-fn invalid(what: impl std::fmt::Display) -> ServiceError {
+pub(in crate::operations) fn invalid(what: impl std::fmt::Display) -> ServiceError {
     ServiceError::validation(format!("One or more parameter values were invalid: {what}"))
 }

@@ -183,7 +183,8 @@ impl ClusterBackups {
         };
         let name = target.table_name.clone();
         // The resource's uid becomes the id, its creation time the table's, its namespace the account.
-        let definition = target.into_definition(settings, TableId([0; 16]), 0, restored_from.clone())?;
+        let definition =
+            target.into_definition(settings, TableId([0; 16]), 0, restored_from.clone(), || TableId([0; 16]))?;
         let spec = TableSpec {
             storage_group: found.group.group.clone(),
             restore_from: Some(from),
