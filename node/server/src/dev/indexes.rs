@@ -2,15 +2,12 @@
 //! is to be; whatever else is there is made so, also after a crash.
 
 use super::tables::ZONE;
-use cairn_api::{
-    TableView,
-    catalog::{GlobalIndexUpdate, IndexView},
-};
+use cairn_api::{GlobalIndexUpdate, IndexView, TableView, errors};
 use cairn_model::{
-    TableDefinition,
+    ServiceError, TableDefinition,
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     ids::{NodeId, PartitionId, ReplicaId, TableId},
-    index::{GlobalIndex, IndexPartition},
+    index::{GLOBAL_INDEXES_MAX, GlobalIndex, IndexPartition},
     node::{Order, ReplicaReport},
     table::TableStatus,
 };
@@ -152,25 +149,34 @@ fn id(index: &IndexView) -> TableId {
     index.table.definition.table_id
 }
 
-/// Whether the table is as it was when these changes were found to fit.
-pub(super) fn fit(table: &TableView, updates: &[GlobalIndexUpdate]) -> bool {
-    let status = |name: &str| {
-        let named = table
-            .global_indexes
-            .iter()
-            .find(|index| index.table.definition.index_of.as_ref().is_some_and(|of| of.index_name == name));
+/// Whether these changes still fit the table: it may have changed since that was looked at.
+pub(super) fn check(table: &TableView, updates: &[GlobalIndexUpdate]) -> Result<(), ServiceError> {
+    let name = &table.definition.table_name;
+    let status = |index_name: &str| {
+        let named = table.global_indexes.iter().find(|index| index.name() == index_name);
         named.map(|index| index.table.status)
     };
     let changing = |index: &IndexView| matches!(index.table.status, TableStatus::Creating | TableStatus::Deleting);
-    updates.iter().all(|update| match update {
-        GlobalIndexUpdate::Create(new) => {
-            status(&new.index_name).is_none() && !table.global_indexes.iter().any(changing)
+    for update in updates {
+        match update {
+            GlobalIndexUpdate::Create(new) if status(&new.index_name).is_some() => return Err(errors::index_exists()),
+            GlobalIndexUpdate::Create(_) if table.global_indexes.iter().any(changing) => {
+                return Err(errors::one_index_at_a_time());
+            }
+            GlobalIndexUpdate::Create(_) if table.definition.global_indexes.len() >= GLOBAL_INDEXES_MAX => {
+                return Err(errors::too_many_global_indexes());
+            }
+            GlobalIndexUpdate::Create(_) => {}
+            GlobalIndexUpdate::Update { index_name, .. } | GlobalIndexUpdate::Delete { index_name } => {
+                match status(index_name) {
+                    None => return Err(errors::index_not_found(index_name, name)),
+                    Some(TableStatus::Deleting) => return Err(errors::table_in_use(name)),
+                    Some(_) => {}
+                }
+            }
         }
-        GlobalIndexUpdate::Update { index_name, .. } => status(index_name) == Some(TableStatus::Active),
-        GlobalIndexUpdate::Delete { index_name } => {
-            status(index_name).is_some_and(|status| status != TableStatus::Deleting)
-        }
-    })
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -59,6 +59,9 @@ impl Partitions for LocalTables {
                 }
                 Err(PartitionError::UnknownPartition) => return Err(errors::table_not_found(name)),
                 Err(PartitionError::Throttled(limit)) => return Err(limit.exceeded(&table.arn)),
+                Err(PartitionError::ThrottledByIndex { limit, index_name }) => {
+                    return Err(limit.exceeded(&table.index_arn(&index_name)));
+                }
                 Err(PartitionError::Overloaded { reason }) => {
                     return Err(ServiceError::new(ErrorKind::ThrottlingException, reason));
                 }

@@ -423,9 +423,7 @@ impl Catalog for LocalTables {
     ) -> Result<Arc<TableView>, ServiceError> {
         let _alone = self.changes.lock().await;
         let before = self.existing(name)?;
-        if !indexes::fit(&before, &update.global_indexes) {
-            return Err(errors::table_in_use(name));
-        }
+        indexes::check(&before, &update.global_indexes)?;
         let (partition_id, _) =
             self.partition(before.definition.table_id).ok_or_else(|| errors::table_not_found(name))?;
         let mut definition = before.definition.clone();

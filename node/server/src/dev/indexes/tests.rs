@@ -379,15 +379,15 @@ async fn what_a_crash_left_half_done_is_made_good_at_the_next_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_index_that_came_or_went_since_it_was_looked_for_is_in_use() {
+async fn an_index_that_came_or_went_since_it_was_looked_for_is_neither_made_nor_deleted_again() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::start(folder.path()).await;
     world.tables.create_table(ACCOUNT, new_table(vec![by_group()])).await.unwrap();
     let again = update(GlobalIndexUpdate::Create(by_group()));
     let refused = world.tables.update_table(ACCOUNT, "users", again).await.unwrap_err();
-    assert_eq!(refused.kind, cairn_model::ErrorKind::ResourceInUseException);
+    assert_eq!(refused.message, "Attempting to create an index which already exists");
     world.tables.update_table(ACCOUNT, "users", delete()).await.unwrap();
     let refused = world.tables.update_table(ACCOUNT, "users", delete()).await.unwrap_err();
-    assert_eq!(refused.kind, cairn_model::ErrorKind::ResourceInUseException);
+    assert_eq!(refused.kind, cairn_model::ErrorKind::ResourceNotFoundException);
     world.stop().await;
 }
