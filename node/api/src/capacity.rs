@@ -58,43 +58,61 @@ impl std::fmt::Display for HalfUnits {
     }
 }
 
-/// What was consumed of one table and its local indexes.
+/// Who pays for a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Charged<'n> {
+    Table,
+    LocalIndex(&'n str),
+    GlobalIndex(&'n str),
+}
+
+/// What was consumed of one table and its indexes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConsumedCapacity {
     table: HalfUnits,
     /// By the names of those that were read or changed.
     local_indexes: BTreeMap<String, HalfUnits>,
+    global_indexes: BTreeMap<String, HalfUnits>,
 }
 
 impl From<HalfUnits> for ConsumedCapacity {
     /// Of the table alone.
     fn from(table: HalfUnits) -> Self {
-        Self { table, local_indexes: BTreeMap::new() }
+        Self { table, ..Self::default() }
     }
 }
 
 impl ConsumedCapacity {
-    /// A page of the table, or of a local index: then the table is charged for what was fetched from it.
-    pub(crate) fn range(index_name: Option<&str>, outcome: &RangeOutcome, consistent: bool) -> Self {
+    /// A page of the table, or of an index: then the table is charged for what was fetched from it, which for a global one is
+    /// nothing.
+    pub(crate) fn range(charged: Charged<'_>, outcome: &RangeOutcome, consistent: bool) -> Self {
         let read = HalfUnits::read(outcome.bytes_read, consistent);
-        match index_name {
-            None => read.into(),
-            Some(name) => Self {
-                table: HalfUnits::fetches(outcome.fetched_units, consistent),
-                local_indexes: BTreeMap::from([(name.to_owned(), read)]),
-            },
+        let of = |name: &str| BTreeMap::from([(name.to_owned(), read)]);
+        match charged {
+            Charged::Table => read.into(),
+            Charged::LocalIndex(name) => {
+                Self { local_indexes: of(name), ..HalfUnits::fetches(outcome.fetched_units, consistent).into() }
+            }
+            Charged::GlobalIndex(name) => Self { global_indexes: of(name), ..Self::default() },
         }
     }
 
     pub(crate) fn write(table: &TableDefinition, outcome: &WriteOutcome) -> Self {
-        let of = |write: &IndexWrite| {
-            let index = table.local_indexes.iter().find(|index| index.slot == write.slot)?;
-            Some((index.index_name.clone(), HalfUnits::index_write(write)))
-        };
-        Self {
-            table: HalfUnits::write(outcome.size_before, outcome.size_after),
-            local_indexes: outcome.indexes.iter().filter_map(of).collect(),
+        let mut consumed = Self::from(HalfUnits::write(outcome.size_before, outcome.size_after));
+        for write in &outcome.indexes {
+            let (indexes, name) = match write.global_slot() {
+                None => {
+                    let index = table.local_indexes.iter().find(|index| index.slot == write.slot);
+                    (&mut consumed.local_indexes, index.map(|index| &index.index_name))
+                }
+                Some(slot) => {
+                    let index = table.global_indexes.iter().find(|index| index.slot == slot);
+                    (&mut consumed.global_indexes, index.map(|index| &index.index_name))
+                }
+            };
+            indexes.extend(name.map(|name| (name.clone(), HalfUnits::index_write(write))));
         }
+        consumed
     }
 
     /// The same in a transaction: the table's part is twice that, an index's is not.
@@ -105,14 +123,28 @@ impl ConsumedCapacity {
 
     pub(crate) fn add(&mut self, other: &Self) {
         self.table = self.table.plus(other.table);
-        for (name, units) in &other.local_indexes {
-            let sum = self.local_indexes.entry(name.clone()).or_default();
-            *sum = sum.plus(*units);
+        for (indexes, others) in
+            [(&mut self.local_indexes, &other.local_indexes), (&mut self.global_indexes, &other.global_indexes)]
+        {
+            for (name, units) in others {
+                let sum = indexes.entry(name.clone()).or_default();
+                *sum = sum.plus(*units);
+            }
         }
     }
 
     pub(crate) fn total(&self) -> HalfUnits {
+        self.global_indexes.values().fold(self.of_table(), |sum, units| sum.plus(*units))
+    }
+
+    /// What is taken from the table's throughput: global indexes have their own.
+    pub(crate) fn of_table(&self) -> HalfUnits {
         self.local_indexes.values().fold(self.table, |sum, units| sum.plus(*units))
+    }
+
+    /// By name, those that were read or changed.
+    pub(crate) fn global_indexes(&self) -> impl Iterator<Item = (&str, HalfUnits)> {
+        self.global_indexes.iter().map(|(name, units)| (name.as_str(), *units))
     }
 }
 
@@ -190,14 +222,20 @@ impl CapacityReport {
             let mut table = capacity.object("Table");
             write_units(consumed.table, &mut table);
             table.end();
-            if !consumed.local_indexes.is_empty() {
-                let mut indexes = capacity.object("LocalSecondaryIndexes");
-                for (name, units) in &consumed.local_indexes {
-                    let mut index = Object::begin(indexes.escaped_field(name));
+            for (field, indexes) in [
+                ("LocalSecondaryIndexes", &consumed.local_indexes),
+                ("GlobalSecondaryIndexes", &consumed.global_indexes),
+            ] {
+                if indexes.is_empty() {
+                    continue;
+                }
+                let mut of_indexes = capacity.object(field);
+                for (name, units) in indexes {
+                    let mut index = Object::begin(of_indexes.escaped_field(name));
                     write_units(*units, &mut index);
                     index.end();
                 }
-                indexes.end();
+                of_indexes.end();
             }
         }
         capacity.text("TableName", table_name);
@@ -258,9 +296,9 @@ mod tests {
             fetched_units: 3,
             last_evaluated_key: None,
         };
-        let mut consumed = ConsumedCapacity::range(Some("by \"x\""), &outcome, false);
+        let mut consumed = ConsumedCapacity::range(Charged::LocalIndex("by \"x\""), &outcome, false);
         assert_eq!(consumed.total().to_string(), "2.5");
-        consumed.add(&ConsumedCapacity::range(Some("by \"x\""), &outcome, true));
+        consumed.add(&ConsumedCapacity::range(Charged::LocalIndex("by \"x\""), &outcome, true));
         let mut out = Vec::new();
         let mut answer = Object::begin(&mut out);
         CapacityReport::Indexes.write("users", &consumed, &mut answer);
@@ -269,6 +307,28 @@ mod tests {
             String::from_utf8(out).unwrap(),
             r#"{"ConsumedCapacity":{"CapacityUnits":7.5,"Table":{"CapacityUnits":4.5},"LocalSecondaryIndexes":{"by \"x\"":{"CapacityUnits":3.0}},"TableName":"users"}}"#
         );
-        assert_eq!(ConsumedCapacity::range(None, &outcome, true), HalfUnits::read(5_000, true).into());
+        assert_eq!(ConsumedCapacity::range(Charged::Table, &outcome, true), HalfUnits::read(5_000, true).into());
+    }
+
+    #[test]
+    fn what_is_read_of_a_global_index_is_no_charge_to_the_table() {
+        let outcome = RangeOutcome {
+            items: vec![],
+            count: 3,
+            scanned_count: 3,
+            bytes_read: 5_000,
+            fetched_units: 0,
+            last_evaluated_key: None,
+        };
+        let consumed = ConsumedCapacity::range(Charged::GlobalIndex("by-rank"), &outcome, false);
+        assert_eq!((consumed.total().to_string(), consumed.of_table().to_string()), ("1.0".into(), "0.0".into()));
+        let mut out = Vec::new();
+        let mut answer = Object::begin(&mut out);
+        CapacityReport::Indexes.write("users", &consumed, &mut answer);
+        answer.end();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            r#"{"ConsumedCapacity":{"CapacityUnits":1.0,"Table":{"CapacityUnits":0.0},"GlobalSecondaryIndexes":{"by-rank":{"CapacityUnits":1.0}},"TableName":"users"}}"#
+        );
     }
 }

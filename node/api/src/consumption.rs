@@ -9,7 +9,14 @@ use cairn_replication::{
 /// Of the item, and of each local index that changed with it.
 pub fn of_write(outcome: &WriteOutcome) -> u64 {
     let item = HalfUnits::write(outcome.size_before, outcome.size_after);
-    outcome.indexes.iter().map(HalfUnits::index_write).fold(item, HalfUnits::plus).halves()
+    let of_local = outcome.indexes.iter().filter(|write| write.global_slot().is_none());
+    of_local.map(HalfUnits::index_write).fold(item, HalfUnits::plus).halves()
+}
+
+/// Of each global index that changed with it, by its slot: what the index is charged for and not the table, in a transaction
+/// no more than without one.
+pub fn of_global_indexes(outcome: &WriteOutcome) -> impl Iterator<Item = (u8, u64)> {
+    outcome.indexes.iter().filter_map(|write| Some((write.global_slot()?, HalfUnits::index_write(write).halves())))
 }
 
 /// Of each item on its own, found or not.
@@ -53,6 +60,23 @@ mod tests {
         assert_eq!(write(3_000, 10, Vec::new()), 6);
         assert_eq!(write(0, 10, vec![index(0, 10, false)]), 4);
         assert_eq!(write(10, 10, vec![index(10, 10, true), index(10, 0, false)]), 2 + 4 + 2);
+    }
+
+    #[test]
+    fn a_write_is_charged_to_each_global_index_that_it_changed_and_not_to_the_table() {
+        let of_global = |slot, size_before, size_after, moved| IndexWrite {
+            slot: cairn_engine::global_index(slot),
+            ..index(size_before, size_after, moved)
+        };
+        let outcome = WriteOutcome {
+            attributes: None,
+            size_before: 10,
+            size_after: 10,
+            indexes: vec![index(0, 10, false), of_global(0, 10, 1_500, false), of_global(7, 1_500, 10, true)],
+            collection_bytes: None,
+        };
+        assert_eq!(of_write(&outcome), 4);
+        assert_eq!(of_global_indexes(&outcome).collect::<Vec<_>>(), [(0, 4), (7, 6)]);
     }
 
     #[test]

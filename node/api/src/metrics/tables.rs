@@ -1,9 +1,17 @@
-//! What the clients of each table do, under CloudWatch's names for DynamoDB: of this process, from its start on.
+//! What the clients of each table and of its global indexes do, under CloudWatch's names for DynamoDB: of this process, from its
+//! start on.
 //!
-//! A table is counted from its first request until it is deleted; then its series go.
+//! A table, or an index, is counted from its first request until it is deleted; then its series go.
 
-use crate::{Catalog, capacity::HalfUnits, errors, operations::OPERATIONS};
-use cairn_model::{ErrorKind, ServiceError, TableDefinition, ids::TableId, throttling::CapacityKind};
+use crate::{
+    Catalog,
+    capacity::{ConsumedCapacity, HalfUnits},
+    errors,
+    operations::OPERATIONS,
+};
+use cairn_model::{
+    ErrorKind, ServiceError, TableDefinition, ids::TableId, index::GlobalIndex, throttling::CapacityKind,
+};
 use parking_lot::{Mutex, RwLock};
 use prometheus::{
     CounterVec, Opts, Registry,
@@ -19,16 +27,46 @@ use std::{
     time::Duration,
 };
 
-/// Further ones are not counted: a series costs memory here and more in Prometheus.
+/// Further ones are not counted, indexes as tables: a series costs memory here and more in Prometheus.
 const TABLES_MAX: usize = 10_000;
 const OF_TABLE: &[&str] = &["account", "table"];
+const OF_INDEX: &[&str] = &["account", "table", "index"];
 const OF_OPERATION: &[&str] = &["account", "table", "operation"];
+
+/// A table, or a global index as one.
+#[derive(Clone, Copy, Debug)]
+struct Measured<'a> {
+    account: &'a str,
+    table: &'a str,
+    index: Option<&'a str>,
+    id: TableId,
+}
+
+impl<'a> From<&'a TableDefinition> for Measured<'a> {
+    fn from(definition: &'a TableDefinition) -> Self {
+        Self {
+            account: &definition.account,
+            table: &definition.table_name,
+            index: definition.index_of.as_ref().map(|of| of.index_name.as_str()),
+            id: definition.table_id,
+        }
+    }
+}
+
+impl<'a> Measured<'a> {
+    fn of_index(table: &'a TableDefinition, index: &'a GlobalIndex) -> Self {
+        Self { index: Some(&index.index_name), id: index.index_id, ..Self::from(table) }
+    }
+}
 
 /// Half a unit of capacity is the least that is consumed.
 #[derive(Debug)]
 struct TableMeter {
     account: String,
     table: String,
+    /// Of what is a global index.
+    index: Option<String>,
+    /// The table's, or the index's.
     table_id: TableId,
     read_half_units: AtomicU64,
     write_half_units: AtomicU64,
@@ -36,8 +74,20 @@ struct TableMeter {
     read_throttles: AtomicU64,
     write_throttles: AtomicU64,
     transaction_conflict: AtomicU64,
-    /// As [`OPERATIONS`].
+    /// As [`OPERATIONS`]; of an index none.
     operations: Vec<OperationMeter>,
+}
+
+impl TableMeter {
+    fn throttled(&self, capacity: CapacityKind) {
+        add(
+            match capacity {
+                CapacityKind::Read => &self.read_throttles,
+                CapacityKind::Write => &self.write_throttles,
+            },
+            1,
+        );
+    }
 }
 
 #[derive(Debug, Default)]
@@ -96,10 +146,10 @@ impl TableMeters {
         }
     }
 
-    fn of(&self, definition: &TableDefinition) -> Option<Arc<TableMeter>> {
+    fn of(&self, measured: Measured<'_>) -> Option<Arc<TableMeter>> {
         {
             let tables = self.tables.read();
-            match tables.get(&definition.table_id) {
+            match tables.get(&measured.id) {
                 Some(meter) => return Some(meter.clone()),
                 // Requests that are not counted don't stand in line for it.
                 None if tables.len() >= TABLES_MAX => return None,
@@ -110,28 +160,33 @@ impl TableMeters {
         if tables.len() >= TABLES_MAX {
             return None;
         }
-        let meter = tables.entry(definition.table_id).or_insert_with(|| {
+        let operations = if measured.index.is_some() { [].iter() } else { OPERATIONS.iter() };
+        let meter = tables.entry(measured.id).or_insert_with(|| {
             Arc::new(TableMeter {
-                account: definition.account.clone(),
-                table: definition.table_name.clone(),
-                table_id: definition.table_id,
+                account: measured.account.to_owned(),
+                table: measured.table.to_owned(),
+                index: measured.index.map(str::to_owned),
+                table_id: measured.id,
                 read_half_units: AtomicU64::default(),
                 write_half_units: AtomicU64::default(),
                 conditional_check_failed: AtomicU64::default(),
                 read_throttles: AtomicU64::default(),
                 write_throttles: AtomicU64::default(),
                 transaction_conflict: AtomicU64::default(),
-                operations: OPERATIONS.iter().map(|_| OperationMeter::default()).collect(),
+                operations: operations.map(|_| OperationMeter::default()).collect(),
             })
         });
         Some(meter.clone())
     }
 
-    /// Forgets the tables that are gone.
+    /// Forgets the tables and the indexes that are gone.
     fn retain(&self) {
         let is_there = |meter: &TableMeter| {
             let table = self.catalog.table(&meter.account, &meter.table);
-            table.is_some_and(|table| table.definition.table_id == meter.table_id)
+            table.is_some_and(|table| {
+                let mut indexes = table.definition.global_indexes.iter();
+                table.definition.table_id == meter.table_id || indexes.any(|index| index.index_id == meter.table_id)
+            })
         };
         let known: Vec<Arc<TableMeter>> = self.tables.read().values().cloned().collect();
         let gone: Vec<TableId> = known.iter().filter(|meter| !is_there(meter)).map(|meter| meter.table_id).collect();
@@ -161,10 +216,11 @@ impl RequestMeter<'_> {
     pub(crate) fn touch(&self, definition: &TableDefinition) {
         let mut touched = self.touched.lock();
         if !touched.iter().any(|meter| meter.table_id == definition.table_id) {
-            touched.extend(self.meters.of(definition));
+            touched.extend(self.meters.of(definition.into()));
         }
     }
 
+    /// Of the table, or of a global index as one.
     pub(crate) fn read(&self, table: &TableDefinition, units: HalfUnits) {
         self.with(table, |meter| add(&meter.read_half_units, units.halves()));
     }
@@ -173,8 +229,15 @@ impl RequestMeter<'_> {
         self.with(table, |meter| add(&meter.operations[self.operation].returned_items, items));
     }
 
-    pub(crate) fn written(&self, table: &TableDefinition, units: HalfUnits) {
-        self.with(table, |meter| add(&meter.write_half_units, units.halves()));
+    /// Of the table, and of the global indexes that changed with it.
+    pub(crate) fn written(&self, table: &TableDefinition, consumed: &ConsumedCapacity) {
+        self.with(table, |meter| add(&meter.write_half_units, consumed.of_table().halves()));
+        for (name, units) in consumed.global_indexes() {
+            let index = table.global_indexes.iter().find(|index| index.index_name == name);
+            if let Some(meter) = index.and_then(|index| self.meters.of(Measured::of_index(table, index))) {
+                add(&meter.write_half_units, units.halves());
+            }
+        }
     }
 
     /// It costs a unit at least; the size of the item that it met is not known here.
@@ -190,21 +253,33 @@ impl RequestMeter<'_> {
         self.with(table, |meter| add(&meter.transaction_conflict, 1));
     }
 
-    /// A part of the request met this error: it is counted if that is the table's throughput, whatever becomes of the rest.
+    /// A part of the request met this error: it is counted if that is the throughput of the table or of an index, whatever
+    /// becomes of the rest.
     pub(crate) fn throttled(&self, table: &TableDefinition, error: &ServiceError, capacity: CapacityKind) {
-        if !error.throttling_reasons.is_empty() {
-            self.throttled_once(table, capacity);
+        let Some(reason) = error.throttling_reasons.first() else { return };
+        let named = |index: &&GlobalIndex| reason.resource.ends_with(&format!("/index/{}", index.index_name));
+        match table.global_indexes.iter().find(named) {
+            None => self.throttled_once(table, capacity),
+            Some(index) => {
+                if let Some(meter) = self.meters.of(Measured::of_index(table, index)) {
+                    meter.throttled(capacity);
+                }
+            }
         }
     }
 
     pub(crate) fn throttled_once(&self, table: &TableDefinition, capacity: CapacityKind) {
-        self.with(table, |meter| match capacity {
-            CapacityKind::Read => add(&meter.read_throttles, 1),
-            CapacityKind::Write => add(&meter.write_throttles, 1),
-        });
+        self.with(table, |meter| meter.throttled(capacity));
     }
 
     fn with(&self, table: &TableDefinition, count: impl FnOnce(&TableMeter)) {
+        if table.index_of.is_some() {
+            // The request is counted as the table's.
+            if let Some(meter) = self.meters.of(table.into()) {
+                count(&meter);
+            }
+            return;
+        }
         if let Some(meter) = self.touched.lock().iter().find(|meter| meter.table_id == table.table_id) {
             count(meter);
         }
@@ -244,6 +319,10 @@ struct Families {
     throttled: CounterVec,
     system_errors: CounterVec,
     user_errors: CounterVec,
+    index_read_units: CounterVec,
+    index_write_units: CounterVec,
+    index_read_throttles: CounterVec,
+    index_write_throttles: CounterVec,
 }
 
 impl Families {
@@ -310,10 +389,30 @@ impl Families {
                 "Requests refused for what is wrong with them, but for false conditions: CloudWatch's UserErrors.",
                 &["account"],
             )?,
+            index_read_units: counter(
+                "cairn_index_consumed_read_capacity_units_total",
+                "Read units consumed of global indexes: CloudWatch's ConsumedReadCapacityUnits by index.",
+                OF_INDEX,
+            )?,
+            index_write_units: counter(
+                "cairn_index_consumed_write_capacity_units_total",
+                "Write units consumed of global indexes: CloudWatch's ConsumedWriteCapacityUnits by index.",
+                OF_INDEX,
+            )?,
+            index_read_throttles: counter(
+                "cairn_index_read_throttle_events_total",
+                "Reads that met a global index's throughput: CloudWatch's ReadThrottleEvents by index.",
+                OF_INDEX,
+            )?,
+            index_write_throttles: counter(
+                "cairn_index_write_throttle_events_total",
+                "Writes that met a global index's throughput: CloudWatch's WriteThrottleEvents by index.",
+                OF_INDEX,
+            )?,
         })
     }
 
-    fn all(&self) -> [&CounterVec; 12] {
+    fn all(&self) -> [&CounterVec; 16] {
         [
             &self.read_units,
             &self.write_units,
@@ -327,6 +426,10 @@ impl Families {
             &self.throttled,
             &self.system_errors,
             &self.user_errors,
+            &self.index_read_units,
+            &self.index_write_units,
+            &self.index_read_throttles,
+            &self.index_write_throttles,
         ]
     }
 
@@ -335,6 +438,18 @@ impl Families {
     }
 
     fn fill(&self, meter: &TableMeter) {
+        if let Some(index) = &meter.index {
+            let of_index: &[&str] = &[&meter.account, &meter.table, index];
+            for (series, counted) in [
+                (&self.index_read_units, read(&meter.read_half_units) / 2.0),
+                (&self.index_write_units, read(&meter.write_half_units) / 2.0),
+                (&self.index_read_throttles, read(&meter.read_throttles)),
+                (&self.index_write_throttles, read(&meter.write_throttles)),
+            ] {
+                series.with_label_values(of_index).inc_by(counted);
+            }
+            return;
+        }
         let of_table: &[&str] = &[&meter.account, &meter.table];
         for (series, counted) in [
             (&self.read_units, read(&meter.read_half_units) / 2.0),

@@ -193,7 +193,7 @@ impl Work {
 
 /// A SELECT of a batch, which must be of one item by its whole key and nothing else.
 fn read(select: Select, table: &TableView) -> Result<ReadPlan, ServiceError> {
-    let plan = ReadPlan::new(select, &table.definition)?;
+    let plan = ReadPlan::new(select, table, false)?;
     if plan.item_key().is_none() || plan.is_filtered() {
         return Err(ServiceError::validation(
             "Select statements within BatchExecuteStatement must specify the primary key in the where clause.",

@@ -6,6 +6,7 @@ use crate::{
     errors,
     global_tables::GlobalTable,
     metrics::tables::RequestMeter,
+    read_target::ReadTarget,
     request_id::RequestIds,
     transactions::{self, Coordinator},
 };
@@ -123,7 +124,7 @@ impl Call<'_> {
         match answer {
             Ok(PartitionOutcome::Write(outcome)) => {
                 let consumed = ConsumedCapacity::write(&table.definition, &outcome);
-                self.meter.written(&table.definition, consumed.total());
+                self.meter.written(&table.definition, &consumed);
                 Ok(outcome)
             }
             Ok(PartitionOutcome::Locked(_)) => {
@@ -167,18 +168,22 @@ impl Call<'_> {
     }
 
     /// One page, from where the reading begins.
-    pub(crate) async fn range(&self, table: &TableView, request: RangeRequest) -> Result<RangeOutcome, ServiceError> {
+    pub(crate) async fn range(
+        &self,
+        target: ReadTarget<'_>,
+        request: RangeRequest,
+    ) -> Result<RangeOutcome, ServiceError> {
         let start = match if request.forward { &request.lower } else { &request.upper } {
             Bound::Included(key) | Bound::Excluded(key) => key.clone(),
             Bound::Unbounded => bytes::Bytes::new(),
         };
         let consistent = request.consistent;
-        let index_name = request.index.as_ref().map(|index| index.index_name.clone());
-        match self.ask(table, RoutingKey(&start), PartitionRequest::Range(request)).await? {
+        let partitions = target.partitions()?;
+        match self.ask(partitions, RoutingKey(&start), PartitionRequest::Range(request)).await? {
             PartitionOutcome::Range(outcome) => {
-                let consumed = ConsumedCapacity::range(index_name.as_deref(), &outcome, consistent);
-                self.meter.read(&table.definition, consumed.total());
-                self.meter.returned(&table.definition, outcome.count.into());
+                let consumed = ConsumedCapacity::range(target.charged(), &outcome, consistent);
+                self.meter.read(&partitions.definition, consumed.total());
+                self.meter.returned(target.table(), outcome.count.into());
                 Ok(outcome)
             }
             _ => Err(mismatch()),

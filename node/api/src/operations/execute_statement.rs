@@ -101,7 +101,7 @@ async fn select(
     options: Options,
 ) -> Result<Vec<u8>, ServiceError> {
     let table = call.open_table(&statement.table)?;
-    let plan = ReadPlan::new(statement, &table.definition)?;
+    let plan = ReadPlan::new(statement, &table, members.is_consistent())?;
     let fingerprint = Fingerprint::new(table.definition.table_id, members.text(), parameters);
     let from = options.next_token.map(|token| Position::of_token(&token, fingerprint)).transpose()?;
     let read = ReadOptions {

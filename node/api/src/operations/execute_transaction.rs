@@ -213,7 +213,7 @@ impl Plan {
         let schema = &table.definition.key_schema;
         match statement {
             TransactStatement::Statement(Statement::Select(select)) => {
-                let (key, list) = ReadPlan::new(select, &table.definition)?.into_get().ok_or_else(|| {
+                let (key, list) = ReadPlan::new(select, table, false)?.into_get().ok_or_else(|| {
                     ServiceError::validation(
                         "Select statements within ExecuteTransaction must specify the primary key in the where clause.",
                     )

@@ -1,13 +1,14 @@
 //! What Query and Scan have in common: what a page may hold, and how it is written.
 
 use crate::{
+    TableView,
     capacity::{CapacityReport, ConsumedCapacity},
     output::{Object, write_list},
     read_target::ReadTarget,
     validation::select::Select,
 };
 use bytes::Bytes;
-use cairn_model::{Item, ServiceError, TableDefinition, json, json::JsonItem};
+use cairn_model::{Item, ServiceError, json, json::JsonItem};
 use cairn_replication::operation::RangeOutcome;
 
 /// What DynamoDB says of an `ExclusiveStartKey` that is no key of what is read, and before most other things wrong with it.
@@ -47,8 +48,8 @@ pub(super) fn write(
     if let Some(last) = &outcome.last_evaluated_key {
         answer.item("LastEvaluatedKey", last);
     }
-    let consumed = ConsumedCapacity::range(target.index_name(), outcome, style.consistent);
-    style.report.write(style.table_arn.unwrap_or(&target.table.table_name), &consumed, &mut answer);
+    let consumed = ConsumedCapacity::range(target.charged(), outcome, style.consistent);
+    style.report.write(style.table_arn.unwrap_or(&target.table().table_name), &consumed, &mut answer);
     answer.end();
     Ok(out)
 }
@@ -94,10 +95,18 @@ fn introduced(error: ServiceError) -> ServiceError {
     ServiceError::validation(format!("{INVALID_START}: {}", error.message))
 }
 
-/// The table or its index, with DynamoDB's words for one that it doesn't have.
-pub(super) fn target<'t>(table: &'t TableDefinition, index_name: Option<&str>) -> Result<ReadTarget<'t>, ServiceError> {
-    ReadTarget::of(table, index_name).ok_or_else(|| {
+/// The table or its index, with DynamoDB's words for one that it doesn't have or that isn't read so.
+pub(super) fn target<'t>(
+    table: &'t TableView,
+    index_name: Option<&str>,
+    consistent: bool,
+) -> Result<ReadTarget<'t>, ServiceError> {
+    let target = ReadTarget::of(table, index_name).ok_or_else(|| {
         let name = index_name.unwrap_or_default();
         ServiceError::validation(format!("The table does not have the specified index: {name}"))
-    })
+    })?;
+    if consistent && target.is_global_index() {
+        return Err(ServiceError::validation("Consistent reads are not supported on global secondary indexes"));
+    }
+    Ok(target)
 }

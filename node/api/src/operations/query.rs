@@ -117,7 +117,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     };
 
     let table = call.open_table(&input.table_name.clone().unwrap_or_default())?;
-    let target = page::target(&table.definition, input.index_name.as_deref())?;
+    let consistent = input.consistent_read.is_some_and(|flag| flag.0);
+    let target = page::target(&table, input.index_name.as_deref(), consistent)?;
     let schema = target.key_schema();
     let condition = input.key_condition(&schema, placeholders)?;
     if let Some(filter) = &filter {
@@ -126,17 +127,18 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
                 "{parameter} can only contain non-primary key attributes: Primary key attribute: {key}"
             )));
         }
-        key_paths::check_filter(filter, target.table)?;
+        key_paths::check_filter(filter, target.table())?;
         if select != Select::WholeItems {
             target.check_filter(filter)?;
         }
     }
     if let Some(projection) = &projection {
-        key_paths::check_projection(projection, target.table)?;
+        key_paths::check_projection(projection, target.table())?;
     }
+    target.check_select(select)?;
+    target.check_projection(projection.as_ref())?;
     let forward = input.scan_index_forward.is_none_or(|flag| flag.0);
     let (lower, upper) = bounds(target, &condition, start.as_ref(), forward)?;
-    let consistent = input.consistent_read.is_some_and(|flag| flag.0);
     let request = RangeRequest {
         lower,
         upper,
@@ -149,7 +151,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         count_only: select == Select::Count,
         consistent,
     };
-    let outcome = call.range(&table, request).await?;
+    let outcome = call.range(target, request).await?;
     let report = CapacityReport::of(input.return_consumed_capacity.as_deref());
     page::write(target, &outcome, PageStyle { table_arn: arn.as_deref(), select, consistent, report })
 }
@@ -222,12 +224,14 @@ fn bounds(
     if bounds.contains(&key) {
         return Ok(behind(bounds, key, forward));
     }
-    let partition = start.get(&target.table.key_schema.partition.name).unwrap_or(&condition.partition);
+    let partition = start.get(&target.key_schema().partition.name).unwrap_or(&condition.partition);
     let fits_sort = sort_bounds(partition, condition.sort.as_ref())?.contains(&key);
     Err(ServiceError::validation(match condition.sort {
         _ if !fits_sort => "The provided starting key does not match the range key predicate",
         Some(_) => "The query can return at most one row and cannot be restarted",
-        None if target.table.key_schema.sort.is_none() => "The provided exclusive start key is invalid",
+        None if !target.is_index() && target.table().key_schema.sort.is_none() => {
+            "The provided exclusive start key is invalid"
+        }
         None => "The provided starting key is outside query boundaries based on provided conditions",
     }))
 }

@@ -109,15 +109,17 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     placeholders.finish()?;
 
     let table = call.open_table(&input.table_name.unwrap_or_default())?;
-    let target = page::target(&table.definition, input.index_name.as_deref())?;
+    let consistent = input.consistent_read.is_some_and(|flag| flag.0);
+    let target = page::target(&table, input.index_name.as_deref(), consistent)?;
+    target.check_select(select)?;
     let (lower, upper) = bounds(target, segment, start.as_ref())?;
     if let Some(projection) = &projection {
-        key_paths::check_projection(projection, target.table)?;
+        key_paths::check_projection(projection, target.table())?;
     }
     if let Some(filter) = &filter {
-        key_paths::check_filter(filter, target.table)?;
+        key_paths::check_filter(filter, target.table())?;
     }
-    let consistent = input.consistent_read.is_some_and(|flag| flag.0);
+    target.check_projection(projection.as_ref())?;
     let request = RangeRequest {
         lower,
         upper,
@@ -130,7 +132,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         count_only: select == Select::Count,
         consistent,
     };
-    let outcome = call.range(&table, request).await?;
+    let outcome = call.range(target, request).await?;
     let report = CapacityReport::of(input.return_consumed_capacity.as_deref());
     page::write(target, &outcome, PageStyle { table_arn: arn.as_deref(), select, consistent, report })
 }

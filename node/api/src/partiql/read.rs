@@ -17,7 +17,7 @@ use cairn_expression::{
     partiql::{ReadKeys, Select},
 };
 use cairn_model::{
-    AttributeValue, Item, ServiceError, TableDefinition,
+    AttributeValue, Item, ServiceError,
     key::{EncodedKey, KeyBounds, SortCondition, sort_bounds},
     limits,
 };
@@ -63,11 +63,19 @@ pub(crate) struct Page {
 }
 
 impl ReadPlan {
-    pub(crate) fn new(select: Select, table: &TableDefinition) -> Result<Self, ServiceError> {
+    /// `consistent`: whether it is to be read so.
+    pub(crate) fn new(select: Select, table: &TableView, consistent: bool) -> Result<Self, ServiceError> {
         let target = target(table, select.index.as_deref())?;
+        if consistent && target.is_global_index() {
+            return Err(ServiceError::validation(
+                "Strongly consistent read is not supported on Global Secondary Indexes",
+            ));
+        }
         let schema = target.key_schema();
         let ReadKeys { partitions, sort, filter, forward, by_key } =
             ReadKeys::of(select.condition, &select.order, &schema)?;
+        let list = SelectList::new(select.projection);
+        target.check_projection(list.attributes().as_ref())?;
         if let Some(filter) = filter.as_ref().filter(|_| by_key) {
             target.check_filter(filter)?;
         }
@@ -82,7 +90,6 @@ impl ReadPlan {
                 }
             },
         };
-        let list = SelectList::new(select.projection);
         Ok(Self { reads, filter, list, index_name: select.index })
     }
 
@@ -152,7 +159,7 @@ impl ReadPlan {
         forward: bool,
         options: ReadOptions,
     ) -> Result<Page, ServiceError> {
-        let target = target(&table.definition, self.index_name.as_deref())?;
+        let target = target(table, self.index_name.as_deref())?;
         let projection = self.list.attributes();
         let index = target.index_read(SelectedAttributes::Items, projection.as_ref());
         let whole_items = index.as_ref().is_some_and(|read| read.whole_items);
@@ -181,12 +188,12 @@ impl ReadPlan {
                 consistent: options.consistent,
                 index: index.clone(),
             };
-            let outcome = call.range(table, request).await?;
+            let outcome = call.range(target, request).await?;
             items_left = items_left.map(|left| left.saturating_sub(outcome.scanned_count));
             // What was fetched for an index is more than what was read of it.
             let fetched = if whole_items { outcome.items.iter().map(|item| item.0.len() as u64).sum() } else { 0 };
             bytes_left = bytes_left.saturating_sub(outcome.bytes_read.max(fetched));
-            page.consumed.add(&ConsumedCapacity::range(target.index_name(), &outcome, options.consistent));
+            page.consumed.add(&ConsumedCapacity::range(target.charged(), &outcome, options.consistent));
             for item in outcome.items {
                 page.rows.push(self.list.row(item)?);
             }
@@ -202,7 +209,7 @@ impl ReadPlan {
 }
 
 /// The table or its index, with PartiQL's words for one that it doesn't have.
-fn target<'t>(table: &'t TableDefinition, index_name: Option<&str>) -> Result<ReadTarget<'t>, ServiceError> {
+fn target<'t>(table: &'t TableView, index_name: Option<&str>) -> Result<ReadTarget<'t>, ServiceError> {
     ReadTarget::of(table, index_name)
         .ok_or_else(|| ServiceError::validation("The table does not have the specified index"))
 }
@@ -210,8 +217,8 @@ fn target<'t>(table: &'t TableDefinition, index_name: Option<&str>) -> Result<Re
 /// The one key of the table that the partition keys and what holds of the sort key allow, if it is one. Keys of an index
 /// can be those of several items.
 fn item_key(target: ReadTarget<'_>, partitions: &[AttributeValue], sort: &[SortCondition]) -> Option<Item> {
-    let schema = &target.table.key_schema;
-    let ([partition], None) = (partitions, target.index) else { return None };
+    let schema = &target.table().key_schema;
+    let ([partition], false) = (partitions, target.is_index()) else { return None };
     let mut key = Item::from([(schema.partition.name.clone(), partition.clone())]);
     match (&schema.sort, sort) {
         (None, []) => {}

@@ -42,7 +42,7 @@ pub(crate) async fn write<'n>(
         };
         match side {
             Side::Read => call.meter.read(table, units.total()),
-            Side::Write => call.meter.written(table, units.total()),
+            Side::Write => call.meter.written(table, &units),
         }
         consumed.push((name.as_str(), units));
     }

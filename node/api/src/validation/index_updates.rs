@@ -6,13 +6,13 @@ use cairn_model::{AttributeValue, ServiceError, TableDefinition, index_keys::che
 
 /// Refuses a value of another type than the index's key has, and a step into the key.
 pub(crate) fn check_index_updates(table: &TableDefinition, update: &Update) -> Result<(), ServiceError> {
-    table.local_indexes.iter().try_for_each(|index| {
+    table.index_keys().try_for_each(|key| {
         let is_key = |action: &&Action| {
             let path = action.path();
-            path.rest().is_empty() && path.name() == index.sort.name
+            path.rest().is_empty() && path.name() == key.attribute.name
         };
         match update.actions().iter().find(is_key).and_then(given) {
-            Some(value) => check_index_key_type(&index.sort, value, &index.index_name),
+            Some(value) => check_index_key_type(key.attribute, value, key.index_name),
             None => Ok(()),
         }
     })?;

@@ -30,7 +30,7 @@ pub(crate) fn key_in_filter<'s>(filter: &Condition, schema: &'s KeySchema) -> Op
 pub(crate) fn check_path(path: &Path, table: &TableDefinition) -> Result<(), ServiceError> {
     let Some(PathElement::Attribute(_) | PathElement::Index(_)) = path.rest().first() else { return Ok(()) };
     let index_key = || {
-        let mut keys = table.local_indexes.iter().map(|index| index.sort.name.as_str());
+        let mut keys = table.index_keys().map(|key| key.attribute.name.as_str());
         keys.find(|key| *key == path.name()).map(|key| ("IndexKey", key))
     };
     match key(path.name(), &table.key_schema).map(|key| ("Key", key)).or_else(index_key) {
@@ -42,6 +42,5 @@ pub(crate) fn check_path(path: &Path, table: &TableDefinition) -> Result<(), Ser
 }
 
 fn key<'s>(name: &str, schema: &'s KeySchema) -> Option<&'s str> {
-    let mut keys = std::iter::once(&schema.partition).chain(&schema.sort);
-    keys.find(|key| key.name == name).map(|key| key.name.as_str())
+    schema.attributes().find(|key| key.name == name).map(|key| key.name.as_str())
 }

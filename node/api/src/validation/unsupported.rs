@@ -10,11 +10,6 @@ use serde_json::Value;
 pub(crate) struct Unsupported(Value);
 
 impl Unsupported {
-    /// Whether it is a list of nothing.
-    pub(crate) fn is_empty(&self) -> bool {
-        matches!(&self.0, Value::Array(elements) if elements.is_empty())
-    }
-
     /// Whether it asks for nothing: empty, or switched off.
     fn is_void(&self) -> bool {
         match &self.0 {

@@ -2,9 +2,13 @@
 
 use crate::client::NOW_MS;
 use async_trait::async_trait;
-use cairn_api::{Catalog, NewTable, TableUpdate, TableView, TagUpdate, Tags, errors};
+use cairn_api::{Catalog, IndexView, NewTable, TableUpdate, TableView, TagUpdate, Tags, errors};
 use cairn_model::{
-    ServiceError, TableDefinition, ids::TableId, index::LocalIndex, table::TableStatus, throughput::ThroughputHistory,
+    ServiceError, TableDefinition,
+    ids::TableId,
+    index::{GlobalIndex, LocalIndex},
+    table::TableStatus,
+    throughput::ThroughputHistory,
 };
 use std::{
     collections::BTreeMap,
@@ -30,6 +34,17 @@ impl MemoryCatalog {
         let table = tables.get_mut(&("game".to_owned(), name.to_owned())).unwrap();
         let mut view = (**table).clone();
         view.definition.local_indexes = local_indexes;
+        *table = Arc::new(view);
+    }
+
+    /// From now on, the table's global index of this name is in this status.
+    pub(crate) fn set_index_status(&self, table: &str, index: &str, status: TableStatus, backfilling: bool) {
+        let mut tables = self.0.lock().unwrap();
+        let table = tables.get_mut(&("game".to_owned(), table.to_owned())).unwrap();
+        let mut view = (**table).clone();
+        let index = view.global_indexes.iter_mut().find(|shown| shown.name() == index).unwrap();
+        index.backfilling = backfilling;
+        Arc::make_mut(&mut index.table).status = status;
         *table = Arc::new(view);
     }
 
@@ -61,14 +76,17 @@ fn new_index_id() -> TableId {
 }
 
 fn view(definition: TableDefinition, status: TableStatus) -> TableView {
-    TableView {
-        arn: format!("arn:aws:dynamodb:east:{}:table/{}", definition.account, definition.table_name),
-        status,
-        item_count: 0,
-        size_bytes: 0,
-        definition,
-        global_indexes: Vec::new(),
-    }
+    let arn = format!("arn:aws:dynamodb:east:{}:table/{}", definition.account, definition.table_name);
+    let global_indexes = index_views(&definition, &arn, status);
+    TableView { arn, status, item_count: 0, size_bytes: 0, definition, global_indexes }
+}
+
+fn index_views(table: &TableDefinition, arn: &str, status: TableStatus) -> Vec<IndexView> {
+    let view = |index: &GlobalIndex| {
+        let arn = format!("{arn}/index/{}", index.index_name);
+        IndexView { table: Arc::new(TableView { arn, ..view(table.of_index(index), status) }), backfilling: false }
+    };
+    table.global_indexes.iter().map(view).collect()
 }
 
 #[async_trait]
@@ -108,7 +126,16 @@ impl Catalog for MemoryCatalog {
         let mut histories = self.2.lock().unwrap();
         let history = histories.entry(view.definition.table_id).or_default();
         history.note(view.definition.provisioned_throughput, NOW_MS);
+        let mut note_indexes = |definition: &TableDefinition| {
+            for index in &definition.global_indexes {
+                histories.entry(index.index_id).or_default().note(index.provisioned_throughput, NOW_MS);
+            }
+        };
+        note_indexes(&view.definition);
         update.apply(&mut view.definition, NOW_MS, new_index_id);
+        note_indexes(&view.definition);
+        view.global_indexes = index_views(&view.definition, &view.arn, TableStatus::Active);
+        let history = histories.entry(view.definition.table_id).or_default();
         history.note(view.definition.provisioned_throughput, NOW_MS);
         *table = Arc::new(view);
         Ok(table.clone())

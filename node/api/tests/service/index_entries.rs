@@ -1,10 +1,11 @@
-//! What the items of a table in memory are in its local indexes.
+//! What the items of a table in memory are in its indexes. Those of a global one lie with it like a table's.
 
+use crate::partitions::Rows;
 use bytes::Bytes;
 use cairn_model::{
     TableDefinition,
     codec::EncodedItem,
-    index::{IndexEntry, LocalIndex},
+    index::{GlobalIndex, IndexEntry, LocalIndex},
     key::EncodedKey,
 };
 use cairn_replication::operation::IndexWrite;
@@ -47,7 +48,48 @@ pub(crate) fn writes(
             moved: before.is_some() && after.is_some() && place(&before) != place(&after),
         })
     };
-    table.local_indexes.iter().filter_map(of).collect()
+    let of_global = |index: &GlobalIndex| {
+        let (before, after) = (row(table, index, key, before), row(table, index, key, after));
+        let size = |row: &Option<(EncodedKey, EncodedItem)>| row.as_ref().map_or(0, |(_, item)| item.size().unwrap());
+        (before != after).then(|| IndexWrite {
+            slot: cairn_engine::global_index(index.slot),
+            size_before: size(&before),
+            size_after: size(&after),
+            moved: matches!((&before, &after), (Some((old, _)), Some((new, _))) if old != new),
+        })
+    };
+    let local = table.local_indexes.iter().filter_map(of);
+    local.chain(table.global_indexes.iter().filter_map(of_global)).collect()
+}
+
+/// What a global index has of an item.
+fn row(
+    table: &TableDefinition,
+    index: &GlobalIndex,
+    key: &EncodedKey,
+    item: Option<&EncodedItem>,
+) -> Option<(EncodedKey, EncodedItem)> {
+    let key = index.key_of(key, item?).unwrap()?;
+    Some((key, EncodedItem::encode(&index.project(&table.key_schema, item?.decode().unwrap()))))
+}
+
+/// Has the table's global indexes follow a write.
+pub(crate) fn feed(
+    rows: &mut Rows,
+    table: &TableDefinition,
+    key: &EncodedKey,
+    before: Option<&EncodedItem>,
+    after: Option<&EncodedItem>,
+) {
+    for index in &table.global_indexes {
+        let id = index.index_id.0;
+        if let Some((old, _)) = row(table, index, key, before) {
+            rows.remove(&(id, old.0));
+        }
+        if let Some((new, item)) = row(table, index, key, after) {
+            rows.insert((id, new.0), item);
+        }
+    }
 }
 
 /// The size of the collection that the key is of.

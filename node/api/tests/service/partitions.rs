@@ -176,6 +176,7 @@ pub(crate) fn write(
         indexes: index_entries::writes(table, &request.key, before.as_ref(), after.as_ref()),
         collection_bytes: None,
     };
+    index_entries::feed(rows, table, &request.key, before.as_ref(), after.as_ref());
     match after {
         Some(item) => rows.insert(key, item),
         None => rows.remove(&key),
@@ -237,7 +238,10 @@ fn range(rows: &Rows, table: &TableDefinition, request: &RangeRequest) -> Result
         }
         let full = request.limit == Some(outcome.scanned_count) || outcome.bytes_read >= u64::from(request.page_bytes);
         if full && (position + 1 < total || request.limit.is_some()) {
-            let mut last = found.key.decode(&table.key_schema)?;
+            let mut last = match &table.index_of {
+                None => found.key.decode(&table.key_schema)?,
+                Some(of) => found.key.decode_in_global_index(&table.key_schema, &of.key_schema)?,
+            };
             if let Some(index) = index {
                 let sort = found.item.decode()?.remove(&index.sort.name).unwrap();
                 last.insert(index.sort.name.clone(), sort);

@@ -140,7 +140,6 @@ async fn overrides_that_do_not_go_with_the_source_are_refused() {
 async fn overrides_of_what_is_not_there_yet_are_refused_by_name() {
     let service = users().await;
     for (name, value) in [
-        ("GlobalSecondaryIndexOverride", json!([{"IndexName": "by-score"}])),
         ("SSESpecificationOverride", json!({"Enabled": true})),
         ("OnDemandThroughputOverride", json!({"MaxReadRequestUnits": 5})),
     ] {

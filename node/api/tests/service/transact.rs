@@ -1,6 +1,9 @@
 //! Transactions on the partitions in memory: prepared, committed or aborted, by the rules that the true ones have.
 
-use crate::partitions::{Rows, get, write};
+use crate::{
+    index_entries,
+    partitions::{Rows, get, write},
+};
 use bytes::Bytes;
 use cairn_model::{ErrorKind, ServiceError, TableDefinition, codec::EncodedItem, key::EncodedKey};
 use cairn_replication::{
@@ -67,7 +70,7 @@ impl Transactions {
             TransactStep::Commit => match self.prepared.remove(&of) {
                 Some((write, after, outcomes)) => {
                     self.locks.retain(|(table, _), id| (*table, *id) != of);
-                    self.commit(rows, after, of, &write, outcomes)
+                    self.commit((rows, table), &after, of, &write, outcomes)
                 }
                 None => self.abort(of),
             },
@@ -105,7 +108,7 @@ impl Transactions {
         }
         let outcomes: Vec<WriteOutcome> = results.into_iter().flatten().collect();
         Ok(PartitionOutcome::Transact(if request.participants.is_empty() {
-            self.commit(rows, after, of, &request, outcomes)
+            self.commit((rows, table), &after, of, &request, outcomes)
         } else {
             let keys = request.actions.iter().map(|action| ((of.0, action.key().0.clone()), of.1));
             self.locks.extend(keys);
@@ -116,14 +119,16 @@ impl Transactions {
 
     fn commit(
         &mut self,
-        rows: &mut Rows,
-        after: Rows,
+        (rows, table): (&mut Rows, &TableDefinition),
+        after: &Rows,
         of: Of,
         write: &TransactWrite,
         outcomes: Vec<WriteOutcome>,
     ) -> TransactOutcome {
         for action in &write.actions {
             let key = (of.0, action.key().0.clone());
+            let before = rows.get(&key).cloned();
+            index_entries::feed(rows, table, action.key(), before.as_ref(), after.get(&key));
             match after.get(&key) {
                 Some(item) => rows.insert(key, EncodedItem::clone(item)),
                 None => rows.remove(&key),

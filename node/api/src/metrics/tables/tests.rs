@@ -75,7 +75,7 @@ fn definition(number: usize) -> TableDefinition {
 fn full() -> TableMeters {
     let meters = TableMeters::new(Arc::new(Nothing), &Registry::new()).unwrap();
     for number in 0..TABLES_MAX {
-        assert!(meters.of(&definition(number)).is_some());
+        assert!(meters.of((&definition(number)).into()).is_some());
         meters.user_error(&number.to_string());
     }
     meters
@@ -88,7 +88,7 @@ fn a_table_that_is_not_counted_waits_for_nobody() {
     let (done, is_done) = mpsc::channel();
     let others = meters.clone();
     thread::spawn(move || {
-        let counted = others.of(&definition(TABLES_MAX)).is_some();
+        let counted = others.of((&definition(TABLES_MAX)).into()).is_some();
         others.user_error("another");
         done.send(counted)
     });
@@ -100,5 +100,5 @@ fn tables_that_are_gone_are_forgotten() {
     let meters = full();
     meters.retain();
     assert!(meters.tables.read().is_empty());
-    assert!(meters.of(&definition(TABLES_MAX)).is_some());
+    assert!(meters.of((&definition(TABLES_MAX)).into()).is_some());
 }
