@@ -89,7 +89,8 @@ impl GlobalIndex {
 impl TableDefinition {
     /// Whether the table, or one of its global indexes, may consume only so much of anything.
     pub fn has_limit(&self) -> bool {
-        let is_limited = |index: &GlobalIndex| index.provisioned_throughput.is_some() || index.on_demand_throughput.is_some();
+        let is_limited =
+            |index: &GlobalIndex| index.provisioned_throughput.is_some() || index.on_demand_throughput.is_some();
         self.provisioned_throughput.is_some()
             || self.on_demand_throughput.is_some()
             || self.global_indexes.iter().any(is_limited)

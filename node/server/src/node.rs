@@ -11,6 +11,7 @@ use cairn_engine::{Engine, FjallOptions, FjallStore, Folder, FolderError, Owner}
 use cairn_model::{
     consumption::Consumption,
     ids::{NodeId, PartitionId},
+    node::ReplicaReport,
 };
 use cairn_replication::{
     CoreConfig, Host, HostConfig, Metrics, SystemClock, Transport,

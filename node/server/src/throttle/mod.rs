@@ -61,7 +61,9 @@ impl Throttle {
             return Ok(());
         }
         for index in &definition.global_indexes {
-            let (Some(at), units) = (index.partitions.first(), index.units_per_second(demand.capacity)) else { continue };
+            let (Some(at), units) = (index.partitions.first(), index.units_per_second(demand.capacity)) else {
+                continue;
+            };
             let meter = meters.entry(at.partition_id).or_default();
             if let Err(limit) = meter.admit(units, created_ms, demand.of_index(), now) {
                 meters.entry(partition).or_default().settle(demand, 0, now);

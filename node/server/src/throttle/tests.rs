@@ -197,7 +197,10 @@ fn writes_wait_for_an_index_that_is_used_up_and_reads_do_not() {
         ..NewGlobalIndex {
             index_name: name.to_owned(),
             key_schema: provisioned(1, 1).key_schema,
-            projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: Default::default() },
+            projection: IndexProjection {
+                projection_type: ProjectionType::All,
+                non_key_attributes: Default::default(),
+            },
             provisioned_throughput: None,
             on_demand_throughput: None,
         }
@@ -205,7 +208,8 @@ fn writes_wait_for_an_index_that_is_used_up_and_reads_do_not() {
     };
     let table =
         TableDefinition { global_indexes: vec![index("large", 0, 100), index("small", 1, 1)], ..provisioned(100, 100) };
-    let changes = |slot| IndexWrite { slot: cairn_engine::global_index(slot), size_before: 0, size_after: 900, moved: false };
+    let changes =
+        |slot| IndexWrite { slot: cairn_engine::global_index(slot), size_before: 0, size_after: 900, moved: false };
     let outcome = WriteOutcome {
         attributes: None,
         size_before: 0,
