@@ -227,7 +227,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 }
             }
             replica.measure_indexes(&self.engine, &self.config);
-            if replica.is_proposing() && self.pressure != Pressure::High {
+            if replica.is_proposing() && self.pressure != Pressure::High && replica.held_up_by_index().is_none() {
                 let has_time_to_live = replica.state.definition.time_to_live.is_some();
                 replica.proposer.look_for_expired(has_time_to_live, now.boot_ms);
             }

@@ -2,7 +2,7 @@
 
 use super::{
     sink::{NotTaken, Sink},
-    standing::{Name, Standings},
+    standing::{Name, Standings, write_units},
 };
 use crate::{backoff::Backoff, node::Node};
 use cairn_model::{
@@ -11,7 +11,7 @@ use cairn_model::{
     index::{GlobalIndex, IndexPartition},
 };
 use cairn_replication::{
-    feed::{FEED_BYTES_MAX, Fed, FeedBatch, FeedError},
+    feed::{FEED_BYTES_MAX, Fed, FeedBatch, FeedChanges, FeedError},
     operation::PartitionError,
 };
 use std::{sync::Arc, time::Duration};
@@ -82,7 +82,7 @@ impl<S: Sink> Feeder<S> {
                     changes.after = fed.place;
                     let is_news = !changes.writes.is_empty() || changes.complete != fed.complete;
                     if is_news || changes.through.index >= index_of(&fed) + UNTOLD_MAX {
-                        fed = self.tell(batch).await;
+                        fed = self.tell(batch, fed.complete).await;
                         looked = fed;
                     } else {
                         looked.place = Some(changes.through);
@@ -94,13 +94,13 @@ impl<S: Sink> Feeder<S> {
                         continue;
                     }
                     let mut batch = FeedBatch { source: self.source, index: self.index, changes: None };
-                    batch.changes = looked.place.map(|through| cairn_replication::feed::FeedChanges {
+                    batch.changes = looked.place.map(|through| FeedChanges {
                         after: fed.place,
                         through,
                         complete: looked.complete,
                         writes: Vec::new(),
                     });
-                    fed = self.tell(batch).await;
+                    fed = self.tell(batch, fed.complete).await;
                     looked = fed;
                 }
                 Err(FeedError::Behind { .. }) => drop(self.wait(&looked).await?),
@@ -139,9 +139,9 @@ impl<S: Sink> Feeder<S> {
     }
 
     /// Brings a batch into the index; tells where the index is then.
-    async fn tell(&mut self, batch: FeedBatch) -> Fed {
-        let filling = batch.changes.as_ref().filter(|changes| !changes.complete);
-        let units = filling.map_or(0, |changes| changes.writes.iter().map(super::standing::write_units).sum());
+    async fn tell(&mut self, batch: FeedBatch, was_complete: bool) -> Fed {
+        let filling = batch.changes.as_ref().filter(|_| !was_complete);
+        let units = filling.map_or(0, |changes| changes.writes.iter().map(write_units).sum());
         let taken = self.send(batch).await;
         self.standings.consumed(&self.name(), units);
         if let Some(place) = taken.place {
