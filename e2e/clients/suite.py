@@ -52,9 +52,9 @@ class Case(unittest.TestCase):
     def setUpClass(cls):
         cls.server = server()
         cls.client = cls.server.client()
-        for suffix, (partition, sort) in cls.tables.items():
+        for suffix, (partition, sort, *more) in cls.tables.items():
             name = cls.__name__ + suffix
-            cls.client.create_table(**definition(name, partition, sort))
+            cls.client.create_table(**definition(name, partition, sort, **(more[0] if more else {})))
             cls.client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
 
     @classmethod

@@ -229,11 +229,25 @@ class Requests:
         return operation, more
 
 
+class IndexedRequests(Requests):
+    """Those, on items most of which have an attribute g (S), which comes and goes and changes."""
+
+    def request(self):
+        operation, more = super().request()
+        if operation == "PutItem" and self.random.random() < 0.8:
+            more["Item"]["g"] = {"S": self.pick(["p", "q"])}
+        if operation == "UpdateItem" and "SET" not in more["UpdateExpression"]:
+            more["UpdateExpression"] += " SET g = :g"
+            more.setdefault("ExpressionAttributeValues", {})[":g"] = {"S": self.pick(["p", "q"])}
+        return operation, more
+
+
 class Beside(Case):
     """A table here, and the same at a rival's."""
 
     tables = {"": ("S", "N")}
     command = None
+    requests = Requests
 
     @classmethod
     def setUpClass(cls):
@@ -244,7 +258,8 @@ class Beside(Case):
 
     @classmethod
     def definition(cls):
-        return definition(cls.__name__, "S", "N")
+        partition, sort, *more = cls.tables[""]
+        return definition(cls.__name__, partition, sort, **(more[0] if more else {}))
 
     @classmethod
     def start_rival(cls):
@@ -266,7 +281,7 @@ class Beside(Case):
         """Those of each seed, with where they are."""
         only = os.environ.get("CAIRN_CLIENTS_SEED")
         for seed in [int(only)] if only else range(SEEDS):
-            requests = Requests(seed, self.name)
+            requests = self.requests(seed, self.name)
             yield f"seed {seed}", [requests.request() for _ in range(STEPS)]
 
     # Refusals of ours that tell nothing of theirs.
@@ -415,7 +430,7 @@ class Differential(Beside):
     def test_random_statements(self):
         only = os.environ.get("CAIRN_CLIENTS_SEED")
         for seed in [int(only)] if only else range(SEEDS):
-            requests = Requests(seed, self.name)
+            requests = self.requests(seed, self.name)
             for _ in range(3):
                 item = {name: requests.value() for name in NAMES} | requests.key()
                 self.same("PutItem", {"TableName": self.name, "Item": item}, f"seed {seed}")
@@ -491,3 +506,59 @@ class Differential(Beside):
             with self.subTest(statements=statements):
                 ours, theirs = self.both("BatchExecuteStatement", request)
                 self.assertEqual((ours.status, normalised(ours.json)), (theirs.status, normalised(theirs.json)))
+
+
+def index(name, keys, projection):
+    return {
+        "IndexName": name,
+        "KeySchema": [{"AttributeName": key, "KeyType": role} for key, role in zip(keys, ["HASH", "RANGE"])],
+        "Projection": projection,
+    }
+
+
+class DifferentialIndexes(Beside):
+    """A table with global indexes: they come to show the same, and cost the same on the way."""
+
+    INDEXES = [
+        index("whole", ["g", "r"], {"ProjectionType": "ALL"}),
+        index("keys", ["g"], {"ProjectionType": "KEYS_ONLY"}),
+        index("some", ["g", "h"], {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["a", "b"]}),
+    ]
+    ATTRIBUTES = [{"AttributeName": name, "AttributeType": scalar} for name, scalar in [("h", "S"), ("r", "N"), ("g", "S")]]
+    tables = {"": ("S", "N", {"AttributeDefinitions": ATTRIBUTES, "GlobalSecondaryIndexes": INDEXES})}
+    requests = IndexedRequests
+    # What is written is in an index soon after.
+    SECONDS = 20
+
+    @classmethod
+    def command(cls):
+        return suite.RIVAL and [suite.RIVAL]
+
+    def test_random_requests(self):
+        for seed, requests in self.random_requests():
+            for step, (operation, request) in enumerate(requests):
+                if not self.same(operation, request, f"{seed}, step {step}"):
+                    # The rival may have carried it out: the item starts anew.
+                    self.delete_item_of(request)
+            self.assert_same_items(seed)
+            self.assert_same_indexes(seed)
+
+    def assert_same_indexes(self, where):
+        for name in [index["IndexName"] for index in self.INDEXES]:
+            for value in ["p", "q"]:
+                self.assert_same_soon(name, value, f"{where}, {name} of {value}")
+
+    def assert_same_soon(self, name, value, where):
+        request = {"TableName": self.name, "IndexName": name, "KeyConditionExpression": "g = :g"}
+        request["ExpressionAttributeValues"] = {":g": {"S": value}}
+        until = time.monotonic() + self.SECONDS
+        while True:
+            ours, theirs = self.both("Query", request)
+            # Items of one key in the index have no order.
+            shown = [sorted(json.dumps(normalised(item), sort_keys=True) for item in answer.json.get("Items", [])) for answer in [ours, theirs]]  # noqa: E501
+            if ours.status == 200 and shown[0] == shown[1]:
+                return
+            if time.monotonic() > until:
+                self.assertEqual(ours.status, 200, f"{where}: {ours.body}")
+                self.assertEqual(shown[0], shown[1], where)
+            time.sleep(0.05)

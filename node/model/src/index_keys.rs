@@ -202,6 +202,35 @@ mod tests {
     }
 
     #[test]
+    fn the_keys_of_a_global_index_are_checked_as_keys_of_partition_and_sort() {
+        let by_text = NewGlobalIndex {
+            index_name: "ab-text".to_owned(),
+            key_schema: KeySchema {
+                partition: attribute("text", ScalarType::S),
+                sort: Some(attribute("other", ScalarType::N)),
+            },
+            projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: BTreeSet::new() },
+            provisioned_throughput: None,
+            on_demand_throughput: None,
+        };
+        let global_indexes = vec![by_text.into_index(TableId([1; 16]), 0)];
+        let definition = TableDefinition { local_indexes: Vec::new(), global_indexes, ..definition() };
+        let refused = |attributes: &[(&str, AttributeValue)]| {
+            check_index_keys(&definition, &item(attributes)).map_err(|error| error.message)
+        };
+        assert_eq!(refused(&[("text", text("x".repeat(2048)))]), Ok(()));
+        assert_eq!(
+            refused(&[("text", text("x".repeat(2049)))]).unwrap_err(),
+            "One or more parameter values were invalid: Size of hashkey has exceeded the maximum size limit of2048 bytes"
+        );
+        assert_eq!(
+            refused(&[("other", text("x"))]).unwrap_err(),
+            "One or more parameter values were invalid: Type mismatch for Index Key other Expected: N Actual: S IndexName: \
+             ab-text"
+        );
+    }
+
+    #[test]
     fn an_update_is_refused_only_for_the_index_keys_that_it_changed() {
         let stale = [("text", number())];
         assert_eq!(check_updated_index_keys(&definition(), Some(&item(&stale)), &item(&stale)), Ok(()));

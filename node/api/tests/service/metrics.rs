@@ -1,6 +1,6 @@
 //! What is told of each table, under CloudWatch's names.
 
-use crate::client::Service;
+use crate::{client::Service, global_indexes::index};
 use cairn_model::{ErrorKind, ServiceError};
 use serde_json::json;
 
@@ -36,6 +36,29 @@ async fn a_table_tells_the_units_that_it_consumed() {
     service.ok("BatchGetItem", json!({"RequestItems": {"users": {"Keys": keys}}})).await;
     assert_eq!(service.of_users("cairn_consumed_write_capacity_units_total"), Some(5.0));
     assert_eq!(service.of_users("cairn_consumed_read_capacity_units_total"), Some(1.0 + 2.0 + 1.5));
+}
+
+#[tokio::test]
+async fn a_global_index_tells_the_units_that_it_consumed_and_its_table_tells_them_not() {
+    let service = Service::with_users().await;
+    let index = index("by-score", &["Score"], json!({"ProjectionType": "ALL"}));
+    let update = json!({
+        "TableName": "users", "GlobalSecondaryIndexUpdates": [{"Create": index}],
+        "AttributeDefinitions": [{"AttributeName": "Score", "AttributeType": "N"}]
+    });
+    service.ok("UpdateTable", update).await;
+    service.put(json!({"Id": {"S": "a"}, "Game": {"N": "1"}, "Score": {"N": "7"}})).await;
+    service.ok("Scan", json!({"TableName": "users", "IndexName": "by-score"})).await;
+    let labels = [("account", "game"), ("table", "users"), ("index", "by-score")];
+    let of_index = |name: &str| service.counted(name, &labels);
+    assert_eq!(of_index("cairn_index_consumed_write_capacity_units_total"), Some(1.0));
+    assert_eq!(of_index("cairn_index_consumed_read_capacity_units_total"), Some(0.5));
+    assert_eq!(service.of_users("cairn_consumed_write_capacity_units_total"), Some(1.0));
+    assert_eq!(service.of_users("cairn_consumed_read_capacity_units_total"), Some(0.0));
+    assert_eq!(service.of_operation("cairn_returned_item_count_total", "Scan"), Some(1.0));
+    let deletion = json!([{"Delete": {"IndexName": "by-score"}}]);
+    service.ok("UpdateTable", json!({"TableName": "users", "GlobalSecondaryIndexUpdates": deletion})).await;
+    assert_eq!(of_index("cairn_index_consumed_write_capacity_units_total"), None);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@ use super::*;
 use crate::{
     AttributeValue,
     arbitrary::{any_bytes, any_number, any_text},
+    ids::TableId,
     table::ScalarType,
 };
 use proptest::prelude::*;
@@ -20,6 +21,18 @@ fn index(sort: ScalarType, projection_type: ProjectionType, included: &[&str]) -
             non_key_attributes: included.iter().map(|name| (*name).to_owned()).collect(),
         },
     }
+}
+
+fn global(key_schema: KeySchema) -> GlobalIndex {
+    let projection = index(ScalarType::S, ProjectionType::All, &[]).projection;
+    let new = NewGlobalIndex {
+        index_name: "by-l".into(),
+        key_schema,
+        projection,
+        provisioned_throughput: None,
+        on_demand_throughput: None,
+    };
+    new.into_index(TableId([1; 16]), 0)
 }
 
 fn schema() -> KeySchema {
@@ -64,6 +77,30 @@ proptest! {
         prop_assert_eq!(base_key(&found), Ok(key.clone()));
         let partition = EncodedKey::partition_bytes(&key.0).unwrap();
         prop_assert_eq!(&found[..partition], &key.0[..partition], "it lies with its item collection");
+    }
+
+    #[test]
+    fn the_key_attributes_in_a_global_index_lead_to_the_items_place_in_it(
+        h in any_key_text(),
+        r in any_key_bytes(),
+        l in any_key_text(),
+    ) {
+        let item = item(&h, &r, AttributeValue::S(l));
+        let key = EncodedKey::new(&schema(), &item).unwrap();
+        for sort in [None, Some(attribute("r", ScalarType::B))] {
+            let index = global(KeySchema { partition: attribute("l", ScalarType::S), sort });
+            let place = index.key_of(&key, &EncodedItem::encode(&item)).unwrap().unwrap();
+            let attributes = place.decode_in_global_index(&index.key_schema, &schema()).unwrap();
+            prop_assert_eq!(index.key_of_attributes(&schema(), &attributes), Ok(place));
+            let mut more = attributes.clone();
+            more.insert("x".into(), AttributeValue::Null);
+            prop_assert!(index.key_of_attributes(&schema(), &more).is_err());
+            for name in ["h", "r", "l"] {
+                let mut fewer = attributes.clone();
+                fewer.remove(name);
+                prop_assert!(index.key_of_attributes(&schema(), &fewer).is_err(), "{}", name);
+            }
+        }
     }
 
     #[test]
