@@ -29,6 +29,13 @@ pub struct TableView {
     pub global_indexes: Vec<IndexView>,
 }
 
+impl TableView {
+    /// The ARN of one of its indexes.
+    pub fn index_arn(&self, index_name: &str) -> String {
+        format!("{}/index/{index_name}", self.arn)
+    }
+}
+
 /// A global index at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexView {

@@ -139,6 +139,11 @@ pub(crate) fn kept(storage_id: u64, kept: &Kept) -> Bytes {
     }
 }
 
+/// How much an index has of each partition of its table.
+pub(crate) fn all_fed(storage_id: u64) -> (Bound<Bytes>, Bound<Bytes>) {
+    whole_index(storage_id, FED)
+}
+
 /// The tombstones behind an encoded key.
 pub(crate) fn tombstones(storage_id: u64, after: Option<&[u8]>) -> (Bound<Bytes>, Bound<Bytes>) {
     behind(storage_id, TOMBSTONES, after)

@@ -2,7 +2,8 @@
 
 use crate::{
     ErrorKind, ServiceError,
-    table::{ProvisionedThroughput, TableDefinition},
+    index::GlobalIndex,
+    table::{OnDemandThroughput, ProvisionedThroughput, TableDefinition},
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ pub enum LimitType {
     MaxOnDemand,
 }
 
-/// The limit of a table that a request met.
+/// The limit of a table, or of a global index, that a request met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableLimit {
     pub capacity: CapacityKind,
@@ -34,14 +35,22 @@ pub struct TableLimit {
 pub struct ThrottlingReason {
     /// `TableReadProvisionedThroughputExceeded` and its like.
     pub reason: &'static str,
-    /// The ARN of the table.
+    /// The ARN of the table or the index.
     pub resource: String,
 }
 
 impl TableLimit {
-    /// What a client is told whose request met the limit of this table.
-    pub fn exceeded(self, table_arn: &str) -> ServiceError {
+    /// What a client is told whose request met the limit of this table, or of this index.
+    pub fn exceeded(self, arn: &str) -> ServiceError {
+        // No table's name has a slash.
+        let of_index = arn.contains("/index/");
         let (kind, message) = match self.limit {
+            LimitType::Provisioned if of_index => (
+                ErrorKind::ProvisionedThroughputExceededException,
+                "The level of configured provisioned throughput for one or more global secondary indexes of the table was \
+                 exceeded. Consider increasing your provisioning level for the under-provisioned global secondary indexes \
+                 with the UpdateTable API",
+            ),
             LimitType::Provisioned => (
                 ErrorKind::ProvisionedThroughputExceededException,
                 "The level of configured provisioned throughput for the table was exceeded. Consider increasing your \
@@ -52,40 +61,63 @@ impl TableLimit {
                 "Throughput exceeds the maximum OnDemandThroughput configured on table or index",
             ),
         };
-        let reason = ThrottlingReason { reason: self.reason(), resource: table_arn.to_owned() };
+        let reason = ThrottlingReason { reason: self.reason(of_index), resource: arn.to_owned() };
         ServiceError { throttling_reasons: vec![reason], ..ServiceError::new(kind, message) }
     }
 
-    fn reason(self) -> &'static str {
-        match (self.capacity, self.limit) {
-            (CapacityKind::Read, LimitType::Provisioned) => "TableReadProvisionedThroughputExceeded",
-            (CapacityKind::Write, LimitType::Provisioned) => "TableWriteProvisionedThroughputExceeded",
-            (CapacityKind::Read, LimitType::MaxOnDemand) => "TableReadMaxOnDemandThroughputExceeded",
-            (CapacityKind::Write, LimitType::MaxOnDemand) => "TableWriteMaxOnDemandThroughputExceeded",
+    fn reason(self, of_index: bool) -> &'static str {
+        match (self.capacity, self.limit, of_index) {
+            (CapacityKind::Read, LimitType::Provisioned, false) => "TableReadProvisionedThroughputExceeded",
+            (CapacityKind::Write, LimitType::Provisioned, false) => "TableWriteProvisionedThroughputExceeded",
+            (CapacityKind::Read, LimitType::MaxOnDemand, false) => "TableReadMaxOnDemandThroughputExceeded",
+            (CapacityKind::Write, LimitType::MaxOnDemand, false) => "TableWriteMaxOnDemandThroughputExceeded",
+            (CapacityKind::Read, LimitType::Provisioned, true) => "IndexReadProvisionedThroughputExceeded",
+            (CapacityKind::Write, LimitType::Provisioned, true) => "IndexWriteProvisionedThroughputExceeded",
+            (CapacityKind::Read, LimitType::MaxOnDemand, true) => "IndexReadMaxOnDemandThroughputExceeded",
+            (CapacityKind::Write, LimitType::MaxOnDemand, true) => "IndexWriteMaxOnDemandThroughputExceeded",
         }
     }
 }
 
+impl GlobalIndex {
+    /// How much of this the index may consume, as [`TableDefinition::units_per_second`] tells it of a table.
+    pub fn units_per_second(&self, capacity: CapacityKind) -> Option<(u64, LimitType)> {
+        units_per_second(self.provisioned_throughput, self.on_demand_throughput, capacity)
+    }
+}
+
 impl TableDefinition {
-    /// Whether the table may consume only so much of anything.
+    /// Whether the table, or one of its global indexes, may consume only so much of anything.
     pub fn has_limit(&self) -> bool {
-        self.provisioned_throughput.is_some() || self.on_demand_throughput.is_some()
+        let is_limited =
+            |index: &GlobalIndex| index.provisioned_throughput.is_some() || index.on_demand_throughput.is_some();
+        self.provisioned_throughput.is_some()
+            || self.on_demand_throughput.is_some()
+            || self.global_indexes.iter().any(is_limited)
     }
 
     /// How much of this the table may consume, in units a second, and by which of its settings; none: as much as there is.
     pub fn units_per_second(&self, capacity: CapacityKind) -> Option<(u64, LimitType)> {
-        if let Some(ProvisionedThroughput { read_capacity_units, write_capacity_units }) = self.provisioned_throughput {
-            let units = match capacity {
-                CapacityKind::Read => read_capacity_units,
-                CapacityKind::Write => write_capacity_units,
-            };
-            return Some((units, LimitType::Provisioned));
-        }
-        let maxima = self.on_demand_throughput?;
-        let units = match capacity {
-            CapacityKind::Read => maxima.max_read_request_units,
-            CapacityKind::Write => maxima.max_write_request_units,
-        };
-        units.map(|units| (units, LimitType::MaxOnDemand))
+        units_per_second(self.provisioned_throughput, self.on_demand_throughput, capacity)
     }
+}
+
+fn units_per_second(
+    provisioned: Option<ProvisionedThroughput>,
+    maxima: Option<OnDemandThroughput>,
+    capacity: CapacityKind,
+) -> Option<(u64, LimitType)> {
+    if let Some(ProvisionedThroughput { read_capacity_units, write_capacity_units }) = provisioned {
+        let units = match capacity {
+            CapacityKind::Read => read_capacity_units,
+            CapacityKind::Write => write_capacity_units,
+        };
+        return Some((units, LimitType::Provisioned));
+    }
+    let maxima = maxima?;
+    let units = match capacity {
+        CapacityKind::Read => maxima.max_read_request_units,
+        CapacityKind::Write => maxima.max_write_request_units,
+    };
+    units.map(|units| (units, LimitType::MaxOnDemand))
 }

@@ -3,6 +3,7 @@
 use crate::{
     entry::{Effect, Entry, EntryBody, EntryError, EntryWrite, RemoteEffect, RemoteWrite, Upkeep},
     expirations::Making,
+    feed::Fed,
     global::set_aside,
     membership::{self, MemberChange},
     place::LogPlace,
@@ -13,10 +14,14 @@ use crate::{
 use bytes::Bytes;
 use cairn_engine::{Applied, ApplyBatch, ItemWrite, Kept, KeptWrite, Outcome};
 use cairn_model::{
-    codec::StoredVersion, descriptor::PartitionDescriptor, ids::TableId, key::EncodedKey, table::TableDefinition,
+    codec::StoredVersion,
+    descriptor::PartitionDescriptor,
+    ids::{PartitionId, TableId},
+    key::EncodedKey,
+    table::TableDefinition,
     time::Timestamp,
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What entries change besides items.
 #[derive(Clone, Debug)]
@@ -24,6 +29,8 @@ pub(crate) struct ReplicatedState {
     pub(crate) descriptor: Arc<PartitionDescriptor>,
     pub(crate) definition: Arc<TableDefinition>,
     pub(crate) applied: Applied,
+    /// Of a partition of a global index: how much it has of each of its table's.
+    pub(crate) fed: Arc<BTreeMap<PartitionId, Fed>>,
 }
 
 /// What an entry came to.
@@ -118,6 +125,10 @@ impl ReplicatedState {
                 Applies::Valid
             }
             EntryBody::Fed(fed) => {
+                // What a newer program wrote is taken over all the same.
+                if let Ok(known) = Fed::of(Some(&fed.fed)) {
+                    Arc::make_mut(&mut self.fed).insert(fed.source, known);
+                }
                 batch.kept.push(KeptWrite { what: Kept::Fed(fed.source), value: Some(fed.fed) });
                 fed.writes.into_iter().for_each(|write| self.apply_remote(write, &mut recorder, batch));
                 Applies::Valid
@@ -229,6 +240,7 @@ mod tests {
             descriptor: Arc::new(testing::descriptor(1)),
             definition: Arc::new(testing::definition()),
             applied: Applied { index: 10, term: 2, sequence: 4, ..Applied::default() },
+            fed: Arc::default(),
         }
     }
 

@@ -53,7 +53,8 @@ pub struct CoreConfig {
     pub log_bytes_kept: u64,
     /// Set where an archive takes the log of tables with continuous backups: entries that it does not have yet are kept.
     pub has_archive: bool,
-    /// Bytes of a partition's log that are kept for the archive and for other regions, past which they go all the same.
+    /// Bytes of a partition's log that are kept for the archive and for other regions, past which they go all the same; and for a
+    /// global index, past which the table's writes wait for it.
     pub log_bytes_held: u64,
     /// While it is, nothing is kept for those any more: there are many partitions, and writes come first.
     pub short_of_room: ShortOfRoom,
@@ -79,6 +80,11 @@ pub struct CoreConfig {
 }
 
 impl CoreConfig {
+    /// How much of a log is kept now for those who are behind.
+    pub(crate) fn log_bytes_held_now(&self) -> u64 {
+        if self.short_of_room.get() { self.log_bytes_kept } else { self.log_bytes_held }
+    }
+
     /// The limits of production, for a tick of 100 ms.
     pub fn new(node_id: NodeId, seed: u64) -> Self {
         Self {

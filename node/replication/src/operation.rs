@@ -277,4 +277,7 @@ pub enum PartitionError {
     /// Nothing was done: the table has no capacity left for it now.
     #[error("the table's throughput is exceeded: {0:?}")]
     Throttled(cairn_model::throttling::TableLimit),
+    /// Nothing was done: a global index has no capacity left for what the write may change in it.
+    #[error("the throughput of the global index {index_name} is exceeded: {limit:?}")]
+    ThrottledByIndex { limit: cairn_model::throttling::TableLimit, index_name: String },
 }

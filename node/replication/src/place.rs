@@ -73,6 +73,7 @@ mod tests {
             descriptor: Arc::new(testing::descriptor(1)),
             definition: Arc::new(testing::definition()),
             applied: Applied { index: 1, term: 1, ..Applied::default() },
+            fed: Arc::default(),
         };
         let mut place = state.place();
         let header = |term, schema_version, sequence| EntryHeader {

@@ -168,6 +168,8 @@ pub(crate) struct Proposer {
     feeds: Feeds,
     /// Whether items are to be shown again, if any are.
     showing_due: bool,
+    /// Not while an index is behind.
+    showing_held: bool,
     expiry: Expiry,
     transactions: Transactions,
 }
@@ -188,6 +190,7 @@ impl Proposer {
             remote: Remote::default(),
             feeds: Feeds::default(),
             showing_due: false,
+            showing_held: false,
             expiry: Expiry::default(),
             transactions: Transactions::default(),
         }

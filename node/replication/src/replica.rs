@@ -6,6 +6,7 @@ use crate::{
     clock::Now,
     config::CoreConfig,
     entry::EntryBody,
+    feed::{Fed, filling},
     log::LogStore,
     membership,
     operation::PartitionError,
@@ -17,7 +18,8 @@ use crate::{
 use cairn_engine::{Engine, ReplicaRecord, Store};
 use cairn_model::{
     descriptor::{Member, MemberRole, PartitionDescriptor},
-    ids::{NodeId, ReplicaId},
+    ids::{NodeId, PartitionId, ReplicaId},
+    index::GlobalIndex,
     node::{ReplicaReport, ReplicaState},
     table::TableDefinition,
 };
@@ -35,6 +37,8 @@ use std::{
 const APPLY_BYTES_MAX: u64 = 4 << 20;
 /// Addresses of replicas that the descriptor does not name, at most.
 const STRANGERS_MAX: usize = 16;
+/// Of the log, what a global index may lack for items to be shown to it again.
+const SHOWN_AHEAD_BYTES_MAX: u64 = 32 << 20;
 
 pub(crate) struct Replica<L: LogStore> {
     pub(crate) replica_id: ReplicaId,
@@ -64,6 +68,8 @@ pub(crate) struct Replica<L: LogStore> {
     pub(crate) log_given_up: bool,
     /// The log went before all other regions had read it, and they have not caught up since.
     pub(crate) log_given_up_to_regions: bool,
+    /// The global index that is so far behind that the table's writes wait for it.
+    held_up_by: Option<String>,
     pub(crate) view_changed: bool,
 }
 
@@ -100,6 +106,7 @@ impl<L: LogStore> Replica<L> {
     pub(crate) fn new(
         config: &CoreConfig,
         record: ReplicaRecord,
+        fed: BTreeMap<PartitionId, Fed>,
         log: ReplicaLog<L>,
         logger: &slog::Logger,
     ) -> raft::Result<Self> {
@@ -111,6 +118,7 @@ impl<L: LogStore> Replica<L> {
                 descriptor: Arc::new(record.descriptor),
                 definition: Arc::new(record.definition),
                 applied: record.applied,
+                fed: Arc::new(fed),
             },
             raft,
             proposer: Proposer::new(Limits {
@@ -136,6 +144,7 @@ impl<L: LogStore> Replica<L> {
             archived: 0,
             log_given_up: false,
             log_given_up_to_regions: false,
+            held_up_by: None,
             view_changed: true,
         })
     }
@@ -361,13 +370,14 @@ impl<L: LogStore> Replica<L> {
     }
 
     /// A snapshot was installed: it is the replica's state from now on.
-    pub(crate) fn restore(&mut self, record: ReplicaRecord, log_id: u64) {
+    pub(crate) fn restore(&mut self, record: ReplicaRecord, fed: BTreeMap<PartitionId, Fed>, log_id: u64) {
         self.storage_id = record.storage_id;
         let conf_state = raft_types::conf_state(&record.descriptor);
         self.state = ReplicatedState {
             descriptor: Arc::new(record.descriptor),
             definition: Arc::new(record.definition),
             applied: record.applied,
+            fed: Arc::new(fed),
         };
         let position = self.applied_position();
         self.raft.mut_store().restart(log_id, position, conf_state);
@@ -378,6 +388,37 @@ impl<L: LogStore> Replica<L> {
     /// Whether the log is kept until the archive has it.
     pub(crate) fn is_archived(&self, config: &CoreConfig) -> bool {
         config.has_archive && self.state.definition.continuous_backups.is_some()
+    }
+
+    /// Looks how far behind the table's global indexes are: to show items again, and at last to write, waits for them.
+    pub(crate) fn measure_indexes<S: Store>(&mut self, engine: &Engine<S>, config: &CoreConfig) {
+        let indexes = &self.state.definition.global_indexes;
+        let furthest = if indexes.is_empty() || !self.leads() {
+            None
+        } else {
+            let fed = |index: &GlobalIndex| {
+                let fed = self.proposer.fed(index.index_id).or_else(|| filling::fed(engine, self.storage_id, index))?;
+                Some((fed, index.index_name.clone()))
+            };
+            indexes.iter().filter_map(fed).min()
+        };
+        let bytes_behind = furthest.as_ref().map_or(0, |(fed, _)| self.raft.store().bytes_behind(*fed));
+        self.proposer.hold_showing(bytes_behind > SHOWN_AHEAD_BYTES_MAX.min(config.log_bytes_held / 2));
+        let held_up_by = furthest.map(|(_, name)| name).filter(|_| bytes_behind > config.log_bytes_held_now());
+        if self.held_up_by.is_none()
+            && let Some(index) = &held_up_by
+        {
+            let partition = self.descriptor().partition_id;
+            tracing::warn!(%partition, index, bytes_behind, "writes wait for a global index that is too far behind");
+        }
+        self.held_up_by = held_up_by;
+    }
+
+    /// What a write is answered while one is too far behind.
+    pub(crate) fn held_up_by_index(&self) -> Option<PartitionError> {
+        let index = self.held_up_by.as_ref()?;
+        let reason = format!("the global secondary index {index} is too far behind its table: try again later");
+        Some(PartitionError::Overloaded { reason })
     }
 
     pub(crate) fn report(&self, config: &CoreConfig) -> ReplicaReport {
@@ -404,7 +445,7 @@ impl<L: LogStore> Replica<L> {
             size_bytes: self.state.applied.size_bytes,
             unarchived_bytes: if self.is_archived(config) { self.raft.store().bytes_behind(self.archived) } else { 0 },
             regions: Vec::new(),
-            fed_by: Vec::new(),
+            fed_by: self.state.fed.iter().map(|(source, fed)| fed.report(*source)).collect(),
         }
     }
 }

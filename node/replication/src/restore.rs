@@ -94,6 +94,7 @@ impl<S: Store> Restoration<S> {
                 descriptor: Arc::new(record.descriptor),
                 definition: Arc::new(record.definition),
                 applied: record.applied,
+                fed: Arc::default(),
             });
         }
         Ok(())

@@ -11,6 +11,7 @@ use cairn_engine::{Engine, FjallOptions, FjallStore, Folder, FolderError, Owner}
 use cairn_model::{
     consumption::Consumption,
     ids::{NodeId, PartitionId},
+    node::ReplicaReport,
 };
 use cairn_replication::{
     CoreConfig, Host, HostConfig, Metrics, SystemClock, Transport,
@@ -202,12 +203,19 @@ impl Node {
         if demand.needs_leader() && self.host.leader(partition).is_none_or(|leader| leader.node_id != self.id) {
             return self.host.request(partition, epoch, request).await;
         }
-        throttle
-            .admit(partition, &definition, demand, |id| self.host.limited(id).is_some())
-            .map_err(PartitionError::Throttled)?;
+        throttle.admit(partition, &definition, demand, |id| self.is_metered(id))?;
         let answer = self.host.request(partition, epoch, request).await;
-        throttle.settle(partition, demand, &answer);
+        throttle.settle(partition, &definition, demand, &answer);
         answer
+    }
+
+    /// Whether a partition with a limit is here, or a table is whose global index it is.
+    fn is_metered(&self, partition: PartitionId) -> bool {
+        let of_index = |report: &ReplicaReport| {
+            let mut at = report.definition.global_indexes.iter().flat_map(|index| &index.partitions);
+            at.any(|at| at.partition_id == partition)
+        };
+        self.host.limited(partition).is_some() || self.host.reports().iter().any(of_index)
     }
 
     /// What limited tables consumed of this node in the last minutes; none where nothing is throttled.

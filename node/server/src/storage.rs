@@ -184,6 +184,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let clock = Arc::new(SystemClock);
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
     let readers = Readers::new(node.clone(), tls.clone(), clock.clone(), seed, &registry)?;
+    let sink = NodeSink { node: node.clone(), others: Some((client, group)) };
+    let feeders = Feeders::new(node.clone(), sink, clock.clone(), seed, &registry)?;
     let storage = Arc::new(StorageNode {
         node: node.clone(),
         owner,
@@ -192,8 +194,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         standings: readers.standings(),
     });
     tokio::spawn(readers.run());
-    let sink = NodeSink { node: node.clone(), others: Some((client, group)) };
-    tokio::spawn(Feeders::new(node.clone(), sink, seed).run());
+    tokio::spawn(feeders.run());
 
     if let Some(listener) = archive_socket {
         let host = node.host().clone();

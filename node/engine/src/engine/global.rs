@@ -6,7 +6,7 @@ use crate::{
     record::{AppliedState, StoredRecord},
 };
 use bytes::Bytes;
-use cairn_model::key::EncodedKey;
+use cairn_model::{ids::PartitionId, key::EncodedKey};
 
 /// A replica at one applied index, with what it knows of other regions then.
 #[derive(Clone, Debug)]
@@ -21,6 +21,14 @@ pub struct GlobalPoint {
 impl<S: Store> Engine<S> {
     pub fn kept(&self, storage_id: u64, what: &Kept) -> Result<Option<Bytes>, EngineError> {
         Ok(self.store.get(&layout::kept(storage_id, what))?)
+    }
+
+    /// What is kept under [`Kept::Fed`], by partition.
+    pub fn fed(&self, storage_id: u64) -> Result<Vec<(PartitionId, Bytes)>, EngineError> {
+        let (lower, upper) = layout::all_fed(storage_id);
+        let kept = KeptIter(self.store.snapshot().range(lower, upper, true));
+        let of_source = |(key, value): (Bytes, Bytes)| Some((PartitionId((*key).try_into().ok()?), value));
+        kept.filter_map(|pair| pair.map(of_source).transpose()).collect()
     }
 
     /// The tombstones behind a key, in key order, all as of now. Drop it within seconds.

@@ -1,6 +1,6 @@
 //! How replicas come to be on this node: taken up at the start, initialised by order, or introduced by a peer.
 
-use super::{Core, FatalError, Slot, Stopped, engine_fatal};
+use super::{Core, FatalError, Slot, Stopped, engine_fatal, feed};
 use crate::{
     frame::{FrameHeader, Introduction},
     log::{HardState, LogStore},
@@ -88,7 +88,8 @@ impl<S: Store, L: LogStore> Core<S, L> {
             if record.applied.index == 0 { Default::default() } else { raft_types::conf_state(&record.descriptor) },
             Position { index: record.applied.index, term: record.applied.term },
         );
-        Replica::new(&self.config, record, log, &self.logger)
+        let fed = feed::fed_of(&self.engine, record.storage_id)?;
+        Replica::new(&self.config, record, fed, log, &self.logger)
             .map_err(|error| FatalError::Broken(format!("failed to take up a replica: {error}")))
     }
 

@@ -1,9 +1,21 @@
 //! Batches of a table's log: to the proposer of an index's partition.
 
-use super::{Core, Output};
-use crate::{clock::Now, feed::FeedBatch, log::LogStore, operation::PartitionError};
-use cairn_engine::{Pressure, Store};
+use super::{Core, FatalError, Output, engine_fatal};
+use crate::{
+    clock::Now,
+    feed::{Fed, FeedBatch},
+    log::LogStore,
+    operation::PartitionError,
+};
+use cairn_engine::{Engine, Pressure, Store};
 use cairn_model::ids::PartitionId;
+use std::collections::BTreeMap;
+
+/// How much a replica of a global index has of each of its table's partitions.
+pub(super) fn fed_of<S: Store>(engine: &Engine<S>, storage_id: u64) -> Result<BTreeMap<PartitionId, Fed>, FatalError> {
+    let kept = engine.fed(storage_id).map_err(engine_fatal)?;
+    Ok(kept.into_iter().filter_map(|(source, fed)| Some((source, Fed::of(Some(&fed)).ok()?))).collect())
+}
 
 impl<S: Store, L: LogStore> Core<S, L> {
     /// Whoever leads the table need not know the index's members as they are: a batch is of no epoch.

@@ -10,7 +10,7 @@ use crate::{
     apply::Applies,
     clock::Now,
     entry::EntryError,
-    feed::Filled,
+    feed::filling,
     global::GlobalState,
     log::{LogBatch, LogStore},
     membership::MemberChange,
@@ -271,7 +271,11 @@ impl<S: Store, L: LogStore> Core<S, L> {
         self.applied_bytes += bytes;
         // Who reads beside the machine reads under the definition too: by it, a stream takes more or has ended, and tables are held to
         // their throughput.
-        replica.view_changed |= !Arc::ptr_eq(&replica.state.definition, &state.definition);
+        let is_changed = !Arc::ptr_eq(&replica.state.definition, &state.definition);
+        replica.view_changed |= is_changed;
+        if is_changed && !state.definition.global_indexes.is_empty() {
+            replica.proposer.keep_showing();
+        }
         replica.state = state;
         let position = replica.applied_position();
         replica.raft.mut_store().applied(position);
@@ -355,8 +359,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
     /// for other regions.
     pub(super) fn persisted(&mut self) -> Result<(), FatalError> {
         self.persisting = false;
-        let bytes_max =
-            if self.config.short_of_room.get() { self.config.log_bytes_kept } else { self.config.log_bytes_held };
+        let bytes_max = self.config.log_bytes_held_now();
         let persisted = self.engine.persisted_indexes();
         for (id, slot) in &mut self.slots {
             let Slot::Live(replica) = slot else { continue };
@@ -399,12 +402,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
 
 /// Up to which entry the global indexes have the log; none if nothing has to be kept for one.
 fn fed_to_all<S: Store>(engine: &Engine<S>, storage_id: u64, definition: &TableDefinition) -> Option<u64> {
-    let fed = definition.global_indexes.iter().filter_map(|index| {
-        let kept = engine.kept(storage_id, &Kept::Filled(index.index_id)).ok().flatten();
-        // What can't be read is kept for.
-        kept.map(|kept| Filled::of(Some(&kept)).ok().flatten().map_or(0, |filled| filled.fed))
-    });
-    fed.min()
+    definition.global_indexes.iter().filter_map(|index| filling::fed(engine, storage_id, index)).min()
 }
 
 /// Up to which entry the other regions have read the log; nothing of it, where that can't be told.

@@ -24,6 +24,7 @@ use crate::{
     read::{self, ReadError, ReadPlace},
     reads::{PendingRead, ReadKind},
     replica::Replica,
+    transaction::TransactStep,
 };
 use arc_swap::ArcSwap;
 use cairn_engine::{Engine, EngineError, LogMark, Pressure, ReplicaRecord, Store};
@@ -225,7 +226,8 @@ impl<S: Store, L: LogStore> Core<S, L> {
                     replica.proposer.keep_showing();
                 }
             }
-            if replica.is_proposing() && self.pressure != Pressure::High {
+            replica.measure_indexes(&self.engine, &self.config);
+            if replica.is_proposing() && self.pressure != Pressure::High && replica.held_up_by_index().is_none() {
                 let has_time_to_live = replica.state.definition.time_to_live.is_some();
                 replica.proposer.look_for_expired(has_time_to_live, now.boot_ms);
             }
@@ -260,12 +262,14 @@ impl<S: Store, L: LogStore> Core<S, L> {
     fn request(&mut self, token: u64, partition: PartitionId, epoch: u64, request: PartitionRequest, now: Now) {
         match request {
             PartitionRequest::Write(write) => {
-                self.propose_for(token, partition, epoch, now, |proposer, deadline_ms| {
+                self.propose_for(token, partition, epoch, now, true, |proposer, deadline_ms| {
                     proposer.enqueue(token, write, deadline_ms)
                 });
             }
             PartitionRequest::Transact(step) => {
-                self.propose_for(token, partition, epoch, now, |proposer, deadline_ms| {
+                // What is prepared must end.
+                let begins = matches!(step.step, TransactStep::Write(_));
+                self.propose_for(token, partition, epoch, now, begins, |proposer, deadline_ms| {
                     proposer.enqueue_step(token, step, deadline_ms)
                 });
             }
@@ -296,13 +300,15 @@ impl<S: Store, L: LogStore> Core<S, L> {
         }
     }
 
-    /// Hands something to a partition's proposer, with a deadline, if this replica leads it.
+    /// Hands something to a partition's proposer, with a deadline, if this replica leads it. `can_wait`: while an index is too far
+    /// behind it is refused.
     fn propose_for(
         &mut self,
         token: u64,
         partition: PartitionId,
         epoch: u64,
         now: Now,
+        can_wait: bool,
         enqueue: impl FnOnce(&mut Proposer, u64) -> Option<Answer>,
     ) {
         let deadline_ms = now.boot_ms + self.config.request_timeout_ms;
@@ -316,9 +322,12 @@ impl<S: Store, L: LogStore> Core<S, L> {
             Ok(_) if pressure == Pressure::High => {
                 Some(PartitionError::Overloaded { reason: "the disk can't keep up with the writes".into() })
             }
-            Ok(replica) => match enqueue(&mut replica.proposer, deadline_ms) {
-                Some((_, Err(error))) => Some(error),
-                _ => None,
+            Ok(replica) => match replica.held_up_by_index().filter(|_| can_wait) {
+                Some(error) => Some(error),
+                None => match enqueue(&mut replica.proposer, deadline_ms) {
+                    Some((_, Err(error))) => Some(error),
+                    _ => None,
+                },
             },
         };
         match refused {

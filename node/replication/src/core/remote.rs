@@ -17,11 +17,14 @@ impl<S: Store, L: LogStore> Core<S, L> {
             Ok(_) if pressure == Pressure::High => {
                 PartitionError::Overloaded { reason: "the disk can't keep up with the writes".into() }
             }
-            Ok(replica) => {
-                replica.proposer.enqueue_remote(token, batch, deadline_ms);
-                self.dirty.insert(partition);
-                return;
-            }
+            Ok(replica) => match replica.held_up_by_index() {
+                Some(error) => error,
+                None => {
+                    replica.proposer.enqueue_remote(token, batch, deadline_ms);
+                    self.dirty.insert(partition);
+                    return;
+                }
+            },
         };
         self.outputs.push(Output::RemoteTaken { token, result: Err(refused) });
     }

@@ -1,6 +1,6 @@
 //! Snapshots on their way out and in: chunks of a consistent state, acknowledged, a few at once.
 
-use super::{Core, FatalError, Slot, create::log_fatal, engine_fatal};
+use super::{Core, FatalError, Slot, create::log_fatal, engine_fatal, feed};
 use crate::{
     clock::Now,
     frame::{FrameBody, FrameHeader},
@@ -288,8 +288,9 @@ impl<S: Store, L: LogStore> Core<S, L> {
         self.log.start(log_id, position.index, position.term, state).map_err(log_fatal)?;
         let record =
             self.engine.install(incoming.writer, partition, replica.replica_id, log_id).map_err(engine_fatal)?;
+        let fed = feed::fed_of(&self.engine, record.storage_id)?;
         let old_log_id = replica.raft.store().log_id();
-        replica.restore(record, log_id);
+        replica.restore(record, fed, log_id);
         self.log.remove(old_log_id).map_err(log_fatal)?;
         if let Some(metrics) = &self.config.metrics {
             metrics.snapshots_installed.inc();

@@ -6,7 +6,8 @@ use crate::{
     wire::{self, WireError},
 };
 use bytes::Bytes;
-use cairn_model::key::EncodedKey;
+use cairn_engine::{Engine, Kept, Store};
+use cairn_model::{index::GlobalIndex, key::EncodedKey};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,13 @@ pub(crate) enum Progress {
     Done(u64),
 }
 
+/// Up to which entry the index has the log, as it is kept; none while it was not begun to fill it.
+pub(crate) fn fed<S: Store>(engine: &Engine<S>, storage_id: u64, index: &GlobalIndex) -> Option<u64> {
+    let kept = engine.kept(storage_id, &Kept::Filled(index.index_id)).ok().flatten()?;
+    // What can't be read is kept for.
+    Some(Filled::of(Some(&kept)).ok().flatten().map_or(0, |filled| filled.fed))
+}
+
 impl Filled {
     pub(crate) fn encode(&self) -> Result<Bytes, WireError> {
         wire::encode(self)
@@ -33,6 +41,15 @@ impl Filled {
 
     pub(crate) fn of(kept: Option<&Bytes>) -> Result<Option<Self>, WireError> {
         kept.map(|bytes| wire::decode(bytes)).transpose()
+    }
+
+    /// Keys begin with a hash, so that where one lies tells how many are before it.
+    pub(crate) fn share(&self) -> f64 {
+        let hash = |key: &EncodedKey| key.0.first_chunk().map_or(0, |hash| u64::from_be_bytes(*hash));
+        match &self.progress {
+            Progress::Behind(key) => hash(key) as f64 / u64::MAX as f64,
+            Progress::Done(_) => 1.0,
+        }
     }
 
     pub(crate) fn is_done(&self) -> bool {

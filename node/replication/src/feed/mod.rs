@@ -4,7 +4,7 @@
 //! *A partition of an index takes from a log only what is behind the place it is at, and all of it in the log's order.* So any
 //! batch may be sent again, by whoever leads the table then.
 
-mod filling;
+pub(crate) mod filling;
 mod source;
 
 pub(crate) use filling::{Filled, Progress};
@@ -18,6 +18,7 @@ use bytes::Bytes;
 use cairn_model::{
     ids::{PartitionId, TableId},
     key::EncodedKey,
+    node::FedReport,
 };
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,11 @@ impl Fed {
     /// As it is kept with the data of the index: a message of [`wire`], version 1.
     pub(crate) fn encode(&self) -> Result<Bytes, WireError> {
         wire::encode(self)
+    }
+
+    pub(crate) fn report(self, source: PartitionId) -> FedReport {
+        let through = self.place.map_or(0, |place| place.index);
+        FedReport { partition_id: source, complete: self.complete, through }
     }
 
     pub(crate) fn of(kept: Option<&Bytes>) -> Result<Self, WireError> {

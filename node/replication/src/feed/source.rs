@@ -73,6 +73,11 @@ impl<'a> Source<'a> {
         Ok(Self { log, point, index, filled })
     }
 
+    /// How much of what was there before the index was shown to it, from 0 to 1.
+    pub(crate) fn filled(&self) -> f64 {
+        self.filled.share()
+    }
+
     /// The next batch for the index, of about `bytes_max` bytes: none if it has all that is applied here.
     pub fn batch(&self, fed: &Fed, bytes_max: usize) -> Result<Option<FeedBatch>, FeedError> {
         let replica = &self.point.replica;

@@ -18,6 +18,11 @@ impl<S: Store> Host<S> {
         Source::of(&self.engine, &*self.log, partition, index)?.batch(fed, bytes_max)
     }
 
+    /// How much of what was in the table before the index was shown to it, from 0 to 1. To be asked of the leader. Blocks.
+    pub fn index_filled(&self, partition: PartitionId, index: TableId) -> Result<f64, FeedError> {
+        Source::of(&self.engine, &*self.log, partition, index).map(|source| source.filled())
+    }
+
     /// An index has all entries of the partition up to this one.
     pub fn fed(&self, partition: PartitionId, index: TableId, upto: u64) {
         // If there is no room for it, the next one says it too.

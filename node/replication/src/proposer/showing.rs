@@ -25,6 +25,17 @@ impl Proposer {
         self.showing_due = true;
     }
 
+    /// As long as it is held no more items are shown: an index is behind.
+    pub(crate) fn hold_showing(&mut self, is_held: bool) {
+        self.showing_due |= self.showing_held && !is_held;
+        self.showing_held = is_held;
+    }
+
+    /// Up to which entry the index was last said to have all of them.
+    pub(crate) fn fed(&self, index: TableId) -> Option<u64> {
+        self.feeds.told.get(&index).copied()
+    }
+
     /// An index has all entries up to this one.
     pub(crate) fn note_fed(&mut self, index: TableId, upto: u64) {
         let told = self.feeds.told.entry(index).or_default();
@@ -44,9 +55,13 @@ impl Proposer {
             let kept = round.engine.kept(round.storage_id, &Kept::Filled(index.index_id))?;
             let filled = Filled::of(kept.as_ref())?;
             let Some(filled) = filled.clone().filter(Filled::is_done) else {
+                // One that was not begun needs none of the log yet.
+                if self.showing_held && filled.is_some() {
+                    continue;
+                }
                 return self.show_page(round, index, filled, propose);
             };
-            let told = self.feeds.told.get(&index.index_id).copied().unwrap_or_default();
+            let told = self.fed(index.index_id).unwrap_or_default();
             if told >= filled.fed + FED_STEP {
                 let filled = Filled { fed: told, ..filled };
                 return self.propose_shown(round, index, &filled, (Vec::new(), Vec::new()), propose);
@@ -101,8 +116,8 @@ impl Proposer {
             Some(last) => Progress::Behind(last),
             None => Progress::Done(round.next_index),
         };
-        let told = self.feeds.told.get(&index.index_id).copied();
-        let fed = filled.map_or(start.index, |filled| filled.fed).max(told.unwrap_or_default());
+        let told = self.fed(index.index_id).unwrap_or_default();
+        let fed = filled.map_or(start.index, |filled| filled.fed).max(told);
         self.propose_shown(round, index, &Filled { start, progress, fed }, (items, index_changes), propose)
     }
 

@@ -64,6 +64,7 @@ impl Leader {
                 descriptor: Arc::new(record.descriptor),
                 definition: Arc::new(record.definition),
                 applied: record.applied,
+                fed: Arc::default(),
             },
             term: 2,
             log: Vec::new(),

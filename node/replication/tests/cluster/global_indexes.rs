@@ -13,7 +13,7 @@ use cairn_model::{
     ids::{PartitionId, TableId},
     index::{GlobalIndex, IndexOf, IndexProjection, ProjectionType},
     key::EncodedKey,
-    node::{Order, OrderOutcome, ReplicaState},
+    node::{FedReport, Order, OrderOutcome, ReplicaState},
     number::Number,
     table::{KeyAttribute, KeySchema, ScalarType, TableDefinition},
 };
@@ -65,9 +65,14 @@ fn index_descriptor() -> PartitionDescriptor {
 }
 
 fn cluster(indexes: Vec<GlobalIndex>) -> Cluster {
+    configured(indexes, 1 << 30)
+}
+
+fn configured(indexes: Vec<GlobalIndex>, log_bytes_held: u64) -> Cluster {
     let mut cluster = Cluster::configured(3, |config| {
         config.log_entries_kept = 20;
         config.log_bytes_kept = 2_000;
+        config.log_bytes_held = log_bytes_held;
     });
     for (node, order) in [
         (0, Order::Bootstrap { descriptor: requests::descriptor(3), definition: table(1, indexes) }),
@@ -237,6 +242,31 @@ fn a_batch_that_comes_again_or_out_of_turn_changes_nothing() {
     assert_indexed(&mut cluster, &index(ProjectionType::All));
 }
 
+fn told_by(cluster: &Cluster, node: usize) -> Vec<FedReport> {
+    let reports = cluster.nodes[node].core.as_ref().unwrap().replicas();
+    reports.into_iter().find(|report| report.descriptor.partition_id == INDEX_PARTITION).unwrap().fed_by
+}
+
+#[test]
+fn every_replica_of_an_index_tells_how_much_of_its_table_it_has() {
+    let mut cluster = cluster(vec![index(ProjectionType::All)]);
+    assert_eq!(told_by(&cluster, 0), []);
+    cluster.write(0, put(1, "a", Some("g"), 1));
+    let ask_first = ask(&mut cluster);
+    let first = next(&mut cluster, &ask_first).unwrap().unwrap();
+    send(&mut cluster, first).unwrap();
+    let fed = feed(&mut cluster);
+    // Until all of it is persisted.
+    cluster.ticks(150);
+    let told = FedReport { partition_id: PARTITION, complete: true, through: fed.place.unwrap().index };
+    for node in 0..3 {
+        assert_eq!(told_by(&cluster, node), [told], "node {node}");
+    }
+    cluster.crash(1);
+    cluster.start(1);
+    assert_eq!(told_by(&cluster, 1), [told], "it is kept with the data");
+}
+
 #[test]
 fn an_index_is_written_to_by_its_table_only() {
     let mut cluster = cluster(vec![index(ProjectionType::All)]);
@@ -263,6 +293,28 @@ fn the_log_is_kept_until_the_index_has_it() {
     cluster.await_leader(Some(leader));
     cluster.start(leader);
     cluster.ticks(10);
+    feed(&mut cluster);
+    assert_indexed(&mut cluster, &index(ProjectionType::All));
+}
+
+#[test]
+fn writes_wait_for_an_index_that_is_too_far_behind() {
+    let mut cluster = configured(vec![index(ProjectionType::All)], 100_000);
+    feed(&mut cluster);
+    let large = |cluster: &mut Cluster, number: u64| {
+        let leader = leads(cluster, PARTITION);
+        let mut item = requests::item("large", number as i64);
+        item.insert("blob".into(), AttributeValue::B(Bytes::from(vec![7; 2_000])));
+        cluster.ticks(1);
+        cluster.ask(leader, requests::put_item(number, "large", &item)).unwrap()
+    };
+    let refused = (0..200).find_map(|number| large(&mut cluster, number).err().map(|error| (number, error)));
+    let (taken, error) = refused.unwrap();
+    assert!((45..100).contains(&taken), "{taken}");
+    assert!(matches!(&error, PartitionError::Overloaded { reason } if reason.contains("by-group")), "{error}");
+    feed(&mut cluster);
+    cluster.ticks(2);
+    large(&mut cluster, 1_000).unwrap();
     feed(&mut cluster);
     assert_indexed(&mut cluster, &index(ProjectionType::All));
 }

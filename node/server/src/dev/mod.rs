@@ -4,6 +4,8 @@ mod backups;
 mod exports;
 mod files;
 mod imports;
+mod indexes;
+mod partitions;
 mod records;
 mod tables;
 
@@ -120,6 +122,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let there = node.host().replicas().into_iter().map(|replica| replica.definition.table_id).collect();
     let records = Records::open(&arguments.data, there).await?;
     let tables = LocalTables::new(node.clone(), arguments.region.clone(), records);
+    let sink = NodeSink { node: node.clone(), others: None };
+    let seed = uuid::Uuid::new_v4().as_u64_pair().0;
+    tokio::spawn(Feeders::new(node.clone(), sink, Arc::new(SystemClock), seed, &registry)?.run());
     let (stop, stopped) = watch::channel(false);
     let exporting = stopped.clone();
     let backups = match bucket.clone() {
@@ -165,8 +170,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         let admin = bind(address).await?;
         tokio::spawn(admin::serve(admin, registry, Arc::new(|| None)));
     }
-    let sink = NodeSink { node: node.clone(), others: None };
-    tokio::spawn(Feeders::new(node.clone(), sink, uuid::Uuid::new_v4().as_u64_pair().0).run());
     welcome(&arguments, listen);
     listen::serve(listener, client_tls, api).await?;
     let _ = stop.send(true);

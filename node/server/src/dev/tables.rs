@@ -1,26 +1,24 @@
 //! The tables of `cairn dev`: what the one node holds is what there is.
 
-use super::records::{Records, TableRecord};
-use crate::{environment, node::Node, throttle::Demand};
+use super::{
+    indexes,
+    records::{Records, TableRecord},
+};
+use crate::{environment, node::Node};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use cairn_api::{
-    Catalog, NewTable, Partitions, Room, RoutingKey, TableUpdate, TableView, TagUpdate, Tags, arn::TableArn, errors,
-};
+use cairn_api::{Catalog, NewTable, TableUpdate, TableView, TagUpdate, Tags, arn::TableArn, errors};
 use cairn_model::{
     ErrorKind, ServiceError,
-    descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
-    ids::{PartitionId, ReplicaId, TableId},
-    node::{Counts, Order, OrderOutcome, ReplicaState},
+    descriptor::{KeyRange, PartitionDescriptor},
+    ids::{PartitionId, TableId},
+    node::{Order, OrderOutcome, ReplicaReport, ReplicaState},
     table::{TableDefinition, TableStatus},
     throughput::ThroughputHistory,
 };
-use cairn_replication::{
-    operation::{PartitionError, PartitionOutcome, PartitionRequest},
-    restore::Restored,
-};
+use cairn_replication::restore::Restored;
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -29,19 +27,25 @@ use tokio::sync::Mutex;
 /// The one account of `cairn dev`.
 pub(super) const ACCOUNT: &str = "local";
 /// The one zone.
-const ZONE: &str = "local";
+pub(super) const ZONE: &str = "local";
 /// How long an order is pursued.
 const ORDER_DEADLINE: Duration = Duration::from_secs(10);
-const ORDER_PAUSE: Duration = Duration::from_millis(5);
+pub(super) const ORDER_PAUSE: Duration = Duration::from_millis(5);
 /// How long a request waits for the partition to lead itself, which takes a moment after a start.
-const LEADER_DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const LEADER_DEADLINE: Duration = Duration::from_secs(5);
 /// How often item counts are taken over.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked whether an index is filled.
+const FILLING_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a table that is restored or imported stays CREATING for its indexes; past that they are.
+const FILLING_DEADLINE: Duration = Duration::from_secs(600);
+/// Rounds in which the partitions of indexes are brought to what their tables say: each is a version.
+const INDEX_ROUNDS_MAX: usize = 64;
 
 /// Catalog and partitions of one node.
 #[derive(Debug)]
 pub(super) struct LocalTables {
-    node: Arc<Node>,
+    pub(super) node: Arc<Node>,
     region: String,
     records: Records,
     current: ArcSwap<Tables>,
@@ -49,6 +53,8 @@ pub(super) struct LocalTables {
     changes: Mutex<()>,
     /// Tables that go or come while requests go on.
     passing: parking_lot::Mutex<HashMap<TableId, Passing>>,
+    /// Indexes that were made with an empty table, as long as they don't say so themselves.
+    made_empty: parking_lot::Mutex<HashSet<TableId>>,
 }
 
 /// What a table is on its way to.
@@ -75,17 +81,21 @@ impl LocalTables {
             current: ArcSwap::default(),
             changes: Mutex::default(),
             passing: parking_lot::Mutex::default(),
+            made_empty: parking_lot::Mutex::default(),
         });
         tables.refresh();
         let weak = Arc::downgrade(&tables);
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(REFRESH_INTERVAL).await;
                 let Some(tables) = weak.upgrade() else { return };
                 // Not while a change is under way: it takes over what it changed itself.
                 if let Ok(_alone) = tables.changes.try_lock() {
                     tables.refresh();
+                    tables.tend_indexes().await;
                 }
+                let interval = if tables.fills() { FILLING_INTERVAL } else { REFRESH_INTERVAL };
+                drop(tables);
+                tokio::time::sleep(interval).await;
             }
         });
         tables
@@ -93,25 +103,43 @@ impl LocalTables {
 
     pub(super) fn refresh(&self) {
         let mut tables = Tables::default();
-        for replica in self.node.host().replicas() {
+        let replicas = self.node.host().reports();
+        let mut hidden: HashMap<TableId, Vec<&ReplicaReport>> = HashMap::new();
+        let mut made_empty = self.made_empty.lock();
+        for replica in &*replicas {
             let id = replica.definition.table_id;
             tables.partitions.insert(id, (replica.descriptor.partition_id, replica.descriptor.epoch));
-            let view = self.view(replica.definition, replica.item_count, replica.size_bytes);
+            if let Some(of) = &replica.definition.index_of {
+                hidden.entry(of.table_id).or_default().push(replica);
+                if indexes::is_filled(replica) {
+                    made_empty.remove(&id);
+                }
+            }
+        }
+        for replica in replicas.iter().filter(|replica| replica.definition.index_of.is_none()) {
+            let mut view = self.view(replica.definition.clone(), replica.item_count, replica.size_bytes);
+            let hidden = hidden.get(&view.definition.table_id).map_or(&[][..], Vec::as_slice);
+            view.global_indexes = indexes::views(&view.definition, &view.arn, hidden, &made_empty);
             tables.by_name.insert(view.definition.table_name.clone(), Arc::new(view));
         }
+        drop(made_empty);
         for (table_id, passing) in &*self.passing.lock() {
             match passing {
                 Passing::In(definition) => {
                     let view = tables.by_name.entry(definition.table_name.clone());
-                    let view = view.or_insert_with(|| Arc::new(self.view(TableDefinition::clone(definition), 0, 0)));
+                    let view = view.or_insert_with(|| {
+                        let mut view = self.view(TableDefinition::clone(definition), 0, 0);
+                        view.global_indexes = indexes::views(&view.definition, &view.arn, &[], &HashSet::new());
+                        Arc::new(view)
+                    });
                     if view.definition.table_id == *table_id {
-                        Arc::make_mut(view).status = TableStatus::Creating;
+                        indexes::passing(Arc::make_mut(view), TableStatus::Creating);
                     }
                 }
                 Passing::Out => {
                     let view = tables.by_name.values_mut().find(|view| view.definition.table_id == *table_id);
                     if let Some(view) = view {
-                        Arc::make_mut(view).status = TableStatus::Deleting;
+                        indexes::passing(Arc::make_mut(view), TableStatus::Deleting);
                     }
                 }
             }
@@ -183,10 +211,68 @@ impl LocalTables {
         if let Some((partition_id, _)) = self.partition(table_id) {
             self.order(Order::DropPartition { partition_id, table_id }).await?;
         }
-        if let Err(error) = self.records.put(table_id, TableRecord::default()).await {
-            tracing::warn!(%table_id, %error, "failed to remove a deleted table's record; it goes at the next start");
-        }
+        self.tend_indexes().await;
+        self.forget(table_id).await;
         Ok(())
+    }
+
+    async fn forget(&self, table_id: TableId) {
+        if let Err(error) = self.records.put(table_id, TableRecord::default()).await {
+            tracing::warn!(%table_id, %error, "failed to remove the record of what is deleted; it goes at the next start");
+        }
+    }
+
+    /// Makes, changes and drops partitions of indexes until they are as the tables' definitions say. What fails is tried again
+    /// with the next look at the tables.
+    async fn tend_indexes(&self) {
+        for _ in 0..INDEX_ROUNDS_MAX {
+            let due = indexes::due(&self.node.host().reports());
+            if due.is_empty() {
+                return;
+            }
+            for order in due {
+                let dropped = match &order {
+                    Order::DropPartition { table_id, .. } => Some(*table_id),
+                    _ => None,
+                };
+                if let Err(error) = self.order(order).await {
+                    tracing::warn!(%error, "failed to make an index what its table says of it");
+                    return;
+                }
+                if let Some(index) = dropped {
+                    self.made_empty.lock().remove(&index);
+                    self.forget(index).await;
+                }
+            }
+            self.refresh();
+        }
+    }
+
+    /// Whether an index is on its way to be ACTIVE.
+    fn fills(&self) -> bool {
+        let tables = self.current.load();
+        let mut indexes = tables.by_name.values().flat_map(|table| &table.global_indexes);
+        indexes.any(|index| index.table.status == TableStatus::Creating)
+    }
+
+    /// Until the table's indexes have all that is in it.
+    async fn filled(&self, table: &TableDefinition) {
+        let is_filled = || {
+            let reports = self.node.host().reports();
+            table.global_indexes.iter().all(|index| {
+                let mut of_index = reports.iter().filter(|report| report.definition.table_id == index.index_id);
+                of_index.any(indexes::is_filled)
+            })
+        };
+        let filled = tokio::time::timeout(FILLING_DEADLINE, async {
+            while !is_filled() {
+                tokio::time::sleep(FILLING_INTERVAL).await;
+            }
+        });
+        if filled.await.is_err() {
+            let name = &table.table_name;
+            tracing::warn!(table = name, "the indexes of a table take long to fill: it is there, and they follow");
+        }
     }
 
     /// Whether the node has data of the table.
@@ -195,41 +281,38 @@ impl LocalTables {
     }
 
     /// Makes restored or imported data a table's.
-    pub(super) async fn adopt(&self, restored: Restored, definition: TableDefinition) -> anyhow::Result<()> {
-        let range = restored.range().clone();
-        let descriptor = self.first_descriptor(definition.table_id, range);
+    pub(super) async fn adopt(&self, restored: Restored, mut definition: TableDefinition) -> anyhow::Result<()> {
+        indexes::locate(&mut definition, self.node.id());
+        let descriptor = self.first_descriptor(definition.table_id, restored.range().clone());
         let partition_id = descriptor.partition_id;
-        match self.node.host().adopt(restored, descriptor, definition).await {
-            OrderOutcome::Done => Ok(self.leads(partition_id).await?),
+        match self.node.host().adopt(restored, descriptor, definition.clone()).await {
+            OrderOutcome::Done => self.leads(partition_id).await?,
             other => anyhow::bail!("the node did not take the data: {other:?}"),
         }
+        if !definition.global_indexes.is_empty() {
+            let alone = self.changes.lock().await;
+            self.tend_indexes().await;
+            drop(alone);
+            self.filled(&definition).await;
+        }
+        Ok(())
     }
 
-    async fn make(&self, definition: TableDefinition) -> Result<(), ServiceError> {
+    async fn make(&self, mut definition: TableDefinition) -> Result<(), ServiceError> {
+        indexes::locate(&mut definition, self.node.id());
         let descriptor = self.first_descriptor(definition.table_id, KeyRange::default());
         let partition_id = descriptor.partition_id;
+        self.made_empty.lock().extend(definition.global_indexes.iter().map(|index| index.index_id));
         self.order(Order::Bootstrap { descriptor, definition }).await?;
         self.leads(partition_id).await?;
         self.refresh();
+        self.tend_indexes().await;
         Ok(())
     }
 
     fn first_descriptor(&self, table_id: TableId, range: KeyRange) -> PartitionDescriptor {
-        PartitionDescriptor {
-            partition_id: PartitionId(uuid::Uuid::new_v4().into_bytes()),
-            table_id,
-            range,
-            epoch: 1,
-            members: vec![Member {
-                replica_id: ReplicaId(1),
-                node_id: self.node.id(),
-                zone: ZONE.to_owned(),
-                address: String::new(),
-                role: MemberRole::Voter,
-            }],
-            next_replica_id: 2,
-            parents: Vec::new(),
-        }
+        let partition_id = PartitionId(uuid::Uuid::new_v4().into_bytes());
+        indexes::first_descriptor(partition_id, table_id, range, vec![indexes::first_member(self.node.id())])
     }
 
     async fn keep(&self, table_id: TableId, record: TableRecord) -> Result<(), ServiceError> {
@@ -238,11 +321,33 @@ impl LocalTables {
         })
     }
 
+    /// Of the table and of its indexes. What it was, too: a process that ended before it noted that is made up for here.
+    async fn note_throughput(
+        &self,
+        before: &TableDefinition,
+        after: &TableDefinition,
+        now_ms: u64,
+    ) -> Result<(), ServiceError> {
+        let of_index = |definition: &TableDefinition, id: TableId| {
+            let index = definition.global_indexes.iter().find(|index| index.index_id == id);
+            index.and_then(|index| index.provisioned_throughput)
+        };
+        let ids = after.global_indexes.iter().map(|index| index.index_id);
+        let of_indexes = ids.map(|id| (id, [of_index(before, id), of_index(after, id)]));
+        let of_table = (after.table_id, [before.provisioned_throughput, after.provisioned_throughput]);
+        for (id, units) in of_indexes.chain([of_table]) {
+            let mut record = self.records.of(id);
+            units.into_iter().for_each(|units| record.throughput.note(units, now_ms));
+            self.keep(id, record).await?;
+        }
+        Ok(())
+    }
+
     fn existing(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
         self.table(ACCOUNT, name).ok_or_else(|| errors::table_not_found(name))
     }
 
-    fn partition(&self, table: TableId) -> Option<(PartitionId, u64)> {
+    pub(super) fn partition(&self, table: TableId) -> Option<(PartitionId, u64)> {
         self.current.load().partitions.get(&table).copied()
     }
 
@@ -305,8 +410,9 @@ impl Catalog for LocalTables {
         self.keep(table_id, TableRecord { tags: std::mem::take(&mut table.tags), throughput }).await?;
         let definition = table.into_definition(ACCOUNT, table_id, environment::wall_ms(), new_table_id);
         self.make(definition).await?;
-        let created = self.existing(&name)?;
-        Ok(Arc::new(TableView { status: TableStatus::Creating, ..(*created).clone() }))
+        let mut created = self.existing(&name)?;
+        indexes::passing(Arc::make_mut(&mut created), TableStatus::Creating);
+        Ok(created)
     }
 
     async fn update_table(
@@ -316,23 +422,22 @@ impl Catalog for LocalTables {
         update: TableUpdate,
     ) -> Result<Arc<TableView>, ServiceError> {
         let _alone = self.changes.lock().await;
-        let table = self.existing(name)?;
+        let before = self.existing(name)?;
+        indexes::check(&before, &update.global_indexes)?;
         let (partition_id, _) =
-            self.partition(table.definition.table_id).ok_or_else(|| errors::table_not_found(name))?;
-        let mut definition = table.definition.clone();
+            self.partition(before.definition.table_id).ok_or_else(|| errors::table_not_found(name))?;
+        let mut definition = before.definition.clone();
         definition.schema_version += 1;
         let now_ms = environment::wall_ms();
         update.apply(&mut definition, now_ms, new_table_id);
-        let units = [table.definition.provisioned_throughput, definition.provisioned_throughput];
-        self.order(Order::UpdateDefinition { partition_id, definition }).await?;
+        indexes::locate(&mut definition, self.node.id());
+        self.order(Order::UpdateDefinition { partition_id, definition: definition.clone() }).await?;
         self.refresh();
-        let table_id = table.definition.table_id;
-        let mut record = self.records.of(table_id);
-        // What it was, too: a process that ended before it noted that is made up for here.
-        units.into_iter().for_each(|units| record.throughput.note(units, now_ms));
-        self.keep(table_id, record).await?;
-        let updated = self.existing(name)?;
-        Ok(Arc::new(TableView { status: TableStatus::Updating, ..(*updated).clone() }))
+        let mut updated = self.existing(name)?;
+        indexes::updating(Arc::make_mut(&mut updated), &before);
+        self.tend_indexes().await;
+        self.note_throughput(&before.definition, &definition, now_ms).await?;
+        Ok(updated)
     }
 
     async fn delete_table(&self, _account: &str, name: &str) -> Result<Arc<TableView>, ServiceError> {
@@ -340,7 +445,9 @@ impl Catalog for LocalTables {
         let table = self.existing(name)?;
         self.drop_table(table.definition.table_id).await?;
         self.refresh();
-        Ok(Arc::new(TableView { status: TableStatus::Deleting, ..(*table).clone() }))
+        let mut deleted = table;
+        indexes::passing(Arc::make_mut(&mut deleted), TableStatus::Deleting);
+        Ok(deleted)
     }
 
     fn throughput_history(&self, table: &TableView) -> ThroughputHistory {
@@ -356,67 +463,6 @@ impl Catalog for LocalTables {
         let table_id = self.existing(name)?.definition.table_id;
         let record = self.records.of(table_id);
         self.keep(table_id, TableRecord { tags: update.apply(record.tags)?, ..record }).await
-    }
-}
-
-#[async_trait]
-impl Partitions for LocalTables {
-    async fn counts(&self, table: &TableView) -> Option<Counts> {
-        let (partition, _) = self.partition(table.definition.table_id)?;
-        let counted = tokio::time::timeout(LEADER_DEADLINE, async {
-            loop {
-                // None until the partition leads, in the moment after a start.
-                match self.node.host().counts(partition).await {
-                    None if self.has(table.definition.table_id) => tokio::time::sleep(ORDER_PAUSE).await,
-                    counted => return counted,
-                }
-            }
-        });
-        counted.await.ok()?
-    }
-
-    async fn request(
-        &self,
-        table: &TableView,
-        _key: RoutingKey<'_>,
-        mut request: PartitionRequest,
-        room: &Room,
-    ) -> Result<PartitionOutcome, ServiceError> {
-        let demand = Demand::of(&request);
-        // The one replica leads: a consistent read costs nothing more, and never goes back in time after a start.
-        match &mut request {
-            PartitionRequest::Get(get) => get.consistent = true,
-            PartitionRequest::Range(range) => range.consistent = true,
-            PartitionRequest::Write(_)
-            | PartitionRequest::Feed(_)
-            | PartitionRequest::Stream(_)
-            | PartitionRequest::Transact(_)
-            | PartitionRequest::TransactGet(_) => {}
-        }
-        let name = &table.definition.table_name;
-        if request.brings_data() && self.node.disk().full() {
-            return Err(ServiceError::new(ErrorKind::ThrottlingException, crate::node::DISK_FULL));
-        }
-        let (partition, epoch) =
-            self.partition(table.definition.table_id).ok_or_else(|| errors::table_not_found(name))?;
-        let mut patience = LEADER_DEADLINE;
-        loop {
-            // The request is kept for another try only until the partition leads, in the moment after a start.
-            match self.node.request(partition, epoch, request.clone(), demand).await {
-                Ok(outcome) => return room.make_for(&outcome).await.map(|()| outcome),
-                Err(PartitionError::Service(error)) => return Err(error),
-                Err(PartitionError::NotLeader { .. }) if !patience.is_zero() => {
-                    patience = patience.saturating_sub(ORDER_PAUSE);
-                    tokio::time::sleep(ORDER_PAUSE).await;
-                }
-                Err(PartitionError::UnknownPartition) => return Err(errors::table_not_found(name)),
-                Err(PartitionError::Throttled(limit)) => return Err(limit.exceeded(&table.arn)),
-                Err(PartitionError::Overloaded { reason }) => {
-                    return Err(ServiceError::new(ErrorKind::ThrottlingException, reason));
-                }
-                Err(error) => return Err(ServiceError::new(ErrorKind::InternalServerError, error.to_string())),
-            }
-        }
     }
 }
 

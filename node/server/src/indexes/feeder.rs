@@ -1,6 +1,9 @@
 //! One partition's log on its way into one global index.
 
-use super::sink::{NotTaken, Sink};
+use super::{
+    sink::{NotTaken, Sink},
+    standing::{Name, Standings, write_units},
+};
 use crate::{backoff::Backoff, node::Node};
 use cairn_model::{
     descriptor::Member,
@@ -8,18 +11,21 @@ use cairn_model::{
     index::{GlobalIndex, IndexPartition},
 };
 use cairn_replication::{
-    feed::{FEED_BYTES_MAX, Fed, FeedBatch, FeedError},
+    feed::{FEED_BYTES_MAX, Fed, FeedBatch, FeedChanges, FeedError},
     operation::PartitionError,
 };
 use std::{sync::Arc, time::Duration};
 
 /// For an entry to be applied, while the index has them all.
 const WAIT_MAX: Duration = Duration::from_secs(5);
+/// Entries that change nothing in the index go there with the next that does, or so many at once, or once nothing comes.
+const UNTOLD_MAX: u64 = 256;
 
 #[derive(Debug)]
 pub(super) struct Feeder<S> {
     node: Arc<Node>,
     sink: Arc<S>,
+    standings: Arc<Standings>,
     source: PartitionId,
     index: TableId,
     index_name: String,
@@ -31,10 +37,18 @@ pub(super) struct Feeder<S> {
 }
 
 impl<S: Sink> Feeder<S> {
-    pub(super) fn new(node: Arc<Node>, sink: Arc<S>, source: PartitionId, index: &GlobalIndex, seed: u64) -> Self {
+    pub(super) fn new(
+        node: Arc<Node>,
+        sink: Arc<S>,
+        standings: Arc<Standings>,
+        source: PartitionId,
+        index: &GlobalIndex,
+        seed: u64,
+    ) -> Self {
         Self {
             node,
             sink,
+            standings,
             source,
             index: index.index_id,
             index_name: index.index_name.clone(),
@@ -46,45 +60,94 @@ impl<S: Sink> Feeder<S> {
 
     /// Until the task is dropped, or the partition or the index is gone.
     pub(super) async fn run(mut self) {
-        let mut fed = None;
         loop {
-            let at = match fed {
-                Some(fed) => fed,
-                None => self.send(FeedBatch { source: self.source, index: self.index, changes: None }).await,
-            };
-            let next = self.next(at).await;
-            fed = Some(at);
-            match next {
-                Ok(Some(batch)) => {
-                    let taken = self.send(batch).await;
-                    if let Some(place) = taken.place {
-                        self.node.host().fed(self.source, self.index, place.index);
+            let fed = self.send(FeedBatch { source: self.source, index: self.index, changes: None }).await;
+            match self.feed(fed).await {
+                // Where the index is may be another place by now.
+                Ok(()) => tokio::time::sleep(self.backoff.pause()).await,
+                Err(Gone) => return,
+            }
+        }
+    }
+
+    /// As long as that goes well.
+    async fn feed(&mut self, mut fed: Fed) -> Result<(), Gone> {
+        // Behind where the index is, there is nothing for it up to here.
+        let mut looked = fed;
+        loop {
+            self.standings.reached(&self.name(), index_of(&looked));
+            match self.next(looked).await {
+                Ok(Some(mut batch)) => {
+                    let Some(changes) = &mut batch.changes else { return Ok(()) };
+                    changes.after = fed.place;
+                    let is_news = !changes.writes.is_empty() || changes.complete != fed.complete;
+                    if is_news || changes.through.index >= index_of(&fed) + UNTOLD_MAX {
+                        fed = self.tell(batch, fed.complete).await;
+                        looked = fed;
+                    } else {
+                        looked.place = Some(changes.through);
                     }
-                    fed = Some(taken);
                 }
-                Ok(None) | Err(FeedError::Behind { .. }) => {
-                    let upto = at.place.map_or(0, |place| place.index);
-                    if self.node.host().applied_beyond(self.source, upto, WAIT_MAX).await.is_err() {
-                        return;
+                Ok(None) => {
+                    self.standings.caught_up(&self.name());
+                    if self.wait(&looked).await? || looked == fed {
+                        continue;
                     }
+                    let mut batch = FeedBatch { source: self.source, index: self.index, changes: None };
+                    batch.changes = looked.place.map(|through| FeedChanges {
+                        after: fed.place,
+                        through,
+                        complete: looked.complete,
+                        writes: Vec::new(),
+                    });
+                    fed = self.tell(batch, fed.complete).await;
+                    looked = fed;
                 }
+                Err(FeedError::Behind { .. }) => drop(self.wait(&looked).await?),
                 Err(FeedError::NotBegun) => tokio::time::sleep(self.backoff.pause()).await,
-                Err(FeedError::UnknownPartition | FeedError::UnknownIndex) => return,
+                Err(FeedError::UnknownPartition | FeedError::UnknownIndex) => return Err(Gone),
                 Err(error) => {
                     let index = &self.index_name;
                     tracing::error!(index, error = &error as &dyn std::error::Error, "failed to feed an index");
-                    tokio::time::sleep(self.backoff.pause()).await;
-                    // It may be another one by now.
-                    fed = None;
+                    return Ok(());
                 }
             }
         }
     }
 
+    fn name(&self) -> Name {
+        (self.source, self.index)
+    }
+
+    /// Whether something comes in time.
+    async fn wait(&self, looked: &Fed) -> Result<bool, Gone> {
+        let upto = index_of(looked);
+        let applied = self.node.host().applied_beyond(self.source, upto, WAIT_MAX).await;
+        applied.map(|applied| applied > upto).map_err(|_| Gone)
+    }
+
     async fn next(&self, fed: Fed) -> Result<Option<FeedBatch>, FeedError> {
-        let (host, source, index) = (self.node.host().clone(), self.source, self.index);
-        let read = tokio::task::spawn_blocking(move || host.feed(source, index, &fed, FEED_BYTES_MAX));
+        let (host, name, standings) = (self.node.host().clone(), self.name(), self.standings.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let (source, index) = name;
+            if !fed.complete {
+                standings.filled(&name, host.index_filled(source, index)?);
+            }
+            host.feed(source, index, &fed, FEED_BYTES_MAX)
+        });
         read.await.unwrap_or(Err(FeedError::NotBegun))
+    }
+
+    /// Brings a batch into the index; tells where the index is then.
+    async fn tell(&mut self, batch: FeedBatch, was_complete: bool) -> Fed {
+        let filling = batch.changes.as_ref().filter(|_| !was_complete);
+        let units = filling.map_or(0, |changes| changes.writes.iter().map(write_units).sum());
+        let taken = self.send(batch).await;
+        self.standings.consumed(&self.name(), units);
+        if let Some(place) = taken.place {
+            self.node.host().fed(self.source, self.index, place.index);
+        }
+        taken
     }
 
     /// Until some node has taken it, or says where the index is.
@@ -128,4 +191,11 @@ impl<S: Sink> Feeder<S> {
             self.member = at;
         }
     }
+}
+
+/// The partition or the index is gone.
+struct Gone;
+
+fn index_of(fed: &Fed) -> u64 {
+    fed.place.map_or(0, |place| place.index)
 }

@@ -230,6 +230,9 @@ impl RemotePartitions {
                 Err(Failure::Partition(PartitionError::Throttled(limit))) => {
                     return Some(Err(limit.exceeded(&table.arn)));
                 }
+                Err(Failure::Partition(PartitionError::ThrottledByIndex { limit, index_name })) => {
+                    return Some(Err(limit.exceeded(&table.index_arn(&index_name))));
+                }
                 Err(Failure::Partition(PartitionError::NotLeader { leader })) => {
                     *last = format!("the replica at {} does not lead", member.address);
                     match leader {

@@ -45,6 +45,11 @@ impl Demand {
         })
     }
 
+    /// What a write that is asked for so asks of a global index: it may change nothing in it.
+    pub(super) fn of_index(self) -> Self {
+        Self { least: 0, ..self }
+    }
+
     /// Whether only the partition's leader can serve it.
     pub(crate) fn needs_leader(self) -> bool {
         self.consistent
@@ -73,4 +78,16 @@ impl Demand {
             Err(_) => 0,
         }
     }
+}
+
+/// What writes cost global indexes, by their slots.
+pub(super) fn costs_of_indexes(answer: &PartitionAnswer) -> Vec<(u8, u64)> {
+    let outcomes = match answer {
+        Ok(PartitionOutcome::Write(outcome)) => std::slice::from_ref(outcome),
+        Ok(PartitionOutcome::Transact(TransactOutcome::Committed(outcomes) | TransactOutcome::Prepared(outcomes))) => {
+            outcomes.as_slice()
+        }
+        _ => &[],
+    };
+    outcomes.iter().flat_map(consumption::of_global_indexes).collect()
 }

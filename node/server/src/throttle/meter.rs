@@ -5,9 +5,8 @@ use super::{
     demand::Demand,
 };
 use cairn_model::{
-    TableDefinition,
     consumption::{MINUTES_KEPT, MinuteConsumption},
-    throttling::{CapacityKind, TableLimit},
+    throttling::{CapacityKind, LimitType, TableLimit},
 };
 use cairn_replication::Now;
 use std::{cmp::Ordering, collections::VecDeque};
@@ -29,14 +28,21 @@ pub(super) struct Meter {
 
 impl Meter {
     /// Takes what the request costs at least, or says which limit stands against it.
-    pub(super) fn admit(&mut self, definition: &TableDefinition, demand: Demand, now: Now) -> Result<(), TableLimit> {
+    /// `units`: how many a second, and by which setting.
+    pub(super) fn admit(
+        &mut self,
+        units: Option<(u64, LimitType)>,
+        created_ms: u64,
+        demand: Demand,
+        now: Now,
+    ) -> Result<(), TableLimit> {
         let bucket = self.bucket_of(demand.capacity);
-        let Some((units_per_second, limit)) = definition.units_per_second(demand.capacity) else {
+        let Some((units_per_second, limit)) = units else {
             *bucket = None;
             return Ok(());
         };
         let rate = Rate { units_per_second, limit };
-        let age_ms = now.wall_ms.saturating_sub(definition.creation_time_ms);
+        let age_ms = now.wall_ms.saturating_sub(created_ms);
         let bucket = bucket.get_or_insert_with(|| Bucket::new(rate, age_ms, now.boot_ms));
         bucket.set_rate(rate, now.boot_ms);
         match bucket.admit(demand.least, now.boot_ms) {

@@ -3,6 +3,9 @@
 //!
 //! Writes and consistent reads all go to a partition's leader, so that their limit is exact; eventually consistent reads are
 //! limited at each replica that serves them.
+//!
+//! What a write changes in global indexes is charged to them at the table's leader, under their partitions' ids. Whether it will
+//! change anything in one is not known before: while an index is used up no write of its table is admitted.
 
 mod bucket;
 mod demand;
@@ -14,9 +17,9 @@ use cairn_model::{
     TableDefinition,
     consumption::{Consumption, PartitionConsumption},
     ids::PartitionId,
-    throttling::TableLimit,
+    throttling::CapacityKind,
 };
-use cairn_replication::{Clock, wire::PartitionAnswer};
+use cairn_replication::{Clock, operation::PartitionError, wire::PartitionAnswer};
 use meter::{Meter, minute};
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
@@ -45,20 +48,50 @@ impl Throttle {
         definition: &TableDefinition,
         demand: Demand,
         is_held: impl Fn(PartitionId) -> bool,
-    ) -> Result<(), TableLimit> {
-        let now = self.clock.now();
+    ) -> Result<(), PartitionError> {
+        let (now, created_ms) = (self.clock.now(), definition.creation_time_ms);
         let mut meters = self.meters.lock();
         if !meters.contains_key(&partition) {
             meters.retain(|id, _| is_held(*id));
         }
-        meters.entry(partition).or_default().admit(definition, demand, now)
+        let meter = meters.entry(partition).or_default();
+        let units = definition.units_per_second(demand.capacity);
+        meter.admit(units, created_ms, demand, now).map_err(PartitionError::Throttled)?;
+        if demand.capacity != CapacityKind::Write {
+            return Ok(());
+        }
+        for index in &definition.global_indexes {
+            let (Some(at), units) = (index.partitions.first(), index.units_per_second(demand.capacity)) else {
+                continue;
+            };
+            let meter = meters.entry(at.partition_id).or_default();
+            if let Err(limit) = meter.admit(units, created_ms, demand.of_index(), now) {
+                meters.entry(partition).or_default().settle(demand, 0, now);
+                return Err(PartitionError::ThrottledByIndex { limit, index_name: index.index_name.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// Charges an admitted request for what it cost. One whose end nobody waited for stays charged for the least.
-    pub(crate) fn settle(&self, partition: PartitionId, demand: Demand, answer: &PartitionAnswer) {
+    pub(crate) fn settle(
+        &self,
+        partition: PartitionId,
+        definition: &TableDefinition,
+        demand: Demand,
+        answer: &PartitionAnswer,
+    ) {
         let (cost, now) = (demand.cost(answer), self.clock.now());
-        if let Some(meter) = self.meters.lock().get_mut(&partition) {
+        let mut meters = self.meters.lock();
+        if let Some(meter) = meters.get_mut(&partition) {
             meter.settle(demand, cost, now);
+        }
+        for (slot, cost) in demand::costs_of_indexes(answer) {
+            let index = definition.global_indexes.iter().find(|index| index.slot == slot);
+            let at = index.and_then(|index| index.partitions.first());
+            if let Some(meter) = at.and_then(|at| meters.get_mut(&at.partition_id)) {
+                meter.settle(demand.of_index(), cost, now);
+            }
         }
     }
 

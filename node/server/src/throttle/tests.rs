@@ -3,12 +3,14 @@ use crate::archive::testing;
 use cairn_model::{
     ErrorKind, ServiceError,
     consumption::{MINUTES_KEPT, MinuteConsumption},
+    ids::TableId,
+    index::{GlobalIndex, IndexPartition, IndexProjection, NewGlobalIndex, ProjectionType},
     table::{OnDemandThroughput, ProvisionedThroughput},
-    throttling::{CapacityKind, LimitType},
+    throttling::{CapacityKind, LimitType, TableLimit},
 };
 use cairn_replication::{
     Now,
-    operation::{GetOutcome, GetRequest, PartitionError, PartitionOutcome, PartitionRequest, WriteOutcome},
+    operation::{GetOutcome, GetRequest, IndexWrite, PartitionError, PartitionOutcome, PartitionRequest, WriteOutcome},
     transaction::{TransactGet, TransactGetRequest, TransactOutcome, TransactRequest, TransactStep, TransactionId},
 };
 
@@ -82,7 +84,7 @@ fn written(size_after: u32) -> PartitionAnswer {
 fn serve(throttle: &Throttle, table: &TableDefinition, demand: Demand, answer: &PartitionAnswer) -> bool {
     let admitted = throttle.admit(PARTITION, table, demand, |_| true).is_ok();
     if admitted {
-        throttle.settle(PARTITION, demand, answer);
+        throttle.settle(PARTITION, table, demand, answer);
     }
     admitted
 }
@@ -93,7 +95,8 @@ fn reads_and_writes_have_capacities_of_their_own() {
     let table = provisioned(1, 1);
     assert!(serve(&throttle, &table, write(), &written(1_000)));
     let refused = throttle.admit(PARTITION, &table, write(), |_| true);
-    assert_eq!(refused, Err(TableLimit { capacity: CapacityKind::Write, limit: LimitType::Provisioned }));
+    let limit = TableLimit { capacity: CapacityKind::Write, limit: LimitType::Provisioned };
+    assert_eq!(refused, Err(PartitionError::Throttled(limit)));
     assert!(throttle.admit(PARTITION, &table, reads(1, true), |_| true).is_ok());
     clock.pass(1_000);
     assert!(serve(&throttle, &table, write(), &written(1_000)));
@@ -147,7 +150,8 @@ fn a_maximum_of_one_kind_leaves_the_other_alone() {
     assert!((0..100).all(|_| throttle.admit(PARTITION, &table, reads(1, true), |_| true).is_ok()));
     assert!(serve(&throttle, &table, write(), &written(1)));
     let refused = throttle.admit(PARTITION, &table, write(), |_| true);
-    assert_eq!(refused, Err(TableLimit { capacity: CapacityKind::Write, limit: LimitType::MaxOnDemand }));
+    let limit = TableLimit { capacity: CapacityKind::Write, limit: LimitType::MaxOnDemand };
+    assert_eq!(refused, Err(PartitionError::Throttled(limit)));
 }
 
 #[test]
@@ -181,4 +185,51 @@ fn partitions_that_are_gone_are_forgotten() {
         throttle.admit(partition, &table, write(), |held| held == PARTITION).unwrap();
     }
     assert_eq!(throttle.meters.lock().len(), 2);
+}
+
+#[test]
+fn writes_wait_for_an_index_that_is_used_up_and_reads_do_not() {
+    let (clock, throttle) = throttle();
+    let at = |partition| IndexPartition { partition_id: PartitionId([partition; 16]), members: Vec::new() };
+    let index = |name: &str, slot, write_capacity_units| GlobalIndex {
+        provisioned_throughput: Some(ProvisionedThroughput { read_capacity_units: 5, write_capacity_units }),
+        partitions: vec![at(7 + slot)],
+        ..NewGlobalIndex {
+            index_name: name.to_owned(),
+            key_schema: provisioned(1, 1).key_schema,
+            projection: IndexProjection {
+                projection_type: ProjectionType::All,
+                non_key_attributes: Default::default(),
+            },
+            provisioned_throughput: None,
+            on_demand_throughput: None,
+        }
+        .into_index(TableId([slot; 16]), slot)
+    };
+    let table =
+        TableDefinition { global_indexes: vec![index("large", 0, 100), index("small", 1, 1)], ..provisioned(100, 100) };
+    let changes =
+        |slot| IndexWrite { slot: cairn_engine::global_index(slot), size_before: 0, size_after: 900, moved: false };
+    let outcome = WriteOutcome {
+        attributes: None,
+        size_before: 0,
+        size_after: 1_000,
+        indexes: vec![changes(0), changes(1)],
+        collection_bytes: None,
+    };
+    let answer = Ok(PartitionOutcome::Write(outcome));
+    assert!(serve(&throttle, &table, write(), &answer));
+    let limit = TableLimit { capacity: CapacityKind::Write, limit: LimitType::Provisioned };
+    let refused = throttle.admit(PARTITION, &table, write(), |_| true);
+    assert_eq!(refused, Err(PartitionError::ThrottledByIndex { limit, index_name: "small".to_owned() }));
+    assert!(throttle.admit(PARTITION, &table, reads(1, true), |_| true).is_ok());
+    clock.pass(1_000);
+    assert!(serve(&throttle, &table, write(), &answer));
+    clock.pass(60_000);
+    let consumed = throttle.consumption().partitions;
+    let of = |partition: u8| {
+        let found = consumed.iter().find(|it| it.partition_id == PartitionId([partition; 16])).unwrap();
+        found.minutes.iter().map(|minute| minute.write_half_units).sum::<u64>()
+    };
+    assert_eq!([of(1), of(7), of(8)], [4, 4, 4], "of the table and of each index, and nothing of what was refused");
 }

@@ -105,3 +105,33 @@ async fn without_the_flag_nothing_is_throttled() {
         table.caller.ok("PutItem", put(id)).await;
     }
 }
+
+#[tokio::test]
+async fn a_table_waits_for_its_index_and_an_index_has_reads_of_its_own() {
+    let mut more = provisioned(100);
+    let throughput = json!({"ReadCapacityUnits": 1, "WriteCapacityUnits": 1});
+    more["AttributeDefinitions"] =
+        json!(["Id", "Text"].map(|name| json!({"AttributeName": name, "AttributeType": "S"})));
+    more["GlobalSecondaryIndexes"] = json!([{
+        "IndexName": "by-text",
+        "KeySchema": [{"AttributeName": "Text", "KeyType": "HASH"}],
+        "Projection": {"ProjectionType": "ALL"},
+        "ProvisionedThroughput": throughput,
+    }]);
+    let table = table(&["--throttle"], more).await;
+    let put = |id: usize| json!({"TableName": "users", "Item": {"Id": {"S": id.to_string()}, "Text": {"S": "x".repeat(2_000)}}});
+    let refused = table.exhaust("PutItem", put).await;
+    assert_eq!(refused["__type"], "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException");
+    let reason = |reason: &str| json!([{"reason": reason, "resource": format!("{ARN}/index/by-text")}]);
+    assert_eq!(refused["ThrottlingReasons"], reason("IndexWriteProvisionedThroughputExceeded"));
+    table.caller.ok("GetItem", read(true)).await;
+    let query = |_| {
+        json!({
+            "TableName": "users", "IndexName": "by-text", "KeyConditionExpression": "#t = :t",
+            "ExpressionAttributeNames": {"#t": "Text"}, "ExpressionAttributeValues": {":t": {"S": "x".repeat(2_000)}},
+        })
+    };
+    let refused = table.exhaust("Query", query).await;
+    assert_eq!(refused["ThrottlingReasons"], reason("IndexReadProvisionedThroughputExceeded"));
+    table.caller.ok("GetItem", read(true)).await;
+}

@@ -1,0 +1,72 @@
+//! The partitions of `cairn dev`: requests go to the one node.
+
+use super::tables::{LEADER_DEADLINE, LocalTables, ORDER_PAUSE};
+use crate::throttle::Demand;
+use async_trait::async_trait;
+use cairn_api::{Partitions, Room, RoutingKey, TableView, errors};
+use cairn_model::{ErrorKind, ServiceError, node::Counts};
+use cairn_replication::operation::{PartitionError, PartitionOutcome, PartitionRequest};
+
+#[async_trait]
+impl Partitions for LocalTables {
+    async fn counts(&self, table: &TableView) -> Option<Counts> {
+        let (partition, _) = self.partition(table.definition.table_id)?;
+        let counted = tokio::time::timeout(LEADER_DEADLINE, async {
+            loop {
+                // None until the partition leads, in the moment after a start.
+                match self.node.host().counts(partition).await {
+                    None if self.has(table.definition.table_id) => tokio::time::sleep(ORDER_PAUSE).await,
+                    counted => return counted,
+                }
+            }
+        });
+        counted.await.ok()?
+    }
+
+    async fn request(
+        &self,
+        table: &TableView,
+        _key: RoutingKey<'_>,
+        mut request: PartitionRequest,
+        room: &Room,
+    ) -> Result<PartitionOutcome, ServiceError> {
+        let demand = Demand::of(&request);
+        // The one replica leads: a consistent read costs nothing more, and never goes back in time after a start.
+        match &mut request {
+            PartitionRequest::Get(get) => get.consistent = true,
+            PartitionRequest::Range(range) => range.consistent = true,
+            PartitionRequest::Write(_)
+            | PartitionRequest::Feed(_)
+            | PartitionRequest::Stream(_)
+            | PartitionRequest::Transact(_)
+            | PartitionRequest::TransactGet(_) => {}
+        }
+        let name = &table.definition.table_name;
+        if request.brings_data() && self.node.disk().full() {
+            return Err(ServiceError::new(ErrorKind::ThrottlingException, crate::node::DISK_FULL));
+        }
+        let (partition, epoch) =
+            self.partition(table.definition.table_id).ok_or_else(|| errors::table_not_found(name))?;
+        let mut patience = LEADER_DEADLINE;
+        loop {
+            // The request is kept for another try only until the partition leads, in the moment after a start.
+            match self.node.request(partition, epoch, request.clone(), demand).await {
+                Ok(outcome) => return room.make_for(&outcome).await.map(|()| outcome),
+                Err(PartitionError::Service(error)) => return Err(error),
+                Err(PartitionError::NotLeader { .. }) if !patience.is_zero() => {
+                    patience = patience.saturating_sub(ORDER_PAUSE);
+                    tokio::time::sleep(ORDER_PAUSE).await;
+                }
+                Err(PartitionError::UnknownPartition) => return Err(errors::table_not_found(name)),
+                Err(PartitionError::Throttled(limit)) => return Err(limit.exceeded(&table.arn)),
+                Err(PartitionError::ThrottledByIndex { limit, index_name }) => {
+                    return Err(limit.exceeded(&table.index_arn(&index_name)));
+                }
+                Err(PartitionError::Overloaded { reason }) => {
+                    return Err(ServiceError::new(ErrorKind::ThrottlingException, reason));
+                }
+                Err(error) => return Err(ServiceError::new(ErrorKind::InternalServerError, error.to_string())),
+            }
+        }
+    }
+}
