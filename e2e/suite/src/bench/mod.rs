@@ -122,7 +122,11 @@ async fn prepare(server: &Server) -> Result<()> {
 /// Ours against the other: prints and records the medians; true when ours reaches its share of the other's.
 async fn compare(what: &str, contenders: [Contender<'_>; 2], share_min: f64) -> Result<bool> {
     let rates = measure(what, &contenders).await?;
-    record(what, contenders.map(|contender| contender.name), "requestsPerSecond", rates.each_ref(), share_min)
+    record(what, contenders.map(|contender| contender.name), unit(&contenders), rates.each_ref(), share_min)
+}
+
+fn unit(contenders: &[Contender<'_>; 2]) -> &'static str {
+    if contenders.iter().all(|contender| contender.ask.counts == 1) { "requestsPerSecond" } else { "itemsPerSecond" }
 }
 
 /// What the two come to a second, round by round.
