@@ -48,6 +48,7 @@ use kube::{
 use observation::{Answers, Observation};
 use placing::{Placed, Wait};
 use regions::Regions;
+use status::Standing;
 use std::{sync::Arc, time::Duration};
 use validate::ValidatedTable;
 
@@ -169,7 +170,10 @@ async fn settle(
     let table = &validated.table;
     let before = table.status.clone().unwrap_or_default();
     let wanted = wanted::definition(&validated, &regions, region, held)?;
-    let is_current = refusal.is_some() || held.is_some_and(|held| wanted.as_ref() == Ok(held));
+    let standing = match refusal {
+        Some(_) => Standing::Current,
+        None => Standing::of(wanted.as_ref().ok(), held),
+    };
     let mut progress = None;
     let mut loading = None;
     let mut importing = None;
@@ -202,7 +206,7 @@ async fn settle(
     let (account, table_name) = (&validated.account, &validated.table_name);
     streams::observe(&mut status, TableArn { region, account, table_name }, ctx.now())?;
     let generation = table.metadata.generation;
-    let observed = status::observe(&mut status, &observation, answers, is_current, generation, ctx.now());
+    let observed = status::observe(&mut status, &observation, answers, standing, generation, ctx.now());
     if let Some(loading) = &loading {
         progress = Some(loading.progress.clone());
         status::note_loading(&mut status, loading);
@@ -237,6 +241,7 @@ async fn settle(
     Ok(Action::requeue(match (again, is_active(&table), is_mending) {
         (Some(again), ..) => again,
         (None, false, _) => MAKING,
+        (None, true, _) if standing == Standing::ChangingBeside => MAKING,
         (None, true, true) => MENDING,
         (None, true, false) => REFRESH,
     }))
