@@ -344,6 +344,14 @@ pub(crate) fn is_overload(kind: ErrorKind) -> bool {
     )
 }
 
+/// Whether a request is refused for there being no such table, or for the state that it is in.
+pub(crate) fn is_of_table_state(error: &ServiceError) -> bool {
+    matches!(
+        error.kind,
+        ErrorKind::ResourceNotFoundException | ErrorKind::TableNotFoundException | ErrorKind::ResourceInUseException
+    )
+}
+
 const OVERTAKEN: &str =
     "The table was changed by others at the same time, again and again; this change was not made. Please try again";
 

@@ -85,6 +85,19 @@ async fn a_table_that_another_router_made_just_now_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_statements_finds_it_too() {
+    let setting = Setting::new(ApiWrites::Own).await;
+    setting.api_server.put("tables", "scores", active_table(TableId([8; 16]), json!({}), json!({})), "cairn-api");
+    let statements: Vec<Value> = ["scores", "nobody"]
+        .map(|table| json!({"Statement": format!("SELECT * FROM {table} WHERE Id = 'ada'")}))
+        .to_vec();
+    let answer = setting.caller.ok("BatchExecuteStatement", json!({"Statements": statements})).await;
+    let codes: Vec<&Value> =
+        answer["Responses"].as_array().unwrap().iter().map(|response| &response["Error"]["Code"]).collect();
+    assert_eq!(codes, ["InternalServerError", "ResourceNotFound"], "of the first its partitions were asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_became_active_just_now_takes_requests() {
     let setting = Setting::new(ApiWrites::Own).await;
     note(&setting, "CREATING");
