@@ -11,6 +11,7 @@ mod npm;
 mod process;
 mod python;
 mod report;
+mod rust_tests;
 mod schemas;
 mod sdk_rust;
 mod test;

@@ -146,12 +146,18 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 
 /// Runs to the end, shows its standard output and hands each line of it to `line`.
 pub(crate) fn stream(command: &mut Command, mut line: impl FnMut(&str)) -> Result<ExitStatus> {
+    read_lines(command, |text| {
+        println!("{text}");
+        line(text);
+    })
+}
+
+/// Runs to the end and hands each line of its standard output to `line`.
+pub(crate) fn read_lines(command: &mut Command, mut line: impl FnMut(&str)) -> Result<ExitStatus> {
     let mut running = Running::start(command.stdout(Stdio::piped()))?;
     if let Some(stdout) = running.0.stdout.take() {
         for text in BufReader::new(stdout).lines() {
-            let text = text?;
-            println!("{text}");
-            line(&text);
+            line(&text?);
         }
     }
     running.wait()

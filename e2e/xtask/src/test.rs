@@ -5,7 +5,7 @@ use crate::{
     cluster::{self, Cluster},
     crates, go, java, npm, process, python,
     report::Report,
-    sdk_rust, workspace,
+    rust_tests, sdk_rust, workspace,
 };
 use anyhow::{Context, Result, bail};
 use std::{
@@ -20,7 +20,7 @@ const PARTS: [Part; 9] = [
     ("clippy", clippy),
     ("crds", crds),
     ("deny", deny),
-    ("unit", unit),
+    ("unit", rust_tests::run),
     ("clients", clients),
     ("chart", chart::check),
     ("e2e", e2e),
@@ -97,17 +97,6 @@ fn deny(report: &mut Report) -> Result<()> {
         return Ok(());
     }
     single(report, &mut command(&["--workspace", "check", "advisories"]))
-}
-
-fn unit(report: &mut Report) -> Result<()> {
-    let status =
-        process::stream(workspace::cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]), |line| {
-            report.count(line)
-        })?;
-    if !status.success() {
-        bail!("cargo test failed ({status})");
-    }
-    Ok(())
 }
 
 /// `cairn dev` driven by the SDKs and the AWS CLI, its answers beside dynoxide's and dynalite's, its archives in S3.
