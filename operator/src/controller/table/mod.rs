@@ -33,10 +33,7 @@ use crate::{
     error::{Error, Result, While, status_code},
     node_client::Target,
 };
-use cairn_crds::{
-    DEFAULT_STORAGE_GROUP, StorageGroup, Table, TableResourceStatus, condition::Progress,
-    table::definition::DefinitionError,
-};
+use cairn_crds::{DEFAULT_STORAGE_GROUP, StorageGroup, Table, TableResourceStatus, condition::Progress};
 use cairn_model::{
     arn::TableArn,
     ids::TableId,
@@ -53,6 +50,7 @@ use kube::{
 use observation::{Answers, Observation};
 use placing::{Placed, Wait};
 use regions::Regions;
+use status::Standing;
 use std::{sync::Arc, time::Duration};
 use validate::ValidatedTable;
 
@@ -189,7 +187,10 @@ async fn settle(
     let before = table.status.clone().unwrap_or_default();
     let indexes = Indexes::of(&before, answers)?;
     let wanted = wanted::definition(&validated, &regions, region, &indexes, held)?;
-    let is_current = refusal.is_some() || held.is_some_and(|held| is_as_wanted(&wanted, held));
+    let standing = match refusal {
+        Some(_) => Standing::Current,
+        None => Standing::of(wanted.as_ref().ok(), held),
+    };
     let everything = indexes.with_table(&observation);
     let mut progress = unplaced.map(|message| Progress::reconciling("IndexWaits", message));
     let mut loading = None;
@@ -230,12 +231,12 @@ async fn settle(
     let generation = table.metadata.generation;
     let arn = TableArn { region, account, table_name };
     indexes::status::observe(&mut status, &indexes, &observation, wanted_indexes.as_ref(), arn, ctx.now())?;
-    let zones_ready = everything.zones_ready(answers);
-    let state = status::State {
-        zones_ready,
-        is_current: is_current && indexes::status::are_allocated(&status, &indexes, &observation)?,
-        are_indexes_made: indexes::status::are_made(&status),
+    let standing = match indexes::status::are_allocated(&status, &indexes, &observation)? {
+        true => standing,
+        false => Standing::Changing,
     };
+    let zones_ready = everything.zones_ready(answers);
+    let state = status::State { zones_ready, standing, are_indexes_made: indexes::status::are_made(&status) };
     let observed = status::observe(&mut status, &observation, state, generation, ctx.now());
     let drops = ending::take_gone(&mut status, &observation, group)?;
     if !drops.is_empty() {
@@ -281,6 +282,7 @@ async fn settle(
         (Some(again), ..) => again,
         (None, is_active, _) if are_changing && (is_active || observation.is_led()) => FILLING,
         (None, false, _) => MAKING,
+        (None, true, _) if standing == Standing::ChangingBeside => MAKING,
         (None, true, true) => MENDING,
         (None, true, false) => REFRESH,
     }))
@@ -304,11 +306,6 @@ fn is_well(
         None => false,
     };
     Ok(everything.is_led() && ready == zones && (is_current || refusal.is_some()))
-}
-
-/// Whether nodes that hold this have what is wanted; where indexes lie may change under it.
-fn is_as_wanted(wanted: &std::result::Result<TableDefinition, DefinitionError>, held: &TableDefinition) -> bool {
-    wanted.as_ref().is_ok_and(|wanted| indexes::are_same_elsewhere(wanted, held))
 }
 
 /// Gives the orders; answers with what went wrong. Every order is given again until the nodes report that it is done.
