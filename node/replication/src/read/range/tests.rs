@@ -71,6 +71,7 @@ impl Table {
             partition: PartitionId([7; 16]),
             stream: None,
             local_indexes: &[],
+            index_of: None,
         }
     }
 
