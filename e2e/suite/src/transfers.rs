@@ -5,6 +5,7 @@
 use crate::{
     client::{Answer, Dynamo, now},
     load::Progress,
+    sigv4,
 };
 use anyhow::{Context, Result, bail, ensure};
 use cairn_history::{Key, Operation};
@@ -51,6 +52,8 @@ pub(crate) struct Transfers {
 #[derive(Debug)]
 struct Shared {
     client: Dynamo,
+    /// Tells the tokens of these transfers from those of others before.
+    run: String,
     began: Instant,
     stop: AtomicBool,
     next: AtomicU32,
@@ -117,6 +120,7 @@ impl Transfers {
         }
         let shared = Arc::new(Shared {
             client: client.clone(),
+            run: sigv4::now(),
             began: now(),
             stop: AtomicBool::new(false),
             next: AtomicU32::new(1),
@@ -199,7 +203,7 @@ impl Shared {
     async fn transfer(self: Arc<Self>) -> Result<()> {
         while !self.is_over() {
             let number = self.number();
-            let (request, appends) = request(number);
+            let (request, appends) = request(&self.run, number);
             let began = self.micros();
             let mut answers = Vec::new();
             if number.is_multiple_of(TWICE_EVERY) {
@@ -341,7 +345,7 @@ impl Shared {
 }
 
 /// A transfer, and the accounts that it changes. A third one is only looked at.
-fn request(number: u32) -> (Value, [Key; 2]) {
+fn request(run: &str, number: u32) -> (Value, [Key; 2]) {
     // Spread by a multiplication (Knuth), so that no two movers meet at the same accounts for long.
     let spread = number.wrapping_mul(2_654_435_761);
     let at = |shift: u32, of: usize| (spread >> shift) as usize % of;
@@ -360,7 +364,7 @@ fn request(number: u32) -> (Value, [Key; 2]) {
     taken["ConditionExpression"] = json!("Balance >= :amount");
     let looked_at = json!({"TableName": table(third), "Key": id(third), "ConditionExpression": "attribute_exists(Id)"});
     let request = json!({
-        "ClientRequestToken": format!("transfer-{number}"),
+        "ClientRequestToken": format!("{run}-{number}"),
         "TransactItems": [{"Update": taken}, {"Update": update(to, "+")}, {"ConditionCheck": looked_at}],
     });
     (request, [from, to])
@@ -376,7 +380,7 @@ mod tests {
         let mut met = BTreeSet::new();
         let mut crossing = 0;
         for number in 1..500 {
-            let (request, [from, to]) = request(number);
+            let (request, [from, to]) = request("run", number);
             let third = request["TransactItems"][2]["ConditionCheck"]["Key"].clone();
             assert!(from != to && third != id(from) && third != id(to), "{request}");
             met.extend([from, to]);

@@ -28,20 +28,29 @@ fn check_pauses(outcome: Outcome) -> Result<()> {
     Ok(())
 }
 
-/// The zone of the table's leader, as the storage nodes' metrics tell.
+/// The zone of a table's leader, as the storage nodes' metrics tell; one that does not answer leads nothing.
 pub(super) fn leader_zone() -> Result<String> {
+    let mut zone = None;
+    kube::wait("a storage node says that it leads", Duration::from_secs(30), || {
+        zone = find_leader()?;
+        Ok(zone.is_some())
+    })?;
+    zone.context("no storage node leads")
+}
+
+fn find_leader() -> Result<Option<String>> {
     for pod in kube::storage_pods(NAMESPACE)? {
-        let metrics = Cluster::first().metrics(NAMESPACE, kube::name(&pod))?;
+        let Ok(metrics) = Cluster::first().metrics(NAMESPACE, kube::name(&pod)) else { continue };
         let leads = metrics.lines().any(|line| {
             line.starts_with("cairn_replicas")
                 && line.contains("leader")
                 && line.rsplit(' ').next().is_some_and(|value| value != "0")
         });
         if leads {
-            return Ok(kube::pod_zone(&pod).to_owned());
+            return Ok(Some(kube::pod_zone(&pod).to_owned()));
         }
     }
-    anyhow::bail!("no storage node says that it leads")
+    Ok(None)
 }
 
 /// Waits until every storage pod is ready: with every replica caught up.
