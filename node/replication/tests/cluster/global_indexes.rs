@@ -69,7 +69,7 @@ fn cluster(indexes: Vec<GlobalIndex>) -> Cluster {
 }
 
 fn configured(indexes: Vec<GlobalIndex>, log_bytes_held: u64) -> Cluster {
-    let mut cluster = Cluster::configured(3, |config| {
+    let mut cluster = Cluster::configured(3, move |config| {
         config.log_entries_kept = 20;
         config.log_bytes_kept = 2_000;
         config.log_bytes_held = log_bytes_held;
