@@ -152,7 +152,7 @@ fn attributes_are_named_for_a_projection_that_includes_some() {
 #[test]
 fn a_definition_that_only_an_index_uses_is_used() {
     accepts(&table(&format!(
-        "attributeDefinitions: [{{attributeName: Id, attributeType: S}}, {{attributeName: X, attributeType: S}}], keySchema: [{{attributeName: Id, keyType: HASH}}], {ON_DEMAND}, globalSecondaryIndexes: [{{indexName: idx, keySchema: [{{attributeName: X, keyType: HASH}}]}}]"
+        "attributeDefinitions: [{{attributeName: Id, attributeType: S}}, {{attributeName: X, attributeType: S}}], keySchema: [{{attributeName: Id, keyType: HASH}}], {ON_DEMAND}, globalSecondaryIndexes: [{{indexName: idx, keySchema: [{{attributeName: X, keyType: HASH}}], projection: {{projectionType: ALL}}}}]"
     )));
 }
 
@@ -201,6 +201,64 @@ fn local_indexes_never_change() {
         refuses_change(&older, &newer, "localSecondaryIndexes can't change");
     }
     accepts_change(&index("one"), &index("one"));
+}
+
+/// A table with one global index of these keys, and what more is given of both.
+fn globally_indexed(name: &str, keys: &str, of_index: &str, of_table: &str) -> String {
+    table(&format!(
+        "{TWO_KEYS}, {of_table}, globalSecondaryIndexes: [{{indexName: {name}, keySchema: [{keys}], {of_index}}}]"
+    ))
+}
+
+#[test]
+fn a_global_index_has_keys_of_its_own() {
+    let all = "projection: {projectionType: ALL}";
+    for keys in [
+        "{attributeName: At, keyType: HASH}",
+        "{attributeName: At, keyType: HASH}, {attributeName: Id, keyType: RANGE}",
+    ] {
+        accepts(&globally_indexed("idx", keys, all, ON_DEMAND));
+    }
+    let range = "{attributeName: At, keyType: RANGE}";
+    refuses(&globally_indexed("idx", range, all, ON_DEMAND), "one HASH element");
+    let twice = "{attributeName: At, keyType: HASH}, {attributeName: At, keyType: RANGE}";
+    refuses(&globally_indexed("idx", twice, all, ON_DEMAND), "the same name");
+    let include = "projection: {projectionType: INCLUDE}";
+    refuses(&globally_indexed("idx", INDEX_KEYS, include, ON_DEMAND), "nonKeyAttributes must be specified");
+    let local = format!(
+        "{ON_DEMAND}, localSecondaryIndexes: [{{indexName: idx, keySchema: [{INDEX_KEYS}], projection: {{projectionType: ALL}}}}]"
+    );
+    refuses(&globally_indexed("idx", INDEX_KEYS, all, &local), "of a global index or of a local one");
+    accepts(&globally_indexed("other", INDEX_KEYS, all, &local));
+}
+
+#[test]
+fn a_global_index_is_paid_for_as_its_table_is() {
+    let all = "projection: {projectionType: ALL}";
+    let units = "provisionedThroughput: {readCapacityUnits: 1, writeCapacityUnits: 1}";
+    let maxima = "onDemandThroughput: {maxReadRequestUnits: 5}";
+    accepts(&globally_indexed("idx", INDEX_KEYS, &format!("{all}, {units}"), units));
+    accepts(&globally_indexed("idx", INDEX_KEYS, &format!("{all}, {maxima}"), ON_DEMAND));
+    let told = "each of globalSecondaryIndexes must have provisionedThroughput";
+    refuses(&globally_indexed("idx", INDEX_KEYS, all, units), told);
+    refuses(&globally_indexed("idx", INDEX_KEYS, &format!("{all}, {units}"), ON_DEMAND), told);
+    let both = format!("{all}, {units}, {maxima}");
+    refuses(&globally_indexed("idx", INDEX_KEYS, &both, units), "OnDemandThroughput of globalSecondaryIndexes");
+}
+
+#[test]
+fn global_indexes_come_and_go_and_keep_their_keys() {
+    let [all, keys_only] = ["ALL", "KEYS_ONLY"].map(|projected| format!("projection: {{projectionType: {projected}}}"));
+    let index = |name: &str, keys: &str, of_index: &str| globally_indexed(name, keys, of_index, ON_DEMAND);
+    let (older, without) = (index("idx", INDEX_KEYS, &all), table(&format!("{TWO_KEYS}, {ON_DEMAND}")));
+    accepts_change(&older, &without);
+    accepts_change(&without, &older);
+    accepts_change(&older, &index("other", INDEX_KEYS, &keys_only));
+    let maxima = format!("{all}, onDemandThroughput: {{maxReadRequestUnits: 5}}");
+    accepts_change(&older, &index("idx", INDEX_KEYS, &maxima));
+    let told = "keySchema and projection of a global index can't change";
+    refuses_change(&older, &index("idx", INDEX_KEYS, &keys_only), told);
+    refuses_change(&older, &index("idx", "{attributeName: At, keyType: HASH}", &all), told);
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! Between a Table and what the nodes keep of it: the table's definition.
 
 use super::{
-    AttributeDefinition, ContinuousBackups, KeySchemaElement, KeyType, LocalSecondaryIndex, OnDemandThroughput,
+    ContinuousBackups, GlobalSecondaryIndex, GlobalSecondaryIndexStatus, LocalSecondaryIndex, OnDemandThroughput,
     ProvisionedThroughput, StreamSpecification, StreamStatus, Table, TableResourceStatus, TableSpec, TimeToLive,
-    TimeToLiveStatus, recovery::millis_of_time,
+    TimeToLiveStatus,
+    key::{attribute, elements, keys_of},
+    recovery::millis_of_time,
 };
 use cairn_model::{
     arn::TableArn,
     ids::TableId,
+    index::GlobalIndex,
     stream::Streams,
     table::{self, BillingMode, KeyAttribute, KeySchema, RestoredFrom, StreamViewType, TableDefinition},
 };
@@ -35,6 +38,8 @@ pub enum DefinitionError {
     AutoScaling,
     #[error("spec.localSecondaryIndexes: {index:?} {flaw}")]
     LocalIndex { index: String, flaw: IndexFlaw },
+    #[error("spec.globalSecondaryIndexes: {index:?} {flaw}")]
+    GlobalIndex { index: String, flaw: IndexFlaw },
     #[error("spec.continuousBackups.recoveryPeriodInDays must be 1 to 35")]
     RecoveryPeriod,
     #[error(
@@ -57,7 +62,7 @@ pub enum DefinitionError {
     Invalid { field: &'static str, value: String },
 }
 
-/// Why a table can't have a local index.
+/// Why a table can't have an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IndexFlaw {
     #[error("is no index's name: it must have 3 to 255 characters of a-zA-Z0-9_.-")]
@@ -70,6 +75,18 @@ pub enum IndexFlaw {
     NoRangeKey,
     #[error("must have the table's HASH key and a RANGE key of another name in keySchema")]
     Keys,
+    #[error("is one too many: a table has at most 20")]
+    TooManyGlobal,
+    #[error("must have one HASH element in keySchema, and at most one RANGE element of another name behind it")]
+    GlobalKeys,
+    #[error(
+        "must have provisionedThroughput, with units of at least 1, if and only if spec.billingMode is PROVISIONED"
+    )]
+    Throughput,
+    #[error(
+        "must have onDemandThroughput with maxima of at least 1, or -1 for none, and only where spec.billingMode is PAY_PER_REQUEST"
+    )]
+    OnDemandThroughput,
     #[error("must name 1 to 20 projection.nonKeyAttributes if and only if projection.projectionType is INCLUDE")]
     Projection,
 }
@@ -89,6 +106,8 @@ pub struct Birth {
     pub scaled: Option<table::ProvisionedThroughput>,
     /// The streams that the table has; before one is known here it is not on, whatever the spec says.
     pub streams: Streams,
+    /// The global indexes that were given their identity, as they were made; one is the table's while the spec names it.
+    pub global_indexes: Vec<GlobalIndex>,
 }
 
 impl Birth {
@@ -103,6 +122,7 @@ impl Birth {
             restored_from: None,
             scaled: None,
             streams: Streams::default(),
+            global_indexes: Vec::new(),
         }
     }
 }
@@ -110,29 +130,7 @@ impl Birth {
 impl TableSpec {
     /// The table's keys with their types.
     pub fn keys(&self) -> Result<KeySchema, DefinitionError> {
-        let (partition, sort) = match self.key_schema.as_slice() {
-            [hash] if hash.key_type == KeyType::Hash => (hash, None),
-            [hash, range]
-                if hash.key_type == KeyType::Hash
-                    && range.key_type == KeyType::Range
-                    && hash.attribute_name != range.attribute_name =>
-            {
-                (hash, Some(range))
-            }
-            _ => return Err(DefinitionError::KeySchema),
-        };
-        Ok(KeySchema {
-            partition: self.key_attribute(partition)?,
-            sort: sort.map(|range| self.key_attribute(range)).transpose()?,
-        })
-    }
-
-    pub(super) fn key_attribute(&self, element: &KeySchemaElement) -> Result<KeyAttribute, DefinitionError> {
-        self.attribute_definitions
-            .iter()
-            .find(|d| d.attribute_name == element.attribute_name)
-            .map(|d| KeyAttribute { name: d.attribute_name.clone(), scalar_type: d.attribute_type })
-            .ok_or_else(|| DefinitionError::AttributeUndefined { attribute: element.attribute_name.clone() })
+        keys_of(&self.key_schema, &self.attribute_definitions)
     }
 
     /// The definition this spec asks for, under the name and account given.
@@ -154,6 +152,7 @@ impl TableSpec {
             return Err(DefinitionError::AttributeUnused { attribute: unused.attribute_name.clone() });
         }
         let local_indexes = self.local_indexes(&key_schema)?;
+        let global_indexes = self.given_indexes(&birth.global_indexes)?;
         let provisioned_throughput = match (self.billing_mode, self.provisioned_throughput) {
             (BillingMode::Provisioned, Some(throughput)) => {
                 let scaled = self.auto_scaling.is_some().then_some(birth.scaled).flatten();
@@ -190,7 +189,7 @@ impl TableSpec {
             restored_from: birth.restored_from.clone(),
             replicas: None,
             local_indexes,
-            global_indexes: Vec::new(),
+            global_indexes,
             index_of: None,
             time_to_live,
             stream: Some(birth.streams.clone()).filter(|streams| !streams.is_empty()),
@@ -212,7 +211,7 @@ impl TableSpec {
         self.time_to_live.as_ref().map_or(Ok(None), TimeToLive::attribute)
     }
 
-    fn is_key(&self, attribute: &str) -> bool {
+    pub(super) fn is_key(&self, attribute: &str) -> bool {
         let indexes = self.global_secondary_indexes.iter().flatten().map(|index| &index.key_schema);
         let local = self.local_secondary_indexes.iter().flatten().map(|index| &index.key_schema);
         std::iter::once(&self.key_schema)
@@ -224,26 +223,23 @@ impl TableSpec {
 
     /// The spec of a table that the API creates.
     pub fn from_definition(definition: &TableDefinition) -> Self {
-        let keys = std::iter::once((&definition.key_schema.partition, KeyType::Hash))
-            .chain(definition.key_schema.sort.iter().map(|sort| (sort, KeyType::Range)));
+        let key_schemas = std::iter::once(&definition.key_schema);
+        let key_schemas = key_schemas.chain(definition.global_indexes.iter().map(|index| &index.key_schema));
+        let keys = key_schemas.flat_map(|keys| std::iter::once(&keys.partition).chain(&keys.sort));
         let mut attributes: Vec<&KeyAttribute> = Vec::new();
-        for key in keys.clone().map(|(key, _)| key).chain(definition.local_indexes.iter().map(|index| &index.sort)) {
+        for key in keys.chain(definition.local_indexes.iter().map(|index| &index.sort)) {
             if !attributes.contains(&key) {
                 attributes.push(key);
             }
         }
+        let global_indexes: Vec<_> = definition.global_indexes.iter().map(GlobalSecondaryIndex::of).collect();
         let local_indexes = definition.local_indexes.iter();
         let local_indexes: Vec<_> =
             local_indexes.map(|index| LocalSecondaryIndex::of(index, &definition.key_schema)).collect();
         Self {
             table_name: Some(definition.table_name.clone()),
-            attribute_definitions: attributes
-                .into_iter()
-                .map(|key| AttributeDefinition { attribute_name: key.name.clone(), attribute_type: key.scalar_type })
-                .collect(),
-            key_schema: keys
-                .map(|(key, key_type)| KeySchemaElement { attribute_name: key.name.clone(), key_type })
-                .collect(),
+            attribute_definitions: attributes.into_iter().map(attribute).collect(),
+            key_schema: elements(&definition.key_schema),
             billing_mode: definition.billing_mode,
             provisioned_throughput: definition.provisioned_throughput.map(ProvisionedThroughput::from),
             on_demand_throughput: definition.on_demand_throughput.map(OnDemandThroughput::from),
@@ -252,7 +248,7 @@ impl TableSpec {
             deletion_protection_enabled: definition.deletion_protection_enabled.then_some(true),
             storage_group: crate::DEFAULT_STORAGE_GROUP.to_owned(),
             tags: None,
-            global_secondary_indexes: None,
+            global_secondary_indexes: (!global_indexes.is_empty()).then_some(global_indexes),
             local_secondary_indexes: (!local_indexes.is_empty()).then_some(local_indexes),
             stream_specification: definition
                 .current_stream()
@@ -286,6 +282,9 @@ impl TableSpec {
         }
         if before.on_demand_throughput != after.on_demand_throughput {
             self.on_demand_throughput = after.on_demand_throughput.map(OnDemandThroughput::from);
+        }
+        if before.global_indexes != after.global_indexes {
+            self.update_global_indexes(&before.global_indexes, &after.global_indexes);
         }
         self.table_class = after.table_class;
         if after.deletion_protection_enabled != self.deletion_protection_enabled.unwrap_or_default() {
@@ -332,6 +331,10 @@ impl TableResourceStatus {
             streams: StreamStatus::streams(&self.streams)?,
             restored_from: self.restore.as_ref().map(|restore| restore.restored_from()).transpose()?,
             scaled: self.auto_scaling.as_ref().map(|scaling| scaling.units.units()).transpose()?,
+            global_indexes: {
+                let stay = self.global_secondary_indexes.iter().filter(|index| !index.is_deleting());
+                stay.map(GlobalSecondaryIndexStatus::index).collect::<Result<_, _>>()?
+            },
         })
     }
 }

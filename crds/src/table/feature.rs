@@ -1,21 +1,8 @@
 //! Fields of a Table whose features are not there yet: kept in the schema, so that they are not pruned, and refused by name.
 
-use super::{KeySchemaElement, Projection, ProvisionedThroughput, TableSpec};
+use super::TableSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct GlobalSecondaryIndex {
-    #[schemars(length(min = 3, max = 255), regex(pattern = r"^[a-zA-Z0-9_.-]+$"))]
-    pub index_name: String,
-    #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "atomic"))]
-    pub key_schema: Vec<KeySchemaElement>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub projection: Option<Projection>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provisioned_throughput: Option<ProvisionedThroughput>,
-}
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -41,13 +28,9 @@ impl TableSpec {
     /// The fields that ask for a feature this version does not have, in the order of the schema. One that is empty or switched off
     /// asks for nothing.
     pub fn features_missing(&self) -> Vec<&'static str> {
-        fn some<T>(list: Option<&Vec<T>>) -> bool {
-            list.is_some_and(|list| !list.is_empty())
-        }
         let asked = [
-            ("spec.globalSecondaryIndexes", some(self.global_secondary_indexes.as_ref())),
             ("spec.sseSpecification", self.sse_specification.as_ref().is_some_and(|s| s.enabled != Some(false))),
-            ("spec.tableReplicas", some(self.table_replicas.as_ref())),
+            ("spec.tableReplicas", self.table_replicas.as_ref().is_some_and(|list| !list.is_empty())),
             ("spec.contributorInsights", self.contributor_insights.as_deref() == Some("ENABLE")),
             ("spec.resourcePolicy", self.resource_policy.as_deref().is_some_and(|p| !p.is_empty())),
         ];
@@ -72,10 +55,6 @@ billingMode: PAY_PER_REQUEST
     #[test]
     fn every_field_of_a_missing_feature_is_named() {
         for (more, field) in [
-            (
-                "globalSecondaryIndexes: [{indexName: idx, keySchema: [{attributeName: Id, keyType: HASH}]}]",
-                "spec.globalSecondaryIndexes",
-            ),
             ("sseSpecification: {enabled: true}", "spec.sseSpecification"),
             ("tableReplicas: [{regionName: west}]", "spec.tableReplicas"),
             ("contributorInsights: ENABLE", "spec.contributorInsights"),
@@ -87,8 +66,7 @@ billingMode: PAY_PER_REQUEST
 
     #[test]
     fn a_feature_that_is_switched_off_is_not_asked_for() {
-        for more in ["globalSecondaryIndexes: []", "sseSpecification: {enabled: false}", "contributorInsights: DISABLE"]
-        {
+        for more in ["tableReplicas: []", "sseSpecification: {enabled: false}", "contributorInsights: DISABLE"] {
             assert!(spec(more).features_missing().is_empty(), "{more}");
         }
     }

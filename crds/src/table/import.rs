@@ -184,6 +184,9 @@ impl Table {
         definition: TableDefinition,
     ) -> Result<Option<ImportOrder>, DefinitionError> {
         let Some(from) = &self.spec.import_from else { return Ok(None) };
+        // Where indexes are made is no part of what was asked for.
+        let mut definition = definition;
+        definition.global_indexes.iter_mut().for_each(|index| index.partitions.clear());
         let import_id = self.import_id().ok_or(DefinitionError::Missing { field: "metadata.uid" })?;
         let (account, table_name) = (self.account(), self.table_name());
         let table = TableArn { region, account: &account, table_name: &table_name };

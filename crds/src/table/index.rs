@@ -3,6 +3,7 @@
 use super::{
     KeySchemaElement, KeyType, TableSpec,
     definition::{DefinitionError, IndexFlaw},
+    key::key_attribute,
     rules,
 };
 use crate::rules::json;
@@ -58,9 +59,7 @@ impl TableSpec {
     fn local_index(&self, index: &LocalSecondaryIndex, table: &KeySchema) -> Result<LocalIndex, DefinitionError> {
         let flawed = |flaw| DefinitionError::LocalIndex { index: index.index_name.clone(), flaw };
         let name = &index.index_name;
-        let named = (3..=255).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
-        if !named {
+        if !is_index_name(name) {
             return Err(flawed(IndexFlaw::Name));
         }
         if table.sort.is_none() {
@@ -73,7 +72,7 @@ impl TableSpec {
                     && hash.attribute_name == table.partition.name
                     && range.attribute_name != hash.attribute_name =>
             {
-                self.key_attribute(range)?
+                key_attribute(range, &self.attribute_definitions)?
             }
             _ => return Err(flawed(IndexFlaw::Keys)),
         };
@@ -86,21 +85,31 @@ impl LocalSecondaryIndex {
     /// As a Table names an index of a table with these keys.
     pub fn of(index: &LocalIndex, table: &KeySchema) -> Self {
         let element = |name: &str, key_type| KeySchemaElement { attribute_name: name.to_owned(), key_type };
-        let included = &index.projection.non_key_attributes;
         Self {
             index_name: index.index_name.clone(),
             key_schema: vec![element(&table.partition.name, KeyType::Hash), element(&index.sort.name, KeyType::Range)],
-            projection: Projection {
-                projection_type: index.projection.projection_type,
-                non_key_attributes: (!included.is_empty()).then(|| included.iter().cloned().collect()),
-            },
+            projection: Projection::of(&index.projection),
         }
     }
 }
 
+/// Whether it can be an index's name.
+pub(super) fn is_index_name(name: &str) -> bool {
+    (3..=255).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
 impl Projection {
+    /// As a Table names a projection.
+    pub fn of(projection: &IndexProjection) -> Self {
+        let included = &projection.non_key_attributes;
+        Self {
+            projection_type: projection.projection_type,
+            non_key_attributes: (!included.is_empty()).then(|| included.iter().cloned().collect()),
+        }
+    }
+
     /// None where names don't go with the type, or are too many.
-    fn checked(&self) -> Option<IndexProjection> {
+    pub(super) fn checked(&self) -> Option<IndexProjection> {
         let names = self.non_key_attributes.as_deref().unwrap_or_default();
         let includes = self.projection_type == ProjectionType::Include;
         let fits = includes != names.is_empty() && names.len() <= NON_KEY_ATTRIBUTES_MAX;

@@ -5,8 +5,10 @@
 pub mod auto_scaling;
 pub mod definition;
 pub mod feature;
+pub mod global_index;
 pub mod import;
 pub mod index;
+mod key;
 pub mod on_demand;
 pub mod placement;
 pub mod recovery;
@@ -18,6 +20,7 @@ pub mod throughput;
 pub mod time_to_live;
 
 pub use auto_scaling::{AutoScaling, AutoScalingStatus, TargetTracking};
+pub use global_index::{GlobalSecondaryIndex, GlobalSecondaryIndexStatus};
 pub use import::{ImportFrom, ImportStatus};
 pub use index::{LocalSecondaryIndex, Projection};
 pub use on_demand::OnDemandThroughput;
@@ -55,6 +58,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Items", type_ = "integer", json_path = ".status.itemCount"),
     printcolumn(name = "Size", type_ = "integer", json_path = ".status.tableSizeBytes"),
     printcolumn(name = "Zones", type_ = "string", json_path = ".status.zonesReady"),
+    printcolumn(name = "Indexes", type_ = "string", json_path = ".status.indexesReady", priority = "1"),
     printcolumn(
         name = "Latest",
         type_ = "string",
@@ -87,6 +91,7 @@ pub struct TableSpec {
     pub table_name: Option<String>,
 
     /// The attributes of the keys of the table and of its indexes, and no others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 47), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["attributeName"]))]
     pub attribute_definitions: Vec<AttributeDefinition>,
 
@@ -127,9 +132,10 @@ pub struct TableSpec {
     #[schemars(length(max = 50), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["key"]))]
     pub tags: Option<Vec<Tag>>,
 
+    /// They may come and go; of one that is there only the throughput changes. Each is filled while the table serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["indexName"]))]
-    pub global_secondary_indexes: Option<Vec<feature::GlobalSecondaryIndex>>,
+    pub global_secondary_indexes: Option<Vec<GlobalSecondaryIndex>>,
 
     /// Of a table with a sort key. They never change, and their order says nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -251,6 +257,15 @@ pub struct TableResourceStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "atomic"))]
     pub placements: Option<Vec<Placement>>,
+    /// The global indexes, those that are on their way out among them. An index that is deleted and made again meanwhile is here
+    /// twice, under two ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["indexId"]))]
+    pub global_secondary_indexes: Vec<GlobalSecondaryIndexStatus>,
+    /// How many of the global indexes are ACTIVE or UPDATING, as `1/2`; absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub indexes_ready: Option<String>,
     /// Present while point-in-time recovery is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub continuous_backups: Option<ContinuousBackupsStatus>,

@@ -20,6 +20,12 @@ pub(super) const LOCAL_KEY_SCHEMA: &[Rule] = &[(
     "keySchema of a local index must have the table's HASH key and a RANGE key of another name",
 )];
 
+/// Of each of `spec.globalSecondaryIndexes`.
+pub(super) const GLOBAL_INDEX: &[Rule] = &[(
+    "self.keySchema == oldSelf.keySchema && self.projection == oldSelf.projection",
+    "keySchema and projection of a global index can't change: remove the index, or add another under another indexName",
+)];
+
 /// Of `projection` in each index.
 pub(super) const PROJECTION: &[Rule] = &[(
     "(self.projectionType == 'INCLUDE') == has(self.nonKeyAttributes)",
@@ -122,6 +128,20 @@ pub(super) const SPEC: &[Rule] = &[
     (
         "!has(self.globalSecondaryIndexes) || self.globalSecondaryIndexes.all(i, i.keySchema.all(k, self.attributeDefinitions.exists(d, d.attributeName == k.attributeName)))",
         "Some keys of globalSecondaryIndexes are not defined in attributeDefinitions",
+    ),
+    (
+        "!has(self.globalSecondaryIndexes) || self.globalSecondaryIndexes.all(i, has(i.provisionedThroughput) == (self.billingMode == 'PROVISIONED'))",
+        "each of globalSecondaryIndexes must have provisionedThroughput when billingMode is PROVISIONED, and only then",
+    ),
+    (
+        "self.billingMode == 'PAY_PER_REQUEST' || !has(self.globalSecondaryIndexes) || self.globalSecondaryIndexes.all(i, !has(i.onDemandThroughput) \
+         || ((!has(i.onDemandThroughput.maxReadRequestUnits) || i.onDemandThroughput.maxReadRequestUnits == -1) \
+         && (!has(i.onDemandThroughput.maxWriteRequestUnits) || i.onDemandThroughput.maxWriteRequestUnits == -1)))",
+        "OnDemandThroughput of globalSecondaryIndexes cannot be specified when the table BillingMode is PROVISIONED",
+    ),
+    (
+        "!has(self.globalSecondaryIndexes) || !has(self.localSecondaryIndexes) || self.globalSecondaryIndexes.all(g, !self.localSecondaryIndexes.exists(l, l.indexName == g.indexName))",
+        "a name is of a global index or of a local one, not of both",
     ),
     (
         "!has(self.localSecondaryIndexes) || self.localSecondaryIndexes.all(i, i.keySchema.all(k, self.attributeDefinitions.exists(d, d.attributeName == k.attributeName)))",

@@ -66,13 +66,15 @@ impl Dynamo {
 
     /// One attempt.
     pub(crate) async fn call(&self, operation: &str, body: &Value) -> Result<Answer> {
-        self.attempt(operation, body, &invocation_id()).await
+        self.attempt(operation, body, &invocation_id(), 1).await
     }
 
-    async fn attempt(&self, operation: &str, body: &Value, invocation: &str) -> Result<Answer> {
+    /// `attempt` counts from 1, as SDKs tell it.
+    async fn attempt(&self, operation: &str, body: &Value, invocation: &str, attempt: u32) -> Result<Answer> {
         let bytes = serde_json::to_vec(body)?;
-        let mut request =
-            Request::post(format!("http://{}/", self.authority)).header("amz-sdk-invocation-id", invocation);
+        let mut request = Request::post(format!("http://{}/", self.authority))
+            .header("amz-sdk-invocation-id", invocation)
+            .header("amz-sdk-request", format!("attempt={attempt}"));
         for (name, value) in self.signer.headers(&self.authority, operation, &bytes, &sigv4::now()) {
             request = request.header(name, value);
         }
@@ -94,8 +96,8 @@ impl Dynamo {
     pub(crate) async fn insist(&self, operation: &str, body: &Value, patience: Duration) -> Result<Answer> {
         let invocation = invocation_id();
         let deadline = now() + patience;
-        loop {
-            let outcome = self.attempt(operation, body, &invocation).await;
+        for attempt in 1.. {
+            let outcome = self.attempt(operation, body, &invocation, attempt).await;
             let problem = match outcome {
                 Ok(answer) if answer.status < 500 && !answer.exception().contains("Throttl") => return Ok(answer),
                 Ok(answer) => format!("status {}: {}", answer.status, answer.body),
@@ -106,6 +108,7 @@ impl Dynamo {
             }
             sleep(PAUSE).await;
         }
+        bail!("{operation} was tried more often than can be counted")
     }
 
     /// All items of a table whose key is the string `Id`, by that.

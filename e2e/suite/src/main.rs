@@ -21,6 +21,7 @@ mod load;
 mod region;
 mod scenarios;
 mod sigv4;
+mod transfers;
 
 use anyhow::{Result, bail, ensure};
 use std::process::ExitCode;

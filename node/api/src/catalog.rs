@@ -216,6 +216,12 @@ pub enum TimeToLiveUpdate {
 }
 
 impl TableUpdate {
+    /// Whether it is an UpdateTable's, which only an ACTIVE table takes.
+    pub fn needs_active(&self) -> bool {
+        let beside = Self { recovery: self.recovery, time_to_live: self.time_to_live.clone(), ..Self::default() };
+        *self != beside
+    }
+
     /// Changes the definition accordingly; a table on demand has no throughput, another no maxima, and recovery that was on
     /// stays on since when it was, as does Time To Live by the same attribute. The version is the catalog's to raise.
     ///
@@ -284,6 +290,12 @@ pub trait Catalog: Send + Sync {
     /// The hot path: from memory, without waiting. `None` when the account has no such table.
     fn table(&self, account: &str, name: &str) -> Option<Arc<TableView>>;
 
+    /// Looks for a table that [`Self::table`] does not know, or knows in another state than ACTIVE: whether it knows better now. It
+    /// looks seldom, however often it is asked to.
+    async fn look_up(&self, _account: &str, _name: &str) -> bool {
+        false
+    }
+
     /// The account's table with this id, where it is asked for seldom.
     fn table_of_id(&self, account: &str, id: TableId) -> Option<Arc<TableView>> {
         let tables = self.list_tables(account).into_iter().filter_map(|name| self.table(account, &name));
@@ -301,7 +313,8 @@ pub trait Catalog: Send + Sync {
     /// The table as it is after the call, CREATING or ACTIVE already.
     async fn create_table(&self, account: &str, table: NewTable) -> Result<Arc<TableView>, ServiceError>;
 
-    /// The table as it is after the call, UPDATING or ACTIVE again.
+    /// The table as it is after the call, UPDATING or ACTIVE again. [`crate::errors::overtaken`] where another change came first:
+    /// then [`Self::table`] has what that one left.
     async fn update_table(
         &self,
         account: &str,
@@ -312,7 +325,7 @@ pub trait Catalog: Send + Sync {
     /// The table as it was, with the status DELETING.
     async fn delete_table(&self, account: &str, name: &str) -> Result<Arc<TableView>, ServiceError>;
 
-    /// When the table's throughput went up and down. From memory, without waiting.
+    /// When the throughput of the table, or of a global index as one, went up and down. From memory, without waiting.
     fn throughput_history(&self, table: &TableView) -> ThroughputHistory;
 
     /// The table's tags; perhaps not those of a change that another router made just before.

@@ -342,6 +342,27 @@ pub(crate) fn is_overload(kind: ErrorKind) -> bool {
     )
 }
 
+/// Whether a request is refused for there being no such table, or for the state that it is in.
+pub(crate) fn is_of_table_state(error: &ServiceError) -> bool {
+    matches!(
+        error.kind,
+        ErrorKind::ResourceNotFoundException | ErrorKind::TableNotFoundException | ErrorKind::ResourceInUseException
+    )
+}
+
+const OVERTAKEN: &str =
+    "The table was changed by others at the same time, again and again; this change was not made. Please try again";
+
+/// A change of a table that another overtook: nothing of it is done, and what it was checked against is no more. Whoever keeps the
+/// tables knows by now what there is; the operation begins anew, a few times.
+pub fn overtaken() -> ServiceError {
+    ServiceError::new(ErrorKind::InternalServerError, OVERTAKEN)
+}
+
+pub(crate) fn is_overtaken(error: &ServiceError) -> bool {
+    error.kind == ErrorKind::InternalServerError && error.message == OVERTAKEN
+}
+
 /// Something that is not the client's doing.
 pub fn internal() -> ServiceError {
     ServiceError::new(

@@ -18,7 +18,7 @@ use crate::{
         Metrics,
         tables::{RequestMeter, TableMeters},
     },
-    operations::{self, Call},
+    operations::{self, Call, Missed},
     request_id::{RequestIds, is_retry},
     sigv4::{Claim, SignedParts, Verifier},
 };
@@ -304,8 +304,9 @@ impl Api {
                 is_retry: parts.headers.get("amz-sdk-request").is_some_and(|value| is_retry(value.as_bytes())),
             },
             meter,
+            missed: &Missed::default(),
         };
-        let running = tokio::time::timeout(self.config.operation_timeout, (operation.run)(&call));
+        let running = tokio::time::timeout(self.config.operation_timeout, operation.run(&call));
         running.await.unwrap_or_else(|_| Err(errors::internal()))
     }
 }

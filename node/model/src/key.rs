@@ -261,6 +261,21 @@ pub fn sort_bounds(partition: &AttributeValue, sort: Option<&SortCondition>) -> 
     })
 }
 
+/// The one key that can lie between two bounds of a table's keys; none where none or several can.
+pub fn only_key(lower: &Bound<Bytes>, upper: &Bound<Bytes>, schema: &KeySchema) -> Option<EncodedKey> {
+    let (Bound::Included(key), Bound::Excluded(end)) = (lower, upper) else { return None };
+    // What begins with a whole key is that key.
+    (after_prefix(key).as_ref() == Some(end) && is_whole(key, schema)).then(|| EncodedKey(key.clone()))
+}
+
+fn is_whole(key: &[u8], schema: &KeySchema) -> bool {
+    let mut reader = Reader::new(key);
+    let mut components = std::iter::once(&schema.partition).chain(&schema.sort);
+    reader.slice(HASH_BYTES).is_ok()
+        && components.all(|_| skip_component(&mut reader).is_ok())
+        && reader.rest().is_empty()
+}
+
 /// The keys of one of a Scan's `total` segments, counted from 0: equal shares of the hashes.
 pub fn segment_bounds(segment: u32, total: u32) -> KeyBounds {
     let total = total.max(1);

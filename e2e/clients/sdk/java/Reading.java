@@ -2,6 +2,8 @@ import java.util.Objects;
 import software.amazon.awssdk.enhanced.dynamodb.Key;
 import software.amazon.awssdk.enhanced.dynamodb.mapper.annotations.DynamoDbBean;
 import software.amazon.awssdk.enhanced.dynamodb.mapper.annotations.DynamoDbPartitionKey;
+import software.amazon.awssdk.enhanced.dynamodb.mapper.annotations.DynamoDbSecondaryPartitionKey;
+import software.amazon.awssdk.enhanced.dynamodb.mapper.annotations.DynamoDbSecondarySortKey;
 import software.amazon.awssdk.enhanced.dynamodb.mapper.annotations.DynamoDbSortKey;
 
 /** What the table holds, as the enhanced client maps it; what was not read is null. */
@@ -22,6 +24,8 @@ public class Reading {
     }
 
     @DynamoDbPartitionKey
+    @DynamoDbSecondaryPartitionKey(indexNames = GlobalIndexes.COLDEST_FIRST)
+    @DynamoDbSecondarySortKey(indexNames = GlobalIndexes.BY_HOUR)
     public String getStation() {
         return station;
     }
@@ -31,6 +35,7 @@ public class Reading {
     }
 
     @DynamoDbSortKey
+    @DynamoDbSecondaryPartitionKey(indexNames = GlobalIndexes.BY_HOUR)
     public Integer getHour() {
         return hour;
     }
@@ -39,6 +44,7 @@ public class Reading {
         this.hour = hour;
     }
 
+    @DynamoDbSecondarySortKey(indexNames = {Readings.LOCAL_INDEX, GlobalIndexes.COLDEST_FIRST})
     public Double getCelsius() {
         return celsius;
     }

@@ -4,11 +4,15 @@
 // Endpoint, region and credentials come from the environment variables that the SDK reads.
 
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { DynamoDBStreamsClient } from "@aws-sdk/client-dynamodb-streams";
 import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
-import { batchGet, executeStatement, get, query, scan, scanSegments } from "./reads.js";
-import { createAgain, createTable, deleteTable, listAndDescribe, refuseStrangers } from "./table.js";
+import { addGlobalIndex, createWithGlobalIndex, deleteGlobalIndex, queryGlobalIndex } from "./globalIndexes.js";
+import { batchGet, executeStatement, get, query, queryLocalIndex, scan, scanSegments } from "./reads.js";
+import { disableStream, enableStream, readStream, writeToStream } from "./streams.js";
+import { createAgain, createTable, deleteTable, listAndDescribe, refuseStrangers, setTimeToLive } from "./table.js";
+import { cancelTransaction, transactGet, transactWrite } from "./transactions.js";
 import { readAsWritten, readBelow } from "./types.js";
-import { batchWrite, deleteOne, failConditions, putOne, update } from "./writes.js";
+import { batchWrite, deleteOne, failConditions, putOne, putThrottled, update } from "./writes.js";
 
 // A run that takes longer hangs.
 const LONGEST_MS = 60_000;
@@ -26,20 +30,35 @@ const STEPS = [
   ["get", get],
   ["batch get", batchGet],
   ["query", query],
+  ["query a local index", queryLocalIndex],
   ["scan", scan],
   ["scan in segments", scanSegments],
   ["update", update],
   ["conditions that fail", failConditions],
   ["all ten types", readAsWritten],
   ["all ten types, without the document client", readBelow],
+  ["a transaction that is canceled", cancelTransaction],
+  ["a transaction, twice with one token", transactWrite],
+  ["transact get", transactGet],
   ["list and describe", listAndDescribe],
+  ["time to live", setTimeToLive],
   ["PartiQL", executeStatement],
   ["delete an item", deleteOne],
+  ["enable a stream", enableStream],
+  ["changes for the stream", writeToStream],
+  ["disable the stream", disableStream],
+  ["read the stream", readStream],
+  ["throttled, and got through by the SDK's retries", putThrottled],
   ["delete and wait", deleteTable],
+  ["create with a global index", createWithGlobalIndex],
+  ["query the global index", queryGlobalIndex],
+  ["add a global index", addGlobalIndex],
+  ["delete the global index", deleteGlobalIndex],
 ];
 
 const client = new DynamoDBClient({});
 const documents = DynamoDBDocumentClient.from(client);
+const streams = new DynamoDBStreamsClient({});
 let underWay = "nothing";
 
 const hanging = setTimeout(() => {
@@ -50,7 +69,7 @@ const hanging = setTimeout(() => {
 for (const [name, run] of STEPS) {
   underWay = name;
   try {
-    console.log(`${name}: ${await run({ client, documents })}`);
+    console.log(`${name}: ${await run({ client, documents, streams })}`);
   } catch (error) {
     console.error(`FAILED ${name}: ${(error.stack ?? String(error)).slice(0, SHOWN)}`);
     process.exit(1);
@@ -58,3 +77,4 @@ for (const [name, run] of STEPS) {
 }
 clearTimeout(hanging);
 client.destroy();
+streams.destroy();

@@ -13,7 +13,8 @@ use tokio::{
 /// A page of 1 MB, in JSON.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 
-/// What is sent, and for how long: each connection sends one request after the other.
+/// What is sent, and for how long: each connection sends its share of the requests one after the other, so that no two ask for
+/// the same at a time.
 #[derive(Clone, Debug)]
 pub(super) struct Load {
     pub(super) authority: String,
@@ -97,10 +98,11 @@ async fn one_connection(load: Load, connection: usize, end: Instant) -> Result<V
     let status = format!("HTTP/1.1 {}", load.status);
     let first = connection * load.requests.len() / load.connections;
     let behind = (connection + 1) * load.requests.len() / load.connections;
-    let own = if load.once { behind - first } else { usize::MAX };
+    let own = &load.requests[first..behind];
+    let count = if load.once { own.len() } else { usize::MAX };
     let mut buffer = Vec::with_capacity(8 << 10);
     let mut micros = Vec::new();
-    for request in load.requests.iter().cycle().skip(first).take(own) {
+    for request in own.iter().cycle().take(count) {
         let sent = now();
         if sent >= end {
             break;

@@ -10,6 +10,7 @@ mod processor;
 mod restore;
 mod servers;
 pub(crate) mod sizes;
+mod transactions;
 
 use crate::sigv4::{self, Signer};
 use anyhow::{Context, Result};
@@ -23,6 +24,8 @@ const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(3);
 const ITEMS: usize = 1_000;
 const TABLE: &str = "bench";
+/// A second one, for transactions across tables.
+const OTHER: &str = "other";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 const GET_SHARE_MIN: f64 = 0.40;
@@ -44,10 +47,13 @@ pub(crate) async fn run(only: Option<&str>) -> Result<bool> {
         prepare(dynoxide).await?;
     }
     if wanted("GetItem") {
-        held.push(compare("GetItem", [&cairn, &floor], "GetItem", get, GET_SHARE_MIN).await?);
+        held.push(compare("GetItem", asked(GET, [&cairn, &floor]), GET_SHARE_MIN).await?);
     }
     if let Some(dynoxide) = dynoxide.as_ref().filter(|_| wanted("durable PutItem")) {
-        held.push(compare("durable PutItem", [&cairn, dynoxide], "PutItem", put, PUT_SHARE_MIN).await?);
+        held.push(compare("durable PutItem", asked(PUT, [&cairn, dynoxide]), PUT_SHARE_MIN).await?);
+    }
+    if wanted("transactions") {
+        held.extend(transactions::run(&cairn).await?);
     }
     if wanted("every operation") {
         let dynalite = Server::dynalite().await?;
@@ -64,7 +70,7 @@ pub(crate) async fn run(only: Option<&str>) -> Result<bool> {
         let recovery =
             json!({"TableName": TABLE, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": true}});
         archived.client().call("UpdateContinuousBackups", &recovery).await?.ok()?;
-        held.push(compare("PutItem while archived", [&archived, &cairn], "PutItem", put, ARCHIVED_SHARE_MIN).await?);
+        held.push(compare("PutItem while archived", asked(PUT, [&archived, &cairn]), ARCHIVED_SHARE_MIN).await?);
     }
     if wanted("restore") {
         restore::run(&archived).await?;
@@ -75,32 +81,61 @@ pub(crate) async fn run(only: Option<&str>) -> Result<bool> {
     Ok(failed == 0)
 }
 
-fn get(number: usize) -> Value {
-    json!({"TableName": TABLE, "Key": fill::key(number), "ConsistentRead": true})
+/// What is asked for over and over.
+#[derive(Clone, Copy, Debug)]
+struct Ask {
+    call: &'static str,
+    /// The request of a number.
+    request: fn(usize) -> Value,
+    /// What one request counts for: 1, or as many items as it is about where a share is one of items.
+    counts: usize,
 }
 
-fn put(number: usize) -> Value {
-    json!({"TableName": TABLE, "Item": fill::item(number)})
+const GET: Ask = Ask {
+    call: "GetItem",
+    request: |n| json!({"TableName": TABLE, "Key": fill::key(n), "ConsistentRead": true}),
+    counts: 1,
+};
+const PUT: Ask = Ask { call: "PutItem", request: |n| json!({"TableName": TABLE, "Item": fill::item(n)}), counts: 1 };
+
+/// One of the two sides of a comparison.
+#[derive(Clone, Copy, Debug)]
+struct Contender<'a> {
+    name: &'a str,
+    server: &'a Server,
+    ask: Ask,
+}
+
+/// Two servers that are asked the same.
+fn asked(ask: Ask, servers: [&Server; 2]) -> [Contender<'_>; 2] {
+    servers.map(|server| Contender { name: &server.name, server, ask })
 }
 
 async fn prepare(server: &Server) -> Result<()> {
-    fill::create_table(server, TABLE, None).await?;
-    fill::fill(server, TABLE, (0..ITEMS).map(fill::item)).await
+    for table in [TABLE, OTHER] {
+        fill::create_table(server, table, None).await?;
+        fill::fill(server, table, (0..ITEMS).map(fill::item)).await?;
+    }
+    Ok(())
 }
 
 /// Ours against the other: prints and records the medians; true when ours reaches its share of the other's.
-async fn compare(
-    what: &str,
-    servers: [&Server; 2],
-    call: &str,
-    request: fn(usize) -> Value,
-    share_min: f64,
-) -> Result<bool> {
+async fn compare(what: &str, contenders: [Contender<'_>; 2], share_min: f64) -> Result<bool> {
+    let rates = measure(what, &contenders).await?;
+    record(what, contenders.map(|contender| contender.name), unit(&contenders), rates.each_ref(), share_min)
+}
+
+fn unit(contenders: &[Contender<'_>; 2]) -> &'static str {
+    if contenders.iter().all(|contender| contender.ask.counts == 1) { "requestsPerSecond" } else { "itemsPerSecond" }
+}
+
+/// What the two come to a second, round by round.
+async fn measure(what: &str, contenders: &[Contender<'_>; 2]) -> Result<[Vec<f64>; 2]> {
     println!("\n{what}, {CONNECTIONS} connections, {ROUNDS} interleaved rounds of {} s", ROUND.as_secs());
     let mut rates: [Vec<f64>; 2] = Default::default();
     for round in 0..=ROUNDS {
-        for (server, rates) in servers.iter().zip(&mut rates) {
-            let requests = (0..ITEMS).map(|n| signed(&server.authority, call, &request(n), None));
+        for (Contender { name, server, ask }, rates) in contenders.iter().zip(&mut rates) {
+            let requests = (0..ITEMS).map(|n| signed(&server.authority, ask.call, &(ask.request)(n), None));
             let load = Load {
                 authority: server.authority.clone(),
                 requests: Arc::new(requests.collect::<Result<_>>()?),
@@ -112,12 +147,12 @@ async fn compare(
             let rate = drive::send(&load).await?.per_second();
             // The first round warms up.
             if round > 0 {
-                println!("  round {round}: {:<24} {rate:>9.0} requests/s", server.name);
-                rates.push(rate);
+                println!("  round {round}: {name:<24} {rate:>9.0} requests/s");
+                rates.push(rate * ask.counts as f64);
             }
         }
     }
-    record(what, servers.map(|server| server.name.as_str()), "requestsPerSecond", rates.each_ref(), share_min)
+    Ok(rates)
 }
 
 /// Prints and records the medians; true when the first one's reaches its share of the other's.

@@ -8,6 +8,7 @@ use super::{
     keep_json,
     servers::Server,
     signed,
+    transactions::{self, ONE_TABLE, TWO_TABLES},
 };
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -44,7 +45,7 @@ const fn operation(what: &'static str, call: &'static str, request: fn(usize) ->
     Operation { what, call, status: 200, request, deletes: false }
 }
 
-const OPERATIONS: [Operation; 12] = [
+const OPERATIONS: [Operation; 16] = [
     operation("GetItem", "GetItem", |n| json!({"TableName": TABLE, "Key": fill::key(n), "ConsistentRead": true})),
     operation("PutItem", "PutItem", |n| json!({"TableName": TABLE, "Item": item(n)})),
     operation("UpdateItem", "UpdateItem", |n| {
@@ -68,6 +69,10 @@ const OPERATIONS: [Operation; 12] = [
         json!({"RequestItems": {TABLE: {"Keys": keys, "ConsistentRead": true}}})
     }),
     operation("BatchWriteItem of 25", "BatchWriteItem", |n| fill::batch(TABLE, (n..n + BATCH_WRITE_MOST).map(item))),
+    operation("TransactGetItems of 3", "TransactGetItems", |n| transactions::get(ONE_TABLE, n)),
+    operation("TransactGetItems of 3, two tables", "TransactGetItems", |n| transactions::get(TWO_TABLES, n)),
+    operation("TransactWriteItems of 3", "TransactWriteItems", |n| transactions::write(ONE_TABLE, n)),
+    operation("TransactWriteItems of 3, two tables", "TransactWriteItems", |n| transactions::write(TWO_TABLES, n)),
     operation("Query of one item", "Query", |n| {
         json!({"TableName": TABLE, "KeyConditionExpression": "Id = :id", "ConsistentRead": true,
             "ExpressionAttributeValues": {":id": fill::key(n)["Id"]}})
@@ -84,7 +89,7 @@ const OPERATIONS: [Operation; 12] = [
     operation("DescribeTable", "DescribeTable", |_| json!({"TableName": TABLE})),
 ];
 
-/// `servers` have the table of `prepare`; the first one has to know every operation, and the floor is the last.
+/// `servers` have the tables of `prepare`; the first one has to know every operation, and the floor is the last.
 pub(super) async fn run(servers: &[&Server], floor: &Server) -> Result<()> {
     println!(
         "\nevery operation for {} ms: requests/s, then ms of the median and of the 99th in 100",

@@ -4,12 +4,15 @@ mod clients;
 mod exports;
 mod faults;
 mod imports;
+mod indexes;
 mod install;
 mod memory;
 mod protection;
 mod recovery;
 mod regions;
 mod tables;
+mod throughput;
+mod transactions;
 mod wipe;
 
 use crate::harness::Scenario;
@@ -31,7 +34,7 @@ macro_rules! scenario {
     };
 }
 
-pub(crate) const ALL: [Scenario; 35] = [
+pub(crate) const ALL: [Scenario; 38] = [
     scenario!(install::the_chart_installs_and_tells_what_to_do_next, essential),
     scenario!(tables::a_table_comes_up_with_a_replica_in_each_zone, essential),
     scenario!(tables::a_table_is_active_within_two_seconds_once_its_group_stands),
@@ -42,6 +45,7 @@ pub(crate) const ALL: [Scenario; 35] = [
     scenario!(clients::the_aws_cli_works_unmodified),
     scenario!(clients::boto3_works_unmodified),
     scenario!(clients::a_manifest_says_indexes_streams_and_expiry),
+    scenario!(throughput::tables_are_held_to_their_throughput),
     scenario!(clients::a_wrong_signature_is_refused),
     scenario!(clients::an_access_key_follows_its_secret),
     scenario!(protection::a_protected_table_is_not_deleted),
@@ -59,7 +63,9 @@ pub(crate) const ALL: [Scenario; 35] = [
     scenario!(recovery::a_wrong_archive_holds_nothing_up_and_says_what_is_wrong),
     scenario!(faults::killing_the_leaders_zone_loses_nothing),
     scenario!(faults::killing_all_storage_pods_twice_loses_nothing),
+    scenario!(indexes::an_index_is_filled_while_writes_go_on_and_its_leader_dies),
     scenario!(faults::reads_and_writes_go_on_without_the_operator_and_the_api_server),
+    scenario!(transactions::transactions_stay_whole_whatever_fails),
     scenario!(regions::a_table_has_a_second_region, two_regions),
     scenario!(regions::each_wrong_thing_is_named, two_regions),
     scenario!(regions::a_region_is_taken_out_and_comes_back_empty, two_regions),

@@ -152,14 +152,11 @@ pub(crate) async fn an_invalid_table_is_refused_by_a_rule_that_names_the_field(_
 }
 
 pub(crate) async fn a_feature_that_is_not_there_yet_is_refused_by_a_condition(_: &mut World) -> Result<Verdict> {
-    kube::apply(&manifest(
-        "global",
-        "billingMode: PAY_PER_REQUEST\n  globalSecondaryIndexes: [{indexName: by-id, keySchema: [{attributeName: Id, keyType: HASH}], projection: {projectionType: ALL}}]",
-    ))?;
-    let outcome = kube::wait("a condition names globalSecondaryIndexes", Duration::from_secs(15), || {
+    kube::apply(&manifest("global", "billingMode: PAY_PER_REQUEST\n  sseSpecification: {enabled: true}"))?;
+    let outcome = kube::wait("a condition names sseSpecification", Duration::from_secs(15), || {
         let status = status("global")?;
         ensure!(status["tableStatus"] != "ACTIVE", "the table is ACTIVE");
-        Ok(status["conditions"].to_string().contains("globalSecondaryIndexes"))
+        Ok(status["conditions"].to_string().contains("sseSpecification"))
     });
     kube::kubectl(&["delete", "table", "global", "-n", NAMESPACE, "--timeout=30s"])?;
     outcome.map(|_| Verdict::Passed(String::new()))

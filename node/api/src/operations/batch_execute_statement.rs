@@ -89,6 +89,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     if reads > 0 && reads < parsed.iter().flatten().count() {
         return Err(ServiceError::validation("Read and write requests together in the same batch is not supported."));
     }
+    // A statement whose table is not there fails alone: there is no other attempt for it.
+    join_all(parsed.iter().flatten().map(|statement| call.look_for(statement.table()))).await;
     let work: Vec<Result<Work, Failure>> = (0..)
         .zip(parsed.into_iter().zip(&members))
         .map(|(ordinal, (statement, members))| Work::of(call, statement?, members, ordinal))

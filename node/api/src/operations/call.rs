@@ -1,5 +1,6 @@
 //! One call of an operation: who asks, with what, and what the operation may use.
 
+use super::missed::Missed;
 use crate::{
     Backups, Catalog, Exports, GlobalTables, Imports, Partitions, Room, RoutingKey, TableView,
     capacity::{ConsumedCapacity, HalfUnits},
@@ -38,28 +39,47 @@ pub(crate) struct Call<'a> {
     pub(crate) body: &'a [u8],
     pub(crate) request_ids: RequestIds<'a>,
     pub(crate) meter: &'a RequestMeter<'a>,
+    pub(crate) missed: &'a Missed,
 }
 
 impl Call<'_> {
     /// A table whose items can be read and written.
     pub(crate) fn open_table(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
-        let table = self
-            .catalog
-            .table(self.account, name)
-            .filter(|table| matches!(table.status, TableStatus::Active | TableStatus::Updating))
-            .ok_or_else(errors::resource_not_found)?;
+        let is_open = |table: &Arc<TableView>| matches!(table.status, TableStatus::Active | TableStatus::Updating);
+        let table = self.catalog.table(self.account, name).filter(is_open);
+        let table = table.ok_or_else(|| {
+            self.missed.note(name);
+            errors::resource_not_found()
+        })?;
         self.meter.touch(&table.definition);
         Ok(table)
     }
 
+    /// Looks a table up if nothing can be asked of it, for a request that goes on without it.
+    pub(crate) async fn look_for(&self, name: &str) {
+        if self.open_table(name).is_err() {
+            self.missed.look_up(self.catalog, self.account).await;
+        }
+    }
+
     /// A table in whatever state.
     pub(crate) fn any_table(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
-        self.catalog.table(self.account, name).ok_or_else(|| errors::table_not_found(name))
+        self.known_table(name).ok_or_else(|| errors::table_not_found(name))
+    }
+
+    /// A table in whatever state, if there is one. Where it is not ACTIVE that may be old: should its state be why the operation fails,
+    /// it is looked up.
+    pub(crate) fn known_table(&self, name: &str) -> Option<Arc<TableView>> {
+        let table = self.catalog.table(self.account, name);
+        if table.as_ref().is_none_or(|table| table.status != TableStatus::Active) {
+            self.missed.note(name);
+        }
+        table
     }
 
     /// A table whose tags are asked for or changed, by its name and by the ARN that the caller named it by.
     pub(crate) fn tagged_table(&self, name: &str, arn: &str) -> Result<Arc<TableView>, ServiceError> {
-        self.catalog.table(self.account, name).ok_or_else(|| errors::tagged_table_not_found(arn))
+        self.known_table(name).ok_or_else(|| errors::tagged_table_not_found(arn))
     }
 
     /// Whether the account can have one more table.

@@ -80,7 +80,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let now_ms = call.request_ids.environment.wall_ms();
     let scope = input.scope(now_ms, call.export_span_min)?;
     let arn = parse_table_arn(call, input.table_arn.as_deref().unwrap_or_default())?;
-    let table = call.catalog.table(call.account, arn.table_name).filter(|_| arn.region == call.region);
+    let table = call.known_table(arn.table_name).filter(|_| arn.region == call.region);
     let table = table.filter(|table| matches!(table.status, TableStatus::Active | TableStatus::Updating));
     let table = table.ok_or_else(|| errors::exported_table_not_found(arn))?;
     let exports = call.exports.ok_or_else(errors::exports_unavailable)?;

@@ -47,6 +47,7 @@ mod list_imports;
 mod list_streams;
 mod list_tables;
 mod list_tags_of_resource;
+mod missed;
 mod page;
 mod put_item;
 mod query;
@@ -71,9 +72,11 @@ mod update_table;
 mod update_time_to_live;
 
 pub(crate) use call::Call;
+pub(crate) use missed::Missed;
 pub(crate) use put_item::check_size;
 pub(crate) use query::{behind, ordered};
 
+use crate::errors;
 use cairn_model::ServiceError;
 use futures::future::BoxFuture;
 
@@ -93,7 +96,30 @@ const SERVICES: [(&str, Service); 2] =
 pub(crate) struct Operation {
     service: Service,
     pub(crate) name: &'static str,
-    pub(crate) run: Run,
+    run: Run,
+}
+
+/// How often an operation is begun at most.
+const ATTEMPTS: usize = 3;
+
+impl Operation {
+    /// Runs it, and anew where it failed by what the catalog knew of a table and knows better since: what fails so has done nothing.
+    pub(crate) async fn run(&self, call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
+        let mut outcome = (self.run)(call).await;
+        for _ in 1..ATTEMPTS {
+            let is_behind = match &outcome {
+                Ok(_) => false,
+                Err(error) if errors::is_overtaken(error) => true,
+                Err(error) if errors::is_of_table_state(error) => call.missed.look_up(call.catalog, call.account).await,
+                Err(_) => false,
+            };
+            if !is_behind {
+                break;
+            }
+            outcome = (self.run)(call).await;
+        }
+        outcome
+    }
 }
 
 macro_rules! operations {

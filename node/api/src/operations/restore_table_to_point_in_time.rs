@@ -61,7 +61,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let target = input.target.into_target()?;
     let backups = call.backups.ok_or_else(errors::backups_unavailable)?;
     call.check_table_count()?;
-    let table = call.catalog.table(call.account, &name).filter(|table| table.status != TableStatus::Deleting);
+    let table = call.known_table(&name).filter(|table| table.status != TableStatus::Deleting);
     let source = match &table {
         Some(table) => {
             check_source(backups, table, time).await?;

@@ -54,7 +54,7 @@ impl NamedStream {
         if arn.table.account != call.account {
             return Err(errors::access_denied());
         }
-        let table = call.catalog.table(call.account, arn.table.table_name).filter(|_| arn.table.region == call.region);
+        let table = call.known_table(arn.table.table_name).filter(|_| arn.table.region == call.region);
         let found = table.and_then(|table| {
             let mut streams = table.definition.readable_streams(call.request_ids.environment.wall_ms());
             let (stream, is_on) = streams.find(|(stream, _)| stream.enabled_at_ms == arn.enabled_at_ms)?;

@@ -212,6 +212,44 @@ proptest! {
     }
 
     #[test]
+    fn bounds_of_a_whole_key_hold_one_key_and_others_may_hold_several(
+        partition in any_key_value(), (low, high) in any_pair(), own_sort in any_key_value()
+    ) {
+        let (alone, sorted) = (schema(ScalarType::S, None), schema(ScalarType::S, Some(ScalarType::S)));
+        let one = |(lower, upper): &KeyBounds, schema| only_key(lower, upper, schema);
+        let (all, prefix) = (sort_bounds(&partition, None).unwrap(), partition_prefix(&partition).unwrap());
+        prop_assert_eq!(one(&all, &alone), Some(EncodedKey(prefix.clone())));
+        prop_assert_eq!(one(&all, &sorted), None);
+        let of = |condition| sort_bounds(&partition, Some(&condition)).unwrap();
+        let whole = EncodedKey(key(&partition, &low));
+        let equal = of(SortCondition::Equal(low.clone()));
+        prop_assert_eq!(one(&equal, &sorted), Some(whole.clone()));
+        prop_assert_eq!(one(&equal, &alone), None);
+        // As PartiQL has it where conditions are joined.
+        prop_assert_eq!(one(&of(SortCondition::Between(low.clone(), low.clone())), &sorted), Some(whole.clone()));
+        for several in [
+            of(SortCondition::Less(low.clone())),
+            of(SortCondition::LessOrEqual(low.clone())),
+            of(SortCondition::Greater(low.clone())),
+            of(SortCondition::GreaterOrEqual(low.clone())),
+        ] {
+            prop_assert_eq!(one(&several, &sorted), None);
+        }
+        if order(&low, &high).is_lt() {
+            prop_assert_eq!(one(&of(SortCondition::Between(low.clone(), high)), &sorted), None);
+        }
+        if !matches!(low, AttributeValue::N(_)) {
+            prop_assert_eq!(one(&of(SortCondition::BeginsWith(low.clone())), &sorted), None);
+        }
+        let in_index: Bytes = [whole.0.as_ref(), &component(&own_sort)].concat().into();
+        prop_assert_eq!(one(&(Bound::Included(in_index.clone()), below(after_prefix(&in_index))), &sorted), None);
+        // What is left of it behind its key.
+        prop_assert_eq!(only_key(&Bound::Included(whole.0.clone()), &Bound::Excluded(whole.0.clone()), &sorted), None);
+        prop_assert_eq!(only_key(&Bound::Excluded(whole.0), &equal.1, &sorted), None);
+        prop_assert_eq!(only_key(&Bound::Unbounded, &Bound::Unbounded, &sorted), None);
+    }
+
+    #[test]
     fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..50)) {
         let schema = schema(ScalarType::N, Some(ScalarType::S));
         let _ = EncodedKey(bytes.into()).decode(&schema);

@@ -1,6 +1,6 @@
 //! One page of a range: of the table, or of one of its local indexes.
 
-use super::{ReadError, ReadPlace};
+use super::{ReadError, ReadPlace, contains};
 use crate::operation::{IndexRead, RangeOutcome, RangeRequest};
 use bytes::Bytes;
 use cairn_engine::{Engine, Store};
@@ -8,6 +8,7 @@ use cairn_model::{
     Item, KeySchema, ServiceError,
     codec::{CodecError, EncodedItem, StoredVersion},
     index::{LocalIndex, ProjectionType},
+    key::{EncodedKey, only_key},
     limits::READ_UNIT_BYTES,
     size,
 };
@@ -21,9 +22,28 @@ pub(super) fn range<S: Store>(
     let lower = higher_lower(&request.lower, &place.range.start);
     let upper = lower_upper(&request.upper, &place.range.end);
     match &request.index {
-        None => of_table(engine, place, (lower, upper), Page::new(request)),
+        None => match only_key(&request.lower, &request.upper, place.schema) {
+            // In a global index others may lie under the keys of one.
+            Some(key) if place.index_of.is_none() => of_key(engine, place, &key, Page::new(request)),
+            _ => of_table(engine, place, (lower, upper), Page::new(request)),
+        },
         Some(read) => of_index(engine, place, (lower, upper), read, Page::new(request)),
     }
+}
+
+/// A range of one key, read as that: the store can tell that most of its files lack a key, but not what lies in a range.
+fn of_key<S: Store>(
+    engine: &Engine<S>,
+    place: ReadPlace<'_>,
+    key: &EncodedKey,
+    mut page: Page<'_>,
+) -> Result<RangeOutcome, ReadError> {
+    if contains(place.range, key)
+        && let Some(bytes) = engine.get(place.storage_id, key)?
+    {
+        page.take_of_table(key, bytes, place)?;
+    }
+    Ok(page.outcome)
 }
 
 fn of_table<S: Store>(
@@ -34,13 +54,8 @@ fn of_table<S: Store>(
 ) -> Result<RangeOutcome, ReadError> {
     for found in engine.scan(place.storage_id, lower, upper, page.request.forward) {
         let (key, bytes) = found?;
-        let item = StoredVersion::parse(bytes)?.item;
-        page.take(u64::from(item.size()?), item, None)?;
+        page.take_of_table(&key, bytes, place)?;
         if page.is_full() {
-            page.outcome.last_evaluated_key = Some(match place.index_of {
-                None => key.decode(place.schema)?,
-                Some(of) => key.decode_in_global_index(place.schema, &of.key_schema)?,
-            });
             break;
         }
     }
@@ -107,6 +122,19 @@ impl<'a> Page<'a> {
         Self { request, outcome, bytes: 0 }
     }
 
+    /// The next item of the table, which is the last evaluated where it fills the page.
+    fn take_of_table(&mut self, key: &EncodedKey, bytes: Bytes, place: ReadPlace<'_>) -> Result<(), CodecError> {
+        let item = StoredVersion::parse(bytes)?.item;
+        self.take(u64::from(item.size()?), item, None)?;
+        if self.is_full() {
+            self.outcome.last_evaluated_key = Some(match place.index_of {
+                None => key.decode(place.schema)?,
+                Some(of) => key.decode_in_global_index(place.schema, &of.key_schema)?,
+            });
+        }
+        Ok(())
+    }
+
     /// The next item; `part` is what there is to see of it, if not all.
     fn take(&mut self, bytes_read: u64, item: EncodedItem, part: Option<Item>) -> Result<(), CodecError> {
         let Self { request, outcome, bytes } = self;
@@ -155,3 +183,6 @@ fn lower_upper<'a>(asked: &'a Bound<Bytes>, end: &'a Bytes) -> Bound<&'a [u8]> {
         _ => Bound::Excluded(end),
     }
 }
+
+#[cfg(test)]
+mod tests;

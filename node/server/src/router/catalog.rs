@@ -1,6 +1,8 @@
 //! CreateTable and friends on Kubernetes: the same `Table` resource that `kubectl apply` would write, as the field manager
 //! `cairn-api`, never by force.
 
+mod indexes;
+mod look_ups;
 mod tags;
 
 use super::{
@@ -15,28 +17,33 @@ use cairn_crds::{
     table::{ThroughputStatus, stream::STREAM_ENABLED_AT_ANNOTATION},
 };
 use cairn_model::{
-    ServiceError, archive::import::ImportStatus, ids::TableId, table::TableStatus, throughput::ThroughputHistory,
+    ErrorKind, ServiceError, archive::import::ImportStatus, ids::TableId, table::TableStatus,
+    throughput::ThroughputHistory,
 };
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, Preconditions},
 };
-use std::sync::Arc;
+use look_ups::LookUps;
+use std::{sync::Arc, time::Duration};
 
 /// Resources a call of the API server lists, and how many such calls are made before giving up.
 const PAGE: u32 = 500;
 const PAGES_MAX: usize = 100;
+/// For the API server's answer to a look-up: a request waits for it.
+const LOOK_UP_DEADLINE: Duration = Duration::from_secs(1);
 
 #[allow(missing_debug_implementations)]
 pub struct KubernetesCatalog {
     client: Client,
     tables: Arc<Tables>,
     writes: ApiWrites,
+    look_ups: LookUps,
 }
 
 impl KubernetesCatalog {
     pub fn new(client: Client, tables: Arc<Tables>, writes: ApiWrites) -> Self {
-        Self { client, tables, writes }
+        Self { client, tables, writes, look_ups: LookUps::default() }
     }
 
     fn api(&self, account: &str) -> Api<Table> {
@@ -101,7 +108,33 @@ impl KubernetesCatalog {
         let params = PatchParams::apply(FIELD_MANAGER);
         let name = table.name_any();
         let patch = Patch::Apply(table);
-        answered(applied.patch(&name, &params, &patch)).await
+        answered(applied.patch(&name, &params, &patch)).await.map_err(|error| match error.kind {
+            ErrorKind::ResourceInUseException => {
+                tracing::debug!(account, name, %error, "a change of a Table was overtaken");
+                errors::overtaken()
+            }
+            _ => error,
+        })
+    }
+
+    /// Asks the API server for the Table of this name; whether it is another than was known.
+    async fn find(&self, account: &str, name: &str) -> bool {
+        let known = self.tables.resource(account, name);
+        let resource = known.as_ref().map_or_else(|| resource_name(name), |known| known.name_any());
+        let version = known.and_then(|known| known.resource_version());
+        let found = match tokio::time::timeout(LOOK_UP_DEADLINE, self.api(account).get_opt(&resource)).await {
+            Ok(Ok(found)) => found.filter(|table| table.table_name() == name && table.resource_version() != version),
+            Ok(Err(error)) => {
+                tracing::debug!(account, table = name, %error, "failed to look a table up");
+                None
+            }
+            Err(_) => None,
+        };
+        let is_news = found.is_some();
+        if let Some(table) = found {
+            self.tables.put(table);
+        }
+        is_news
     }
 }
 
@@ -109,6 +142,10 @@ impl KubernetesCatalog {
 impl Catalog for KubernetesCatalog {
     fn table(&self, account: &str, name: &str) -> Option<Arc<TableView>> {
         self.tables.view(account, name)
+    }
+
+    async fn look_up(&self, account: &str, name: &str) -> bool {
+        self.look_ups.once(account, name, self.find(account, name)).await
     }
 
     fn list_tables(&self, account: &str) -> Vec<String> {
@@ -143,13 +180,18 @@ impl Catalog for KubernetesCatalog {
     ) -> Result<Arc<TableView>, ServiceError> {
         let resource = self.own(account, name)?;
         let view = self.tables.describe(&resource)?;
-        if view.status != TableStatus::Active {
-            return Err(errors::table_in_use(name));
+        match view.status {
+            TableStatus::Creating => return Err(errors::table_being_created(name)),
+            TableStatus::Deleting => return Err(errors::table_being_deleted(name)),
+            TableStatus::Updating if update.needs_active() => return Err(errors::table_in_use(name)),
+            TableStatus::Updating | TableStatus::Active => {}
         }
         let mut definition = view.definition.clone();
         update.apply(&mut definition, environment::wall_ms(), || TableId([0; 16]));
         let mut spec = resource.spec.clone();
         spec.update_from_definition(&view.definition, &definition);
+        indexes::check_owners(&resource, name, &spec)?;
+        indexes::leave_to_others(&resource, &mut spec);
         tags::leave_to_others(&resource, &mut spec);
         let mut table = manifest(account, &resource.name_any(), spec);
         table.metadata.resource_version = resource.resource_version();
@@ -157,9 +199,19 @@ impl Catalog for KubernetesCatalog {
             let annotation = (STREAM_ENABLED_AT_ANNOTATION.to_owned(), stream.enabled_at_ms.to_string());
             table.metadata.annotations = Some([annotation].into());
         }
-        let updated = self.apply(&table).await?;
+        let updated = match self.apply(&table).await {
+            Ok(updated) => updated,
+            Err(error) => {
+                if error == errors::overtaken() {
+                    self.find(account, name).await;
+                }
+                return Err(error);
+            }
+        };
+        let TableView { global_indexes, definition: described, .. } = self.tables.describe(&updated)?;
+        definition.global_indexes = described.global_indexes;
         self.tables.put(updated);
-        Ok(Arc::new(TableView { definition, status: TableStatus::Updating, ..view }))
+        Ok(Arc::new(TableView { definition, status: TableStatus::Updating, global_indexes, ..view }))
     }
 
     async fn delete_table(&self, account: &str, name: &str) -> Result<Arc<TableView>, ServiceError> {
@@ -181,7 +233,11 @@ impl Catalog for KubernetesCatalog {
 
     fn throughput_history(&self, table: &TableView) -> ThroughputHistory {
         let resource = self.tables.resource(&table.definition.account, &table.definition.table_name);
-        let status = resource.as_ref().and_then(|resource| resource.status.as_ref()?.throughput.as_ref());
+        let status = resource.as_ref().and_then(|resource| {
+            let (status, id) = (resource.status.as_ref()?, table.definition.table_id);
+            let index = || status.global_secondary_indexes.iter().find(|index| index.id() == Ok(id));
+            if table.definition.index_of.is_some() { index()?.throughput.as_ref() } else { status.throughput.as_ref() }
+        });
         status.map(ThroughputStatus::history).unwrap_or_default()
     }
 

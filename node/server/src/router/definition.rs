@@ -1,5 +1,6 @@
 //! What a Table asks for: the definition that its nodes keep, or will once the operator has placed it.
 
+use super::indexes;
 use cairn_api::arn::{BackupArn, TableArn};
 use cairn_crds::{
     Table,
@@ -25,6 +26,7 @@ pub(super) fn definition(table: &Table, region: &str, now_ms: u64) -> Result<Tab
         table.status.as_ref().is_some_and(|status| status.table_id.is_some() && status.creation_date_time.is_some());
     let mut definition =
         if given { table.definition().map_err(|error| error.to_string())? } else { unplaced(table, region)? };
+    indexes::add_ungiven(table, &mut definition).map_err(|error| error.to_string())?;
     // What the operator has not noted yet: a stream begins when the API said, and ends at once.
     let known = definition.stream.take().unwrap_or_default();
     let is_over = table.spec.stream_view_type().is_ok_and(|asked| asked.is_none());

@@ -8,6 +8,7 @@ pub mod exports;
 pub mod fleet;
 pub mod global_tables;
 pub mod imports;
+mod indexes;
 mod mirror;
 pub mod nodes;
 pub mod partitions;

@@ -195,6 +195,7 @@ impl Nodes {
             for replica in &mut node.report.replicas {
                 (replica.applied_index, replica.item_count, replica.size_bytes) = (0, 0, 0);
                 replica.regions = Vec::new();
+                replica.fed_by.iter_mut().for_each(|fed| fed.through = 0);
             }
         }
         let Ok(json) = serde_json::to_vec(&MapFile { version: FILE_VERSION, nodes }) else { return };

@@ -6,7 +6,7 @@ use cairn_model::{
     TableDefinition,
     descriptor::{Member, PartitionDescriptor},
     ids::{PartitionId, ReplicaId, TableId},
-    node::{NodeReport, ReplicaState},
+    node::{FedReport, NodeReport, ReplicaState},
     region::RegionReport,
 };
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,8 @@ pub struct KnownTable {
     pub routes: Vec<Arc<Route>>,
     /// What the partitions' leaders say of the other regions, where the table is global.
     pub regions: Vec<RegionReport>,
+    /// What the partitions' leaders say that they have of their table's, where these are a global index's.
+    pub fed_by: Vec<FedReport>,
 }
 
 /// The fleet at one moment.
@@ -68,6 +70,7 @@ impl Routes {
                     definition: &replica.definition,
                     leader: None,
                     regions: &[],
+                    fed_by: &[],
                     counted: (0, 0, 0),
                 });
                 if replica.descriptor.epoch > candidate.descriptor.epoch {
@@ -80,6 +83,7 @@ impl Routes {
                 {
                     candidate.leader = Some((replica.term, replica.replica_id));
                     candidate.regions = &replica.regions;
+                    candidate.fed_by = &replica.fed_by;
                 }
                 candidate.counted =
                     candidate.counted.max((replica.applied_index, replica.item_count, replica.size_bytes));
@@ -93,6 +97,7 @@ impl Routes {
                 size_bytes: 0,
                 routes: Vec::new(),
                 regions: Vec::new(),
+                fed_by: Vec::new(),
             });
             if candidate.definition.schema_version > table.definition.schema_version {
                 table.definition = candidate.definition.clone();
@@ -100,6 +105,7 @@ impl Routes {
             table.item_count += candidate.counted.1;
             table.size_bytes += candidate.counted.2;
             table.regions.extend_from_slice(candidate.regions);
+            table.fed_by.extend_from_slice(candidate.fed_by);
             table.routes.push(Arc::new(Route {
                 group: candidate.group,
                 descriptor: candidate.descriptor.clone(),
@@ -112,8 +118,9 @@ impl Routes {
         Self { tables }
     }
 
+    /// The tables; the partitions of their global indexes are none, though [`Self::table`] and [`Self::find`] know them.
     pub fn tables(&self) -> impl Iterator<Item = &KnownTable> {
-        self.tables.values()
+        self.tables.values().filter(|table| table.definition.index_of.is_none())
     }
 
     /// One of a table's partitions.
@@ -143,6 +150,7 @@ struct Candidate<'a> {
     leader: Option<(u64, ReplicaId)>,
     /// The leader's.
     regions: &'a [RegionReport],
+    fed_by: &'a [FedReport],
     /// Applied index, items and bytes of the replica that has applied the most.
     counted: (u64, u64, u64),
 }
@@ -154,6 +162,7 @@ mod tests {
     use cairn_model::{
         descriptor::{KeyRange, MemberRole},
         ids::NodeId,
+        index::{GlobalIndex, IndexProjection, ProjectionType},
         node::ReplicaReport,
         table::{KeyAttribute, KeySchema, ScalarType},
     };
@@ -243,6 +252,30 @@ mod tests {
         let routes = Routes::from_reports(&nodes);
         assert!(routes.find(TABLE, b"h").is_none());
         assert!(routes.find(TableId([2; 16]), b"a").is_none());
+    }
+
+    #[test]
+    fn the_partitions_of_an_index_are_found_by_its_id_and_are_no_table() {
+        let id = TableId([3; 16]);
+        let index = GlobalIndex {
+            index_name: "by-team".into(),
+            index_id: id,
+            slot: 0,
+            key_schema: definition(1).key_schema,
+            projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: [].into() },
+            provisioned_throughput: None,
+            on_demand_throughput: None,
+            partitions: Vec::new(),
+        };
+        let mut of_index = replica(2, (b"", b""), 1);
+        (of_index.state, of_index.descriptor.table_id) = (ReplicaState::Leader, id);
+        of_index.definition = of_index.definition.of_index(&index);
+        of_index.fed_by = vec![FedReport { partition_id: PartitionId([1; 16]), complete: true, through: 9 }];
+        let nodes = [node("a", vec![replica(1, (b"", b""), 1), of_index])];
+        let routes = Routes::from_reports(&nodes);
+        assert!(routes.tables().map(|table| table.definition.table_id).eq([TABLE]));
+        assert_eq!(routes.find(id, b"x").unwrap().descriptor.partition_id, PartitionId([2; 16]));
+        assert!(routes.table(id).unwrap().fed_by[0].complete);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use super::{
     definition::definition,
+    indexes,
     mirror::{Mirror, Watched},
     routes::Routes,
 };
@@ -104,13 +105,14 @@ impl Tables {
         let routes = self.routes.load();
         let known =
             routes.tables().find(|known| known.definition.account == account && known.definition.table_name == name)?;
+        let arn = table_arn(&self.region, account, name);
         Some(Arc::new(TableView {
-            arn: table_arn(&self.region, account, name),
+            global_indexes: indexes::reported(&routes, known, &arn),
+            arn,
             definition: known.definition.clone(),
             status: TableStatus::Active,
             item_count: known.item_count,
             size_bytes: known.size_bytes,
-            global_indexes: Vec::new(),
         }))
     }
 
@@ -138,8 +140,12 @@ impl Tables {
         let definition = definition(table, &self.region, environment::wall_ms()).map_err(ServiceError::validation)?;
         let status = table.status.as_ref();
         let counted = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
+        let arn = table_arn(&self.region, &definition.account, &definition.table_name);
+        let global_indexes =
+            indexes::views(table, &definition, &arn).map_err(|error| ServiceError::validation(error.to_string()))?;
         Ok(TableView {
-            arn: table_arn(&self.region, &definition.account, &definition.table_name),
+            global_indexes,
+            arn,
             status: match status.and_then(|status| status.table_status) {
                 _ if table.metadata.deletion_timestamp.is_some() => TableStatus::Deleting,
                 Some(status) => status,
@@ -148,7 +154,6 @@ impl Tables {
             item_count: counted(status.and_then(|status| status.item_count)),
             size_bytes: counted(status.and_then(|status| status.table_size_bytes)),
             definition,
-            global_indexes: Vec::new(),
         })
     }
 
@@ -207,6 +212,15 @@ fn claim(table: &Table) -> (bool, Option<i64>, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::router::routes::KnownNode;
+    use cairn_model::{
+        KeySchema, TableDefinition,
+        descriptor::{KeyRange, PartitionDescriptor},
+        ids::{NodeId, PartitionId, ReplicaId, TableId},
+        index::{GlobalIndex, IndexProjection, ProjectionType},
+        node::{FedReport, NodeReport, ReplicaReport, ReplicaState},
+        table::{KeyAttribute, ScalarType},
+    };
     use serde_json::json;
 
     fn tables() -> Arc<Tables> {
@@ -253,6 +267,82 @@ mod tests {
         assert_eq!(tables.resource("game", "users").unwrap().name_any(), "late", "it was given the name's id");
         tables.put(table("early", "users", "2026-01-01T00:00:00Z", Some(first)));
         assert_eq!(tables.names("game"), ["users"]);
+    }
+
+    #[test]
+    fn what_only_the_nodes_tell_of_has_its_indexes_and_they_are_no_tables() {
+        let (table_id, index_id) = (TableId([7; 16]), TableId([8; 16]));
+        let key = |name: &str| KeyAttribute { name: name.into(), scalar_type: ScalarType::S };
+        let keys = |name: &str| KeySchema { partition: key(name), sort: None };
+        let index = GlobalIndex {
+            index_name: "by-team".into(),
+            index_id,
+            slot: 0,
+            key_schema: keys("Team"),
+            projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: [].into() },
+            provisioned_throughput: None,
+            on_demand_throughput: None,
+            partitions: Vec::new(),
+        };
+        let mut definition = TableDefinition::new("game", "users", table_id, keys("Id"));
+        definition.global_indexes = vec![index.clone()];
+        let seen = |complete| {
+            let of_table = reported(definition.clone(), 1, Vec::new());
+            let fed = FedReport { partition_id: PartitionId([1; 16]), complete, through: 1 };
+            let of_index = reported(definition.of_index(&index), 2, vec![fed]);
+            let routes =
+                Routes::from_reports(&[KnownNode { address: "a".into(), report: node(vec![of_table, of_index]) }]);
+            let tables = Tables::new("east".into(), Arc::new(ArcSwap::from_pointee(routes)), Vec::new());
+            assert_eq!(tables.names("game"), ["users"]);
+            let view = tables.view("game", "users").unwrap();
+            let index = &view.global_indexes[0];
+            assert_eq!((view.definition.table_id, index.table.definition.table_id), (table_id, index_id));
+            (index.table.status, index.backfilling)
+        };
+        assert_eq!(seen(true), (TableStatus::Active, false));
+        assert_eq!(seen(false), (TableStatus::Creating, true));
+    }
+
+    fn reported(definition: TableDefinition, partition: u8, fed_by: Vec<FedReport>) -> ReplicaReport {
+        ReplicaReport {
+            replica_id: ReplicaId(1),
+            descriptor: PartitionDescriptor {
+                partition_id: PartitionId([partition; 16]),
+                table_id: definition.table_id,
+                range: KeyRange::default(),
+                epoch: 1,
+                members: Vec::new(),
+                next_replica_id: 2,
+                parents: Vec::new(),
+            },
+            definition,
+            state: ReplicaState::Leader,
+            leader: None,
+            term: 1,
+            applied_index: 1,
+            caught_up: true,
+            item_count: 0,
+            size_bytes: 0,
+            unarchived_bytes: 0,
+            regions: Vec::new(),
+            fed_by,
+        }
+    }
+
+    fn node(replicas: Vec<ReplicaReport>) -> NodeReport {
+        NodeReport {
+            node_id: NodeId([9; 16]),
+            region: "east".into(),
+            account: "game".into(),
+            group: "default".into(),
+            zone: "z".into(),
+            version: "0".into(),
+            replicas,
+            disk_free_bytes: 0,
+            disk_total_bytes: 0,
+            disk_full: false,
+            consumption: None,
+        }
     }
 
     #[test]

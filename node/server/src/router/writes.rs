@@ -66,8 +66,24 @@ pub(super) fn owns_member(object: &impl ResourceExt, manager: &str, list: &str, 
     fields.any(|fields| fields.0["f:spec"][list.as_str()].get(&member).is_some())
 }
 
+/// The manager, other than the API, that owns the member with this key of a list in the object's spec.
+pub(super) fn other_member_owner<'a>(
+    object: &'a impl ResourceExt,
+    list: &str,
+    key: &serde_json::Value,
+) -> Option<&'a str> {
+    let managers = object.managed_fields().iter().filter_map(|entry| entry.manager.as_deref());
+    managers.into_iter().find(|manager| *manager != FIELD_MANAGER && owns_member(object, manager, list, key))
+}
+
 pub(super) fn denied(message: &str) -> ServiceError {
     ServiceError::new(ErrorKind::AccessDeniedException, message)
+}
+
+/// Whether what was applied would change fields that belong to other managers.
+fn is_of_other_managers(status: &kube::core::Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "FieldManagerConflict")
 }
 
 /// Waits for the API server's answer, within a deadline, and says its errors in DynamoDB's words.
@@ -84,6 +100,7 @@ pub(super) async fn answered<T>(call: impl Future<Output = Result<T, kube::Error
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(kube::Error::Api(status))) => Err(match status.code {
             404 => ServiceError::new(ErrorKind::ResourceNotFoundException, status.message.clone()),
+            409 if is_of_other_managers(&status) => denied(&status.message),
             409 => ServiceError::new(ErrorKind::ResourceInUseException, status.message.clone()),
             403 => denied(&status.message),
             400 | 422 => ServiceError::validation(status.message.clone()),

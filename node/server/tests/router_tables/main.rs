@@ -1,6 +1,8 @@
 //! Tables at a router: what of them lies in Kubernetes resources.
 #![allow(unreachable_pub, dead_code, clippy::unwrap_used, clippy::panic)]
 
+mod behind;
+mod global_indexes;
 mod local_indexes;
 #[path = "../router_global_tables/setting.rs"]
 mod setting;

@@ -27,6 +27,8 @@ pub struct ApiServer {
     objects: Arc<Mutex<Objects>>,
     /// What is applied from now on and meets a conflict.
     conflicts: Arc<AtomicUsize>,
+    /// How often single objects were asked for.
+    got: Arc<AtomicUsize>,
 }
 
 impl ApiServer {
@@ -41,6 +43,11 @@ impl ApiServer {
     /// Answers so many of the next manifests that are applied as if somebody else had written just before.
     pub fn conflict(&self, count: usize) {
         self.conflicts.store(count, Ordering::Relaxed);
+    }
+
+    /// How often it was asked for a single object.
+    pub fn got(&self) -> usize {
+        self.got.load(Ordering::Relaxed)
     }
 
     pub fn all(&self, plural: &str) -> Vec<Value> {
@@ -126,7 +133,10 @@ impl ApiServer {
 
     /// Writes a status, as the operator does.
     pub fn set_status(&self, plural: &str, name: &str, status: Value) {
-        self.objects.lock().get_mut(&(plural.to_owned(), name.to_owned())).unwrap()["status"] = status;
+        let mut objects = self.objects.lock();
+        let object = objects.get_mut(&(plural.to_owned(), name.to_owned())).unwrap();
+        object["status"] = status;
+        object["metadata"]["resourceVersion"] = json!(uuid::Uuid::new_v4().to_string());
     }
 
     async fn serve(self, listener: TcpListener) {
@@ -177,10 +187,13 @@ impl ApiServer {
                 }
                 reply(StatusCode::OK, &self.apply(plural, name, sent, &manager))
             }
-            (Method::GET, Some(name)) => match self.get(plural, name) {
-                Some(object) => reply(StatusCode::OK, &object),
-                None => failure(StatusCode::NOT_FOUND),
-            },
+            (Method::GET, Some(name)) => {
+                self.got.fetch_add(1, Ordering::Relaxed);
+                match self.get(plural, name) {
+                    Some(object) => reply(StatusCode::OK, &object),
+                    None => failure(StatusCode::NOT_FOUND),
+                }
+            }
             (Method::DELETE, Some(name)) => match self.objects.lock().remove(&(plural.to_owned(), name.to_owned())) {
                 Some(object) => reply(StatusCode::OK, &object),
                 None => failure(StatusCode::NOT_FOUND),
@@ -211,7 +224,12 @@ pub fn active_table(table_id: TableId, spec: Value, status: Value) -> Value {
 }
 
 /// The lists of a spec whose elements have owners of their own, and the elements' keys.
-const KEYED_LISTS: [(&str, &str); 2] = [("replicas", "regionName"), ("tags", "key")];
+const KEYED_LISTS: [(&str, &str); 4] = [
+    ("replicas", "regionName"),
+    ("tags", "key"),
+    ("attributeDefinitions", "attributeName"),
+    ("globalSecondaryIndexes", "indexName"),
+];
 
 fn key_field(key: &str, element: &Value) -> String {
     format!("k:{}", json!({key: element[key]}))

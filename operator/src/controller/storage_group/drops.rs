@@ -2,7 +2,7 @@
 
 use super::members::ExpectedNode;
 use crate::{context::GuardedTable, node_client::Reports};
-use cairn_crds::storage_group::PendingDrop;
+use cairn_crds::{TableResourceStatus, storage_group::PendingDrop};
 use cairn_model::{
     ids::{NodeId, PartitionId, TableId},
     node::{NodeReport, Order, OrderOutcome},
@@ -10,13 +10,19 @@ use cairn_model::{
 use jiff::Timestamp;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// The drops of tables that are there again, and the others. A resource that was brought back with its status, as a backup of the
+/// The drops of tables and indexes that are there again, and the others. A resource that was brought back with its status, as a backup of the
 /// cluster does it, has its data still: nothing of it may go.
 pub fn part(drops: Vec<PendingDrop>, tables: &[GuardedTable]) -> (Vec<PendingDrop>, Vec<PendingDrop>) {
     let there = tables.iter().filter_map(|table| table.0.as_ref().ok());
     let there = there.filter(|table| table.metadata.deletion_timestamp.is_none());
-    let ids: BTreeSet<_> = there.filter_map(|table| table.status.as_ref()?.table_id.as_deref()).collect();
+    let ids: BTreeSet<_> = there.filter_map(|table| table.status.as_ref()).flat_map(ids_of).collect();
     drops.into_iter().partition(|drop| ids.contains(drop.table_id.as_str()))
+}
+
+/// An index that is being deleted is no more than its data.
+fn ids_of(status: &TableResourceStatus) -> impl Iterator<Item = &str> {
+    let indexes = status.global_secondary_indexes.iter().filter(|index| !index.is_deleting());
+    status.table_id.as_deref().into_iter().chain(indexes.map(|index| index.index_id.as_str()))
 }
 
 /// Gives the orders that are due; answers with the drops that are not done on every node.
@@ -102,7 +108,8 @@ async fn done(node: &ExpectedNode, partition_id: PartitionId, table_id: TableId,
 mod tests {
     use super::*;
     use crate::controller::table::fixture;
-    use cairn_crds::{Table, TableResourceStatus};
+    use cairn_crds::{Table, table::GlobalSecondaryIndexStatus};
+    use cairn_model::table::TableStatus;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use kube::core::DeserializeGuard;
 
@@ -142,6 +149,21 @@ mod tests {
         table.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
         assert_eq!(part(vec![drop_on(&[1])], &guarded(&table)), (Vec::new(), vec![drop_on(&[1])]));
         assert_eq!(part(vec![drop_on(&[1])], &guarded(&fixture::table("users"))).1.len(), 1);
+    }
+
+    #[test]
+    fn an_index_that_is_there_again_keeps_its_data_and_one_that_is_deleted_does_not() {
+        let mut index = GlobalSecondaryIndexStatus::new(&fixture::global_index("by-team", 0), Vec::new());
+        let mut table = fixture::table("users");
+        let guarded = |table: &Table, index: &GlobalSecondaryIndexStatus| {
+            let mut table = table.clone();
+            table.status.get_or_insert_default().global_secondary_indexes = vec![index.clone()];
+            vec![DeserializeGuard(Ok(table))]
+        };
+        table.status = None;
+        assert_eq!(part(vec![drop_on(&[1])], &guarded(&table, &index)).0.len(), 1);
+        index.index_status = TableStatus::Deleting;
+        assert_eq!(part(vec![drop_on(&[1])], &guarded(&table, &index)).1.len(), 1);
     }
 
     #[test]

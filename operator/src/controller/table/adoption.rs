@@ -30,6 +30,7 @@ pub fn held(
 ) -> Vec<HeldTable> {
     let mut tables: BTreeMap<TableId, HeldTable> = BTreeMap::new();
     let replicas = answers.iter().flatten().flat_map(|report| &report.replicas);
+    let replicas = replicas.filter(|replica| replica.definition.index_of.is_none());
     for replica in replicas.filter(|r| r.definition.account == account && r.definition.table_name == table_name) {
         let table_id = replica.definition.table_id;
         if drops.iter().any(|drop| drop.table_id == table_id.to_string()) {
@@ -153,6 +154,19 @@ mod tests {
         let refusal = decide(&table, held).unwrap_err();
         assert_eq!(refusal.reason, "AdoptionMismatch");
         assert!(refusal.message.contains("spec.localSecondaryIndexes"), "{refusal:?}");
+    }
+
+    #[test]
+    fn the_partitions_of_an_index_are_no_table_of_the_name() {
+        let mut answers = answers();
+        for report in answers.iter_mut().flatten() {
+            let replicas = &mut Arc::make_mut(report).replicas;
+            let mut of_index = replicas[0].clone();
+            of_index.definition = of_index.definition.of_index(&fixture::global_index("by-team", 0));
+            of_index.descriptor.table_id = fixture::index_id();
+            replicas.push(of_index);
+        }
+        assert_eq!(held("game", "users", &answers, &[]), held_users());
     }
 
     #[test]

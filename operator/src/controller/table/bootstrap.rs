@@ -2,23 +2,23 @@
 
 use super::observation::{Answers, Observation};
 use crate::{error::Result, node_client::Target};
-use cairn_crds::Table;
+use cairn_crds::table::Placement;
 use cairn_model::{descriptor::PartitionDescriptor, ids::TableId};
 
 /// The partitions that nobody has made yet, and the node that each is to be made on; or what is waited for.
 ///
-/// After a leader was once seen (`status.schemaVersion`) nothing is ever made again, nor restored: what is not there then is lost,
+/// After a leader was once seen (`was_led`) nothing is ever made again, nor restored: what is not there then is lost,
 /// and making it anew would be a lie. Before that no membership changed, so a majority of the recorded members that hold nothing says that
 /// the partition was not made.
 pub fn missing(
-    table: &Table,
+    placements: &[Placement],
+    was_led: bool,
     table_id: TableId,
     observation: &Observation<'_>,
     answers: Answers<'_>,
 ) -> Result<Result<Vec<(Target, PartitionDescriptor)>, String>> {
     let mut missing = Vec::new();
-    let unmade = table.status.iter().filter(|status| status.schema_version.is_none());
-    for placement in unmade.flat_map(|status| status.placements.iter().flatten()) {
+    for placement in placements.iter().filter(|_| !was_led) {
         let descriptor = placement.descriptor(table_id)?;
         if observation.partitions.contains_key(&descriptor.partition_id) {
             continue;
@@ -48,7 +48,7 @@ pub fn missing(
 mod tests {
     use super::*;
     use crate::controller::table::{fixture, placement};
-    use cairn_crds::TableResourceStatus;
+    use cairn_crds::{Table, TableResourceStatus};
     use cairn_model::{
         ids::{NodeId, PartitionId},
         node::NodeReport,
@@ -79,7 +79,9 @@ mod tests {
         let nodes = fixture::nodes();
         let answers = Answers { nodes: &nodes, reports };
         let observation = Observation::of(fixture::table_id(), answers);
-        missing(table, fixture::table_id(), &observation, answers).unwrap()
+        let status = table.status.as_ref().unwrap();
+        let (placements, was_led) = (status.placements.as_deref().unwrap(), status.schema_version.is_some());
+        missing(placements, was_led, fixture::table_id(), &observation, answers).unwrap()
     }
 
     #[test]

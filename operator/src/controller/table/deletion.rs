@@ -1,5 +1,6 @@
 //! A table's end: its partitions go to its group's `status.pendingDrops`, and the Table goes at once. Waits for no node.
 
+use super::indexes::ending;
 use crate::{
     context::Context,
     controller::patch_finalizers,
@@ -9,7 +10,7 @@ use cairn_crds::{
     StorageGroup, TABLE_FINALIZER, Table,
     backup::DeletionPolicy,
     storage_group::{LastBackup, PendingDrop},
-    table::ImportStatus,
+    table::{ImportStatus, Placement},
 };
 use cairn_model::arn::{BackupArn, TableArn, backup_id};
 use jiff::{SignedDuration, Timestamp};
@@ -48,20 +49,7 @@ pub async fn finalize(ctx: &Context, table: &Table) -> Result<Action> {
                 ctx.event(table, EventType::Warning, "ArchiveLeft", note).await;
             }
             let drops = drops(table, &group, backup.as_ref(), ctx.now());
-            let status = group.status.get_or_insert_default();
-            let new: Vec<_> = drops
-                .into_iter()
-                .filter(|drop| !status.pending_drops.iter().any(|known| known.partition_id == drop.partition_id))
-                .collect();
-            if !new.is_empty() {
-                status.pending_drops.extend(new);
-                let name = group.name_any();
-                let replaced = api.replace_status(&name, &PostParams::default(), &group).await.map(drop);
-                match replaced.while_doing(|| format!("leave the table's data to the group {namespace}/{name}")) {
-                    Err(error) if error.is_not_found() => {}
-                    outcome => outcome?,
-                }
-            }
+            leave(ctx, &mut group, drops).await?;
         }
         None => {
             let note = "its group is gone: data on volumes that remain is not dropped";
@@ -78,6 +66,34 @@ pub async fn finalize(ctx: &Context, table: &Table) -> Result<Action> {
         Err(error) => return Err(error),
     }
     Ok(Action::await_change())
+}
+
+/// Leaves drops to the group, over the version that was read.
+async fn leave(ctx: &Context, group: &mut StorageGroup, drops: Vec<PendingDrop>) -> Result<()> {
+    let (namespace, name) = (group.namespace().unwrap_or_default(), group.name_any());
+    let status = group.status.get_or_insert_default();
+    let new: Vec<_> = drops
+        .into_iter()
+        .filter(|drop| !status.pending_drops.iter().any(|known| known.partition_id == drop.partition_id))
+        .collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    status.pending_drops.extend(new);
+    let replaced = ctx.api::<StorageGroup>(&namespace).replace_status(&name, &PostParams::default(), group).await;
+    match replaced.map(drop).while_doing(|| format!("leave the table's data to the group {namespace}/{name}")) {
+        Err(error) if error.is_not_found() => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Leaves drops to the group as the API server has it now. One that is gone has no nodes that could drop anything.
+pub async fn leave_to(ctx: &Context, namespace: &str, group: &str, drops: Vec<PendingDrop>) -> Result<()> {
+    let found = ctx.api::<StorageGroup>(namespace).get_opt(group).await;
+    match found.while_doing(|| "read the table's group".to_owned())? {
+        Some(mut group) => leave(ctx, &mut group, drops).await,
+        None => Ok(()),
+    }
 }
 
 fn deletes_archive(table: &Table) -> bool {
@@ -101,33 +117,36 @@ fn last_backup(table: &Table, has_archive: bool, region: &str, now: Timestamp) -
     Some(LastBackup { backup_id, backup_arn, table_name, requested_at: Time(now), delete_archive })
 }
 
-/// Every partition of the table on every node of the group: a replica may have moved since the partition was placed.
+/// Every partition of the table and of its indexes.
 fn drops(table: &Table, group: &StorageGroup, last_backup: Option<&LastBackup>, now: Timestamp) -> Vec<PendingDrop> {
     let Some(status) = &table.status else { return Vec::new() };
     let Some(table_id) = &status.table_id else { return Vec::new() };
-    let nodes = group.status.iter().flat_map(|status| &status.nodes).filter_map(|node| node.node_id.clone());
-    let nodes: Vec<_> = nodes.collect();
     let is_loading = status.restore.as_ref().is_some_and(|restore| restore.restore_in_progress)
         || status.import.as_ref().is_some_and(ImportStatus::is_in_progress);
     let loading_until = now.checked_add(LOAD_AGE_MAX).ok().filter(|_| is_loading).map(Time);
-    status
-        .placements
-        .iter()
-        .flatten()
-        .map(|placement| {
-            let mut nodes = nodes.clone();
-            nodes.extend(placement.members.iter().map(|member| member.node_id.clone()));
-            nodes.sort();
-            nodes.dedup();
-            PendingDrop {
-                partition_id: placement.partition_id.clone(),
-                table_id: table_id.clone(),
-                nodes,
-                last_backup: last_backup.cloned(),
-                loading_until: loading_until.clone(),
-            }
-        })
-        .collect()
+    let of_table = status.placements.iter().flatten().map(|placement| PendingDrop {
+        last_backup: last_backup.cloned(),
+        loading_until: loading_until.clone(),
+        ..drop_of(placement, table_id, group)
+    });
+    let of_indexes = status.global_secondary_indexes.iter().flat_map(|entry| ending::of(entry, group));
+    of_table.chain(of_indexes).collect()
+}
+
+/// A partition on every node of the group: a replica may have moved since the partition was placed.
+pub fn drop_of(placement: &Placement, table_id: &str, group: &StorageGroup) -> PendingDrop {
+    let nodes = group.status.iter().flat_map(|status| &status.nodes).filter_map(|node| node.node_id.clone());
+    let members = placement.members.iter().map(|member| member.node_id.clone());
+    let mut nodes: Vec<_> = nodes.chain(members).collect();
+    nodes.sort();
+    nodes.dedup();
+    PendingDrop {
+        partition_id: placement.partition_id.clone(),
+        table_id: table_id.to_owned(),
+        nodes,
+        last_backup: None,
+        loading_until: None,
+    }
 }
 
 #[cfg(test)]
@@ -135,7 +154,9 @@ mod tests {
     use super::*;
     use crate::controller::table::{adoption, fixture};
     use cairn_crds::{
-        StorageGroupStatus, TableResourceStatus, storage_group::StorageNodeStatus, table::ContinuousBackups,
+        StorageGroupStatus, TableResourceStatus,
+        storage_group::StorageNodeStatus,
+        table::{ContinuousBackups, GlobalSecondaryIndexStatus},
     };
     use cairn_model::ids::NodeId;
     use serde_json::json;
@@ -164,6 +185,22 @@ mod tests {
         let drops = drops(&table, &group, None, Timestamp::UNIX_EPOCH);
         assert_eq!(drops.len(), 1);
         assert_eq!(drops[0].nodes, [1, 2, 3, 9].map(|id| NodeId([id; 16]).to_string()));
+    }
+
+    #[test]
+    fn the_data_of_indexes_goes_with_their_table() {
+        let answers: Vec<_> = fixture::reports_of_one_table(3).into_iter().map(Some).collect::<Vec<Option<Arc<_>>>>();
+        let placements = adoption::placements(&adoption::held("game", "users", &answers, &[])[0]);
+        let index = GlobalSecondaryIndexStatus::new(&fixture::global_index("by-team", 0), placements);
+        let mut table = fixture::table("users");
+        table.status = Some(TableResourceStatus {
+            table_id: Some(fixture::table_id().to_string()),
+            global_secondary_indexes: vec![index],
+            ..TableResourceStatus::default()
+        });
+        let group = StorageGroup::new("default", crate::build::fixture::spec());
+        let drops = drops(&table, &group, None, Timestamp::UNIX_EPOCH);
+        assert_eq!((drops.len(), drops[0].table_id.clone()), (1, fixture::index_id().to_string()));
     }
 
     #[test]

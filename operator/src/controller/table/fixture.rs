@@ -8,7 +8,7 @@ use cairn_crds::{StorageGroup, Table, TableSpec};
 use cairn_model::{
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     ids::{NodeId, PartitionId, ReplicaId, TableId},
-    index::{IndexProjection, LocalIndex, ProjectionType},
+    index::{GlobalIndex, IndexProjection, LocalIndex, ProjectionType},
     node::{NodeReport, ReplicaReport, ReplicaState},
     table::{KeyAttribute, KeySchema, ScalarType, TableDefinition},
 };
@@ -34,6 +34,27 @@ pub(crate) fn local_index(name: &str, slot: u8) -> LocalIndex {
         slot,
         sort: KeyAttribute { name: "At".into(), scalar_type: ScalarType::S },
         projection: IndexProjection { projection_type: ProjectionType::KeysOnly, non_key_attributes: BTreeSet::new() },
+    }
+}
+
+pub(crate) fn index_id() -> TableId {
+    TableId([8; 16])
+}
+
+/// A global index of the table `users`, under a key of its own.
+pub(crate) fn global_index(name: &str, slot: u8) -> GlobalIndex {
+    GlobalIndex {
+        index_name: name.into(),
+        index_id: index_id(),
+        slot,
+        key_schema: KeySchema {
+            partition: KeyAttribute { name: "Team".into(), scalar_type: ScalarType::S },
+            sort: None,
+        },
+        projection: IndexProjection { projection_type: ProjectionType::KeysOnly, non_key_attributes: BTreeSet::new() },
+        provisioned_throughput: None,
+        on_demand_throughput: None,
+        partitions: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod auto_scaling;
 pub mod bootstrap;
 pub mod deletion;
 pub mod import;
+pub mod indexes;
 pub mod observation;
 pub mod placement;
 pub mod placing;
@@ -39,6 +40,7 @@ use cairn_model::{
     node::{NodeReport, Order, OrderOutcome, ReplicaReport},
     table::{TableDefinition, TableStatus},
 };
+use indexes::{Indexes, ending, identity};
 use jiff::SignedDuration;
 use kube::{
     ResourceExt,
@@ -48,12 +50,15 @@ use kube::{
 use observation::{Answers, Observation};
 use placing::{Placed, Wait};
 use regions::Regions;
+use status::Standing;
 use std::{sync::Arc, time::Duration};
 use validate::ValidatedTable;
 
 /// How soon a table that is not ACTIVE yet is looked at again, and how old a report may be for it.
 const MAKING: Duration = Duration::from_millis(150);
 const MAKING_AGE_MAX: SignedDuration = SignedDuration::from_millis(50);
+/// The same for one that is there while an index of it comes, changes or goes.
+const FILLING: Duration = Duration::from_millis(500);
 /// The same for one that is ACTIVE with a zone missing, and for one with nothing to do.
 const MENDING: Duration = Duration::from_secs(2);
 const MENDING_AGE_MAX: SignedDuration = SignedDuration::from_secs(1);
@@ -124,6 +129,9 @@ async fn settle(
     let table_id: TableId = table_id.ok_or(Error::Incomplete { field: "status.tableId" })?;
     let region = &ctx.config.region;
     let regions = Regions::of(ctx, &validated.table).await;
+    if indexes::status::are_changing(&status) {
+        reports = ask(ctx, nodes, MAKING_AGE_MAX).await;
+    }
     // What was heard of an ACTIVE table may be old; before anything is ordered of it, or it is called ill, it is asked again.
     if is_active(&validated.table)
         && !is_well(&validated, &regions, region, refusal.as_ref(), table_id, Answers { nodes, reports: &reports })?
@@ -135,16 +143,25 @@ async fn settle(
     let held = observation.definition();
     let refusal = match (refusal, held) {
         (None, Some(held)) => {
-            let wanted = wanted::definition(&validated, &regions, region, Some(held))?.ok();
-            let units = wanted.as_ref().and_then(|wanted| wanted.provisioned_throughput);
-            let unchangeable = wanted.and_then(|wanted| wanted::unchangeable(&wanted, held));
-            unchangeable.or_else(|| throughput::too_soon(&status, held, units, ctx.now()))
+            let indexes = Indexes::of(&status, answers)?;
+            let wanted = wanted::definition(&validated, &regions, region, &indexes, Some(held))?.ok();
+            let refused = wanted.and_then(|wanted| {
+                let unchangeable = wanted::unchangeable(&wanted, held);
+                unchangeable.or_else(|| throughput::too_soon(&status, held, &wanted, ctx.now()))
+            });
+            refused
+                .map_or_else(|| indexes::unchangeable(&validated.table.spec, &status), |refusal| Ok(Some(refusal)))?
         }
         (refusal, _) => refusal,
     };
     let mut scaling = None;
+    let mut unplaced = None;
     if refusal.is_none() {
         let mut stamped = status;
+        if let Some(held) = held {
+            identity::recall(&mut stamped, held, answers);
+            unplaced = identity::stamp(&mut stamped, &validated.table.spec, group, answers)?.err();
+        }
         if let Some(held) = held {
             throughput::note(&mut stamped, held, ctx.now());
         }
@@ -168,17 +185,27 @@ async fn settle(
     }
     let table = &validated.table;
     let before = table.status.clone().unwrap_or_default();
-    let wanted = wanted::definition(&validated, &regions, region, held)?;
-    let is_current = refusal.is_some() || held.is_some_and(|held| wanted.as_ref() == Ok(held));
-    let mut progress = None;
+    let indexes = Indexes::of(&before, answers)?;
+    let wanted = wanted::definition(&validated, &regions, region, &indexes, held)?;
+    let standing = match refusal {
+        Some(_) => Standing::Current,
+        None => Standing::of(wanted.as_ref().ok(), held),
+    };
+    let everything = indexes.with_table(&observation);
+    let mut progress = unplaced.map(|message| Progress::reconciling("IndexWaits", message));
     let mut loading = None;
     let mut importing = None;
-    let mut orders = observation.repairs(answers);
+    let mut orders = everything.repairs(answers);
+    let wanted_indexes = wanted.as_ref().ok().filter(|_| refusal.is_none()).cloned();
     if refusal.is_none() {
         let wanted = wanted?;
         // A table is made alone; its regions come with the first change of its definition.
         let first = TableDefinition { replicas: None, ..wanted.clone() };
-        match bootstrap::missing(table, table_id, &observation, answers)? {
+        let due = indexes.orders(&before, &wanted, held, answers)?;
+        orders.extend(due.orders);
+        progress = due.waits.map(|message| Progress::reconciling("NodesSilent", message)).or(progress);
+        let placements = before.placements.as_deref().unwrap_or_default();
+        match bootstrap::missing(placements, before.schema_version.is_some(), table_id, &observation, answers)? {
             Ok(missing) => {
                 match &before.restore {
                     Some(restore) => loading = restore::load(ctx, restore, group, missing, &first).await?,
@@ -202,7 +229,19 @@ async fn settle(
     let (account, table_name) = (&validated.account, &validated.table_name);
     streams::observe(&mut status, TableArn { region, account, table_name }, ctx.now())?;
     let generation = table.metadata.generation;
-    let observed = status::observe(&mut status, &observation, answers, is_current, generation, ctx.now());
+    let arn = TableArn { region, account, table_name };
+    indexes::status::observe(&mut status, &indexes, &observation, wanted_indexes.as_ref(), arn, ctx.now())?;
+    let standing = match indexes::status::are_allocated(&status, &indexes, &observation)? {
+        true => standing,
+        false => Standing::Changing,
+    };
+    let zones_ready = everything.zones_ready(answers);
+    let state = status::State { zones_ready, standing, are_indexes_made: indexes::status::are_made(&status) };
+    let observed = status::observe(&mut status, &observation, state, generation, ctx.now());
+    let drops = ending::take_gone(&mut status, &observation, group)?;
+    if !drops.is_empty() {
+        deletion::leave_to(ctx, account, &group.name_any(), drops).await?;
+    }
     if let Some(loading) = &loading {
         progress = Some(loading.progress.clone());
         status::note_loading(&mut status, loading);
@@ -216,6 +255,11 @@ async fn settle(
     }
     regions.note(&mut status, held.and_then(|held| held.replicas.as_ref()), generation, ctx.now());
     let mut progress = progress.unwrap_or(observed);
+    if progress == Progress::Ready
+        && let Some(name) = indexes::status::leaderless(&status, &indexes)
+    {
+        progress = Progress::reconciling("LeaderMissing", format!("a partition of the index {name} has no leader"));
+    }
     if let (Some(failure), true) = (failures.first(), progress != Progress::Ready) {
         progress = Progress::reconciling(progress.reason(), failure.clone());
     }
@@ -225,7 +269,7 @@ async fn settle(
     status.observed_generation = generation;
     let leader = observation.leaders().next().map(|(target, _)| target);
     let is_starting = recovery::observe(ctx, table, group, leader, table_id, &mut status).await;
-    let zones_ready = observation.zones_ready(answers);
+    let are_changing = indexes::status::are_changing(&status);
     set_progress(ctx, table, &mut status.conditions, &progress, generation).await;
     let table = write_status(ctx, table, status).await?;
     let is_mending = !orders.is_empty()
@@ -236,7 +280,9 @@ async fn settle(
     let again = loading.map(|loading| loading.again).or(importing.map(|importing| importing.again));
     Ok(Action::requeue(match (again, is_active(&table), is_mending) {
         (Some(again), ..) => again,
+        (None, is_active, _) if are_changing && (is_active || observation.is_led()) => FILLING,
         (None, false, _) => MAKING,
+        (None, true, _) if standing == Standing::ChangingBeside => MAKING,
         (None, true, true) => MENDING,
         (None, true, false) => REFRESH,
     }))
@@ -252,12 +298,14 @@ fn is_well(
     answers: Answers<'_>,
 ) -> Result<bool> {
     let observation = Observation::of(table_id, answers);
-    let (ready, zones) = observation.zones_ready(answers);
+    let indexes = Indexes::of(&validated.table.status.clone().unwrap_or_default(), answers)?;
+    let everything = indexes.with_table(&observation);
+    let (ready, zones) = everything.zones_ready(answers);
     let is_current = match observation.definition() {
-        Some(held) => wanted::definition(validated, regions, region, Some(held))?.as_ref() == Ok(held),
+        Some(held) => wanted::definition(validated, regions, region, &indexes, Some(held))?.as_ref() == Ok(held),
         None => false,
     };
-    Ok(observation.is_led() && ready == zones && (is_current || refusal.is_some()))
+    Ok(everything.is_led() && ready == zones && (is_current || refusal.is_some()))
 }
 
 /// Gives the orders; answers with what went wrong. Every order is given again until the nodes report that it is done.

@@ -1,8 +1,8 @@
 //! The one time that a table is given its id and its placements, or finds that it can't have them yet.
 
 use super::{
-    MAKING, adoption, import, placement, recovery, restore, status, streams, time_to_live, validate,
-    validate::ValidatedTable, write_status,
+    MAKING, adoption, import, indexes::identity, observation::Answers, placement, recovery, restore, status, streams,
+    time_to_live, validate, validate::ValidatedTable, write_status,
 };
 use crate::{
     context::Context,
@@ -110,6 +110,7 @@ pub async fn place(
         status.creation_date_time = Some(time_of_millis(held.creation_time_ms));
         status.placements = Some(adoption::placements(&adopted));
         status.restore = held.restored_from.as_ref().and_then(RestoreStatus::of_restored);
+        identity::recall(&mut status, held, Answers { nodes, reports: answers });
         recovery_held = held.continuous_backups;
         time_to_live_held.clone_from(&held.time_to_live);
         (streams_held, born_ms) = (held.stream.clone(), None);
@@ -127,6 +128,11 @@ pub async fn place(
             Ok(begun) => begun,
             Err(refusal) => return Ok(Placed::Refused(refusal)),
         };
+    }
+    if let Err(message) =
+        identity::stamp(&mut status, &validated.table.spec, &group, Answers { nodes, reports: answers })?
+    {
+        return Ok(Placed::Waits(Wait::for_the_group(message)));
     }
     let is_asked = validated.table.spec.recovery_period_days()?.is_some();
     recovery::stamp(&mut status, is_asked, group.spec.archive.is_some(), recovery_held, ctx.now());

@@ -1,13 +1,8 @@
 //! What a Table's status says of what was observed.
 
-use super::{
-    observation::{Answers, Observation},
-    restore::Loading,
-    throughput,
-    validate::ValidatedTable,
-};
+use super::{indexes, observation::Observation, restore::Loading, throughput, validate::ValidatedTable};
 use cairn_crds::{TableResourceStatus, condition, condition::Progress, table::definition::table_arn};
-use cairn_model::table::TableStatus;
+use cairn_model::table::{TableDefinition, TableStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -20,16 +15,49 @@ pub fn name(status: &mut TableResourceStatus, table: &ValidatedTable, region: &s
     status.table_arn = Some(table_arn(region, &table.account, &table.table_name));
 }
 
+/// How what the nodes hold stands to what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Current,
+    /// Only what DynamoDB changes of a table that is ACTIVE and stays so is another: Time To Live, point-in-time recovery.
+    ChangingBeside,
+    Changing,
+}
+
+impl Standing {
+    pub fn of(wanted: Option<&TableDefinition>, held: Option<&TableDefinition>) -> Self {
+        let Some((wanted, held)) = wanted.zip(held) else { return Self::Changing };
+        // Where indexes lie may change under them.
+        if indexes::are_same_elsewhere(wanted, held) {
+            return Self::Current;
+        }
+        let (continuous_backups, time_to_live) = (wanted.continuous_backups, wanted.time_to_live.clone());
+        let beside = TableDefinition { continuous_backups, time_to_live, ..held.clone() };
+        let is_beside = indexes::are_same_elsewhere(wanted, &beside);
+        if is_beside { Self::ChangingBeside } else { Self::Changing }
+    }
+}
+
+/// How far the nodes are with what is wanted of them.
+#[derive(Clone, Copy, Debug)]
+pub struct State {
+    /// In how many of the zones everything of the table and its indexes is well, and how many zones there are.
+    pub zones_ready: (usize, usize),
+    /// But for the filling of indexes.
+    pub standing: Standing,
+    /// Every index that the table is to have serves: a new table does not before.
+    pub are_indexes_made: bool,
+}
+
 /// Fills in what the nodes say. A table without a leader keeps what was last known of it.
 pub fn observe(
     status: &mut TableResourceStatus,
     observation: &Observation<'_>,
-    answers: Answers<'_>,
-    is_current: bool,
+    state: State,
     generation: Option<i64>,
     now: Timestamp,
 ) -> Progress {
-    let (ready, zones) = observation.zones_ready(answers);
+    let (ready, zones) = state.zones_ready;
     if zones > 0 {
         status.zones_ready = Some(format!("{ready}/{zones}"));
     }
@@ -59,12 +87,14 @@ pub fn observe(
         ("ZonesNotReady", format!("{} of {zones} zones do not have all of the table, or do not answer", zones - ready))
     };
     condition::set(&mut status.conditions, FULLY_REPLICATED, ready == zones, reason, &message, generation, &Time(now));
-    if is_current {
-        status.table_status = Some(TableStatus::Active);
-        Progress::Ready
-    } else {
-        status.table_status = Some(TableStatus::Updating);
-        Progress::reconciling("Updating", "the table's definition is being changed")
+    if !state.are_indexes_made && status.table_status == Some(TableStatus::Creating) {
+        return Progress::reconciling("IndexesCreating", "the table's global indexes are being made");
+    }
+    let is_updating = state.standing == Standing::Changing;
+    status.table_status = Some(if is_updating { TableStatus::Updating } else { TableStatus::Active });
+    match state.standing {
+        Standing::Current => Progress::Ready,
+        _ => Progress::reconciling("Updating", "the table's definition is being changed"),
     }
 }
 
@@ -78,23 +108,25 @@ pub fn note_loading(status: &mut TableResourceStatus, loading: &Loading) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::table::fixture;
+    use crate::controller::table::{fixture, observation::Answers};
+    use cairn_model::table::TimeToLive;
     use std::sync::Arc;
 
-    fn observed(status: &mut TableResourceStatus, count: usize, is_current: bool) -> Progress {
+    fn observed(status: &mut TableResourceStatus, count: usize, standing: Standing) -> Progress {
         let nodes = fixture::nodes();
         let mut reports: Vec<_> =
             fixture::reports_of_one_table(3).into_iter().map(Some).collect::<Vec<Option<Arc<_>>>>();
         reports.iter_mut().skip(count).for_each(|report| *report = None);
         let answers = Answers { nodes: &nodes, reports: &reports };
         let observation = Observation::of(fixture::table_id(), answers);
-        observe(status, &observation, answers, is_current, Some(1), Timestamp::UNIX_EPOCH)
+        let state = State { zones_ready: observation.zones_ready(answers), standing, are_indexes_made: true };
+        observe(status, &observation, state, Some(1), Timestamp::UNIX_EPOCH)
     }
 
     #[test]
     fn a_table_with_a_leader_is_active() {
         let mut status = TableResourceStatus::default();
-        assert_eq!(observed(&mut status, 3, true), Progress::Ready);
+        assert_eq!(observed(&mut status, 3, Standing::Current), Progress::Ready);
         assert_eq!(status.table_status, Some(TableStatus::Active));
         assert_eq!((status.item_count, status.zones_ready.as_deref()), (Some(5), Some("3/3")));
     }
@@ -102,15 +134,29 @@ mod tests {
     #[test]
     fn a_table_whose_definition_lags_is_updating() {
         let mut status = TableResourceStatus::default();
-        assert_eq!(observed(&mut status, 3, false).reason(), "Updating");
+        assert_eq!(observed(&mut status, 3, Standing::Changing).reason(), "Updating");
         assert_eq!(status.table_status, Some(TableStatus::Updating));
+    }
+
+    #[test]
+    fn a_table_whose_items_begin_to_expire_stays_active() {
+        let held = fixture::definition();
+        let time_to_live = Some(TimeToLive { attribute_name: "ends".into(), enabled_at_ms: 1 });
+        let wanted = TableDefinition { time_to_live, ..held.clone() };
+        let standing = Standing::of(Some(&wanted), Some(&held));
+        let mut status = TableResourceStatus::default();
+        assert_eq!(observed(&mut status, 3, standing).reason(), "Updating");
+        assert_eq!(status.table_status, Some(TableStatus::Active));
+        let protected = TableDefinition { deletion_protection_enabled: true, ..wanted };
+        assert_eq!(Standing::of(Some(&protected), Some(&held)), Standing::Changing);
+        assert_eq!(Standing::of(Some(&held), Some(&held)), Standing::Current);
     }
 
     #[test]
     fn an_active_table_that_loses_its_leader_stays_active_and_says_so() {
         let mut status = TableResourceStatus::default();
-        observed(&mut status, 3, true);
-        assert_eq!(observed(&mut status, 0, true).reason(), "LeaderMissing");
+        observed(&mut status, 3, Standing::Current);
+        assert_eq!(observed(&mut status, 0, Standing::Current).reason(), "LeaderMissing");
         assert_eq!(status.table_status, Some(TableStatus::Active));
         assert_eq!(status.item_count, Some(5));
     }
@@ -118,7 +164,7 @@ mod tests {
     #[test]
     fn a_zone_that_is_down_leaves_the_table_ready_and_is_told() {
         let mut status = TableResourceStatus::default();
-        assert_eq!(observed(&mut status, 2, true), Progress::Ready);
+        assert_eq!(observed(&mut status, 2, Standing::Current), Progress::Ready);
         assert_eq!(status.zones_ready.as_deref(), Some("2/3"));
         assert!(!condition::is_true(&status.conditions, FULLY_REPLICATED));
     }

@@ -1,6 +1,6 @@
 //! The definition that a table is to have, and the orders that bring it to the nodes.
 
-use super::{observation::Observation, regions::Regions, validate::ValidatedTable};
+use super::{indexes::Indexes, observation::Observation, regions::Regions, validate::ValidatedTable};
 use crate::{controller::Refusal, error::Result, node_client::Target};
 use cairn_crds::{
     TableResourceStatus,
@@ -13,6 +13,7 @@ pub fn definition(
     validated: &ValidatedTable,
     regions: &Regions,
     region: &str,
+    indexes: &Indexes<'_>,
     held: Option<&TableDefinition>,
 ) -> Result<Result<TableDefinition, DefinitionError>> {
     let replicas = regions.replicas(region, held.and_then(|held| held.replicas.as_ref()));
@@ -20,6 +21,7 @@ pub fn definition(
     let definition = validated.definition(&birth(&status, held)?);
     Ok(definition.map(|definition| {
         let definition = TableDefinition { replicas, ..definition };
+        let definition = indexes.locate(definition, held);
         held.map_or_else(|| definition.clone(), |held| with_indexes_of(held, &definition))
     }))
 }
@@ -127,7 +129,8 @@ mod tests {
         let reports: Vec<Option<Arc<NodeReport>>> = reports.into_iter().map(Some).collect();
         let nodes = fixture::nodes();
         let observation = Observation::of(fixture::table_id(), Answers { nodes: &nodes, reports: &reports });
-        let wanted = definition(&validated(), regions, "east", observation.definition()).unwrap().unwrap();
+        let wanted =
+            definition(&validated(), regions, "east", &Indexes::default(), observation.definition()).unwrap().unwrap();
         let mut orders = updates(&wanted, regions, "east", &observation);
         assert!(orders.len() <= 1);
         assert_eq!(orders.is_empty(), wanted == *held, "what is ordered is what is not current");

@@ -3,19 +3,18 @@
 //!
 //! `CAIRN_SEED=n` replays one seed; `CAIRN_SEEDS=n` runs so many.
 
-mod history;
 mod world;
 
 use super::{Addressed, Coordinator, Identity};
 use crate::{Environment, Partitions, Room, RoutingKey};
 use cairn_expression::{Condition, ExpressionKind, Placeholders, Update};
+use cairn_history::{Key, Operation};
 use cairn_model::{AttributeValue, ErrorKind, Item, ServiceError, ids::RequestId, key::EncodedKey, number::Number};
 use cairn_replication::{
     operation::{GetRequest, PartitionOutcome, PartitionRequest, ReturnValues, WriteAction, WriteRequest},
     transaction::{ConditionCheck, Idempotency, TransactAction, TransactGet},
 };
 use futures::{FutureExt, future::BoxFuture, task::noop_waker};
-use history::{Key, Operation};
 use parking_lot::Mutex;
 use rand::{Rng, seq::SliceRandom};
 use std::{
@@ -399,7 +398,7 @@ fn run(seed: u64, sabotage: bool) -> Result<world::Tally, String> {
     };
     let lists = items.into_iter().map(|got| list_of(got.map(|(item, _)| item.decode().unwrap()).as_ref()));
     let lists: BTreeMap<Key, Vec<u32>> = lists.enumerate().collect();
-    history::check(&shared.history.lock(), &lists)?;
+    cairn_history::check(&shared.history.lock(), &lists)?;
     let tally = world.0.lock().tally;
     Ok(tally)
 }

@@ -1,32 +1,16 @@
 //! Tags, which lie in the `Table` resource and nowhere else: as the field manager `cairn-api`, its own and no others.
 
 use super::{KubernetesCatalog, manifest};
-use crate::router::writes::{FIELD_MANAGER, answered, denied, owns_member};
+use crate::router::writes::{FIELD_MANAGER, answered, denied, other_member_owner, owns_member};
 use cairn_api::{TagUpdate, errors};
 use cairn_crds::{Table, TableSpec};
 use cairn_model::{ErrorKind, ServiceError};
 use kube::ResourceExt;
 use serde_json::json;
 
-/// A change is tried again where somebody else, the operator with its status above all, wrote at the same time.
-const ATTEMPTS: usize = 3;
-
 impl KubernetesCatalog {
     /// Changes the tags of the resource as it is now at the API server.
     pub(super) async fn change_tags(&self, account: &str, name: &str, update: &TagUpdate) -> Result<(), ServiceError> {
-        for _ in 1..ATTEMPTS {
-            match self.write_tags(account, name, update).await? {
-                Written::Done => return Ok(()),
-                Written::Overtaken(error) => tracing::debug!(account, table = name, %error, "trying once more"),
-            }
-        }
-        match self.write_tags(account, name, update).await? {
-            Written::Done => Ok(()),
-            Written::Overtaken(error) => Err(error),
-        }
-    }
-
-    async fn write_tags(&self, account: &str, name: &str, update: &TagUpdate) -> Result<Written, ServiceError> {
         let known = self.own(account, name)?;
         let found = answered(self.api(account).get_opt(&known.name_any())).await?;
         let resource = found.ok_or_else(|| errors::table_not_found(name))?;
@@ -41,28 +25,16 @@ impl KubernetesCatalog {
             return Err(denied(&format!("The tag {key} of Table {name} is managed by {owner}: change it there")));
         }
         if after == before {
-            return Ok(Written::Done);
+            return Ok(());
         }
         let mut spec = resource.spec.clone();
         spec.set_tags(after);
         leave_to_others(&resource, &mut spec);
         let mut table = manifest(account, &resource.name_any(), spec);
         table.metadata.resource_version = resource.resource_version();
-        match self.apply(&table).await {
-            Ok(applied) => {
-                self.tables.put(applied);
-                Ok(Written::Done)
-            }
-            Err(error) if error.kind == ErrorKind::ResourceInUseException => Ok(Written::Overtaken(error)),
-            Err(error) => Err(error),
-        }
+        self.tables.put(self.apply(&table).await?);
+        Ok(())
     }
-}
-
-enum Written {
-    Done,
-    /// By another writer.
-    Overtaken(ServiceError),
 }
 
 /// Takes out of a spec that is to be applied what the API would only come to own together with others: theirs stays.
@@ -83,8 +55,7 @@ pub(super) fn not_told() -> ServiceError {
 
 /// The manager, other than the API, that owns the tag.
 fn other_owner<'a>(resource: &'a Table, key: &str) -> Option<&'a str> {
-    let managers = resource.managed_fields().iter().filter_map(|entry| entry.manager.as_deref());
-    managers.into_iter().find(|manager| *manager != FIELD_MANAGER && is_owned(resource, key, manager))
+    other_member_owner(resource, "tags", &json!({"key": key}))
 }
 
 fn is_owned(resource: &Table, key: &str, manager: &str) -> bool {

@@ -7,26 +7,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) type Key = usize;
+/// An item, by whatever number it is given.
+pub type Key = usize;
 
+/// A transaction, or an operation on its own.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Operation {
-    pub(super) number: u32,
-    pub(super) began: u64,
+pub struct Operation {
+    /// What its write appends; of a read too, no two have the same.
+    pub number: u32,
+    /// By one clock for all.
+    pub began: u64,
     /// None: nobody was answered.
-    pub(super) ended: Option<u64>,
+    pub ended: Option<u64>,
     /// None: it is not known.
-    pub(super) done: Option<bool>,
-    pub(super) appends: Vec<Key>,
+    pub done: Option<bool>,
+    pub appends: Vec<Key>,
     /// How many numbers each list had that it saw, and which.
-    pub(super) saw: Vec<(Key, usize, Option<Vec<u32>>)>,
+    pub saw: Vec<(Key, usize, Option<Vec<u32>>)>,
     /// It comes behind whatever was over before it began; a read of one item, on its own, may see what a transaction that is
     /// being committed is about to replace.
-    pub(super) in_real_time: bool,
+    pub in_real_time: bool,
 }
 
 /// What is wrong with a history that left these lists, if anything.
-pub(super) fn check(operations: &[Operation], lists: &BTreeMap<Key, Vec<u32>>) -> Result<(), String> {
+pub fn check(operations: &[Operation], lists: &BTreeMap<Key, Vec<u32>>) -> Result<(), String> {
     let by_number: BTreeMap<u32, usize> =
         operations.iter().enumerate().map(|(at, operation)| (operation.number, at)).collect();
     let empty = Vec::new();
@@ -80,9 +84,14 @@ pub(super) fn check(operations: &[Operation], lists: &BTreeMap<Key, Vec<u32>>) -
                 order(at, by_number[next]);
             }
         }
-        for (earlier, before) in operations.iter().enumerate() {
-            let is_over = before.ended.is_some_and(|ended| ended < operation.began);
-            if is_over && took_effect[earlier] && before.in_real_time && operation.in_real_time {
+        if operation.in_real_time {
+            let is_over = |before: &Operation| before.ended.is_some_and(|ended| ended < operation.began);
+            let counts = |earlier: usize| took_effect[earlier] && operations[earlier].in_real_time;
+            let over: Vec<usize> =
+                (0..operations.len()).filter(|at| counts(*at) && is_over(&operations[*at])).collect();
+            // What was over before one of these began comes behind by way of that one.
+            let latest = over.iter().map(|earlier| operations[*earlier].began).max();
+            for earlier in over.into_iter().filter(|earlier| operations[*earlier].ended >= latest) {
                 order(earlier, at);
             }
         }
@@ -123,6 +132,7 @@ fn cycle(behind: &[BTreeSet<usize>]) -> Option<Vec<usize>> {
     }
 }
 
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -207,6 +217,13 @@ mod tests {
         refused(&operations, &[(0, &[1])], "not serializable");
         operations[1].in_real_time = false;
         assert_eq!(check(&operations, &lists(&[(0, &[1])])), Ok(()));
+    }
+
+    #[test]
+    fn what_was_over_long_before_is_behind_nothing_that_came_since() {
+        let between = write(2, (20, 30), &[1]);
+        let operations = [write(1, (0, 10), &[0]), between, read(3, (40, 50), &[(0, &[])])];
+        refused(&operations, &[(0, &[1]), (1, &[2])], "not serializable");
     }
 
     #[test]
