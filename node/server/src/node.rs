@@ -16,7 +16,7 @@ use cairn_model::{
 use cairn_replication::{
     CoreConfig, Host, HostConfig, Metrics, SystemClock, Transport,
     log::{EngineLog, OnDamage},
-    operation::{PartitionError, PartitionRequest},
+    operation::PartitionRequest,
     wire::PartitionAnswer,
 };
 use std::{

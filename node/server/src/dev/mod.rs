@@ -8,6 +8,7 @@ mod indexes;
 mod partitions;
 mod records;
 mod tables;
+mod tending;
 
 use crate::{
     admin,

@@ -3,6 +3,7 @@
 use super::{
     indexes,
     records::{Records, TableRecord},
+    tending::FILLING_INTERVAL,
 };
 use crate::{environment, node::Node};
 use arc_swap::ArcSwap;
@@ -35,26 +36,20 @@ pub(super) const ORDER_PAUSE: Duration = Duration::from_millis(5);
 pub(super) const LEADER_DEADLINE: Duration = Duration::from_secs(5);
 /// How often item counts are taken over.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
-/// How often it is looked whether an index is filled.
-const FILLING_INTERVAL: Duration = Duration::from_millis(100);
-/// How long a table that is restored or imported stays CREATING for its indexes; past that they are.
-const FILLING_DEADLINE: Duration = Duration::from_secs(600);
-/// Rounds in which the partitions of indexes are brought to what their tables say: each is a version.
-const INDEX_ROUNDS_MAX: usize = 64;
 
 /// Catalog and partitions of one node.
 #[derive(Debug)]
 pub(super) struct LocalTables {
     pub(super) node: Arc<Node>,
     region: String,
-    records: Records,
-    current: ArcSwap<Tables>,
+    pub(super) records: Records,
+    pub(super) current: ArcSwap<Tables>,
     /// One change of the catalog at a time.
     changes: Mutex<()>,
     /// Tables that go or come while requests go on.
     passing: parking_lot::Mutex<HashMap<TableId, Passing>>,
     /// Indexes that were made with an empty table, as long as they don't say so themselves.
-    made_empty: parking_lot::Mutex<HashSet<TableId>>,
+    pub(super) made_empty: parking_lot::Mutex<HashSet<TableId>>,
 }
 
 /// What a table is on its way to.
@@ -67,8 +62,8 @@ enum Passing {
 }
 
 #[derive(Debug, Default)]
-struct Tables {
-    by_name: BTreeMap<String, Arc<TableView>>,
+pub(super) struct Tables {
+    pub(super) by_name: BTreeMap<String, Arc<TableView>>,
     partitions: HashMap<TableId, (PartitionId, u64)>,
 }
 
@@ -216,65 +211,6 @@ impl LocalTables {
         Ok(())
     }
 
-    async fn forget(&self, table_id: TableId) {
-        if let Err(error) = self.records.put(table_id, TableRecord::default()).await {
-            tracing::warn!(%table_id, %error, "failed to remove the record of what is deleted; it goes at the next start");
-        }
-    }
-
-    /// Makes, changes and drops partitions of indexes until they are as the tables' definitions say. What fails is tried again
-    /// with the next look at the tables.
-    async fn tend_indexes(&self) {
-        for _ in 0..INDEX_ROUNDS_MAX {
-            let due = indexes::due(&self.node.host().reports());
-            if due.is_empty() {
-                return;
-            }
-            for order in due {
-                let dropped = match &order {
-                    Order::DropPartition { table_id, .. } => Some(*table_id),
-                    _ => None,
-                };
-                if let Err(error) = self.order(order).await {
-                    tracing::warn!(%error, "failed to make an index what its table says of it");
-                    return;
-                }
-                if let Some(index) = dropped {
-                    self.made_empty.lock().remove(&index);
-                    self.forget(index).await;
-                }
-            }
-            self.refresh();
-        }
-    }
-
-    /// Whether an index is on its way to be ACTIVE.
-    fn fills(&self) -> bool {
-        let tables = self.current.load();
-        let mut indexes = tables.by_name.values().flat_map(|table| &table.global_indexes);
-        indexes.any(|index| index.table.status == TableStatus::Creating)
-    }
-
-    /// Until the table's indexes have all that is in it.
-    async fn filled(&self, table: &TableDefinition) {
-        let is_filled = || {
-            let reports = self.node.host().reports();
-            table.global_indexes.iter().all(|index| {
-                let mut of_index = reports.iter().filter(|report| report.definition.table_id == index.index_id);
-                of_index.any(indexes::is_filled)
-            })
-        };
-        let filled = tokio::time::timeout(FILLING_DEADLINE, async {
-            while !is_filled() {
-                tokio::time::sleep(FILLING_INTERVAL).await;
-            }
-        });
-        if filled.await.is_err() {
-            let name = &table.table_name;
-            tracing::warn!(table = name, "the indexes of a table take long to fill: it is there, and they follow");
-        }
-    }
-
     /// Whether the node has data of the table.
     pub(super) fn has(&self, table_id: TableId) -> bool {
         self.partition(table_id).is_some()
@@ -351,7 +287,7 @@ impl LocalTables {
         self.current.load().partitions.get(&table).copied()
     }
 
-    async fn order(&self, order: Order) -> Result<(), ServiceError> {
+    pub(super) async fn order(&self, order: Order) -> Result<(), ServiceError> {
         let failed = |message: String| ServiceError::new(ErrorKind::InternalServerError, message);
         let done = tokio::time::timeout(ORDER_DEADLINE, async {
             loop {

@@ -70,6 +70,7 @@ impl Table {
             range,
             partition: PartitionId([7; 16]),
             stream: None,
+            index_of: None,
             local_indexes: &[],
             index_of: None,
         }
