@@ -4,9 +4,12 @@
 // Endpoint, region and credentials come from the environment variables that the SDK reads.
 
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { DynamoDBStreamsClient } from "@aws-sdk/client-dynamodb-streams";
 import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
-import { batchGet, executeStatement, get, query, scan, scanSegments } from "./reads.js";
-import { createAgain, createTable, deleteTable, listAndDescribe, refuseStrangers } from "./table.js";
+import { batchGet, executeStatement, get, query, queryLocalIndex, scan, scanSegments } from "./reads.js";
+import { disableStream, enableStream, readStream, writeToStream } from "./streams.js";
+import { createAgain, createTable, deleteTable, listAndDescribe, refuseStrangers, setTimeToLive } from "./table.js";
+import { cancelTransaction, transactGet, transactWrite } from "./transactions.js";
 import { readAsWritten, readBelow } from "./types.js";
 import { batchWrite, deleteOne, failConditions, putOne, update } from "./writes.js";
 
@@ -26,20 +29,30 @@ const STEPS = [
   ["get", get],
   ["batch get", batchGet],
   ["query", query],
+  ["query a local index", queryLocalIndex],
   ["scan", scan],
   ["scan in segments", scanSegments],
   ["update", update],
   ["conditions that fail", failConditions],
   ["all ten types", readAsWritten],
   ["all ten types, without the document client", readBelow],
+  ["a transaction that is canceled", cancelTransaction],
+  ["a transaction, twice with one token", transactWrite],
+  ["transact get", transactGet],
   ["list and describe", listAndDescribe],
+  ["time to live", setTimeToLive],
   ["PartiQL", executeStatement],
   ["delete an item", deleteOne],
+  ["enable a stream", enableStream],
+  ["changes for the stream", writeToStream],
+  ["disable the stream", disableStream],
+  ["read the stream", readStream],
   ["delete and wait", deleteTable],
 ];
 
 const client = new DynamoDBClient({});
 const documents = DynamoDBDocumentClient.from(client);
+const streams = new DynamoDBStreamsClient({});
 let underWay = "nothing";
 
 const hanging = setTimeout(() => {
@@ -50,7 +63,7 @@ const hanging = setTimeout(() => {
 for (const [name, run] of STEPS) {
   underWay = name;
   try {
-    console.log(`${name}: ${await run({ client, documents })}`);
+    console.log(`${name}: ${await run({ client, documents, streams })}`);
   } catch (error) {
     console.error(`FAILED ${name}: ${(error.stack ?? String(error)).slice(0, SHOWN)}`);
     process.exit(1);
@@ -58,3 +71,4 @@ for (const [name, run] of STEPS) {
 }
 clearTimeout(hanging);
 client.destroy();
+streams.destroy();

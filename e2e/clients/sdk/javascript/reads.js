@@ -5,10 +5,11 @@ import {
   BatchGetCommand,
   ExecuteStatementCommand,
   GetCommand,
+  QueryCommand,
   paginateQuery,
   paginateScan,
 } from "@aws-sdk/lib-dynamodb";
-import { READINGS, TableName, assertReadings, keyOf, sendAll } from "./readings.js";
+import { LOCAL_INDEX, READINGS, TableName, assertReadings, keyOf, sendAll } from "./readings.js";
 
 export async function get({ documents }) {
   for (const ConsistentRead of [true, false]) {
@@ -57,6 +58,28 @@ export async function query({ documents }) {
   assert.deepEqual(found, wanted.reverse().map(({ hour, celsius }) => ({ hour, celsius })));
   assert.deepEqual(scanned, [8, 8, 4]);
   return `${found.length} items in pages of ${counts}`;
+}
+
+// In the index's order, with what the index has; asked for all attributes, with those of the table.
+export async function queryLocalIndex({ documents }) {
+  const request = {
+    TableName,
+    IndexName: LOCAL_INDEX,
+    KeyConditionExpression: "station = :station AND celsius >= :from",
+    ExpressionAttributeValues: { ":station": "south", ":from": 0 },
+    ScanIndexForward: false,
+    ConsistentRead: true,
+  };
+  const wanted = READINGS.filter(({ station, celsius }) => station === "south" && celsius >= 0);
+  wanted.sort((a, b) => b.celsius - a.celsius);
+  const found = [];
+  // A paginator keeps where it is in the request that it is given.
+  const pages = paginateQuery({ client: documents, pageSize: 5 }, { ...request });
+  for await (const page of pages) found.push(...page.Items);
+  assert.deepEqual(found, wanted.map(({ station, hour, celsius }) => ({ station, hour, celsius })));
+  const warmest = await documents.send(new QueryCommand({ ...request, Select: "ALL_ATTRIBUTES", Limit: 2 }));
+  assert.deepEqual(warmest.Items, wanted.slice(0, 2));
+  return `${found.length} items from ${found[0].celsius} °C down`;
 }
 
 // The items of a scan, or of one segment of it, and in how many pages they came.

@@ -5,27 +5,40 @@ import {
   CreateTableCommand,
   DeleteTableCommand,
   DescribeTableCommand,
+  DescribeTimeToLiveCommand,
   DynamoDBClient,
   ListTablesCommand,
   ResourceInUseException,
   ResourceNotFoundException,
+  UpdateTimeToLiveCommand,
   paginateListTables,
   waitUntilTableExists,
   waitUntilTableNotExists,
 } from "@aws-sdk/client-dynamodb";
-import { TableName } from "./readings.js";
+import { LOCAL_INDEX, TableName } from "./readings.js";
 
-const PATIENCE = { maxWaitTime: 20, minDelay: 1, maxDelay: 1 };
+export const PATIENCE = { maxWaitTime: 20, minDelay: 1, maxDelay: 1 };
 
 const DEFINITION = {
   TableName,
   AttributeDefinitions: [
+    { AttributeName: "celsius", AttributeType: "N" },
     { AttributeName: "hour", AttributeType: "N" },
     { AttributeName: "station", AttributeType: "S" },
   ],
   KeySchema: [
     { AttributeName: "station", KeyType: "HASH" },
     { AttributeName: "hour", KeyType: "RANGE" },
+  ],
+  LocalSecondaryIndexes: [
+    {
+      IndexName: LOCAL_INDEX,
+      KeySchema: [
+        { AttributeName: "station", KeyType: "HASH" },
+        { AttributeName: "celsius", KeyType: "RANGE" },
+      ],
+      Projection: { ProjectionType: "KEYS_ONLY" },
+    },
   ],
   BillingMode: "PAY_PER_REQUEST",
 };
@@ -64,11 +77,28 @@ export async function listAndDescribe({ client }) {
   assert.deepEqual(Table.KeySchema, DEFINITION.KeySchema);
   const attributes = Table.AttributeDefinitions.sort((a, b) => a.AttributeName.localeCompare(b.AttributeName));
   assert.deepEqual(attributes, DEFINITION.AttributeDefinitions);
+  const [{ IndexName, KeySchema, Projection }] = Table.LocalSecondaryIndexes;
+  assert.deepEqual([{ IndexName, KeySchema, Projection }], DEFINITION.LocalSecondaryIndexes);
   assert.equal(Table.BillingModeSummary.BillingMode, "PAY_PER_REQUEST");
   assert.ok(Table.CreationDateTime instanceof Date);
   const ageMs = Date.now() - Table.CreationDateTime;
   assert.ok(ageMs > -1_000 && ageMs < 61_000, `a table made just now is ${ageMs} ms old`);
   return Table.TableArn;
+}
+
+export async function setTimeToLive({ client }) {
+  const described = async () => {
+    const { TimeToLiveDescription } = await client.send(new DescribeTimeToLiveCommand({ TableName }));
+    return TimeToLiveDescription;
+  };
+  assert.deepEqual(await described(), { TimeToLiveStatus: "DISABLED" });
+  const TimeToLiveSpecification = { AttributeName: "expires", Enabled: true };
+  const updated = await client.send(new UpdateTimeToLiveCommand({ TableName, TimeToLiveSpecification }));
+  assert.deepEqual(updated.TimeToLiveSpecification, TimeToLiveSpecification);
+  const { AttributeName, TimeToLiveStatus } = await described();
+  assert.equal(AttributeName, "expires");
+  assert.match(TimeToLiveStatus, /^(ENABLING|ENABLED)$/);
+  return `by ${AttributeName}, ${TimeToLiveStatus}`;
 }
 
 export async function deleteTable({ client }) {
