@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -109,6 +110,62 @@ func query(ctx context.Context, client *dynamodb.Client) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%d items in pages of %v", len(found), counts), same("the items, backward", found, wanted)
+}
+
+// In the index's order, with what the index has; asked for all attributes, with those of the table.
+func queryLocalIndex(ctx context.Context, client *dynamodb.Client) (string, error) {
+	key := expression.Key("station").Equal(expression.Value("south")).
+		And(expression.Key("celsius").GreaterThanEqual(expression.Value(0)))
+	built, err := expression.NewBuilder().WithKeyCondition(key).Build()
+	if err != nil {
+		return "", err
+	}
+	request := dynamodb.QueryInput{
+		TableName:                 aws.String(table),
+		IndexName:                 aws.String(localIndex),
+		KeyConditionExpression:    built.KeyCondition(),
+		ExpressionAttributeNames:  built.Names(),
+		ExpressionAttributeValues: built.Values(),
+		ScanIndexForward:          aws.Bool(false),
+		ConsistentRead:            aws.Bool(true),
+		Limit:                     aws.Int32(5),
+	}
+	var found []reading
+	for pages := dynamodb.NewQueryPaginator(client, &request); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return "", err
+		}
+		var rows []reading
+		if err := attributevalue.UnmarshalListOfMaps(page.Items, &rows); err != nil {
+			return "", err
+		}
+		found = append(found, rows...)
+	}
+	var wanted []reading
+	for _, reading := range readings() {
+		if reading.Station == "south" && reading.Celsius >= 0 {
+			wanted = append(wanted, reading)
+		}
+	}
+	slices.SortFunc(wanted, func(a, b reading) int { return cmp.Compare(b.Celsius, a.Celsius) })
+	whole := request
+	whole.Select, whole.Limit = types.SelectAllAttributes, aws.Int32(2)
+	warmest, err := client.Query(ctx, &whole)
+	if err != nil {
+		return "", err
+	}
+	var rows []reading
+	if err := attributevalue.UnmarshalListOfMaps(warmest.Items, &rows); err != nil {
+		return "", err
+	}
+	if err := same("the warmest, whole", rows, slices.Clone(wanted[:2])); err != nil {
+		return "", err
+	}
+	for index := range wanted {
+		wanted[index].Note = ""
+	}
+	return fmt.Sprintf("%d items from %v °C down", len(found), found[0].Celsius), same("the items", found, wanted)
 }
 
 // The items of a scan, or of one segment of it, and in how many pages they came.

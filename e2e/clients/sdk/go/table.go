@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,10 @@ import (
 )
 
 const (
-	table    = "readings.go"
-	waitMost = 20 * time.Second
+	table = "readings.go"
+	// By celsius; it has the keys alone.
+	localIndex = "by-celsius"
+	waitMost   = 20 * time.Second
 )
 
 func refuseStrangers(ctx context.Context, client *dynamodb.Client) (string, error) {
@@ -43,13 +46,22 @@ func definition() *dynamodb.CreateTableInput {
 	return &dynamodb.CreateTableInput{
 		TableName: aws.String(table),
 		AttributeDefinitions: []types.AttributeDefinition{
-			{AttributeName: aws.String("station"), AttributeType: types.ScalarAttributeTypeS},
+			{AttributeName: aws.String("celsius"), AttributeType: types.ScalarAttributeTypeN},
 			{AttributeName: aws.String("hour"), AttributeType: types.ScalarAttributeTypeN},
+			{AttributeName: aws.String("station"), AttributeType: types.ScalarAttributeTypeS},
 		},
 		KeySchema: []types.KeySchemaElement{
 			{AttributeName: aws.String("station"), KeyType: types.KeyTypeHash},
 			{AttributeName: aws.String("hour"), KeyType: types.KeyTypeRange},
 		},
+		LocalSecondaryIndexes: []types.LocalSecondaryIndex{{
+			IndexName: aws.String(localIndex),
+			KeySchema: []types.KeySchemaElement{
+				{AttributeName: aws.String("station"), KeyType: types.KeyTypeHash},
+				{AttributeName: aws.String("celsius"), KeyType: types.KeyTypeRange},
+			},
+			Projection: &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly},
+		}},
 		BillingMode: types.BillingModePayPerRequest,
 	}
 }
@@ -62,14 +74,22 @@ func createTable(ctx context.Context, client *dynamodb.Client) (string, error) {
 	if status := created.TableDescription.TableStatus; status != types.TableStatusCreating {
 		return "", fmt.Errorf("expected the status CREATING, got %s", status)
 	}
+	active, err := waitUntilActive(ctx, client)
+	if err != nil {
+		return "", err
+	}
+	return string(active.TableStatus), nil
+}
+
+func waitUntilActive(ctx context.Context, client *dynamodb.Client) (*types.TableDescription, error) {
 	waiter := dynamodb.NewTableExistsWaiter(client, func(options *dynamodb.TableExistsWaiterOptions) {
 		options.MinDelay, options.MaxDelay = 100*time.Millisecond, time.Second
 	})
 	described, err := waiter.WaitForOutput(ctx, &dynamodb.DescribeTableInput{TableName: aws.String(table)}, waitMost)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return string(described.Table.TableStatus), nil
+	return described.Table, nil
 }
 
 func createAgain(ctx context.Context, client *dynamodb.Client) (string, error) {
@@ -102,16 +122,55 @@ func listAndDescribe(ctx context.Context, client *dynamodb.Client) (string, erro
 	if err := same("the key schema", found.KeySchema, wanted.KeySchema); err != nil {
 		return "", err
 	}
-	byName := func(a, b types.AttributeDefinition) int { return len(*a.AttributeName) - len(*b.AttributeName) }
-	slices.SortFunc(found.AttributeDefinitions, byName)
-	slices.SortFunc(wanted.AttributeDefinitions, byName)
+	slices.SortFunc(found.AttributeDefinitions, func(a, b types.AttributeDefinition) int {
+		return cmp.Compare(*a.AttributeName, *b.AttributeName)
+	})
 	if err := same("the attributes", found.AttributeDefinitions, wanted.AttributeDefinitions); err != nil {
+		return "", err
+	}
+	if err := same("the number of local indexes", len(found.LocalSecondaryIndexes), 1); err != nil {
+		return "", err
+	}
+	index := found.LocalSecondaryIndexes[0]
+	declared := types.LocalSecondaryIndex{IndexName: index.IndexName, KeySchema: index.KeySchema, Projection: index.Projection}
+	if err := same("the local index", declared, wanted.LocalSecondaryIndexes[0]); err != nil {
 		return "", err
 	}
 	if age := time.Since(*found.CreationDateTime); age < -time.Second || age > longest+time.Second {
 		return "", fmt.Errorf("expected a table made just now, got one of %s", found.CreationDateTime)
 	}
 	return *found.TableArn, nil
+}
+
+func setTimeToLive(ctx context.Context, client *dynamodb.Client) (string, error) {
+	name := aws.String(table)
+	before, err := client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: name})
+	if err != nil {
+		return "", err
+	}
+	if status := before.TimeToLiveDescription.TimeToLiveStatus; status != types.TimeToLiveStatusDisabled {
+		return "", fmt.Errorf("expected the status DISABLED, got %s", status)
+	}
+	wanted := &types.TimeToLiveSpecification{AttributeName: aws.String("expires"), Enabled: aws.Bool(true)}
+	updated, err := client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
+		TableName:               name,
+		TimeToLiveSpecification: wanted,
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := same("the specification", updated.TimeToLiveSpecification, wanted); err != nil {
+		return "", err
+	}
+	after, err := client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: name})
+	if err != nil {
+		return "", err
+	}
+	attribute, status := after.TimeToLiveDescription.AttributeName, after.TimeToLiveDescription.TimeToLiveStatus
+	if status != types.TimeToLiveStatusEnabling && status != types.TimeToLiveStatusEnabled {
+		return "", fmt.Errorf("expected the status ENABLING or ENABLED, got %s", status)
+	}
+	return fmt.Sprintf("by expires, %s", status), same("the attribute", aws.ToString(attribute), "expires")
 }
 
 func deleteTable(ctx context.Context, client *dynamodb.Client) (string, error) {
