@@ -20,16 +20,31 @@ pub fn client() -> Result<Client> {
 
 /// One with another secret.
 pub fn with_secret(secret: &str) -> Result<Client> {
-    let credentials = Credentials::new(variable("AWS_ACCESS_KEY_ID")?, secret, None, None, "environment");
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(variable("AWS_REGION")?))
         .endpoint_url(variable("AWS_ENDPOINT_URL")?)
-        .credentials_provider(credentials)
+        .credentials_provider(credentials(secret)?)
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .sleep_impl(SharedAsyncSleep::new(ImpatientWaiters))
         .build();
     Ok(Client::from_conf(config))
+}
+
+/// One of the streams, with the environment's credentials.
+pub fn streams() -> Result<aws_sdk_dynamodbstreams::Client> {
+    let config = aws_sdk_dynamodbstreams::Config::builder()
+        .behavior_version(aws_sdk_dynamodbstreams::config::BehaviorVersion::latest())
+        .region(Region::new(variable("AWS_REGION")?))
+        .endpoint_url(variable("AWS_ENDPOINT_URL")?)
+        .credentials_provider(credentials(&variable("AWS_SECRET_ACCESS_KEY")?)?)
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build();
+    Ok(aws_sdk_dynamodbstreams::Client::from_conf(config))
+}
+
+fn credentials(secret: &str) -> Result<Credentials> {
+    Ok(Credentials::new(variable("AWS_ACCESS_KEY_ID")?, secret, None, None, "environment"))
 }
 
 fn variable(name: &str) -> Result<String> {

@@ -6,7 +6,9 @@ mod connection;
 mod expectations;
 mod readings;
 mod reads;
+mod streams;
 mod table;
+mod transactions;
 mod types;
 mod writes;
 
@@ -48,14 +50,23 @@ async fn run(under_way: &mut &'static str) -> Result<()> {
         "get" => reads::get,
         "batch get" => reads::batch_get,
         "query" => reads::query,
+        "query a local index" => reads::query_local_index,
         "scan" => reads::scan,
         "scan in segments" => reads::scan_segments,
         "update" => writes::update,
         "conditions that fail" => writes::fail_conditions,
         "all ten types" => types::read_as_written,
+        "a transaction that is canceled" => transactions::cancel,
+        "a transaction, twice with one token" => transactions::write,
+        "transact get" => transactions::get,
         "list and describe" => table::list_and_describe,
+        "time to live" => table::set_time_to_live,
         "PartiQL" => reads::execute_statement,
         "delete an item" => writes::delete_one,
+        "enable a stream" => streams::enable,
+        "changes for the stream" => streams::write,
+        "disable the stream" => streams::disable,
+        "read the stream" => streams::read,
         "delete and wait" => table::delete,
     }
     Ok(())

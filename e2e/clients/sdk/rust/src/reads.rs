@@ -2,13 +2,13 @@
 
 use crate::{
     expectations::{Result, holds, same},
-    readings::{self, Item, TABLE, key, same_readings},
+    readings::{self, Item, LOCAL_INDEX, Reading, TABLE, key, same_readings},
     writes::back_off,
 };
 use aws_sdk_dynamodb::{
     Client,
     operation::scan::builders::ScanFluentBuilder,
-    types::{AttributeValue, KeysAndAttributes},
+    types::{AttributeValue, KeysAndAttributes, Select},
 };
 use std::collections::HashMap;
 use tokio::task::JoinSet;
@@ -82,6 +82,33 @@ pub async fn query(client: &Client) -> Result<String> {
     same("the items, backward", &found, &wanted)?;
     same("what was read of each page", &scanned, &vec![8, 8, 4])?;
     Ok(format!("{} items in pages of {counts:?}", found.len()))
+}
+
+/// In the index's order, with what the index has; asked for all attributes, with those of the table.
+pub async fn query_local_index(client: &Client) -> Result<String> {
+    let request = client
+        .query()
+        .table_name(TABLE)
+        .index_name(LOCAL_INDEX)
+        .key_condition_expression("station = :station AND celsius >= :from")
+        .expression_attribute_values(":station", AttributeValue::S("south".to_owned()))
+        .expression_attribute_values(":from", AttributeValue::N("0".to_owned()))
+        .scan_index_forward(false)
+        .consistent_read(true);
+    let pages = request.clone().into_paginator().page_size(5).items().send();
+    let found: Vec<Item> = pages.collect::<std::result::Result<_, _>>().await?;
+    let mut wanted: Vec<Reading> = readings::all();
+    wanted.retain(|reading| reading.station == "south" && reading.celsius >= 0.0);
+    wanted.sort_by(|a, b| b.celsius.total_cmp(&a.celsius));
+    let without_notes = |reading: &Reading| {
+        let mut item = reading.item();
+        item.remove("note");
+        item
+    };
+    same("the items", &found, &wanted.iter().map(without_notes).collect())?;
+    let warmest = request.select(Select::AllAttributes).limit(2).send().await?;
+    same("the warmest, whole", &warmest.items, &Some(wanted[..2].iter().map(Reading::item).collect()))?;
+    Ok(format!("{} items from {} °C down", found.len(), wanted[0].celsius))
 }
 
 /// The items of a scan, or of one segment of it, and in how many pages they came.
