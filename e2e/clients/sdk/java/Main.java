@@ -33,6 +33,7 @@ public final class Main {
             new Named("get", Reads::get),
             new Named("batch get", Reads::batchGet),
             new Named("query", Reads::query),
+            new Named("query a local index", Reads::queryLocalIndex),
             new Named("scan", Reads::scan),
             new Named("scan in segments", Reads::scanSegments),
             new Named("update", Writes::update),
@@ -41,9 +42,17 @@ public final class Main {
             new Named("optimistic locking", Locked::lock),
             new Named("all ten types", Types::readAsWritten),
             new Named("all ten types, as a document", Types::readDocument),
+            new Named("a transaction that is canceled", Transactions::cancel),
+            new Named("a transaction, twice with one token", Transactions::write),
+            new Named("transact get", Transactions::get),
             new Named("list and describe", Tables::listAndDescribe),
+            new Named("time to live", Tables::setTimeToLive),
             new Named("PartiQL", Reads::executeStatement),
             new Named("delete an item", Writes::deleteOne),
+            new Named("enable a stream", Streams::enable),
+            new Named("changes for the stream", Streams::write),
+            new Named("disable the stream", Streams::disable),
+            new Named("read the stream", Streams::read),
             new Named("delete and wait", Tables::delete));
 
     private static volatile String underWay = "nothing";

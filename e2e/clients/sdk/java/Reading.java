@@ -2,6 +2,7 @@ import java.util.Objects;
 import software.amazon.awssdk.enhanced.dynamodb.Key;
 import software.amazon.awssdk.enhanced.dynamodb.mapper.annotations.DynamoDbBean;
 import software.amazon.awssdk.enhanced.dynamodb.mapper.annotations.DynamoDbPartitionKey;
+import software.amazon.awssdk.enhanced.dynamodb.mapper.annotations.DynamoDbSecondarySortKey;
 import software.amazon.awssdk.enhanced.dynamodb.mapper.annotations.DynamoDbSortKey;
 
 /** What the table holds, as the enhanced client maps it; what was not read is null. */
@@ -39,6 +40,7 @@ public class Reading {
         this.hour = hour;
     }
 
+    @DynamoDbSecondarySortKey(indexNames = Readings.LOCAL_INDEX)
     public Double getCelsius() {
         return celsius;
     }

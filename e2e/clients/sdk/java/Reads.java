@@ -1,18 +1,23 @@
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.function.Consumer;
+import software.amazon.awssdk.enhanced.dynamodb.DynamoDbIndex;
 import software.amazon.awssdk.enhanced.dynamodb.Expression;
+import software.amazon.awssdk.enhanced.dynamodb.Key;
 import software.amazon.awssdk.enhanced.dynamodb.model.BatchGetItemEnhancedRequest;
 import software.amazon.awssdk.enhanced.dynamodb.model.Page;
 import software.amazon.awssdk.enhanced.dynamodb.model.QueryConditional;
+import software.amazon.awssdk.enhanced.dynamodb.model.QueryEnhancedRequest;
 import software.amazon.awssdk.enhanced.dynamodb.model.ReadBatch;
 import software.amazon.awssdk.enhanced.dynamodb.model.ScanEnhancedRequest;
 import software.amazon.awssdk.services.dynamodb.model.AttributeValue;
+import software.amazon.awssdk.services.dynamodb.model.Select;
 
 /** Reads of items. */
 final class Reads {
@@ -69,6 +74,31 @@ final class Reads {
         Readings.same("the items, backward", found, wanted);
         Readings.same("what was read of each page", scanned, List.of(8, 8, 4));
         return found.size() + " items in pages of " + counts;
+    }
+
+    /** In the index's order, with what the index has; asked for all attributes, with those of the table. */
+    static String queryLocalIndex(Main.Clients clients) {
+        DynamoDbIndex<Reading> index = clients.table().index(Readings.LOCAL_INDEX);
+        var from = Key.builder().partitionValue("south").sortValue(0).build();
+        var request = QueryEnhancedRequest.builder()
+                .queryConditional(QueryConditional.sortGreaterThanOrEqualTo(from))
+                .scanIndexForward(false)
+                .consistentRead(true)
+                .limit(5)
+                .build();
+        List<Reading> found = items(index.query(request).stream().toList());
+        List<Reading> wanted = Readings.all().stream()
+                .filter(reading -> reading.getStation().equals("south") && reading.getCelsius() >= 0)
+                .sorted(Comparator.comparing(Reading::getCelsius).reversed())
+                .toList();
+        List<Reading> withoutNotes = wanted.stream()
+                .map(reading -> new Reading(reading.getStation(), reading.getHour(), reading.getCelsius(), null))
+                .toList();
+        Readings.same("the items", found, withoutNotes);
+        var whole = request.toBuilder().select(Select.ALL_ATTRIBUTES).limit(2).build();
+        Page<Reading> warmest = index.query(whole).iterator().next();
+        Readings.same("the warmest, whole", warmest.items(), wanted.subList(0, 2));
+        return found.size() + " items from " + found.get(0).getCelsius() + " °C down";
     }
 
     /** The pages of a scan, or of one segment of it. */

@@ -78,14 +78,14 @@ final class Writes {
                 .conditionExpression("attribute_exists(station) AND celsius < :zero")
                 .expressionAttributeNames(Map.of("#log", "log"))
                 .expressionAttributeValues(Map.of(
-                        ":warmer", AttributeValue.fromN("1.25"),
+                        ":warmer", AttributeValue.fromN("1.5"),
                         ":none", AttributeValue.fromL(List.of()),
                         ":entry", AttributeValue.fromL(List.of(AttributeValue.fromS("warmer"))),
                         ":one", AttributeValue.fromN("1"),
                         ":zero", AttributeValue.fromN("0")))
                 .returnValues(ReturnValue.UPDATED_NEW));
         var wanted = Map.of(
-                "celsius", AttributeValue.fromN(String.valueOf(second.getCelsius() + 1.25)),
+                "celsius", AttributeValue.fromN(String.valueOf(second.getCelsius() + 1.5)),
                 "log", AttributeValue.fromL(List.of(AttributeValue.fromS("warmer"))),
                 "changes", AttributeValue.fromN("1"));
         Readings.same("the updated attributes", updated.attributes(), wanted);
