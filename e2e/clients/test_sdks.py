@@ -1,7 +1,11 @@
-"""A table's life through other SDKs, unmodified, in the programs of `sdk`; their signatures are verified."""
+"""A table's life through the SDKs, unmodified, in the programs of `sdk`; their signatures are verified.
+
+Their steps are the same; each does them as one does with its SDK.
+"""
 
 import os
 import subprocess
+import sys
 import unittest
 from pathlib import Path
 
@@ -19,6 +23,7 @@ class Sdks(unittest.TestCase):
         environment = own | {
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_CONFIG_FILE": os.devnull,
+            "AWS_DEFAULT_REGION": REGION,
             "AWS_ENDPOINT_URL": suite.server(credentials=True).url,
             "AWS_REGION": REGION,
             "AWS_SECRET_ACCESS_KEY": SECRET,
@@ -28,6 +33,9 @@ class Sdks(unittest.TestCase):
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LONGEST_S
         )
         self.assertEqual(ended.returncode, 0, f"{command} failed:\n{ended.stdout}")
+
+    def test_a_tables_life_through_boto3_its_client_and_its_resource(self):
+        self.passes(sys.executable, Path(__file__).parent / "sdk/python/main.py")
 
     def test_a_tables_life_through_the_javascript_sdk_and_its_document_client(self):
         if suite.SDK_JAVASCRIPT is None:
