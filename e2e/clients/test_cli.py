@@ -93,7 +93,7 @@ class CommandLine(Case):
         self.assertGreaterEqual(canceled.returncode, 254)
         self.assertIn("(TransactionCanceledException) when calling the TransactWriteItems operation", canceled.stderr)
         self.assertIn("[None, ConditionalCheckFailed]", canceled.stderr)
-        # By what the first changes, the second could not be done.
+        # What the first changes would let the second fail.
         put["ConditionExpression"] = "note = :none"
         put["ExpressionAttributeValues"] = {":none": {"S": ""}}
         for _ in range(2):

@@ -99,12 +99,12 @@ func disableStream(ctx context.Context, client *dynamodb.Client) (string, error)
 
 // A record, as what it says of a reading; an image that it lacks is nil.
 type change struct {
-	event    streamtypes.OperationType
-	old, new *reading
+	event         streamtypes.OperationType
+	before, after *reading
 }
 
 func (c change) String() string {
-	return fmt.Sprintf("%s of %+v to %+v", c.event, c.old, c.new)
+	return fmt.Sprintf("%s of %+v to %+v", c.event, c.before, c.after)
 }
 
 func readStream(ctx context.Context, _ *dynamodb.Client) (string, error) {
@@ -214,15 +214,15 @@ func sameChanges(records []streamtypes.Record) error {
 		if err := attributevalue.UnmarshalMap(keys, &of); err != nil {
 			return err
 		}
-		old, err := image(record.Dynamodb.OldImage)
+		before, err := image(record.Dynamodb.OldImage)
 		if err != nil {
 			return err
 		}
-		new, err := image(record.Dynamodb.NewImage)
+		after, err := image(record.Dynamodb.NewImage)
 		if err != nil {
 			return err
 		}
-		found[of] = append(found[of], change{record.EventName, old, new})
+		found[of] = append(found[of], change{record.EventName, before, after})
 	}
 	if err := same("the number of records", len(ids), 3*len(streamed())); err != nil {
 		return err

@@ -1,4 +1,5 @@
-"""A table's life through boto3, its client and its resource: prints a line for each step, and ends at the first thing that is wrong.
+"""A table's life through boto3, its client and its resource: prints a line for each step, and ends at the first thing that
+is wrong.
 
 Endpoint, region and credentials come from the environment variables that the SDK reads.
 """
