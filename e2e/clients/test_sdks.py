@@ -10,13 +10,21 @@ import unittest
 from pathlib import Path
 
 import suite
-from server import ACCESS_KEY, REGION, SECRET
+from server import ACCESS_KEY, REGION, SECRET, Server
 
 # They end themselves before that, and say at which step.
 LONGEST_S = 90
 
 
 class Sdks(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(suite.PROGRAM, credentials=True, arguments=["--throttle"])
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.remove()
+
     def passes(self, *command):
         """The program finds nothing wrong with a server of the suite."""
         own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
@@ -24,7 +32,7 @@ class Sdks(unittest.TestCase):
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_DEFAULT_REGION": REGION,
-            "AWS_ENDPOINT_URL": suite.server(credentials=True).url,
+            "AWS_ENDPOINT_URL": self.server.url,
             "AWS_REGION": REGION,
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

@@ -48,6 +48,7 @@ var steps = []step{
 	{"changes for the stream", writeToStream},
 	{"disable the stream", disableStream},
 	{"read the stream", readStream},
+	{"throttled, and got through by the SDK's retries", putThrottled},
 	{"delete and wait", deleteTable},
 }
 

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -17,6 +19,8 @@ import (
 const (
 	batchMost    = 25
 	attemptsMost = 8
+	// What the table has unused when it is throttled lasts for fewer.
+	putsMost = 200
 )
 
 // The wait before an attempt that is not the first.
@@ -207,4 +211,50 @@ func deleteOne(ctx context.Context, client *dynamodb.Client) (string, error) {
 		return "", errors.New("expected the second time to find nothing")
 	}
 	return "gave the item, then nothing", nil
+}
+
+// A client that tries once is refused; one that tries again, as they all do if left alone, gets through.
+func putThrottled(ctx context.Context, client *dynamodb.Client) (string, error) {
+	_, err := client.UpdateTable(ctx, &dynamodb.UpdateTableInput{
+		TableName:   aws.String(table),
+		BillingMode: types.BillingModeProvisioned,
+		ProvisionedThroughput: &types.ProvisionedThroughput{
+			ReadCapacityUnits:  aws.Int64(5),
+			WriteCapacityUnits: aws.Int64(5),
+		},
+	})
+	if err != nil {
+		return "", err
+	}
+	if _, err := waitUntilActive(ctx, client); err != nil {
+		return "", err
+	}
+	item, err := attributevalue.MarshalMap(reading{Station: "busy", Note: strings.Repeat("5 units, ", 500)})
+	if err != nil {
+		return "", err
+	}
+	put := &dynamodb.PutItemInput{TableName: aws.String(table), Item: item}
+	attempts := func(most int) func(*dynamodb.Options) {
+		return func(options *dynamodb.Options) { options.RetryMaxAttempts = most }
+	}
+	for puts := 0; err == nil && puts < putsMost; puts++ {
+		_, err = client.PutItem(ctx, put, attempts(1))
+	}
+	var throttled *types.ProvisionedThroughputExceededException
+	if !errors.As(err, &throttled) {
+		return "", fmt.Errorf("expected ProvisionedThroughputExceededException, got %v", err)
+	}
+	reason := aws.ToString(throttled.ThrottlingReasons[0].Reason)
+	if err := same("the reason", reason, "TableWriteProvisionedThroughputExceeded"); err != nil {
+		return "", err
+	}
+	written, err := client.PutItem(ctx, put, attempts(10))
+	if err != nil {
+		return "", err
+	}
+	tried, _ := retry.GetAttemptResults(written.ResultMetadata)
+	if len(tried.Results) < 2 {
+		return "", errors.New("expected more than one attempt")
+	}
+	return throttled.ErrorCode() + ", then retried", nil
 }

@@ -53,6 +53,7 @@ public final class Main {
             new Named("changes for the stream", Streams::write),
             new Named("disable the stream", Streams::disable),
             new Named("read the stream", Streams::read),
+            new Named("throttled, and got through by the SDK's retries", Writes::putThrottled),
             new Named("delete and wait", Tables::delete));
 
     private static volatile String underWay = "nothing";

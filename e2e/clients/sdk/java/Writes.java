@@ -6,8 +6,11 @@ import software.amazon.awssdk.enhanced.dynamodb.model.IgnoreNullsMode;
 import software.amazon.awssdk.enhanced.dynamodb.model.PutItemEnhancedRequest;
 import software.amazon.awssdk.enhanced.dynamodb.model.UpdateItemEnhancedRequest;
 import software.amazon.awssdk.enhanced.dynamodb.model.WriteBatch;
+import software.amazon.awssdk.services.dynamodb.DynamoDbClient;
 import software.amazon.awssdk.services.dynamodb.model.AttributeValue;
+import software.amazon.awssdk.services.dynamodb.model.BillingMode;
 import software.amazon.awssdk.services.dynamodb.model.ConditionalCheckFailedException;
+import software.amazon.awssdk.services.dynamodb.model.ProvisionedThroughputExceededException;
 import software.amazon.awssdk.services.dynamodb.model.ReturnConsumedCapacity;
 import software.amazon.awssdk.services.dynamodb.model.ReturnValue;
 import software.amazon.awssdk.services.dynamodb.model.ReturnValuesOnConditionCheckFailure;
@@ -16,6 +19,10 @@ import software.amazon.awssdk.services.dynamodb.model.ReturnValuesOnConditionChe
 final class Writes {
     private static final int BATCH_MOST = 25;
     private static final int ATTEMPTS_MOST = 8;
+
+    /** What the table has unused when it is throttled lasts for fewer. */
+    private static final int PUTS_MOST = 200;
+
     private static final ReturnValuesOnConditionCheckFailure ALL_OLD = ReturnValuesOnConditionCheckFailure.ALL_OLD;
 
     static String putOne(Main.Clients clients) {
@@ -125,6 +132,36 @@ final class Writes {
         Readings.same("the deleted item", clients.table().deleteItem(last.key()), last);
         Readings.same("the second time", clients.table().deleteItem(last.key()), null);
         return "gave the item, then nothing";
+    }
+
+    /** A client that tries once is refused; one that tries again, as they all do if left alone, gets through. */
+    static String putThrottled(Main.Clients clients) throws Exception {
+        clients.client().updateTable(request -> request
+                .tableName(Readings.TABLE)
+                .billingMode(BillingMode.PROVISIONED)
+                .provisionedThroughput(units -> units.readCapacityUnits(5L).writeCapacityUnits(5L)));
+        Tables.waitUntilActive(clients);
+        Map<String, AttributeValue> item = Readings.plain(new Reading("busy", 0, 0.0, "5 units, ".repeat(500)));
+        ProvisionedThroughputExceededException throttled;
+        try (DynamoDbClient impatient = trying(1)) {
+            throttled = Readings.refused(ProvisionedThroughputExceededException.class, () -> {
+                for (int puts = 0; puts < PUTS_MOST; puts++) {
+                    impatient.putItem(request -> request.tableName(Readings.TABLE).item(item));
+                }
+                return PUTS_MOST + " puts";
+            });
+        }
+        Readings.same("the reason", throttled.throttlingReasons().get(0).reason(), "TableWriteProvisionedThroughputExceeded");
+        try (DynamoDbClient patient = trying(10)) {
+            patient.putItem(request -> request.tableName(Readings.TABLE).item(item));
+        }
+        return throttled.awsErrorDetails().errorCode() + ", then retried";
+    }
+
+    private static DynamoDbClient trying(int attempts) {
+        return DynamoDbClient.builder()
+                .overrideConfiguration(settings -> settings.retryStrategy(retries -> retries.maxAttempts(attempts)))
+                .build();
     }
 
     private Writes() {}

@@ -11,7 +11,7 @@ import { disableStream, enableStream, readStream, writeToStream } from "./stream
 import { createAgain, createTable, deleteTable, listAndDescribe, refuseStrangers, setTimeToLive } from "./table.js";
 import { cancelTransaction, transactGet, transactWrite } from "./transactions.js";
 import { readAsWritten, readBelow } from "./types.js";
-import { batchWrite, deleteOne, failConditions, putOne, update } from "./writes.js";
+import { batchWrite, deleteOne, failConditions, putOne, putThrottled, update } from "./writes.js";
 
 // A run that takes longer hangs.
 const LONGEST_MS = 60_000;
@@ -47,6 +47,7 @@ const STEPS = [
   ["changes for the stream", writeToStream],
   ["disable the stream", disableStream],
   ["read the stream", readStream],
+  ["throttled, and got through by the SDK's retries", putThrottled],
   ["delete and wait", deleteTable],
 ];
 

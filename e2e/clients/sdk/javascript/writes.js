@@ -1,12 +1,23 @@
 // Changes of items.
 
 import assert from "node:assert/strict";
-import { ConditionalCheckFailedException } from "@aws-sdk/client-dynamodb";
+import {
+  ConditionalCheckFailedException,
+  DynamoDBClient,
+  ProvisionedThroughputExceededException,
+  PutItemCommand,
+  UpdateTableCommand,
+  waitUntilTableExists,
+} from "@aws-sdk/client-dynamodb";
 import { BatchWriteCommand, DeleteCommand, PutCommand, UpdateCommand } from "@aws-sdk/lib-dynamodb";
 import { unmarshall } from "@aws-sdk/util-dynamodb";
 import { READINGS, TableName, keyOf, sendAll } from "./readings.js";
+import { PATIENCE } from "./table.js";
 
 const BATCH_MOST = 25;
+
+// What the table has unused by then lasts for fewer.
+const PUTS_MOST = 200;
 
 export async function putOne({ documents }) {
   const put = (Item) => {
@@ -81,4 +92,28 @@ export async function deleteOne({ documents }) {
   assert.deepEqual((await remove()).Attributes, last);
   assert.equal((await remove()).Attributes, undefined);
   return "gave the item, then nothing";
+}
+
+// A client that tries once is refused; one that tries again, as they all do if left alone, gets through.
+export async function putThrottled({ client }) {
+  const ProvisionedThroughput = { ReadCapacityUnits: 5, WriteCapacityUnits: 5 };
+  await client.send(new UpdateTableCommand({ TableName, BillingMode: "PROVISIONED", ProvisionedThroughput }));
+  await waitUntilTableExists({ client, ...PATIENCE }, { TableName });
+  const Item = { station: { S: "busy" }, hour: { N: "0" }, note: { S: "5 units, ".repeat(500) } };
+  const put = new PutItemCommand({ TableName, Item });
+  const impatient = new DynamoDBClient({ maxAttempts: 1 });
+  const exhaust = async () => {
+    for (let puts = 0; puts < PUTS_MOST; puts++) await impatient.send(put);
+  };
+  await assert.rejects(exhaust(), (error) => {
+    if (!(error instanceof ProvisionedThroughputExceededException)) throw error;
+    assert.equal(error.ThrottlingReasons[0].reason, "TableWriteProvisionedThroughputExceeded");
+    return true;
+  });
+  const patient = new DynamoDBClient({ maxAttempts: 10 });
+  const { $metadata } = await patient.send(put);
+  assert.ok($metadata.attempts > 1);
+  impatient.destroy();
+  patient.destroy();
+  return "ProvisionedThroughputExceededException, then retried";
 }

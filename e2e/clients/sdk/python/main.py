@@ -48,6 +48,7 @@ STEPS = [
     ("changes for the stream", streams.write),
     ("disable the stream", streams.disable),
     ("read the stream", streams.read),
+    ("throttled, and got through by the SDK's retries", writes.put_throttled),
     ("delete and wait", table.delete),
 ]
 

@@ -2,9 +2,15 @@
 
 from decimal import Decimal
 
+import boto3
 from boto3.dynamodb.conditions import Attr
 from boto3.dynamodb.types import TypeDeserializer
-from readings import READINGS, holds, key_of, refused, same
+from botocore.config import Config
+from readings import READINGS, TABLE, holds, key_of, refused, same
+from table import PATIENCE
+
+# What the table has unused when it is throttled lasts for fewer.
+PUTS_MOST = 200
 
 
 def put_one(clients):
@@ -72,3 +78,27 @@ def delete_one(clients):
     same("the deleted item", remove(), READINGS[-1])
     same("the second time", remove(), None)
     return "gave the item, then nothing"
+
+
+def put_throttled(clients):
+    """A client that tries once is refused; one that tries again, as they all do if left alone, gets through."""
+    units = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5}
+    clients.client.update_table(TableName=TABLE, BillingMode="PROVISIONED", ProvisionedThroughput=units)
+    clients.client.get_waiter("table_exists").wait(TableName=TABLE, WaiterConfig=PATIENCE)
+    item = {"station": "busy", "hour": 0, "note": "5 units, " * 500}
+
+    def trying(attempts):
+        retries = {"total_max_attempts": attempts, "mode": "standard"}
+        return boto3.resource("dynamodb", config=Config(retries=retries)).Table(TABLE)
+
+    def exhaust():
+        impatient = trying(1)
+        for _ in range(PUTS_MOST):
+            impatient.put_item(Item=item)
+
+    throttled = refused(clients.client.exceptions.ProvisionedThroughputExceededException, exhaust)
+    [reason] = throttled.response["ThrottlingReasons"]
+    same("the reason", reason["reason"], "TableWriteProvisionedThroughputExceeded")
+    put = trying(10).put_item(Item=item)
+    holds("it was tried again", put["ResponseMetadata"]["RetryAttempts"] > 0)
+    return f"{throttled.response['Error']['Code']}, then retried"

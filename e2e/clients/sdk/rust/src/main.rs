@@ -67,6 +67,7 @@ async fn run(under_way: &mut &'static str) -> Result<()> {
         "changes for the stream" => streams::write,
         "disable the stream" => streams::disable,
         "read the stream" => streams::read,
+        "throttled, and got through by the SDK's retries" => writes::put_throttled,
         "delete and wait" => table::delete,
     }
     Ok(())

@@ -3,19 +3,23 @@
 use crate::{
     expectations::{Result, holds, refused, same},
     readings::{self, Reading, TABLE},
+    table,
 };
 use aws_sdk_dynamodb::{
     Client,
+    config::{Config, retry::RetryConfig},
     operation::{delete_item::DeleteItemError, put_item::PutItemError, update_item::UpdateItemError},
     types::{
-        AttributeValue, PutRequest, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
-        WriteRequest,
+        AttributeValue, BillingMode, ProvisionedThroughput, PutRequest, ReturnConsumedCapacity, ReturnValue,
+        ReturnValuesOnConditionCheckFailure, WriteRequest,
     },
 };
 use std::{collections::HashMap, time::Duration};
 
 const BATCH_MOST: usize = 25;
 const ATTEMPTS_MOST: u32 = 8;
+/// What the table has unused when it is throttled lasts for fewer.
+const PUTS_MOST: u32 = 200;
 const NOT_THERE: &str = "attribute_not_exists(station)";
 
 /// The wait before an attempt that is not the first; an error once there were enough.
@@ -156,4 +160,38 @@ pub async fn delete_one(client: &Client) -> Result<String> {
         same("the deleted item", &deleted.attributes, &wanted)?;
     }
     Ok("gave the item, then nothing".to_owned())
+}
+
+/// A client that tries once is refused; one that tries again, as they all do if left alone, gets through.
+pub async fn put_throttled(client: &Client) -> Result<String> {
+    let units = ProvisionedThroughput::builder().read_capacity_units(5).write_capacity_units(5).build()?;
+    client
+        .update_table()
+        .table_name(TABLE)
+        .billing_mode(BillingMode::Provisioned)
+        .provisioned_throughput(units)
+        .send()
+        .await?;
+    table::wait_until_active(client).await?;
+    let busy = Reading { station: "busy".to_owned(), hour: 0, celsius: 0.0, note: "5 units, ".repeat(500) };
+    let put = async |attempts| {
+        let retries = Config::builder().retry_config(RetryConfig::standard().with_max_attempts(attempts));
+        let request = client.put_item().table_name(TABLE).set_item(Some(busy.item()));
+        request.customize().config_override(retries).send().await
+    };
+    let mut last = put(1).await;
+    for _ in 1..PUTS_MOST {
+        if last.is_err() {
+            break;
+        }
+        last = put(1).await;
+    }
+    let throttled = match refused(last)? {
+        PutItemError::ProvisionedThroughputExceededException(throttled) => throttled,
+        other => return Err(other.into()),
+    };
+    let reasons: Vec<_> = throttled.throttling_reasons().iter().filter_map(|reason| reason.reason()).collect();
+    same("the reasons", &reasons, &vec!["TableWriteProvisionedThroughputExceeded"])?;
+    put(10).await?;
+    Ok("ProvisionedThroughputExceededException, then retried".to_owned())
 }
