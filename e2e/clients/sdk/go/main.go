@@ -50,6 +50,10 @@ var steps = []step{
 	{"read the stream", readStream},
 	{"throttled, and got through by the SDK's retries", putThrottled},
 	{"delete and wait", deleteTable},
+	{"create with a global index", createWithGlobalIndex},
+	{"query the global index", queryGlobalIndex},
+	{"add a global index", addGlobalIndex},
+	{"delete the global index", deleteGlobalIndex},
 }
 
 func main() {

@@ -54,7 +54,11 @@ public final class Main {
             new Named("disable the stream", Streams::disable),
             new Named("read the stream", Streams::read),
             new Named("throttled, and got through by the SDK's retries", Writes::putThrottled),
-            new Named("delete and wait", Tables::delete));
+            new Named("delete and wait", Tables::delete),
+            new Named("create with a global index", GlobalIndexes::create),
+            new Named("query the global index", GlobalIndexes::query),
+            new Named("add a global index", GlobalIndexes::add),
+            new Named("delete the global index", GlobalIndexes::delete));
 
     private static volatile String underWay = "nothing";
 

@@ -2,6 +2,7 @@ import java.util.Objects;
 import software.amazon.awssdk.enhanced.dynamodb.Key;
 import software.amazon.awssdk.enhanced.dynamodb.mapper.annotations.DynamoDbBean;
 import software.amazon.awssdk.enhanced.dynamodb.mapper.annotations.DynamoDbPartitionKey;
+import software.amazon.awssdk.enhanced.dynamodb.mapper.annotations.DynamoDbSecondaryPartitionKey;
 import software.amazon.awssdk.enhanced.dynamodb.mapper.annotations.DynamoDbSecondarySortKey;
 import software.amazon.awssdk.enhanced.dynamodb.mapper.annotations.DynamoDbSortKey;
 
@@ -23,6 +24,8 @@ public class Reading {
     }
 
     @DynamoDbPartitionKey
+    @DynamoDbSecondaryPartitionKey(indexNames = GlobalIndexes.COLDEST_FIRST)
+    @DynamoDbSecondarySortKey(indexNames = GlobalIndexes.BY_HOUR)
     public String getStation() {
         return station;
     }
@@ -32,6 +35,7 @@ public class Reading {
     }
 
     @DynamoDbSortKey
+    @DynamoDbSecondaryPartitionKey(indexNames = GlobalIndexes.BY_HOUR)
     public Integer getHour() {
         return hour;
     }
@@ -40,7 +44,7 @@ public class Reading {
         this.hour = hour;
     }
 
-    @DynamoDbSecondarySortKey(indexNames = Readings.LOCAL_INDEX)
+    @DynamoDbSecondarySortKey(indexNames = {Readings.LOCAL_INDEX, GlobalIndexes.COLDEST_FIRST})
     public Double getCelsius() {
         return celsius;
     }

@@ -114,11 +114,15 @@ final class Tables {
 
     static String delete(Main.Clients clients) throws Exception {
         clients.table().deleteTable();
-        try (DynamoDbWaiter waiter = waiter(clients)) {
-            waiter.waitUntilTableNotExists(request -> request.tableName(Readings.TABLE));
-        }
+        waitUntilGone(clients, Readings.TABLE);
         var gone = Readings.refused(ResourceNotFoundException.class, () -> clients.table().describeTable());
         return gone.awsErrorDetails().errorMessage();
+    }
+
+    static void waitUntilGone(Main.Clients clients, String table) {
+        try (DynamoDbWaiter waiter = waiter(clients)) {
+            waiter.waitUntilTableNotExists(request -> request.tableName(table));
+        }
     }
 
     private static DynamoDbWaiter waiter(Main.Clients clients) {
@@ -131,11 +135,11 @@ final class Tables {
                 .build();
     }
 
-    private static KeySchemaElement key(String name, KeyType type) {
+    static KeySchemaElement key(String name, KeyType type) {
         return KeySchemaElement.builder().attributeName(name).keyType(type).build();
     }
 
-    private static AttributeDefinition attribute(String name, ScalarAttributeType type) {
+    static AttributeDefinition attribute(String name, ScalarAttributeType type) {
         return AttributeDefinition.builder().attributeName(name).attributeType(type).build();
     }
 

@@ -6,6 +6,7 @@
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { DynamoDBStreamsClient } from "@aws-sdk/client-dynamodb-streams";
 import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
+import { addGlobalIndex, createWithGlobalIndex, deleteGlobalIndex, queryGlobalIndex } from "./globalIndexes.js";
 import { batchGet, executeStatement, get, query, queryLocalIndex, scan, scanSegments } from "./reads.js";
 import { disableStream, enableStream, readStream, writeToStream } from "./streams.js";
 import { createAgain, createTable, deleteTable, listAndDescribe, refuseStrangers, setTimeToLive } from "./table.js";
@@ -49,6 +50,10 @@ const STEPS = [
   ["read the stream", readStream],
   ["throttled, and got through by the SDK's retries", putThrottled],
   ["delete and wait", deleteTable],
+  ["create with a global index", createWithGlobalIndex],
+  ["query the global index", queryGlobalIndex],
+  ["add a global index", addGlobalIndex],
+  ["delete the global index", deleteGlobalIndex],
 ];
 
 const client = new DynamoDBClient({});

@@ -9,6 +9,7 @@ import sys
 import traceback
 
 import boto3
+import global_indexes
 import reads
 import streams
 import table
@@ -50,6 +51,10 @@ STEPS = [
     ("read the stream", streams.read),
     ("throttled, and got through by the SDK's retries", writes.put_throttled),
     ("delete and wait", table.delete),
+    ("create with a global index", global_indexes.create),
+    ("query the global index", global_indexes.query),
+    ("add a global index", global_indexes.add),
+    ("delete the global index", global_indexes.delete),
 ]
 
 

@@ -4,6 +4,7 @@
 
 mod connection;
 mod expectations;
+mod global_indexes;
 mod readings;
 mod reads;
 mod streams;
@@ -69,6 +70,10 @@ async fn run(under_way: &mut &'static str) -> Result<()> {
         "read the stream" => streams::read,
         "throttled, and got through by the SDK's retries" => writes::put_throttled,
         "delete and wait" => table::delete,
+        "create with a global index" => global_indexes::create,
+        "query the global index" => global_indexes::query,
+        "add a global index" => global_indexes::add,
+        "delete the global index" => global_indexes::delete,
     }
     Ok(())
 }

@@ -28,13 +28,19 @@ pub async fn refuse_strangers(_: &Client) -> Result<String> {
 }
 
 /// With the stations' partition key.
-fn key_schema(sort: &str) -> Result<Vec<KeySchemaElement>> {
-    let key = |name, role| KeySchemaElement::builder().attribute_name(name).key_type(role).build();
-    Ok(vec![key("station", KeyType::Hash)?, key(sort, KeyType::Range)?])
+pub fn key_schema(sort: &str) -> Result<Vec<KeySchemaElement>> {
+    Ok(vec![key_element("station", KeyType::Hash)?, key_element(sort, KeyType::Range)?])
+}
+
+pub fn key_element(name: &str, role: KeyType) -> Result<KeySchemaElement> {
+    Ok(KeySchemaElement::builder().attribute_name(name).key_type(role).build()?)
+}
+
+pub fn attribute(name: &str, kind: ScalarAttributeType) -> Result<AttributeDefinition> {
+    Ok(AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build()?)
 }
 
 fn attributes() -> Result<Vec<AttributeDefinition>> {
-    let attribute = |name, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
     Ok(vec![
         attribute("celsius", ScalarAttributeType::N)?,
         attribute("hour", ScalarAttributeType::N)?,
@@ -125,8 +131,13 @@ pub async fn set_time_to_live(client: &Client) -> Result<String> {
 
 pub async fn delete(client: &Client) -> Result<String> {
     client.delete_table().table_name(TABLE).send().await?;
-    client.wait_until_table_not_exists().table_name(TABLE).wait(WAIT_MOST).await?;
+    wait_until_gone(client, TABLE).await?;
     let error = refused(client.describe_table().table_name(TABLE).send().await)?;
     holds(&format!("expected ResourceNotFoundException, got {error:?}"), error.is_resource_not_found_exception())?;
     Ok(error.message().unwrap_or_default().to_owned())
+}
+
+pub async fn wait_until_gone(client: &Client, table: &str) -> Result<()> {
+    client.wait_until_table_not_exists().table_name(table).wait(WAIT_MOST).await?;
+    Ok(())
 }
