@@ -235,17 +235,12 @@ class Tables(Case):
         self.assertEqual(endpoint["Address"], f"{self.server.host}:{self.server.port}")
 
     def test_what_is_not_there_yet_is_refused_by_name(self):
-        index = {
-            "IndexName": "other",
-            "KeySchema": [{"AttributeName": "h", "KeyType": "HASH"}],
-            "Projection": {"ProjectionType": "ALL"},
-        }
         self.refused(
             "ValidationException",
-            "One or more parameter values were invalid: GlobalSecondaryIndexes is not supported by this version of Cairn",
+            "One or more parameter values were invalid: SSESpecification is not supported by this version of Cairn",
             self.client.create_table,
-            **definition("indexed"),
-            GlobalSecondaryIndexes=[index],
+            **definition("encrypted"),
+            SSESpecification={"Enabled": True},
         )
         self.refused("UnknownOperationException", None, self.client.describe_contributor_insights, TableName="any")
 

@@ -70,7 +70,6 @@ impl Table {
             range,
             partition: PartitionId([7; 16]),
             stream: None,
-            index_of: None,
             local_indexes: &[],
             index_of: None,
         }
