@@ -196,6 +196,70 @@ async fn an_index_whose_making_is_cut_short_again_and_again_is_made_all_the_same
 }
 
 #[tokio::test]
+async fn what_expires_leaves_the_index_and_what_a_transaction_writes_comes_into_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start_with(folder.path(), &["--ttl-interval-ms", "50"]);
+    let caller = Caller::new(&dev.endpoint);
+    create_table(&caller).await;
+    fill(&caller, 30).await;
+    let put = |id: u64| json!({"Put": {"TableName": "users", "Item": item(id, 9)}});
+    let moved = json!({
+        "TableName": "users", "Key": {"Id": {"S": "1"}}, "UpdateExpression": "SET #g = :g",
+        "ExpressionAttributeNames": {"#g": "Group"}, "ExpressionAttributeValues": {":g": {"S": "g2"}},
+    });
+    let deleted = json!({"TableName": "users", "Key": {"Id": {"S": "2"}}});
+    let actions = json!([put(100), put(101), {"Update": moved}, {"Delete": deleted}]);
+    caller.ok("TransactWriteItems", json!({"TransactItems": actions})).await;
+    until_same(&caller, "users").await;
+    assert_eq!(scan(&caller, "users", Some("by-group")).await.len(), 31);
+
+    // Of the file system's clock: an hour ago.
+    let made = std::fs::metadata(folder.path()).unwrap().modified().unwrap();
+    let long_ago = made.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() - 3_600;
+    for id in 0..10 {
+        caller.ok("PutItem", json!({"TableName": "users", "Item": item(id, long_ago)})).await;
+    }
+    let on = json!({"TableName": "users", "TimeToLiveSpecification": {"AttributeName": "Score", "Enabled": true}});
+    caller.ok("UpdateTimeToLive", on).await;
+    let left = async || scan(&caller, "users", Some("by-group")).await.len() == 22;
+    until("what has expired is out of the index", left).await;
+    assert_eq!(scan(&caller, "users", Some("by-group")).await, scan(&caller, "users", None).await);
+}
+
+#[tokio::test]
+async fn an_imported_table_has_its_indexes_filled_when_it_is_active() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = tempfile::tempdir().unwrap();
+    let source = archive.path().join("buckets/source");
+    std::fs::create_dir_all(&source).unwrap();
+    let lines = (0..700).map(|id| format!("{}\n", json!({"Item": item(id, id)})));
+    std::fs::write(source.join("items.json"), lines.collect::<String>()).unwrap();
+    let dev = Dev::start_with(folder.path(), &["--archive", &format!("file://{}", archive.path().display())]);
+    let caller = Caller::new(&dev.endpoint);
+    let request = json!({
+        "S3BucketSource": {"S3Bucket": "source"},
+        "InputFormat": "DYNAMODB_JSON",
+        "TableCreationParameters": {
+            "TableName": "users",
+            "AttributeDefinitions": attributes(),
+            "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}],
+            "BillingMode": "PAY_PER_REQUEST",
+            "GlobalSecondaryIndexes": [by_group()],
+        },
+    });
+    let begun = caller.ok("ImportTable", request).await["ImportTableDescription"].clone();
+    let completed = async || {
+        let import = caller.ok("DescribeImport", json!({"ImportArn": begun["ImportArn"]})).await;
+        import["ImportTableDescription"]["ImportStatus"] == "COMPLETED"
+    };
+    until("the table is imported", completed).await;
+    until("the table is ACTIVE", async || described(&caller, "users").await["TableStatus"] == "ACTIVE").await;
+    let imported = scan(&caller, "users", Some("by-group")).await;
+    assert_eq!(imported.len(), 700);
+    assert_eq!(imported, scan(&caller, "users", None).await);
+}
+
+#[tokio::test]
 async fn a_restored_table_has_its_indexes_filled_when_it_is_active() {
     let folder = tempfile::tempdir().unwrap();
     let archive = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 use super::RECORD_BYTES_MAX;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use cairn_model::{
-    AttributeValue, Item, KeySchema,
+    AttributeValue, Item, TableDefinition,
     number::Number,
     table::{KeyAttribute, ScalarType},
 };
@@ -132,18 +132,19 @@ pub(super) fn check_header(names: &[String]) -> Result<(), String> {
     }
 }
 
-/// The item of a record: key attributes of their types, all others strings, as DynamoDB has it.
-pub(super) fn item(values: Vec<Vec<u8>>, header: &[String], schema: &KeySchema) -> Result<Item, String> {
+/// The item of a record: the keys of the table and of its indexes of their types, all others strings, as DynamoDB has it.
+pub(super) fn item(values: Vec<Vec<u8>>, header: &[String], definition: &TableDefinition) -> Result<Item, String> {
     if values.len() != header.len() {
         return Err(format!("The record has {} columns, but the header has {}", values.len(), header.len()));
     }
-    header.iter().zip(values).map(|(name, value)| Ok((name.clone(), self::value(name, value, schema)?))).collect()
+    header.iter().zip(values).map(|(name, value)| Ok((name.clone(), self::value(name, value, definition)?))).collect()
 }
 
-fn value(name: &str, value: Vec<u8>, schema: &KeySchema) -> Result<AttributeValue, String> {
+fn value(name: &str, value: Vec<u8>, definition: &TableDefinition) -> Result<AttributeValue, String> {
     let text = String::from_utf8(value).map_err(|_| format!("The value of {name} is not UTF-8"))?;
     let is_named = |key: &&KeyAttribute| key.name == name;
-    let key = std::iter::once(&schema.partition).chain(&schema.sort).find(is_named);
+    let of_indexes = definition.index_keys().map(|key| key.attribute);
+    let key = definition.key_schema.attributes().chain(of_indexes).find(is_named);
     match key.map(|key| key.scalar_type) {
         None | Some(ScalarType::S) => Ok(AttributeValue::S(text)),
         Some(ScalarType::N) => Number::parse(&text).map(AttributeValue::N).map_err(|error| error.message),

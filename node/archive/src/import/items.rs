@@ -4,7 +4,10 @@ use super::{
     Compression, Format, csv, dynamodb_json, ion,
     lines::{Line, Lines},
 };
-use cairn_model::{Item, KeySchema, codec::EncodedItem, key::EncodedKey, limits::ITEM_BYTES_MAX, size::item_size};
+use cairn_model::{
+    Item, TableDefinition, codec::EncodedItem, index_keys::check_index_keys, key::EncodedKey, limits::ITEM_BYTES_MAX,
+    size::item_size,
+};
 use std::{
     io::{self, BufRead, BufReader, Read},
     sync::Arc,
@@ -40,7 +43,7 @@ pub struct Rejected {
 pub struct Items<'a> {
     lines: Lines<Box<dyn BufRead + Send + 'a>>,
     records: Records,
-    schema: KeySchema,
+    definition: TableDefinition,
     ended: bool,
 }
 
@@ -72,7 +75,7 @@ impl<'a> Items<'a> {
         reader: impl Read + Send + 'a,
         compression: Compression,
         format: Format,
-        schema: KeySchema,
+        definition: TableDefinition,
     ) -> io::Result<Self> {
         let reader: Box<dyn BufRead + Send + 'a> = match compression {
             Compression::None => Box::new(BufReader::with_capacity(BUFFER_BYTES, reader)),
@@ -93,7 +96,7 @@ impl<'a> Items<'a> {
                 Records::Csv(Csv { delimiter, header: header.map(Arc::new) })
             }
         };
-        Ok(Self { lines: Lines::new(reader), records, schema, ended: false })
+        Ok(Self { lines: Lines::new(reader), records, definition, ended: false })
     }
 
     /// Read so far, uncompressed.
@@ -134,15 +137,15 @@ impl<'a> Items<'a> {
                     None => continue,
                 },
             };
-            return Ok(Some(entry(self.lines.number, item, &self.schema, text)));
+            return Ok(Some(entry(self.lines.number, item, &self.definition, text)));
         }
         Ok(None)
     }
 
     fn read_csv(&mut self, delimiter: u8, header: &[String]) -> io::Result<Option<Entry>> {
         let Some(record) = self.read_record(delimiter, Some(header))? else { return Ok(None) };
-        let item = record.values.and_then(|values| csv::item(values, header, &self.schema));
-        Ok(Some(entry(record.line, item, &self.schema, &record.shown)))
+        let item = record.values.and_then(|values| csv::item(values, header, &self.definition));
+        Ok(Some(entry(record.line, item, &self.definition, &record.shown)))
     }
 
     fn read_header(&mut self, delimiter: u8) -> io::Result<Option<Vec<String>>> {
@@ -216,20 +219,21 @@ impl Iterator for Items<'_> {
     }
 }
 
-fn entry(line: u64, item: Result<Item, String>, schema: &KeySchema, text: &[u8]) -> Entry {
+fn entry(line: u64, item: Result<Item, String>, definition: &TableDefinition, text: &[u8]) -> Entry {
     let shown = |text: &[u8]| String::from_utf8_lossy(beginning(text)).into_owned();
     let item = item
-        .and_then(|item| checked(&item, schema))
+        .and_then(|item| checked(&item, definition))
         .map_err(|message| Rejected { message: shown(message.as_bytes()), text: shown(text) });
     Entry { line, item }
 }
 
 /// As PutItem would take it.
-fn checked(item: &Item, schema: &KeySchema) -> Result<(EncodedKey, EncodedItem), String> {
+fn checked(item: &Item, definition: &TableDefinition) -> Result<(EncodedKey, EncodedItem), String> {
     if item_size(item) > ITEM_BYTES_MAX {
         return Err("Item size has exceeded the maximum allowed size".to_owned());
     }
-    let key = EncodedKey::new(schema, item).map_err(|error| error.message)?;
+    let key = EncodedKey::new(&definition.key_schema, item).map_err(|error| error.message)?;
+    check_index_keys(definition, item).map_err(|error| error.message)?;
     Ok((key, EncodedItem::encode(item)))
 }
 

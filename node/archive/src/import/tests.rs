@@ -1,21 +1,24 @@
 use super::*;
 use crate::ArchiveError;
 use cairn_model::{
-    AttributeValue, Item, KeySchema,
+    AttributeValue, Item, KeySchema, TableDefinition,
+    ids::TableId,
+    index::{IndexProjection, NewGlobalIndex, ProjectionType},
     number::Number,
     table::{KeyAttribute, ScalarType},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 use std::io::{self, Write};
 
-fn schema(keys: &[(&str, ScalarType)]) -> KeySchema {
+fn table(keys: &[(&str, ScalarType)]) -> TableDefinition {
     let mut keys =
         keys.iter().map(|(name, scalar_type)| KeyAttribute { name: (*name).into(), scalar_type: *scalar_type });
-    KeySchema { partition: keys.next().unwrap(), sort: keys.next() }
+    let key_schema = KeySchema { partition: keys.next().unwrap(), sort: keys.next() };
+    TableDefinition::new("local", "users", TableId([1; 16]), key_schema)
 }
 
-fn by_id() -> KeySchema {
-    schema(&[("Id", ScalarType::S)])
+fn by_id() -> TableDefinition {
+    table(&[("Id", ScalarType::S)])
 }
 
 fn csv() -> Format {
@@ -24,8 +27,8 @@ fn csv() -> Format {
 
 type Read = Vec<(u64, Result<Item, String>)>;
 
-fn read_all(file: &[u8], compression: Compression, format: Format, schema: KeySchema) -> Result<Read, String> {
-    let items = Items::new(file, compression, format, schema).map_err(|error| error.to_string())?;
+fn read_all(file: &[u8], compression: Compression, format: Format, table: TableDefinition) -> Result<Read, String> {
+    let items = Items::new(file, compression, format, table).map_err(|error| error.to_string())?;
     let entry = |entry: Entry| {
         (entry.line, entry.item.map(|(_, item)| item.decode().unwrap()).map_err(|rejected| rejected.message))
     };
@@ -104,15 +107,39 @@ fn a_line_without_an_end_takes_no_more_memory_than_a_record_may() {
 
 #[test]
 fn csv_keys_are_of_their_types_and_all_else_are_strings() {
-    let schema = schema(&[("Id", ScalarType::N), ("At", ScalarType::B)]);
+    let table = table(&[("Id", ScalarType::N), ("At", ScalarType::B)]);
     let file = "\u{feff}V,Id,At\n5,-1.50,AQI=\n,x,AQI=\n5,1,???\n";
-    let read = read_all(file.as_bytes(), Compression::None, csv(), schema).unwrap();
+    let read = read_all(file.as_bytes(), Compression::None, csv(), table).unwrap();
     let first = read[0].1.as_ref().unwrap();
     assert_eq!(first["V"], AttributeValue::S("5".into()));
     assert_eq!(first["Id"], AttributeValue::N(Number::parse("-1.5").unwrap()));
     assert_eq!(first["At"], AttributeValue::B(vec![1, 2].into()));
     assert!(problem(&read, 1).contains("numeric value: x"));
     assert_eq!(problem(&read, 2), "The value of At is not Base64");
+}
+
+/// By Id, with an index by the number Score.
+fn ranked() -> TableDefinition {
+    let score = KeyAttribute { name: "Score".into(), scalar_type: ScalarType::N };
+    let index = NewGlobalIndex {
+        index_name: "by-score".into(),
+        key_schema: KeySchema { partition: score, sort: None },
+        projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: Default::default() },
+        provisioned_throughput: None,
+        on_demand_throughput: None,
+    };
+    TableDefinition { global_indexes: vec![index.into_index(TableId([2; 16]), 0)], ..by_id() }
+}
+
+#[test]
+fn keys_of_indexes_are_of_their_types_too() {
+    let read = read_all(b"Id,Score\na,-1.50\nb,x\n", Compression::None, csv(), ranked()).unwrap();
+    assert_eq!(read[0].1.as_ref().unwrap()["Score"], AttributeValue::N(Number::parse("-1.5").unwrap()));
+    assert!(problem(&read, 1).contains("numeric value: x"));
+    let lines = b"{\"Item\":{\"Id\":{\"S\":\"a\"},\"Score\":{\"S\":\"1\"}}}\n{\"Item\":{\"Id\":{\"S\":\"b\"}}}\n";
+    let read = read_all(lines, Compression::None, Format::DynamoDbJson, ranked()).unwrap();
+    assert!(problem(&read, 0).contains("IndexName: by-score"), "{read:?}");
+    assert_eq!(read[1].1, Ok(item(&[("Id", "b")])));
 }
 
 #[test]

@@ -71,6 +71,10 @@ pub enum Input {
         index: TableId,
         upto: u64,
     },
+    /// The log of this replica, which leads, lacks what an index needs: it came by a snapshot.
+    LogLacks {
+        partition: PartitionId,
+    },
     /// The engine was persisted, after `Output::Persist` asked for it.
     Persisted,
     /// The process is about to stop: give all leadership away.

@@ -193,6 +193,10 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 }
                 Ok(())
             }
+            Input::LogLacks { partition } => {
+                self.pass_on(partition);
+                Ok(())
+            }
             Input::Archived { partition, index } => {
                 if let Some(Slot::Live(replica)) = self.slots.get_mut(&partition) {
                     replica.archived = replica.archived.max(index);

@@ -278,6 +278,24 @@ impl<S: Store, L: LogStore> Core<S, L> {
         Ok(())
     }
 
+    /// The next replica in turn leads in the place of this one, whose log has not all that is needed of it.
+    pub(super) fn pass_on(&mut self, partition: PartitionId) {
+        let Some(Slot::Live(replica)) = self.slots.get_mut(&partition) else { return };
+        if !replica.is_leader() {
+            return;
+        }
+        let own = replica.replica_id;
+        let mut others: Vec<ReplicaId> =
+            membership::voters(replica.descriptor()).map(|member| member.replica_id).filter(|id| *id != own).collect();
+        others.sort_by_key(|id| (*id < own, *id));
+        let next = others.into_iter().find_map(|id| replica.best_successor(|member| member.replica_id == id));
+        if let Some(next) = next {
+            tracing::warn!(%partition, successor = next.0, "the log here lacks what a global index needs: another replica is to lead");
+            replica.raft.transfer_leader(next.0);
+            self.dirty.insert(partition);
+        }
+    }
+
     /// Gives all leadership away, before the process stops: others need not wait until they miss this node.
     pub(super) fn hand_over(&mut self) {
         for (id, slot) in &mut self.slots {

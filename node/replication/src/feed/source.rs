@@ -27,7 +27,9 @@ pub enum FeedError {
     NotBegun,
     #[error("this replica has applied entry {applied} of those up to {needed}: ask the leader")]
     Behind { applied: u64, needed: u64 },
-    #[error("the log is gone behind entry {0}, where the index is: the index must be made anew")]
+    #[error(
+        "the log here begins behind entry {0}, where the index is: where no replica has more, delete the index and add it again"
+    )]
     Gone(u64),
     #[error("failed to read the log")]
     Log(#[from] LogError),

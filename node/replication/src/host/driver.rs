@@ -55,6 +55,7 @@ pub(super) enum Command {
     Adopt { adoption: Box<Adoption>, answer: oneshot::Sender<OrderOutcome> },
     Archived { partition: PartitionId, index: u64 },
     Fed { partition: PartitionId, index: TableId, upto: u64 },
+    LogLacks { partition: PartitionId },
     Frame { from: NodeId, frame: Bytes },
     Persisted,
     HandOver { done: oneshot::Sender<()> },
@@ -193,6 +194,7 @@ impl<S: Store, L: LogStore> Driver<S, L> {
             }
             Command::Archived { partition, index } => Input::Archived { partition, index },
             Command::Fed { partition, index, upto } => Input::Fed { partition, index, upto },
+            Command::LogLacks { partition } => Input::LogLacks { partition },
             Command::Order { order, answer } => Input::Order { token: self.wait(Waiter::Order(answer)), order: *order },
             Command::Frame { from, frame } => {
                 self.gathering.heard_peer();

@@ -28,4 +28,10 @@ impl<S: Store> Host<S> {
         // If there is no room for it, the next one says it too.
         let _ = self.commands.try_send(Command::Fed { partition, index, upto });
     }
+
+    /// The log of the replica here lacks what an index needs ([`FeedError::Gone`]): another that has it is to lead.
+    pub fn log_lacks(&self, partition: PartitionId) {
+        // If there is no room for it, it is found again.
+        let _ = self.commands.try_send(Command::LogLacks { partition });
+    }
 }

@@ -10,7 +10,7 @@ use cairn_model::{
     AttributeValue,
     codec::{EncodedItem, StoredVersion},
     descriptor::PartitionDescriptor,
-    ids::{PartitionId, TableId},
+    ids::{PartitionId, ReplicaId, TableId},
     index::{GlobalIndex, IndexOf, IndexProjection, ProjectionType},
     key::EncodedKey,
     node::{FedReport, Order, OrderOutcome, ReplicaState},
@@ -69,7 +69,12 @@ fn cluster(indexes: Vec<GlobalIndex>) -> Cluster {
 }
 
 fn configured(indexes: Vec<GlobalIndex>, log_bytes_held: u64) -> Cluster {
-    let mut cluster = Cluster::configured(3, move |config| {
+    of_nodes(3, indexes, log_bytes_held)
+}
+
+/// With all replicas on the first three nodes.
+fn of_nodes(nodes: usize, indexes: Vec<GlobalIndex>, log_bytes_held: u64) -> Cluster {
+    let mut cluster = Cluster::configured(nodes, move |config| {
         config.log_entries_kept = 20;
         config.log_bytes_kept = 2_000;
         config.log_bytes_held = log_bytes_held;
@@ -293,6 +298,44 @@ fn the_log_is_kept_until_the_index_has_it() {
     cluster.await_leader(Some(leader));
     cluster.start(leader);
     cluster.ticks(10);
+    feed(&mut cluster);
+    assert_indexed(&mut cluster, &index(ProjectionType::All));
+}
+
+/// A replica that came by a snapshot has no log from before it.
+#[test]
+fn a_leader_whose_log_lacks_what_the_index_needs_gives_way_to_one_that_has_it() {
+    let mut cluster = of_nodes(4, vec![index(ProjectionType::All)], 1 << 30);
+    let fed = feed(&mut cluster);
+    for number in 0..60 {
+        let leader = leads(&mut cluster, PARTITION);
+        cluster.write(leader, put(number, &format!("item-{}", number % 7), Some("g"), number as i64));
+    }
+    let replaced = ReplicaId(1 + (leads(&mut cluster, PARTITION) as u64 + 1) % 3);
+    let replace = Order::ReplaceReplica {
+        partition_id: PARTITION,
+        replace: replaced,
+        node_id: requests::node_id(3),
+        zone: "zone-3".into(),
+        address: "node-3:7400".into(),
+    };
+    let is_done = |cluster: &mut Cluster| {
+        cluster.ticks(10);
+        let leader = leads(cluster, PARTITION);
+        cluster.order(leader, replace.clone()) == OrderOutcome::Done
+    };
+    assert!((0..50).any(|_| is_done(&mut cluster)));
+    let turns = (0..9).take_while(|_| {
+        let leader = leads(&mut cluster, PARTITION);
+        cluster.step(leader, Input::LogLacks { partition: PARTITION });
+        cluster.ticks(20);
+        leads(&mut cluster, PARTITION) != 3
+    });
+    assert!(turns.count() < 9, "the new replica never leads");
+    assert!(matches!(next(&mut cluster, &fed), Err(FeedError::Gone(_))));
+    cluster.step(3, Input::LogLacks { partition: PARTITION });
+    cluster.ticks(20);
+    assert_ne!(leads(&mut cluster, PARTITION), 3);
     feed(&mut cluster);
     assert_indexed(&mut cluster, &index(ProjectionType::All));
 }

@@ -141,8 +141,8 @@ impl<S: ItemSink> Filling<S> {
             }
         };
         let reader = source.open(file, self.runtime.clone());
-        let (format, schema) = ((&self.order.format).into(), self.order.definition.key_schema.clone());
-        let mut items = Items::new(reader, self.order.compression, format, schema).map_err(unreadable)?;
+        let (format, table) = ((&self.order.format).into(), self.order.definition.clone());
+        let mut items = Items::new(reader, self.order.compression, format, table).map_err(unreadable)?;
         let mut told = 0;
         while let Some(entry) = items.next() {
             let bytes = items.bytes();

@@ -107,6 +107,9 @@ impl<S: Sink> Feeder<S> {
                 Err(FeedError::NotBegun) => tokio::time::sleep(self.backoff.pause()).await,
                 Err(FeedError::UnknownPartition | FeedError::UnknownIndex) => return Err(Gone),
                 Err(error) => {
+                    if let FeedError::Gone(_) = error {
+                        self.node.host().log_lacks(self.source);
+                    }
                     let index = &self.index_name;
                     tracing::error!(index, error = &error as &dyn std::error::Error, "failed to feed an index");
                     return Ok(());
