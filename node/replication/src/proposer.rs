@@ -21,6 +21,7 @@ use crate::{
     indexes::{self, IndexEffects},
     operation::{PartitionError, PartitionOutcome, WriteOutcome, WriteRequest},
     overlay::Overlay,
+    place::LogPlace,
     read,
     stream::StreamChange,
     transaction::kept::KeptError,
@@ -120,6 +121,8 @@ pub(crate) struct Round<'a, S> {
     pub(crate) range: &'a KeyRange,
     /// As of what is applied.
     pub(crate) item_count: u64,
+    /// Up to where the log is applied.
+    pub(crate) place: LogPlace,
     pub(crate) definition: &'a TableDefinition,
     pub(crate) term: u64,
     pub(crate) epoch: u64,
@@ -168,6 +171,8 @@ pub(crate) struct Proposer {
     feeds: Feeds,
     /// Whether items are to be shown again, if any are.
     showing_due: bool,
+    /// A page was applied: the next comes with the next flush.
+    showing_goes_on: bool,
     /// Not while an index is behind.
     showing_held: bool,
     expiry: Expiry,
@@ -190,6 +195,7 @@ impl Proposer {
             remote: Remote::default(),
             feeds: Feeds::default(),
             showing_due: false,
+            showing_goes_on: false,
             showing_held: false,
             expiry: Expiry::default(),
             transactions: Transactions::default(),
@@ -520,7 +526,7 @@ impl Proposer {
         }
         self.step_applied(index, entry.step, valid, answers);
         entry.feed.iter().flat_map(FeedInFlight::keys).for_each(|key| self.overlay.applied(key, index));
-        self.showing_due |= entry.shows;
+        self.showing_goes_on |= entry.shows;
         if valid {
             entry.remote.answer(Ok(()), &mut self.remote);
             entry.feed.into_iter().for_each(|feed| feed.answer(Ok(()), answers));

@@ -70,6 +70,8 @@ pub(crate) struct Replica<L: LogStore> {
     pub(crate) log_given_up_to_regions: bool,
     /// The global index that is so far behind that the table's writes wait for it.
     held_up_by: Option<String>,
+    /// When it last gave its leadership away because its log lacked something, by the boot-time clock.
+    pub(crate) passed_on_ms: Option<u64>,
     pub(crate) view_changed: bool,
 }
 
@@ -145,6 +147,7 @@ impl<L: LogStore> Replica<L> {
             log_given_up: false,
             log_given_up_to_regions: false,
             held_up_by: None,
+            passed_on_ms: None,
             view_changed: true,
         })
     }
@@ -397,7 +400,7 @@ impl<L: LogStore> Replica<L> {
             None
         } else {
             let fed = |index: &GlobalIndex| {
-                let fed = self.proposer.fed(index.index_id).or_else(|| filling::fed(engine, self.storage_id, index))?;
+                let fed = self.proposer.fed(index.index_id).max(filling::fed(engine, self.storage_id, index))?;
                 Some((fed, index.index_name.clone()))
             };
             indexes.iter().filter_map(fed).min()
@@ -464,6 +467,7 @@ fn round_of<'a, S: Store, L: LogStore>(
         partition: state.descriptor.partition_id,
         range: &state.descriptor.range,
         item_count: state.applied.item_count,
+        place: state.place(),
         definition: &state.definition,
         term: raft.raft.term,
         epoch: state.descriptor.epoch,

@@ -15,8 +15,9 @@ use cairn_model::{
 };
 use cairn_replication::{
     CoreConfig, Host, HostConfig, Metrics, SystemClock, Transport,
+    feed::FeedBatch,
     log::{EngineLog, OnDamage},
-    operation::PartitionRequest,
+    operation::{PartitionError, PartitionRequest},
     wire::PartitionAnswer,
 };
 use std::{
@@ -185,6 +186,15 @@ impl Node {
 
     pub(crate) fn disk(&self) -> &Arc<Disk> {
         &self.disk
+    }
+
+    /// Brings a batch of a table's log into a partition of an index here, unless it would fill a disk that is nearly full.
+    pub(crate) async fn feed(&self, partition: PartitionId, batch: FeedBatch) -> PartitionAnswer {
+        if self.disk.full() {
+            return Err(PartitionError::Overloaded { reason: DISK_FULL.to_owned() });
+        }
+        // Whoever leads the table need not know the index's members as they are: a batch is of no epoch.
+        self.host.request(partition, 0, PartitionRequest::Feed(batch)).await
     }
 
     /// Asks a partition, as [`Host::request`] does, within its table's throughput. `demand`: what the client asked for.

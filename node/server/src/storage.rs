@@ -106,13 +106,10 @@ impl StorageNode {
         self.node.request(call.partition, call.epoch, call.request, demand).await
     }
 
-    /// Takes what a table's log changes in an index, unless it would fill a disk that is nearly full.
+    /// Takes what a table's log changes in an index.
     pub(crate) async fn feed(&self, call: PartitionCall) -> PartitionAnswer {
         match call.request {
-            PartitionRequest::Feed(_) if self.node.disk().full() => {
-                Err(PartitionError::Overloaded { reason: DISK_FULL.to_owned() })
-            }
-            PartitionRequest::Feed(_) => self.host().request(call.partition, call.epoch, call.request).await,
+            PartitionRequest::Feed(batch) => self.node.feed(call.partition, batch).await,
             _ => Err(ServiceError::validation("only batches for indexes come this way").into()),
         }
     }

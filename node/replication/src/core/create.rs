@@ -215,7 +215,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
             self.release(&mut replica);
         }
         self.dirty.remove(&partition);
-        self.expiring.remove(&partition);
+        self.going_on.remove(&partition);
         self.drop_snapshots(partition)?;
         self.publish_views();
         match self.engine.drop_replica(partition) {

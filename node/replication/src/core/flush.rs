@@ -63,7 +63,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
 
     fn flush_rounds(&mut self, now: Now, out: &mut dyn FnMut(Output)) -> Result<(), FatalError> {
         self.emit(out);
-        self.go_on_expiring();
+        self.go_on();
         for _ in 0..ROUNDS_MAX {
             self.report_failed_snapshots();
             let partitions = std::mem::take(&mut self.dirty);
@@ -326,7 +326,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
             }
             super::remote::answer(&mut replica.proposer, &self.config, &mut self.outputs);
             if super::expiry::note(replica, &self.config) {
-                self.expiring.insert(*id);
+                self.going_on.insert(*id);
             }
             replica.follow_currency();
             view_changed |= replica.view_changed;

@@ -59,7 +59,7 @@ pub struct Core<S: Store, L: LogStore> {
     /// Those with something to do at the next flush.
     dirty: BTreeSet<PartitionId>,
     /// Those whose expired items go on being deleted with the next flush.
-    expiring: BTreeSet<PartitionId>,
+    going_on: BTreeSet<PartitionId>,
     outputs: Vec<Output>,
     clocks: ClockTable,
     random: StdRng,
@@ -101,7 +101,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
             log: Arc::new(log),
             slots: BTreeMap::new(),
             dirty: BTreeSet::new(),
-            expiring: BTreeSet::new(),
+            going_on: BTreeSet::new(),
             outputs: Vec::new(),
             ticks: 0,
             outgoing: Vec::new(),
@@ -194,7 +194,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 Ok(())
             }
             Input::LogLacks { partition } => {
-                self.pass_on(partition);
+                self.pass_on(partition, now);
                 Ok(())
             }
             Input::Archived { partition, index } => {

@@ -14,6 +14,8 @@ use cairn_model::{
     table::TableDefinition,
 };
 
+/// Where no log has what is needed, leadership must not go round and round.
+const PASSING_ON_PAUSE_MS: u64 = 60_000;
 const NOT_NOW: &str = "another change of the partition is under way, or its leader is not ready yet";
 
 pub(super) fn superseded(token: u64) -> Output {
@@ -279,9 +281,10 @@ impl<S: Store, L: LogStore> Core<S, L> {
     }
 
     /// The next replica in turn leads in the place of this one, whose log has not all that is needed of it.
-    pub(super) fn pass_on(&mut self, partition: PartitionId) {
+    pub(super) fn pass_on(&mut self, partition: PartitionId, now: Now) {
         let Some(Slot::Live(replica)) = self.slots.get_mut(&partition) else { return };
-        if !replica.is_leader() {
+        let was_just_now = |passed: u64| now.boot_ms < passed + PASSING_ON_PAUSE_MS;
+        if !replica.is_leader() || replica.passed_on_ms.is_some_and(was_just_now) {
             return;
         }
         let own = replica.replica_id;
@@ -291,6 +294,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
         let next = others.into_iter().find_map(|id| replica.best_successor(|member| member.replica_id == id));
         if let Some(next) = next {
             tracing::warn!(%partition, successor = next.0, "the log here lacks what a global index needs: another replica is to lead");
+            replica.passed_on_ms = Some(now.boot_ms);
             replica.raft.transfer_leader(next.0);
             self.dirty.insert(partition);
         }

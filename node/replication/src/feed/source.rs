@@ -15,7 +15,7 @@ use cairn_model::{
     index::{GlobalIndex, ProjectionType, base_key_of_global},
     key::EncodedKey,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
@@ -120,8 +120,13 @@ impl<'a> Source<'a> {
             return Ok(());
         }
         let versions = versions(entry.body);
-        for change in changes {
+        // Of several changes of one place the last counts; the others would only make a batch large.
+        let mut places = HashSet::new();
+        for change in changes.into_iter().rev() {
             let key = EncodedKey(change.key);
+            if !places.insert(key.clone()) {
+                continue;
+            }
             let version = match change.effect {
                 IndexEffect::Remove => None,
                 IndexEffect::Put | IndexEffect::Resize => {

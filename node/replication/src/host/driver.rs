@@ -31,7 +31,7 @@ use tokio::sync::oneshot;
 const COMMANDS_A_FLUSH: usize = 1_024;
 
 /// How long a step that deletes expired items waits for requests to come before it.
-const EXPIRY_PAUSE_MS: u64 = 2;
+const GOING_ON_PAUSE_MS: u64 = 2;
 
 type RequestAnswer = oneshot::Sender<Result<PartitionOutcome, PartitionError>>;
 type ReadAnswer = oneshot::Sender<Result<ReadPoint, PartitionError>>;
@@ -131,8 +131,8 @@ impl<S: Store, L: LogStore> Driver<S, L> {
     fn run(mut self) -> Result<(), FatalError> {
         loop {
             let mut wait_ms = self.next_tick_ms.saturating_sub(self.clock.now().boot_ms);
-            if self.core.goes_on_expiring() {
-                wait_ms = wait_ms.min(EXPIRY_PAUSE_MS);
+            if self.core.goes_on() {
+                wait_ms = wait_ms.min(GOING_ON_PAUSE_MS);
             }
             match self.queue.recv_timeout(Duration::from_millis(wait_ms)) {
                 Ok(command) => {

@@ -112,13 +112,15 @@ impl Proposer {
         self.expiry.is_due |= self.expiry.idle_boot_ms.is_none_or(is_time);
     }
 
-    /// Whether a next step is to follow as soon as those who write have had their turn: [`Self::go_on_expiring`].
-    pub(crate) fn take_expiry_going_on(&mut self) -> bool {
-        std::mem::take(&mut self.expiry.goes_on)
+    /// Whether a next step is to follow as soon as those who write have had their turn, of the deletion of expired items
+    /// or of the filling of indexes: [`Self::go_on`].
+    pub(crate) fn take_going_on(&mut self) -> bool {
+        std::mem::take(&mut self.expiry.goes_on) || self.showing_goes_on
     }
 
-    pub(crate) fn go_on_expiring(&mut self) {
+    pub(crate) fn go_on(&mut self) {
         self.expiry.is_due = true;
+        self.showing_due |= std::mem::take(&mut self.showing_goes_on);
     }
 
     pub(crate) fn take_expired_count(&mut self) -> u64 {

@@ -33,7 +33,7 @@ pub(super) struct Feeds {
     waiting: VecDeque<WaitingFeed>,
     /// How much of each log is in the index as of every entry proposed; none: to be read from the engine.
     known: HashMap<PartitionId, Fed>,
-    /// Of a table: up to which entry each of its indexes was said to have the log.
+    /// Of a table: up to which entry each of its indexes was said to have the log. It has that, whatever becomes of this leader.
     pub(super) told: HashMap<TableId, u64>,
 }
 
@@ -54,7 +54,6 @@ impl Feeds {
     /// What was evaluated on entries that are worth nothing is read anew.
     pub(super) fn forget(&mut self) {
         self.known.clear();
-        self.told.clear();
     }
 
     pub(super) fn refuse_waiting(&mut self, error: &PartitionError, answers: &mut Vec<Answer>) {

@@ -6,7 +6,6 @@ use crate::{
     entry::{EntryBody, ShownItems},
     feed::{Filled, Progress},
     indexes,
-    place::LogPlace,
 };
 use bytes::Bytes;
 use cairn_engine::{IndexChange, IndexEffect, Kept, Store, global_index};
@@ -14,7 +13,7 @@ use cairn_model::{ids::TableId, index::GlobalIndex, key::EncodedKey};
 use std::ops::Bound;
 
 /// Entries that an index takes before it is written down that the log need not be kept for it up to there.
-const FED_STEP: u64 = 1_024;
+const FED_STEP: u64 = 128;
 /// Items of a page, and their bytes.
 const ITEMS_MAX: usize = 512;
 const BYTES_MAX: usize = 256 << 10;
@@ -51,23 +50,26 @@ impl Proposer {
         if !std::mem::take(&mut self.showing_due) || self.in_flight.iter().any(|entry| entry.shows) {
             return Ok(());
         }
+        let mut unfilled = None;
         for index in &round.definition.global_indexes {
             let kept = round.engine.kept(round.storage_id, &Kept::Filled(index.index_id))?;
             let filled = Filled::of(kept.as_ref())?;
-            let Some(filled) = filled.clone().filter(Filled::is_done) else {
-                // One that was not begun needs none of the log yet.
-                if self.showing_held && filled.is_some() {
-                    continue;
-                }
-                return self.show_page(round, index, filled, propose);
-            };
             let told = self.fed(index.index_id).unwrap_or_default();
-            if told >= filled.fed + FED_STEP {
+            // First of all, and of those that are not filled either: until then the log is kept.
+            if let Some(filled) = filled.clone().filter(|filled| told >= filled.fed + FED_STEP) {
                 let filled = Filled { fed: told, ..filled };
                 return self.propose_shown(round, index, &filled, (Vec::new(), Vec::new()), propose);
             }
+            // One that was not begun needs none of the log yet.
+            let is_held = self.showing_held && filled.is_some();
+            if unfilled.is_none() && !is_held && !filled.as_ref().is_some_and(Filled::is_done) {
+                unfilled = Some((index, filled));
+            }
         }
-        Ok(())
+        match unfilled {
+            Some((index, filled)) => self.show_page(round, index, filled, propose),
+            None => Ok(()),
+        }
     }
 
     fn show_page<S: Store>(
@@ -99,7 +101,11 @@ impl Proposer {
                 Ok(current) => current,
                 Err(Undecided::Fatal(error)) => return Err(error),
                 // Damage of this disk: the next leader may be able to read it.
-                Err(Undecided::Refused(_)) => return Ok(()),
+                Err(Undecided::Refused(error)) => {
+                    let index = &index.index_name;
+                    tracing::error!(index, error = error.message, "failed to read an item that a new index is to have");
+                    return Ok(());
+                }
             };
             let Some(version) = current.filter(|version| !version.is_tombstone()) else { continue };
             let Ok(place) = index.key_of(&key, indexes::item_of(Some(&version)).unwrap_or(&version.item)) else {
@@ -111,7 +117,8 @@ impl Proposer {
                 items.push((key, version.encode()));
             }
         }
-        let start = filled.as_ref().map_or_else(|| self.place_before(round), |filled| filled.start);
+        // What is under way is not in the scan: it comes from the log.
+        let start = filled.as_ref().map_or(round.place, |filled| filled.start);
         let progress = match last.filter(|_| !is_end) {
             Some(last) => Progress::Behind(last),
             None => Progress::Done(round.next_index),
@@ -137,16 +144,5 @@ impl Proposer {
             None => self.discard(std::iter::empty()),
         }
         Ok(())
-    }
-
-    /// Where the log is before the next entry, if that is valid.
-    fn place_before<S>(&self, round: &Round<'_, S>) -> LogPlace {
-        LogPlace {
-            index: round.next_index - 1,
-            term: round.term,
-            sequence: self.sequence,
-            epoch: round.epoch,
-            schema_version: round.definition.schema_version,
-        }
     }
 }

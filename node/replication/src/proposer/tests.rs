@@ -90,6 +90,7 @@ impl Leader {
             partition: self.state.descriptor.partition_id,
             range: &self.state.descriptor.range,
             item_count: self.state.applied.item_count,
+            place: self.state.place(),
             definition: &self.state.definition,
             term: self.term,
             epoch: self.state.descriptor.epoch,

@@ -385,6 +385,46 @@ fn an_index_that_is_added_later_comes_to_show_what_was_there_before() {
     assert_indexed(&mut cluster, &added);
 }
 
+/// Also what is under way when the filling of the second begins.
+#[test]
+fn indexes_that_are_added_together_miss_nothing_that_is_written_meanwhile() {
+    let mut cluster = cluster(Vec::new());
+    let all = index(ProjectionType::All);
+    let other = GlobalIndex { index_name: "another".into(), index_id: TableId([8; 16]), slot: 0, ..all.clone() };
+    let order = Order::UpdateDefinition { partition_id: PARTITION, definition: table(2, vec![other, all.clone()]) };
+    let (leader, token) = (leads(&mut cluster, PARTITION), cluster.token());
+    cluster.step(leader, Input::Order { token, order: order.clone() });
+    for number in 0..200 {
+        cluster.send(leader, put(number, &format!("item-{number}"), Some("g"), number as i64));
+        cluster.round();
+    }
+    cluster.settle();
+    assert_eq!(cluster.order(leader, order), OrderOutcome::Done);
+    feed(&mut cluster);
+    assert_indexed(&mut cluster, &all);
+}
+
+/// What an index has, it has: also after what was under way is evaluated anew.
+#[test]
+fn writes_do_not_wait_for_an_index_that_has_everything() {
+    let mut cluster = configured(vec![index(ProjectionType::All)], 20_000);
+    for number in 0..120 {
+        let leader = leads(&mut cluster, PARTITION);
+        let mut item = requests::item("large", number as i64);
+        item.insert("blob".into(), AttributeValue::B(Bytes::from(vec![7; 1_000])));
+        cluster.ask(leader, requests::put_item(number, "large", &item)).unwrap().unwrap();
+        feed(&mut cluster);
+    }
+    let leader = leads(&mut cluster, PARTITION);
+    let definition = table(2, vec![index(ProjectionType::All)]);
+    let order = Order::UpdateDefinition { partition_id: PARTITION, definition };
+    for _ in 0..3 {
+        cluster.order(leader, order.clone());
+        cluster.ticks(2);
+        cluster.write(leader, put(1_000, "small", None, 1));
+    }
+}
+
 #[test]
 fn an_index_comes_to_show_what_the_items_say_through_crashes_and_changes_of_leader() {
     (0..10).for_each(survive);

@@ -26,6 +26,7 @@ impl LocalTables {
             if due.is_empty() {
                 return;
             }
+            let mut failed = false;
             for order in due {
                 let dropped = match &order {
                     Order::DropPartition { table_id, .. } => Some(*table_id),
@@ -33,7 +34,8 @@ impl LocalTables {
                 };
                 if let Err(error) = self.order(order).await {
                     tracing::warn!(%error, "failed to make an index what its table says of it");
-                    return;
+                    failed = true;
+                    continue;
                 }
                 if let Some(index) = dropped {
                     self.made_empty.lock().remove(&index);
@@ -41,6 +43,9 @@ impl LocalTables {
                 }
             }
             self.refresh();
+            if failed {
+                return;
+            }
         }
     }
 

@@ -16,6 +16,8 @@ use cairn_replication::{
 };
 use std::{sync::Arc, time::Duration};
 
+/// So many failures of a batch are told of once: about a minute's.
+const FAILURES_TOLD: u64 = 16;
 /// For an entry to be applied, while the index has them all.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Entries that change nothing in the index go there with the next that does, or so many at once, or once nothing comes.
@@ -34,6 +36,8 @@ pub(super) struct Feeder<S> {
     /// Which member is asked next.
     member: usize,
     backoff: Backoff,
+    /// Begins anew when the index has taken something: to ask it where it is never fails for long.
+    failing: Backoff,
 }
 
 impl<S: Sink> Feeder<S> {
@@ -55,6 +59,7 @@ impl<S: Sink> Feeder<S> {
             to: index.partitions.first().cloned(),
             member: 0,
             backoff: Backoff::new(seed),
+            failing: Backoff::new(seed.rotate_left(32)),
         }
     }
 
@@ -62,9 +67,11 @@ impl<S: Sink> Feeder<S> {
     pub(super) async fn run(mut self) {
         loop {
             let fed = self.send(FeedBatch { source: self.source, index: self.index, changes: None }).await;
+            // Also where there is nothing more for it: what it has need not be kept.
+            self.note(&fed);
             match self.feed(fed).await {
                 // Where the index is may be another place by now.
-                Ok(()) => tokio::time::sleep(self.backoff.pause()).await,
+                Ok(()) => tokio::time::sleep(self.failing.pause()).await,
                 Err(Gone) => return,
             }
         }
@@ -147,14 +154,20 @@ impl<S: Sink> Feeder<S> {
         let units = filling.map_or(0, |changes| changes.writes.iter().map(write_units).sum());
         let taken = self.send(batch).await;
         self.standings.consumed(&self.name(), units);
-        if let Some(place) = taken.place {
+        self.failing.reset();
+        self.note(&taken);
+        taken
+    }
+
+    fn note(&self, fed: &Fed) {
+        if let Some(place) = fed.place {
             self.node.host().fed(self.source, self.index, place.index);
         }
-        taken
     }
 
     /// Until some node has taken it, or says where the index is.
     async fn send(&mut self, batch: FeedBatch) -> Fed {
+        let mut failures = 0_u64;
         loop {
             match self.try_send(batch.clone()).await {
                 Ok(fed) => {
@@ -162,7 +175,13 @@ impl<S: Sink> Feeder<S> {
                     return fed;
                 }
                 Err(error) => {
-                    tracing::debug!(index = self.index_name, %error, "an index did not take a batch");
+                    failures += 1;
+                    let index = &self.index_name;
+                    if failures.is_multiple_of(FAILURES_TOLD) {
+                        tracing::warn!(index, %error, failures, "an index does not take a batch: trying on");
+                    } else {
+                        tracing::debug!(index, %error, "an index did not take a batch");
+                    }
                     tokio::time::sleep(self.backoff.pause()).await;
                 }
             }

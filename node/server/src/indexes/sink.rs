@@ -45,15 +45,14 @@ pub(crate) struct NodeSink {
 #[async_trait]
 impl Sink for NodeSink {
     async fn feed(&self, to: &Member, partition: PartitionId, batch: FeedBatch) -> Result<Fed, NotTaken> {
-        let request = PartitionRequest::Feed(batch);
         let answer = match &self.others {
             Some((client, group)) if to.node_id != self.node.id() => {
-                let call = PartitionCall { partition, epoch: 0, request };
+                let call = PartitionCall { partition, epoch: 0, request: PartitionRequest::Feed(batch) };
                 let body = wire::encode_call(&call).map_err(|error| NotTaken::Answer(error.to_string()))?;
                 let answer = client.post(group, &to.address, PATH, body, DEADLINE).await?;
                 wire::decode_answer(answer).map_err(|error| NotTaken::Answer(error.to_string()))?
             }
-            _ => self.node.host().request(partition, 0, request).await,
+            _ => self.node.feed(partition, batch).await,
         };
         match answer? {
             PartitionOutcome::Fed(fed) => Ok(fed),

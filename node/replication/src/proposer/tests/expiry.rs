@@ -51,8 +51,8 @@ impl Leader {
                 return;
             }
             self.apply_all();
-            if self.proposer.take_expiry_going_on() {
-                self.proposer.go_on_expiring();
+            if self.proposer.take_going_on() {
+                self.proposer.go_on();
             }
         }
     }
@@ -288,11 +288,11 @@ fn one_step_is_under_way_at_a_time_and_it_is_small_beside_writes() {
     let EntryBody::Writes(writes) = first.body else { panic!("no writes") };
     assert_eq!(writes.len(), 128);
     let before = leader.next_index();
-    leader.proposer.go_on_expiring();
+    leader.proposer.go_on();
     leader.round();
     assert_eq!(leader.next_index(), before);
     leader.apply_all();
-    leader.proposer.go_on_expiring();
+    leader.proposer.go_on();
     leader.round();
     let EntryBody::Writes(writes) = leader.entry(leader.next_index() - 1).body else { panic!("no writes") };
     assert_eq!(writes.len(), 600 - 128, "no write is under way");
