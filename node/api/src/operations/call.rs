@@ -67,14 +67,11 @@ impl Call<'_> {
         self.known_table(name).ok_or_else(|| errors::table_not_found(name))
     }
 
-    /// A table in whatever state, if there is one. Where it is not ACTIVE that may be old: should its state be why the operation fails,
-    /// it is looked up.
+    /// A table in whatever state, if there is one. That may be old: should its state, or that of its indexes, be why the operation
+    /// fails, it is looked up.
     pub(crate) fn known_table(&self, name: &str) -> Option<Arc<TableView>> {
-        let table = self.catalog.table(self.account, name);
-        if table.as_ref().is_none_or(|table| table.status != TableStatus::Active) {
-            self.missed.note(name);
-        }
-        table
+        self.missed.note(name);
+        self.catalog.table(self.account, name)
     }
 
     /// A table whose tags are asked for or changed, by its name and by the ARN that the caller named it by.

@@ -5,7 +5,8 @@ use crate::{error::Result, node_client::Target};
 use cairn_crds::table::Placement;
 use cairn_model::{descriptor::PartitionDescriptor, ids::TableId};
 
-/// The partitions that nobody has made yet, and the node that each is to be made on; or what is waited for.
+/// The partitions that nobody has made yet, and the node that each is to be made on; or what is waited for, with what to do
+/// (`remedy`) where that may be in vain.
 ///
 /// After a leader was once seen (`was_led`) nothing is ever made again, nor restored: what is not there then is lost,
 /// and making it anew would be a lie. Before that no membership changed, so a majority of the recorded members that hold nothing says that
@@ -14,6 +15,7 @@ pub fn missing(
     placements: &[Placement],
     was_led: bool,
     table_id: TableId,
+    remedy: &str,
     observation: &Observation<'_>,
     answers: Answers<'_>,
 ) -> Result<Result<Vec<(Target, PartitionDescriptor)>, String>> {
@@ -36,7 +38,7 @@ pub fn missing(
         let node = at.and_then(|member| answers.at(&member.address)).filter(|(_, report)| report.node_id == bootstrap);
         let Some((node, _)) = node else {
             return Ok(Err(format!(
-                "the node {bootstrap}, which was chosen to make the table, does not answer; if its volume is lost, delete the Table and apply it again"
+                "the node {bootstrap}, which was chosen to begin, does not answer; if its volume is lost, {remedy}"
             )));
         };
         missing.push((node.target.clone(), descriptor));
@@ -81,7 +83,7 @@ mod tests {
         let observation = Observation::of(fixture::table_id(), answers);
         let status = table.status.as_ref().unwrap();
         let (placements, was_led) = (status.placements.as_deref().unwrap(), status.schema_version.is_some());
-        missing(placements, was_led, fixture::table_id(), &observation, answers).unwrap()
+        missing(placements, was_led, fixture::table_id(), "make it again", &observation, answers).unwrap()
     }
 
     #[test]

@@ -59,11 +59,14 @@ const MAKING: Duration = Duration::from_millis(150);
 const MAKING_AGE_MAX: SignedDuration = SignedDuration::from_millis(50);
 /// The same for one that is there while an index of it comes, changes or goes.
 const FILLING: Duration = Duration::from_millis(500);
+const FILLING_AGE_MAX: SignedDuration = SignedDuration::from_millis(400);
 /// The same for one that is ACTIVE with a zone missing, and for one with nothing to do.
 const MENDING: Duration = Duration::from_secs(2);
 const MENDING_AGE_MAX: SignedDuration = SignedDuration::from_secs(1);
 const REFRESH: Duration = Duration::from_secs(15);
 const REFRESH_AGE_MAX: SignedDuration = SignedDuration::from_secs(10);
+/// For a table that can't be made where it was to be.
+const REMEDY: &str = "delete the Table and apply it again";
 const GROUP_WAIT: Duration = Duration::from_secs(1);
 const REFUSED_WAIT: Duration = Duration::from_secs(10);
 
@@ -130,7 +133,8 @@ async fn settle(
     let region = &ctx.config.region;
     let regions = Regions::of(ctx, &validated.table).await;
     if indexes::status::are_changing(&status) {
-        reports = ask(ctx, nodes, MAKING_AGE_MAX).await;
+        // What is written down then comes back at once: it must find nothing new, or it would go round and round.
+        reports = ask(ctx, nodes, if is_active(&validated.table) { FILLING_AGE_MAX } else { MAKING_AGE_MAX }).await;
     }
     // What was heard of an ACTIVE table may be old; before anything is ordered of it, or it is called ill, it is asked again.
     if is_active(&validated.table)
@@ -205,7 +209,8 @@ async fn settle(
         orders.extend(due.orders);
         progress = due.waits.map(|message| Progress::reconciling("NodesSilent", message)).or(progress);
         let placements = before.placements.as_deref().unwrap_or_default();
-        match bootstrap::missing(placements, before.schema_version.is_some(), table_id, &observation, answers)? {
+        match bootstrap::missing(placements, before.schema_version.is_some(), table_id, REMEDY, &observation, answers)?
+        {
             Ok(missing) => {
                 match &before.restore {
                     Some(restore) => loading = restore::load(ctx, restore, group, missing, &first).await?,
@@ -220,7 +225,8 @@ async fn settle(
             }
             Err(message) => progress = Some(Progress::reconciling("NodesSilent", message)),
         }
-        orders.extend(wanted::updates(&wanted, &regions, region, &observation));
+        let told = held.map_or_else(|| wanted.clone(), |held| indexes.made(&wanted, held));
+        orders.extend(wanted::updates(&told, &regions, region, &observation));
     }
     let failures = give(ctx, &orders).await;
 

@@ -26,6 +26,9 @@ use cairn_model::{
 };
 use std::collections::BTreeMap;
 
+/// For an index that can't be made where it was to be.
+const REMEDY: &str = "take the index out of the spec, and add it again once it is gone from the status";
+
 /// What is to be done for the indexes.
 #[derive(Clone, Debug, Default)]
 pub struct Due {
@@ -68,6 +71,17 @@ impl<'a> Indexes<'a> {
         definition
     }
 
+    /// What is wanted without the indexes that nobody leads yet and whose table was not told of them: it would keep its log for an
+    /// index that may never be.
+    pub fn made(&self, wanted: &TableDefinition, held: &TableDefinition) -> TableDefinition {
+        let is_made = |index: &GlobalIndex| {
+            index_of(held, index.index_id).is_some() || self.get(index.index_id).is_some_and(Observation::is_led)
+        };
+        let mut wanted = wanted.clone();
+        wanted.global_indexes.retain(is_made);
+        wanted
+    }
+
     /// The orders that make the indexes of what is wanted, and that bring them to what the table's leaders hold of them.
     pub fn orders(
         &self,
@@ -81,7 +95,7 @@ impl<'a> Indexes<'a> {
             let id = index.index_id;
             let (Some(observed), Some(entry)) = (self.get(id), entry_of(status, id)) else { continue };
             let was_led = entry.schema_version.is_some();
-            match bootstrap::missing(&entry.placements, was_led, id, observed, answers)? {
+            match bootstrap::missing(&entry.placements, was_led, id, REMEDY, observed, answers)? {
                 Ok(missing) => orders.extend(missing.into_iter().map(|(target, descriptor)| {
                     (target, Order::Bootstrap { descriptor, definition: wanted.of_index(index) })
                 })),

@@ -170,6 +170,23 @@ fn the_recorded_node_makes_the_index_under_its_own_id() {
 }
 
 #[test]
+fn a_table_is_told_of_an_index_once_that_is_led() {
+    let (_, index) = stamped("by-rank");
+    let wanted = definition(std::slice::from_ref(&index));
+    let told = |reports: &Reports, held: &TableDefinition| {
+        with(reports, |answers| {
+            let indexes = Indexes(BTreeMap::from([(index.index_id, Observation::of(index.index_id, answers))]));
+            indexes.made(&wanted, held).global_indexes.len()
+        })
+    };
+    let mut there = reports(&[]);
+    assert_eq!(told(&there, &definition(&[])), 0, "nobody leads it");
+    assert_eq!(told(&there, &wanted), 1, "the table knows of it already");
+    add_index(&mut there, &index, false);
+    assert_eq!(told(&there, &definition(&[])), 1);
+}
+
+#[test]
 fn an_index_follows_the_version_of_its_table_step_by_step() {
     let (mut status, index) = stamped("by-team");
     status.global_secondary_indexes[0].schema_version = Some(1);
