@@ -35,14 +35,8 @@ pub(crate) fn effects(
         };
         let (old, new) = (entry(before)?, entry(after)?);
         let moved = matches!((&old, &new), (Some(old), Some(new)) if old.key != new.key);
-        let untouched = match (&old, &new, before, after) {
-            (None, None, ..) => true,
-            (Some(_), Some(_), Some(before), Some(after)) => {
-                !moved && shows_the_same(&index.projection, before, after)?
-            }
-            _ => false,
-        };
-        if untouched {
+        let places = (old.as_ref().map(|entry| &entry.key), new.as_ref().map(|entry| &entry.key));
+        if is_untouched(&index.projection, places, (before, after))? {
             continue;
         }
         effects.writes.push(IndexWrite {
@@ -79,14 +73,7 @@ pub(crate) fn effects(
         };
         let (old, new) = (place(before)?, place(after)?);
         let moved = matches!((&old, &new), (Some(old), Some(new)) if old != new);
-        let untouched = match (&old, &new, before, after) {
-            (None, None, ..) => true,
-            (Some(_), Some(_), Some(before), Some(after)) => {
-                !moved && shows_the_same(&index.projection, before, after)?
-            }
-            _ => false,
-        };
-        if untouched {
+        if is_untouched(&index.projection, (old.as_ref(), new.as_ref()), (before, after))? {
             continue;
         }
         let size = |item: Option<&EncodedItem>, place: &Option<EncodedKey>| match item.filter(|_| place.is_some()) {
@@ -114,6 +101,21 @@ fn shown_bytes(definition: &TableDefinition, index: &GlobalIndex, item: &Encoded
 /// The item of a stored version; none of a tombstone.
 pub(crate) fn item_of(version: Option<&StoredVersion>) -> Option<&EncodedItem> {
     version.filter(|version| !version.is_tombstone()).map(|version| &version.item)
+}
+
+/// Whether an item stays at its place in an index, which shows the same of it before and after; or it was and is not in it.
+fn is_untouched<P: PartialEq>(
+    projection: &IndexProjection,
+    places: (Option<P>, Option<P>),
+    items: (Option<&EncodedItem>, Option<&EncodedItem>),
+) -> Result<bool, ServiceError> {
+    match (places, items) {
+        ((None, None), _) => Ok(true),
+        ((Some(old), Some(new)), (Some(before), Some(after))) => {
+            Ok(old == new && shows_the_same(projection, before, after)?)
+        }
+        _ => Ok(false),
+    }
 }
 
 /// Whether an index shows of two items with one key in it the same.
