@@ -4,7 +4,7 @@
 use crate::{
     feed::{Fed, FeedBatch},
     global::NotEmpty,
-    transaction::{MetLock, TransactGetOutcome, TransactGetRequest, TransactOutcome, TransactRequest, TransactStep},
+    transaction::{MetLock, TransactGetOutcome, TransactGetRequest, TransactOutcome, TransactRequest},
 };
 use bytes::Bytes;
 use cairn_expression::{Condition, Projection, Update};
@@ -63,6 +63,13 @@ pub struct WriteOutcome {
     /// The size of the item's collection after the write, in DynamoDB's bytes: its items and what the local indexes show of
     /// them. Of tables with local indexes only.
     pub collection_bytes: Option<u64>,
+}
+
+impl WriteOutcome {
+    /// What it counts for in a transaction, of whose size there is a limit.
+    pub fn transaction_bytes(&self) -> u64 {
+        u64::from(self.size_before.max(self.size_after))
+    }
 }
 
 /// What a write did to one index.
@@ -230,7 +237,7 @@ impl PartitionRequest {
     pub fn brings_data(&self) -> bool {
         match self {
             Self::Write(_) | Self::Feed(_) => true,
-            Self::Transact(request) => matches!(request.step, TransactStep::Write(_)),
+            Self::Transact(request) => request.step.write().is_some(),
             Self::Get(_) | Self::Range(_) | Self::Stream(_) | Self::TransactGet(_) => false,
         }
     }

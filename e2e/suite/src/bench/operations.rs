@@ -2,7 +2,7 @@
 //! tests: each is of a moment.
 
 use super::{
-    CONNECTIONS, TABLE,
+    Ask, CONNECTIONS, GET, PUT, QUERY, TABLE, UPDATE,
     drive::{self, Answers, Load},
     fill::{self, item},
     keep_json,
@@ -45,13 +45,14 @@ const fn operation(what: &'static str, call: &'static str, request: fn(usize) ->
     Operation { what, call, status: 200, request, deletes: false }
 }
 
-const OPERATIONS: [Operation; 16] = [
-    operation("GetItem", "GetItem", |n| json!({"TableName": TABLE, "Key": fill::key(n), "ConsistentRead": true})),
-    operation("PutItem", "PutItem", |n| json!({"TableName": TABLE, "Item": item(n)})),
-    operation("UpdateItem", "UpdateItem", |n| {
-        json!({"TableName": TABLE, "Key": fill::key(n), "UpdateExpression": "SET Visits = if_not_exists(Visits, :none) + :one",
-            "ExpressionAttributeValues": {":none": {"N": "0"}, ":one": {"N": "1"}}})
-    }),
+const fn asking(what: &'static str, ask: Ask) -> Operation {
+    operation(what, ask.call, ask.request)
+}
+
+const OPERATIONS: [Operation; 19] = [
+    asking("GetItem", GET),
+    asking("PutItem", PUT),
+    asking("UpdateItem", UPDATE),
     Operation {
         deletes: true,
         ..operation("DeleteItem", "DeleteItem", |n| json!({"TableName": DELETES, "Key": fill::key(n)}))
@@ -73,10 +74,7 @@ const OPERATIONS: [Operation; 16] = [
     operation("TransactGetItems of 3, two tables", "TransactGetItems", |n| transactions::get(TWO_TABLES, n)),
     operation("TransactWriteItems of 3", "TransactWriteItems", |n| transactions::write(ONE_TABLE, n)),
     operation("TransactWriteItems of 3, two tables", "TransactWriteItems", |n| transactions::write(TWO_TABLES, n)),
-    operation("Query of one item", "Query", |n| {
-        json!({"TableName": TABLE, "KeyConditionExpression": "Id = :id", "ConsistentRead": true,
-            "ExpressionAttributeValues": {":id": fill::key(n)["Id"]}})
-    }),
+    asking("Query of one item", QUERY),
     operation("Query of 1 MB", "Query", |_| {
         json!({"TableName": PAGES, "KeyConditionExpression": "Id = :id", "ConsistentRead": true,
             "ExpressionAttributeValues": {":id": {"S": "page"}}})
@@ -86,8 +84,24 @@ const OPERATIONS: [Operation; 16] = [
         json!({"Statement": format!("SELECT * FROM \"{TABLE}\" WHERE Id = ?"), "Parameters": [fill::key(n)["Id"]],
             "ConsistentRead": true})
     }),
+    operation(
+        "BatchExecuteStatement of 25",
+        "BatchExecuteStatement",
+        |n| json!({"Statements": (0..BATCH_WRITE_MOST).map(|at| statement(n + at)).collect::<Vec<_>>()}),
+    ),
+    operation(
+        "ExecuteTransaction of 3",
+        "ExecuteTransaction",
+        |n| json!({"TransactStatements": (0..3).map(|at| statement(n + at)).collect::<Vec<_>>()}),
+    ),
+    operation("ListTables", "ListTables", |_| json!({})),
     operation("DescribeTable", "DescribeTable", |_| json!({"TableName": TABLE})),
 ];
+
+/// Of one item.
+fn statement(number: usize) -> Value {
+    json!({"Statement": format!("SELECT * FROM \"{TABLE}\" WHERE Id = ?"), "Parameters": [fill::key(number)["Id"]]})
+}
 
 /// `servers` have the tables of `prepare`; the first one has to know every operation, and the floor is the last.
 pub(super) async fn run(servers: &[&Server], floor: &Server) -> Result<()> {

@@ -1,11 +1,11 @@
-//! TransactWriteItems over its partitions: one request where there is one, else prepared in all and then committed.
+//! TransactWriteItems over its partitions: one request where there is one, else prepared in all but the primary, which decides.
 
 use super::{
     ATTEMPTS_MAX, Addressed, Coordinator, Identity, PAUSE, Part, Written, canceled, conflict_reason, mismatch, parts,
     reason_of,
 };
 use crate::errors;
-use cairn_model::{CancellationReason, ErrorKind, ServiceError, ids::RequestId, limits::TRANSACTION_BYTES_MAX};
+use cairn_model::{CancellationReason, ErrorKind, ServiceError, ids::RequestId};
 use cairn_replication::{
     operation::{PartitionOutcome, PartitionRequest, WriteOutcome},
     transaction::{
@@ -57,66 +57,53 @@ impl Coordinator<'_> {
 
     async fn attempt(&self, parts: &[WritePart<'_>], count: usize, identity: Identity) -> Attempt {
         let Identity { idempotency, request_id, is_retry } = identity;
-        let is_whole = parts.len() == 1;
+        let Some((primary, others)) = parts.split_first() else { return Attempt::Failed(errors::internal()) };
+        let is_whole = others.is_empty();
         // One partition answers all attempts of one request alike; of several each attempt is another transaction.
         let unique_id = if is_whole { request_id.0 } else { self.environment.unique_id() };
         let id = TransactionId(unique_id);
         let participants = if is_whole { Vec::new() } else { parts.iter().map(Part::participant).collect() };
         let begun_ms = self.environment.wall_ms();
-        let answers = join_all(parts.iter().map(|part| {
+        let write = |part: &WritePart<'_>| {
             let (actions, participants) = (part.what.clone(), participants.clone());
-            let write = TransactWrite { idempotency, actions, participants, begun_ms };
-            let mut request = self.asked(id, TransactStep::Write(write));
+            TransactWrite { idempotency, actions, participants, begun_ms }
+        };
+        let ask = |part, step| {
+            let mut request = self.asked(id, step);
             if is_whole {
                 request.request_id = request_id;
             }
-            self.ask(part.table, &part.key, PartitionRequest::Transact(request))
-        }))
-        .await;
-        let mut prepared = Vec::with_capacity(parts.len());
-        for answer in &answers {
-            match answer {
-                Ok(PartitionOutcome::Transact(
-                    TransactOutcome::Prepared(outcomes) | TransactOutcome::Committed(outcomes),
-                )) => prepared.push(outcomes.clone()),
-                _ => break,
+            self.ask_part(part, request)
+        };
+        let mut answers = join_all(others.iter().map(|other| ask(other, TransactStep::Write(write(other))))).await;
+        let decides = prepared_bytes(&answers).filter(|_| !is_whole);
+        let step = match decides {
+            Some(prepared_bytes) => TransactStep::Decide { write: write(primary), prepared_bytes },
+            // Where others stand in the way, what of the primary does is told as well.
+            None => TransactStep::Write(write(primary)),
+        };
+        let first = ask(primary, step).await;
+        if let Ok(PartitionOutcome::Transact(TransactOutcome::Committed(outcomes))) = first {
+            return self.finish(id, outcomes, parts, count, false).await;
+        }
+        if decides.is_some() {
+            // The message may come once more: nothing was done only from when the primary says so.
+            match self.tell(primary, id, TransactStep::Abort { age_ms_min: 0 }).await {
+                Ok(TransactOutcome::Aborted) => {}
+                Ok(TransactOutcome::Committed(outcomes)) => {
+                    return self.finish(id, outcomes, parts, count, false).await;
+                }
+                answer => {
+                    tracing::warn!(?answer, "failed to learn whether a transaction is committed");
+                    return Attempt::Failed(errors::transaction_unknown());
+                }
             }
         }
-        if prepared.len() == parts.len() {
-            let outcomes = ordered(parts, prepared, count);
-            return match outcomes {
-                Err(error) => Attempt::Failed(error),
-                Ok(outcomes) if is_whole => Attempt::Done(Written { outcomes, replayed: false }),
-                Ok(outcomes) if bytes_of(&outcomes) > TRANSACTION_BYTES_MAX => {
-                    self.abort(id, parts, |_| true).await;
-                    Attempt::Failed(errors::transaction_too_large())
-                }
-                Ok(_) => self.commit(id, parts, count).await,
-            };
-        }
+        answers.insert(0, first);
         if !is_whole {
-            self.abort(id, parts, |at| may_be_prepared(&answers[at])).await;
+            self.abort(id, parts, |at| may_be_prepared(&answers[at]) && (at > 0 || decides.is_none())).await;
         }
         self.overcome(obstacles(parts, answers, count), parts, count, is_retry).await
-    }
-
-    /// Everything is prepared: from the primary's commit on it is done.
-    async fn commit(&self, id: TransactionId, parts: &[WritePart<'_>], count: usize) -> Attempt {
-        let Some((primary, others)) = parts.split_first() else { return Attempt::Failed(errors::internal()) };
-        let first = match self.tell(primary, id, TransactStep::Commit).await {
-            Ok(TransactOutcome::Committed(outcomes)) => outcomes,
-            // Somebody who came by held this coordinator for dead.
-            Ok(TransactOutcome::Aborted) => {
-                self.abort(id, others, |_| true).await;
-                return Attempt::Again(errors::transaction_aborted());
-            }
-            Ok(_) => return Attempt::Failed(mismatch()),
-            Err(error) => {
-                tracing::warn!(%error, "failed to commit a transaction, or to learn that it is");
-                return Attempt::Failed(errors::transaction_unknown());
-            }
-        };
-        self.finish(id, first, parts, count, false).await
     }
 
     /// The primary has committed; a client is told so only when whatever it reads next shows it.
@@ -181,6 +168,10 @@ impl Coordinator<'_> {
         }
     }
 
+    async fn ask_part(&self, part: &WritePart<'_>, request: TransactRequest) -> Answer {
+        self.ask(part.table, &part.key, PartitionRequest::Transact(request)).await
+    }
+
     async fn tell(
         &self,
         part: &WritePart<'_>,
@@ -193,6 +184,16 @@ impl Coordinator<'_> {
     fn asked(&self, transaction: TransactionId, step: TransactStep) -> TransactRequest {
         TransactRequest { request_id: RequestId(self.environment.unique_id()), transaction, step }
     }
+}
+
+/// How many bytes are prepared, if all are.
+fn prepared_bytes(answers: &[Answer]) -> Option<u64> {
+    answers.iter().try_fold(0, |sum, answer| match answer {
+        Ok(PartitionOutcome::Transact(TransactOutcome::Prepared(outcomes))) => {
+            Some(sum + outcomes.iter().map(WriteOutcome::transaction_bytes).sum::<u64>())
+        }
+        _ => None,
+    })
 }
 
 /// Whether a partition that answered so may have items locked.
@@ -273,8 +274,4 @@ fn ordered(
         part.ordinals.iter().zip(outcomes).for_each(|(at, outcome)| all[*at] = Some(outcome));
     }
     all.into_iter().collect::<Option<_>>().ok_or_else(mismatch)
-}
-
-fn bytes_of(outcomes: &[WriteOutcome]) -> usize {
-    outcomes.iter().map(|outcome| outcome.size_before.max(outcome.size_after) as usize).sum()
 }

@@ -17,7 +17,11 @@ impl Service {
     }
 
     pub(crate) fn of_users(&self, name: &str) -> Option<f64> {
-        self.counted(name, &[("account", "game"), ("table", "users")])
+        self.of_table("users", name)
+    }
+
+    pub(crate) fn of_table(&self, table: &str, name: &str) -> Option<f64> {
+        self.counted(name, &[("account", "game"), ("table", table)])
     }
 
     pub(crate) fn of_operation(&self, name: &str, operation: &str) -> Option<f64> {

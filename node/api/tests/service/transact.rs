@@ -66,7 +66,11 @@ impl Transactions {
         let outcome = match request.step {
             _ if self.committed.contains_key(&of) => TransactOutcome::Committed(self.committed[&of].clone()),
             _ if self.aborted.contains(&of) => TransactOutcome::Aborted,
-            TransactStep::Write(write) => return self.write(rows, table, of, write),
+            TransactStep::Write(write) => {
+                let decides = write.participants.is_empty();
+                return self.write(rows, table, of, write, decides);
+            }
+            TransactStep::Decide { write, .. } => return self.write(rows, table, of, write, true),
             TransactStep::Commit => match self.prepared.remove(&of) {
                 Some((write, after, outcomes)) => {
                     self.locks.retain(|(table, _), id| (*table, *id) != of);
@@ -85,6 +89,7 @@ impl Transactions {
         table: &TableDefinition,
         of: Of,
         request: TransactWrite,
+        decides: bool,
     ) -> Result<PartitionOutcome, ServiceError> {
         if let Some((parameters, transaction, participants)) = self.tokens.get(&(of.0, request.idempotency.token)) {
             let outcomes = self.committed[&(of.0, *transaction)].clone();
@@ -107,7 +112,7 @@ impl Transactions {
             return Ok(PartitionOutcome::Transact(TransactOutcome::Cancelled(reasons)));
         }
         let outcomes: Vec<WriteOutcome> = results.into_iter().flatten().collect();
-        Ok(PartitionOutcome::Transact(if request.participants.is_empty() {
+        Ok(PartitionOutcome::Transact(if decides {
             self.commit((rows, table), &after, of, &request, outcomes)
         } else {
             let keys = request.actions.iter().map(|action| ((of.0, action.key().0.clone()), of.1));

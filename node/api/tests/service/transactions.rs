@@ -157,50 +157,55 @@ async fn left_behind(service: &Service, dies: impl Fn(&TransactStep) -> bool + S
     service.partitions.refuse(|_| None);
 }
 
+/// Nothing of the primary is heard of any more.
+fn decides(step: &TransactStep) -> bool {
+    matches!(step, TransactStep::Decide { .. } | TransactStep::Abort { .. })
+}
+
+fn get_other(id: &str) -> Value {
+    json!({"Get": {"TableName": "other", "Key": {"Id": {"S": id}}}})
+}
+
 #[tokio::test]
 async fn who_meets_a_transaction_is_told_so() {
     let service = two_tables().await;
     service.partitions.locked_since(NOW_MS);
-    left_behind(&service, |step| *step == TransactStep::Commit).await;
-    let put_one = json!({"TableName": "users", "Item": item(1, 2)});
-    let (name, message) = service.error("PutItem", put_one).await;
+    left_behind(&service, decides).await;
+    let put_x = json!({"TableName": "other", "Item": {"Id": {"S": "x"}, "V": {"S": "y"}}});
+    let (name, message) = service.error("PutItem", put_x).await;
     assert_eq!(
         (name.as_str(), message.as_str()),
         ("TransactionConflictException", "Transaction is ongoing for the item")
     );
-    let (codes, answer) = service.canceled("TransactWriteItems", write(&[put(item(2, 2)), put(item(1, 2))])).await;
+    let (codes, answer) = service.canceled("TransactWriteItems", write(&[put(item(2, 2)), put_other("x")])).await;
     assert_eq!(codes, ["None", "TransactionConflict"]);
     assert_eq!(answer["CancellationReasons"][1]["Message"], "Transaction is ongoing for the item");
-    let (codes, _) = service.canceled("TransactGetItems", write(&[get(1), get(2)])).await;
+    let (codes, _) = service.canceled("TransactGetItems", write(&[get_other("x"), get(2)])).await;
     assert_eq!(codes, ["TransactionConflict", "None"]);
-    assert_eq!(service.score(1).await, Value::Null, "a get goes on");
-    assert_eq!(service.of_users("cairn_transaction_conflicts_total"), Some(3.0));
+    let scan = service.ok("Scan", json!({"TableName": "other"})).await;
+    assert_eq!(scan["Count"], 0, "a read that is none of a transaction goes on");
+    assert_eq!(service.of_table("other", "cairn_transaction_conflicts_total"), Some(3.0));
 }
 
 #[tokio::test]
 async fn who_meets_what_a_dead_coordinator_left_ends_it_and_goes_on() {
     let service = two_tables().await;
     service.partitions.locked_since(NOW_MS - 10_000);
-    left_behind(&service, |step| *step == TransactStep::Commit).await;
-    service.put(item(1, 2)).await;
-    assert_eq!(service.score(1).await, json!("2"));
-    let scan = service.ok("Scan", json!({"TableName": "other"})).await;
-    assert_eq!(scan["Count"], 0, "it was aborted in all of its tables");
+    left_behind(&service, decides).await;
+    let x = json!({"Id": {"S": "x"}, "V": {"S": "y"}});
+    service.ok("PutItem", json!({"TableName": "other", "Item": x})).await;
+    assert_eq!(service.ok("Scan", json!({"TableName": "other"})).await["Items"], json!([x]));
+    assert_eq!(service.score(1).await, Value::Null, "it was aborted in all of its tables");
 }
 
 #[tokio::test]
 async fn what_was_committed_where_it_counts_is_finished_by_whoever_comes_next() {
     let service = two_tables().await;
     service.partitions.locked_since(NOW_MS - 10_000);
-    let commits = std::sync::atomic::AtomicU32::new(0);
-    left_behind(&service, move |step| {
-        *step == TransactStep::Commit && commits.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0
-    })
-    .await;
+    left_behind(&service, |step| *step == TransactStep::Commit).await;
     let scan = json!({"TableName": "other"});
     assert_eq!(service.ok("Scan", scan.clone()).await["Count"], 0, "this table was not told");
-    let get_other = json!({"Get": {"TableName": "other", "Key": {"Id": {"S": "x"}}}});
-    let items = service.ok("TransactGetItems", write(&[get(1), get_other])).await;
+    let items = service.ok("TransactGetItems", write(&[get(1), get_other("x")])).await;
     assert_eq!(items["Responses"], json!([{"Item": item(1, 1)}, {"Item": {"Id": {"S": "x"}}}]));
     assert_eq!(service.ok("Scan", scan).await["Count"], 1);
 }

@@ -24,7 +24,6 @@ use crate::{
     read::{self, ReadError, ReadPlace},
     reads::{PendingRead, ReadKind},
     replica::Replica,
-    transaction::TransactStep,
 };
 use arc_swap::ArcSwap;
 use cairn_engine::{Engine, EngineError, LogMark, Pressure, ReplicaRecord, Store};
@@ -272,7 +271,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
             }
             PartitionRequest::Transact(step) => {
                 // What is prepared must end.
-                let begins = matches!(step.step, TransactStep::Write(_));
+                let begins = step.step.write().is_some();
                 self.propose_for(token, partition, epoch, now, begins, |proposer, deadline_ms| {
                     proposer.enqueue_step(token, step, deadline_ms)
                 });

@@ -2,14 +2,19 @@
 //!
 //! To hand each read to a thread of its own, to wake that and to be woken by it, costs more than the read, which mostly finds
 //! what it looks for in memory. So one thread takes them, one after the other for as long as some wait, and others join it only
-//! while those at work do not get on, because the disk keeps them waiting.
+//! while those at work do not get on, because the disk keeps them waiting. Before it sleeps it lets others run a few times, for
+//! mostly they bring it more.
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::{
     collections::VecDeque,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
     time::Duration,
 };
 use tokio::sync::oneshot;
@@ -22,6 +27,8 @@ const QUEUE_MAX: usize = 16_384;
 /// How often it is looked whether those at work get on, and how often in vain before the looking stops until the next read.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 const QUIET_LOOKS: u32 = 100;
+/// How often a thread without work gives the processor away before it sleeps.
+const YIELDS: u32 = 32;
 /// A thread above the least number ends after that long without work.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
@@ -43,6 +50,8 @@ pub(super) enum Unread {
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
+    /// How many jobs there are, for who does not want to lock the state to see it.
+    waiting: AtomicUsize,
     work: Condvar,
     watch: Condvar,
 }
@@ -69,7 +78,7 @@ impl Readers {
         for _ in 0..THREADS_MIN {
             shared.spawn(&mut shared.state.lock())?;
         }
-        std::thread::Builder::new().name("cairn-read-watch".into()).spawn(move || shared.watch())?;
+        thread::Builder::new().name("cairn-read-watch".into()).spawn(move || shared.watch())?;
         Ok(readers)
     }
 
@@ -90,6 +99,7 @@ impl Readers {
             return Err(Unread::Overloaded);
         }
         state.jobs.push_back(job);
+        self.0.waiting.store(state.jobs.len(), Ordering::Relaxed);
         if state.awake == 0 {
             self.0.call(&mut state);
         }
@@ -112,7 +122,7 @@ impl Drop for Readers {
 impl Shared {
     fn spawn(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
         let shared = self.clone();
-        std::thread::Builder::new().name("cairn-read".into()).spawn(move || shared.work())?;
+        thread::Builder::new().name("cairn-read".into()).spawn(move || shared.work())?;
         state.threads += 1;
         Ok(())
     }
@@ -131,7 +141,7 @@ impl Shared {
     fn work(&self) {
         let mut state = self.state.lock();
         while self.await_call(&mut state) {
-            while let Some(job) = state.jobs.pop_front() {
+            while let Some(job) = self.next(&mut state) {
                 state.taken += 1;
                 MutexGuard::unlocked(&mut state, || {
                     if catch_unwind(AssertUnwindSafe(job)).is_err() {
@@ -142,6 +152,19 @@ impl Shared {
             state.awake -= 1;
         }
         state.threads -= 1;
+    }
+
+    /// The next job, where there is one, or soon will be.
+    fn next(&self, state: &mut MutexGuard<'_, State>) -> Option<Job> {
+        // Where several are at work the others have seen to what is there.
+        if state.jobs.is_empty() && state.awake == 1 {
+            MutexGuard::unlocked(state, || {
+                (0..YIELDS).take_while(|_| self.waiting.load(Ordering::Relaxed) == 0).for_each(|_| thread::yield_now());
+            });
+        }
+        let job = state.jobs.pop_front();
+        self.waiting.store(state.jobs.len(), Ordering::Relaxed);
+        job
     }
 
     /// False where the thread is to end.

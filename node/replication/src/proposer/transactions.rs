@@ -12,7 +12,7 @@ use crate::{
     entry::{EntryBody, EntryWrite, TransactionEntry, TransactionWrite},
     operation::{PartitionError, PartitionOutcome, WriteRequest},
     read,
-    transaction::{MetLock, RECORD_AGE_MS_MAX, TransactOutcome, TransactRequest, TransactStep, TransactionId, kept},
+    transaction::{MetLock, RECORD_AGE_MS_MAX, TransactOutcome, TransactRequest, TransactionId, kept},
     wire,
 };
 use bytes::Bytes;
@@ -87,7 +87,7 @@ impl Transactions {
     }
 
     pub(super) fn keep_up(&mut self) {
-        self.upkeep_due |= self.table.as_ref().is_none_or(|table| table.has_records);
+        self.upkeep_due |= self.table.as_ref().is_none_or(|table| table.drop_ms.is_some());
     }
 
     pub(super) fn has_locked(&self, key: &EncodedKey) -> bool {
@@ -189,7 +189,7 @@ impl Proposer {
     ) -> Result<(), ProposerError> {
         let Some(step) = self.transactions.waiting.pop_front() else { return Ok(()) };
         let Some(mut step) = self.answer_step_retry(round, step, answers)? else { return Ok(()) };
-        if let TransactStep::Write(write) = &step.request.step
+        if let Some(write) = step.request.step.write()
             && !write.actions.iter().all(|action| read::contains(round.range, action.key()))
         {
             answer(&step, Err(PartitionError::EpochMismatch { epoch: round.epoch }), answers);
@@ -264,12 +264,6 @@ impl Proposer {
         }
         let dropped = self.dropped(round, DROPPED_MAX)?;
         if dropped.is_empty() {
-            let (from, to) = kept::ALL_NOTED;
-            let has_records = !self.transactions.under_way.is_empty()
-                || round.engine.transactions(round.storage_id, from, to).next().transpose()?.is_some();
-            if let Some(table) = &mut self.transactions.table {
-                table.has_records = has_records;
-            }
             return Ok(());
         }
         self.last_time = self.last_time.next(round.wall_ms);
@@ -279,19 +273,28 @@ impl Proposer {
 
     /// What was noted longer ago than anybody may ask for.
     fn dropped<S: Store>(
-        &self,
+        &mut self,
         round: &Round<'_, S>,
         count_max: usize,
     ) -> Result<Vec<TransactionWrite>, ProposerError> {
+        let drop_ms = self.transactions.table.as_ref().and_then(|table| table.drop_ms);
+        if drop_ms.is_none_or(|drop_ms| drop_ms > round.wall_ms) {
+            return Ok(Vec::new());
+        }
         let mut dropped = Vec::new();
+        // What is under way is not seen yet.
+        let mut next_ms = (!self.in_flight.is_empty()).then_some(0);
         let (from, to) = kept::ALL_NOTED;
         let is_under_way = |key: &Bytes| self.transactions.under_way.contains_key(key);
         for pair in round.engine.transactions(round.storage_id, from, to).take(count_max + is_many(&self.in_flight)) {
             let (key, value) = pair?;
             let (time, id) = kept::of_noted(&key)?;
-            if time.millis() + RECORD_AGE_MS_MAX > round.wall_ms || dropped.len() >= 3 * count_max {
+            let due_ms = time.millis() + RECORD_AGE_MS_MAX;
+            if due_ms > round.wall_ms || dropped.len() >= 3 * count_max {
+                next_ms = Some(due_ms);
                 break;
             }
+            next_ms = Some(0);
             if is_under_way(&key) {
                 continue;
             }
@@ -307,6 +310,9 @@ impl Proposer {
                 }
             }
             dropped.extend([gone(kept::record(id)), gone(key)]);
+        }
+        if let Some(table) = &mut self.transactions.table {
+            table.drop_ms = next_ms;
         }
         Ok(dropped)
     }

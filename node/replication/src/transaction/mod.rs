@@ -1,12 +1,13 @@
 //! Transactions over the items of one partition or several: what a router asks of each, and what is kept of them.
 //!
 //! All items of a transaction that lie in one partition are written by one entry, and there is no more to it. Of several
-//! partitions each *prepares* first: it evaluates its conditions, and one entry keeps what it will write and locks the
-//! items. Nobody waits for a lock: who meets one is told whose it is. The first of the partitions is the *primary*. The
-//! entry in which it applies its own part, with a record that the transaction is committed, is the point of commit; the others
-//! follow. A transaction that the primary does not know, or that is prepared there for too long, is aborted by whoever
-//! comes next, with a record at the primary too: a commit that comes later meets it. So a coordinator keeps nothing and may die at any
-//! step.
+//! partitions the first is the *primary*, and each of the others *prepares* first: it evaluates its conditions, and one entry
+//! keeps what it will write and locks the items. Nobody waits for a lock: who meets one is told whose it is. When all others are
+//! prepared the primary *decides*: it evaluates its own part, and the entry in which it applies that, with a record that the
+//! transaction is committed, is the point of commit; the others follow. A transaction that the primary does not know is
+//! aborted by whoever comes next, with a record at the primary: a decision that comes later meets it. So a coordinator
+//! keeps nothing and may die at any step. Whoever is to say that nothing was done has that record made first, for a message to
+//! decide may still be under way.
 //!
 //! What is kept, in [`kept`], is replicated as items are. How the steps are decided is in `proposer::transactions`; who takes
 //! them, in the api package.
@@ -93,6 +94,22 @@ pub enum TransactStep {
     Abort {
         age_ms_min: u64,
     },
+    /// All of the primary's part, of whose transaction all other participants are prepared.
+    Decide {
+        write: TransactWrite,
+        /// Of their items, as the limit of a transaction counts them.
+        prepared_bytes: u64,
+    },
+}
+
+impl TransactStep {
+    /// What it does to items, where it says so.
+    pub fn write(&self) -> Option<&TransactWrite> {
+        match self {
+            Self::Write(write) | Self::Decide { write, .. } => Some(write),
+            Self::Commit | Self::Abort { .. } => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

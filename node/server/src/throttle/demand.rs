@@ -4,7 +4,7 @@ use cairn_api::consumption;
 use cairn_model::{ErrorKind, throttling::CapacityKind};
 use cairn_replication::{
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
-    transaction::{TransactOutcome, TransactStep},
+    transaction::TransactOutcome,
     wire::PartitionAnswer,
 };
 
@@ -30,14 +30,11 @@ impl Demand {
             PartitionRequest::Write(_) => Self { capacity: CapacityKind::Write, consistent: true, least: 2 },
             PartitionRequest::Get(get) => read(get.keys.len(), get.consistent),
             PartitionRequest::Range(range) => read(1, range.consistent),
-            PartitionRequest::Transact(request) => match &request.step {
-                TransactStep::Write(write) => {
-                    let least = 4 * write.actions.len() as u64;
-                    Self { capacity: CapacityKind::Write, consistent: true, least }
-                }
-                // What is prepared has been paid for, and must end.
-                TransactStep::Commit | TransactStep::Abort { .. } => return None,
-            },
+            // What is prepared has been paid for, and must end.
+            PartitionRequest::Transact(request) => {
+                let least = 4 * request.step.write()?.actions.len() as u64;
+                Self { capacity: CapacityKind::Write, consistent: true, least }
+            }
             // Of two looks at the items, the one is charged that brings them.
             PartitionRequest::TransactGet(get) if get.versions_only => return None,
             PartitionRequest::TransactGet(get) => read(2 * get.gets.len(), true),

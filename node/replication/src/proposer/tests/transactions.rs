@@ -10,7 +10,7 @@ use crate::{
         TransactGet, TransactGetRequest, TransactOutcome, TransactRequest, TransactStep, TransactWrite, TransactionId,
     },
 };
-use cairn_model::{codec::EncodedItem, ids::TableId, table::StreamViewType};
+use cairn_model::{codec::EncodedItem, ids::TableId, limits::TRANSACTION_BYTES_MAX, table::StreamViewType};
 
 fn id(number: u8) -> TransactionId {
     TransactionId([number; 16])
@@ -46,6 +46,12 @@ impl Leader {
         let idempotency = idempotency(transaction);
         let write = TransactWrite { idempotency, actions, participants: participants(), begun_ms: self.wall_ms };
         self.step(token, transaction, transaction, TransactStep::Write(write));
+    }
+
+    fn decide(&mut self, token: u64, request: u8, transaction: u8, actions: Vec<TransactAction>, prepared_bytes: u64) {
+        let idempotency = idempotency(transaction);
+        let write = TransactWrite { idempotency, actions, participants: participants(), begun_ms: self.wall_ms };
+        self.step(token, request, transaction, TransactStep::Decide { write, prepared_bytes });
     }
 
     /// Everything that waits, and is proposed, is applied.
@@ -163,6 +169,51 @@ fn what_is_prepared_is_locked_and_unseen_until_it_is_committed() {
     leader.step(3, 51, 1, TransactStep::Commit);
     assert!(matches!(leader.outcome(), TransactOutcome::Committed(_)), "told again, it is not done again");
     assert_eq!(leader.number_of("a"), Some(testing::item("a", 6)));
+}
+
+#[test]
+fn where_all_others_are_prepared_the_primary_writes_its_part_at_once() {
+    let mut leader = Leader::new();
+    leader.decide(1, 1, 1, vec![put("a", 1), check("c", "attribute_not_exists(id)")], 100);
+    let TransactOutcome::Committed(outcomes) = leader.outcome() else { panic!("not committed") };
+    assert_eq!(outcomes.len(), 2);
+    assert_eq!(leader.number_of("a"), Some(testing::item("a", 1)));
+    assert!(!leader.is_locked("a") && !leader.is_locked("c"));
+    leader.step(2, 50, 1, TransactStep::Abort { age_ms_min: 0 });
+    assert!(matches!(leader.outcome(), TransactOutcome::Committed(_)), "whoever asks later is told so");
+    let write = TransactWrite {
+        idempotency: idempotency(1),
+        actions: vec![put("a", 1)],
+        participants: participants(),
+        begun_ms: leader.wall_ms,
+    };
+    leader.step(3, 51, 2, TransactStep::Write(write));
+    let TransactOutcome::Replayed { transaction, participants: of, .. } = leader.outcome() else { panic!("no replay") };
+    assert_eq!((transaction, of), (id(1), participants()));
+}
+
+#[test]
+fn what_is_aborted_can_not_be_decided_any_more() {
+    let mut leader = Leader::new();
+    leader.step(1, 50, 1, TransactStep::Abort { age_ms_min: 3_000 });
+    assert_eq!(leader.outcome(), TransactOutcome::Aborted, "the primary never locks, so there is no age");
+    leader.decide(2, 1, 1, vec![put("a", 1)], 0);
+    assert_eq!(leader.outcome(), TransactOutcome::Aborted);
+    assert_eq!(leader.number_of("a"), None);
+}
+
+#[test]
+fn what_is_prepared_elsewhere_counts_for_the_size_of_a_transaction() {
+    let mut leader = Leader::new();
+    let limit = TRANSACTION_BYTES_MAX as u64;
+    leader.decide(1, 1, 1, vec![put("a", 1)], limit);
+    leader.run_to_rest();
+    assert!(
+        matches!(&leader.answers()[0].1, Err(PartitionError::Service(error)) if error.kind == ErrorKind::ValidationException)
+    );
+    assert_eq!(leader.number_of("a"), None);
+    leader.decide(2, 2, 2, vec![put("a", 1)], limit - 1_000);
+    assert!(matches!(leader.outcome(), TransactOutcome::Committed(_)));
 }
 
 #[test]

@@ -90,17 +90,23 @@ impl Proposer {
             Found::Nothing => {}
         }
         match &request.step {
-            TransactStep::Write(write) => self.decide_write(round, id, write),
+            TransactStep::Write(write) if write.participants.is_empty() => self.decide_write(round, id, write, Some(0)),
+            TransactStep::Write(write) => self.decide_write(round, id, write, None),
+            TransactStep::Decide { write, prepared_bytes } => {
+                self.decide_write(round, id, write, Some(*prepared_bytes))
+            }
             TransactStep::Commit => self.decide_commit(round, id),
             TransactStep::Abort { age_ms_min } => Ok(self.decide_abort(round, id, *age_ms_min)?),
         }
     }
 
+    /// Commits where all others, if there are any, have prepared so many bytes; else prepares.
     fn decide_write<S: Store>(
         &mut self,
         round: &Round<'_, S>,
         id: TransactionId,
         write: &TransactWrite,
+        prepared_bytes: Option<u64>,
     ) -> Result<Decided, Undecided> {
         if let Some(earlier) = self.earlier(round, &write.idempotency)? {
             return Ok(Decided::Answer(earlier));
@@ -116,7 +122,7 @@ impl Proposer {
         if !met.is_empty() {
             return Ok(Decided::Locked(met));
         }
-        if !write.participants.is_empty() && table.len() >= PREPARED_MAX {
+        if prepared_bytes.is_none() && table.len() >= PREPARED_MAX {
             return Ok(Decided::Overloaded("too many transactions of the partition are under way"));
         }
         let mut keys = HashSet::new();
@@ -138,14 +144,13 @@ impl Proposer {
             return Ok(Decided::Entry { result, effects: Box::default() });
         }
         let evaluated: Vec<Evaluated> = evaluated.into_iter().flatten().collect();
-        let bytes = |evaluated: &Evaluated| evaluated.outcome.size_before.max(evaluated.outcome.size_after) as usize;
-        if evaluated.iter().map(bytes).sum::<usize>() > TRANSACTION_BYTES_MAX {
+        let bytes: u64 = evaluated.iter().map(|evaluated| evaluated.outcome.transaction_bytes()).sum();
+        if bytes.saturating_add(prepared_bytes.unwrap_or_default()) > TRANSACTION_BYTES_MAX as u64 {
             return Ok(Decided::Entry { result: Err(too_large()), effects: Box::default() });
         }
-        if write.participants.is_empty() {
-            self.commit(evaluated, id, write.idempotency, Vec::new(), None)
-        } else {
-            self.prepare(evaluated, id, write)
+        match prepared_bytes {
+            Some(_) => self.commit(evaluated, id, write.idempotency, write.participants.clone(), None),
+            None => self.prepare(evaluated, id, write),
         }
     }
 

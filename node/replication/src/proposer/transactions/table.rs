@@ -13,8 +13,8 @@ pub(super) struct PreparedTable {
     transactions: HashMap<TransactionId, Standing>,
     locks: HashMap<EncodedKey, TransactionId>,
     tokens: HashMap<[u8; 16], TransactionId>,
-    /// Something is kept that will have to be dropped.
-    pub(super) has_records: bool,
+    /// Nothing that is kept has to be dropped before that, by the leader's clock in ms; none: nothing is kept at all.
+    pub(super) drop_ms: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl PreparedTable {
             table.applied(id);
         }
         let (from, to) = kept::ALL_NOTED;
-        table.has_records = engine.transactions(storage_id, from, to).next().transpose()?.is_some();
+        table.drop_ms = engine.transactions(storage_id, from, to).next().transpose()?.map(|_| 0);
         Ok(table)
     }
 
@@ -88,15 +88,20 @@ impl PreparedTable {
                 self.transactions.insert(id, Standing { prepared, is_applied: false });
             }
             TableChange::Decided(id) => {
-                self.has_records = true;
+                self.recorded();
                 let Some(Standing { prepared, .. }) = self.transactions.remove(&id) else { return };
                 for key in &prepared.keys {
                     self.locks.remove(key);
                 }
                 self.tokens.remove(&prepared.idempotency.token);
             }
-            TableChange::Recorded => self.has_records = true,
+            TableChange::Recorded => self.recorded(),
         }
+    }
+
+    /// Where others are kept they are older.
+    fn recorded(&mut self) {
+        self.drop_ms.get_or_insert(0);
     }
 
     /// The entry that prepared it is applied.
