@@ -48,6 +48,7 @@ impl KeptError {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Prepared {
+    /// When, by the leader's clock: its entries may be stamped far ahead, where another region's clock is.
     pub(crate) time: Timestamp,
     pub(crate) idempotency: Idempotency,
     pub(crate) participants: Vec<Participant>,

@@ -83,7 +83,7 @@ pub fn item(id: &str, n: i64) -> Item {
     item
 }
 
-fn request_id(number: u64) -> RequestId {
+pub fn request_id(number: u64) -> RequestId {
     let mut id = [0; 16];
     id[..8].copy_from_slice(&number.to_be_bytes());
     RequestId(id)

@@ -8,18 +8,19 @@ use crate::{
 };
 use cairn_engine::{Engine, Kept, MemoryStore};
 use cairn_model::{
-    codec::{StoredVersion, Version},
+    codec::{EncodedItem, StoredVersion, Version},
     descriptor::PartitionDescriptor,
     ids::PartitionId,
     key::EncodedKey,
     node::{Order, OrderOutcome},
-    table::GlobalReplicas,
+    table::{GlobalReplicas, TableDefinition},
+    ttl,
 };
 use cairn_replication::{
     CoreConfig,
     core::Input,
     global::{OutboundError, Reader, RemoteBatch, outbound::Source},
-    operation::{PartitionError, PartitionOutcome, PartitionRequest},
+    operation::{PartitionError, PartitionOutcome, PartitionRequest, StreamEvent, StreamRecord},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,6 +41,8 @@ pub struct World {
     pub readers: BTreeMap<(usize, usize), Reader>,
     /// From and to: nothing passes.
     pub cut: BTreeSet<(usize, usize)>,
+    /// Global indexes that were made so far, in all regions.
+    pub indexes_made: u8,
 }
 
 /// All that a region has of a table: key, version, item.
@@ -61,6 +64,7 @@ impl World {
             partitions: vec![PARTITION; regions],
             readers: BTreeMap::new(),
             cut: BTreeSet::new(),
+            indexes_made: 0,
         }
     }
 
@@ -93,28 +97,42 @@ impl World {
             members: members.iter().map(|member| NAMES[*member].to_owned()).collect(),
             ..GlobalReplicas::in_region(NAMES[region])
         });
-        let leader = self.leader(region);
-        let cluster = &mut self.clusters[region];
-        let mut definition = cluster.report(leader).unwrap().definition;
-        definition.schema_version += 1;
-        definition.replicas = replicas;
-        let order = Order::UpdateDefinition { partition_id: self.partitions[region], definition };
-        assert_eq!(cluster.order(leader, order), OrderOutcome::Done);
+        let definition = TableDefinition { replicas, ..self.definition(region) };
+        self.redefine(region, definition);
     }
 
-    /// A region loses its table and makes it anew, empty, on a node of its own.
+    /// What the region's table is.
+    pub fn definition(&mut self, region: usize) -> TableDefinition {
+        let leader = self.leader(region);
+        self.clusters[region].report(leader).unwrap().definition
+    }
+
+    /// The region's table becomes this, under its next version.
+    pub fn redefine(&mut self, region: usize, mut definition: TableDefinition) {
+        definition.schema_version += 1;
+        let leader = self.leader(region);
+        let order = Order::UpdateDefinition { partition_id: self.partitions[region], definition };
+        assert_eq!(self.clusters[region].order(leader, order), OrderOutcome::Done);
+    }
+
+    /// A region loses its table, with its indexes, and makes them anew, empty, on a node of its own.
     pub fn make_anew(&mut self, region: usize, members: &[usize]) {
         let partition = PartitionId([self.partitions[region].0[0] + 1; 16]);
+        let lost = self.definition(region);
         let old = &self.clusters[region];
         let configure = self.configure.clone();
         let mut cluster = Cluster::configured(1, move |config| configure(config));
         cluster.boot_ms = old.boot_ms;
         cluster.nodes[0].wall_offset_ms = old.nodes[0].wall_offset_ms;
         let descriptor = PartitionDescriptor { partition_id: partition, ..requests::descriptor(1) };
-        let order = Order::Bootstrap { descriptor, definition: requests::definition() };
-        assert_eq!(cluster.order(0, order), OrderOutcome::Done);
-        cluster.ticks(5);
         (self.clusters[region], self.partitions[region]) = (cluster, partition);
+        let mut definition = TableDefinition { time_to_live: lost.time_to_live, ..requests::definition() };
+        for index in lost.global_indexes {
+            let index = self.make_index(region, index, &definition);
+            definition.global_indexes.push(index);
+        }
+        assert_eq!(self.clusters[region].order(0, Order::Bootstrap { descriptor, definition }), OrderOutcome::Done);
+        self.clusters[region].ticks(5);
         self.readers.retain(|(from, to), _| *from != region && *to != region);
         self.list(region, 1, members);
     }
@@ -209,6 +227,7 @@ impl World {
                 for to in (0..self.clusters.len()).filter(|to| *to != from) {
                     self.ship(from, to, BATCH_BYTES);
                 }
+                self.feed(from);
             }
             self.ticks(10);
         }
@@ -273,7 +292,31 @@ impl World {
         engine.set_aside(storage_id, None).count()
     }
 
-    /// Every region has the same, says how much it is, and keeps nothing beside it.
+    /// All that the region's stream shows.
+    pub fn records(&mut self, region: usize) -> Vec<StreamRecord> {
+        let definition = self.definition(region);
+        let (engine, storage_id) = self.storage(region);
+        streamed::records(&engine, storage_id, &definition)
+    }
+
+    /// The stream, of which nothing is trimmed yet, also shows how every item came; only what expired is the service's doing.
+    pub fn assert_streamed(&mut self, region: usize) {
+        let definition = self.definition(region);
+        let records = self.records(region);
+        for (key, ..) in self.contents(region) {
+            let item = EncodedItem::encode(&key.decode(&definition.key_schema).unwrap());
+            let first = records.iter().find(|record| record.keys == item);
+            assert!(first.is_some_and(|record| record.event == StreamEvent::Insert), "{key:x?} came without a record");
+        }
+        for record in records.iter().filter(|record| record.by_service) {
+            assert_eq!(record.event, StreamEvent::Remove);
+            let attribute = definition.time_to_live.as_ref().map(|on| &on.attribute_name);
+            let old = record.old_image.as_ref().unwrap();
+            assert!(attribute.is_some_and(|name| ttl::expiry_of(old, name).unwrap().is_some()), "{record:?}");
+        }
+    }
+
+    /// Every region has the same, says how much it is, shows just that in its indexes and its stream, and keeps nothing beside it.
     pub fn assert_converged(&mut self) {
         let first = self.contents(0);
         for (region, name) in NAMES.iter().enumerate().take(self.clusters.len()) {
@@ -281,7 +324,7 @@ impl World {
             assert_eq!(contents, first, "{name} differs from {}", NAMES[0]);
             let leader = self.leader(region);
             let report = self.clusters[region].report(leader).unwrap();
-            let bytes = |item: &Vec<u8>| cairn_model::codec::EncodedItem(item.clone().into()).size().unwrap();
+            let bytes = |item: &Vec<u8>| EncodedItem(item.clone().into()).size().unwrap();
             let size: u64 = contents.iter().map(|(_, _, item)| u64::from(bytes(item))).sum();
             assert_eq!((report.item_count, report.size_bytes), (contents.len() as u64, size), "{name}");
             assert_eq!(self.tombstones(region), 0, "tombstones in {name}");
@@ -289,6 +332,7 @@ impl World {
             let (engine, storage_id) = self.storage(region);
             assert_eq!(indexed::flaw(&engine, storage_id, &report.definition), None, "{name}");
             assert_eq!(streamed::flaw(&engine, storage_id, &report.definition), None, "{name}");
+            self.assert_indexed(region);
         }
     }
 }

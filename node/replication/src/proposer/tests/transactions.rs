@@ -280,6 +280,26 @@ fn only_what_is_old_is_aborted_by_others() {
     assert_eq!(leader.outcome(), TransactOutcome::Aborted);
 }
 
+/// Another region's clock may be ahead, and what replaces its versions is stamped above them.
+#[test]
+fn how_old_a_transaction_is_follows_the_clock_and_not_what_it_is_stamped() {
+    let mut leader = Leader::new();
+    leader.wall_ms += 300_000;
+    leader.ask(1, testing::put(90, "a", 1));
+    leader.run_to_rest();
+    leader.wall_ms -= 300_000;
+    leader.prepare(2, 1, vec![put("a", 2)]);
+    leader.prepare(3, 2, vec![put("b", 2)]);
+    leader.run_to_rest();
+    leader.answers();
+    leader.step(4, 50, 1, TransactStep::Abort { age_ms_min: 0 });
+    assert_eq!(leader.outcome(), TransactOutcome::Aborted);
+    leader.wall_ms += 3_001;
+    leader.step(5, 51, 2, TransactStep::Abort { age_ms_min: 3_000 });
+    assert_eq!(leader.outcome(), TransactOutcome::Aborted);
+    assert!(!leader.is_locked("a") && !leader.is_locked("b"));
+}
+
 #[test]
 fn a_new_leader_knows_the_locks_and_commits_what_another_prepared() {
     let mut leader = Leader::new();

@@ -150,7 +150,7 @@ impl Proposer {
         }
         match prepared_bytes {
             Some(_) => self.commit(evaluated, id, write.idempotency, write.participants.clone(), None),
-            None => self.prepare(evaluated, id, write),
+            None => Self::prepare(round, evaluated, id, write),
         }
     }
 
@@ -188,14 +188,14 @@ impl Proposer {
         }
     }
 
-    fn prepare(
-        &self,
+    fn prepare<S>(
+        round: &Round<'_, S>,
         evaluated: Vec<Evaluated>,
         id: TransactionId,
         write: &TransactWrite,
     ) -> Result<Decided, Undecided> {
         let prepared = Prepared {
-            time: self.last_time,
+            time: Timestamp::from_millis(round.wall_ms),
             idempotency: write.idempotency,
             participants: write.participants.clone(),
             keys: evaluated.iter().map(|evaluated| evaluated.key.clone()).collect(),
