@@ -150,6 +150,51 @@ fn attributes_are_named_for_a_projection_that_includes_some() {
 }
 
 #[test]
+fn a_projection_names_an_attribute_once_and_in_at_most_255_bytes() {
+    let including = |names: &str| indexed(INDEX_KEYS, &format!("projectionType: INCLUDE, nonKeyAttributes: [{names}]"));
+    accepts(&including(&format!("Name, name, {}, {}", "x".repeat(255), "é".repeat(127))));
+    refuses(&including("Name, Other, Name"), "Duplicate element in NonKeyAttributes");
+    refuses(&including(&"é".repeat(128)), "at most 255 bytes");
+}
+
+#[test]
+fn all_indexes_together_name_at_most_100_attributes() {
+    let indexes = |kind: &str, keys: &str, of_each: &[usize]| {
+        let index = |(number, names): (usize, &usize)| {
+            let names: Vec<String> = (0..*names).map(|name| format!("n{name}")).collect();
+            format!(
+                "{{indexName: {kind}-{number}, keySchema: [{keys}], projection: {{projectionType: INCLUDE, nonKeyAttributes: [{}]}}}}",
+                names.join(", ")
+            )
+        };
+        let all = "projection: {projectionType: ALL}";
+        let without = format!("{{indexName: {kind}-all, keySchema: [{keys}], {all}}}");
+        let named: Vec<String> = of_each.iter().enumerate().map(index).chain([without]).collect();
+        format!("{kind}SecondaryIndexes: [{}]", named.join(", "))
+    };
+    let table = |local: &[usize], global: &[usize]| {
+        let (local, global) = (indexes("local", INDEX_KEYS, local), indexes("global", INDEX_KEYS, global));
+        table(&format!("{TWO_KEYS}, {ON_DEMAND}, {local}, {global}"))
+    };
+    let told = "exceeds the per-table limit of 100";
+    accepts(&table(&[20, 20, 20], &[20, 20]));
+    refuses(&table(&[20, 20, 20], &[20, 20, 1]), told);
+    accepts(&table(&[], &[20, 20, 20, 20, 20]));
+    refuses(&table(&[], &[20, 20, 20, 20, 20, 1]), told);
+}
+
+#[test]
+fn a_keys_name_has_at_most_255_bytes() {
+    let key = |name: &str| {
+        table(&format!(
+            "attributeDefinitions: [{{attributeName: {name}, attributeType: S}}], keySchema: [{{attributeName: {name}, keyType: HASH}}], {ON_DEMAND}"
+        ))
+    };
+    accepts(&key(&"é".repeat(127)));
+    refuses(&key(&"é".repeat(128)), "at most 255 bytes");
+}
+
+#[test]
 fn a_definition_that_only_an_index_uses_is_used() {
     accepts(&table(&format!(
         "attributeDefinitions: [{{attributeName: Id, attributeType: S}}, {{attributeName: X, attributeType: S}}], keySchema: [{{attributeName: Id, keyType: HASH}}], {ON_DEMAND}, globalSecondaryIndexes: [{{indexName: idx, keySchema: [{{attributeName: X, keyType: HASH}}], projection: {{projectionType: ALL}}}}]"
@@ -187,6 +232,29 @@ fn keys_never_change() {
     refuses_change(&good(), &table(&format!("{TWO_KEYS}, {ON_DEMAND}")), "keySchema can't change");
     let number = "attributeDefinitions: [{attributeName: Id, attributeType: N}], keySchema: [{attributeName: Id, keyType: HASH}]";
     refuses_change(&good(), &table(&format!("{number}, {ON_DEMAND}")), "type of a key attribute can't change");
+}
+
+#[test]
+fn what_is_a_key_of_an_index_keeps_its_type() {
+    let typed = |index: &str, scalar: &str| {
+        table(&format!(
+            "attributeDefinitions: [{{attributeName: Id, attributeType: S}}, {{attributeName: At, attributeType: N}}, {{attributeName: X, attributeType: {scalar}}}], keySchema: [{{attributeName: Id, keyType: HASH}}, {{attributeName: At, keyType: RANGE}}], {ON_DEMAND}, {index}"
+        ))
+    };
+    let all = "projection: {projectionType: ALL}";
+    let global = format!(
+        "globalSecondaryIndexes: [{{indexName: idx, keySchema: [{{attributeName: X, keyType: HASH}}], {all}}}]"
+    );
+    let local = format!(
+        "localSecondaryIndexes: [{{indexName: idx, keySchema: [{{attributeName: Id, keyType: HASH}}, {{attributeName: X, keyType: RANGE}}], {all}}}]"
+    );
+    for index in [global.as_str(), local.as_str()] {
+        refuses_change(&typed(index, "S"), &typed(index, "N"), "type of a key attribute can't change");
+        accepts_change(&typed(index, "S"), &typed(index, "S"));
+    }
+    let without = table(&format!("{TWO_KEYS}, {ON_DEMAND}"));
+    accepts_change(&typed(&global, "S"), &without);
+    accepts_change(&without, &typed(&global, "N"));
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub enum DefinitionError {
     KeySchema,
     #[error("spec.keySchema names {attribute:?}, which spec.attributeDefinitions does not define")]
     AttributeUndefined { attribute: String },
+    #[error("spec.attributeDefinitions defines {attribute:?}: a key's name must have 1 to 255 bytes")]
+    AttributeName { attribute: String },
     #[error("spec.attributeDefinitions defines {attribute:?}, which no key uses")]
     AttributeUnused { attribute: String },
     #[error(
@@ -40,6 +42,10 @@ pub enum DefinitionError {
     LocalIndex { index: String, flaw: IndexFlaw },
     #[error("spec.globalSecondaryIndexes: {index:?} {flaw}")]
     GlobalIndex { index: String, flaw: IndexFlaw },
+    #[error(
+        "spec.localSecondaryIndexes and spec.globalSecondaryIndexes must have at most 100 projection.nonKeyAttributes together"
+    )]
+    Projections,
     #[error("spec.continuousBackups.recoveryPeriodInDays must be 1 to 35")]
     RecoveryPeriod,
     #[error(
@@ -87,7 +93,9 @@ pub enum IndexFlaw {
         "must have onDemandThroughput with maxima of at least 1, or -1 for none, and only where spec.billingMode is PAY_PER_REQUEST"
     )]
     OnDemandThroughput,
-    #[error("must name 1 to 20 projection.nonKeyAttributes if and only if projection.projectionType is INCLUDE")]
+    #[error(
+        "must name 1 to 20 different projection.nonKeyAttributes, of 1 to 255 bytes each, if and only if projection.projectionType is INCLUDE"
+    )]
     Projection,
 }
 
@@ -153,6 +161,7 @@ impl TableSpec {
         }
         let local_indexes = self.local_indexes(&key_schema)?;
         let global_indexes = self.given_indexes(&birth.global_indexes)?;
+        self.check_projections()?;
         let provisioned_throughput = match (self.billing_mode, self.provisioned_throughput) {
             (BillingMode::Provisioned, Some(throughput)) => {
                 let scaled = self.auto_scaling.is_some().then_some(birth.scaled).flatten();
@@ -446,6 +455,10 @@ mod tests {
         unused.key_schema.pop();
         let mut undefined = good.clone();
         undefined.attribute_definitions.remove(1);
+        let long_name = "é".repeat(128);
+        let mut long = good.clone();
+        long.attribute_definitions[1].attribute_name.clone_from(&long_name);
+        long.key_schema[1].attribute_name.clone_from(&long_name);
         let mut unindexed = good.clone();
         unindexed.local_secondary_indexes = None;
         let mut swapped = good.clone();
@@ -455,6 +468,7 @@ mod tests {
         for (spec, error) in [
             (unused, DefinitionError::AttributeUnused { attribute: "At".into() }),
             (undefined, DefinitionError::AttributeUndefined { attribute: "At".into() }),
+            (long, DefinitionError::AttributeName { attribute: long_name }),
             (unindexed, DefinitionError::AttributeUnused { attribute: "Rank".into() }),
             (swapped, DefinitionError::KeySchema),
             (unpaid, DefinitionError::Throughput),

@@ -9,10 +9,15 @@ use super::{
 use crate::rules::json;
 use cairn_model::{
     KeySchema,
-    index::{self, IndexProjection, LOCAL_INDEXES_MAX, LocalIndex, NON_KEY_ATTRIBUTES_MAX, ProjectionType},
+    index::{
+        self, IndexProjection, LOCAL_INDEXES_MAX, LocalIndex, NON_KEY_ATTRIBUTES_MAX, NON_KEY_ATTRIBUTES_OF_TABLE_MAX,
+        ProjectionType,
+    },
+    limits::KEY_NAME_BYTES_MAX,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The table's partition key with another sort key.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -54,6 +59,14 @@ impl TableSpec {
             Some(sixth) => Err(flawed(sixth, IndexFlaw::TooMany)),
             None => Ok(index::in_slots(found)),
         }
+    }
+
+    /// Against what the projections of all indexes may name together.
+    pub(super) fn check_projections(&self) -> Result<(), DefinitionError> {
+        let local = self.local_secondary_indexes.iter().flatten().map(|index| &index.projection);
+        let global = self.global_secondary_indexes.iter().flatten().map(|index| &index.projection);
+        let names = local.chain(global).flat_map(|projection| projection.non_key_attributes.iter().flatten());
+        if names.count() > NON_KEY_ATTRIBUTES_OF_TABLE_MAX { Err(DefinitionError::Projections) } else { Ok(()) }
     }
 
     fn local_index(&self, index: &LocalSecondaryIndex, table: &KeySchema) -> Result<LocalIndex, DefinitionError> {
@@ -98,6 +111,11 @@ pub(super) fn is_index_name(name: &str) -> bool {
     (3..=255).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
+/// Whether it can be the name of a key attribute, or of one that an index shows.
+pub(super) fn is_attribute_name(name: &str) -> bool {
+    (1..=KEY_NAME_BYTES_MAX).contains(&name.len())
+}
+
 impl Projection {
     /// As a Table names a projection.
     pub fn of(projection: &IndexProjection) -> Self {
@@ -108,21 +126,24 @@ impl Projection {
         }
     }
 
-    /// None where names don't go with the type, or are too many.
+    /// None where names don't go with the type, are too many, or one is there twice or is no attribute's.
     pub(super) fn checked(&self) -> Option<IndexProjection> {
         let names = self.non_key_attributes.as_deref().unwrap_or_default();
         let includes = self.projection_type == ProjectionType::Include;
-        let fits = includes != names.is_empty() && names.len() <= NON_KEY_ATTRIBUTES_MAX;
-        fits.then(|| IndexProjection {
-            projection_type: self.projection_type,
-            non_key_attributes: names.iter().cloned().collect(),
-        })
+        let non_key_attributes: BTreeSet<String> = names.iter().cloned().collect();
+        let fits = includes != names.is_empty()
+            && names.len() <= NON_KEY_ATTRIBUTES_MAX
+            && names.len() == non_key_attributes.len()
+            && names.iter().all(|name| is_attribute_name(name));
+        fits.then_some(IndexProjection { projection_type: self.projection_type, non_key_attributes })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::{GlobalSecondaryIndex, definition::Birth};
+    use cairn_model::ids::TableId;
 
     fn spec(indexes: &str) -> TableSpec {
         serde_yaml_ng::from_str(&format!(
@@ -172,7 +193,8 @@ localSecondaryIndexes: [{indexes}]"
     #[test]
     fn indexes_that_the_rules_would_refuse_are_refused_here_too() {
         let names: Vec<String> = (0..21).map(|number| format!("n{number}")).collect();
-        let many = format!("projectionType: INCLUDE, nonKeyAttributes: [{}]", names.join(", "));
+        let including = |names: &str| format!("projectionType: INCLUDE, nonKeyAttributes: [{names}]");
+        let many = including(&names.join(", "));
         let six: Vec<String> = (0..6).map(|number| by(&format!("by-{number}"))).collect();
         for (indexes, flaw) in [
             (by("no"), IndexFlaw::Name),
@@ -181,6 +203,8 @@ localSecondaryIndexes: [{indexes}]"
             (index("by-rank", "Id", "Rank", "projectionType: INCLUDE"), IndexFlaw::Projection),
             (index("by-rank", "Id", "Rank", "projectionType: ALL, nonKeyAttributes: [A]"), IndexFlaw::Projection),
             (index("by-rank", "Id", "Rank", &many), IndexFlaw::Projection),
+            (index("by-rank", "Id", "Rank", &including("A, B, A")), IndexFlaw::Projection),
+            (index("by-rank", "Id", "Rank", &including(&"é".repeat(128))), IndexFlaw::Projection),
             ([by("by-rank"), by("by-rank")].join(", "), IndexFlaw::Duplicate),
             (six.join(", "), IndexFlaw::TooMany),
         ] {
@@ -193,5 +217,23 @@ localSecondaryIndexes: [{indexes}]"
         plain.key_schema.pop();
         let refused = found(&plain).unwrap_err();
         assert!(refused.to_string().contains("by-rank") && refused.to_string().contains("RANGE"), "{refused}");
+    }
+
+    #[test]
+    fn all_indexes_together_name_at_most_100_attributes() {
+        let names: Vec<String> = (0..20).map(|number| format!("n{number}")).collect();
+        let include = |names: &[String]| format!("projectionType: INCLUDE, nonKeyAttributes: [{}]", names.join(", "));
+        let local = |number| index(&format!("local-{number}"), "Id", "Rank", &include(&names));
+        let mut spec = spec(&[1, 2, 3].map(local).join(", "));
+        let global = |number: usize, names: &[String]| {
+            let index = index(&format!("global-{number}"), "Rank", "At", &include(names));
+            serde_yaml_ng::from_str::<GlobalSecondaryIndex>(&index).unwrap()
+        };
+        spec.global_secondary_indexes = Some(vec![global(1, &names), global(2, &names)]);
+        assert_eq!(spec.check_projections(), Ok(()));
+        spec.global_secondary_indexes.as_mut().unwrap().push(global(3, &names[..1]));
+        assert_eq!(spec.check_projections(), Err(DefinitionError::Projections), "also where another index names it");
+        let birth = Birth::new(TableId([7; 16]), 1_000);
+        assert_eq!(spec.definition("game", "Scores", &birth), Err(DefinitionError::Projections));
     }
 }

@@ -1,6 +1,6 @@
 //! Key schemas of tables and indexes, as a Table writes them and as nodes keep them.
 
-use super::{AttributeDefinition, KeySchemaElement, KeyType, definition::DefinitionError};
+use super::{AttributeDefinition, KeySchemaElement, KeyType, definition::DefinitionError, index::is_attribute_name};
 use cairn_model::{KeySchema, table::KeyAttribute};
 
 /// The keys that the elements name, with their types.
@@ -31,6 +31,9 @@ pub(super) fn key_attribute(
     let name = &element.attribute_name;
     let defined = attributes.iter().find(|attribute| attribute.attribute_name == *name);
     let defined = defined.ok_or_else(|| DefinitionError::AttributeUndefined { attribute: name.clone() })?;
+    if !is_attribute_name(name) {
+        return Err(DefinitionError::AttributeName { attribute: name.clone() });
+    }
     Ok(KeyAttribute { name: name.clone(), scalar_type: defined.attribute_type })
 }
 

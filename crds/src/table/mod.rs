@@ -186,7 +186,7 @@ pub struct TableSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AttributeDefinition {
-    #[schemars(length(min = 1, max = 255))]
+    #[schemars(length(min = 1, max = 255), extend("x-kubernetes-validations" = json(rules::ATTRIBUTE_NAME)))]
     pub attribute_name: String,
     #[schemars(with = "String", extend("enum" = ["S", "N", "B"]))]
     pub attribute_type: ScalarType,

@@ -27,10 +27,23 @@ pub(super) const GLOBAL_INDEX: &[Rule] = &[(
 )];
 
 /// Of `projection` in each index.
-pub(super) const PROJECTION: &[Rule] = &[(
-    "(self.projectionType == 'INCLUDE') == has(self.nonKeyAttributes)",
-    "nonKeyAttributes must be specified with projectionType INCLUDE, and only then",
-)];
+pub(super) const PROJECTION: &[Rule] = &[
+    (
+        "(self.projectionType == 'INCLUDE') == has(self.nonKeyAttributes)",
+        "nonKeyAttributes must be specified with projectionType INCLUDE, and only then",
+    ),
+    (
+        "!has(self.nonKeyAttributes) || self.nonKeyAttributes.all(name, self.nonKeyAttributes.exists_one(other, other == name))",
+        "Duplicate element in NonKeyAttributes",
+    ),
+    (
+        "!has(self.nonKeyAttributes) || self.nonKeyAttributes.all(name, size(bytes(name)) <= 255)",
+        "an attribute's name has at most 255 bytes",
+    ),
+];
+
+/// Of `attributeName` in each of `spec.attributeDefinitions`.
+pub(super) const ATTRIBUTE_NAME: &[Rule] = &[("size(bytes(self)) <= 255", "an attribute's name has at most 255 bytes")];
 
 /// Of `spec.timeToLive`.
 pub(super) const TIME_TO_LIVE: &[Rule] = &[(
@@ -156,6 +169,11 @@ pub(super) const SPEC: &[Rule] = &[
         "Index KeySchema does not have the same leading hash key as table KeySchema",
     ),
     (
+        "(has(self.globalSecondaryIndexes) ? self.globalSecondaryIndexes.map(i, has(i.projection.nonKeyAttributes) ? size(i.projection.nonKeyAttributes) : 0).sum() : 0) \
+         + (has(self.localSecondaryIndexes) ? self.localSecondaryIndexes.map(i, has(i.projection.nonKeyAttributes) ? size(i.projection.nonKeyAttributes) : 0).sum() : 0) <= 100",
+        "Number of NonKeyAttributes of all secondary indexes exceeds the per-table limit of 100",
+    ),
+    (
         "self.attributeDefinitions.all(d, self.keySchema.exists(k, k.attributeName == d.attributeName) \
          || (has(self.globalSecondaryIndexes) && self.globalSecondaryIndexes.exists(i, i.keySchema.exists(k, k.attributeName == d.attributeName))) \
          || (has(self.localSecondaryIndexes) && self.localSecondaryIndexes.exists(i, i.keySchema.exists(k, k.attributeName == d.attributeName))))",
@@ -181,9 +199,8 @@ pub(super) const SPEC: &[Rule] = &[
     ),
     ("self.keySchema == oldSelf.keySchema", "keySchema can't change: make a new table and copy the items"),
     (
-        "oldSelf.keySchema.all(k, oldSelf.attributeDefinitions.all(o, o.attributeName != k.attributeName \
-         || self.attributeDefinitions.exists(d, d.attributeName == o.attributeName && d.attributeType == o.attributeType)))",
-        "the type of a key attribute can't change: make a new table and copy the items",
+        "self.attributeDefinitions.all(d, oldSelf.attributeDefinitions.all(o, o.attributeName != d.attributeName || o.attributeType == d.attributeType))",
+        "the type of a key attribute can't change: of a table or a local index, make a new table and copy the items; of a global index, remove the index first",
     ),
     (
         "has(self.localSecondaryIndexes) == has(oldSelf.localSecondaryIndexes) && (!has(self.localSecondaryIndexes) || self.localSecondaryIndexes == oldSelf.localSecondaryIndexes)",
