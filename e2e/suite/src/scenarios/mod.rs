@@ -34,7 +34,7 @@ macro_rules! scenario {
     };
 }
 
-pub(crate) const ALL: [Scenario; 38] = [
+pub(crate) const ALL: [Scenario; 39] = [
     scenario!(install::the_chart_installs_and_tells_what_to_do_next, essential),
     scenario!(tables::a_table_comes_up_with_a_replica_in_each_zone, essential),
     scenario!(tables::a_table_is_active_within_two_seconds_once_its_group_stands),
@@ -67,6 +67,7 @@ pub(crate) const ALL: [Scenario; 38] = [
     scenario!(faults::reads_and_writes_go_on_without_the_operator_and_the_api_server),
     scenario!(transactions::transactions_stay_whole_whatever_fails),
     scenario!(regions::a_table_has_a_second_region, two_regions),
+    scenario!(regions::indexes_and_streams_are_right_in_a_second_region, two_regions),
     scenario!(regions::each_wrong_thing_is_named, two_regions),
     scenario!(regions::a_region_is_taken_out_and_comes_back_empty, two_regions),
     scenario!(regions::the_aws_cli_adds_and_removes_a_region, two_regions),

@@ -2,6 +2,7 @@
 
 mod api;
 mod cut_off;
+mod indexed;
 mod latency;
 mod links;
 mod second_region;
@@ -10,6 +11,7 @@ mod wrong;
 
 pub(crate) use api::the_aws_cli_adds_and_removes_a_region;
 pub(crate) use cut_off::regions_cut_off_converge;
+pub(crate) use indexed::indexes_and_streams_are_right_in_a_second_region;
 pub(crate) use second_region::a_table_has_a_second_region;
 pub(crate) use taken_out::a_region_is_taken_out_and_comes_back_empty;
 pub(crate) use wrong::each_wrong_thing_is_named;
