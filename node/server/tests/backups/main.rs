@@ -1,6 +1,7 @@
 //! `cairn dev --archive`: a table is put back as it was, whatever became of the process, the folder and the table.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
+mod along;
 mod any_second;
 #[path = "../support/mod.rs"]
 mod support;
