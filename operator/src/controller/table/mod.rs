@@ -127,7 +127,7 @@ async fn settle(
     nodes: &[ExpectedNode],
     mut reports: Vec<Option<Arc<NodeReport>>>,
 ) -> Result<Action> {
-    let status = validated.table.status.clone().unwrap_or_default();
+    let mut status = validated.table.status.clone().unwrap_or_default();
     let table_id = status.table_id.as_ref().and_then(|id| id.parse().ok());
     let table_id: TableId = table_id.ok_or(Error::Incomplete { field: "status.tableId" })?;
     let region = &ctx.config.region;
@@ -145,6 +145,10 @@ async fn settle(
     let answers = Answers { nodes, reports: &reports };
     let observation = Observation::of(table_id, answers);
     let held = observation.definition();
+    if let Some(held) = held {
+        identity::recall(&mut status, held, answers);
+        validated.table = write_status(ctx, &validated.table, status.clone()).await?;
+    }
     let refusal = match (refusal, held) {
         (None, Some(held)) => {
             let indexes = Indexes::of(&status, answers)?;
@@ -162,11 +166,10 @@ async fn settle(
     let mut unplaced = None;
     if refusal.is_none() {
         let mut stamped = status;
+        let mut given_up = Vec::new();
         if let Some(held) = held {
-            identity::recall(&mut stamped, held, answers);
+            given_up = identity::give_up(&mut stamped, answers)?;
             unplaced = identity::stamp(&mut stamped, &validated.table.spec, group, answers)?.err();
-        }
-        if let Some(held) = held {
             throughput::note(&mut stamped, held, ctx.now());
         }
         scaling = Some(auto_scaling::stamp(&mut stamped, &validated.table.spec, &observation, answers, ctx.now()));
@@ -185,6 +188,10 @@ async fn settle(
         validated.table = write_status(ctx, &validated.table, stamped).await?;
         if let Some(told) = told {
             ctx.event(&validated.table, EventType::Normal, "AutoScaled", told).await;
+        }
+        for index in given_up {
+            let note = format!("storage nodes chosen for the index {index} are gone: it is made anew on others");
+            ctx.event(&validated.table, EventType::Warning, "IndexMadeAnew", note).await;
         }
     }
     let table = &validated.table;
@@ -208,9 +215,8 @@ async fn settle(
         let due = indexes.orders(&before, &wanted, held, answers)?;
         orders.extend(due.orders);
         progress = due.waits.map(|message| Progress::reconciling("NodesSilent", message)).or(progress);
-        let placements = before.placements.as_deref().unwrap_or_default();
-        match bootstrap::missing(placements, before.schema_version.is_some(), table_id, REMEDY, &observation, answers)?
-        {
+        let (placements, was_led) = (before.placements.as_deref().unwrap_or_default(), before.schema_version.is_some());
+        match bootstrap::missing(placements, was_led, table_id, REMEDY, &observation, answers)? {
             Ok(missing) => {
                 match &before.restore {
                     Some(restore) => loading = restore::load(ctx, restore, group, missing, &first).await?,
@@ -222,6 +228,9 @@ async fn settle(
                         (target, Order::Bootstrap { descriptor, definition: first.clone() })
                     })),
                 }
+            }
+            Err(message) if bootstrap::are_in_vain(placements, was_led, table_id, &observation, answers)? => {
+                progress = Some(Progress::stalled("NodeLost", message));
             }
             Err(message) => progress = Some(Progress::reconciling("NodesSilent", message)),
         }
@@ -261,12 +270,12 @@ async fn settle(
     }
     regions.note(&mut status, held.and_then(|held| held.replicas.as_ref()), generation, ctx.now());
     let mut progress = progress.unwrap_or(observed);
-    if progress == Progress::Ready
+    if matches!(progress.reason(), "Ready" | "Updating" | "IndexesCreating")
         && let Some(name) = indexes::status::leaderless(&status, &indexes)
     {
-        progress = Progress::reconciling("LeaderMissing", format!("a partition of the index {name} has no leader"));
+        progress = Progress::reconciling("LeaderMissing", indexes::status::told_leaderless(name));
     }
-    if let (Some(failure), true) = (failures.first(), progress != Progress::Ready) {
+    if let (Some(failure), Progress::Reconciling { .. }) = (failures.first(), &progress) {
         progress = Progress::reconciling(progress.reason(), failure.clone());
     }
     if let Some(refusal) = refusal {

@@ -146,9 +146,6 @@ impl<'a> Answers<'a> {
     }
 
     /// The node on which the member is to be made anew, if it is to be.
-    ///
-    /// A pod's address may for a moment lead to another pod: that a node is another counts only if neither it nor the member's own
-    /// answers elsewhere, and it is no member already.
     fn wants_replacing(self, descriptor: &PartitionDescriptor, member: &Member) -> Option<NodeId> {
         let (_, report) = self.at(&member.address)?;
         if report.node_id == member.node_id {
@@ -159,11 +156,30 @@ impl<'a> Answers<'a> {
             });
             return is_damaged.then_some(report.node_id);
         }
+        self.successor(descriptor, member)
+    }
+
+    /// Whether the member's node is no more: the group has none at its address, or another is there in its place.
+    pub fn is_gone(self, descriptor: &PartitionDescriptor, member: &Member) -> bool {
+        let has_place = self.nodes.iter().any(|node| node.target.address == member.address);
+        !self.has_heard(member.node_id) && (!has_place || self.successor(descriptor, member).is_some())
+    }
+
+    /// The node that has the place of the member's.
+    ///
+    /// A pod's address may for a moment lead to another pod: that a node is another counts only if neither it nor the member's own
+    /// answers elsewhere, and it is no member already.
+    fn successor(self, descriptor: &PartitionDescriptor, member: &Member) -> Option<NodeId> {
+        let (_, report) = self.at(&member.address)?;
         let times_seen = |id: NodeId| self.reports.iter().flatten().filter(|report| report.node_id == id).count();
         let is_new = times_seen(report.node_id) == 1
-            && times_seen(member.node_id) == 0
+            && !self.has_heard(member.node_id)
             && descriptor.members.iter().all(|other| other.node_id != report.node_id);
         is_new.then_some(report.node_id)
+    }
+
+    fn has_heard(self, node_id: NodeId) -> bool {
+        self.reports.iter().flatten().any(|report| report.node_id == node_id)
     }
 }
 

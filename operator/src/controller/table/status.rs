@@ -74,8 +74,9 @@ pub fn observe(
         restore.restore_in_progress = false;
         restore.progress = None;
     }
-    status.schema_version =
-        observation.definition().and_then(|definition| i64::try_from(definition.schema_version).ok());
+    // A leader that does not know yet that it was voted out tells of an older one.
+    let version = observation.definition().and_then(|definition| i64::try_from(definition.schema_version).ok());
+    status.schema_version = status.schema_version.max(version);
     if let Some(held) = observation.definition() {
         throughput::note(status, held, now);
     }
@@ -129,6 +130,13 @@ mod tests {
         assert_eq!(observed(&mut status, 3, Standing::Current), Progress::Ready);
         assert_eq!(status.table_status, Some(TableStatus::Active));
         assert_eq!((status.item_count, status.zones_ready.as_deref()), (Some(5), Some("3/3")));
+    }
+
+    #[test]
+    fn the_version_that_was_seen_does_not_go_back() {
+        let mut status = TableResourceStatus { schema_version: Some(9), ..TableResourceStatus::default() };
+        observed(&mut status, 3, Standing::Current);
+        assert_eq!(status.schema_version, Some(9));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a Table's status says of its global indexes.
 
-use super::{Indexes, index_of};
+use super::{Indexes, REMEDY, index_of};
 use crate::{
     controller::table::{observation::Observation, throughput},
     error::Result,
@@ -102,4 +102,12 @@ pub fn leaderless<'s>(status: &'s TableResourceStatus, indexes: &Indexes<'_>) ->
     };
     let were_led = status.global_secondary_indexes.iter().filter(|entry| entry.schema_version.is_some());
     were_led.into_iter().find(|entry| !entry.is_deleting() && !is_led(entry)).map(|entry| entry.index_name.as_str())
+}
+
+/// What is to be done about an index that had a leader once and has none.
+pub fn told_leaderless(name: &str) -> String {
+    format!(
+        "a partition of the index {name} has no leader: it goes on when most of its storage nodes are up (kubectl get pods); where \
+         their volumes are lost, {REMEDY}"
+    )
 }

@@ -1,6 +1,6 @@
 use super::{
     ending, identity,
-    status::{are_allocated, are_made, leaderless, observe},
+    status::{are_allocated, are_made, leaderless, observe, told_leaderless},
     *,
 };
 use crate::controller::table::fixture::{self, global_index, index_id};
@@ -136,7 +136,7 @@ fn an_index_waits_for_a_slot_and_for_nodes_to_lie_on() {
     let mut fresh = self::status();
     let silent: Reports = vec![None, None, None];
     let told = with(&silent, |answers| identity::stamp(&mut fresh, &spec(&["by-team"]), &group(), answers)).unwrap();
-    assert!(told.is_err() && fresh.global_secondary_indexes.is_empty());
+    assert!(told.unwrap_err().contains("StorageGroup default") && fresh.global_secondary_indexes.is_empty());
 }
 
 #[test]
@@ -152,6 +152,163 @@ fn indexes_that_nodes_hold_and_nobody_wrote_down_are_noted() {
     assert!(entry.schema_version.is_some(), "it is never made again");
     stamp(&mut status, &[]).unwrap();
     assert_eq!(states(&status), [TableStatus::Deleting]);
+}
+
+/// A status of this version, with one index that served under another id than the nodes hold one of its name under.
+fn outdated(schema_version: i64) -> (TableResourceStatus, GlobalIndex) {
+    let (mut status, index) = stamped("by-team");
+    status.schema_version = Some(schema_version);
+    let entry = &mut status.global_secondary_indexes[0];
+    (entry.index_status, entry.schema_version) = (TableStatus::Active, Some(schema_version));
+    (status, index)
+}
+
+fn recall(status: &mut TableResourceStatus, held: &TableDefinition, reports: &Reports) {
+    with(reports, |answers| identity::recall(status, held, answers));
+}
+
+fn ids(definition: &TableDefinition) -> Vec<TableId> {
+    definition.global_indexes.iter().map(|index| index.index_id).collect()
+}
+
+#[test]
+fn an_index_that_was_made_anew_stays_whatever_an_older_status_says() {
+    let (mut status, old) = outdated(3);
+    let new = global_index("by-team", 4);
+    let held = TableDefinition { schema_version: 7, ..definition(std::slice::from_ref(&new)) };
+    let mut reports = reports(std::slice::from_ref(&new));
+    add_index(&mut reports, &new, true);
+    recall(&mut status, &held, &reports);
+    stamp(&mut status, &["by-team"]).unwrap();
+    observed(&mut status, &reports);
+    assert_eq!(states(&status), [TableStatus::Deleting, TableStatus::Active]);
+    let mut table = fixture::table("users");
+    (table.spec, table.status) = (spec(&["by-team"]), Some(status.clone()));
+    assert_eq!(ids(&table.definition().unwrap()), [new.index_id], "the definition stays as the nodes have it");
+    let drops = with(&reports, |answers| {
+        ending::take_gone(&mut status, &Observation::of(fixture::table_id(), answers), &group()).unwrap()
+    });
+    let dropped: Vec<_> = drops.iter().map(|drop| drop.table_id.clone()).collect();
+    assert_eq!(dropped, [old.index_id.to_string()], "what no leader feeds");
+    assert_eq!(states(&status), [TableStatus::Active]);
+    let settled = status.clone();
+    recall(&mut status, &held, &reports);
+    assert_eq!(status, settled);
+}
+
+#[test]
+fn an_index_that_was_deleted_since_comes_back_as_another_only() {
+    let (mut status, old) = outdated(3);
+    let held = TableDefinition { schema_version: 7, ..definition(&[]) };
+    recall(&mut status, &held, &reports(&[]));
+    assert_eq!(states(&status), [TableStatus::Deleting], "it has missed what was written since");
+    stamp(&mut status, &["by-team"]).unwrap();
+    assert_eq!(states(&status), [TableStatus::Deleting, TableStatus::Creating]);
+    assert_ne!(status.global_secondary_indexes[1].id().unwrap(), old.index_id);
+}
+
+#[test]
+fn an_index_that_is_being_deleted_is_in_nobodys_way() {
+    let (mut status, _) = outdated(3);
+    status.global_secondary_indexes[0].index_status = TableStatus::Deleting;
+    let new = global_index("by-team", 4);
+    let held = TableDefinition { schema_version: 7, ..definition(std::slice::from_ref(&new)) };
+    recall(&mut status, &held, &reports(std::slice::from_ref(&new)));
+    assert_eq!(states(&status), [TableStatus::Deleting, TableStatus::Creating]);
+}
+
+#[test]
+fn a_leader_that_was_voted_out_takes_no_index_away_and_brings_none_back() {
+    let (mut status, index) = outdated(8);
+    let earlier = global_index("by-team", 4);
+    let held = TableDefinition { schema_version: 7, ..definition(std::slice::from_ref(&earlier)) };
+    recall(&mut status, &held, &reports(std::slice::from_ref(&earlier)));
+    assert_eq!(states(&status), [TableStatus::Active, TableStatus::Deleting]);
+    assert_eq!(status.global_secondary_indexes[0].id(), Ok(index.index_id));
+}
+
+#[test]
+fn an_index_that_is_being_made_is_not_taken_for_one_that_was_deleted() {
+    let (mut status, _) = stamped("by-team");
+    status.schema_version = Some(1);
+    let before = status.clone();
+    recall(&mut status, &definition(&[]), &reports(&[]));
+    assert_eq!(status, before);
+}
+
+/// The reports once another node is in the place of the one that was chosen to begin the index.
+fn without_chosen(status: &TableResourceStatus) -> (Reports, String) {
+    let chosen = status.global_secondary_indexes[0].placements[0].bootstrap_node.clone();
+    let mut reports = reports(&[]);
+    let lost = reports.iter_mut().flatten().find(|report| report.node_id.to_string() == chosen).unwrap();
+    let lost = Arc::make_mut(lost);
+    lost.node_id = NodeId([9; 16]);
+    lost.replicas.clear();
+    let next = reports.iter_mut().flatten().find(|report| report.node_id != NodeId([9; 16])).unwrap();
+    Arc::make_mut(next).replicas[0].state = ReplicaState::Leader;
+    (reports, chosen)
+}
+
+fn give_up(status: &mut TableResourceStatus, reports: &Reports) -> Vec<String> {
+    with(reports, |answers| identity::give_up(status, answers)).unwrap()
+}
+
+#[test]
+fn an_index_whose_chosen_node_is_gone_is_made_anew_under_another_id() {
+    let (mut status, lost) = stamped("by-team");
+    let (reports, gone) = without_chosen(&status);
+    assert_eq!(give_up(&mut status, &reports), ["by-team"]);
+    with(&reports, |answers| identity::stamp(&mut status, &spec(&["by-team"]), &group(), answers)).unwrap().unwrap();
+    assert_eq!(states(&status), [TableStatus::Deleting, TableStatus::Creating]);
+    let anew = &status.global_secondary_indexes[1];
+    assert_ne!(anew.id().unwrap(), lost.index_id);
+    assert!(anew.placements[0].partition_id != lost.partitions[0].partition_id.to_string());
+    assert!(anew.placements[0].members.iter().all(|member| member.node_id != gone));
+    let wanted = definition(&[anew.index().unwrap()]);
+    let Due { orders, waits } = with(&reports, |answers| {
+        Indexes::of(&status, answers).unwrap().orders(&status, &wanted, None, answers).unwrap()
+    });
+    assert_eq!((orders.len(), waits), (1, None), "and only the other is begun");
+    let before = status.clone();
+    assert!(give_up(&mut status, &reports).is_empty());
+    assert_eq!(status, before);
+}
+
+#[test]
+fn what_a_lost_index_may_have_left_is_dropped_once_no_leader_feeds_it() {
+    let (mut status, lost) = stamped("by-team");
+    let (reports, _) = without_chosen(&status);
+    give_up(&mut status, &reports);
+    let mut fed = self::reports(std::slice::from_ref(&lost));
+    let mut take_gone = |reports: &Reports| {
+        with(reports, |answers| {
+            ending::take_gone(&mut status, &Observation::of(fixture::table_id(), answers), &group()).unwrap()
+        })
+    };
+    assert!(take_gone(&fed).is_empty(), "a table that was made with it is told first");
+    fed = reports;
+    let drops = take_gone(&fed);
+    assert_eq!(drops.len(), 1);
+    assert_eq!(drops[0].partition_id, lost.partitions[0].partition_id.to_string());
+}
+
+#[test]
+fn an_index_that_was_led_or_whose_node_may_come_back_is_not_given_up() {
+    let (mut led, _) = stamped("by-team");
+    let (reports, _) = without_chosen(&led);
+    led.global_secondary_indexes[0].schema_version = Some(1);
+    assert!(give_up(&mut led, &reports).is_empty());
+    let (mut status, index) = stamped("by-team");
+    let (mut reports, chosen) = without_chosen(&status);
+    for report in &mut reports {
+        report.take_if(|report| report.node_id == NodeId([9; 16]));
+    }
+    assert!(give_up(&mut status, &reports).is_empty());
+    let waits = with(&reports, |answers| {
+        let indexes = Indexes::of(&status, answers).unwrap();
+        indexes.orders(&status, &definition(std::slice::from_ref(&index)), None, answers).unwrap().waits.unwrap()
+    });
+    assert!(waits.contains("by-team") && waits.contains(&chosen) && waits.contains("add it again"), "{waits}");
 }
 
 #[test]
@@ -261,6 +418,8 @@ fn an_index_without_a_leader_is_named() {
     assert_eq!(named(&filled), None);
     Arc::make_mut(filled[1].as_mut().unwrap()).replicas[1].state = ReplicaState::Follower;
     assert_eq!(named(&filled).as_deref(), Some("by-team"));
+    let told = told_leaderless("by-team");
+    assert!(told.contains("the index by-team has no leader") && told.contains("take the index out"), "{told}");
 }
 
 #[test]
