@@ -44,7 +44,12 @@ impl<'t> Parser<'t> {
             return Err(invalid(parameter, "The expression can not be empty;"));
         }
         if text.len() > EXPRESSION_BYTES_MAX {
-            return Err(invalid(parameter, "Expression size has exceeded the maximum allowed size;"));
+            let size = match parameter {
+                "UpdateExpression" | "ProjectionExpression" => String::new(),
+                // Conditions say how long they are.
+                _ => format!(" expression size: {}", text.len()),
+            };
+            return Err(invalid(parameter, &format!("Expression size has exceeded the maximum allowed size;{size}")));
         }
         let tokens = tokenize(text);
         if let Some(at) = tokens.iter().position(|token| token.kind == TokenKind::Unreadable) {

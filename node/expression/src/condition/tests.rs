@@ -170,7 +170,10 @@ fn faults_are_told_in_dynamodbs_words() {
 
 #[test]
 fn expressions_are_bounded() {
-    assert_eq!(refused(&"a".repeat(4097)), "Expression size has exceeded the maximum allowed size;");
+    assert_eq!(
+        refused(&"a".repeat(4097)),
+        "Expression size has exceeded the maximum allowed size; expression size: 4097"
+    );
     let many = |count: usize| vec!["a=b"; count].join(" OR ");
     assert!(Condition::parse(&many(150), ExpressionKind::Filter, &mut placeholders()).is_ok());
     assert_eq!(refused(&many(151)), "The expression contains too many operators; operator count: 301");
