@@ -161,6 +161,9 @@ fn statement(cursor: &mut Cursor<'_>) -> Result<Statement, Refusal> {
     if cursor.take_keyword("UPDATE") {
         return write::update(cursor).map(Statement::Update);
     }
+    if cursor.take_keyword("FROM") {
+        return write::update_from(cursor).map(Statement::Update);
+    }
     if cursor.take_keyword("DELETE") {
         return write::delete(cursor).map(Statement::Delete);
     }

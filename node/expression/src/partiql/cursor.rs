@@ -9,8 +9,11 @@ use crate::{
 use cairn_model::AttributeValue;
 use std::ops::Range;
 
+/// What is said of a word behind a whole statement.
+pub(super) const LEFT_OVER: &str = "Unexpected token after expression";
+
 /// Words that stand for themselves only in quotes.
-const KEYWORDS: [&str; 29] = [
+const KEYWORDS: [&str; 30] = [
     "ALL",
     "AND",
     "AS",
@@ -26,6 +29,7 @@ const KEYWORDS: [&str; 29] = [
     "INSERT",
     "INTO",
     "IS",
+    "LIKE",
     "MISSING",
     "NOT",
     "NULL",
@@ -68,7 +72,7 @@ impl<'t> Cursor<'t> {
             return Err(Refusal::malformed(if semicolon {
                 "Unexpected token after semicolon. (Only one query is allowed.)"
             } else {
-                "Unexpected token after expression"
+                LEFT_OVER
             }));
         }
         let faults = &mut self.faults;
@@ -104,6 +108,12 @@ impl<'t> Cursor<'t> {
         let line = 1 + before.matches('\n').count();
         let column = 1 + before.rsplit('\n').next().unwrap_or_default().chars().count();
         format!("{line}:{column}:{}", text[start..end].chars().count())
+    }
+
+    /// The word or the sign before the cursor.
+    pub(super) fn word_before(&self) -> &'t str {
+        let before = self.at().checked_sub(1).and_then(|at| self.tokens().get(at));
+        before.map_or("", |token| &self.text()[token.start..token.end])
     }
 
     pub(super) fn expect(&mut self, kind: TokenKind, missing: &str) -> Result<(), Refusal> {

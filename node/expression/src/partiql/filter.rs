@@ -2,11 +2,17 @@
 
 use super::{Refusal, cursor::Cursor, literal};
 use crate::{
-    Condition, Operand, Path,
+    Comparator, Condition, Operand, Path,
     condition::build::{self, Term},
     cursor::note,
     token::TokenKind,
 };
+use cairn_model::AttributeValue;
+
+const WORD_OPERATORS: [&str; 6] = ["AND", "BETWEEN", "IN", "IS", "LIKE", "OR"];
+
+/// The operators behind which an operand must stand.
+const INFIX: [&str; 10] = ["AND", "OR", "BETWEEN", "=", "<>", "!=", "<", "<=", ">", ">="];
 
 const FUNCTIONS: [&str; 6] =
     ["attribute_exists", "attribute_not_exists", "attribute_type", "begins_with", "contains", "size"];
@@ -87,7 +93,7 @@ fn single(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
         cursor.advance();
         cursor.operator()?;
         let right = term(cursor)?;
-        return Ok(build::compared(left, comparator, right, &mut cursor.faults));
+        return Ok(compared(left, comparator, right, cursor));
     }
     if cursor.at_keyword("IS") {
         let left_at = cursor.position_of(start..cursor.at());
@@ -103,6 +109,9 @@ fn single(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
         if !cursor.take_keyword("AND") {
             return Err(Refusal::malformed("Expected AND keyword"));
         }
+        if cursor.peek().is_none() {
+            return Err(Refusal::malformed("Expected expression after AND"));
+        }
         let high = term(cursor)?;
         return Ok(negated(build::between(left, low, high, &mut cursor.faults), negative));
     }
@@ -113,6 +122,18 @@ fn single(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
     }
     let alone = if negative { None } else { build::alone(left, &mut cursor.faults) };
     alone.ok_or_else(|| Refusal::malformed("Expected operator after attribute path"))
+}
+
+/// What a function says can be compared with what it can say.
+fn compared(left: Term, comparator: Comparator, right: Term, cursor: &mut Cursor<'_>) -> Condition {
+    match (left, comparator, right) {
+        (
+            Term::Condition(_, condition),
+            Comparator::Equal,
+            Term::Operand(Operand::Value(AttributeValue::Bool(holds))),
+        ) => negated(condition, !holds),
+        (left, _, right) => build::compared(left, comparator, right, &mut cursor.faults),
+    }
 }
 
 /// What stands behind IN, in brackets or parentheses; one at least.
@@ -166,7 +187,26 @@ fn term(cursor: &mut Cursor<'_>) -> Result<Term, Refusal> {
     if cursor.peek() == Some(TokenKind::Word) && cursor.peek_ahead(1) == Some(TokenKind::OpenParen) {
         return call(cursor);
     }
+    if !cursor.at_name() {
+        return Err(Refusal::malformed(no_operand(cursor)));
+    }
     cursor.path().map(|path| Term::Operand(Operand::Path(path)))
+}
+
+/// What is said where an operand should begin and none does.
+fn no_operand(cursor: &Cursor<'_>) -> &'static str {
+    let is_comparator = |kind: TokenKind| kind.comparator().is_some();
+    match cursor.peek() {
+        None if INFIX.iter().any(|operator| cursor.word_before().eq_ignore_ascii_case(operator)) => {
+            "Missing right-hand side expression of infix operator"
+        }
+        Some(TokenKind::Word) if WORD_OPERATORS.iter().any(|operator| cursor.at_keyword(operator)) => {
+            "Unexpected operator"
+        }
+        Some(TokenKind::Word) => "Unexpected keyword",
+        Some(kind) if is_comparator(kind) => "Unexpected operator",
+        _ => "Unexpected term",
+    }
 }
 
 pub(super) fn unrecognized(function: &str, position: &str) -> String {

@@ -64,6 +64,10 @@ fn part(cursor: &mut Cursor<'_>) -> Result<AttributeValue, Refusal> {
         _ if cursor.take_keyword("TRUE") => Ok(AttributeValue::Bool(true)),
         _ if cursor.take_keyword("FALSE") => Ok(AttributeValue::Bool(false)),
         _ if cursor.take_keyword("NULL") => Ok(AttributeValue::Null),
+        Some(TokenKind::Word) if cursor.peek_ahead(1) == Some(TokenKind::OpenParen) => {
+            let (function, position) = (cursor.word(), cursor.position());
+            Err(Refusal::refused(format!("Unsupported data type: {function} under key root at {position}")))
+        }
         _ => Err(Refusal::malformed("Unexpected term")),
     }
 }

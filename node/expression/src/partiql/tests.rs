@@ -121,6 +121,9 @@ fn conditions_hold_as_those_of_expressions_do() {
         ("m = {'x': 1, 'l': [7]} AND ss = <<'b', 'a'>>", true),
         ("gone <> 1", true),
         ("gone < 1", false),
+        ("attribute_exists(m.x) = true", true),
+        ("attribute_exists(m.x) = false", false),
+        ("n = /* not 4 */ 5 -- nor 3\n AND t = 'b--cd'", false),
     ] {
         assert_eq!(condition(text).evaluate(Some(&item(ITEM))), expected, "{text}");
     }
@@ -146,6 +149,14 @@ fn an_update_becomes_the_actions_of_an_expression() {
     };
     update.update.apply(&mut item).unwrap();
     assert_eq!(item["ss"], value(r#"{"SS":["b","c"]}"#));
+}
+
+#[test]
+fn an_update_may_begin_with_its_table() {
+    assert_eq!(
+        parse("FROM t WHERE p = 'a' AND n = 5 SET n = n + 1 REMOVE m.x RETURNING ALL NEW *"),
+        parse("UPDATE t SET n = n + 1 REMOVE m.x WHERE p = 'a' AND n = 5 RETURNING ALL NEW *")
+    );
 }
 
 #[test]
@@ -178,6 +189,20 @@ fn what_is_no_partiql_is_refused_in_dynamodbs_words() {
         ("SELECT * FROM t WHERE a @ 1", "Unexpected character: '@'"),
         ("SELECT * FROM t WHERE a é 1", ""),
         ("SELECT * FROM t WHERE a = 1e", ""),
+        ("SELECT * FROM t WHERE a # 1", ""),
+        ("SELECT * FROM t /* a", ""),
+        ("SELECT * FROM t WHERE a = 1e2147483648", ""),
+        ("SELECT * FROM t WHERE a = 1.5e-2147483648", ""),
+        ("INSERT INTO t x VALUE {}", "Unexpected token after expression"),
+        ("FROM t SET a = 1 WHERE p = 'a'", "Unexpected token after expression"),
+        ("SELECT * FROM t WHERE;", "Unexpected term"),
+        ("SELECT * FROM t WHERE NOT", "Unexpected term"),
+        ("SELECT * FROM t WHERE a = 1 AND", "Missing right-hand side expression of infix operator"),
+        ("SELECT * FROM t WHERE a = 1 OR", "Missing right-hand side expression of infix operator"),
+        ("SELECT * FROM t WHERE a BETWEEN 1 AND", "Expected expression after AND"),
+        ("SELECT * FROM t WHERE ORDER BY a", "Unexpected keyword"),
+        ("SELECT * FROM t WHERE IS NULL", "Unexpected operator"),
+        ("SELECT * FROM t WHERE a = LIKE", "Unexpected operator"),
         ("SELECT * FROM t WHERE (a = 1", "Expected RIGHT_PAREN"),
         ("SELECT * FROM t WHERE a BETWEEN 1", "Expected AND keyword"),
         ("SELECT * FROM t WHERE a", "Expected operator after attribute path"),
@@ -228,6 +253,10 @@ fn what_dynamodb_does_not_take_is_refused_in_its_words() {
             "FROM clause may only contain a single table name in data manipulation statements at 1:13:1",
         ),
         ("UPDATE t.i SET a = 1", "This operation is not supported on an index"),
+        (
+            "INSERT INTO t VALUE {'a': set_add(<<'a'>>, <<'b'>>)}",
+            "Unsupported data type: set_add under key root at 1:27:7",
+        ),
         ("INSERT INTO t VALUE {'a': <<>>}", "Empty bags are not supported"),
         (
             "INSERT INTO t VALUE {'a': <<1, 'x'>>}",

@@ -14,6 +14,10 @@ pub(super) fn tokenize(text: &str) -> Result<Vec<Token>, Refusal> {
             continue;
         }
         let next = bytes.get(start + 1).copied();
+        if let Some(length) = comment(&bytes[start..])? {
+            start += length;
+            continue;
+        }
         // A point behind a name or an index is a step of a path, elsewhere the beginning of a number.
         let in_path = tokens.last().is_some_and(|token| {
             token.end == start && matches!(token.kind, TokenKind::Word | TokenKind::Quoted | TokenKind::CloseBracket)
@@ -62,9 +66,23 @@ fn symbol(first: u8, next: Option<u8>) -> Option<(TokenKind, usize)> {
     })
 }
 
+/// The length of a comment, to the end of its line or to its own; none where there is no comment.
+fn comment(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+    match bytes {
+        [b'-', b'-', ..] => Ok(Some(while_in(bytes, |byte| byte != b'\n'))),
+        [b'/', b'*', rest @ ..] => match memchr::memmem::find(rest, b"*/") {
+            Some(at) => Ok(Some(2 + at + 2)),
+            None => Err(Refusal::malformed("")),
+        },
+        _ => Ok(None),
+    }
+}
+
 fn unexpected(text: &str, start: usize) -> Refusal {
     match text[start..].chars().next() {
-        Some(character) if character.is_ascii() => Refusal::malformed(format!("Unexpected character: '{character}'")),
+        Some(character) if character.is_ascii() && character != '#' => {
+            Refusal::malformed(format!("Unexpected character: '{character}'"))
+        }
         // DynamoDB says no more of the others.
         _ => Refusal::malformed(""),
     }
@@ -83,18 +101,23 @@ fn quoted(bytes: &[u8], quote: u8, unterminated: &str) -> Result<usize, Refusal>
     }
 }
 
-/// The length of a number: digits with at most one point, and an exponent.
+/// The length of a number: digits with at most one point, and an exponent. That, less the digits behind the point, is an
+/// integer of 32 bits, as Java reads a decimal.
 fn number(bytes: &[u8]) -> Result<usize, Refusal> {
     let digits = |from: usize| while_in(&bytes[from.min(bytes.len())..], |byte| byte.is_ascii_digit());
     let mut length = digits(0);
+    let mut fraction_digits = 0;
     if bytes.get(length) == Some(&b'.') {
         length += 1;
-        length += digits(length);
+        fraction_digits = digits(length);
+        length += fraction_digits;
     }
     if matches!(bytes.get(length), Some(b'e' | b'E')) {
         let sign = usize::from(matches!(bytes.get(length + 1), Some(b'+' | b'-')));
         let exponent = digits(length + 1 + sign);
-        if exponent == 0 {
+        let written = std::str::from_utf8(&bytes[length + 1..length + 1 + sign + exponent]).unwrap_or_default();
+        let scale = written.parse::<i32>().ok().map(|exponent| fraction_digits as i64 - i64::from(exponent));
+        if scale.is_none_or(|scale| i32::try_from(scale).is_err()) {
             return Err(Refusal::malformed(""));
         }
         length += 1 + sign + exponent;

@@ -1,6 +1,6 @@
 //! INSERT, UPDATE and DELETE, each behind its keyword.
 
-use super::{DeleteItem, Insert, Refusal, Returning, UpdateItem, cursor::Cursor, filter, literal};
+use super::{DeleteItem, Insert, Refusal, Returning, UpdateItem, cursor::Cursor, cursor::LEFT_OVER, filter, literal};
 use crate::{
     Action, Path, Update, Value,
     cursor::note,
@@ -21,6 +21,9 @@ pub(super) fn insert(cursor: &mut Cursor<'_>) -> Result<Insert, Refusal> {
             "FROM clause may only contain a single table name in data manipulation statements at {position}"
         )));
     }
+    if cursor.at_name() || cursor.at_keyword("AS") {
+        return Err(Refusal::malformed(LEFT_OVER));
+    }
     if !cursor.take_keyword("VALUE") {
         return Err(Refusal::malformed("Expected VALUE after the table's name"));
     }
@@ -30,6 +33,23 @@ pub(super) fn insert(cursor: &mut Cursor<'_>) -> Result<Insert, Refusal> {
 
 pub(super) fn update(cursor: &mut Cursor<'_>) -> Result<UpdateItem, Refusal> {
     let table = table(cursor)?;
+    let update = clauses(cursor)?;
+    let condition = filter::clause(cursor)?;
+    let returning = returning(cursor)?;
+    Ok(UpdateItem { table, update, condition, returning })
+}
+
+/// The other form of an UPDATE: `FROM table WHERE … SET …`.
+pub(super) fn update_from(cursor: &mut Cursor<'_>) -> Result<UpdateItem, Refusal> {
+    let table = table(cursor)?;
+    let condition = filter::clause(cursor)?;
+    let update = clauses(cursor)?;
+    let returning = returning(cursor)?;
+    Ok(UpdateItem { table, update, condition, returning })
+}
+
+/// SET and REMOVE, at least one of them.
+fn clauses(cursor: &mut Cursor<'_>) -> Result<Update, Refusal> {
     let mut actions = Vec::new();
     loop {
         if cursor.take_keyword("SET") {
@@ -51,9 +71,7 @@ pub(super) fn update(cursor: &mut Cursor<'_>) -> Result<UpdateItem, Refusal> {
     if let Some(clash) = find_clash(paths.into_iter()) {
         note(&mut cursor.faults.operand, || clash);
     }
-    let condition = filter::clause(cursor)?;
-    let returning = returning(cursor)?;
-    Ok(UpdateItem { table, update: Update::of_statement(actions), condition, returning })
+    Ok(Update::of_statement(actions))
 }
 
 pub(super) fn delete(cursor: &mut Cursor<'_>) -> Result<DeleteItem, Refusal> {
