@@ -23,6 +23,11 @@ impl KeyCondition {
         Self::bind(clauses, schema)
     }
 
+    /// What is wrong with an expression whatever the keys are: it is told before there is found to be no table.
+    pub fn check(text: &str, placeholders: &mut Placeholders) -> Result<(), ServiceError> {
+        collect(parse(text, PARAMETER, placeholders)?, &mut Vec::new())
+    }
+
     /// Finds which clause is for which key attribute, and checks their values' types.
     pub(crate) fn bind(mut clauses: Vec<Clause>, schema: &KeySchema) -> Result<Self, ServiceError> {
         let defined = 1 + usize::from(schema.sort.is_some());
@@ -50,7 +55,10 @@ impl KeyCondition {
                 if clause.name != attribute.name {
                     return Err(missed(attribute));
                 }
-                clause.condition.values().try_for_each(|value| check_value(attribute, value))?;
+                clause.condition.values().try_for_each(|value| {
+                    check_value(attribute, value)?;
+                    EncodedKey::check_sort(attribute, value)
+                })?;
                 Some(clause.condition)
             }
             _ => None,

@@ -116,7 +116,16 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         None => projection(None, input.attributes_to_get.take(), None)?,
     };
 
-    let table = call.open_table(&input.table_name.clone().unwrap_or_default())?;
+    let table = match call.open_table(&input.table_name.clone().unwrap_or_default()) {
+        Ok(table) => table,
+        Err(error) => {
+            if let Some(expression) = &input.key_condition_expression {
+                KeyCondition::check(expression, &mut placeholders)?;
+                placeholders.finish()?;
+            }
+            return Err(error);
+        }
+    };
     let consistent = input.consistent_read.is_some_and(|flag| flag.0);
     let target = page::target(&table, input.index_name.as_deref(), consistent)?;
     let schema = target.key_schema();

@@ -184,6 +184,27 @@ async fn parameters_that_do_not_fit_are_refused_in_dynamodbs_words() {
 }
 
 #[tokio::test]
+async fn a_key_condition_that_fits_no_table_is_told_before_the_table_is_looked_up() {
+    let service = Service::with_users().await;
+    let query = |condition: &str| {
+        json!({"TableName": "absent", "KeyConditionExpression": condition,
+               "ExpressionAttributeValues": {":p": {"S": "a"}, ":n": {"N": "1"}}})
+    };
+    for (condition, expected) in [
+        (
+            "p = :p AND begins_with(s, :n)",
+            "Invalid KeyConditionExpression: Incorrect operand type for operator or function; operator or function: \
+             begins_with, operand type: N",
+        ),
+        ("p = :p", "Value provided in ExpressionAttributeValues unused in expressions: keys: {:n}"),
+    ] {
+        assert_eq!(service.invalid("Query", query(condition)).await, expected);
+    }
+    let (name, _) = service.error("Query", query("p = :p AND s = :n")).await;
+    assert_eq!(name, "ResourceNotFoundException");
+}
+
+#[tokio::test]
 async fn segments_that_do_not_fit_are_refused_in_dynamodbs_words() {
     let service = five_games().await;
     for (request, expected) in [

@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{SOUP, placeholders, value};
-use cairn_model::table::ScalarType;
+use cairn_model::{Item, table::ScalarType};
 use proptest::prelude::*;
 
 fn schema() -> KeySchema {
@@ -38,6 +38,33 @@ fn a_sort_key_of_strings_can_begin_with_something() {
     schema.sort = Some(KeyAttribute { name: "c".to_owned(), scalar_type: ScalarType::S });
     let condition = KeyCondition::parse("a = :s AND begins_with(c, :s)", &schema, &mut placeholders()).unwrap();
     assert_eq!(condition.sort, Some(SortCondition::BeginsWith(value(r#"{"S":"b"}"#))));
+}
+
+#[test]
+fn a_value_that_no_sort_key_can_have_is_refused_whatever_it_is_compared_by() {
+    let mut schema = schema();
+    schema.sort = Some(KeyAttribute { name: "c".to_owned(), scalar_type: ScalarType::S });
+    let refused = |condition: &str, sort: String| {
+        let values = Item::from([
+            (":s".to_owned(), AttributeValue::S("b".to_owned())),
+            (":c".to_owned(), AttributeValue::S(sort)),
+        ]);
+        let mut placeholders = Placeholders::new(None, Some(values)).unwrap();
+        KeyCondition::parse(&format!("a = :s AND {condition}"), &schema, &mut placeholders).unwrap_err().message
+    };
+    for condition in ["c = :c", "c > :c", "begins_with(c, :c)", "c BETWEEN :c AND :s"] {
+        assert_eq!(
+            refused(condition, String::new()),
+            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an \
+             empty string value. Key: c",
+            "{condition}"
+        );
+    }
+    assert_eq!(
+        refused("c < :c", "x".repeat(1_025)),
+        "One or more parameter values were invalid: Aggregated size of all range keys has exceeded the size limit of \
+         1024 bytes"
+    );
 }
 
 #[test]
