@@ -121,6 +121,9 @@ impl WritePlan {
     ) -> Result<ConditionCheck, ServiceError> {
         let WriteKey { key, condition } = WriteKey::of(select.condition, schema)?;
         let key = EncodedKey::from_key(schema, &key)?;
+        if condition.is_none() {
+            return Err(ServiceError::validation("EXISTS() must contain a single item read with additional condition"));
+        }
         Ok(ConditionCheck { key, condition: and_exists(condition, schema), return_item_on_condition_failure })
     }
 

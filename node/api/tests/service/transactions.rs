@@ -376,6 +376,10 @@ async fn statements_that_no_transaction_takes_are_refused_by_their_place() {
             &["SELECT * FROM users.\"by-score\" WHERE Id = 'a'"],
             "Validation failed in TransactStatements[0]: Reads on indices are not supported within transactions.",
         ),
+        (
+            &["EXISTS(SELECT * FROM users WHERE Id = 'a' AND Game = 1)"],
+            "Validation failed in TransactStatements[0]: EXISTS() must contain a single item read with additional condition",
+        ),
     ];
     for (texts, expected) in cases {
         assert_eq!(service.refused("ExecuteTransaction", statements(texts)).await, expected);
