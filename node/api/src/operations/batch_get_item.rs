@@ -104,6 +104,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let report = CapacityReport::of(input.return_consumed_capacity.as_deref());
     input.constrain()?;
     let requests = checked(input.request_items.unwrap_or_default())?;
+    if requests.iter().map(|request| request.keys.len()).sum::<usize>() > BATCH_GET_KEYS_MAX {
+        return Err(ServiceError::validation("Too many items requested for the BatchGetItem call"));
+    }
 
     let mut opened = Vec::with_capacity(requests.len());
     for request in requests {
@@ -137,23 +140,20 @@ impl BatchGetItemInput {
             constraints.required("requestItems", false);
             return constraints.finish();
         };
-        let too_short = "Member must have length greater than or equal to 1";
-        let too_long = "Member must have length less than or equal to 100";
         let keys_of = |request: &KeysAndAttributes| request.keys.as_ref().map_or(0, Vec::len);
         if requests.is_empty() {
-            constraints.add(format!("Value at 'RequestItems' failed to satisfy constraint: {too_short}"));
+            constraints.item_count("RequestItems", 0, 1..=usize::MAX);
         } else if let Some((name, _)) = requests.iter().find(|(_, request)| request.keys.is_none()) {
             constraints.required(&format!("requestItems.{name}.member.keys"), false);
         } else if let Some((name, _)) = requests.iter().find(|(_, request)| keys_of(request) == 0) {
-            constraints
-                .add(format!("Value at 'RequestItems.{name}.member.Keys' failed to satisfy constraint: {too_short}"));
+            constraints.item_count(&format!("RequestItems.{name}.member.Keys"), 0, 1..=BATCH_GET_KEYS_MAX);
         } else if !requests.keys().all(|name| is_table_name(name) || is_arn(name)) {
             constraints.value(table_names(requests.keys()), "requestItems", TABLE_NAMES);
-        } else if requests.values().map(keys_of).sum::<usize>() > BATCH_GET_KEYS_MAX {
-            let longest = requests.iter().max_by_key(|(_, request)| keys_of(request));
-            let name = longest.map_or("", |(name, _)| name);
-            constraints
-                .add(format!("Value at 'RequestItems.{name}.member.Keys' failed to satisfy constraint: {too_long}"));
+        } else {
+            for (name, request) in requests {
+                let path = format!("RequestItems.{name}.member.Keys");
+                constraints.item_count(&path, keys_of(request), 1..=BATCH_GET_KEYS_MAX);
+            }
         }
         constraints.return_consumed_capacity(self.return_consumed_capacity.as_deref());
         for (name, request) in requests {
@@ -170,7 +170,7 @@ pub(super) const TABLE_NAMES: &str = "Map keys must satisfy constraint: [Member 
      [a-zA-Z0-9_.-]+]";
 
 /// A batch's tables in a message.
-pub(super) fn table_names<'a>(names: impl Iterator<Item = &'a String>) -> String {
+fn table_names<'a>(names: impl Iterator<Item = &'a String>) -> String {
     format!("{{{}}}", names.map(String::as_str).collect::<Vec<_>>().join(", "))
 }
 

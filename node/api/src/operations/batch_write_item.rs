@@ -1,9 +1,9 @@
-//! BatchWriteItem: up to 25 puts and deletes, each on its own; those that met an overloaded partition, or whose outcome
-//! is not known, come back unprocessed.
+//! BatchWriteItem: up to 25 puts and deletes, each on its own; those that met an overloaded partition or a transaction, or
+//! whose outcome is not known, come back unprocessed.
 
 use super::{
     Call,
-    batch_get_item::{TABLE_NAMES, duplicate_keys, table_names},
+    batch_get_item::{TABLE_NAMES, duplicate_keys},
     item_write::wants_collection_metrics,
     put_item::check_size,
 };
@@ -123,14 +123,12 @@ impl BatchWriteItemInput {
         }
         constraints.required("requestItems", self.request_items.is_some());
         let requests = || self.request_items.iter().flatten();
-        let count: usize = requests().map(|(_, writes)| writes.len()).sum();
-        if count > BATCH_WRITE_REQUESTS_MAX || requests().any(|(_, writes)| writes.is_empty()) {
-            constraints.value(
-                table_names(requests().map(|(name, _)| name)),
-                "requestItems",
-                "Map value must satisfy constraint: [Member must have length less than or equal to 25, Member must \
-                 have length greater than or equal to 1]",
-            );
+        if requests().any(|(_, writes)| writes.is_empty()) {
+            constraints.value(self.shown(), "requestItems", REQUEST_COUNTS);
+        }
+        for (name, writes) in requests() {
+            let count = writes.len().max(1);
+            constraints.item_count(&format!("RequestItems.{name}.member"), count, 1..=BATCH_WRITE_REQUESTS_MAX);
         }
         constraints.return_consumed_capacity(self.return_consumed_capacity.as_deref());
         constraints.one_of(
@@ -152,11 +150,30 @@ impl BatchWriteItemInput {
         constraints.finish()?;
         let mut constraints = Constraints::default();
         if !requests().all(|(name, _)| is_table_name(name) || is_arn(name)) {
-            constraints.value(table_names(requests().map(|(name, _)| name)), "requestItems", TABLE_NAMES);
+            constraints.value(self.shown(), "requestItems", TABLE_NAMES);
         }
-        constraints.finish()
+        constraints.finish()?;
+        let count: usize = requests().map(|(_, writes)| writes.len()).sum();
+        if count > BATCH_WRITE_REQUESTS_MAX {
+            return Err(ServiceError::validation("Too many items requested for the BatchWriteItem call"));
+        }
+        Ok(())
+    }
+
+    /// The requests of each table in a message. (DynamoDB repeats them, and every region in another way.)
+    fn shown(&self) -> String {
+        let shown = |(name, writes): (&String, &Vec<WriteInput>)| match writes.as_slice() {
+            [] => format!("{name}=[]"),
+            _ => format!("{name}=[...]"),
+        };
+        let tables: Vec<String> = self.request_items.iter().flatten().map(shown).collect();
+        format!("{{{}}}", tables.join(", "))
     }
 }
+
+/// The constraint on how many requests a table has.
+const REQUEST_COUNTS: &str = "Map value must satisfy constraint: [Member must have length less than or equal to 25, Member \
+     must have length greater than or equal to 1]";
 
 impl WriteInput {
     fn checked(self) -> Result<Write, ServiceError> {
@@ -229,7 +246,7 @@ fn answer(
     let mut collections: BTreeMap<&str, Vec<CollectionMetrics>> = BTreeMap::new();
     let mut unprocessed: BTreeMap<&str, Vec<&WriteEcho>> = BTreeMap::new();
     let mut refused = None;
-    let mut done = 0;
+    let (mut done, mut conflicts) = (0, 0);
     for (write, outcome) in prepared.iter().zip(outcomes) {
         let name = &*write.named;
         let consumed = consumed.entry(name).or_default();
@@ -246,10 +263,15 @@ fn answer(
                 unprocessed.entry(name).or_default().push(&write.echo);
                 refused = Some(error);
             }
+            // No error of this operation (reference, BatchWriteItem): it is asked for again, as what was throttled is.
+            Err(error) if error.kind == ErrorKind::TransactionConflictException => {
+                unprocessed.entry(name).or_default().push(&write.echo);
+                conflicts += 1;
+            }
             Err(error) => return Err(error),
         }
     }
-    if let (0, Some(error)) = (done, refused) {
+    if let (0, Some(error)) = (done + conflicts, refused) {
         return Err(error);
     }
     let mut out = Vec::with_capacity(256);

@@ -117,6 +117,18 @@ impl Constraints {
         ));
     }
 
+    /// How many a list or a map of the batches holds: told as [`Self::within`] tells a number.
+    pub(crate) fn item_count(&mut self, member: &str, count: usize, counts: std::ops::RangeInclusive<usize>) {
+        let (bound, side) = match (count < *counts.start(), count > *counts.end()) {
+            (true, _) => (counts.start(), "greater"),
+            (_, true) => (counts.end(), "less"),
+            _ => return,
+        };
+        self.add(format!(
+            "Value at '{member}' failed to satisfy constraint: Member must have length {side} than or equal to {bound}"
+        ));
+    }
+
     /// `AttributesToGet`: 1 to 255 names.
     pub(crate) fn attributes_to_get(&mut self, path: &str, names: Option<&[String]>) {
         match names {

@@ -125,6 +125,19 @@ async fn batches_that_do_not_fit_are_refused_in_dynamodbs_words() {
         ("BatchWriteItem", json!({"RequestItems": {}}), "The requestItems parameter is required for BatchWriteItem"),
         (
             "BatchWriteItem",
+            writes(Vec::new()),
+            "1 validation error detected: Value '{users=[]}' at 'requestItems' failed to satisfy constraint: Map value \
+             must satisfy constraint: [Member must have length less than or equal to 25, Member must have length greater \
+             than or equal to 1]",
+        ),
+        (
+            "BatchWriteItem",
+            writes((0..26).map(put).collect()),
+            "1 validation error detected: Value at 'RequestItems.users.member' failed to satisfy constraint: Member must \
+             have length less than or equal to 25",
+        ),
+        (
+            "BatchWriteItem",
             writes(vec![json!({})]),
             "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported \
              datatypes",
@@ -137,6 +150,20 @@ async fn batches_that_do_not_fit_are_refused_in_dynamodbs_words() {
     ] {
         assert_eq!(service.invalid(operation, request).await, expected);
     }
-    let text = service.invalid("BatchWriteItem", writes((0..26).map(put).collect())).await;
-    assert!(text.contains("Map value must satisfy constraint: [Member must have length less than or equal to 25"));
+}
+
+#[tokio::test]
+async fn the_requests_of_a_batch_are_counted_over_all_tables_too() {
+    let service = Service::with_users().await;
+    let two = |one: Value, other: Value| json!({"RequestItems": {"users": one, "another": other}});
+    let keys = |count| json!({"Keys": (0..count).map(key).collect::<Vec<_>>()});
+    let puts = |count| Value::from((0..count).map(put).collect::<Vec<_>>());
+    assert_eq!(
+        service.invalid("BatchGetItem", two(keys(100), keys(1))).await,
+        "Too many items requested for the BatchGetItem call"
+    );
+    assert_eq!(
+        service.invalid("BatchWriteItem", two(puts(25), puts(1))).await,
+        "Too many items requested for the BatchWriteItem call"
+    );
 }

@@ -188,6 +188,23 @@ async fn who_meets_a_transaction_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_write_of_a_batch_that_meets_a_transaction_comes_back_unprocessed() {
+    let service = two_tables().await;
+    service.partitions.locked_since(NOW_MS);
+    left_behind(&service, |step| *step == TransactStep::Commit).await;
+    let request = |items: &[Value]| {
+        let puts: Vec<Value> = items.iter().map(|item| json!({"PutRequest": {"Item": item}})).collect();
+        json!({"RequestItems": {"users": puts}})
+    };
+    let (met, free) = (item(1, 2), item(2, 2));
+    let answer = service.ok("BatchWriteItem", request(&[met.clone(), free])).await;
+    assert_eq!(answer["UnprocessedItems"], request(std::slice::from_ref(&met))["RequestItems"]);
+    assert_eq!(service.score(2).await, json!("2"));
+    let answer = service.ok("BatchWriteItem", request(std::slice::from_ref(&met))).await;
+    assert_eq!(answer["UnprocessedItems"], request(&[met])["RequestItems"], "where nothing was done, too");
+}
+
+#[tokio::test]
 async fn who_meets_what_a_dead_coordinator_left_ends_it_and_goes_on() {
     let service = two_tables().await;
     service.partitions.locked_since(NOW_MS - 10_000);
