@@ -523,6 +523,21 @@ fn auto_scaling_is_of_provisioned_tables_within_bounds() {
 }
 
 #[test]
+fn auto_scaling_of_a_global_index_is_as_its_tables() {
+    let provisioned = "provisionedThroughput: {readCapacityUnits: 1, writeCapacityUnits: 1}";
+    let scaled = |mode: &str, of_index: &str, scaling: &str| {
+        let of_index = format!("projection: {{projectionType: ALL}}{of_index}, autoScaling: {{{scaling}}}");
+        globally_indexed("idx", INDEX_KEYS, &of_index, mode)
+    };
+    let units = format!(", {provisioned}");
+    let write = "write: {minUnits: 5, maxUnits: 100}";
+    accepts(&scaled(provisioned, &units, write));
+    refuses(&scaled(ON_DEMAND, "", write), "on demand they scale by themselves");
+    refuses(&scaled(provisioned, &units, ""), "give autoScaling.read, autoScaling.write, or both");
+    refuses(&scaled(provisioned, &units, "write: {minUnits: 6, maxUnits: 5}"), "minUnits must not be above maxUnits");
+}
+
+#[test]
 fn time_to_live_names_its_attribute_unless_it_is_off() {
     let with = |time_to_live: &str| table(&format!("{KEYS}, {ON_DEMAND}, timeToLive: {time_to_live}"));
     for accepted in ["{attributeName: ends}", "{attributeName: ends, enabled: true}", "{enabled: false}"] {

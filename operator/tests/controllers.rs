@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod scenes {
+    pub(crate) mod auto_scaling;
     pub(crate) mod global_indexes;
     pub(crate) mod imports;
     pub(crate) mod local_indexes;
@@ -61,6 +62,7 @@ async fn the_controllers_on_a_real_api_server() {
     access_keys_reach_the_routers(&server).await;
     however_many_namespaces_are_watched_the_routers_get_their_secret(&server).await;
     an_empty_group_is_removed_and_a_new_table_brings_it_back(&server).await;
+    scenes::auto_scaling::play(&server).await;
     scenes::global_indexes::play(&server).await;
     scenes::imports::play(&server).await;
     scenes::local_indexes::play(&server).await;

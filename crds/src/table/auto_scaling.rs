@@ -1,4 +1,5 @@
-//! `autoScaling`: by what a provisioned table's throughput follows its consumption, and where it is. Who decides is the operator.
+//! `autoScaling` of a provisioned table and of each of its global indexes: by what the throughput follows the consumption, and
+//! where it is. Who decides is the operator.
 
 use super::{ProvisionedThroughput, definition::DefinitionError, rules};
 use crate::rules::json;
@@ -34,6 +35,9 @@ pub struct TargetTracking {
     #[serde(default = "default_percent")]
     #[schemars(range(min = 20, max = 90))]
     pub target_utilization_percent: i64,
+    /// Whether the throughput only ever goes up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disable_scale_in: bool,
 }
 
 /// As the console of DynamoDB has it.
@@ -41,13 +45,13 @@ fn default_percent() -> i64 {
     70
 }
 
-/// Where auto-scaling is. It wins over `spec.provisionedThroughput`, until that is changed.
+/// Where auto-scaling is. It wins over the spec's `provisionedThroughput`, until that is changed.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AutoScalingStatus {
-    /// What the table is to have.
+    /// What the table, or the index, is to have.
     pub units: ProvisionedThroughput,
-    /// The `spec.provisionedThroughput` that it began with.
+    /// The `provisionedThroughput` of the spec that it began with.
     pub began_with: ProvisionedThroughput,
     /// When the units changed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -94,6 +94,10 @@ pub enum IndexFlaw {
     )]
     OnDemandThroughput,
     #[error(
+        "must have autoScaling with minUnits of 1 to maxUnits and a targetUtilizationPercent of 20 to 90, and only where spec.billingMode is PROVISIONED"
+    )]
+    AutoScaling,
+    #[error(
         "must name 1 to 20 different projection.nonKeyAttributes, of 1 to 255 bytes each, if and only if projection.projectionType is INCLUDE"
     )]
     Projection,
@@ -114,7 +118,8 @@ pub struct Birth {
     pub scaled: Option<table::ProvisionedThroughput>,
     /// The streams that the table has; before one is known here it is not on, whatever the spec says.
     pub streams: Streams,
-    /// The global indexes that were given their identity, as they were made; one is the table's while the spec names it.
+    /// The global indexes that were given their identity, as they were made, with what auto-scaling has made of their
+    /// throughput; one is the table's while the spec names it.
     pub global_indexes: Vec<GlobalIndex>,
 }
 
@@ -491,7 +496,8 @@ mod tests {
     }
 
     fn scaled(spec: &mut TableSpec) -> Birth {
-        let read = TargetTracking { min_units: 1, max_units: 100, target_utilization_percent: 70 };
+        let read =
+            TargetTracking { min_units: 1, max_units: 100, target_utilization_percent: 70, disable_scale_in: false };
         spec.auto_scaling = Some(AutoScaling { read: Some(read), write: None });
         let units = table::ProvisionedThroughput { read_capacity_units: 50, write_capacity_units: 6 };
         Birth { scaled: Some(units), ..birth() }
@@ -511,7 +517,7 @@ mod tests {
     fn auto_scaling_that_got_past_the_rules_is_refused() {
         for (min_units, max_units, target_utilization_percent) in [(0, 5, 70), (6, 5, 70), (1, 5, 19), (1, 5, 91)] {
             let mut spec = TableSpec::from_definition(&definition());
-            let read = TargetTracking { min_units, max_units, target_utilization_percent };
+            let read = TargetTracking { min_units, max_units, target_utilization_percent, disable_scale_in: false };
             spec.auto_scaling = Some(AutoScaling { read: Some(read), write: None });
             assert_eq!(spec.definition("game", "Scores", &birth()), Err(DefinitionError::AutoScaling));
         }

@@ -1,8 +1,8 @@
 //! `spec.globalSecondaryIndexes` and what the status has of each: indexes that come and go while the table serves.
 
 use super::{
-    AttributeDefinition, KeySchemaElement, OnDemandThroughput, Placement, Projection, ProvisionedThroughput, TableSpec,
-    ThroughputStatus,
+    AttributeDefinition, AutoScaling, AutoScalingStatus, KeySchemaElement, OnDemandThroughput, Placement, Projection,
+    ProvisionedThroughput, TableSpec, ThroughputStatus,
     definition::{DefinitionError, IndexFlaw},
     index::is_index_name,
     key::{attribute, elements, keys_of},
@@ -35,6 +35,10 @@ pub struct GlobalSecondaryIndex {
     /// The most that an index of an on-demand table may consume in a second. Without it there is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_demand_throughput: Option<OnDemandThroughput>,
+    /// Has the throughput of an index of a PROVISIONED table follow what the index consumes; provisionedThroughput is where it
+    /// begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_scaling: Option<AutoScaling>,
 }
 
 /// What became of a global index. One that is made again under its name has an entry of its own.
@@ -64,6 +68,9 @@ pub struct GlobalSecondaryIndexStatus {
     /// Present where the index is provisioned, or was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throughput: Option<ThroughputStatus>,
+    /// Present while the index's throughput is scaled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_scaling: Option<AutoScalingStatus>,
     /// The version of the definition that its partitions have; absent until one of them was led.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<i64>,
@@ -112,6 +119,9 @@ impl TableSpec {
             (BillingMode::PayPerRequest, None) => None,
             _ => return Err(flawed(IndexFlaw::Throughput)),
         };
+        if index.auto_scaling.is_some_and(|scaling| scaling.check(self.billing_mode).is_err()) {
+            return Err(flawed(IndexFlaw::AutoScaling));
+        }
         let on_demand = index.on_demand_throughput.map_or(Ok(None), |maxima| maxima.of(self.billing_mode));
         Ok(GlobalIndex {
             index_name: index.index_name.clone(),
@@ -126,12 +136,14 @@ impl TableSpec {
     }
 
     /// Those of the indexes asked for that were given an identity: as they were made, in the order in which they were, with the
-    /// throughput that the spec has.
+    /// throughput that the spec has, or that auto-scaling has made of it.
     pub(super) fn given_indexes(&self, given: &[GlobalIndex]) -> Result<Vec<GlobalIndex>, DefinitionError> {
         let asked = self.global_indexes()?;
         let given = given.iter().filter_map(|given| {
             let asked = asked.iter().find(|asked| asked.index_name == given.index_name)?;
-            let (provisioned_throughput, on_demand_throughput) = throughputs_of(asked);
+            let (declared, on_demand_throughput) = throughputs_of(asked);
+            let scaled = given.provisioned_throughput.filter(|_| self.scales_index(&given.index_name));
+            let provisioned_throughput = scaled.or(declared);
             Some(GlobalIndex { provisioned_throughput, on_demand_throughput, ..given.clone() })
         });
         Ok(given.collect())
@@ -150,6 +162,7 @@ impl TableSpec {
                 Some(asked) if of_name(before, &index.index_name) != Some(throughputs_of(index)) => {
                     asked.provisioned_throughput = index.provisioned_throughput.map(ProvisionedThroughput::from);
                     asked.on_demand_throughput = index.on_demand_throughput.map(OnDemandThroughput::from);
+                    asked.auto_scaling = asked.auto_scaling.filter(|_| asked.provisioned_throughput.is_some());
                 }
                 Some(_) => {}
                 None => {
@@ -164,6 +177,11 @@ impl TableSpec {
         let mut attributes = std::mem::take(&mut self.attribute_definitions);
         attributes.retain(|attribute| self.is_key(&attribute.attribute_name));
         self.attribute_definitions = attributes;
+    }
+
+    fn scales_index(&self, name: &str) -> bool {
+        let mut indexes = self.global_secondary_indexes.iter().flatten();
+        indexes.any(|index| index.index_name == name && index.auto_scaling.is_some())
     }
 
     fn defines(&self, name: &str) -> bool {
@@ -186,6 +204,7 @@ impl GlobalSecondaryIndex {
             projection: Projection::of(&index.projection),
             provisioned_throughput: index.provisioned_throughput.map(ProvisionedThroughput::from),
             on_demand_throughput: index.on_demand_throughput.map(OnDemandThroughput::from),
+            auto_scaling: None,
         }
     }
 }
@@ -203,6 +222,7 @@ impl GlobalSecondaryIndexStatus {
             item_count: None,
             index_size_bytes: None,
             throughput: None,
+            auto_scaling: None,
             schema_version: None,
             key_schema: elements(&index.key_schema),
             attribute_definitions: {
@@ -214,7 +234,8 @@ impl GlobalSecondaryIndexStatus {
         }
     }
 
-    /// The index as it was made, with its partitions where they were made. Its throughput is the spec's to say.
+    /// The index as it was made, with its partitions where they were made. Its throughput is the spec's to say, but for what
+    /// auto-scaling has made of it: that is here.
     pub fn index(&self) -> Result<GlobalIndex, DefinitionError> {
         let invalid = |field, value: &dyn ToString| DefinitionError::Invalid { field, value: value.to_string() };
         let index_id = self.id()?;
@@ -229,7 +250,7 @@ impl GlobalSecondaryIndexStatus {
             slot: u8::try_from(self.slot).map_err(|_| invalid("slot", &self.slot))?,
             key_schema: keys_of(&self.key_schema, &self.attribute_definitions)?,
             projection: projection.ok_or_else(|| invalid("projection", &self.index_name))?,
-            provisioned_throughput: None,
+            provisioned_throughput: self.auto_scaling.as_ref().map(|scaling| scaling.units.units()).transpose()?,
             on_demand_throughput: None,
             partitions: partitions.collect::<Result<Vec<_>, DefinitionError>>()?,
         })
@@ -380,6 +401,79 @@ globalSecondaryIndexes: [{indexes}]"
         assert_eq!(names(&definition(&spec, given(&spec))), ["by-age"]);
         let defined: Vec<_> = spec.attribute_definitions.iter().map(|a| a.attribute_name.as_str()).collect();
         assert_eq!(defined, ["Id", "Age"]);
+    }
+
+    const SCALED: &str = "provisionedThroughput: {readCapacityUnits: 5, writeCapacityUnits: 5}, \
+                          autoScaling: {read: {minUnits: 1, maxUnits: 100}}";
+
+    /// A provisioned table with one index, of which this is said.
+    fn provisioned(more: &str) -> TableSpec {
+        let mut spec = spec(&index("by-team", TEAM, &format!("{ALL}, {more}")));
+        spec.billing_mode = BillingMode::Provisioned;
+        spec.provisioned_throughput = Some(ProvisionedThroughput { read_capacity_units: 9, write_capacity_units: 9 });
+        spec
+    }
+
+    /// The index's entry, where its throughput was scaled to so many units.
+    fn scaled(spec: &TableSpec, read: i64) -> Vec<GlobalSecondaryIndexStatus> {
+        let units = ProvisionedThroughput { read_capacity_units: read, write_capacity_units: 5 };
+        let mut entries = given(spec);
+        entries[0].auto_scaling = Some(AutoScalingStatus { units, began_with: units, last_scaled_at: None });
+        entries
+    }
+
+    fn read_units(spec: &TableSpec, entries: Vec<GlobalSecondaryIndexStatus>) -> Option<u64> {
+        let throughput = definition(spec, entries).global_indexes[0].provisioned_throughput;
+        throughput.map(|throughput| throughput.read_capacity_units)
+    }
+
+    #[test]
+    fn what_auto_scaling_made_of_an_indexs_throughput_counts_while_it_is_on() {
+        let mut spec = provisioned(SCALED);
+        assert_eq!(read_units(&spec, given(&spec)), Some(5));
+        let entries = scaled(&spec, 50);
+        assert_eq!(read_units(&spec, entries.clone()), Some(50));
+        spec.global_secondary_indexes.as_mut().unwrap()[0].auto_scaling = None;
+        assert_eq!(read_units(&spec, entries), Some(5));
+    }
+
+    #[test]
+    fn auto_scaling_of_an_index_that_got_past_the_rules_is_refused() {
+        let units = "provisionedThroughput: {readCapacityUnits: 5, writeCapacityUnits: 5}";
+        for wrong in ["minUnits: 6, maxUnits: 5", "minUnits: 1, maxUnits: 5, targetUtilizationPercent: 91"] {
+            let refused = provisioned(&format!("{units}, autoScaling: {{read: {{{wrong}}}}}")).global_indexes();
+            assert!(refused.unwrap_err().to_string().contains("\"by-team\" must have autoScaling"));
+        }
+    }
+
+    #[test]
+    fn the_api_changes_where_an_indexs_auto_scaling_begins_and_nothing_else_of_it() {
+        let mut spec = provisioned(SCALED);
+        let before = definition(&spec, scaled(&spec, 50));
+        let mut after = TableDefinition { deletion_protection_enabled: true, ..before.clone() };
+        let asked = |spec: &TableSpec| spec.global_secondary_indexes.as_ref().unwrap()[0].clone();
+        let declared = asked(&spec);
+        spec.update_from_definition(&before, &after);
+        assert_eq!(asked(&spec), declared);
+        after.global_indexes[0].provisioned_throughput =
+            Some(table::ProvisionedThroughput { read_capacity_units: 20, write_capacity_units: 5 });
+        spec.update_from_definition(&before, &after);
+        assert_eq!(asked(&spec).provisioned_throughput.unwrap().read_capacity_units, 20);
+        assert_eq!(asked(&spec).auto_scaling, declared.auto_scaling);
+    }
+
+    #[test]
+    fn an_index_of_a_table_that_the_api_puts_on_demand_is_not_scaled_any_more() {
+        let mut spec = provisioned(SCALED);
+        let before = definition(&spec, scaled(&spec, 50));
+        let mut after = TableDefinition {
+            billing_mode: BillingMode::PayPerRequest,
+            provisioned_throughput: None,
+            ..before.clone()
+        };
+        after.global_indexes[0].provisioned_throughput = None;
+        spec.update_from_definition(&before, &after);
+        assert_eq!(read_units(&spec, scaled(&spec, 50)), None);
     }
 
     #[test]

@@ -197,6 +197,10 @@ pub(super) const SPEC: &[Rule] = &[
         "self.billingMode == 'PROVISIONED' || !has(self.autoScaling)",
         "autoScaling is of a table whose billingMode is PROVISIONED: an on-demand table scales by itself",
     ),
+    (
+        "self.billingMode == 'PROVISIONED' || !has(self.globalSecondaryIndexes) || self.globalSecondaryIndexes.all(i, !has(i.autoScaling))",
+        "autoScaling of globalSecondaryIndexes is of a table whose billingMode is PROVISIONED: on demand they scale by themselves",
+    ),
     ("self.keySchema == oldSelf.keySchema", "keySchema can't change: make a new table and copy the items"),
     (
         "self.attributeDefinitions.all(d, oldSelf.attributeDefinitions.all(o, o.attributeName != d.attributeName || o.attributeType == d.attributeType))",

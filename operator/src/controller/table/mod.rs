@@ -172,7 +172,8 @@ async fn settle(
             unplaced = identity::stamp(&mut stamped, &validated.table.spec, group, answers)?.err();
             throughput::note(&mut stamped, held, ctx.now());
         }
-        scaling = Some(auto_scaling::stamp(&mut stamped, &validated.table.spec, &observation, answers, ctx.now()));
+        let (spec, indexes) = (&validated.table.spec, Indexes::of(&stamped, answers)?);
+        scaling = Some(auto_scaling::stamp(&mut stamped, spec, &observation, &indexes, answers, ctx.now())?);
         let is_asked = validated.table.spec.recovery_period_days()?.is_some();
         let held_on = held.and_then(|held| held.continuous_backups);
         recovery::stamp(&mut stamped, is_asked, group.spec.archive.is_some(), held_on, ctx.now());
@@ -184,9 +185,9 @@ async fn settle(
         let holds = !observation.is_led() || observation.leaders().any(|(_, leader)| is_held(leader));
         let is_to_hold = regions.membership(region, held.and_then(|held| held.replicas.as_ref()));
         regions.stamp(&mut stamped, holds, is_to_hold.as_ref().filter(|_| observation.is_led()), ctx.now());
-        let told = validated.table.status.as_ref().and_then(|before| auto_scaling::told(before, &stamped));
+        let told = validated.table.status.as_ref().map(|before| auto_scaling::told(before, &stamped));
         validated.table = write_status(ctx, &validated.table, stamped).await?;
-        if let Some(told) = told {
+        for told in told.into_iter().flatten() {
             ctx.event(&validated.table, EventType::Normal, "AutoScaled", told).await;
         }
         for index in given_up {
@@ -265,7 +266,7 @@ async fn settle(
         progress.clone_from(&importing.progress);
         status.import = Some(importing.status.clone());
     }
-    if let Some(scaling) = scaling {
+    if let Some(scaling) = &scaling {
         auto_scaling::note(&mut status, scaling, generation, ctx.now());
     }
     regions.note(&mut status, held.and_then(|held| held.replicas.as_ref()), generation, ctx.now());

@@ -68,9 +68,9 @@ fn decrease(
     ))
 }
 
-/// Whether the throughput may go down now.
-pub fn may_decrease(status: &TableResourceStatus, now: Timestamp) -> bool {
-    history(status.throughput.as_ref()).next_decrease_ms(millis(now)).is_none()
+/// Whether the throughput of a table or of an index may go down now.
+pub fn may_decrease(known: Option<&ThroughputStatus>, now: Timestamp) -> bool {
+    history(known).next_decrease_ms(millis(now)).is_none()
 }
 
 fn history(known: Option<&ThroughputStatus>) -> ThroughputHistory {

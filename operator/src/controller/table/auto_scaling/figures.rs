@@ -1,4 +1,4 @@
-//! What a table consumed in each of the last minutes, on all the nodes that hold it.
+//! What a table or an index consumed in each of the last minutes, on all the nodes that hold it.
 
 use crate::controller::table::observation::{Answers, Observation};
 use cairn_model::{
@@ -11,15 +11,20 @@ use std::collections::BTreeSet;
 pub(super) struct Minute {
     pub(super) read_half_units: u64,
     pub(super) write_half_units: u64,
-    /// Every node that holds the table was heard, and knows the whole minute: there was no more than this.
+    /// Every node that counts it was heard, and knows the whole minute: there was no more than this.
     pub(super) complete: bool,
 }
 
-/// The last minutes that are over, the newest last; none where no node tells of any.
-pub(super) fn minutes(observation: &Observation<'_>, answers: Answers<'_>) -> Vec<Minute> {
-    let partitions: BTreeSet<PartitionId> = observation.partitions.keys().copied().collect();
-    let members = observation.partitions.values().flat_map(|partition| &partition.descriptor.members);
-    let holders: BTreeSet<NodeId> = members.map(|member| member.node_id).collect();
+/// The last minutes that are over, the newest last, of what was consumed of a table or of an index; none where no node tells of
+/// any. `table`: whose writes an index pays for, at the nodes that have the table.
+pub(super) fn minutes(counted: &Observation<'_>, table: Option<&Observation<'_>>, answers: Answers<'_>) -> Vec<Minute> {
+    let partitions: BTreeSet<PartitionId> = counted.partitions.keys().copied().collect();
+    if partitions.is_empty() {
+        return Vec::new();
+    }
+    let held = std::iter::once(counted).chain(table).flat_map(|observation| observation.partitions.values());
+    let holders: BTreeSet<NodeId> =
+        held.flat_map(|partition| &partition.descriptor.members).map(|member| member.node_id).collect();
     let reports = answers.reports.iter().flatten().filter(|report| holders.contains(&report.node_id));
     let told: Vec<&Consumption> = reports.filter_map(|report| report.consumption.as_ref()).collect();
     // Whoever was asked a moment before the others ends with the minute before theirs.
@@ -75,7 +80,7 @@ mod tests {
         let reports: Vec<_> = reports.collect();
         let nodes = fixture::nodes();
         let answers = Answers { nodes: &nodes, reports: &reports };
-        minutes(&Observation::of(fixture::table_id(), answers), answers)
+        minutes(&Observation::of(fixture::table_id(), answers), None, answers)
     }
 
     #[test]
@@ -93,6 +98,31 @@ mod tests {
         assert_eq!(minutes.last(), Some(&Minute { read_half_units: 30, write_half_units: 2, complete: false }));
         assert!(minutes.iter().all(|minute| !minute.complete));
         assert_eq!(minutes_of([None, None, None]), []);
+    }
+
+    #[test]
+    fn what_an_index_consumed_is_told_by_the_nodes_of_its_table_too() {
+        let mut reports = fixture::reports_of_one_table(3);
+        for (number, report) in reports.iter_mut().enumerate() {
+            let report = Arc::make_mut(report);
+            report.consumption = consumption(6, 10);
+            // The index lies at the first alone.
+            let mut of_index = report.replicas[0].clone();
+            (of_index.descriptor.partition_id, of_index.descriptor.table_id) =
+                (PartitionId([6; 16]), fixture::index_id());
+            of_index.descriptor.members.truncate(1);
+            report.replicas.extend(Some(of_index).filter(|_| number == 0));
+        }
+        let minutes_where = |count: usize| {
+            let reports: Vec<_> = (0..).zip(&reports).map(|(n, report)| (n < count).then(|| report.clone())).collect();
+            let nodes = fixture::nodes();
+            let answers = Answers { nodes: &nodes, reports: &reports };
+            let [index, table] = [fixture::index_id(), fixture::table_id()].map(|id| Observation::of(id, answers));
+            minutes(&index, Some(&table), answers).last().copied()
+        };
+        assert_eq!(minutes_where(3), Some(Minute { read_half_units: 30, write_half_units: 3, complete: true }));
+        assert_eq!(minutes_where(1).map(|minute| minute.complete), Some(false));
+        assert_eq!(minutes_where(0), None);
     }
 
     #[test]

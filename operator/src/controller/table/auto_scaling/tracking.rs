@@ -37,7 +37,8 @@ pub(super) fn decide(
     }
     let low = percent.saturating_sub(IN_MARGIN_PERCENT).max(percent / 2);
     let quiet = minutes.get(minutes.len().saturating_sub(IN_MINUTES)..).unwrap_or_default();
-    let is_quiet = quiet.len() == IN_MINUTES
+    let is_quiet = !tracking.disable_scale_in
+        && quiet.len() == IN_MINUTES
         && quiet.iter().all(|minute| minute.complete && !is_above(consumed(minute), units, low));
     let needed = match is_quiet {
         true => needed(quiet.iter().map(&consumed).max().unwrap_or_default(), percent).min(units),
@@ -71,7 +72,8 @@ fn whole(number: i64) -> u64 {
 mod tests {
     use super::*;
 
-    const TRACKING: TargetTracking = TargetTracking { min_units: 5, max_units: 100, target_utilization_percent: 70 };
+    const TRACKING: TargetTracking =
+        TargetTracking { min_units: 5, max_units: 100, target_utilization_percent: 70, disable_scale_in: false };
 
     /// Complete minutes in which so many units a second were consumed.
     fn minutes(units_per_second: &[u64]) -> Vec<Minute> {
@@ -105,6 +107,13 @@ mod tests {
         assert_eq!(decided(50, &[0; 15]), 5, "the minimum, though nothing is consumed");
         let one_louder = [7, 7, 7, 7, 30, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7];
         assert_eq!(decided(50, &one_louder), 50);
+    }
+
+    #[test]
+    fn quiet_minutes_bring_no_less_where_that_is_disabled() {
+        let only_up = TargetTracking { disable_scale_in: true, ..TRACKING };
+        let decided = |consumed: &[u64]| decide(&only_up, 50, &minutes(consumed), |m| m.read_half_units).units;
+        assert_eq!((decided(&[7; 15]), decided(&[50, 50])), (50, 72));
     }
 
     #[test]
