@@ -1,4 +1,4 @@
-//! Tables held to their throughput: provisioned, scaled and on demand with maxima, all by manifest.
+//! Tables held to their throughput: provisioned, scaled by what they consume and on demand with maxima, all by manifest.
 
 use super::tables;
 use crate::{
@@ -9,12 +9,20 @@ use anyhow::{Result, ensure};
 use std::time::Duration;
 
 /// Names and what their specs say.
-const TABLES: [(&str, &str); 3] = [
+const TABLES: [(&str, &str); 4] = [
     ("held", "billingMode: PROVISIONED\n  provisionedThroughput: {readCapacityUnits: 5, writeCapacityUnits: 5}"),
     (
         "scaled",
         "billingMode: PROVISIONED\n  provisionedThroughput: {readCapacityUnits: 1, writeCapacityUnits: 1}\n  autoScaling: \
          {write: {minUnits: 20, maxUnits: 40, targetUtilizationPercent: 70}}",
+    ),
+    (
+        "grows",
+        "billingMode: PROVISIONED\n  provisionedThroughput: {readCapacityUnits: 5, writeCapacityUnits: 5}\n  autoScaling: \
+         {write: {minUnits: 5, maxUnits: 25, targetUtilizationPercent: 20}}\n  globalSecondaryIndexes:\n  - indexName: by-id\n    \
+         keySchema: [{attributeName: Id, keyType: HASH}]\n    projection: {projectionType: ALL}\n    provisionedThroughput: \
+         {readCapacityUnits: 5, writeCapacityUnits: 5}\n    autoScaling: {write: {minUnits: 5, maxUnits: 25, \
+         targetUtilizationPercent: 20}}",
     ),
     ("capped", "billingMode: PAY_PER_REQUEST\n  onDemandThroughput: {maxReadRequestUnits: 5, maxWriteRequestUnits: 5}"),
 ];
