@@ -1,7 +1,11 @@
 //! The tables of an account as this package sees them, and what it asks of whoever keeps them.
 //! Where the catalog lies (a folder, Kubernetes) is the implementor's business.
 
-use crate::tags::{TagUpdate, Tags};
+use crate::{
+    auto_scaling::{AutoScalingUpdate, TableAutoScaling},
+    errors,
+    tags::{TagUpdate, Tags},
+};
 use async_trait::async_trait;
 use cairn_model::{
     KeySchema, ServiceError, TableDefinition,
@@ -333,4 +337,20 @@ pub trait Catalog: Send + Sync {
 
     /// Changes the table's tags, by [`TagUpdate::apply`], all of it or nothing.
     async fn update_tags(&self, account: &str, name: &str, update: TagUpdate) -> Result<(), ServiceError>;
+
+    /// By what the throughput of the table and of its global indexes is scaled; by nothing where nobody scales. From memory,
+    /// without waiting.
+    fn auto_scaling(&self, _table: &TableView) -> TableAutoScaling {
+        TableAutoScaling::default()
+    }
+
+    /// Changes that, by [`AutoScalingUpdate::apply`], all of it or nothing. The table as it is after the call.
+    async fn update_auto_scaling(
+        &self,
+        _account: &str,
+        _name: &str,
+        _update: AutoScalingUpdate,
+    ) -> Result<Arc<TableView>, ServiceError> {
+        Err(errors::nobody_scales())
+    }
 }

@@ -23,7 +23,7 @@ pub(crate) use streams::{
     stream_not_found, trimmed_data,
 };
 pub(crate) use tags::{tagged_table_not_found, too_many_tags};
-pub(crate) use throughput::too_many_decreases;
+pub(crate) use throughput::{auto_scaling_on_demand, nobody_scales, too_many_decreases};
 pub(crate) use time_to_live::{
     time_to_live_changed_just_now, time_to_live_disabled_already, time_to_live_enabled_already,
     time_to_live_of_another_attribute,

@@ -3,6 +3,7 @@
 //! Tables, partitions, backups, other regions and access keys are behind the traits [`Catalog`], [`Partitions`],
 //! [`Backups`], [`GlobalTables`] and [`Credentials`]; nothing here knows of replicas, disks, buckets or Kubernetes.
 
+pub mod auto_scaling;
 pub mod backups;
 mod capacity;
 pub mod catalog;
@@ -30,6 +31,7 @@ pub mod tags;
 mod transactions;
 mod validation;
 
+pub use auto_scaling::{AutoScalingUpdate, TableAutoScaling};
 pub use backups::Backups;
 pub use cairn_model::arn;
 pub use catalog::{

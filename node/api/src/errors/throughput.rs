@@ -22,6 +22,21 @@ pub(crate) fn too_many_decreases(history: &ThroughputHistory, now_ms: u64, next_
     )
 }
 
+/// Auto-scaling where nothing scales.
+pub(crate) fn nobody_scales() -> ServiceError {
+    ServiceError::validation(
+        "Auto scaling is not available here: `cairn dev` scales no table. On a cluster it is of the Table resource: \
+         spec.autoScaling, and autoScaling of each of spec.globalSecondaryIndexes",
+    )
+}
+
+/// Auto-scaling of a table that is on demand.
+pub(crate) fn auto_scaling_on_demand() -> ServiceError {
+    ServiceError::validation(
+        "One or more parameter values were invalid: auto scaling can not be enabled when BillingMode is PAY_PER_REQUEST",
+    )
+}
+
 /// As Java writes a time in full.
 fn long_time(millis: u64) -> String {
     let timestamp = i64::try_from(millis).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());

@@ -13,6 +13,7 @@ pub(crate) enum Shape {
     Flag,
     Integer,
     Long,
+    Double,
     Time,
     Blob,
     List(&'static Shape),
@@ -95,7 +96,14 @@ impl Shape {
             (Self::Struct(_, fields), Value::Object(members)) => check_fields(fields, members),
             (Self::Value, Value::Object(members)) => check_fields(VALUE_FIELDS, members),
             (
-                Self::List(_) | Self::Text | Self::Flag | Self::Integer | Self::Long | Self::Time | Self::Blob,
+                Self::List(_)
+                | Self::Text
+                | Self::Flag
+                | Self::Integer
+                | Self::Long
+                | Self::Double
+                | Self::Time
+                | Self::Blob,
                 Value::Object(_),
             ) => Err(serialization("Start of structure or map found where not expected")),
             (_, Value::Array(_)) => Err(serialization(&format!("Unrecognized collection type {}", self.class()))),
@@ -107,7 +115,7 @@ impl Shape {
                 Err(serialization("Unexpected field type"))
             }
             (Self::Text, Value::String(_)) | (Self::Flag, Value::Bool(_)) => Ok(()),
-            (Self::Integer | Self::Long | Self::Time, Value::Number(_)) => Ok(()),
+            (Self::Integer | Self::Long | Self::Double | Self::Time, Value::Number(_)) => Ok(()),
             (Self::Flag, Value::String(word)) => match Flag::of_word(word) {
                 Some(_) => Ok(()),
                 None => Err(serialization("Unexpected token received from parser")),
@@ -139,6 +147,7 @@ impl Shape {
             Self::Flag => "Boolean",
             Self::Integer => "Integer",
             Self::Long => "Long",
+            Self::Double => "Double",
             Self::Time => "Date",
             _ => "String",
         }

@@ -43,15 +43,19 @@ pub(super) fn find(call: &Call<'_>, name: &str) -> Result<(Arc<TableView>, Globa
 
 /// Every region that keeps the table, this one too, in ascending order of their names.
 pub(super) fn group(call: &Call<'_>, table: &TableView, global: &GlobalTable) -> Vec<Replica> {
+    let mut group: Vec<Replica> = global.replicas.iter().cloned().chain([own(call, table)]).collect();
+    group.sort_by(|one, other| one.region.cmp(&other.region));
+    group
+}
+
+/// This region.
+pub(super) fn own(call: &Call<'_>, table: &TableView) -> Replica {
     let status = match table.status {
         TableStatus::Creating => ReplicaStatus::Creating,
         TableStatus::Deleting => ReplicaStatus::Deleting,
         TableStatus::Active | TableStatus::Updating => ReplicaStatus::Active,
     };
-    let own = Replica { region: call.region.to_owned(), status, description: None, percent_progress: None };
-    let mut group: Vec<Replica> = global.replicas.iter().cloned().chain([own]).collect();
-    group.sort_by(|one, other| one.region.cmp(&other.region));
-    group
+    Replica { region: call.region.to_owned(), status, description: None, percent_progress: None }
 }
 
 /// A list of `ReplicaDescription`.

@@ -3,6 +3,7 @@
 //! Each reads its input, checks it in DynamoDB's order and words, asks the catalog or the partitions, and writes
 //! its answer.
 
+mod auto_scaling_description;
 mod backup_description;
 mod batch_execute_statement;
 mod batch_get_item;
@@ -25,6 +26,7 @@ mod describe_import;
 mod describe_limits;
 mod describe_stream;
 mod describe_table;
+mod describe_table_replica_auto_scaling;
 mod describe_time_to_live;
 mod execute_statement;
 mod execute_transaction;
@@ -69,6 +71,7 @@ mod update_global_table;
 mod update_global_table_settings;
 mod update_item;
 mod update_table;
+mod update_table_replica_auto_scaling;
 mod update_time_to_live;
 
 pub(crate) use call::Call;
@@ -181,6 +184,8 @@ operations! {
     "UpdateGlobalTable" => update_global_table,
     "DescribeGlobalTableSettings" => describe_global_table_settings,
     "UpdateGlobalTableSettings" => update_global_table_settings,
+    "DescribeTableReplicaAutoScaling" => describe_table_replica_auto_scaling,
+    "UpdateTableReplicaAutoScaling" => update_table_replica_auto_scaling,
     streams:
     "ListStreams" => list_streams,
     "DescribeStream" => describe_stream,

@@ -9,7 +9,7 @@ use cairn_model::{
 use serde::Deserialize;
 
 /// What DynamoDB takes as units of one table at most.
-const UNITS_MAX: i64 = 1_000_000_000_000;
+pub(crate) const UNITS_MAX: i64 = 1_000_000_000_000;
 
 pub(crate) const THROUGHPUT: Shape =
     Shape::Struct("ProvisionedThroughput", &[("WriteCapacityUnits", Shape::Long), ("ReadCapacityUnits", Shape::Long)]);

@@ -2,7 +2,9 @@
 
 use crate::client::NOW_MS;
 use async_trait::async_trait;
-use cairn_api::{Catalog, IndexView, NewTable, TableUpdate, TableView, TagUpdate, Tags, errors};
+use cairn_api::{
+    AutoScalingUpdate, Catalog, IndexView, NewTable, TableAutoScaling, TableUpdate, TableView, TagUpdate, Tags, errors,
+};
 use cairn_model::{
     ServiceError, TableDefinition,
     ids::TableId,
@@ -20,6 +22,7 @@ pub(crate) struct MemoryCatalog(
     Mutex<BTreeMap<(String, String), Arc<TableView>>>,
     Mutex<BTreeMap<TableId, Tags>>,
     Mutex<BTreeMap<TableId, ThroughputHistory>>,
+    Mutex<BTreeMap<TableId, TableAutoScaling>>,
 );
 
 impl MemoryCatalog {
@@ -162,5 +165,21 @@ impl Catalog for MemoryCatalog {
         let updated = update.apply(tags.get(&table_id).cloned().unwrap_or_default())?;
         tags.insert(table_id, updated);
         Ok(())
+    }
+
+    fn auto_scaling(&self, table: &TableView) -> TableAutoScaling {
+        self.3.lock().unwrap().get(&table.definition.table_id).cloned().unwrap_or_default()
+    }
+
+    async fn update_auto_scaling(
+        &self,
+        account: &str,
+        name: &str,
+        update: AutoScalingUpdate,
+    ) -> Result<Arc<TableView>, ServiceError> {
+        let table = self.table(account, name).ok_or_else(|| errors::table_not_found(name))?;
+        let settings = update.apply(self.auto_scaling(&table))?;
+        self.3.lock().unwrap().insert(table.definition.table_id, settings);
+        Ok(table)
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod archive;
+mod auto_scaling;
 mod backups;
 mod batches;
 mod browsers;

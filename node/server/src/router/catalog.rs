@@ -1,6 +1,7 @@
 //! CreateTable and friends on Kubernetes: the same `Table` resource that `kubectl apply` would write, as the field manager
 //! `cairn-api`, never by force.
 
+mod auto_scaling;
 mod indexes;
 mod look_ups;
 mod tags;
@@ -11,7 +12,9 @@ use super::{
 };
 use crate::environment;
 use async_trait::async_trait;
-use cairn_api::{Catalog, NewTable, TableUpdate, TableView, TagUpdate, Tags, errors};
+use cairn_api::{
+    AutoScalingUpdate, Catalog, NewTable, TableAutoScaling, TableUpdate, TableView, TagUpdate, Tags, errors,
+};
 use cairn_crds::{
     Table, TableSpec, condition, resource_name,
     table::{ThroughputStatus, stream::STREAM_ENABLED_AT_ANNOTATION},
@@ -248,6 +251,20 @@ impl Catalog for KubernetesCatalog {
 
     async fn update_tags(&self, account: &str, name: &str, update: TagUpdate) -> Result<(), ServiceError> {
         self.change_tags(account, name, &update).await
+    }
+
+    fn auto_scaling(&self, table: &TableView) -> TableAutoScaling {
+        let resource = self.tables.resource(&table.definition.account, &table.definition.table_name);
+        resource.map(|resource| auto_scaling::settings(&resource.spec)).unwrap_or_default()
+    }
+
+    async fn update_auto_scaling(
+        &self,
+        account: &str,
+        name: &str,
+        update: AutoScalingUpdate,
+    ) -> Result<Arc<TableView>, ServiceError> {
+        Ok(Arc::new(self.change_auto_scaling(account, name, &update).await?))
     }
 }
 

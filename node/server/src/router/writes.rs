@@ -76,6 +76,15 @@ pub(super) fn other_member_owner<'a>(
     managers.into_iter().find(|manager| *manager != FIELD_MANAGER && owns_member(object, manager, list, key))
 }
 
+/// The manager, other than the API, that owns what lies at this path below the object's spec, as its managed fields name it.
+pub(super) fn other_field_owner<'a>(object: &'a impl ResourceExt, path: &[&str]) -> Option<&'a str> {
+    object.managed_fields().iter().find_map(|entry| {
+        let fields = entry.fields_v1.as_ref()?.0.get("f:spec")?;
+        path.iter().try_fold(fields, |fields, name| fields.get(*name))?;
+        entry.manager.as_deref().filter(|manager| *manager != FIELD_MANAGER)
+    })
+}
+
 pub(super) fn denied(message: &str) -> ServiceError {
     ServiceError::new(ErrorKind::AccessDeniedException, message)
 }

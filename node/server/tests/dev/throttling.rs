@@ -135,3 +135,18 @@ async fn a_table_waits_for_its_index_and_an_index_has_reads_of_its_own() {
     assert_eq!(refused["ThrottlingReasons"], reason("IndexReadProvisionedThroughputExceeded"));
     table.caller.ok("GetItem", read(true)).await;
 }
+
+#[tokio::test]
+async fn nothing_is_scaled_and_whoever_asks_for_it_is_told_so() {
+    let table = table(&["--throttle"], provisioned(5)).await;
+    let users = json!({"TableName": "users"});
+    let described = table.caller.ok("DescribeTableReplicaAutoScaling", users.clone()).await;
+    let settings = &described["TableAutoScalingDescription"]["Replicas"][0];
+    assert_eq!(settings["ReplicaProvisionedWriteCapacityAutoScalingSettings"], json!({"AutoScalingDisabled": true}));
+    let mut update = users;
+    update["ProvisionedWriteCapacityAutoScalingUpdate"] = json!({"MinimumUnits": 5, "MaximumUnits": 10});
+    let (status, answer) = table.caller.call("UpdateTableReplicaAutoScaling", update).await.unwrap();
+    assert_eq!(status, 400);
+    let text = answer["message"].as_str().unwrap();
+    assert!(text.contains("Auto scaling is not available here"), "{text}");
+}

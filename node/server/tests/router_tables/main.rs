@@ -1,6 +1,7 @@
 //! Tables at a router: what of them lies in Kubernetes resources.
 #![allow(unreachable_pub, dead_code, clippy::unwrap_used, clippy::panic)]
 
+mod auto_scaling;
 mod behind;
 mod global_indexes;
 mod local_indexes;

@@ -235,13 +235,16 @@ fn key_field(key: &str, element: &Value) -> String {
     format!("k:{}", json!({key: element[key]}))
 }
 
-/// What a manager owns of this spec: all of it, lists of maps by their keys.
+/// What a manager owns of this spec: all of it, lists of maps by their keys, and auto-scaling by its fields.
 fn managed(manager: &str, spec: &Value) -> Value {
     let mut fields = json!({});
     for (list, key) in KEYED_LISTS {
         for element in spec[list].as_array().into_iter().flatten() {
             fields[format!("f:{list}")][key_field(key, element)] = json!({".": {}});
         }
+    }
+    for (field, _) in spec["autoScaling"].as_object().into_iter().flatten() {
+        fields["f:autoScaling"][format!("f:{field}")] = json!({});
     }
     json!({"manager": manager, "fieldsV1": {"f:spec": fields}})
 }
