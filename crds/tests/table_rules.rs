@@ -288,7 +288,7 @@ fn a_global_index_has_keys_of_its_own() {
         accepts(&globally_indexed("idx", keys, all, ON_DEMAND));
     }
     let range = "{attributeName: At, keyType: RANGE}";
-    refuses(&globally_indexed("idx", range, all, ON_DEMAND), "one HASH element");
+    refuses(&globally_indexed("idx", range, all, ON_DEMAND), "its HASH elements first");
     let twice = "{attributeName: At, keyType: HASH}, {attributeName: At, keyType: RANGE}";
     refuses(&globally_indexed("idx", twice, all, ON_DEMAND), "the same name");
     let include = "projection: {projectionType: INCLUDE}";
@@ -298,6 +298,30 @@ fn a_global_index_has_keys_of_its_own() {
     );
     refuses(&globally_indexed("idx", INDEX_KEYS, all, &local), "of a global index or of a local one");
     accepts(&globally_indexed("other", INDEX_KEYS, all, &local));
+}
+
+#[test]
+fn a_global_index_has_up_to_four_attributes_of_its_partition_key_and_up_to_four_of_its_sort_key() {
+    let with = |kinds: &[&str]| {
+        let names: Vec<String> = (0..kinds.len()).map(|number| format!("A{number}")).collect();
+        let defined: Vec<_> = names.iter().map(|name| format!("{{attributeName: {name}, attributeType: S}}")).collect();
+        let keys = names.iter().zip(kinds).map(|(name, kind)| format!("{{attributeName: {name}, keyType: {kind}}}"));
+        let keys = keys.collect::<Vec<_>>().join(", ");
+        table(&format!(
+            "attributeDefinitions: [{{attributeName: Id, attributeType: S}}, {}], keySchema: [{{attributeName: Id, keyType: HASH}}], {ON_DEMAND}, globalSecondaryIndexes: [{{indexName: idx, keySchema: [{keys}], projection: {{projectionType: ALL}}}}]",
+            defined.join(", ")
+        ))
+    };
+    let (hash, range) = ("HASH", "RANGE");
+    for kinds in [&[hash, hash][..], &[hash, range, range], &[hash, hash, hash, hash, range, range, range, range]] {
+        accepts(&with(kinds));
+    }
+    for kinds in [&[hash, range, hash][..], &[range, hash], &[hash, hash, range, hash]] {
+        refuses(&with(kinds), "its HASH elements first");
+    }
+    for kinds in [&[hash; 5][..], &[hash, range, range, range, range, range]] {
+        refuses(&with(kinds), "at most four HASH and at most four RANGE");
+    }
 }
 
 #[test]

@@ -83,7 +83,9 @@ pub enum IndexFlaw {
     Keys,
     #[error("is one too many: a table has at most 20")]
     TooManyGlobal,
-    #[error("must have one HASH element in keySchema, and at most one RANGE element of another name behind it")]
+    #[error(
+        "must have one to four HASH elements in keySchema and, behind them, at most four RANGE elements, all of different names"
+    )]
     GlobalKeys,
     #[error(
         "must have provisionedThroughput, with units of at least 1, if and only if spec.billingMode is PROVISIONED"
@@ -237,9 +239,8 @@ impl TableSpec {
 
     /// The spec of a table that the API creates.
     pub fn from_definition(definition: &TableDefinition) -> Self {
-        let key_schemas = std::iter::once(&definition.key_schema);
-        let key_schemas = key_schemas.chain(definition.global_indexes.iter().map(|index| &index.key_schema));
-        let keys = key_schemas.flat_map(|keys| std::iter::once(&keys.partition).chain(&keys.sort));
+        let of_indexes = definition.global_indexes.iter().flat_map(|index| index.key_schema.keys().attributes());
+        let keys = definition.key_schema.attributes().chain(of_indexes);
         let mut attributes: Vec<&KeyAttribute> = Vec::new();
         for key in keys.chain(definition.local_indexes.iter().map(|index| &index.sort)) {
             if !attributes.contains(&key) {
@@ -253,7 +254,7 @@ impl TableSpec {
         Self {
             table_name: Some(definition.table_name.clone()),
             attribute_definitions: attributes.into_iter().map(attribute).collect(),
-            key_schema: elements(&definition.key_schema),
+            key_schema: elements(definition.key_schema.keys()),
             billing_mode: definition.billing_mode,
             provisioned_throughput: definition.provisioned_throughput.map(ProvisionedThroughput::from),
             on_demand_throughput: definition.on_demand_throughput.map(OnDemandThroughput::from),

@@ -5,7 +5,7 @@ use super::{
     ProvisionedThroughput, TableSpec, ThroughputStatus,
     definition::{DefinitionError, IndexFlaw},
     index::is_index_name,
-    key::{attribute, elements, keys_of},
+    key::{attribute, elements, index_keys_of},
     rules,
 };
 use crate::rules::json;
@@ -24,8 +24,9 @@ use serde::{Deserialize, Serialize};
 pub struct GlobalSecondaryIndex {
     #[schemars(length(min = 3, max = 255), regex(pattern = r"^[a-zA-Z0-9_.-]+$"))]
     pub index_name: String,
-    /// The index's partition key (HASH) and, behind it, its sort key (RANGE) if there is one. They never change.
-    #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = json(rules::KEY_SCHEMA)))]
+    /// The index's partition key, of up to four attributes (HASH), and, behind it, its sort key (RANGE) if there is one, of as many.
+    /// They never change.
+    #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = json(rules::GLOBAL_KEY_SCHEMA)))]
     pub key_schema: Vec<KeySchemaElement>,
     /// It never changes.
     pub projection: Projection,
@@ -75,9 +76,9 @@ pub struct GlobalSecondaryIndexStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<i64>,
     /// What the index was made with, whatever the spec says since.
-    #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic"))]
     pub key_schema: Vec<KeySchemaElement>,
-    #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic"))]
     pub attribute_definitions: Vec<AttributeDefinition>,
     pub projection: Projection,
     /// The index's partitions as they are first made; where they lie now is what the nodes report.
@@ -110,7 +111,7 @@ impl TableSpec {
         if !is_index_name(&index.index_name) {
             return Err(flawed(IndexFlaw::Name));
         }
-        let key_schema = keys_of(&index.key_schema, &self.attribute_definitions)
+        let key_schema = index_keys_of(&index.key_schema, &self.attribute_definitions)
             .map_err(|error| if error == DefinitionError::KeySchema { flawed(IndexFlaw::GlobalKeys) } else { error })?;
         let provisioned_throughput = match (self.billing_mode, index.provisioned_throughput) {
             (BillingMode::Provisioned, Some(throughput)) => {
@@ -166,7 +167,7 @@ impl TableSpec {
                 }
                 Some(_) => {}
                 None => {
-                    let keys = std::iter::once(&index.key_schema.partition).chain(&index.key_schema.sort);
+                    let keys = index.key_schema.keys().attributes();
                     let new = keys.filter(|key| !self.defines(&key.name)).map(attribute).collect::<Vec<_>>();
                     self.attribute_definitions.extend(new);
                     indexes.push(GlobalSecondaryIndex::of(index));
@@ -200,7 +201,7 @@ impl GlobalSecondaryIndex {
     pub fn of(index: &GlobalIndex) -> Self {
         Self {
             index_name: index.index_name.clone(),
-            key_schema: elements(&index.key_schema),
+            key_schema: elements(index.key_schema.keys()),
             projection: Projection::of(&index.projection),
             provisioned_throughput: index.provisioned_throughput.map(ProvisionedThroughput::from),
             on_demand_throughput: index.on_demand_throughput.map(OnDemandThroughput::from),
@@ -224,11 +225,8 @@ impl GlobalSecondaryIndexStatus {
             throughput: None,
             auto_scaling: None,
             schema_version: None,
-            key_schema: elements(&index.key_schema),
-            attribute_definitions: {
-                let keys = std::iter::once(&index.key_schema.partition).chain(&index.key_schema.sort);
-                keys.map(attribute).collect()
-            },
+            key_schema: elements(index.key_schema.keys()),
+            attribute_definitions: index.key_schema.keys().attributes().map(attribute).collect(),
             projection: Projection::of(&index.projection),
             placements,
         }
@@ -248,7 +246,7 @@ impl GlobalSecondaryIndexStatus {
             index_name: self.index_name.clone(),
             index_id,
             slot: u8::try_from(self.slot).map_err(|_| invalid("slot", &self.slot))?,
-            key_schema: keys_of(&self.key_schema, &self.attribute_definitions)?,
+            key_schema: index_keys_of(&self.key_schema, &self.attribute_definitions)?,
             projection: projection.ok_or_else(|| invalid("projection", &self.index_name))?,
             provisioned_throughput: self.auto_scaling.as_ref().map(|scaling| scaling.units.units()).transpose()?,
             on_demand_throughput: None,
@@ -290,6 +288,16 @@ globalSecondaryIndexes: [{indexes}]"
         format!("{{indexName: {name}, keySchema: [{keys}], {more}}}")
     }
 
+    fn keys(elements: &[(&str, &str)]) -> String {
+        let element = |(name, key_type): &(&str, &str)| format!("{{attributeName: {name}, keyType: {key_type}}}");
+        elements.iter().map(element).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Of several attributes of either kind.
+    fn by_all() -> String {
+        index("by-all", &keys(&[("Team", "HASH"), ("Id", "HASH"), ("Rank", "RANGE"), ("Age", "RANGE")]), ALL)
+    }
+
     fn by_team() -> String {
         index("by-team", TEAM, "projection: {projectionType: INCLUDE, nonKeyAttributes: [A, B]}")
     }
@@ -324,7 +332,7 @@ globalSecondaryIndexes: [{indexes}]"
         let mut entries = given(&spec);
         let index = definition(&spec, entries.clone()).global_indexes.remove(0);
         assert_eq!((index.index_id, index.slot), (TableId([1; 16]), 1));
-        assert_eq!(index.key_schema.sort.unwrap().name, "Rank");
+        assert_eq!(index.key_schema.keys().sort[0].name, "Rank");
         entries[0].index_status = TableStatus::Deleting;
         assert_eq!(names(&definition(&spec, entries)), [""; 0]);
     }
@@ -350,6 +358,25 @@ globalSecondaryIndexes: [{indexes}]"
     }
 
     #[test]
+    fn an_index_has_several_attributes_of_a_kind_in_their_order_and_they_survive_the_way_through_a_status_and_a_spec() {
+        let mut spec = spec(&by_all());
+        spec.attribute_definitions
+            .push(AttributeDefinition { attribute_name: "Age".into(), attribute_type: table::ScalarType::N });
+        let definition = definition(&spec, given(&spec));
+        let keys = definition.global_indexes[0].key_schema.keys();
+        let names =
+            |attributes: &[table::KeyAttribute]| attributes.iter().map(|key| key.name.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            (names(keys.partition), names(keys.sort)),
+            (vec!["Team".into(), "Id".into()], vec!["Rank".into(), "Age".into()])
+        );
+        assert_eq!(keys.sort[1].scalar_type, table::ScalarType::N);
+        let again = TableSpec::from_definition(&definition);
+        assert_eq!(again.global_secondary_indexes, spec.global_secondary_indexes);
+        assert_eq!(again.attribute_definitions.len(), spec.attribute_definitions.len());
+    }
+
+    #[test]
     fn indexes_that_the_rules_would_refuse_are_refused_here_too() {
         let many: Vec<_> = (0..21).map(|number| index(&format!("by-{number}"), TEAM, ALL)).collect();
         let units = "provisionedThroughput: {readCapacityUnits: 1, writeCapacityUnits: 1}";
@@ -357,6 +384,11 @@ globalSecondaryIndexes: [{indexes}]"
         for (indexes, flaw) in [
             (index("no", TEAM, ALL), IndexFlaw::Name),
             (index("by-rank", "{attributeName: Rank, keyType: RANGE}", ALL), IndexFlaw::GlobalKeys),
+            (
+                index("by-rank", &keys(&[("Rank", "HASH"), ("Team", "RANGE"), ("Id", "HASH")]), ALL),
+                IndexFlaw::GlobalKeys,
+            ),
+            (index("by-rank", &keys(&[("Rank", "HASH"), ("Rank", "HASH")]), ALL), IndexFlaw::GlobalKeys),
             (index("by-team", TEAM, "projection: {projectionType: INCLUDE}"), IndexFlaw::Projection),
             (index("by-team", TEAM, &format!("{ALL}, {units}")), IndexFlaw::Throughput),
             (index("by-team", TEAM, &format!("{ALL}, {no_units}")), IndexFlaw::OnDemandThroughput),
@@ -386,7 +418,8 @@ globalSecondaryIndexes: [{indexes}]"
             key_schema: cairn_model::KeySchema {
                 partition: table::KeyAttribute { name: "Age".into(), scalar_type: table::ScalarType::N },
                 sort: None,
-            },
+            }
+            .into(),
             ..held.global_indexes[0].clone()
         });
         let maxima = table::OnDemandThroughput { max_read_request_units: Some(5), max_write_request_units: None };

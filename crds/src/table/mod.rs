@@ -92,7 +92,7 @@ pub struct TableSpec {
 
     /// The attributes of the keys of the table and of its indexes, and no others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 47), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["attributeName"]))]
+    #[schemars(length(min = 1, max = 167), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["attributeName"]))]
     pub attribute_definitions: Vec<AttributeDefinition>,
 
     /// The partition key (HASH) and, behind it, the sort key (RANGE) if there is one. They never change.

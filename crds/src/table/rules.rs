@@ -14,6 +14,22 @@ pub(super) const KEY_SCHEMA: &[Rule] = &[
     ),
 ];
 
+/// Of `keySchema` in each of `spec.globalSecondaryIndexes`.
+pub(super) const GLOBAL_KEY_SCHEMA: &[Rule] = &[
+    (
+        "self[0].keyType == 'HASH' && self.map(k, k.keyType) == self.filter(k, k.keyType == 'HASH').map(k, 'HASH') + self.filter(k, k.keyType == 'RANGE').map(k, 'RANGE')",
+        "keySchema of a global index must have its HASH elements first, and its RANGE elements behind them",
+    ),
+    (
+        "self.filter(k, k.keyType == 'HASH').size() <= 4 && self.filter(k, k.keyType == 'RANGE').size() <= 4",
+        "keySchema of a global index must have at most four HASH and at most four RANGE elements",
+    ),
+    (
+        "self.all(k, self.exists_one(other, other.attributeName == k.attributeName))",
+        "The KeySchema contains multiple key attributes with the same name",
+    ),
+];
+
 /// Of `keySchema` in each of `spec.localSecondaryIndexes`.
 pub(super) const LOCAL_KEY_SCHEMA: &[Rule] = &[(
     "size(self) == 2 && self[0].keyType == 'HASH' && self[1].keyType == 'RANGE' && self[0].attributeName != self[1].attributeName",

@@ -5,11 +5,12 @@ use crate::{arn::BackupArn, catalog::TableView, errors};
 use async_trait::async_trait;
 pub use cairn_model::archive::{BackupState, BackupType};
 use cairn_model::{
-    KeySchema, ServiceError, TableDefinition,
+    ServiceError, TableDefinition,
     archive::BackupReport,
     ids::TableId,
     index::{self, GlobalIndex, IndexProjection, LocalIndex, NewGlobalIndex},
-    table::{BillingMode, OnDemandThroughput, ProvisionedThroughput, RestoredFrom},
+    keys::Keys,
+    table::{BillingMode, KeyAttribute, OnDemandThroughput, ProvisionedThroughput, RestoredFrom},
 };
 use std::sync::Arc;
 
@@ -156,8 +157,10 @@ pub struct RestoreTarget {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexOverride {
     pub index_name: String,
-    pub hash: String,
-    pub sort: Option<String>,
+    /// The names of the partition key's attributes.
+    pub partition: Vec<String>,
+    /// Those of the sort key's.
+    pub sort: Vec<String>,
     pub projection: IndexProjection,
 }
 
@@ -211,7 +214,7 @@ impl RestoreTarget {
     fn local_indexes(&self, source: &TableDefinition) -> Result<Vec<LocalIndex>, ServiceError> {
         let Some(overrides) = &self.local_indexes else { return Ok(source.local_indexes.clone()) };
         let chosen = overrides.iter().map(|wanted| {
-            let is = |index: &&LocalIndex| wanted.is(&index.key_schema(&source.key_schema), &index.projection);
+            let is = |index: &&LocalIndex| wanted.is(index.keys(&source.key_schema), &index.projection);
             let found = source.local_indexes.iter().find(is);
             let found = found.ok_or_else(|| errors::index_override_unknown(&wanted.index_name))?;
             Ok(LocalIndex { index_name: wanted.index_name.clone(), ..found.clone() })
@@ -254,10 +257,11 @@ impl RestoreTarget {
 }
 
 impl IndexOverride {
-    fn is(&self, keys: &KeySchema, projection: &IndexProjection) -> bool {
-        self.hash == keys.partition.name
-            && self.sort.as_deref() == keys.sort.as_ref().map(|sort| sort.name.as_str())
-            && self.projection == *projection
+    fn is(&self, keys: Keys<'_>, projection: &IndexProjection) -> bool {
+        let are_named = |attributes: &[KeyAttribute], names: &[String]| {
+            attributes.iter().map(|attribute| &attribute.name).eq(names)
+        };
+        are_named(keys.partition, &self.partition) && are_named(keys.sort, &self.sort) && self.projection == *projection
     }
 }
 
@@ -265,7 +269,7 @@ impl GlobalIndexOverride {
     fn of(&self, source: &TableDefinition, billing_mode: BillingMode) -> Result<NewGlobalIndex, ServiceError> {
         let name = &self.like.index_name;
         let mut indexes = source.global_indexes.iter();
-        let found = indexes.find(|index| self.like.is(&index.key_schema, &index.projection));
+        let found = indexes.find(|index| self.like.is(index.key_schema.keys(), &index.projection));
         let found = found.ok_or_else(|| errors::index_override_unknown(name))?;
         if billing_mode == BillingMode::PayPerRequest && self.provisioned_throughput.is_some() {
             return Err(errors::index_override_units_on_demand(name));

@@ -5,14 +5,15 @@ use crate::{TableView, capacity::Charged, errors, validation::select::Select};
 use bytes::Bytes;
 use cairn_expression::{Condition, Path, Projection};
 use cairn_model::{
-    Item, KeySchema, ServiceError, TableDefinition,
+    Item, ServiceError, TableDefinition,
     index::{GlobalIndex, LocalIndex, ProjectionType},
     index_keys::check_index_key_type,
     key::EncodedKey,
+    keys::Keys,
     table::TableStatus,
 };
 use cairn_replication::operation::IndexRead;
-use std::{borrow::Cow, collections::BTreeSet};
+use std::collections::BTreeSet;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadTarget<'t> {
@@ -60,11 +61,12 @@ impl<'t> ReadTarget<'t> {
     }
 
     /// The keys in whose order it is read.
-    pub(crate) fn key_schema(self) -> Cow<'t, KeySchema> {
+    pub(crate) fn keys(self) -> Keys<'t> {
+        let table = &self.view.definition.key_schema;
         match self.index {
-            None => Cow::Borrowed(&self.table().key_schema),
-            Some(ReadIndex::Local(index)) => Cow::Owned(index.key_schema(&self.table().key_schema)),
-            Some(ReadIndex::Global(index)) => Cow::Borrowed(&index.key_schema),
+            None => table.keys(),
+            Some(ReadIndex::Local(index)) => index.keys(table),
+            Some(ReadIndex::Global(index)) => index.key_schema.keys(),
         }
     }
 

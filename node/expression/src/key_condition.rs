@@ -2,25 +2,30 @@
 
 use crate::{Comparator, Condition, Operand, Path, Placeholders, condition::parse, parser::invalid};
 use cairn_model::{
-    AttributeValue, KeySchema, ServiceError,
+    AttributeValue, ServiceError,
     key::{EncodedKey, SortCondition},
+    keys::Keys,
     table::KeyAttribute,
 };
 
 const PARAMETER: &str = "KeyConditionExpression";
 
-/// What a Query asks of its table's keys.
+/// What a Query asks of the keys of a table, or of an index.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyCondition {
-    pub partition: AttributeValue,
+    /// What each attribute of the partition key equals.
+    pub partition: Vec<AttributeValue>,
+    /// What the first attributes of the sort key equal: those before the last that is asked of anything.
+    pub equal: Vec<AttributeValue>,
+    /// What is asked of the attribute behind those.
     pub sort: Option<SortCondition>,
 }
 
 impl KeyCondition {
-    pub fn parse(text: &str, schema: &KeySchema, placeholders: &mut Placeholders) -> Result<Self, ServiceError> {
+    pub fn parse(text: &str, keys: Keys<'_>, placeholders: &mut Placeholders) -> Result<Self, ServiceError> {
         let mut clauses = Vec::new();
         collect(parse(text, PARAMETER, placeholders)?, &mut clauses)?;
-        Self::bind(clauses, schema)
+        Self::bind(clauses, keys)
     }
 
     /// What is wrong with an expression whatever the keys are: it is told before there is found to be no table.
@@ -29,45 +34,97 @@ impl KeyCondition {
     }
 
     /// Finds which clause is for which key attribute, and checks their values' types.
-    pub(crate) fn bind(mut clauses: Vec<Clause>, schema: &KeySchema) -> Result<Self, ServiceError> {
-        let defined = 1 + usize::from(schema.sort.is_some());
+    pub(crate) fn bind(mut clauses: Vec<Clause>, keys: Keys<'_>) -> Result<Self, ServiceError> {
+        let defined = keys.count();
         if clauses.len() > defined {
             return Err(ServiceError::validation(format!(
                 "The number of query conditions ({}) exceeds the number of key attributes defined in the schema ({defined})",
                 clauses.len()
             )));
         }
-        let missed = |attribute: &KeyAttribute| {
-            ServiceError::validation(format!("Query condition missed key schema element: {}", attribute.name))
+        check_partition(&clauses, keys)?;
+        let mut take = |attribute: &KeyAttribute| {
+            let found = clauses.iter().position(|clause| clause.name == attribute.name);
+            found.map(|at| clauses.swap_remove(at).condition)
         };
-        let of_partition = clauses
-            .iter()
-            .position(|clause| clause.name == schema.partition.name)
-            .ok_or_else(|| missed(&schema.partition))?;
-        let partition = clauses.swap_remove(of_partition);
-        let SortCondition::Equal(value) = &partition.condition else {
-            return Err(ServiceError::validation("Query key condition not supported"));
-        };
-        check_value(&schema.partition, value)?;
-        EncodedKey::check_partition(&schema.partition, value)?;
-        let sort = match (clauses.pop(), &schema.sort) {
-            (Some(clause), Some(attribute)) => {
-                if clause.name != attribute.name {
-                    return Err(missed(attribute));
-                }
-                clause.condition.values().try_for_each(|value| {
-                    check_value(attribute, value)?;
-                    EncodedKey::check_sort(attribute, value)
-                })?;
-                Some(clause.condition)
-            }
+        let mut partition = Vec::with_capacity(keys.partition.len());
+        for attribute in keys.partition {
+            let Some(SortCondition::Equal(value)) = take(attribute) else { return Err(unsupported_condition()) };
+            check_value(attribute, &value)?;
+            EncodedKey::check_partition(attribute, &value)?;
+            partition.push(value);
+        }
+        let mut sort: Vec<_> = keys.sort.iter().map(&mut take).collect();
+        if !clauses.is_empty() {
+            let unasked = keys.sort.iter().zip(&sort).find(|(_, condition)| condition.is_none());
+            return Err(unasked.map_or_else(unsupported_condition, |(attribute, _)| missed(attribute)));
+        }
+        check_without_gaps(keys.sort, &sort)?;
+        for (attribute, condition) in keys.sort.iter().zip(&sort) {
+            condition.iter().flat_map(SortCondition::values).try_for_each(|value| {
+                check_value(attribute, value)?;
+                EncodedKey::check_sort(attribute, value)
+            })?;
+        }
+        sort.truncate(sort.iter().take_while(|condition| condition.is_some()).count());
+        let last = sort.pop().flatten();
+        let equal = sort.into_iter().filter_map(|condition| match condition {
+            Some(SortCondition::Equal(value)) => Some(value),
             _ => None,
-        };
-        let SortCondition::Equal(partition) = partition.condition else {
-            return Err(ServiceError::validation("Query key condition not supported"));
-        };
-        Ok(Self { partition, sort })
+        });
+        Ok(Self { partition, equal: equal.collect(), sort: last })
     }
+}
+
+/// Every attribute of the partition key must be said to equal something. DynamoDB has other words where keys have several attributes
+/// of a kind.
+fn check_partition(clauses: &[Clause], keys: Keys<'_>) -> Result<(), ServiceError> {
+    let condition = |attribute: &KeyAttribute| {
+        clauses.iter().find(|clause| clause.name == attribute.name).map(|clause| &clause.condition)
+    };
+    let unequal = |attribute: &&KeyAttribute| !matches!(condition(attribute), Some(SortCondition::Equal(_)));
+    let lacking: Vec<&KeyAttribute> = keys.partition.iter().filter(unequal).collect();
+    match lacking.first() {
+        None => Ok(()),
+        Some(_) if keys.are_several() => Err(ServiceError::validation(format!(
+            "HASH key attributes {} must have equality conditions specified in the query",
+            names(&lacking)
+        ))),
+        Some(attribute) if condition(attribute).is_some() => Err(unsupported_condition()),
+        Some(attribute) => Err(missed(attribute)),
+    }
+}
+
+/// Of the sort key's attributes one may be asked something only if all before it are said to equal something.
+fn check_without_gaps(attributes: &[KeyAttribute], conditions: &[Option<SortCondition>]) -> Result<(), ServiceError> {
+    let mut lacking: Vec<&KeyAttribute> = Vec::new();
+    for (attribute, condition) in attributes.iter().zip(conditions) {
+        if condition.is_some() && !lacking.is_empty() {
+            return Err(ServiceError::validation(format!(
+                "RANGE key attributes {} must have equality conditions specified in the query because a condition is present \
+                 on key attribute {}",
+                names(&lacking),
+                attribute.name
+            )));
+        }
+        if !matches!(condition, Some(SortCondition::Equal(_))) {
+            lacking.push(attribute);
+        }
+    }
+    Ok(())
+}
+
+fn names(attributes: &[&KeyAttribute]) -> String {
+    let names: Vec<&str> = attributes.iter().map(|attribute| attribute.name.as_str()).collect();
+    names.join(", ")
+}
+
+fn missed(attribute: &KeyAttribute) -> ServiceError {
+    ServiceError::validation(format!("Query condition missed key schema element: {}", attribute.name))
+}
+
+fn unsupported_condition() -> ServiceError {
+    ServiceError::validation("Query key condition not supported")
 }
 
 /// A condition on one key attribute.

@@ -5,7 +5,7 @@ use crate::{
     Action, Comparator, Condition, KeyCondition, Operand, Path, Projection, Update, Value, condition::order,
     key_condition::Clause,
 };
-use cairn_model::{AttributeValue, KeySchema, ServiceError, key::SortCondition};
+use cairn_model::{AttributeValue, ServiceError, key::SortCondition, keys::Keys};
 use std::{collections::BTreeMap, str::FromStr};
 
 const INVALID: &str = "One or more parameter values were invalid:";
@@ -96,10 +96,10 @@ pub fn filter(
 /// The key condition of `KeyConditions`.
 pub fn key_conditions(
     conditions: BTreeMap<String, LegacyCondition>,
-    schema: &KeySchema,
+    keys: Keys<'_>,
 ) -> Result<KeyCondition, ServiceError> {
     use ComparisonOperator::{BeginsWith, Between, Eq, Ge, Gt, Le, Lt};
-    if !(1..=2).contains(&conditions.len()) {
+    if conditions.is_empty() || (conditions.len() > 2 && !keys.are_several()) {
         return Err(ServiceError::validation("Conditions can be of length 1 or 2 only"));
     }
     let mut clauses = Vec::with_capacity(conditions.len());
@@ -120,7 +120,7 @@ pub fn key_conditions(
         };
         clauses.push(Clause { name, condition });
     }
-    KeyCondition::bind(clauses, schema)
+    KeyCondition::bind(clauses, keys)
 }
 
 /// The update of `AttributeUpdates`.

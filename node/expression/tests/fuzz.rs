@@ -89,7 +89,7 @@ fn any_text_is_an_expression_or_refused() {
             projection.project(&sample);
         }
         outcomes.push_str(&outcome(&projection));
-        let key_condition = KeyCondition::parse(&text, &schema, &mut placeholders());
+        let key_condition = KeyCondition::parse(&text, schema.keys(), &mut placeholders());
         outcomes.push_str(&outcome(&key_condition));
         outcomes
     });

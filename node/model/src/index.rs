@@ -5,8 +5,12 @@
 //!                        of the table's partition key; index sort key; table sort key (components as in key.rs)
 //! ```
 //!
-//! key in a global index = hash component [component] component [component]
+//! key in a global index = hash component… [component…] component [component]
 //!                        of the index's partition key (its hash first); index sort key; table's partition key; table's sort key
+//!
+//! Of a global index's partition key and sort key there are as many components as attributes, in their order: the hash is that of
+//! all components of the partition key, one behind the other. No component is the beginning of another, so that each attribute
+//! sorts by its own type, and what follows sorts within what is before it.
 //!
 //! A global index has partitions of its own, in which the items are what the index shows of the table's items.
 //!
@@ -25,6 +29,7 @@ use crate::{
     AttributeValue, Item, KeySchema, ServiceError,
     codec::{CodecError, EncodedItem},
     key::EncodedKey,
+    keys::Keys,
     size,
     table::KeyAttribute,
 };
@@ -59,12 +64,9 @@ pub struct IndexProjection {
 
 impl IndexProjection {
     /// Whether an attribute is in an index with this projection, of the keys of which these are.
-    fn projects(&self, keys: &[&KeySchema], attribute: &str) -> bool {
-        let is_key = |schema: &&KeySchema| {
-            attribute == schema.partition.name || schema.sort.as_ref().is_some_and(|sort| attribute == sort.name)
-        };
+    fn projects(&self, keys: [Keys<'_>; 2], attribute: &str) -> bool {
         self.projection_type == ProjectionType::All
-            || keys.iter().any(is_key)
+            || keys.iter().any(|keys| keys.has(attribute))
             || self.non_key_attributes.contains(attribute)
     }
 }
@@ -86,14 +88,14 @@ impl LocalIndex {
         self.index_name == other.index_name && self.sort == other.sort && self.projection == other.projection
     }
 
-    /// The index's own key schema.
-    pub fn key_schema(&self, table: &KeySchema) -> KeySchema {
-        KeySchema { partition: table.partition.clone(), sort: Some(self.sort.clone()) }
+    /// The index's own keys.
+    pub fn keys<'k>(&'k self, table: &'k KeySchema) -> Keys<'k> {
+        Keys { partition: std::slice::from_ref(&table.partition), sort: std::slice::from_ref(&self.sort) }
     }
 
     /// Whether the attribute is in the index.
     pub fn projects(&self, table: &KeySchema, attribute: &str) -> bool {
-        attribute == self.sort.name || self.projection.projects(&[table], attribute)
+        self.projection.projects([table.keys(), self.keys(table)], attribute)
     }
 
     /// What the index shows of an item.
@@ -106,9 +108,7 @@ impl LocalIndex {
     /// (`ExclusiveStartKey`).
     pub fn key_of(&self, table: &KeySchema, key_attributes: &Item) -> Result<Bytes, ServiceError> {
         let mismatch = || ServiceError::validation("The provided key element does not match the schema");
-        let of_table = |name: &str| {
-            name == table.partition.name || table.sort.as_ref().is_some_and(|attribute| name == attribute.name)
-        };
+        let of_table = |name: &str| table.keys().has(name);
         let sort = key_attributes.get(&self.sort.name).ok_or_else(mismatch)?;
         if !self.sort.scalar_type.is_type_of(sort)
             || key_attributes.keys().any(|name| !of_table(name) && *name != self.sort.name)

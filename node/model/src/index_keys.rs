@@ -4,6 +4,7 @@
 use crate::{
     AttributeValue, Item, ServiceError, TableDefinition,
     key::{empty_kind, partition_key_too_long, sort_key_too_long},
+    keys::Keys,
     size,
     table::KeyAttribute,
 };
@@ -21,9 +22,10 @@ impl TableDefinition {
     /// The keys of all indexes, the global ones' first, as they were declared.
     pub fn index_keys(&self) -> impl Iterator<Item = IndexKey<'_>> {
         let of_global = self.global_indexes.iter().flat_map(|index| {
-            let sort = index.key_schema.sort.iter().map(|sort| (sort, sort_key_too_long as fn(usize) -> _));
-            let keys =
-                std::iter::once((&index.key_schema.partition, partition_key_too_long as fn(usize) -> _)).chain(sort);
+            let Keys { partition, sort } = index.key_schema.keys();
+            let partition = partition.iter().map(|attribute| (attribute, partition_key_too_long as fn(usize) -> _));
+            let sort = sort.iter().map(|attribute| (attribute, sort_key_too_long as fn(usize) -> _));
+            let keys = partition.chain(sort);
             keys.map(|(attribute, too_long)| IndexKey { index_name: &index.index_name, attribute, too_long })
         });
         let of_local = self.local_indexes.iter().map(|index| IndexKey {
@@ -208,7 +210,8 @@ mod tests {
             key_schema: KeySchema {
                 partition: attribute("text", ScalarType::S),
                 sort: Some(attribute("other", ScalarType::N)),
-            },
+            }
+            .into(),
             projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: BTreeSet::new() },
             provisioned_throughput: None,
             on_demand_throughput: None,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! key       = hash component [component]     partition key, and sort key where the table has one
-//! hash      = u64         XXH3-64, seed 0, of the partition key's component; big-endian
+//! hash      = u64         XXH3-64, seed 0, of the partition key's component, or components; big-endian
 //! component = 10 number   N
 //!           | 20 string   S, its UTF-8 bytes
 //!           | 30 string   B
@@ -23,6 +23,7 @@ mod number;
 use crate::{
     AttributeValue, Item, KeySchema, ServiceError,
     codec::{CodecError, Reader},
+    keys::Keys,
     limits::{PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX},
     size,
     table::{KeyAttribute, ScalarType},
@@ -139,12 +140,13 @@ impl EncodedKey {
         Ok(out.into())
     }
 
-    /// Where the item lies in a global index in which it has these key values.
-    pub(crate) fn in_global_index(&self, values: &[AttributeValue]) -> Result<Self, ServiceError> {
-        let mut out =
-            Vec::with_capacity(self.0.len() + values.iter().map(|value| 4 + size::value_size(value)).sum::<usize>());
-        let (partition, sort) =
-            values.split_first().ok_or_else(|| ServiceError::validation("an index without a key"))?;
+    /// Where the item lies in a global index in which its partition key and its sort key have these values.
+    pub(crate) fn in_global_index(
+        &self,
+        partition: &[AttributeValue],
+        sort: &[AttributeValue],
+    ) -> Result<Self, ServiceError> {
+        let mut out = Vec::with_capacity(self.0.len() + encoded_size(partition) + encoded_size(sort));
         write_partition(partition, &mut out)?;
         sort.iter().try_for_each(|value| write_component(value, &mut out))?;
         out.extend_from_slice(self.0.get(HASH_BYTES..).unwrap_or_default());
@@ -166,14 +168,12 @@ impl EncodedKey {
     }
 
     /// The key attributes of an item in a global index: the index's and the table's.
-    pub fn decode_in_global_index(&self, index: &KeySchema, table: &KeySchema) -> Result<Item, CodecError> {
+    pub fn decode_in_global_index(&self, index: Keys<'_>, table: &KeySchema) -> Result<Item, CodecError> {
         let mut reader = Reader::new(&self.0);
         reader.slice(HASH_BYTES)?;
         let mut item = Item::new();
-        for schema in [index, table] {
-            for attribute in std::iter::once(&schema.partition).chain(&schema.sort) {
-                item.insert(attribute.name.clone(), read_component(&mut reader)?);
-            }
+        for attribute in index.attributes().chain(table.attributes()) {
+            item.insert(attribute.name.clone(), read_component(&mut reader)?);
         }
         reader.finish()?;
         Ok(item)
@@ -207,23 +207,35 @@ impl EncodedKey {
         let sort = schema.sort.as_ref().map(|attribute| find(attribute, sort_key_too_long)).transpose()?;
 
         let mut out = Vec::with_capacity(HASH_BYTES + 2 * 4 + size::item_size(item).min(256));
-        write_partition(partition, &mut out)?;
+        write_partition(std::slice::from_ref(partition), &mut out)?;
         sort.map_or(Ok(()), |value| write_component(value, &mut out))?;
         Ok(Self(out.into()))
     }
 }
 
-/// The bytes with which every key of this partition key value begins.
-pub fn partition_prefix(partition: &AttributeValue) -> Result<Bytes, ServiceError> {
-    let mut out = Vec::with_capacity(HASH_BYTES + 4 + size::value_size(partition));
+/// The bytes with which every key begins whose partition key has these values, and the first attributes of whose sort key have
+/// those.
+pub fn key_prefix(partition: &[AttributeValue], sort: &[AttributeValue]) -> Result<Bytes, ServiceError> {
+    let mut out = Vec::with_capacity(HASH_BYTES + encoded_size(partition) + encoded_size(sort));
     write_partition(partition, &mut out)?;
+    sort.iter().try_for_each(|value| write_component(value, &mut out))?;
     Ok(out.into())
 }
 
-/// The keys of one partition key value that a sort condition allows; all of them without one. They are of a table, or of a
-/// local index, in which the table's sort key follows: a bound holds or leaves out whatever goes on behind its component.
+/// As [`key_bounds`], where keys are of one attribute each.
 pub fn sort_bounds(partition: &AttributeValue, sort: Option<&SortCondition>) -> Result<KeyBounds, ServiceError> {
-    let prefix = partition_prefix(partition)?;
+    key_bounds(std::slice::from_ref(partition), &[], sort)
+}
+
+/// The keys of one partition key value that equal these in the first attributes of the sort key, and that a condition allows on
+/// the next; all of them without one. They are of a table, or of an index, in which other components follow: a bound holds or
+/// leaves out whatever goes on behind its component.
+pub fn key_bounds(
+    partition: &[AttributeValue],
+    equal: &[AttributeValue],
+    sort: Option<&SortCondition>,
+) -> Result<KeyBounds, ServiceError> {
+    let prefix = key_prefix(partition, equal)?;
     let key = |value: &AttributeValue| -> Result<Bytes, ServiceError> {
         let mut out = prefix.to_vec();
         write_component(value, &mut out)?;
@@ -342,9 +354,14 @@ fn not_a_key(value: &AttributeValue) -> ServiceError {
     ))
 }
 
-fn write_partition(partition: &AttributeValue, out: &mut Vec<u8>) -> Result<(), ServiceError> {
+/// About as many bytes as components of these values have.
+fn encoded_size(values: &[AttributeValue]) -> usize {
+    values.iter().map(|value| 4 + size::value_size(value)).sum()
+}
+
+fn write_partition(partition: &[AttributeValue], out: &mut Vec<u8>) -> Result<(), ServiceError> {
     out.extend_from_slice(&[0; HASH_BYTES]);
-    write_component(partition, out)?;
+    partition.iter().try_for_each(|value| write_component(value, out))?;
     let hash = xxh3_64(&out[HASH_BYTES..]);
     out[..HASH_BYTES].copy_from_slice(&hash.to_be_bytes());
     Ok(())

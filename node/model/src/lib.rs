@@ -18,6 +18,7 @@ pub mod index;
 pub mod index_keys;
 pub mod json;
 pub mod key;
+pub mod keys;
 pub mod limits;
 pub mod node;
 pub mod number;

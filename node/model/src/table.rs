@@ -33,7 +33,7 @@ pub struct KeySchema {
 impl KeySchema {
     /// The partition key, and the sort key if there is one.
     pub fn attributes(&self) -> impl Iterator<Item = &KeyAttribute> {
-        std::iter::once(&self.partition).chain(&self.sort)
+        self.keys().attributes()
     }
 }
 

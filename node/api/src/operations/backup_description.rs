@@ -60,7 +60,7 @@ fn write_source_table(backup: &BackupDescription, mut details: Object<'_>) {
     details.text("TableId", &table.table_id.to_string());
     details.text("TableArn", &backup.table_arn);
     details.literal("TableSizeBytes", backup.table_size_bytes);
-    write_key_schema(&table.key_schema, &mut details);
+    write_key_schema(table.key_schema.keys(), &mut details);
     details.timestamp("TableCreationDateTime", table.creation_time_ms);
     let throughput = table
         .provisioned_throughput

@@ -66,7 +66,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut answer = Object::begin(&mut out);
     let mut description = answer.object("StreamDescription");
     description.timestamp("CreationRequestDateTime", named.stream.enabled_at_ms);
-    write_key_schema(&definition.key_schema, &mut description);
+    write_key_schema(definition.key_schema.keys(), &mut description);
     description.list("Shards", &shards, |(id, bounds), out| write_shard(id, *bounds, out));
     description.text("StreamArn", arn);
     description.text("StreamLabel", &label(named.stream.enabled_at_ms));

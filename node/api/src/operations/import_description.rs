@@ -84,7 +84,7 @@ fn write_source(source: &ImportSource, mut object: Object<'_>) {
 fn write_table(table: &TableDefinition, mut parameters: Object<'_>) {
     parameters.text("TableName", &table.table_name);
     write_attribute_definitions(table, &mut parameters);
-    write_key_schema(&table.key_schema, &mut parameters);
+    write_key_schema(table.key_schema.keys(), &mut parameters);
     parameters.text(
         "BillingMode",
         match table.billing_mode {

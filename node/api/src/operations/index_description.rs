@@ -35,7 +35,7 @@ pub(super) fn write_descriptions(call: &Call<'_>, table: &TableView, counts: &Co
 fn write_global(call: &Call<'_>, table: &TableDefinition, index: &IndexView, object: &mut Object<'_>) {
     let view = &index.table;
     object.text("IndexName", index.name());
-    write_key_schema(&view.definition.key_schema, object);
+    write_key_schema(view.definition.keys(), object);
     // Of one that is being deleted the table knows it no more.
     if let Some(index) = table.global_indexes.iter().find(|known| known.index_id == view.definition.table_id) {
         write_projection(&index.projection, object);
@@ -77,7 +77,7 @@ pub(super) fn write_global_definitions(
     parent.list("GlobalSecondaryIndexes", &table.global_indexes, |index, out| {
         let mut object = Object::begin(out);
         object.text("IndexName", &index.index_name);
-        write_key_schema(&index.key_schema, &mut object);
+        write_key_schema(index.key_schema.keys(), &mut object);
         write_projection(&index.projection, &mut object);
         if let Some(units) = throughput(index) {
             let mut provisioned = object.object("ProvisionedThroughput");
@@ -106,7 +106,7 @@ fn write_local(table: &TableDefinition, parent: &mut Object<'_>, more: impl Fn(&
 
 fn write_local_definition(index: &LocalIndex, table: &KeySchema, object: &mut Object<'_>) {
     object.text("IndexName", &index.index_name);
-    write_key_schema(&index.key_schema(table), object);
+    write_key_schema(index.keys(table), object);
     write_projection(&index.projection, object);
 }
 

@@ -8,7 +8,7 @@ use cairn_expression::{
     Condition, KeyCondition, Update,
     legacy::{self, AttributeUpdate, ComparisonOperator, ConditionalOperator, ExpectedValue, UpdateAction},
 };
-use cairn_model::{AttributeValue, KeySchema, ServiceError, json::JsonValue};
+use cairn_model::{AttributeValue, ServiceError, json::JsonValue, keys::Keys};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -37,8 +37,8 @@ impl Conditions {
         legacy::filter(self.read()?, conditional_operator(operator)).map(Some)
     }
 
-    pub(super) fn key_condition(self, schema: &KeySchema) -> Result<KeyCondition, ServiceError> {
-        legacy::key_conditions(self.read()?, schema)
+    pub(super) fn key_condition(self, keys: Keys<'_>) -> Result<KeyCondition, ServiceError> {
+        legacy::key_conditions(self.read()?, keys)
     }
 
     fn read(self) -> Result<BTreeMap<String, legacy::LegacyCondition>, ServiceError> {

@@ -26,9 +26,10 @@ use crate::{
 use bytes::Bytes;
 use cairn_expression::{Condition, ExpressionKind, KeyCondition, Placeholders, Projection};
 use cairn_model::{
-    Item, KeySchema, ServiceError,
+    Item, ServiceError,
     json::JsonItem,
-    key::{KeyBounds, sort_bounds},
+    key::{KeyBounds, key_bounds},
+    keys::Keys,
     limits,
 };
 use cairn_replication::operation::RangeRequest;
@@ -128,10 +129,10 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     };
     let consistent = input.consistent_read.is_some_and(|flag| flag.0);
     let target = page::target(&table, input.index_name.as_deref(), consistent)?;
-    let schema = target.key_schema();
-    let condition = input.key_condition(&schema, placeholders)?;
+    let keys = target.keys();
+    let condition = input.key_condition(keys, placeholders)?;
     if let Some(filter) = &filter {
-        if let Some(key) = key_paths::key_in_filter(filter, &schema) {
+        if let Some(key) = key_paths::key_in_filter(filter, keys) {
             return Err(ServiceError::validation(format!(
                 "{parameter} can only contain non-primary key attributes: Primary key attribute: {key}"
             )));
@@ -206,14 +207,10 @@ impl QueryInput {
         mixture.check(self.expression_attribute_names.is_some(), self.expression_attribute_values.is_some())
     }
 
-    fn key_condition(
-        &mut self,
-        schema: &KeySchema,
-        mut placeholders: Placeholders,
-    ) -> Result<KeyCondition, ServiceError> {
+    fn key_condition(&mut self, keys: Keys<'_>, mut placeholders: Placeholders) -> Result<KeyCondition, ServiceError> {
         let condition = match (&self.key_condition_expression, self.key_conditions.take()) {
-            (Some(expression), _) => KeyCondition::parse(expression, schema, &mut placeholders)?,
-            (None, conditions) => conditions.unwrap_or_default().key_condition(schema)?,
+            (Some(expression), _) => KeyCondition::parse(expression, keys, &mut placeholders)?,
+            (None, conditions) => conditions.unwrap_or_default().key_condition(keys)?,
         };
         placeholders.finish()?;
         Ok(condition)
@@ -227,15 +224,18 @@ fn bounds(
     start: Option<&Item>,
     forward: bool,
 ) -> Result<KeyBounds, ServiceError> {
-    let bounds = sort_bounds(&condition.partition, condition.sort.as_ref())?;
+    let KeyCondition { partition, equal, sort } = condition;
+    let bounds = key_bounds(partition, equal, sort.as_ref())?;
     let Some(start) = start else { return Ok(bounds) };
     let key = page::start_key(target, start, Pager::Query)?;
     if bounds.contains(&key) {
         return Ok(behind(bounds, key, forward));
     }
-    let partition = start.get(&target.key_schema().partition.name).unwrap_or(&condition.partition);
-    let fits_sort = sort_bounds(partition, condition.sort.as_ref())?.contains(&key);
-    Err(ServiceError::validation(match condition.sort {
+    let asked = target.keys().partition.iter().zip(partition);
+    let partition: Vec<_> =
+        asked.map(|(attribute, asked)| start.get(&attribute.name).unwrap_or(asked).clone()).collect();
+    let fits_sort = key_bounds(&partition, equal, sort.as_ref())?.contains(&key);
+    Err(ServiceError::validation(match sort {
         _ if !fits_sort => "The provided starting key does not match the range key predicate",
         Some(_) => "The query can return at most one row and cannot be restarted",
         None if !target.is_index() && target.table().key_schema.sort.is_none() => {

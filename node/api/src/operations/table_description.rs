@@ -5,7 +5,8 @@ use super::{
 };
 use crate::{TableView, output::Object};
 use cairn_model::{
-    KeySchema, TableDefinition,
+    TableDefinition,
+    keys::Keys,
     node::Counts,
     stream::label,
     table::{
@@ -33,7 +34,7 @@ fn write(call: &Call<'_>, table: &TableView, counts: &Counts, out: &mut Vec<u8>)
     let mut description = Object::begin(out);
     write_attribute_definitions(definition, &mut description);
     description.text("TableName", &definition.table_name);
-    write_key_schema(&definition.key_schema, &mut description);
+    write_key_schema(definition.key_schema.keys(), &mut description);
     let changing = table.status == TableStatus::Active && global.as_ref().is_some_and(|global| global.changing);
     description.text("TableStatus", status(if changing { TableStatus::Updating } else { table.status }));
     description.timestamp("CreationDateTime", definition.creation_time_ms);
@@ -135,17 +136,15 @@ pub(super) fn write_attribute_definitions(table: &TableDefinition, description: 
 }
 
 /// The field `KeySchema`.
-pub(super) fn write_key_schema(schema: &KeySchema, description: &mut Object<'_>) {
-    description.list("KeySchema", keys(schema), |(key, key_type), out| {
+pub(super) fn write_key_schema(keys: Keys<'_>, description: &mut Object<'_>) {
+    let partition = keys.partition.iter().map(|key| (key, "HASH"));
+    let elements = partition.chain(keys.sort.iter().map(|key| (key, "RANGE")));
+    description.list("KeySchema", elements, |(key, key_type), out| {
         let mut element = Object::begin(out);
         element.text("AttributeName", &key.name);
         element.text("KeyType", key_type);
         element.end();
     });
-}
-
-fn keys(schema: &KeySchema) -> impl Iterator<Item = (&KeyAttribute, &'static str)> {
-    std::iter::once((&schema.partition, "HASH")).chain(schema.sort.as_ref().map(|key| (key, "RANGE")))
 }
 
 fn scalar_type(scalar_type: ScalarType) -> &'static str {

@@ -71,7 +71,8 @@ impl ReadPlan {
                 "Strongly consistent read is not supported on Global Secondary Indexes",
             ));
         }
-        let schema = target.key_schema();
+        let several = "PartiQL statements cannot be executed on tables with multi-attribute HASH keys or multi-attribute RANGE keys.";
+        let schema = target.keys().one_of_each().ok_or_else(|| ServiceError::validation(several))?;
         let ReadKeys { partitions, sort, filter, forward, by_key } =
             ReadKeys::of(select.condition, &select.order, &schema)?;
         let list = SelectList::new(select.projection);

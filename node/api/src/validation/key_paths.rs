@@ -1,7 +1,7 @@
 //! Paths in filters and projections, against the key attributes of the table and of its indexes.
 
 use cairn_expression::{Condition, Path, PathElement, Projection};
-use cairn_model::{KeySchema, ServiceError, TableDefinition};
+use cairn_model::{ServiceError, TableDefinition, keys::Keys};
 
 /// Refuses a step into a key attribute: they are scalars.
 pub(crate) fn check_projection(projection: &Projection, table: &TableDefinition) -> Result<(), ServiceError> {
@@ -19,10 +19,10 @@ pub(crate) fn check_filter(filter: &Condition, table: &TableDefinition) -> Resul
     checked
 }
 
-/// The first attribute in a filter that is of this key.
-pub(crate) fn key_in_filter<'s>(filter: &Condition, schema: &'s KeySchema) -> Option<&'s str> {
+/// The first attribute in a filter that is one of these keys.
+pub(crate) fn key_in_filter<'k>(filter: &Condition, keys: Keys<'k>) -> Option<&'k str> {
     let mut found = None;
-    filter.for_each_path(&mut |path| found = found.or_else(|| key(path.name(), schema)));
+    filter.for_each_path(&mut |path| found = found.or_else(|| key(path.name(), keys)));
     found
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn check_path(path: &Path, table: &TableDefinition) -> Result<(), Ser
         let mut keys = table.index_keys().map(|key| key.attribute.name.as_str());
         keys.find(|key| *key == path.name()).map(|key| ("IndexKey", key))
     };
-    match key(path.name(), &table.key_schema).map(|key| ("Key", key)).or_else(index_key) {
+    match key(path.name(), table.key_schema.keys()).map(|key| ("Key", key)).or_else(index_key) {
         Some((kind, key)) => Err(ServiceError::validation(format!(
             "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: {kind}: {key}"
         ))),
@@ -41,6 +41,6 @@ pub(crate) fn check_path(path: &Path, table: &TableDefinition) -> Result<(), Ser
     }
 }
 
-fn key<'s>(name: &str, schema: &'s KeySchema) -> Option<&'s str> {
-    schema.attributes().find(|key| key.name == name).map(|key| key.name.as_str())
+fn key<'k>(name: &str, keys: Keys<'k>) -> Option<&'k str> {
+    keys.attributes().find(|key| key.name == name).map(|key| key.name.as_str())
 }

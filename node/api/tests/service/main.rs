@@ -38,6 +38,7 @@ mod raw;
 mod recovery;
 mod regions;
 mod restores;
+mod several_keys;
 mod signer;
 mod streams;
 mod table_arns;

@@ -240,7 +240,7 @@ fn range(rows: &Rows, table: &TableDefinition, request: &RangeRequest) -> Result
         if full && (position + 1 < total || request.limit.is_some()) {
             let mut last = match &table.index_of {
                 None => found.key.decode(&table.key_schema)?,
-                Some(of) => found.key.decode_in_global_index(&table.key_schema, &of.key_schema)?,
+                Some(of) => found.key.decode_in_global_index(table.keys(), &of.key_schema)?,
             };
             if let Some(index) = index {
                 let sort = found.item.decode()?.remove(&index.sort.name).unwrap();

@@ -123,7 +123,7 @@ fn ranked() -> TableDefinition {
     let score = KeyAttribute { name: "Score".into(), scalar_type: ScalarType::N };
     let index = NewGlobalIndex {
         index_name: "by-score".into(),
-        key_schema: KeySchema { partition: score, sort: None },
+        key_schema: KeySchema { partition: score, sort: None }.into(),
         projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: Default::default() },
         provisioned_throughput: None,
         on_demand_throughput: None,

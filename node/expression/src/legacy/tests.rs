@@ -1,7 +1,8 @@
 use super::*;
 use crate::testing::{item, value};
 use cairn_model::{
-    Item,
+    Item, KeySchema,
+    keys::IndexKeySchema,
     table::{KeyAttribute, ScalarType},
 };
 
@@ -153,12 +154,31 @@ fn an_attribute_has_a_name() {
 #[test]
 fn key_conditions_bind_to_the_key() {
     let schema = KeySchema { partition: KeyAttribute { name: "a".to_owned(), scalar_type: ScalarType::N }, sort: None };
-    let bound = key_conditions(condition("EQ", &[r#"{"N":"1"}"#]), &schema).unwrap();
-    assert_eq!(bound, KeyCondition { partition: value(r#"{"N":"1"}"#), sort: None });
+    let bound = key_conditions(condition("EQ", &[r#"{"N":"1"}"#]), schema.keys()).unwrap();
+    assert_eq!(bound, KeyCondition { partition: vec![value(r#"{"N":"1"}"#)], equal: Vec::new(), sort: None });
     assert_eq!(
-        key_conditions(condition("NE", &[r#"{"N":"1"}"#]), &schema).unwrap_err().message,
+        key_conditions(condition("NE", &[r#"{"N":"1"}"#]), schema.keys()).unwrap_err().message,
         "Attempted conditional constraint is not an indexable operation"
     );
+}
+
+#[test]
+fn key_conditions_bind_to_more_than_two_keys_only_where_there_are_several_of_a_kind() {
+    let key = |name: &str| KeyAttribute { name: name.to_owned(), scalar_type: ScalarType::N };
+    let one = r#"{"N":"1"}"#;
+    let conditions = || -> BTreeMap<_, _> {
+        let equal = |name: &str| {
+            (name.to_owned(), LegacyCondition { operator: ComparisonOperator::Eq, values: vec![value(one)] })
+        };
+        ["a", "b", "c"].map(equal).into()
+    };
+    let plain = KeySchema { partition: key("a"), sort: Some(key("b")) };
+    let refused = key_conditions(conditions(), plain.keys()).unwrap_err();
+    assert_eq!(refused.message, "Conditions can be of length 1 or 2 only");
+    let several = IndexKeySchema::new(vec![key("b"), key("a")], vec![key("c")]).unwrap();
+    let bound = key_conditions(conditions(), several.keys()).unwrap();
+    let sort = Some(SortCondition::Equal(value(one)));
+    assert_eq!(bound, KeyCondition { partition: vec![value(one), value(one)], equal: Vec::new(), sort });
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::{
     descriptor::Member,
     ids::{PartitionId, TableId},
     key::EncodedKey,
+    keys::{IndexKeySchema, Keys},
     limits::{PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX},
     size,
     table::{KeyAttribute, OnDemandThroughput, ProvisionedThroughput, ScalarType, TableDefinition},
@@ -20,7 +21,7 @@ pub const GLOBAL_INDEXES_MAX: usize = 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewGlobalIndex {
     pub index_name: String,
-    pub key_schema: KeySchema,
+    pub key_schema: IndexKeySchema,
     pub projection: IndexProjection,
     /// Present if and only if its table's billing mode is PROVISIONED.
     pub provisioned_throughput: Option<ProvisionedThroughput>,
@@ -66,9 +67,15 @@ impl TableDefinition {
                 table_id: self.table_id,
                 index_name: index.index_name.clone(),
                 key_schema: self.key_schema.clone(),
+                several_keys: index.key_schema.keys().are_several().then(|| index.key_schema.clone()),
             }),
-            ..Self::new(self.account.clone(), self.table_name.clone(), id, index.key_schema.clone())
+            ..Self::new(self.account.clone(), self.table_name.clone(), id, index.key_schema.first())
         }
+    }
+
+    /// The keys under which its items lie: the table's, or the index's where these are partitions of one.
+    pub fn keys(&self) -> Keys<'_> {
+        self.index_of.as_ref().map_or_else(|| self.key_schema.keys(), |of| of.keys(&self.key_schema))
     }
 }
 
@@ -82,7 +89,7 @@ pub struct GlobalIndex {
     pub index_id: TableId,
     /// Which changes in the table's log are its: less than [`GLOBAL_INDEXES_MAX`].
     pub slot: u8,
-    pub key_schema: KeySchema,
+    pub key_schema: IndexKeySchema,
     pub projection: IndexProjection,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned_throughput: Option<ProvisionedThroughput>,
@@ -108,12 +115,22 @@ pub struct IndexOf {
     pub index_name: String,
     /// The table's.
     pub key_schema: KeySchema,
+    /// The index's, where they are more than the one or two that the definition's own `key_schema` has: the first of each kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub several_keys: Option<IndexKeySchema>,
+}
+
+impl IndexOf {
+    /// The index's keys; `own` is the `key_schema` of the definition that has this.
+    pub fn keys<'k>(&'k self, own: &'k KeySchema) -> Keys<'k> {
+        self.several_keys.as_ref().map_or_else(|| own.keys(), IndexKeySchema::keys)
+    }
 }
 
 impl GlobalIndex {
     /// Whether the attribute is in the index.
     pub fn projects(&self, table: &KeySchema, attribute: &str) -> bool {
-        self.projection.projects(&[table, &self.key_schema], attribute)
+        self.projection.projects([table.keys(), self.key_schema.keys()], attribute)
     }
 
     /// What the index shows of an item.
@@ -124,48 +141,59 @@ impl GlobalIndex {
 
     /// Where an item lies in this index; none if it is not in it, for it lacks a key attribute, or has one that can't be a key.
     pub fn key_of(&self, key: &EncodedKey, item: &EncodedItem) -> Result<Option<EncodedKey>, ServiceError> {
-        let mut values = Vec::with_capacity(2);
-        for (attribute, bytes_max) in std::iter::once((&self.key_schema.partition, PARTITION_KEY_BYTES_MAX))
-            .chain(self.key_schema.sort.iter().map(|sort| (sort, SORT_KEY_BYTES_MAX)))
-        {
-            let value = item.get(&attribute.name)?.filter(|value| attribute.scalar_type.is_type_of(value));
-            let fits = |value: &AttributeValue| {
-                let bytes = size::value_size(value);
-                bytes > 0 && (attribute.scalar_type == ScalarType::N || bytes <= bytes_max)
-            };
-            let Some(value) = value.filter(fits) else { return Ok(None) };
-            values.push(value);
-        }
-        key.in_global_index(&values).map(Some)
+        let Keys { partition, sort } = self.key_schema.keys();
+        let Some(partition) = values_of(partition, item, PARTITION_KEY_BYTES_MAX)? else { return Ok(None) };
+        let Some(sort) = values_of(sort, item, SORT_KEY_BYTES_MAX)? else { return Ok(None) };
+        key.in_global_index(&partition, &sort).map(Some)
     }
 
     /// Where an item lies in the index, by its key attributes in the table and in the index, and no others
     /// (`ExclusiveStartKey`).
     pub fn key_of_attributes(&self, table: &KeySchema, key_attributes: &Item) -> Result<EncodedKey, ServiceError> {
         let mismatch = || ServiceError::validation("The provided key element does not match the schema");
-        let is_of = |schema: &KeySchema, name: &str| schema.attributes().any(|attribute| attribute.name == name);
-        if key_attributes.keys().any(|name| !is_of(table, name) && !is_of(&self.key_schema, name)) {
+        let keys = self.key_schema.keys();
+        if key_attributes.keys().any(|name| !table.keys().has(name) && !keys.has(name)) {
             return Err(mismatch());
         }
         let value = |attribute: &KeyAttribute| {
             let value = key_attributes.get(&attribute.name).filter(|value| attribute.scalar_type.is_type_of(value));
             value.cloned().ok_or_else(mismatch)
         };
-        let partition = &self.key_schema.partition;
-        let mut values = vec![value(partition)?];
-        EncodedKey::check_partition(partition, &values[0])?;
-        if let Some(sort) = &self.key_schema.sort {
-            let value = value(sort)?;
-            EncodedKey::check_sort(sort, &value)?;
-            values.push(value);
-        }
-        let own = key_attributes.iter().filter(|(name, _)| is_of(table, name));
+        let partition = keys.partition.iter().map(|attribute| {
+            let value = value(attribute)?;
+            EncodedKey::check_partition(attribute, &value).map(|()| value)
+        });
+        let partition = partition.collect::<Result<Vec<_>, ServiceError>>()?;
+        let sort = keys.sort.iter().map(|attribute| {
+            let value = value(attribute)?;
+            EncodedKey::check_sort(attribute, &value).map(|()| value)
+        });
+        let sort = sort.collect::<Result<Vec<_>, ServiceError>>()?;
+        let own = key_attributes.iter().filter(|(name, _)| table.keys().has(name));
         let own: Item = own.map(|(name, value)| (name.clone(), value.clone())).collect();
-        EncodedKey::from_key(table, &own)?.in_global_index(&values)
+        EncodedKey::from_key(table, &own)?.in_global_index(&partition, &sort)
     }
 }
 
+/// The item's values of key attributes; none if it lacks one, or has one that can't be of a key, for itself, in so many bytes.
+fn values_of(
+    attributes: &[KeyAttribute],
+    item: &EncodedItem,
+    bytes_max: usize,
+) -> Result<Option<Vec<AttributeValue>>, CodecError> {
+    let mut values = Vec::with_capacity(attributes.len());
+    for KeyAttribute { name, scalar_type } in attributes {
+        let fits = |value: &AttributeValue| {
+            let bytes = size::value_size(value);
+            scalar_type.is_type_of(value) && bytes > 0 && (*scalar_type == ScalarType::N || bytes <= bytes_max)
+        };
+        let Some(value) = item.get(name)?.filter(fits) else { return Ok(None) };
+        values.push(value);
+    }
+    Ok(Some(values))
+}
+
 /// The item's own key, from its key in a global index with keys like these.
-pub fn base_key_of_global(in_index: &EncodedKey, index: &KeySchema) -> Result<EncodedKey, CodecError> {
-    in_index.out_of_global_index(1 + usize::from(index.sort.is_some()))
+pub fn base_key_of_global(in_index: &EncodedKey, index: &IndexKeySchema) -> Result<EncodedKey, CodecError> {
+    in_index.out_of_global_index(index.keys().count())
 }

@@ -137,7 +137,7 @@ fn component(value: &AttributeValue) -> Vec<u8> {
 }
 
 fn key(partition: &AttributeValue, sort: &AttributeValue) -> Bytes {
-    [partition_prefix(partition).unwrap().as_ref(), &component(sort)].concat().into()
+    key_prefix(std::slice::from_ref(partition), std::slice::from_ref(sort)).unwrap()
 }
 
 proptest! {
@@ -217,7 +217,8 @@ proptest! {
     ) {
         let (alone, sorted) = (schema(ScalarType::S, None), schema(ScalarType::S, Some(ScalarType::S)));
         let one = |(lower, upper): &KeyBounds, schema| only_key(lower, upper, schema);
-        let (all, prefix) = (sort_bounds(&partition, None).unwrap(), partition_prefix(&partition).unwrap());
+        let all = sort_bounds(&partition, None).unwrap();
+        let prefix = key_prefix(std::slice::from_ref(&partition), &[]).unwrap();
         prop_assert_eq!(one(&all, &alone), Some(EncodedKey(prefix.clone())));
         prop_assert_eq!(one(&all, &sorted), None);
         let of = |condition| sort_bounds(&partition, Some(&condition)).unwrap();

@@ -129,7 +129,7 @@ impl<'a> Page<'a> {
         if self.is_full() {
             self.outcome.last_evaluated_key = Some(match place.index_of {
                 None => key.decode(place.schema)?,
-                Some(of) => key.decode_in_global_index(place.schema, &of.key_schema)?,
+                Some(of) => key.decode_in_global_index(of.keys(place.schema), &of.key_schema)?,
             });
         }
         Ok(())

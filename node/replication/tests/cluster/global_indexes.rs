@@ -11,8 +11,9 @@ use cairn_model::{
     codec::{EncodedItem, StoredVersion},
     descriptor::PartitionDescriptor,
     ids::{PartitionId, ReplicaId, TableId},
-    index::{GlobalIndex, IndexOf, IndexProjection, ProjectionType},
+    index::{GlobalIndex, IndexProjection, ProjectionType},
     key::EncodedKey,
+    keys::IndexKeySchema,
     node::{FedReport, Order, OrderOutcome, ReplicaState},
     number::Number,
     table::{KeyAttribute, KeySchema, ScalarType, TableDefinition},
@@ -36,7 +37,8 @@ fn index(projection_type: ProjectionType) -> GlobalIndex {
         key_schema: KeySchema {
             partition: KeyAttribute { name: "group".into(), scalar_type: ScalarType::S },
             sort: Some(KeyAttribute { name: "n".into(), scalar_type: ScalarType::N }),
-        },
+        }
+        .into(),
         projection: IndexProjection { projection_type, non_key_attributes: Default::default() },
         provisioned_throughput: None,
         on_demand_throughput: None,
@@ -48,16 +50,12 @@ fn table(version: u64, indexes: Vec<GlobalIndex>) -> TableDefinition {
     TableDefinition { schema_version: version, global_indexes: indexes, ..definition() }
 }
 
-/// The definition that the partition of the index has.
-fn index_definition() -> TableDefinition {
-    let of = IndexOf { table_id: TABLE, index_name: "by-group".into(), key_schema: definition().key_schema };
-    TableDefinition {
-        table_id: INDEX,
-        key_schema: index(ProjectionType::All).key_schema,
-        index_of: Some(of),
-        local_indexes: Vec::new(),
-        ..definition()
-    }
+/// As [`index`], with two attributes of its partition key and two of its sort key.
+fn several_keys(projection_type: ProjectionType) -> GlobalIndex {
+    let key = |name: &str, scalar_type| KeyAttribute { name: name.into(), scalar_type };
+    let partition = vec![key("group", ScalarType::S), key("x", ScalarType::S)];
+    let sort = vec![key("n", ScalarType::N), key("id", ScalarType::S)];
+    GlobalIndex { key_schema: IndexKeySchema::new(partition, sort).unwrap(), ..index(projection_type) }
 }
 
 fn index_descriptor() -> PartitionDescriptor {
@@ -79,9 +77,10 @@ fn of_nodes(nodes: usize, indexes: Vec<GlobalIndex>, log_bytes_held: u64) -> Clu
         config.log_bytes_kept = 2_000;
         config.log_bytes_held = log_bytes_held;
     });
+    let of_index = table(1, Vec::new()).of_index(indexes.first().unwrap_or(&index(ProjectionType::All)));
     for (node, order) in [
         (0, Order::Bootstrap { descriptor: requests::descriptor(3), definition: table(1, indexes) }),
-        (1, Order::Bootstrap { descriptor: index_descriptor(), definition: index_definition() }),
+        (1, Order::Bootstrap { descriptor: index_descriptor(), definition: of_index }),
     ] {
         assert_eq!(cluster.order(node, order), OrderOutcome::Done);
     }
@@ -196,16 +195,22 @@ fn put(number: u64, id: &str, group: Option<&str>, n: i64) -> PartitionRequest {
 
 #[test]
 fn an_index_shows_items_under_its_own_key_and_only_those_that_have_it() {
-    let mut cluster = cluster(vec![index(ProjectionType::KeysOnly)]);
+    for index in [index, several_keys] {
+        shows_items(&index(ProjectionType::KeysOnly));
+    }
+}
+
+fn shows_items(index: &GlobalIndex) {
+    let mut cluster = cluster(vec![index.clone()]);
     cluster.write(0, put(1, "a", Some("g"), 5));
     cluster.write(0, put(2, "b", None, 5));
     cluster.write(0, put(3, "c", Some("g"), 4));
     feed(&mut cluster);
-    assert_indexed(&mut cluster, &index(ProjectionType::KeysOnly));
+    assert_indexed(&mut cluster, index);
     cluster.write(0, put(4, "a", Some("h"), 5));
     cluster.write(0, requests::delete(5, "c"));
     feed(&mut cluster);
-    assert_indexed(&mut cluster, &index(ProjectionType::KeysOnly));
+    assert_indexed(&mut cluster, index);
     let request = RangeRequest {
         lower: Bound::Unbounded,
         upper: Bound::Unbounded,

@@ -261,7 +261,7 @@ mod tests {
             index_name: "by-team".into(),
             index_id: id,
             slot: 0,
-            key_schema: definition(1).key_schema,
+            key_schema: definition(1).key_schema.into(),
             projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: [].into() },
             provisioned_throughput: None,
             on_demand_throughput: None,

@@ -278,7 +278,7 @@ mod tests {
             index_name: "by-team".into(),
             index_id,
             slot: 0,
-            key_schema: keys("Team"),
+            key_schema: keys("Team").into(),
             projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: [].into() },
             provisioned_throughput: None,
             on_demand_throughput: None,

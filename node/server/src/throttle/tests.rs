@@ -196,7 +196,7 @@ fn writes_wait_for_an_index_that_is_used_up_and_reads_do_not() {
         partitions: vec![at(7 + slot)],
         ..NewGlobalIndex {
             index_name: name.to_owned(),
-            key_schema: provisioned(1, 1).key_schema,
+            key_schema: provisioned(1, 1).key_schema.into(),
             projection: IndexProjection {
                 projection_type: ProjectionType::All,
                 non_key_attributes: Default::default(),

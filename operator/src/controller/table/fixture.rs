@@ -50,7 +50,8 @@ pub(crate) fn global_index(name: &str, slot: u8) -> GlobalIndex {
         key_schema: KeySchema {
             partition: KeyAttribute { name: "Team".into(), scalar_type: ScalarType::S },
             sort: None,
-        },
+        }
+        .into(),
         projection: IndexProjection { projection_type: ProjectionType::KeysOnly, non_key_attributes: BTreeSet::new() },
         provisioned_throughput: None,
         on_demand_throughput: None,

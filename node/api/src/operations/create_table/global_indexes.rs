@@ -14,18 +14,16 @@ use crate::{
         constraints::Constraints,
         on_demand::{ON_DEMAND_THROUGHPUT, OnDemandInput},
         throughput::{THROUGHPUT, ThroughputInput},
-        unsupported::{Unsupported, refuse, unsupported},
+        unsupported::{Unsupported, refuse},
     },
 };
 use cairn_model::{
-    KeySchema, ServiceError,
+    ServiceError,
     index::{GLOBAL_INDEXES_MAX, IndexProjection, NewGlobalIndex},
+    keys::{IndexKeySchema, KEYS_OF_A_KIND_MAX},
     table::{BillingMode, KeyAttribute, ProvisionedThroughput},
 };
 use serde::Deserialize;
-
-/// Attributes of one kind in DynamoDB's key of a global index. This program has one of each.
-const KEYS_OF_A_KIND_MAX: usize = 4;
 
 /// `GlobalSecondaryIndex`.
 #[derive(Debug, Deserialize)]
@@ -97,11 +95,12 @@ pub(in crate::operations) fn global_overrides(
 ) -> Result<Vec<GlobalIndexOverride>, ServiceError> {
     let overrides = indexes.into_iter().map(|index| {
         index.refuse_unsupported()?;
-        let (hash, sort) = index.keys()?;
+        let (partition, sort) = index.keys()?;
+        let named = |elements: &[KeySchemaElement]| elements.iter().map(|element| element.name().to_owned()).collect();
         let like = IndexOverride {
             index_name: index.name().to_owned(),
-            hash: hash.to_owned(),
-            sort: sort.map(str::to_owned),
+            partition: named(partition),
+            sort: named(sort),
             projection: index.projection()?,
         };
         if let Some(maxima) = &index.on_demand_throughput {
@@ -164,8 +163,11 @@ impl GlobalIndexInput {
         provisioned_throughput: Option<ProvisionedThroughput>,
         attribute: impl Fn(&str) -> Result<KeyAttribute, ServiceError>,
     ) -> Result<NewGlobalIndex, ServiceError> {
-        let (hash, sort) = self.keys()?;
-        let key_schema = KeySchema { partition: attribute(hash)?, sort: sort.map(attribute).transpose()? };
+        let (partition, sort) = self.keys()?;
+        let attributes = |elements: &[KeySchemaElement]| {
+            elements.iter().map(|element| attribute(element.name())).collect::<Result<Vec<_>, ServiceError>>()
+        };
+        let key_schema = IndexKeySchema::new(attributes(partition)?, attributes(sort)?).ok_or_else(errors::internal)?;
         let maxima = self.on_demand_throughput.as_ref();
         let on_demand_throughput = maxima.map_or(Ok(None), |maxima| maxima.of_new(mode, Some(self.name())))?;
         let projection = self.projection()?;
@@ -186,10 +188,12 @@ impl GlobalIndexInput {
         self.projection.as_ref().ok_or_else(errors::internal)?.checked()
     }
 
-    /// The keys' names: the partition key's, and the sort key's if there is one.
-    fn keys(&self) -> Result<(&str, Option<&str>), ServiceError> {
+    /// The elements of the partition key, and those of the sort key.
+    fn keys(&self) -> Result<(&[KeySchemaElement], &[KeySchemaElement]), ServiceError> {
         let elements = self.key_schema();
-        let first = elements.first().filter(|first| first.is("HASH")).ok_or_else(not_hash)?;
+        if !elements.first().is_some_and(|first| first.is("HASH")) {
+            return Err(not_hash());
+        }
         if let [hash, range] = elements
             && range.is("RANGE")
             && hash.name() == range.name()
@@ -211,10 +215,6 @@ impl GlobalIndexInput {
                 "The KeySchema exceeds the maximum allowed number of {key_type} key attributes"
             )));
         }
-        match elements {
-            [_] => Ok((first.name(), None)),
-            [_, second] if second.is("RANGE") => Ok((first.name(), Some(second.name()))),
-            _ => Err(unsupported("A GlobalSecondaryIndex with several HASH or several RANGE attributes")),
-        }
+        Ok(elements.split_at(count("HASH")))
     }
 }

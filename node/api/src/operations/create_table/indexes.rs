@@ -78,8 +78,8 @@ pub(in crate::operations) fn overrides(indexes: &[LocalIndexInput]) -> Result<Ve
         let (hash, sort) = index.keys()?;
         Ok(IndexOverride {
             index_name: index.name().to_owned(),
-            hash: hash.to_owned(),
-            sort: Some(sort.to_owned()),
+            partition: vec![hash.to_owned()],
+            sort: vec![sort.to_owned()],
             projection: index.projection()?,
         })
     });

@@ -37,7 +37,7 @@ fn keys(partition: &str) -> KeySchema {
 fn by_group() -> NewGlobalIndex {
     NewGlobalIndex {
         index_name: "by-group".to_owned(),
-        key_schema: keys("Group"),
+        key_schema: keys("Group").into(),
         projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: Default::default() },
         provisioned_throughput: None,
         on_demand_throughput: None,
