@@ -5,7 +5,9 @@ mod journal;
 
 use crate::{Changes, FolderError, Ingestion, Pressure, Store, StoreError, StoreRange, StoreSnapshot, file};
 use bytes::Bytes;
-use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use fjall::{
+    AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, config::PartitioningPolicy,
+};
 use std::{
     fmt,
     ops::Bound,
@@ -59,7 +61,8 @@ const ADVICE: &str = "nothing was changed; look at the disk, put a copy of the f
                       let it be rebuilt from its peers";
 
 impl FjallStore {
-    /// Opens the database in `items`, or makes it; the marker lies at `marker`. A memtable has the size that it was made with.
+    /// Opens the database in `items`, or makes it; the marker lies at `marker`. A memtable has the size that it was made with,
+    /// and indexes and filters the form.
     pub fn open(items: &Path, marker: &Path, options: FjallOptions) -> Result<Self, FolderError> {
         let refused = |error: fjall::Error| match error {
             fjall::Error::Locked => FolderError::InUse { path: items.to_owned() },
@@ -92,9 +95,19 @@ fn open(items: &Path, options: FjallOptions) -> fjall::Result<(Database, Keyspac
         .worker_threads(2)
         .open()?;
     let keyspace = database.keyspace(KEYSPACE, || {
-        KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes).manual_journal_persist(true)
+        KeyspaceCreateOptions::default()
+            .max_memtable_size(options.memtable_bytes)
+            .manual_journal_persist(true)
+            .index_block_partitioning_policy(in_parts())
+            .filter_block_partitioning_policy(in_parts())
     })?;
     Ok((database, keyspace))
+}
+
+/// Which levels have indexes and filters in parts: all but the first, whose tables are small. Of a table of 64 MiB the whole is
+/// nearly 1 MB: it would have to be read for one item, and push a good part of the cache out.
+fn in_parts() -> PartitioningPolicy {
+    PartitioningPolicy::new([false, true])
 }
 
 impl fmt::Debug for FjallStore {
@@ -194,3 +207,6 @@ impl StoreSnapshot for FjallSnapshot {
         if forward { Box::new(pairs.map(pair)) } else { Box::new(pairs.rev().map(pair)) }
     }
 }
+
+#[cfg(test)]
+mod tests;
