@@ -5,7 +5,9 @@
 //! name, and `CAIRN_E2E_ARCHIVE`, the image), or one that `CAIRN_E2E_SECOND_KUBECONFIG` points to.
 //!
 //! `cairn-e2e bench [--only WORD]` measures `cairn dev`; `cairn-e2e bench --sizes` how its times grow from ten thousand items to a
-//! million, or to what is named (`--sizes 10000,10000000`). `cairn-e2e floor ADDRESS` serves as the benchmarks' floor.
+//! million, or to what is named (`--sizes 10000,10000000`); `cairn-e2e bench --large [COUNT]` how much memory a table of ten
+//! million items of a kilobyte takes; `cairn-e2e bench --expiry [COUNT]` how soon a million expired items are gone.
+//! `cairn-e2e floor ADDRESS` serves as the benchmarks' floor.
 
 mod bench;
 mod bucket;
@@ -53,7 +55,14 @@ fn run(arguments: &[&str]) -> Result<bool> {
             ensure!(sizes[0] > 0, "a table of no items has nothing to measure");
             runtime.block_on(bench::sizes::run(&sizes))
         }
+        ["bench", "--large"] => runtime.block_on(bench::large::run(bench::large::ITEMS)),
+        ["bench", "--large", items] => runtime.block_on(bench::large::run(items.parse()?)),
+        ["bench", "--expiry"] => runtime.block_on(bench::expiry::run(bench::expiry::ITEMS)),
+        ["bench", "--expiry", items] => runtime.block_on(bench::expiry::run(items.parse()?)),
         ["floor", address] => runtime.block_on(bench::floor::serve(address)).map(|()| true),
-        _ => bail!("usage: cairn-e2e run [--only WORD,…] | bench [--only WORD | --sizes [COUNT,…]] | floor ADDRESS"),
+        _ => bail!(
+            "usage: cairn-e2e run [--only WORD,…] | \
+             bench [--only WORD | --sizes [COUNT,…] | --large [COUNT] | --expiry [COUNT]] | floor ADDRESS"
+        ),
     }
 }

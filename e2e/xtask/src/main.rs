@@ -24,8 +24,9 @@ const USAGE: &str = "usage: cargo xtask TASK
 
   demo                    a cluster, Cairn on it, and a tour of what it does; ends by itself
   test [--only PART,…]    everything: fmt, clippy, crds, deny, unit, clients, chart, e2e, bench
-  bench [--only WORD | --sizes [COUNT,…]]
-                          the benchmarks, those named so, or how times grow with a table: to a million items, or as named
+  bench [--only WORD | --sizes [COUNT,…] | --large [COUNT] | --expiry [COUNT]]
+                          the benchmarks, those named so, or how times grow with a table: to a million items, or as named;
+                          how much memory ten million items of a kilobyte take; how soon a million expired items are gone
   image                   the container image localhost/cairn:dev, as target/cairn-image.tar
   cluster up [NAME [ZONES]]
                           a cluster to try things on, of three zones by default, with the image loaded if there is one; a

@@ -2,7 +2,6 @@
 
 use crate::{
     disk::Disk,
-    memory,
     node_gauges::NodeGauges,
     throttle::{Demand, Throttle},
 };
@@ -84,8 +83,7 @@ impl OpenFolder {
         patience: Duration,
     ) -> anyhow::Result<Self> {
         let folder = lock_folder(&path, owner, patience)?;
-        let options =
-            memory_limit.or_else(memory::limit_bytes).map_or_else(FjallOptions::default, FjallOptions::for_memory);
+        let options = memory_limit.map_or_else(FjallOptions::default, FjallOptions::for_memory);
         let store = FjallStore::open(&folder.items(), &folder.marker(), options)?;
         let engine = Engine::open(store)
             .with_context(|| format!("failed to read the data in {} (nothing was changed)", path.display()))?;

@@ -13,6 +13,7 @@ use crate::{
         transport::PeerTransport,
     },
     listen::bind,
+    memory::MemoryArguments,
     node::{DISK_FULL, ExpiryArguments, Node, OpenFolder},
     regions::{
         Readers, RegionSource,
@@ -75,9 +76,8 @@ pub struct Arguments {
     /// Serve whatever tables ask for, whatever their throughput is: nothing is counted then, and auto-scaling stands still.
     #[arg(long, env = "CAIRN_NO_THROTTLING")]
     no_throttling: bool,
-    /// Memory to plan with, in bytes: the container's limit.
-    #[arg(long, env = "CAIRN_MEMORY_LIMIT")]
-    memory_limit: Option<u64>,
+    #[command(flatten)]
+    memory: MemoryArguments,
     #[command(flatten)]
     expiry: ExpiryArguments,
 }
@@ -166,7 +166,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let folder = OpenFolder::open(
         arguments.data,
         owner.clone(),
-        arguments.memory_limit,
+        arguments.memory.limit_bytes(),
         OnDamage::SetAside,
         PREDECESSOR_DEADLINE,
     )

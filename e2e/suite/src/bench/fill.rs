@@ -54,24 +54,25 @@ pub(super) fn batch(table: &str, items: impl Iterator<Item = Value>) -> Value {
     json!({"RequestItems": {table: puts}})
 }
 
-/// Writes them all, in no order.
-pub(super) async fn fill(server: &Server, table: &str, items: impl Iterator<Item = Value>) -> Result<()> {
+/// Writes them all, in no order; gives the longest that a batch took until all of it was written.
+pub(super) async fn fill(server: &Server, table: &str, items: impl Iterator<Item = Value>) -> Result<Duration> {
     let client = server.client();
     stream::iter(items)
         .chunks(BATCH)
         .map(|items| write(client.clone(), batch(table, items.into_iter())))
         .buffer_unordered(WRITERS)
-        .try_for_each(|()| async { Ok(()) })
+        .try_fold(Duration::ZERO, |longest, took| async move { Ok(longest.max(took)) })
         .await
         .with_context(|| format!("failed to fill {table} of {}", server.name))
 }
 
-async fn write(client: Dynamo, mut batch: Value) -> Result<()> {
-    let deadline = now() + PATIENCE;
+async fn write(client: Dynamo, mut batch: Value) -> Result<Duration> {
+    let start = now();
+    let deadline = start + PATIENCE;
     loop {
         let left = client.insist("BatchWriteItem", &batch, PATIENCE).await?.ok()?["UnprocessedItems"].take();
         if left.as_object().is_none_or(|left| left.is_empty()) {
-            return Ok(());
+            return Ok(start.elapsed());
         }
         ensure!(now() < deadline, "some items are unprocessed again and again");
         batch["RequestItems"] = left;

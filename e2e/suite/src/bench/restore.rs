@@ -6,7 +6,7 @@
 use super::{
     PATIENCE,
     fill::{create_table, wait_active},
-    keep, median, processor,
+    keep, median, noise, processor,
     servers::Server,
 };
 use crate::client::now;
@@ -128,16 +128,4 @@ async fn settle() -> Result<()> {
     tokio::process::Command::new("sync").status().await?;
     sleep(Duration::from_secs(2)).await;
     Ok(())
-}
-
-/// Printable characters without a pattern (xorshift).
-fn noise(seed: u64, length: usize) -> String {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        char::from(33 + (state >> 32) as u8 % 94)
-    };
-    std::iter::repeat_with(next).filter(|c| *c != '"' && *c != '\\').take(length).collect()
 }

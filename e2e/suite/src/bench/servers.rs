@@ -1,6 +1,10 @@
 //! The servers that are measured, each a process of its own.
 
-use super::{ACCESS_KEY, REGION, SECRET_KEY, processor};
+use super::{
+    ACCESS_KEY, REGION, SECRET_KEY,
+    memory::{self, Cage},
+    processor,
+};
 use crate::{client::Dynamo, sigv4::Signer};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -20,6 +24,7 @@ pub(super) struct Server {
     pub(super) authority: String,
     child: Child,
     data: Option<PathBuf>,
+    cage: Option<Cage>,
 }
 
 impl Drop for Server {
@@ -39,15 +44,22 @@ fn free_port() -> Result<u16> {
 impl Server {
     /// `cairn dev`, which verifies signatures and keeps its tables beside the results: on a disk, not in memory.
     pub(super) async fn cairn() -> Result<Self> {
-        Self::cairn_with("cairn dev", false).await
+        Self::cairn_with("cairn dev", false, None).await
+    }
+
+    /// The same, which plans with so many bytes of memory and, where the kernel has a limit to give, gets no more.
+    pub(super) async fn limited(bytes: u64) -> Result<Self> {
+        let mut server = Self::cairn_with("cairn dev", false, Some(bytes)).await?;
+        server.cage = Cage::around(server.child.id(), bytes);
+        Ok(server)
     }
 
     /// The same, with an archive in a folder beside its tables.
     pub(super) async fn archived() -> Result<Self> {
-        Self::cairn_with("cairn dev --archive", true).await
+        Self::cairn_with("cairn dev --archive", true, None).await
     }
 
-    async fn cairn_with(name: &str, archive: bool) -> Result<Self> {
+    async fn cairn_with(name: &str, archive: bool, memory_bytes: Option<u64>) -> Result<Self> {
         let program = env::var_os("CAIRN_E2E_CAIRN").context("CAIRN_E2E_CAIRN is not set")?;
         let results = PathBuf::from(env::var_os("CAIRN_E2E_RESULTS").context("CAIRN_E2E_RESULTS is not set")?);
         let data = results.join(format!("data-{}-{archive}", std::process::id()));
@@ -61,6 +73,9 @@ impl Server {
         command.arg("--credentials").arg(keys).env("CAIRN_LOG", "warn");
         if archive {
             command.args(["--archive", &format!("file://{}", fs::canonicalize(&data)?.join("archive").display())]);
+        }
+        if let Some(bytes) = memory_bytes {
+            command.args(["--memory-limit", &bytes.to_string()]);
         }
         Self::start(name, authority, command, Some(data)).await
     }
@@ -96,7 +111,7 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("failed to start {name}"))?;
-        let mut server = Self { name: name.to_owned(), authority, child, data };
+        let mut server = Self { name: name.to_owned(), authority, child, data, cage: None };
         for _ in 0..200 {
             if TcpStream::connect(&server.authority).await.is_ok() {
                 return Ok(server);
@@ -117,6 +132,20 @@ impl Server {
     /// Seconds that its process kept processors busy so far.
     pub(super) fn processor_seconds(&self) -> Result<f64> {
         processor::seconds_of(self.child.id())
+    }
+
+    /// Where the kernel keeps it within a limit.
+    pub(super) fn cage(&self) -> Option<&Cage> {
+        self.cage.as_ref()
+    }
+
+    pub(super) fn memory_bytes(&self) -> Result<u64> {
+        memory::anonymous_bytes(self.child.id())
+    }
+
+    /// The most it ever had.
+    pub(super) fn memory_bytes_peak(&self) -> Result<u64> {
+        memory::peak_bytes(self.child.id())
     }
 
     pub(super) fn client(&self) -> Dynamo {

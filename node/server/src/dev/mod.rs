@@ -17,7 +17,7 @@ use crate::{
     exports::ArchivedExports,
     indexes::{Feeders, sink::NodeSink},
     listen::{self, ClientArguments, bind},
-    memory,
+    memory::MemoryArguments,
     node::{ExpiryArguments, Node, OpenFolder},
     router::fleet,
 };
@@ -67,6 +67,8 @@ pub struct Arguments {
     export_span_min_seconds: u64,
     #[command(flatten)]
     expiry: ExpiryArguments,
+    #[command(flatten)]
+    memory: MemoryArguments,
 }
 
 /// There is nobody to send to.
@@ -111,8 +113,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let listen = listener.local_addr()?;
     let registry = prometheus::Registry::new();
     let client_tls = arguments.clients.tls(&registry)?;
+    let memory_limit = arguments.memory.limit_bytes();
     let owner = Owner { region: arguments.region.clone(), account: ACCOUNT.to_owned(), group: "dev".to_owned() };
-    let folder = OpenFolder::open(arguments.data.clone(), owner, None, OnDamage::Refuse, Duration::ZERO).await?;
+    let folder =
+        OpenFolder::open(arguments.data.clone(), owner, memory_limit, OnDamage::Refuse, Duration::ZERO).await?;
     let config = arguments.archive.config();
     let bucket = match &config {
         Some(config) => Some(Bucket::open(config).await?),
@@ -160,7 +164,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         environment: Arc::new(SystemEnvironment),
     };
     // The other half is the node's.
-    let limits = memory::limit_bytes().map(|bytes| Limits::for_memory(bytes / 2));
+    let limits = memory_limit.map(|bytes| Limits::for_memory(bytes / 2));
     let config = ApiConfig {
         limits: limits.unwrap_or_default(),
         export_span_min: Duration::from_secs(arguments.export_span_min_seconds),
