@@ -294,8 +294,8 @@ pub trait Catalog: Send + Sync {
     /// The hot path: from memory, without waiting. `None` when the account has no such table.
     fn table(&self, account: &str, name: &str) -> Option<Arc<TableView>>;
 
-    /// Looks for a table that [`Self::table`] does not know, or knows in another state than ACTIVE: whether it knows better now. It
-    /// looks seldom, however often it is asked to.
+    /// Makes [`Self::table`] know this table as it is now, or is no more: whether it knows better than before. It stays as it was
+    /// where too much is asked, or nobody answers.
     async fn look_up(&self, _account: &str, _name: &str) -> bool {
         false
     }
@@ -332,7 +332,7 @@ pub trait Catalog: Send + Sync {
     /// When the throughput of the table, or of a global index as one, went up and down. From memory, without waiting.
     fn throughput_history(&self, table: &TableView) -> ThroughputHistory;
 
-    /// The table's tags; perhaps not those of a change that another router made just before.
+    /// The table's tags, as the table is known.
     async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError>;
 
     /// Changes the table's tags, by [`TagUpdate::apply`], all of it or nothing.

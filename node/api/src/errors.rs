@@ -342,12 +342,9 @@ pub(crate) fn is_overload(kind: ErrorKind) -> bool {
     )
 }
 
-/// Whether a request is refused for there being no such table, or for the state that it is in.
-pub(crate) fn is_of_table_state(error: &ServiceError) -> bool {
-    matches!(
-        error.kind,
-        ErrorKind::ResourceNotFoundException | ErrorKind::TableNotFoundException | ErrorKind::ResourceInUseException
-    )
+/// Whether an error says that what is asked for can't be, and not that it failed.
+pub(crate) fn is_refusal(kind: ErrorKind) -> bool {
+    kind != ErrorKind::InternalServerError && !is_overload(kind)
 }
 
 const OVERTAKEN: &str =

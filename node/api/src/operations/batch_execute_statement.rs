@@ -90,7 +90,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         return Err(ServiceError::validation("Read and write requests together in the same batch is not supported."));
     }
     // A statement whose table is not there fails alone: there is no other attempt for it.
-    join_all(parsed.iter().flatten().map(|statement| call.look_for(statement.table()))).await;
+    call.look_for(parsed.iter().flatten().map(Statement::table)).await;
     let work: Vec<Result<Work, Failure>> = (0..)
         .zip(parsed.into_iter().zip(&members))
         .map(|(ordinal, (statement, members))| Work::of(call, statement?, members, ordinal))

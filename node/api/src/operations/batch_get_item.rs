@@ -15,7 +15,7 @@ use crate::{
         constraints::{Constraints, is_table_name},
         key_paths,
         parameters::{Mixture, Names},
-        references::{is_arn, table_named},
+        references::is_arn,
     },
 };
 use cairn_expression::Projection;
@@ -109,8 +109,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     }
 
     let mut opened = Vec::with_capacity(requests.len());
-    for request in requests {
-        let table = call.open_table(table_named(call, &request.name)?)?;
+    let mut requests = requests.into_iter();
+    while let Some(request) = requests.next() {
+        let table = call.open_before(&request.name, requests.as_slice().iter().map(|request| request.name.as_str()))?;
         let keys = encode_keys(&table, &request.keys)?;
         check_once(&opened, &table, &keys)?;
         if let Some(projection) = &request.projection {

@@ -19,7 +19,7 @@ use crate::{
     output::{Object, write_list},
     validation::{
         constraints::{Constraints, RETURN_ITEM_COLLECTION_METRICS, is_table_name},
-        references::{is_arn, table_named},
+        references::is_arn,
     },
 };
 use cairn_model::{
@@ -107,8 +107,10 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         tables.push((name, writes));
     }
     let mut prepared = Vec::new();
-    for (name, writes) in tables {
-        prepare(call, &name, writes, &mut prepared)?;
+    let mut tables = tables.into_iter();
+    while let Some((name, writes)) = tables.next() {
+        let table = call.open_before(&name, tables.as_slice().iter().map(|(name, _)| name.as_str()))?;
+        prepare(call, &table, &name, writes, &mut prepared)?;
     }
     let outcomes = join_all(prepared.iter().map(|write| call.write(&write.table, write.request.clone()))).await;
     let with_metrics = wants_collection_metrics(input.return_item_collection_metrics.as_deref());
@@ -195,11 +197,11 @@ impl WriteInput {
 
 fn prepare(
     call: &Call<'_>,
+    table: &Arc<TableView>,
     name: &str,
     writes: Vec<Write>,
     prepared: &mut Vec<PreparedWrite>,
 ) -> Result<(), ServiceError> {
-    let table = call.open_table(table_named(call, name)?)?;
     let named: Arc<str> = name.into();
     let (schema, table_id) = (&table.definition.key_schema, table.definition.table_id);
     for write in writes {

@@ -10,6 +10,7 @@ use crate::{
     read_target::ReadTarget,
     request_id::RequestIds,
     transactions::{self, Coordinator},
+    validation::references::table_named,
 };
 use cairn_model::{
     ErrorKind, ServiceError, key::EncodedKey, limits, node::Counts, table::TableStatus, throttling::CapacityKind,
@@ -45,21 +46,51 @@ pub(crate) struct Call<'a> {
 impl Call<'_> {
     /// A table whose items can be read and written.
     pub(crate) fn open_table(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
-        let is_open = |table: &Arc<TableView>| matches!(table.status, TableStatus::Active | TableStatus::Updating);
-        let table = self.catalog.table(self.account, name).filter(is_open);
-        let table = table.ok_or_else(|| {
-            self.missed.note(name);
-            errors::resource_not_found()
-        })?;
-        self.meter.touch(&table.definition);
+        let known = self.catalog.table(self.account, name);
+        match known {
+            Some(table) if matches!(table.status, TableStatus::Active | TableStatus::Updating) => {
+                self.meter.touch(&table.definition);
+                Ok(table)
+            }
+            known => {
+                self.missed.note(name, known.as_ref());
+                Err(errors::resource_not_found())
+            }
+        }
+    }
+
+    /// A table that is read, or this index of it. Where the index can't be read, should there be one, the table is looked up.
+    pub(crate) fn open_to_read(&self, name: &str, index_name: Option<&str>) -> Result<Arc<TableView>, ServiceError> {
+        let table = self.open_table(name)?;
+        if ReadTarget::of(&table, index_name).is_none_or(|target| target.partitions().is_err()) {
+            self.missed.note(name, Some(&table));
+        }
         Ok(table)
     }
 
-    /// Looks a table up if nothing can be asked of it, for a request that goes on without it.
-    pub(crate) async fn look_for(&self, name: &str) {
-        if self.open_table(name).is_err() {
-            self.missed.look_up(self.catalog, self.account).await;
-        }
+    /// One of several tables of a request, named by its name or its ARN. Where it is missed, those behind it may be too: all of them
+    /// are looked up together.
+    pub(crate) fn open_before<'n>(
+        &self,
+        named: &str,
+        behind: impl Iterator<Item = &'n str>,
+    ) -> Result<Arc<TableView>, ServiceError> {
+        self.open_table(table_named(self, named)?).inspect_err(|_| {
+            behind.filter_map(|named| table_named(self, named).ok()).for_each(|name| drop(self.open_table(name)));
+        })
+    }
+
+    /// Looks those of the tables up that nothing can be asked of, for a request that goes on without them.
+    pub(crate) async fn look_for<'n>(&self, names: impl Iterator<Item = &'n str>) {
+        names.for_each(|name| drop(self.open_table(name)));
+        self.missed.look_up(self.catalog, self.account).await;
+    }
+
+    /// Looks a table up before it is asked for: what shows it, or changes it only where it is another, is not refused if it is known as
+    /// it was.
+    pub(crate) async fn renew(&self, name: &str) {
+        self.known_table(name);
+        self.missed.look_up(self.catalog, self.account).await;
     }
 
     /// A table in whatever state.
@@ -67,11 +98,11 @@ impl Call<'_> {
         self.known_table(name).ok_or_else(|| errors::table_not_found(name))
     }
 
-    /// A table in whatever state, if there is one. That may be old: should its state, or that of its indexes, be why the operation
-    /// fails, it is looked up.
+    /// A table in whatever state, if there is one. That may be old: should the operation be refused, it is looked up.
     pub(crate) fn known_table(&self, name: &str) -> Option<Arc<TableView>> {
-        self.missed.note(name);
-        self.catalog.table(self.account, name)
+        let known = self.catalog.table(self.account, name);
+        self.missed.note(name, known.as_ref());
+        known
     }
 
     /// A table whose tags are asked for or changed, by its name and by the ARN that the caller named it by.

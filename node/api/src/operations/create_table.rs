@@ -96,7 +96,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let table = input.into_table(name)?;
     let stream = stream.map_or(Ok(None), |stream| stream.of_new_table())?;
     let table = NewTable { tags: tags::checked(tags)?, stream, ..table };
-    if call.catalog.table(call.account, &table.table_name).is_some() {
+    if call.known_table(&table.table_name).is_some() {
         return Err(errors::table_exists(&table.table_name));
     }
     call.check_table_count()?;

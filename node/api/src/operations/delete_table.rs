@@ -6,7 +6,12 @@ use cairn_model::{ServiceError, table::TableStatus};
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let name = parse_table_name(call)?;
-    let table = call.any_table(&name)?;
+    let mut table = call.any_table(&name)?;
+    if table.status == TableStatus::Deleting {
+        // Another may have its name by now.
+        call.renew(&name).await;
+        table = call.any_table(&name)?;
+    }
     if table.definition.deletion_protection_enabled {
         return Err(errors::deletion_protected());
     }

@@ -32,6 +32,7 @@ pub(super) fn parse_table_name(call: &Call<'_>) -> Result<String, ServiceError> 
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let name = parse_table_name(call)?;
+    call.renew(&name).await;
     let mut table = call.any_table(&name)?;
     let (counts, of_indexes) = join(
         call.partitions.counts(&table),

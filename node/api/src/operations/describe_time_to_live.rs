@@ -10,6 +10,7 @@ use cairn_model::ServiceError;
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let name = parse_table_name(call)?;
+    call.renew(&name).await;
     let standing = Standing::of(call, &*call.any_table(&name)?).await;
     let mut out = Vec::new();
     let mut answer = Object::begin(&mut out);

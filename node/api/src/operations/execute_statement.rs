@@ -100,7 +100,7 @@ async fn select(
     parameters: &[AttributeValue],
     options: Options,
 ) -> Result<Vec<u8>, ServiceError> {
-    let table = call.open_table(&statement.table)?;
+    let table = call.open_to_read(&statement.table, statement.index.as_deref())?;
     let plan = ReadPlan::new(statement, &table, members.is_consistent())?;
     let fingerprint = Fingerprint::new(table.definition.table_id, members.text(), parameters);
     let from = options.next_token.map(|token| Position::of_token(&token, fingerprint)).transpose()?;

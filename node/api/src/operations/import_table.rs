@@ -101,6 +101,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         },
     };
     let imports = call.imports.ok_or_else(errors::imports_unavailable)?;
+    // Whoever imports refuses a name that is taken.
+    let _ = call.known_table(&table.table_name);
     Ok(import_description::answer(&imports.import_table(call.account, request, table).await?))
 }
 

@@ -43,7 +43,10 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
 
     let limit = limit.map_or(LIMIT_MAX, |limit| limit as usize);
     let names = match input.table_name {
-        Some(name) => vec![name],
+        Some(name) => {
+            call.renew(&name).await;
+            vec![name]
+        }
         None => call.catalog.list_tables(call.account),
     };
     let begin = start.map_or(0, |start| names.partition_point(|name| name.as_str() < start.table.table_name));

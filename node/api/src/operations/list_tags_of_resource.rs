@@ -28,6 +28,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         // As in DynamoDB, the first page has all that a table can have, and no token.
         return Err(ServiceError::validation("One or more parameter values were invalid: Invalid NextToken"));
     }
+    call.renew(name).await;
     let table = call.tagged_table(name, &arn)?;
     let tags = call.catalog.tags(&table).await?;
     let mut out = Vec::new();

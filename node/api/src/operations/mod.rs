@@ -106,14 +106,15 @@ pub(crate) struct Operation {
 const ATTEMPTS: usize = 3;
 
 impl Operation {
-    /// Runs it, and anew where it failed by what the catalog knew of a table and knows better since: what fails so has done nothing.
+    /// Runs it, and anew where it was refused by what the catalog knew of a table and knows better since: what is refused so has
+    /// done nothing.
     pub(crate) async fn run(&self, call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         let mut outcome = (self.run)(call).await;
         for _ in 1..ATTEMPTS {
             let is_behind = match &outcome {
                 Ok(_) => false,
                 Err(error) if errors::is_overtaken(error) => true,
-                Err(error) if errors::is_of_table_state(error) => call.missed.look_up(call.catalog, call.account).await,
+                Err(error) if errors::is_refusal(error.kind) => call.missed.look_up(call.catalog, call.account).await,
                 Err(_) => false,
             };
             if !is_behind {

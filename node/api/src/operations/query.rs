@@ -117,7 +117,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         None => projection(None, input.attributes_to_get.take(), None)?,
     };
 
-    let table = match call.open_table(&input.table_name.clone().unwrap_or_default()) {
+    let table = match call.open_to_read(&input.table_name.clone().unwrap_or_default(), input.index_name.as_deref()) {
         Ok(table) => table,
         Err(error) => {
             if let Some(expression) = &input.key_condition_expression {

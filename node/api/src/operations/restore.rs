@@ -75,7 +75,7 @@ impl TargetInput {
 
 /// Whether the new table's name is nobody's.
 pub(super) fn check_target_free(call: &Call<'_>, target: &RestoreTarget) -> Result<(), ServiceError> {
-    match call.catalog.table(call.account, &target.table_name) {
+    match call.known_table(&target.table_name) {
         Some(table) => Err(errors::restore_target_taken(&table)),
         None => Ok(()),
     }

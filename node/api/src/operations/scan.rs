@@ -108,7 +108,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let segment = input.segment()?;
     placeholders.finish()?;
 
-    let table = call.open_table(&input.table_name.unwrap_or_default())?;
+    let table = call.open_to_read(&input.table_name.unwrap_or_default(), input.index_name.as_deref())?;
     let consistent = input.consistent_read.is_some_and(|flag| flag.0);
     let target = page::target(&table, input.index_name.as_deref(), consistent)?;
     target.check_select(select)?;

@@ -54,14 +54,17 @@ impl NamedStream {
         if arn.table.account != call.account {
             return Err(errors::access_denied());
         }
-        let table = call.known_table(arn.table.table_name).filter(|_| arn.table.region == call.region);
+        let table = call.catalog.table(call.account, arn.table.table_name).filter(|_| arn.table.region == call.region);
         let found = table.and_then(|table| {
             let mut streams = table.definition.readable_streams(call.request_ids.environment.wall_ms());
             let (stream, is_on) = streams.find(|(stream, _)| stream.enabled_at_ms == arn.enabled_at_ms)?;
             drop(streams);
             Some(Self { table, stream, is_on })
         });
-        let found = found.ok_or_else(|| errors::stream_not_found(text))?;
+        let found = found.ok_or_else(|| {
+            call.known_table(arn.table.table_name);
+            errors::stream_not_found(text)
+        })?;
         call.meter.touch(&found.table.definition);
         Ok(found)
     }

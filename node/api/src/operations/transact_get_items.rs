@@ -9,12 +9,7 @@ use crate::{
     },
     output::{Object, write_list},
     transactions::{self, Addressed, Got},
-    validation::{
-        constraints::Constraints,
-        key_paths,
-        parameters::Names,
-        references::{is_arn, table_named},
-    },
+    validation::{constraints::Constraints, key_paths, parameters::Names, references::is_arn},
 };
 use cairn_expression::Projection;
 use cairn_model::{ErrorKind, Item, ServiceError, json::JsonItem, key::EncodedKey};
@@ -143,8 +138,9 @@ impl GetInput {
 fn address(call: &Call<'_>, gets: Vec<Get>) -> Result<Vec<Addressed<TransactGet>>, ServiceError> {
     let mut addressed = Vec::with_capacity(gets.len());
     let mut reasons = Vec::with_capacity(gets.len());
-    for Get { table_name, key, projection } in gets {
-        let table = call.open_table(table_named(call, &table_name)?)?;
+    let mut gets = gets.into_iter();
+    while let Some(Get { table_name, key, projection }) = gets.next() {
+        let table = call.open_before(&table_name, gets.as_slice().iter().map(|get| get.table_name.as_str()))?;
         let schema = &table.definition.key_schema;
         let checked = EncodedKey::from_key(schema, &key).and_then(|key| {
             projection

@@ -15,7 +15,7 @@ use crate::{
         constraints::{Constraints, ON_CONDITION_CHECK_FAILURE, RETURN_ITEM_COLLECTION_METRICS},
         index_updates::check_index_updates,
         parameters::{Names, Values, ValuesOf, placeholders},
-        references::{is_arn, table_named},
+        references::is_arn,
     },
 };
 use cairn_expression::{Condition, ExpressionKind, Update};
@@ -298,8 +298,10 @@ fn address(call: &Call<'_>, actions: Vec<Action>) -> Result<Vec<Addressed<Transa
     let mut addressed = Vec::with_capacity(actions.len());
     let mut reasons = Vec::with_capacity(actions.len());
     let mut bytes = 0;
-    for action in actions {
-        let table = call.open_table(table_named(call, &action.table_name)?)?;
+    let mut actions = actions.into_iter();
+    while let Some(action) = actions.next() {
+        let behind = actions.as_slice().iter().map(|action| action.table_name.as_str());
+        let table = call.open_before(&action.table_name, behind)?;
         bytes += item_size(&action.item);
         match action.on(&table) {
             Ok(what) => {

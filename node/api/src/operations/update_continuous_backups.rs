@@ -51,6 +51,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     }
     constraints.finish()?;
     let recovery = specification.ok_or_else(errors::internal)?.update()?;
+    call.renew(&name).await;
     let mut table = call.backed_up_table(&name)?;
     // Turning it off asks nothing of an archive.
     if recovery != RecoveryUpdate::Off && call.backups_of(&table).is_none() {

@@ -27,7 +27,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, Preconditions},
 };
-use look_ups::LookUps;
+use look_ups::{LookUp, LookUps};
 use std::{sync::Arc, time::Duration};
 
 /// Resources a call of the API server lists, and how many such calls are made before giving up.
@@ -79,13 +79,15 @@ impl KubernetesCatalog {
         if let Some(table) = self.tables.view(account, name) {
             return Err(taken(Some(&table)));
         }
-        let resource = resource_name(name);
+        let (resource, asked) = (resource_name(name), self.tables.moment());
         if let Some(table) = answered(self.api(account).get_opt(&resource)).await? {
-            return Err(taken(self.tables.describe(&table).ok().as_ref()));
+            let refused = taken(self.tables.describe(&table).ok().as_ref());
+            self.tables.answer(table, asked);
+            return Err(refused);
         }
         let created = self.apply(&manifest(account, &resource, spec)).await?;
         let view = self.tables.describe(&created)?;
-        self.tables.put(created);
+        self.tables.answer(created, asked);
         Ok(TableView { status: TableStatus::Creating, ..view })
     }
 
@@ -105,39 +107,57 @@ impl KubernetesCatalog {
         Err(errors::internal())
     }
 
+    /// The error of a change, once it is known what came before a change that was overtaken.
+    async fn with_news(&self, error: ServiceError, account: &str, name: &str) -> ServiceError {
+        if error == errors::overtaken() {
+            self.find(account, name).await;
+        }
+        error
+    }
+
     async fn apply(&self, table: &Table) -> Result<Table, ServiceError> {
         let account = table.namespace().unwrap_or_default();
         let applied = self.api(&account);
         let params = PatchParams::apply(FIELD_MANAGER);
         let name = table.name_any();
         let patch = Patch::Apply(table);
-        answered(applied.patch(&name, &params, &patch)).await.map_err(|error| match error.kind {
-            ErrorKind::ResourceInUseException => {
-                tracing::debug!(account, name, %error, "a change of a Table was overtaken");
-                errors::overtaken()
-            }
-            _ => error,
-        })
+        answered(applied.patch(&name, &params, &patch)).await.map_err(|error| overtaken(error, &account, &name))
     }
 
-    /// Asks the API server for the Table of this name; whether it is another than was known.
-    async fn find(&self, account: &str, name: &str) -> bool {
-        let known = self.tables.resource(account, name);
+    /// Asks the API server for the Table of this name.
+    async fn find(&self, account: &str, name: &str) -> LookUp {
+        let (asked, known) = (self.tables.moment(), self.tables.resource(account, name));
         let resource = known.as_ref().map_or_else(|| resource_name(name), |known| known.name_any());
-        let version = known.and_then(|known| known.resource_version());
-        let found = match tokio::time::timeout(LOOK_UP_DEADLINE, self.api(account).get_opt(&resource)).await {
-            Ok(Ok(found)) => found.filter(|table| table.table_name() == name && table.resource_version() != version),
+        match tokio::time::timeout(LOOK_UP_DEADLINE, self.api(account).get(&resource)).await {
+            Ok(Ok(table)) => self.tables.answer(table, asked),
+            Ok(Err(kube::Error::Api(status))) if is_absent(&status, &resource) => {
+                known.iter().for_each(|known| self.tables.miss(known));
+            }
             Ok(Err(error)) => {
                 tracing::debug!(account, table = name, %error, "failed to look a table up");
-                None
+                return LookUp::Failed;
             }
-            Err(_) => None,
-        };
-        let is_news = found.is_some();
-        if let Some(table) = found {
-            self.tables.put(table);
+            Err(_) => return LookUp::Unanswered,
         }
-        is_news
+        let identity = |table: Arc<Table>| (table.uid(), table.resource_version());
+        let found = self.tables.resource(account, name).map(identity);
+        if found == known.map(identity) { LookUp::Same } else { LookUp::News }
+    }
+}
+
+/// Whether there is no such resource. Others that answer 404, those that know of no Tables or of no cluster, don't name it.
+fn is_absent(status: &kube::core::Status, resource: &str) -> bool {
+    status.reason == "NotFound" && status.details.as_ref().is_some_and(|details| details.name == resource)
+}
+
+/// What a conflict of writes is to the caller, of a table that is known by this resource.
+fn overtaken(error: ServiceError, account: &str, resource: &str) -> ServiceError {
+    match error.kind {
+        ErrorKind::ResourceInUseException => {
+            tracing::debug!(account, resource, %error, "a change of a Table was overtaken");
+            errors::overtaken()
+        }
+        _ => error,
     }
 }
 
@@ -181,6 +201,7 @@ impl Catalog for KubernetesCatalog {
         name: &str,
         update: TableUpdate,
     ) -> Result<Arc<TableView>, ServiceError> {
+        let asked = self.tables.moment();
         let resource = self.own(account, name)?;
         let view = self.tables.describe(&resource)?;
         match view.status {
@@ -204,32 +225,32 @@ impl Catalog for KubernetesCatalog {
         }
         let updated = match self.apply(&table).await {
             Ok(updated) => updated,
-            Err(error) => {
-                if error == errors::overtaken() {
-                    self.find(account, name).await;
-                }
-                return Err(error);
-            }
+            Err(error) => return Err(self.with_news(error, account, name).await),
         };
         let TableView { global_indexes, definition: described, .. } = self.tables.describe(&updated)?;
         definition.global_indexes = described.global_indexes;
-        self.tables.put(updated);
+        self.tables.answer(updated, asked);
         Ok(Arc::new(TableView { definition, status: TableStatus::Updating, global_indexes, ..view }))
     }
 
     async fn delete_table(&self, account: &str, name: &str) -> Result<Arc<TableView>, ServiceError> {
+        let asked = self.tables.moment();
         let resource = self.own(account, name)?;
         let view = self.tables.describe(&resource)?;
         if matches!(view.status, TableStatus::Deleting | TableStatus::Updating) {
             return Err(errors::table_in_use(name));
         }
-        let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: resource.uid(), resource_version: None }),
-            ..DeleteParams::default()
-        };
-        let deleted = answered(self.api(account).delete(&resource.name_any(), &params)).await?;
-        if let Some(table) = deleted.left() {
-            self.tables.put(table);
+        // As it was when the deletion was found right: somebody may have protected it since.
+        let preconditions = Preconditions { uid: resource.uid(), resource_version: resource.resource_version() };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        let deleted = answered(self.api(account).delete(&resource.name_any(), &params)).await;
+        match deleted.map_err(|error| overtaken(error, account, &resource.name_any())) {
+            Ok(deleted) => match deleted.left() {
+                // A finalizer keeps it for a while.
+                Some(table) => self.tables.answer(table, asked),
+                None => self.tables.remove(&resource),
+            },
+            Err(error) => return Err(self.with_news(error, account, name).await),
         }
         Ok(Arc::new(TableView { status: TableStatus::Deleting, ..view }))
     }

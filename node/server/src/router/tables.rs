@@ -4,14 +4,14 @@
 use super::{
     definition::definition,
     indexes,
-    mirror::{Mirror, Watched},
+    mirror::{Mirror, Moment, Watched},
     routes::Routes,
 };
 use crate::{environment, internal::client::GroupName};
 use arc_swap::ArcSwap;
 use cairn_api::TableView;
 use cairn_crds::{Table, table::definition::table_arn};
-use cairn_model::{ServiceError, table::TableStatus};
+use cairn_model::{ServiceError, TableDefinition, index::GlobalIndex, table::TableStatus};
 use kube::ResourceExt;
 use parking_lot::RwLock;
 use std::{
@@ -55,7 +55,29 @@ impl Tables {
         self.index(&mut resources, &account);
     }
 
-    fn remove(&self, table: &Table) {
+    /// To be taken before the API server is asked for a Table, or to change one.
+    pub(super) fn moment(&self) -> Moment {
+        self.resources.read().mirror.moment()
+    }
+
+    /// Takes over one Table as the API server answered that it is, asked at that moment.
+    pub(super) fn answer(&self, table: Table, asked: Moment) {
+        let Some(account) = table.namespace() else { return };
+        let mut resources = self.resources.write();
+        resources.mirror.answer(table, asked);
+        self.index(&mut resources, &account);
+    }
+
+    /// The API server does not have this Table.
+    pub(super) fn miss(&self, table: &Table) {
+        let Some(account) = table.namespace() else { return };
+        let mut resources = self.resources.write();
+        resources.mirror.miss(table);
+        self.index(&mut resources, &account);
+    }
+
+    /// This Table is no more.
+    pub(super) fn remove(&self, table: &Table) {
         let Some(account) = table.namespace() else { return };
         let mut resources = self.resources.write();
         resources.mirror.remove(table);
@@ -148,6 +170,7 @@ impl Tables {
             arn,
             status: match status.and_then(|status| status.table_status) {
                 _ if table.metadata.deletion_timestamp.is_some() => TableStatus::Deleting,
+                Some(TableStatus::Active) if self.was_changed_just_now(table, &definition) => TableStatus::Updating,
                 Some(status) => status,
                 None => TableStatus::Creating,
             },
@@ -155,6 +178,33 @@ impl Tables {
             size_bytes: counted(status.and_then(|status| status.table_size_bytes)),
             definition,
         })
+    }
+
+    /// Whether the operator has yet to see what an UpdateTable changed: the nodes hold the table otherwise. What DynamoDB changes of a
+    /// table that stays ACTIVE is no such change.
+    fn was_changed_just_now(&self, table: &Table, wanted: &TableDefinition) -> bool {
+        let observed = table.status.as_ref().and_then(|status| status.observed_generation);
+        let is_unseen = observed.is_some_and(|observed| table.metadata.generation.is_some_and(|now| now > observed));
+        is_unseen
+            && self.routes.load().table(wanted.table_id).is_none_or(|held| {
+                let held = &held.definition;
+                let stream = |of: &TableDefinition| of.current_stream().map(|stream| stream.view_type);
+                let is_held = |index: &GlobalIndex| {
+                    held.global_indexes.iter().any(|held| {
+                        held.index_name == index.index_name
+                            && held.provisioned_throughput == index.provisioned_throughput
+                            && held.on_demand_throughput == index.on_demand_throughput
+                    })
+                };
+                held.billing_mode != wanted.billing_mode
+                    || held.provisioned_throughput != wanted.provisioned_throughput
+                    || held.on_demand_throughput != wanted.on_demand_throughput
+                    || held.table_class != wanted.table_class
+                    || held.deletion_protection_enabled != wanted.deletion_protection_enabled
+                    || stream(held) != stream(wanted)
+                    || held.global_indexes.len() != wanted.global_indexes.len()
+                    || !wanted.global_indexes.iter().all(is_held)
+            })
     }
 
     fn index(&self, resources: &mut Resources, account: &str) {
@@ -214,10 +264,10 @@ mod tests {
     use super::*;
     use crate::router::routes::KnownNode;
     use cairn_model::{
-        KeySchema, TableDefinition,
+        KeySchema,
         descriptor::{KeyRange, PartitionDescriptor},
         ids::{NodeId, PartitionId, ReplicaId, TableId},
-        index::{GlobalIndex, IndexProjection, ProjectionType},
+        index::{IndexProjection, ProjectionType},
         node::{FedReport, NodeReport, ReplicaReport, ReplicaState},
         table::{KeyAttribute, ScalarType},
     };

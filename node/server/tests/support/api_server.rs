@@ -14,7 +14,7 @@ use std::{
     convert::Infallible,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 use tokio::net::TcpListener;
@@ -29,6 +29,10 @@ pub struct ApiServer {
     conflicts: Arc<AtomicUsize>,
     /// How often single objects were asked for.
     got: Arc<AtomicUsize>,
+    /// Of any object, the last.
+    version: Arc<AtomicUsize>,
+    /// It answers nothing but errors.
+    broken: Arc<AtomicBool>,
 }
 
 impl ApiServer {
@@ -43,6 +47,15 @@ impl ApiServer {
     /// Answers so many of the next manifests that are applied as if somebody else had written just before.
     pub fn conflict(&self, count: usize) {
         self.conflicts.store(count, Ordering::Relaxed);
+    }
+
+    /// From now on it answers with errors, or does so no more.
+    pub fn set_broken(&self, broken: bool) {
+        self.broken.store(broken, Ordering::Relaxed);
+    }
+
+    fn next_version(&self) -> String {
+        (self.version.fetch_add(1, Ordering::Relaxed) + 1).to_string()
     }
 
     /// How often it was asked for a single object.
@@ -86,7 +99,7 @@ impl ApiServer {
         }
         let generation = old.map_or(0, |old| old["generation"].as_u64().unwrap()) + 1;
         object["metadata"]["generation"] = json!(generation);
-        object["metadata"]["resourceVersion"] = json!(uuid::Uuid::new_v4().to_string());
+        object["metadata"]["resourceVersion"] = json!(self.next_version());
         objects.insert(key, object.clone());
         object
     }
@@ -129,6 +142,7 @@ impl ApiServer {
         let mut objects = self.objects.lock();
         let object = objects.get_mut(&(plural.to_owned(), name.to_owned())).unwrap();
         object["metadata"]["deletionTimestamp"] = json!("2026-01-02T00:00:00Z");
+        object["metadata"]["resourceVersion"] = json!(self.next_version());
     }
 
     /// Writes a status, as the operator does.
@@ -136,7 +150,7 @@ impl ApiServer {
         let mut objects = self.objects.lock();
         let object = objects.get_mut(&(plural.to_owned(), name.to_owned())).unwrap();
         object["status"] = status;
-        object["metadata"]["resourceVersion"] = json!(uuid::Uuid::new_v4().to_string());
+        object["metadata"]["resourceVersion"] = json!(self.next_version());
     }
 
     async fn serve(self, listener: TcpListener) {
@@ -165,6 +179,9 @@ impl ApiServer {
         let body = body.collect().await.unwrap().to_bytes();
         let sent: Value = serde_json::from_slice(&body).unwrap_or_default();
         let (plural, name) = path.split_once('/').map_or((&*path, None), |(plural, name)| (plural, Some(name)));
+        if self.broken.load(Ordering::Relaxed) {
+            return failure(StatusCode::INTERNAL_SERVER_ERROR);
+        }
         match (parts.method, name) {
             (Method::GET, None) => {
                 let list = json!({"kind": "List", "apiVersion": "cairn.dev/v1alpha1", "metadata": {}, "items": self.all(plural)});
@@ -191,13 +208,20 @@ impl ApiServer {
                 self.got.fetch_add(1, Ordering::Relaxed);
                 match self.get(plural, name) {
                     Some(object) => reply(StatusCode::OK, &object),
-                    None => failure(StatusCode::NOT_FOUND),
+                    None => failure_of(name, StatusCode::NOT_FOUND),
                 }
             }
-            (Method::DELETE, Some(name)) => match self.objects.lock().remove(&(plural.to_owned(), name.to_owned())) {
-                Some(object) => reply(StatusCode::OK, &object),
-                None => failure(StatusCode::NOT_FOUND),
-            },
+            (Method::DELETE, Some(name)) => {
+                let mut objects = self.objects.lock();
+                let key = (plural.to_owned(), name.to_owned());
+                let Some(object) = objects.get(&key) else { return failure(StatusCode::NOT_FOUND) };
+                let expected = &sent["preconditions"];
+                let is = |field: &str| expected[field].is_null() || expected[field] == object["metadata"][field];
+                if !is("uid") || !is("resourceVersion") {
+                    return failure(StatusCode::CONFLICT);
+                }
+                reply(StatusCode::OK, &objects.remove(&key).unwrap())
+            }
             (method, _) => panic!("{method} {path}"),
         }
     }
@@ -250,8 +274,16 @@ fn managed(manager: &str, spec: &Value) -> Value {
 }
 
 fn failure(code: StatusCode) -> Response<Full<Bytes>> {
+    failure_of("", code)
+}
+
+/// Of an object by name.
+fn failure_of(name: &str, code: StatusCode) -> Response<Full<Bytes>> {
     let reason = code.canonical_reason().unwrap().replace(' ', "");
-    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": reason, "reason": reason, "code": code.as_u16()});
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": reason, "reason": reason,
+        "details": {"name": name}, "code": code.as_u16(),
+    });
     reply(code, &status)
 }
 

@@ -12,6 +12,7 @@ impl KubernetesCatalog {
     /// Changes the tags of the resource as it is now at the API server.
     pub(super) async fn change_tags(&self, account: &str, name: &str, update: &TagUpdate) -> Result<(), ServiceError> {
         let known = self.own(account, name)?;
+        let asked = self.tables.moment();
         let found = answered(self.api(account).get_opt(&known.name_any())).await?;
         let resource = found.ok_or_else(|| errors::table_not_found(name))?;
         self.writes.check_owner(&resource, name)?;
@@ -32,7 +33,7 @@ impl KubernetesCatalog {
         leave_to_others(&resource, &mut spec);
         let mut table = manifest(account, &resource.name_any(), spec);
         table.metadata.resource_version = resource.resource_version();
-        self.tables.put(self.apply(&table).await?);
+        self.tables.answer(self.apply(&table).await?, asked);
         Ok(())
     }
 }

@@ -117,6 +117,7 @@ impl ClusterGlobalTables {
     /// Changes the resource as it is now at the API server, or makes one.
     async fn write(&self, table: &TableView, update: &ReplicaUpdate) -> Result<(), ServiceError> {
         let (account, name) = (&table.definition.account, &table.definition.table_name);
+        let asked = self.mirror.read().moment();
         let declared = self.declared(account, name).map(|resource| resource.name_any());
         let found = self.resources.find(account, &declared.unwrap_or_else(|| resource_name(name)), name).await?;
         let of_table = self.tables.resource(account, name);
@@ -139,7 +140,7 @@ impl ClusterGlobalTables {
         };
         self.resources.check(&resource, &update)?;
         match self.resources.update(&resource, &update).await? {
-            Change::Applied(resource) => self.mirror.write().put(*resource),
+            Change::Applied(resource) => self.mirror.write().answer(*resource, asked),
             Change::Deleted(resource) => self.mirror.write().remove(&resource),
         }
         Ok(())
