@@ -44,7 +44,7 @@ fn index(name: &str, partition: Key, sort: Option<Key>, projection_type: Project
         index_name: name.into(),
         index_id: TABLE,
         slot: 0,
-        key_schema: KeySchema { partition: attribute(partition), sort: sort.map(attribute) },
+        key_schema: KeySchema { partition: attribute(partition), sort: sort.map(attribute) }.into(),
         projection: IndexProjection { projection_type, non_key_attributes: Default::default() },
         provisioned_throughput: None,
         on_demand_throughput: None,

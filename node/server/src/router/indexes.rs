@@ -3,7 +3,7 @@
 use super::routes::{KnownTable, Routes};
 use cairn_api::{IndexView, TableView};
 use cairn_crds::{
-    Table,
+    Table, condition,
     table::{GlobalSecondaryIndexStatus, definition::DefinitionError},
 };
 use cairn_model::{
@@ -29,7 +29,8 @@ pub(super) fn add_ungiven(table: &Table, definition: &mut TableDefinition) -> Re
     Ok(())
 }
 
-/// The indexes of a definition in its order, and behind them those that are being deleted.
+/// The indexes of a definition in its order, and behind them those that are being deleted; but for one that is made anew under its
+/// name, for a name is told of once.
 pub(super) fn views(
     table: &Table,
     definition: &TableDefinition,
@@ -37,13 +38,13 @@ pub(super) fn views(
 ) -> Result<Vec<IndexView>, DefinitionError> {
     let entries = table.status.as_ref().map(|status| status.global_secondary_indexes.as_slice()).unwrap_or_default();
     let mut views = Vec::new();
+    let is_refused = is_refused(table);
     for index in &definition.global_indexes {
         let entry = entries.iter().find(|entry| entry.id() == Ok(index.index_id));
-        views.push(view(definition, index, entry, table_arn, status(index, entry)));
+        views.push(view(definition, index, entry, table_arn, status(index, entry, is_refused)));
     }
     for entry in entries {
-        let is_there = |id: TableId| definition.global_indexes.iter().any(|index| index.index_id == id);
-        if !is_there(entry.id()?) {
+        if definition.global_indexes.iter().all(|index| index.index_name != entry.index_name) {
             views.push(view(definition, &entry.index()?, Some(entry), table_arn, TableStatus::Deleting));
         }
     }
@@ -70,12 +71,19 @@ fn view(
     IndexView { table: Arc::new(table), backfilling }
 }
 
-fn status(index: &GlobalIndex, entry: Option<&GlobalSecondaryIndexStatus>) -> TableStatus {
+/// Whether the operator won't follow the spec as it is now: nothing of it is under way.
+fn is_refused(table: &Table) -> bool {
+    let conditions = table.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let stalled = conditions.iter().find(|condition| condition.type_ == condition::STALLED);
+    stalled.is_some_and(|stalled| stalled.status == "True" && stalled.observed_generation == table.metadata.generation)
+}
+
+fn status(index: &GlobalIndex, entry: Option<&GlobalSecondaryIndexStatus>, is_refused: bool) -> TableStatus {
     let Some(entry) = entry else { return TableStatus::Creating };
     // What the operator has not noted yet changes.
     let noted = entry.throughput.as_ref().map(|throughput| throughput.history().units);
     match entry.index_status {
-        TableStatus::Active if noted.is_some_and(|noted| noted != index.provisioned_throughput) => {
+        TableStatus::Active if !is_refused && noted.is_some_and(|noted| noted != index.provisioned_throughput) => {
             TableStatus::Updating
         }
         status => status,
@@ -105,4 +113,77 @@ pub(super) fn reported(routes: &Routes, table: &KnownTable, table_arn: &str) -> 
 
 fn arn(table_arn: &str, index_name: &str) -> String {
     format!("{table_arn}/index/{index_name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const ID: &str = "22222222-2222-4222-8222-222222222222";
+
+    /// An index's entry in a status, whose capacity was noted as 20 units.
+    fn entry(id: &str, index_status: &str) -> Value {
+        json!({
+            "indexName": "by-team", "indexId": id, "slot": 0, "indexStatus": index_status,
+            "throughput": {"provisionedThroughput": {"readCapacityUnits": 20, "writeCapacityUnits": 20}},
+            "keySchema": [{"attributeName": "Team", "keyType": "HASH"}],
+            "attributeDefinitions": [{"attributeName": "Team", "attributeType": "S"}],
+            "projection": {"projectionType": "ALL"}, "placements": [],
+        })
+    }
+
+    /// What is told of the indexes of a table that asks for 10 units of its index.
+    fn told(entries: &[Value], conditions: &Value) -> Vec<(String, TableStatus)> {
+        let units = json!({"readCapacityUnits": 10, "writeCapacityUnits": 10});
+        let table: Table = serde_json::from_value(json!({
+            "apiVersion": "cairn.dev/v1alpha1", "kind": "Table",
+            "metadata": {"name": "users", "namespace": "game", "generation": 2},
+            "spec": {
+                "attributeDefinitions": [
+                    {"attributeName": "Id", "attributeType": "S"}, {"attributeName": "Team", "attributeType": "S"},
+                ],
+                "keySchema": [{"attributeName": "Id", "keyType": "HASH"}],
+                "billingMode": "PROVISIONED",
+                "provisionedThroughput": units.clone(),
+                "globalSecondaryIndexes": [{
+                    "indexName": "by-team", "keySchema": [{"attributeName": "Team", "keyType": "HASH"}],
+                    "projection": {"projectionType": "ALL"}, "provisionedThroughput": units,
+                }],
+            },
+            "status": {
+                "tableId": "11111111-1111-4111-8111-111111111111", "creationDateTime": "2026-01-01T00:00:00Z",
+                "tableStatus": "ACTIVE", "globalSecondaryIndexes": entries, "conditions": conditions,
+            },
+        }))
+        .unwrap();
+        let views = views(&table, &table.definition().unwrap(), "arn").unwrap();
+        let told = |view: IndexView| {
+            let table = &view.table;
+            (table.definition.table_id.to_string(), table.status)
+        };
+        views.into_iter().map(told).collect()
+    }
+
+    fn stalled(generation: i64) -> Value {
+        json!([{
+            "type": "Stalled", "status": "True", "reason": "ThroughputDecreaseLimited", "message": "",
+            "observedGeneration": generation, "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }])
+    }
+
+    #[test]
+    fn an_index_whose_change_is_refused_stays_active() {
+        let status = |conditions: Value| told(&[entry(ID, "ACTIVE")], &conditions).remove(0).1;
+        assert_eq!(status(json!([])), TableStatus::Updating, "the operator has not seen it");
+        assert_eq!(status(stalled(1)), TableStatus::Updating, "what was refused was another");
+        assert_eq!(status(stalled(2)), TableStatus::Active);
+    }
+
+    #[test]
+    fn an_index_that_is_made_anew_is_told_of_once() {
+        let before = "33333333-3333-4333-8333-333333333333";
+        let told = told(&[entry(before, "DELETING"), entry(ID, "CREATING")], &json!([]));
+        assert_eq!(told, [(ID.to_owned(), TableStatus::Creating)]);
+    }
 }
