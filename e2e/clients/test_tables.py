@@ -109,7 +109,8 @@ class Tables(Case):
         self.client.update_table(TableName="changing", BillingMode="PROVISIONED", ProvisionedThroughput=units)
         table = self.updated("changing")
         self.assertEqual(table["ProvisionedThroughput"] | units, table["ProvisionedThroughput"])
-        self.assertNotIn("BillingModeSummary", table)
+        self.assertEqual(table["BillingModeSummary"]["BillingMode"], "PROVISIONED")
+        self.assertEqual(table["BillingModeSummary"]["LastUpdateToPayPerRequestDateTime"], table["CreationDateTime"])
         self.refused(
             "ValidationException",
             None,

@@ -55,6 +55,9 @@ pub struct Config {
     /// Whether storage nodes hold tables to their throughput.
     #[arg(long, env = "CAIRN_STORAGE_THROTTLING", default_value_t = true, action = clap::ArgAction::Set)]
     pub storage_throttling: bool,
+    /// Whether tables on demand are held to what DynamoDB gives them at once, where tables are held to their throughput at all.
+    #[arg(long, env = "CAIRN_STORAGE_ON_DEMAND_LIMITS", default_value_t = false, action = clap::ArgAction::Set)]
+    pub storage_on_demand_limits: bool,
     /// Who holds the lease; the pod's name.
     #[arg(long, env = "POD_NAME", default_value = "cairn-operator")]
     pub identity: String,

@@ -3,7 +3,7 @@
 use super::{
     ContinuousBackups, GlobalSecondaryIndex, GlobalSecondaryIndexStatus, LocalSecondaryIndex, OnDemandThroughput,
     ProvisionedThroughput, StreamSpecification, StreamStatus, Table, TableResourceStatus, TableSpec, TimeToLive,
-    TimeToLiveStatus,
+    TimeToLiveStatus, WarmThroughput,
     key::{attribute, elements, keys_of},
     recovery::millis_of_time,
 };
@@ -198,6 +198,7 @@ impl TableSpec {
             billing_mode: self.billing_mode,
             provisioned_throughput,
             on_demand_throughput,
+            warm_throughput: self.warm_throughput.and_then(|warm| warm.of(provisioned_throughput)),
             table_class: self.table_class,
             deletion_protection_enabled: self.deletion_protection_enabled.unwrap_or_default(),
             creation_time_ms: birth.creation_time_ms,
@@ -258,6 +259,7 @@ impl TableSpec {
             billing_mode: definition.billing_mode,
             provisioned_throughput: definition.provisioned_throughput.map(ProvisionedThroughput::from),
             on_demand_throughput: definition.on_demand_throughput.map(OnDemandThroughput::from),
+            warm_throughput: definition.warm_throughput.map(WarmThroughput::from),
             auto_scaling: None,
             table_class: definition.table_class,
             deletion_protection_enabled: definition.deletion_protection_enabled.then_some(true),
@@ -297,6 +299,9 @@ impl TableSpec {
         }
         if before.on_demand_throughput != after.on_demand_throughput {
             self.on_demand_throughput = after.on_demand_throughput.map(OnDemandThroughput::from);
+        }
+        if before.warm_throughput != after.warm_throughput {
+            self.warm_throughput = after.warm_throughput.map(WarmThroughput::from);
         }
         if before.global_indexes != after.global_indexes {
             self.update_global_indexes(&before.global_indexes, &after.global_indexes);
@@ -406,6 +411,7 @@ mod tests {
                 write_capacity_units: 6,
             }),
             on_demand_throughput: None,
+            warm_throughput: None,
             table_class: None,
             deletion_protection_enabled: true,
             creation_time_ms: 1_000,
@@ -512,6 +518,18 @@ mod tests {
         assert_eq!(units(&spec), birth.scaled);
         spec.auto_scaling = None;
         assert_eq!(units(&spec), definition().provisioned_throughput);
+    }
+
+    #[test]
+    fn what_the_api_warmed_is_in_the_spec_and_in_what_nodes_keep() {
+        let before = definition();
+        let mut spec = TableSpec::from_definition(&before);
+        assert_eq!(spec.warm_throughput, None);
+        let warm = table::WarmThroughput { read_units_per_second: 50, write_units_per_second: 60 };
+        let after = TableDefinition { warm_throughput: Some(warm), ..before.clone() };
+        spec.update_from_definition(&before, &after);
+        assert_eq!(spec.definition("game", "Scores", &birth()).unwrap(), after);
+        assert_eq!(TableSpec::from_definition(&after).warm_throughput, spec.warm_throughput);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     AttributeDefinition, AutoScaling, AutoScalingStatus, KeySchemaElement, OnDemandThroughput, Placement, Projection,
-    ProvisionedThroughput, TableSpec, ThroughputStatus,
+    ProvisionedThroughput, TableSpec, ThroughputStatus, WarmThroughput,
     definition::{DefinitionError, IndexFlaw},
     index::is_index_name,
     key::{attribute, elements, index_keys_of},
@@ -40,6 +40,9 @@ pub struct GlobalSecondaryIndex {
     /// begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_scaling: Option<AutoScaling>,
+    /// As the table's; it only rises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm_throughput: Option<WarmThroughput>,
 }
 
 /// What became of a global index. One that is made again under its name has an entry of its own.
@@ -132,6 +135,7 @@ impl TableSpec {
             projection: index.projection.checked().ok_or_else(|| flawed(IndexFlaw::Projection))?,
             provisioned_throughput,
             on_demand_throughput: on_demand.map_err(|_| flawed(IndexFlaw::OnDemandThroughput))?,
+            warm_throughput: index.warm_throughput.and_then(|warm| warm.of(provisioned_throughput)),
             partitions: Vec::new(),
         })
     }
@@ -142,10 +146,10 @@ impl TableSpec {
         let asked = self.global_indexes()?;
         let given = given.iter().filter_map(|given| {
             let asked = asked.iter().find(|asked| asked.index_name == given.index_name)?;
-            let (declared, on_demand_throughput) = throughputs_of(asked);
+            let (declared, on_demand_throughput, warm_throughput) = throughputs_of(asked);
             let scaled = given.provisioned_throughput.filter(|_| self.scales_index(&given.index_name));
             let provisioned_throughput = scaled.or(declared);
-            Some(GlobalIndex { provisioned_throughput, on_demand_throughput, ..given.clone() })
+            Some(GlobalIndex { provisioned_throughput, on_demand_throughput, warm_throughput, ..given.clone() })
         });
         Ok(given.collect())
     }
@@ -164,6 +168,7 @@ impl TableSpec {
                     asked.provisioned_throughput = index.provisioned_throughput.map(ProvisionedThroughput::from);
                     asked.on_demand_throughput = index.on_demand_throughput.map(OnDemandThroughput::from);
                     asked.auto_scaling = asked.auto_scaling.filter(|_| asked.provisioned_throughput.is_some());
+                    asked.warm_throughput = index.warm_throughput.map(WarmThroughput::from);
                 }
                 Some(_) => {}
                 None => {
@@ -190,10 +195,11 @@ impl TableSpec {
     }
 }
 
-type Throughputs = (Option<table::ProvisionedThroughput>, Option<table::OnDemandThroughput>);
+type Throughputs =
+    (Option<table::ProvisionedThroughput>, Option<table::OnDemandThroughput>, Option<table::WarmThroughput>);
 
 fn throughputs_of(index: &GlobalIndex) -> Throughputs {
-    (index.provisioned_throughput, index.on_demand_throughput)
+    (index.provisioned_throughput, index.on_demand_throughput, index.warm_throughput)
 }
 
 impl GlobalSecondaryIndex {
@@ -206,6 +212,7 @@ impl GlobalSecondaryIndex {
             provisioned_throughput: index.provisioned_throughput.map(ProvisionedThroughput::from),
             on_demand_throughput: index.on_demand_throughput.map(OnDemandThroughput::from),
             auto_scaling: None,
+            warm_throughput: index.warm_throughput.map(WarmThroughput::from),
         }
     }
 }
@@ -250,6 +257,7 @@ impl GlobalSecondaryIndexStatus {
             projection: projection.ok_or_else(|| invalid("projection", &self.index_name))?,
             provisioned_throughput: self.auto_scaling.as_ref().map(|scaling| scaling.units.units()).transpose()?,
             on_demand_throughput: None,
+            warm_throughput: None,
             partitions: partitions.collect::<Result<Vec<_>, DefinitionError>>()?,
         })
     }
@@ -343,9 +351,12 @@ globalSecondaryIndexes: [{indexes}]"
         let units = "onDemandThroughput: {maxReadRequestUnits: 5}";
         let swapped = "{attributeName: Rank, keyType: HASH}, {attributeName: Team, keyType: RANGE}";
         let other = spec(&index("by-team", swapped, &format!("{ALL}, {units}")));
-        let mut index = definition(&other, given(&made)).global_indexes.remove(0);
-        assert_eq!(index.on_demand_throughput.take().unwrap().max_read_request_units, Some(5));
-        assert_eq!(vec![index], definition(&made, given(&made)).global_indexes);
+        let mut found = definition(&other, given(&made)).global_indexes.remove(0);
+        assert_eq!(found.on_demand_throughput.take().unwrap().max_read_request_units, Some(5));
+        assert_eq!(vec![found], definition(&made, given(&made)).global_indexes);
+        let warm = spec(&index("by-team", TEAM, &format!("{ALL}, warmThroughput: {{readUnitsPerSecond: 20000}}")));
+        let found = definition(&warm, given(&made)).global_indexes.remove(0);
+        assert_eq!(found.warm_throughput.unwrap().read_units_per_second, 20_000);
     }
 
     #[test]
@@ -424,10 +435,13 @@ globalSecondaryIndexes: [{indexes}]"
         });
         let maxima = table::OnDemandThroughput { max_read_request_units: Some(5), max_write_request_units: None };
         with_another.global_indexes[0].on_demand_throughput = Some(maxima);
+        let warm = table::WarmThroughput { read_units_per_second: 20_000, write_units_per_second: 4_000 };
+        with_another.global_indexes[0].warm_throughput = Some(warm);
         let mut spec = before.clone();
         spec.update_from_definition(&held, &with_another);
         assert_eq!(names(&definition(&spec, given(&spec))), ["by-team", "by-age"]);
         assert_eq!(definition(&spec, given(&spec)).global_indexes[0].on_demand_throughput, Some(maxima));
+        assert_eq!(definition(&spec, given(&spec)).global_indexes[0].warm_throughput, Some(warm));
         assert_eq!(spec.attribute_definitions.len(), 4);
         let without = TableDefinition { global_indexes: with_another.global_indexes[1..].to_vec(), ..held };
         spec.update_from_definition(&with_another, &without);

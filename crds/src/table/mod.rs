@@ -18,6 +18,7 @@ pub mod stream;
 pub mod tag;
 pub mod throughput;
 pub mod time_to_live;
+mod warm;
 
 pub use auto_scaling::{AutoScaling, AutoScalingStatus, TargetTracking};
 pub use global_index::{GlobalSecondaryIndex, GlobalSecondaryIndexStatus};
@@ -32,6 +33,7 @@ pub use stream::{StreamSpecification, StreamStatus};
 pub use tag::Tag;
 pub use throughput::ThroughputStatus;
 pub use time_to_live::{TimeToLive, TimeToLiveStatus};
+pub use warm::WarmThroughput;
 
 use crate::{backup::DeletionPolicy, rules::json};
 use cairn_model::table::{BillingMode, ScalarType, TableClass, TableStatus};
@@ -110,6 +112,11 @@ pub struct TableSpec {
     /// The most that an on-demand table may consume in a second. Without it there is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_demand_throughput: Option<OnDemandThroughput>,
+
+    /// What the table takes at once, beyond what comes with its units or with being on demand (12000 reads, 4000 writes). It only
+    /// rises. It limits tables on demand where storage nodes hold them to DynamoDB's own limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm_throughput: Option<WarmThroughput>,
 
     /// Has the throughput of a PROVISIONED table follow what it consumes; provisionedThroughput is where it begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]

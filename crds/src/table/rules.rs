@@ -140,6 +140,9 @@ pub(super) const IMPORT_STATUS: &[Rule] = &[(
 pub(super) const MAX_REQUEST_UNITS: &[Rule] =
     &[("self >= 1 || self == -1", "a maximum is at least 1; -1 means that there is none")];
 
+/// Of each member of a `warmThroughput`.
+pub(super) const WARM_UNITS: &[Rule] = &[("self >= oldSelf", "decreasing WarmThroughput is not supported")];
+
 /// Of `spec.autoScaling.read` and `.write`.
 pub(super) const TARGET_TRACKING: &[Rule] =
     &[("self.minUnits <= self.maxUnits", "minUnits must not be above maxUnits")];
@@ -208,6 +211,25 @@ pub(super) const SPEC: &[Rule] = &[
          || ((!has(self.onDemandThroughput.maxReadRequestUnits) || self.onDemandThroughput.maxReadRequestUnits == -1) \
          && (!has(self.onDemandThroughput.maxWriteRequestUnits) || self.onDemandThroughput.maxWriteRequestUnits == -1))",
         "OnDemandThroughput cannot be specified when the table BillingMode is PROVISIONED",
+    ),
+    (
+        "!has(self.warmThroughput) || !has(self.warmThroughput.readUnitsPerSecond) || self.warmThroughput.readUnitsPerSecond >= \
+         (has(self.provisionedThroughput) ? self.provisionedThroughput.readCapacityUnits : 12000)",
+        "ReadUnitsPerSecond of WarmThroughput is lower than ReadCapacityUnits of ProvisionedThroughput, or than 12000 on demand",
+    ),
+    (
+        "!has(self.warmThroughput) || !has(self.warmThroughput.writeUnitsPerSecond) || self.warmThroughput.writeUnitsPerSecond >= \
+         (has(self.provisionedThroughput) ? self.provisionedThroughput.writeCapacityUnits : 4000)",
+        "WriteUnitsPerSecond of WarmThroughput is lower than WriteCapacityUnits of ProvisionedThroughput, or than 4000 on demand",
+    ),
+    (
+        "!has(self.globalSecondaryIndexes) || self.globalSecondaryIndexes.all(i, !has(i.warmThroughput) \
+         || ((!has(i.warmThroughput.readUnitsPerSecond) || i.warmThroughput.readUnitsPerSecond >= \
+         (has(i.provisionedThroughput) ? i.provisionedThroughput.readCapacityUnits : 12000)) \
+         && (!has(i.warmThroughput.writeUnitsPerSecond) || i.warmThroughput.writeUnitsPerSecond >= \
+         (has(i.provisionedThroughput) ? i.provisionedThroughput.writeCapacityUnits : 4000))))",
+        "WarmThroughput of globalSecondaryIndexes is lower than the units of their ProvisionedThroughput, or than 12000 reads \
+         and 4000 writes on demand",
     ),
     (
         "self.billingMode == 'PROVISIONED' || !has(self.autoScaling)",

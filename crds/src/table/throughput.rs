@@ -20,6 +20,9 @@ pub struct ThroughputStatus {
     /// On the UTC day of the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number_of_decreases: Option<i64>,
+    /// When the table last came to be on demand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_update_to_pay_per_request_date_time: Option<Time>,
 }
 
 impl ThroughputStatus {
@@ -33,6 +36,7 @@ impl ThroughputStatus {
             last_increase_ms: self.last_increase_date_time.as_ref().map(millis_of_time),
             last_decrease_ms: self.last_decrease_date_time.as_ref().map(millis_of_time),
             decreases: self.number_of_decreases.map(units).unwrap_or_default(),
+            last_on_demand_ms: self.last_update_to_pay_per_request_date_time.as_ref().map(millis_of_time),
         }
     }
 
@@ -43,6 +47,7 @@ impl ThroughputStatus {
             last_increase_date_time: history.last_increase_ms.map(time_of_millis),
             last_decrease_date_time: history.last_decrease_ms.map(time_of_millis),
             number_of_decreases: i64::try_from(history.decreases).ok().filter(|decreases| *decreases > 0),
+            last_update_to_pay_per_request_date_time: history.last_on_demand_ms.map(time_of_millis),
         })
     }
 }
@@ -58,6 +63,7 @@ mod tests {
             last_increase_ms: Some(1_000),
             last_decrease_ms: Some(2_000),
             decreases: 3,
+            last_on_demand_ms: Some(500),
         };
         for history in [history, ThroughputHistory { units: None, ..history }] {
             assert_eq!(ThroughputStatus::of(history).unwrap().history(), history);

@@ -25,7 +25,7 @@ const MAIN_VALUES: [[&str; 2]; 7] = [
 ];
 
 /// Other values, each on its own.
-const OTHER_VALUES: [&str; 17] = [
+const OTHER_VALUES: [&str; 18] = [
     "api.tls.secretName=dynamodb-tls",
     "image.tag=v1",
     "image.digest=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
@@ -35,6 +35,7 @@ const OTHER_VALUES: [&str; 17] = [
     "service.type=LoadBalancer,service.port=80,service.annotations.internal=yes",
     "uninstall.force=true",
     "storage.throttling=false",
+    "storage.onDemandLimits=true",
     "prometheusRules.enabled=true,prometheusRules.labels.release=prometheus",
     ARCHIVE,
     "peers.enabled=true",

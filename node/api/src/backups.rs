@@ -10,7 +10,7 @@ use cairn_model::{
     ids::TableId,
     index::{self, GlobalIndex, IndexProjection, LocalIndex, NewGlobalIndex},
     keys::Keys,
-    table::{BillingMode, KeyAttribute, OnDemandThroughput, ProvisionedThroughput, RestoredFrom},
+    table::{BillingMode, KeyAttribute, OnDemandThroughput, ProvisionedThroughput, RestoredFrom, WarmThroughput},
 };
 use std::sync::Arc;
 
@@ -172,12 +172,14 @@ pub struct GlobalIndexOverride {
     pub provisioned_throughput: Option<ProvisionedThroughput>,
     /// Only where it is PAY_PER_REQUEST.
     pub on_demand_throughput: Option<OnDemandThroughput>,
+    /// As [`TableDefinition::warm_throughput`].
+    pub warm_throughput: Option<WarmThroughput>,
 }
 
 impl RestoreTarget {
     /// The first version of the new table's definition, with an id for each of its global indexes. Of its source it has the
-    /// keys, the indexes, the billing mode and the throughput; table class, deletion protection and point-in-time recovery don't
-    /// come along, as in DynamoDB.
+    /// keys, the indexes, the billing mode and the throughput; what it was warmed to, table class, deletion protection and
+    /// point-in-time recovery don't come along, as in DynamoDB.
     pub fn into_definition(
         self,
         source: &TableDefinition,
@@ -284,6 +286,7 @@ impl GlobalIndexOverride {
             projection: found.projection.clone(),
             provisioned_throughput: self.provisioned_throughput,
             on_demand_throughput: self.on_demand_throughput,
+            warm_throughput: self.warm_throughput,
         })
     }
 }
@@ -296,6 +299,7 @@ fn inherited(index: &GlobalIndex, billing_mode: BillingMode) -> NewGlobalIndex {
         projection: index.projection.clone(),
         provisioned_throughput: index.provisioned_throughput.filter(|_| billing_mode == BillingMode::Provisioned),
         on_demand_throughput: index.on_demand_throughput.filter(|_| billing_mode == BillingMode::PayPerRequest),
+        warm_throughput: None,
     }
 }
 

@@ -13,7 +13,7 @@ use cairn_model::{
     index::{GlobalIndex, LocalIndex, NewGlobalIndex, free_slot},
     table::{
         BillingMode, ContinuousBackups, OnDemandThroughput, ProvisionedThroughput, StreamViewType, TableClass,
-        TableStatus, TimeToLive,
+        TableStatus, TimeToLive, WarmThroughput,
     },
     throughput::ThroughputHistory,
 };
@@ -66,6 +66,8 @@ pub struct NewTable {
     pub provisioned_throughput: Option<ProvisionedThroughput>,
     /// Only where the billing mode is PAY_PER_REQUEST.
     pub on_demand_throughput: Option<OnDemandThroughput>,
+    /// As [`TableDefinition::warm_throughput`].
+    pub warm_throughput: Option<WarmThroughput>,
     pub table_class: Option<TableClass>,
     pub deletion_protection_enabled: bool,
     /// With their slots.
@@ -97,6 +99,7 @@ impl NewTable {
             billing_mode: self.billing_mode,
             provisioned_throughput: self.provisioned_throughput,
             on_demand_throughput: self.on_demand_throughput,
+            warm_throughput: self.warm_throughput,
             table_class: self.table_class,
             deletion_protection_enabled: self.deletion_protection_enabled,
             creation_time_ms,
@@ -121,6 +124,8 @@ pub struct TableUpdate {
     /// Given whenever the table is PROVISIONED afterwards and was not, or changes its capacity.
     pub provisioned_throughput: Option<ProvisionedThroughput>,
     pub on_demand_throughput: Option<OnDemandUpdate>,
+    /// What the table is to take at once: never less than it does.
+    pub warm_throughput: Option<WarmThroughput>,
     pub table_class: Option<TableClass>,
     pub deletion_protection_enabled: Option<bool>,
     pub recovery: Option<RecoveryUpdate>,
@@ -139,6 +144,7 @@ pub enum GlobalIndexUpdate {
         index_name: String,
         provisioned_throughput: Option<ProvisionedThroughput>,
         on_demand_throughput: Option<OnDemandUpdate>,
+        warm_throughput: Option<WarmThroughput>,
     },
     Delete {
         index_name: String,
@@ -151,12 +157,13 @@ impl GlobalIndexUpdate {
             // Where there is no room left the caller found so.
             Self::Create(index) => indexes.extend(free_slot(indexes).map(|slot| index.into_index(index_id(), slot))),
             Self::Delete { index_name } => indexes.retain(|index| index.index_name != index_name),
-            Self::Update { index_name, provisioned_throughput, on_demand_throughput } => {
+            Self::Update { index_name, provisioned_throughput, on_demand_throughput, warm_throughput } => {
                 for index in indexes.iter_mut().filter(|index| index.index_name == index_name) {
                     index.provisioned_throughput = provisioned_throughput.or(index.provisioned_throughput);
                     if let Some(update) = on_demand_throughput {
                         index.on_demand_throughput = update.apply(index.on_demand_throughput);
                     }
+                    index.warm_throughput = warm_throughput.or(index.warm_throughput);
                 }
             }
         }
@@ -226,11 +233,15 @@ impl TableUpdate {
         *self != beside
     }
 
-    /// Changes the definition accordingly; a table on demand has no throughput, another no maxima, and recovery that was on
-    /// stays on since when it was, as does Time To Live by the same attribute. The version is the catalog's to raise.
+    /// Changes the definition accordingly; a table on demand has no throughput, another no maxima, either goes on taking at once what
+    /// it took, and recovery that was on stays on since when it was, as does Time To Live by the same attribute. The version is the
+    /// catalog's to raise.
     ///
     /// `now_ms`: milliseconds since the Unix epoch; `index_id`: an id for a global index that is made.
     pub fn apply(self, definition: &mut TableDefinition, now_ms: u64, mut index_id: impl FnMut() -> TableId) {
+        let warm = self.warm_throughput.map_or(definition.warm(), |warm| warm.max(definition.warm()));
+        let warm_indexes: Vec<(TableId, WarmThroughput)> =
+            definition.global_indexes.iter().map(|index| (index.index_id, index.warm())).collect();
         if let Some(mode) = self.billing_mode {
             definition.billing_mode = mode;
         }
@@ -251,6 +262,12 @@ impl TableUpdate {
                 BillingMode::PayPerRequest => *provisioned = None,
                 BillingMode::Provisioned => *on_demand = None,
             }
+        }
+        definition.warm_throughput = warm.beside(definition.provisioned_throughput);
+        for index in &mut definition.global_indexes {
+            let before = warm_indexes.iter().find(|(index_id, _)| *index_id == index.index_id);
+            let warm = before.map_or(index.warm(), |(_, warm)| warm.max(index.warm()));
+            index.warm_throughput = warm.beside(index.provisioned_throughput);
         }
         if let Some(class) = self.table_class {
             definition.table_class = Some(class);

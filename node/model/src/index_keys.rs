@@ -215,6 +215,7 @@ mod tests {
             projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: BTreeSet::new() },
             provisioned_throughput: None,
             on_demand_throughput: None,
+            warm_throughput: None,
         };
         let global_indexes = vec![by_text.into_index(TableId([1; 16]), 0)];
         let definition = TableDefinition { local_indexes: Vec::new(), global_indexes, ..definition() };

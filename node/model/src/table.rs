@@ -68,6 +68,42 @@ pub struct OnDemandThroughput {
     pub max_write_request_units: Option<u64>,
 }
 
+/// What a table, or a global index, takes at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WarmThroughput {
+    pub read_units_per_second: u64,
+    pub write_units_per_second: u64,
+}
+
+/// What every table that is on demand takes at once (Developer Guide, on-demand capacity, initial throughput).
+pub const ON_DEMAND_WARM: WarmThroughput =
+    WarmThroughput { read_units_per_second: 12_000, write_units_per_second: 4_000 };
+
+impl WarmThroughput {
+    /// What comes with these units, or with being on demand.
+    pub fn of_units(provisioned: Option<ProvisionedThroughput>) -> Self {
+        provisioned.map_or(ON_DEMAND_WARM, |units| Self {
+            read_units_per_second: units.read_capacity_units,
+            write_units_per_second: units.write_capacity_units,
+        })
+    }
+
+    /// The more of each.
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            read_units_per_second: self.read_units_per_second.max(other.read_units_per_second),
+            write_units_per_second: self.write_units_per_second.max(other.write_units_per_second),
+        }
+    }
+
+    /// As a definition has it beside these units: none where it is no more than comes with them.
+    pub fn beside(self, provisioned: Option<ProvisionedThroughput>) -> Option<Self> {
+        let own = Self::of_units(provisioned);
+        Some(self.max(own)).filter(|warm| *warm != own)
+    }
+}
+
 /// Everything of a table that its storage nodes keep with its data and its routers need.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -86,6 +122,9 @@ pub struct TableDefinition {
     /// Present where a table that is on demand has a maximum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_demand_throughput: Option<OnDemandThroughput>,
+    /// Present where the table takes more at once than its units, or being on demand, bring with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm_throughput: Option<WarmThroughput>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_class: Option<TableClass>,
     #[serde(default)]
@@ -134,6 +173,7 @@ impl TableDefinition {
             billing_mode: BillingMode::PayPerRequest,
             provisioned_throughput: None,
             on_demand_throughput: None,
+            warm_throughput: None,
             table_class: None,
             deletion_protection_enabled: false,
             creation_time_ms: 0,
@@ -150,6 +190,11 @@ impl TableDefinition {
 }
 
 impl TableDefinition {
+    /// What the table takes at once.
+    pub fn warm(&self) -> WarmThroughput {
+        warm(self.warm_throughput, self.provisioned_throughput)
+    }
+
     /// The stream that takes the changes of the items.
     pub fn current_stream(&self) -> Option<Stream> {
         self.stream.as_ref()?.current
@@ -169,6 +214,12 @@ impl TableDefinition {
         }
         self.stream = Some(streams).filter(|streams| !streams.is_empty());
     }
+}
+
+/// What something with these settings takes at once.
+pub(crate) fn warm(more: Option<WarmThroughput>, provisioned: Option<ProvisionedThroughput>) -> WarmThroughput {
+    let own = WarmThroughput::of_units(provisioned);
+    more.map_or(own, |more| more.max(own))
 }
 
 /// What a stream's records show of an item.

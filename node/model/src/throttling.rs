@@ -7,6 +7,9 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
+/// The quota of a table, or of a global index, of a new AWS account: units a second of each kind (quotas, throughput).
+pub const TABLE_UNITS_MAX: u64 = 40_000;
+
 /// What a request consumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CapacityKind {
@@ -21,6 +24,10 @@ pub enum LimitType {
     Provisioned,
     /// `OnDemandThroughput`.
     MaxOnDemand,
+    /// What a table on demand takes at once: more than twice its previous peak has partitions be split first.
+    KeyRange,
+    /// What the account's quota gives a table on demand.
+    Account,
 }
 
 /// The limit of a table, or of a global index, that a request met.
@@ -60,6 +67,22 @@ impl TableLimit {
                 ErrorKind::ThrottlingException,
                 "Throughput exceeds the maximum OnDemandThroughput configured on table or index",
             ),
+            LimitType::KeyRange if of_index => (
+                ErrorKind::ThrottlingException,
+                "Throughput exceeds the current capacity for one or more global secondary indexes. DynamoDB is \
+                 automatically scaling your index so please try again shortly.",
+            ),
+            LimitType::KeyRange => (
+                ErrorKind::ThrottlingException,
+                "Throughput exceeds the current capacity of your table or index. DynamoDB is automatically scaling your \
+                 table or index so please try again shortly. If exceptions persist, check if you have a hot key: \
+                 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html.",
+            ),
+            LimitType::Account => (
+                ErrorKind::RequestLimitExceeded,
+                "Throughput exceeds the current throughput limit for your account. Please contact AWS Support at \
+                 https://aws.amazon.com/support to request a limit increase",
+            ),
         };
         let reason = ThrottlingReason { reason: self.reason(of_index), resource: arn.to_owned() };
         ServiceError { throttling_reasons: vec![reason], ..ServiceError::new(kind, message) }
@@ -75,6 +98,14 @@ impl TableLimit {
             (CapacityKind::Write, LimitType::Provisioned, true) => "IndexWriteProvisionedThroughputExceeded",
             (CapacityKind::Read, LimitType::MaxOnDemand, true) => "IndexReadMaxOnDemandThroughputExceeded",
             (CapacityKind::Write, LimitType::MaxOnDemand, true) => "IndexWriteMaxOnDemandThroughputExceeded",
+            (CapacityKind::Read, LimitType::KeyRange, false) => "TableReadKeyRangeThroughputExceeded",
+            (CapacityKind::Write, LimitType::KeyRange, false) => "TableWriteKeyRangeThroughputExceeded",
+            (CapacityKind::Read, LimitType::KeyRange, true) => "IndexReadKeyRangeThroughputExceeded",
+            (CapacityKind::Write, LimitType::KeyRange, true) => "IndexWriteKeyRangeThroughputExceeded",
+            (CapacityKind::Read, LimitType::Account, false) => "TableReadAccountLimitExceeded",
+            (CapacityKind::Write, LimitType::Account, false) => "TableWriteAccountLimitExceeded",
+            (CapacityKind::Read, LimitType::Account, true) => "IndexReadAccountLimitExceeded",
+            (CapacityKind::Write, LimitType::Account, true) => "IndexWriteAccountLimitExceeded",
         }
     }
 }

@@ -24,9 +24,22 @@ pub struct ThroughputHistory {
     /// On the UTC day of the last one.
     #[serde(default)]
     pub decreases: u64,
+    /// When the table last came to be on demand; none where it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_on_demand_ms: Option<u64>,
 }
 
 impl ThroughputHistory {
+    /// Takes note of whether the table is on demand now, before [`Self::note`]: one that was not known otherwise is since it was
+    /// made.
+    pub fn note_mode(&mut self, units: Option<ProvisionedThroughput>, created_ms: u64, now_ms: u64) {
+        match (self.units, units) {
+            (Some(_), None) => self.last_on_demand_ms = Some(now_ms),
+            (None, None) => self.last_on_demand_ms = self.last_on_demand_ms.or(Some(created_ms)),
+            (_, Some(_)) => {}
+        }
+    }
+
     /// Takes note of what the table has now. That it comes to be provisioned, or on demand, is neither more nor less.
     pub fn note(&mut self, units: Option<ProvisionedThroughput>, now_ms: u64) {
         if let (Some(before), Some(after)) = (self.units, units) {
@@ -112,6 +125,21 @@ mod tests {
         assert_eq!((history.last_increase_ms, history.last_decrease_ms, history.decreases), (Some(5), Some(5), 1));
         history.note(units(40, 40), 6);
         assert_eq!((history.last_increase_ms, history.last_decrease_ms, history.decreases), (Some(5), Some(6), 2));
+    }
+
+    #[test]
+    fn a_table_is_on_demand_since_it_was_made_so_or_became_so() {
+        let mut history = ThroughputHistory::default();
+        let mut since = |units, now_ms| {
+            history.note_mode(units, 1, now_ms);
+            history.note(units, now_ms);
+            history.last_on_demand_ms
+        };
+        assert_eq!([since(None, 2), since(None, 3)], [Some(1); 2]);
+        assert_eq!([since(units(5, 5), 4), since(None, 5), since(None, 6)], [Some(1), Some(5), Some(5)]);
+        let mut provisioned = ThroughputHistory::default();
+        provisioned.note_mode(units(5, 5), 1, 2);
+        assert_eq!(provisioned.last_on_demand_ms, None);
     }
 
     #[test]

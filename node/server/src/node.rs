@@ -3,11 +3,12 @@
 use crate::{
     disk::Disk,
     node_gauges::NodeGauges,
-    throttle::{Demand, Throttle},
+    throttle::{Demand, Throttle, ThroughputLimits},
 };
 use anyhow::Context;
 use cairn_engine::{Engine, FjallOptions, FjallStore, Folder, FolderError, Owner};
 use cairn_model::{
+    TableDefinition,
     consumption::Consumption,
     ids::{NodeId, PartitionId},
     node::ReplicaReport,
@@ -96,14 +97,14 @@ impl OpenFolder {
         self.folder.node_id()
     }
 
-    /// Takes up the replicas and takes part from now on. With an archive, the log is kept until that has it; with throttling,
-    /// tables are held to their throughput.
+    /// Takes up the replicas and takes part from now on. With an archive, the log is kept until that has it; with limits,
+    /// tables are held to them.
     pub(crate) fn start(
         self,
         transport: Arc<dyn Transport>,
         registry: &prometheus::Registry,
         has_archive: bool,
-        throttles: bool,
+        limits: Option<ThroughputLimits>,
         expiry: ExpiryArguments,
     ) -> anyhow::Result<Arc<Node>> {
         let id = self.folder.node_id();
@@ -126,7 +127,7 @@ impl OpenFolder {
             }),
         };
         let clock = Arc::new(SystemClock);
-        let throttle = throttles.then(|| Throttle::new(clock.clone()));
+        let throttle = limits.map(|limits| Throttle::new(clock.clone(), limits));
         let host = Host::start(config, self.engine, self.log, clock, transport)?;
         let disk = Arc::new(Disk::new(self.path, short_of_room));
         registry.register(Box::new(NodeGauges::new(host.clone(), disk.clone())?))?;
@@ -203,7 +204,7 @@ impl Node {
         request: PartitionRequest,
         demand: Option<Demand>,
     ) -> PartitionAnswer {
-        let limited = || Some((self.throttle.as_ref()?, demand?, self.host.limited(partition)?));
+        let limited = || Some((self.throttle.as_ref()?, demand?, self.limited(partition)?));
         let Some((throttle, demand, definition)) = limited() else {
             return self.host.request(partition, epoch, request).await;
         };
@@ -217,13 +218,19 @@ impl Node {
         answer
     }
 
+    /// The definition of a partition's table, if that has a limit.
+    fn limited(&self, partition: PartitionId) -> Option<Arc<TableDefinition>> {
+        let throttle = self.throttle.as_ref()?;
+        self.host.definition_if(partition, |definition| throttle.limits(definition))
+    }
+
     /// Whether a partition with a limit is here, or a table is whose global index it is.
     fn is_metered(&self, partition: PartitionId) -> bool {
         let of_index = |report: &ReplicaReport| {
             let mut at = report.definition.global_indexes.iter().flat_map(|index| &index.partitions);
             at.any(|at| at.partition_id == partition)
         };
-        self.host.limited(partition).is_some() || self.host.reports().iter().any(of_index)
+        self.limited(partition).is_some() || self.host.reports().iter().any(of_index)
     }
 
     /// What limited tables consumed of this node in the last minutes; none where nothing is throttled.

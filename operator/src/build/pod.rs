@@ -85,6 +85,8 @@ fn node(group: &ValidatedGroup, zone: &str, config: &Config) -> Container {
     ];
     if !config.storage_throttling {
         args.push("--no-throttling".to_owned());
+    } else if config.storage_on_demand_limits {
+        args.push("--on-demand-limits".to_owned());
     }
     let mut mounts = vec![container::mount("data", "/data", false), container::mount("tls", "/tls", true)];
     if group.spec.archive.is_some() {
@@ -189,6 +191,18 @@ mod tests {
         };
         assert!(!is_told(&fixture::config()));
         assert!(is_told(&Config { storage_throttling: false, ..fixture::config() }));
+    }
+
+    #[test]
+    fn a_node_holds_tables_on_demand_to_dynamodbs_limits_where_it_is_told_to() {
+        let is_told = |config: &Config| {
+            let pod = build(&fixture::group(), "zone-a", config);
+            pod.containers[0].args.as_ref().unwrap().contains(&"--on-demand-limits".to_owned())
+        };
+        assert!(!is_told(&fixture::config()));
+        let held = Config { storage_on_demand_limits: true, ..fixture::config() };
+        assert!(is_told(&held));
+        assert!(!is_told(&Config { storage_throttling: false, ..held }), "nothing holds there");
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::{
         tags::{self, TAGS, TagInput},
         throughput::{self, THROUGHPUT, ThroughputInput},
         unsupported::{Unsupported, refuse, refuse_empty_list},
+        warm::{WARM_THROUGHPUT, WarmInput},
     },
 };
 use attributes::{KEY_SCHEMA, KeySchemaElement};
@@ -50,7 +51,7 @@ pub(super) struct CreateTableInput {
     #[serde(rename = "SSESpecification")]
     sse_specification: Option<Unsupported>,
     tags: Option<Vec<TagInput>>,
-    warm_throughput: Option<Unsupported>,
+    warm_throughput: Option<WarmInput>,
     resource_policy: Option<Unsupported>,
     on_demand_throughput: Option<OnDemandInput>,
     global_table_source_arn: Option<Unsupported>,
@@ -65,6 +66,7 @@ pub(super) const FIELDS: &[(&str, Shape)] = &[
     ("BillingMode", Shape::Text),
     ("ProvisionedThroughput", THROUGHPUT),
     ("OnDemandThroughput", ON_DEMAND_THROUGHPUT),
+    ("WarmThroughput", WARM_THROUGHPUT),
     ("KeySchema", KEY_SCHEMA),
     ("LocalSecondaryIndexes", LOCAL_INDEXES),
     ("GlobalSecondaryIndexes", GLOBAL_INDEXES),
@@ -139,6 +141,8 @@ impl CreateTableInput {
         };
         let on_demand_throughput =
             self.on_demand_throughput.as_ref().map(|maxima| maxima.of_new(billing_mode, None)).transpose()?.flatten();
+        let warm = self.warm_throughput.map(|warm| warm.of_new(provisioned_throughput, None));
+        let warm_throughput = warm.transpose()?.flatten();
         self.refuse_unsupported()?;
         let definitions = Definitions(self.attribute_definitions.unwrap_or_default());
         let elements = self.key_schema.unwrap_or_default();
@@ -165,6 +169,7 @@ impl CreateTableInput {
             billing_mode,
             provisioned_throughput,
             on_demand_throughput,
+            warm_throughput,
             table_class: self.table_class.as_deref().map(parse_table_class),
             deletion_protection_enabled: self.deletion_protection_enabled.is_some_and(|flag| flag.0),
             table_name,
@@ -173,15 +178,15 @@ impl CreateTableInput {
         })
     }
 
-    /// As ImportTable has it, which takes no local indexes: a field that it doesn't know is nothing to it.
-    pub(super) fn without_local_indexes(self) -> Self {
-        Self { local_secondary_indexes: None, ..self }
+    /// As ImportTable has it, which takes no local indexes and does not warm the table: a field that it doesn't know is nothing to
+    /// it.
+    pub(super) fn of_import(self) -> Self {
+        Self { local_secondary_indexes: None, warm_throughput: None, ..self }
     }
 
     fn refuse_unsupported(&self) -> Result<(), ServiceError> {
         refuse([
             ("SSESpecification", &self.sse_specification),
-            ("WarmThroughput", &self.warm_throughput),
             ("ResourcePolicy", &self.resource_policy),
             ("GlobalTableSourceArn", &self.global_table_source_arn),
             ("GlobalTableSettingsReplicationMode", &self.global_table_settings_replication_mode),

@@ -5,12 +5,11 @@ use crate::{
     input::{self, Input, shape::Shape},
     output::Object,
 };
-use cairn_model::ServiceError;
+use cairn_model::{ServiceError, throttling::TABLE_UNITS_MAX};
 use serde::Deserialize;
 
 /// A new AWS account's, for clients that plan by them.
 const ACCOUNT_UNITS_MAX: u64 = 80_000;
-const TABLE_UNITS_MAX: u64 = 40_000;
 
 #[derive(Debug, Deserialize)]
 struct DescribeLimitsInput {}

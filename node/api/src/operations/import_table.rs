@@ -79,7 +79,7 @@ impl Input for ImportTableInput {
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut input: ImportTableInput = input::parse(call.body)?;
-    input.table_creation_parameters = input.table_creation_parameters.map(CreateTableInput::without_local_indexes);
+    input.table_creation_parameters = input.table_creation_parameters.map(CreateTableInput::of_import);
     input.constrain()?;
     let format = input.format()?;
     let mut parameters = input.table_creation_parameters.ok_or_else(errors::internal)?;

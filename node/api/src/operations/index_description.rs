@@ -2,7 +2,9 @@
 
 use super::{
     Call,
-    table_description::{status, write_key_schema, write_on_demand_throughput, write_throughput},
+    table_description::{
+        status, write_key_schema, write_on_demand_throughput, write_throughput, write_warm_throughput,
+    },
 };
 use crate::{IndexView, TableView, output::Object};
 use cairn_model::{
@@ -26,28 +28,31 @@ pub(super) fn write_descriptions(call: &Call<'_>, table: &TableView, counts: &Co
     if !table.global_indexes.is_empty() {
         description.list("GlobalSecondaryIndexes", &table.global_indexes, |index, out| {
             let mut object = Object::begin(out);
-            write_global(call, definition, index, &mut object);
+            write_global(call, table, index, &mut object);
             object.end();
         });
     }
 }
 
-fn write_global(call: &Call<'_>, table: &TableDefinition, index: &IndexView, object: &mut Object<'_>) {
+fn write_global(call: &Call<'_>, table: &TableView, index: &IndexView, object: &mut Object<'_>) {
     let view = &index.table;
     object.text("IndexName", index.name());
     write_key_schema(view.definition.keys(), object);
     // Of one that is being deleted the table knows it no more.
-    if let Some(index) = table.global_indexes.iter().find(|known| known.index_id == view.definition.table_id) {
+    if let Some(index) = table.definition.global_indexes.iter().find(|known| known.index_id == view.definition.table_id)
+    {
         write_projection(&index.projection, object);
     }
     object.text("IndexStatus", status(view.status));
-    if view.status == TableStatus::Creating {
+    // One that is made with its table has nothing to be filled with.
+    if view.status == TableStatus::Creating && table.status != TableStatus::Creating {
         object.literal("Backfilling", index.backfilling);
     }
     write_throughput(call, view, object);
     if let Some(maxima) = view.definition.on_demand_throughput {
         write_on_demand_throughput(maxima, object);
     }
+    write_warm_throughput(view.definition.warm(), view.status, object);
     object.literal("IndexSizeBytes", view.size_bytes);
     object.literal("ItemCount", view.item_count);
     object.text("IndexArn", &view.arn);

@@ -11,6 +11,7 @@ use cairn_model::{
     stream::label,
     table::{
         BillingMode, KeyAttribute, OnDemandThroughput, ProvisionedThroughput, ScalarType, TableClass, TableStatus,
+        WarmThroughput,
     },
 };
 
@@ -43,15 +44,11 @@ fn write(call: &Call<'_>, table: &TableView, counts: &Counts, out: &mut Vec<u8>)
     description.literal("ItemCount", table.item_count);
     description.text("TableArn", &table.arn);
     description.text("TableId", &definition.table_id.to_string());
-    // DynamoDB leaves it out of a table that was provisioned from the start.
-    if definition.billing_mode == BillingMode::PayPerRequest {
-        let mut summary = description.object("BillingModeSummary");
-        summary.text("BillingMode", "PAY_PER_REQUEST");
-        summary.end();
-    }
+    write_billing_mode(call, table, &mut description);
     if let Some(maxima) = definition.on_demand_throughput {
         write_on_demand_throughput(maxima, &mut description);
     }
+    write_warm_throughput(definition.warm(), table.status, &mut description);
     if let Some(class) = definition.table_class {
         let mut summary = description.object("TableClassSummary");
         summary.text("TableClass", table_class(class));
@@ -89,6 +86,22 @@ fn write(call: &Call<'_>, table: &TableView, counts: &Counts, out: &mut Vec<u8>)
     description.end();
 }
 
+/// The field `BillingModeSummary`: DynamoDB leaves it out of a table that was never on demand.
+fn write_billing_mode(call: &Call<'_>, table: &TableView, description: &mut Object<'_>) {
+    let definition = &table.definition;
+    let (mode, made_so_ms) = match definition.billing_mode {
+        BillingMode::PayPerRequest => ("PAY_PER_REQUEST", Some(definition.creation_time_ms)),
+        BillingMode::Provisioned => ("PROVISIONED", None),
+    };
+    let Some(since_ms) = call.catalog.throughput_history(table).last_on_demand_ms.or(made_so_ms) else { return };
+    let mut summary = description.object("BillingModeSummary");
+    summary.text("BillingMode", mode);
+    if table.status != TableStatus::Creating {
+        summary.timestamp("LastUpdateToPayPerRequestDateTime", since_ms);
+    }
+    summary.end();
+}
+
 /// The field `ProvisionedThroughput`: of a table, or of a global index as one.
 pub(super) fn write_throughput(call: &Call<'_>, table: &TableView, description: &mut Object<'_>) {
     let history = call.catalog.throughput_history(table);
@@ -119,6 +132,17 @@ pub(super) fn write_on_demand_throughput(maxima: OnDemandThroughput, description
         on_demand.literal("MaxWriteRequestUnits", units);
     }
     on_demand.end();
+}
+
+/// The field `WarmThroughput`, of a table or an index with this status.
+pub(super) fn write_warm_throughput(warm: WarmThroughput, of: TableStatus, description: &mut Object<'_>) {
+    let mut object = description.object("WarmThroughput");
+    object.literal("ReadUnitsPerSecond", warm.read_units_per_second);
+    object.literal("WriteUnitsPerSecond", warm.write_units_per_second);
+    // It has two states, whatever the table has.
+    let is_changing = matches!(of, TableStatus::Creating | TableStatus::Updating);
+    object.text("Status", status(if is_changing { TableStatus::Updating } else { TableStatus::Active }));
+    object.end();
 }
 
 /// The field `AttributeDefinitions`.

@@ -1,5 +1,6 @@
 //! UpdateTable: billing mode, throughput and maxima, global indexes, deletion protection, table class, stream; or the replicas.
 
+mod combination;
 mod index_updates;
 
 use super::{
@@ -18,6 +19,7 @@ use crate::{
         stream_specification::{STREAM_SPECIFICATION, StreamSpecificationInput, check_stream_change},
         throughput::{self, THROUGHPUT, ThroughputInput},
         unsupported::{Unsupported, refuse, refuse_empty_list},
+        warm::{WARM_THROUGHPUT, WarmInput},
     },
 };
 use cairn_model::{
@@ -45,7 +47,7 @@ struct UpdateTableInput {
     multi_region_consistency: Option<String>,
     global_table_witness_updates: Option<Unsupported>,
     on_demand_throughput: Option<OnDemandInput>,
-    warm_throughput: Option<Unsupported>,
+    warm_throughput: Option<WarmInput>,
     global_table_settings_replication_mode: Option<Unsupported>,
     disassociation_protection_enabled: Option<Unsupported>,
     vector_index_updates: Option<Unsupported>,
@@ -58,6 +60,7 @@ impl Input for UpdateTableInput {
         ("ProvisionedThroughput", THROUGHPUT),
         ("GlobalSecondaryIndexUpdates", INDEX_UPDATES),
         ("OnDemandThroughput", ON_DEMAND_THROUGHPUT),
+        ("WarmThroughput", WARM_THROUGHPUT),
         ("BillingMode", Shape::Text),
         ("TableClass", Shape::Text),
         ("DeletionProtectionEnabled", Shape::Flag),
@@ -82,20 +85,28 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         stream: input.stream_specification.as_ref().map(StreamSpecificationInput::update).transpose()?,
         ..TableUpdate::default()
     };
+    let warm = input.warm_throughput.filter(WarmInput::is_given);
     let index_updates = input.global_secondary_index_updates.take();
     let has_index_updates = index_updates.as_ref().is_some_and(|updates| !updates.is_empty());
     if let Some(updates) = &input.replica_updates {
-        if update != TableUpdate::default() || has_index_updates {
+        if update != TableUpdate::default() || warm.is_some() || has_index_updates {
             return Err(ServiceError::validation(
                 "Requests that modify replicas or witnesses must not also modify other fields",
             ));
         }
         return replica_updates::run(call, &name, updates, input.multi_region_consistency.as_deref()).await;
     }
-    if update == TableUpdate::default() && !has_index_updates {
+    if update == TableUpdate::default() && warm.is_none() && !has_index_updates {
+        // What asks for more was refused by name.
+        if input.sse_specification.is_some() {
+            return Err(ServiceError::validation(
+                "One or more parameter values were invalid: Table is already encrypted by default",
+            ));
+        }
         return Err(ServiceError::validation(
-            "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or \
-             SSESpecification or ReplicaUpdates is required",
+            "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, \
+             SSESpecification, ReplicaUpdates, MultiAccountReplicaReady, ReplicaTransitRoleArn, MultiRegionConsistency, \
+             DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required",
         ));
     }
     if update.billing_mode == Some(BillingMode::Provisioned) && update.provisioned_throughput.is_none() {
@@ -104,10 +115,20 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
              PROVISIONED",
         ));
     }
+    if update.billing_mode == Some(BillingMode::PayPerRequest) && update.provisioned_throughput.is_some() {
+        return Err(ServiceError::validation(
+            "One or more parameter values were invalid: ProvisionedThroughput cannot be specified when BillingMode is \
+             PAY_PER_REQUEST",
+        ));
+    }
     refuse_empty_list("GlobalSecondaryIndexUpdates", index_updates.as_ref().map(Vec::is_empty))?;
     let index_updates = index_updates.unwrap_or_default();
     if has_index_updates {
-        index_updates::check(&index_updates, &update)?;
+        index_updates::check(&index_updates)?;
+    }
+    combination::check(&update, warm.is_some(), &index_updates)?;
+    if has_index_updates {
+        index_updates::check_beside(&index_updates, &update)?;
     }
     let table = call.any_table(&name)?;
     check_change(&table, &update)?;
@@ -115,6 +136,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     if let Some(maxima) = &input.on_demand_throughput {
         maxima.check_update(mode, None)?;
     }
+    update.warm_throughput = warm.map(|warm| warm.over_current(table.definition.warm(), None)).transpose()?;
     if table.status == TableStatus::Creating {
         return Err(errors::table_being_created(&name));
     }
@@ -156,7 +178,6 @@ impl UpdateTableInput {
         refuse([
             ("SSESpecification", &self.sse_specification),
             ("GlobalTableWitnessUpdates", &self.global_table_witness_updates),
-            ("WarmThroughput", &self.warm_throughput),
             ("GlobalTableSettingsReplicationMode", &self.global_table_settings_replication_mode),
             ("DisassociationProtectionEnabled", &self.disassociation_protection_enabled),
             ("VectorIndexUpdates", &self.vector_index_updates),

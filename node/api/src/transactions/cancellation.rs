@@ -22,7 +22,7 @@ pub(crate) fn reason_of(error: ServiceError) -> CancellationReason {
         ErrorKind::ConditionalCheckFailedException => "ConditionalCheckFailed",
         ErrorKind::ItemCollectionSizeLimitExceededException => "ItemCollectionSizeLimitExceeded",
         ErrorKind::ProvisionedThroughputExceededException => "ProvisionedThroughputExceeded",
-        ErrorKind::ThrottlingException => "ThrottlingError",
+        ErrorKind::ThrottlingException | ErrorKind::RequestLimitExceeded => "ThrottlingError",
         ErrorKind::DuplicateItemException => "DuplicateItem",
         _ => "ValidationError",
     };

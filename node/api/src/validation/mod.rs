@@ -12,6 +12,7 @@ pub(crate) mod stream_specification;
 pub(crate) mod tags;
 pub(crate) mod throughput;
 pub(crate) mod unsupported;
+pub(crate) mod warm;
 
 use cairn_model::{ErrorKind, ServiceError};
 

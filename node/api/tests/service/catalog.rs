@@ -128,6 +128,7 @@ impl Catalog for MemoryCatalog {
         view.definition.schema_version += 1;
         let mut histories = self.2.lock().unwrap();
         let history = histories.entry(view.definition.table_id).or_default();
+        history.note_mode(view.definition.provisioned_throughput, view.definition.creation_time_ms, NOW_MS);
         history.note(view.definition.provisioned_throughput, NOW_MS);
         let mut note_indexes = |definition: &TableDefinition| {
             for index in &definition.global_indexes {
@@ -139,6 +140,7 @@ impl Catalog for MemoryCatalog {
         note_indexes(&view.definition);
         view.global_indexes = index_views(&view.definition, &view.arn, TableStatus::Active);
         let history = histories.entry(view.definition.table_id).or_default();
+        history.note_mode(view.definition.provisioned_throughput, view.definition.creation_time_ms, NOW_MS);
         history.note(view.definition.provisioned_throughput, NOW_MS);
         *table = Arc::new(view);
         Ok(table.clone())

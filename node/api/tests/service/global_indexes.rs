@@ -93,6 +93,7 @@ async fn a_table_is_made_and_described_with_its_indexes() {
                 "IndexName": "by-rank", "KeySchema": keys(&["Team", "Rank"]), "Projection": all(), "IndexStatus": "ACTIVE",
                 "ProvisionedThroughput":
                     {"NumberOfDecreasesToday": 0, "ReadCapacityUnits": 0, "WriteCapacityUnits": 0},
+                "WarmThroughput": {"ReadUnitsPerSecond": 12_000, "WriteUnitsPerSecond": 4_000, "Status": "ACTIVE"},
                 "IndexSizeBytes": 0, "ItemCount": 0, "IndexArn": format!("{arn}/index/by-rank")
             },
             {
@@ -101,6 +102,7 @@ async fn a_table_is_made_and_described_with_its_indexes() {
                 "IndexStatus": "ACTIVE",
                 "ProvisionedThroughput":
                     {"NumberOfDecreasesToday": 0, "ReadCapacityUnits": 0, "WriteCapacityUnits": 0},
+                "WarmThroughput": {"ReadUnitsPerSecond": 12_000, "WriteUnitsPerSecond": 4_000, "Status": "ACTIVE"},
                 "IndexSizeBytes": 0, "ItemCount": 0, "IndexArn": format!("{arn}/index/by-team")
             }
         ])

@@ -48,3 +48,4 @@ mod throttling;
 mod time_to_live;
 mod transact;
 mod transactions;
+mod warm_throughput;

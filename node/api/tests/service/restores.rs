@@ -103,17 +103,23 @@ async fn a_restored_table_can_be_billed_otherwise_than_its_source() {
 #[tokio::test]
 async fn a_restored_table_has_its_sources_throughput_and_none_of_its_protections() {
     let service = users().await;
-    let update = json!({
-        "TableName": "users", "BillingMode": "PROVISIONED", "DeletionProtectionEnabled": true,
-        "TableClass": "STANDARD_INFREQUENT_ACCESS",
-        "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 6}
-    });
-    service.ok("UpdateTable", update).await;
+    for change in [
+        json!({
+            "BillingMode": "PROVISIONED",
+            "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 6}
+        }),
+        json!({"DeletionProtectionEnabled": true}),
+        json!({"TableClass": "STANDARD_INFREQUENT_ACCESS"}),
+        json!({"WarmThroughput": {"ReadUnitsPerSecond": 20_000}}),
+    ] {
+        service.ok("UpdateTable", with(json!({"TableName": "users"}), change)).await;
+    }
     let answer = service.ok("RestoreTableToPointInTime", of_past(json!({}))).await;
     let table = &answer["TableDescription"];
     assert_eq!(table["ProvisionedThroughput"]["ReadCapacityUnits"], 5);
     assert_eq!(table["DeletionProtectionEnabled"], false);
     assert!(table.get("TableClassSummary").is_none());
+    assert_eq!(table["WarmThroughput"]["ReadUnitsPerSecond"], 5);
     assert_eq!(service.catalog.table("game", "restored").unwrap().definition.continuous_backups, None);
 }
 

@@ -1,6 +1,6 @@
 //! The operations on tables.
 
-use crate::client::Service;
+use crate::client::{NOW_MS, Service};
 use cairn_model::table::TableStatus;
 use serde_json::{Value, json};
 
@@ -37,6 +37,7 @@ async fn a_table_is_described_as_it_was_created() {
             "ProvisionedThroughput": {
                 "NumberOfDecreasesToday": 0, "ReadCapacityUnits": 5, "WriteCapacityUnits": 6
             },
+            "WarmThroughput": {"ReadUnitsPerSecond": 5, "WriteUnitsPerSecond": 6, "Status": "ACTIVE"},
             "TableSizeBytes": 0,
             "ItemCount": 0,
             "TableArn": "arn:aws:dynamodb:east:game:table/scores",
@@ -117,17 +118,47 @@ async fn a_table_changes_its_billing_throughput_class_and_protection() {
     assert_eq!(answer["TableDescription"]["ProvisionedThroughput"]["ReadCapacityUnits"], 7);
     let text = service.invalid("UpdateTable", update(json!({"ProvisionedThroughput": units}))).await;
     assert!(text.starts_with("The provisioned throughput for the table will not change."), "{text}");
-    let change = json!({"BillingMode": "PAY_PER_REQUEST", "TableClass": "STANDARD_INFREQUENT_ACCESS"});
-    let answer = service.ok("UpdateTable", update(change)).await;
+    let answer = service.ok("UpdateTable", update(json!({"BillingMode": "PAY_PER_REQUEST"}))).await;
     assert_eq!(answer["TableDescription"]["BillingModeSummary"]["BillingMode"], "PAY_PER_REQUEST");
+    let class = json!({"TableClass": "STANDARD_INFREQUENT_ACCESS"});
+    let answer = service.ok("UpdateTable", update(class)).await;
     assert_eq!(answer["TableDescription"]["TableClassSummary"]["TableClass"], "STANDARD_INFREQUENT_ACCESS");
     assert_eq!(answer["TableDescription"]["ProvisionedThroughput"]["ReadCapacityUnits"], 0);
     let text = service.invalid("UpdateTable", update(json!({"ProvisionedThroughput": units}))).await;
     assert!(text.ends_with("when BillingMode is PAY_PER_REQUEST"), "{text}");
     let text = service.invalid("UpdateTable", update(json!({"BillingMode": "PROVISIONED"}))).await;
     assert!(text.ends_with("ProvisionedThroughput must be specified when BillingMode is PROVISIONED"), "{text}");
+    let both = json!({"BillingMode": "PAY_PER_REQUEST", "ProvisionedThroughput": units});
+    let text = service.invalid("UpdateTable", update(both)).await;
+    assert!(text.ends_with("ProvisionedThroughput cannot be specified when BillingMode is PAY_PER_REQUEST"), "{text}");
+    for encryption in [json!({}), json!({"Enabled": false})] {
+        let text = service.invalid("UpdateTable", update(json!({"SSESpecification": encryption}))).await;
+        assert!(text.ends_with("Table is already encrypted by default"), "{text}");
+    }
     let text = service.invalid("UpdateTable", update(json!({}))).await;
     assert!(text.starts_with("At least one of ProvisionedThroughput, BillingMode"), "{text}");
+}
+
+#[tokio::test]
+async fn a_table_that_was_on_demand_once_says_since_when_it_last_was() {
+    let service = Service::start().await;
+    let described = async |name: &str| {
+        let table = service.ok("DescribeTable", json!({"TableName": name})).await["Table"].clone();
+        (table["BillingModeSummary"].clone(), table["CreationDateTime"].clone())
+    };
+    service.ok("CreateTable", definition()).await;
+    assert_eq!(described("scores").await.0, Value::Null, "provisioned from the start");
+    let now = json!(NOW_MS as f64 / 1_000.0);
+    let summary = |mode: &str, since: &Value| json!({"BillingMode": mode, "LastUpdateToPayPerRequestDateTime": since});
+    service.ok("UpdateTable", json!({"TableName": "scores", "BillingMode": "PAY_PER_REQUEST"})).await;
+    assert_eq!(described("scores").await.0, summary("PAY_PER_REQUEST", &now));
+    service.create("games", &[("Id", "S")]).await;
+    let (made, created) = described("games").await;
+    assert_eq!(made, summary("PAY_PER_REQUEST", &created));
+    let units = json!({"ReadCapacityUnits": 7, "WriteCapacityUnits": 6});
+    let provisioned = json!({"TableName": "games", "BillingMode": "PROVISIONED", "ProvisionedThroughput": units});
+    service.ok("UpdateTable", provisioned).await;
+    assert_eq!(described("games").await.0, summary("PROVISIONED", &created));
 }
 
 #[tokio::test]

@@ -127,6 +127,7 @@ fn ranked() -> TableDefinition {
         projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: Default::default() },
         provisioned_throughput: None,
         on_demand_throughput: None,
+        warm_throughput: None,
     };
     TableDefinition { global_indexes: vec![index.into_index(TableId([2; 16]), 0)], ..by_id() }
 }

@@ -10,7 +10,9 @@ use crate::{
     keys::{IndexKeySchema, Keys},
     limits::{PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX},
     size,
-    table::{KeyAttribute, OnDemandThroughput, ProvisionedThroughput, ScalarType, TableDefinition},
+    table::{
+        self, KeyAttribute, OnDemandThroughput, ProvisionedThroughput, ScalarType, TableDefinition, WarmThroughput,
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,8 @@ pub struct NewGlobalIndex {
     pub provisioned_throughput: Option<ProvisionedThroughput>,
     /// Only where that is PAY_PER_REQUEST.
     pub on_demand_throughput: Option<OnDemandThroughput>,
+    /// As [`TableDefinition::warm_throughput`].
+    pub warm_throughput: Option<WarmThroughput>,
 }
 
 impl NewGlobalIndex {
@@ -41,6 +45,7 @@ impl NewGlobalIndex {
             projection: self.projection,
             provisioned_throughput: self.provisioned_throughput,
             on_demand_throughput: self.on_demand_throughput,
+            warm_throughput: self.warm_throughput,
             partitions: Vec::new(),
         }
     }
@@ -62,6 +67,7 @@ impl TableDefinition {
             billing_mode: self.billing_mode,
             provisioned_throughput: index.provisioned_throughput,
             on_demand_throughput: index.on_demand_throughput,
+            warm_throughput: index.warm_throughput,
             creation_time_ms: self.creation_time_ms,
             index_of: Some(IndexOf {
                 table_id: self.table_id,
@@ -95,6 +101,9 @@ pub struct GlobalIndex {
     pub provisioned_throughput: Option<ProvisionedThroughput>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_demand_throughput: Option<OnDemandThroughput>,
+    /// As [`TableDefinition::warm_throughput`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm_throughput: Option<WarmThroughput>,
     /// Where its partitions are, as far as that is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partitions: Vec<IndexPartition>,
@@ -128,6 +137,11 @@ impl IndexOf {
 }
 
 impl GlobalIndex {
+    /// What the index takes at once.
+    pub fn warm(&self) -> WarmThroughput {
+        table::warm(self.warm_throughput, self.provisioned_throughput)
+    }
+
     /// Whether the attribute is in the index.
     pub fn projects(&self, table: &KeySchema, attribute: &str) -> bool {
         self.projection.projects([table.keys(), self.key_schema.keys()], attribute)

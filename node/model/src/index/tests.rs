@@ -36,6 +36,7 @@ fn global(key_schema: IndexKeySchema) -> GlobalIndex {
         projection,
         provisioned_throughput: None,
         on_demand_throughput: None,
+        warm_throughput: None,
     };
     new.into_index(TableId([1; 16]), 0)
 }

@@ -317,12 +317,15 @@ impl<S: Store> Host<S> {
         })
     }
 
-    /// The definition of a partition's table, if that has a limit of its throughput; none where it has not, and where no
-    /// replica is here.
-    pub fn limited(&self, partition: PartitionId) -> Option<Arc<TableDefinition>> {
+    /// The definition of a partition's table, if it is such a one; none where it is not, and where no replica is here.
+    pub fn definition_if(
+        &self,
+        partition: PartitionId,
+        is_such: impl FnOnce(&TableDefinition) -> bool,
+    ) -> Option<Arc<TableDefinition>> {
         let views = self.views.load();
         let definition = &views.get(&partition)?.point.definition;
-        definition.has_limit().then(|| definition.clone())
+        is_such(definition).then(|| definition.clone())
     }
 
     /// The replica believed to lead a partition of which this node holds one.

@@ -42,6 +42,7 @@ fn index(projection_type: ProjectionType) -> GlobalIndex {
         projection: IndexProjection { projection_type, non_key_attributes: Default::default() },
         provisioned_throughput: None,
         on_demand_throughput: None,
+        warm_throughput: None,
         partitions: Vec::new(),
     }
 }

@@ -48,6 +48,7 @@ fn index(name: &str, partition: Key, sort: Option<Key>, projection_type: Project
         projection: IndexProjection { projection_type, non_key_attributes: Default::default() },
         provisioned_throughput: None,
         on_demand_throughput: None,
+        warm_throughput: None,
         partitions: Vec::new(),
     }
 }

@@ -68,7 +68,7 @@ impl TestNode {
                 Arc::new(NoPeers),
                 &prometheus::Registry::new(),
                 true,
-                false,
+                None,
                 ExpiryArguments { ttl_interval_ms: 1_000 },
             )
             .unwrap();

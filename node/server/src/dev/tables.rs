@@ -273,7 +273,10 @@ impl LocalTables {
         let of_table = (after.table_id, [before.provisioned_throughput, after.provisioned_throughput]);
         for (id, units) in of_indexes.chain([of_table]) {
             let mut record = self.records.of(id);
-            units.into_iter().for_each(|units| record.throughput.note(units, now_ms));
+            for units in units {
+                record.throughput.note_mode(units, after.creation_time_ms, now_ms);
+                record.throughput.note(units, now_ms);
+            }
             self.keep(id, record).await?;
         }
         Ok(())

@@ -265,6 +265,7 @@ mod tests {
             projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: [].into() },
             provisioned_throughput: None,
             on_demand_throughput: None,
+            warm_throughput: None,
             partitions: Vec::new(),
         };
         let mut of_index = replica(2, (b"", b""), 1);

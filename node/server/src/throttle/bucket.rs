@@ -5,7 +5,7 @@ use cairn_model::throttling::LimitType;
 /// Unused capacity of so many milliseconds is kept for a burst (Developer Guide, burst capacity), and a table that has overdrawn its
 /// capacity by one large request waits no longer than this.
 const WINDOW_MS: u64 = 300_000;
-/// What a maximum of an on-demand table keeps: it is there to hold, so there is next to no burst above it.
+/// What a limit of an on-demand table keeps: it is there to hold, so there is next to no burst above it.
 const ON_DEMAND_WINDOW_MS: u64 = 1_000;
 /// What is left of a table's first moments: there is no unused capacity yet.
 const FIRST_MS: u64 = 1_000;
@@ -32,7 +32,7 @@ impl Rate {
     fn capacity(self) -> i64 {
         self.over(match self.limit {
             LimitType::Provisioned => WINDOW_MS,
-            LimitType::MaxOnDemand => ON_DEMAND_WINDOW_MS,
+            LimitType::MaxOnDemand | LimitType::KeyRange | LimitType::Account => ON_DEMAND_WINDOW_MS,
         })
     }
 }

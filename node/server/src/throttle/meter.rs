@@ -3,6 +3,7 @@
 use super::{
     bucket::{Bucket, Rate},
     demand::Demand,
+    peak::Peak,
 };
 use cairn_model::{
     consumption::{MINUTES_KEPT, MinuteConsumption},
@@ -18,26 +19,38 @@ pub(super) fn minute(now: Now) -> u64 {
     now.wall_ms / MINUTE_MS
 }
 
+/// What a table or an index may consume of one kind; none and none: as much as there is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Supply {
+    /// How many units a second, and by which setting.
+    pub(super) set: Option<(u64, LimitType)>,
+    /// How many units a second it takes at once, where it is on demand and held to that.
+    pub(super) warm: Option<u64>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     read: Option<Bucket>,
     write: Option<Bucket>,
+    read_peak: Peak,
+    write_peak: Peak,
     /// Ascending; the last may be the one that runs.
     minutes: VecDeque<MinuteConsumption>,
 }
 
 impl Meter {
     /// Takes what the request costs at least, or says which limit stands against it.
-    /// `units`: how many a second, and by which setting.
     pub(super) fn admit(
         &mut self,
-        units: Option<(u64, LimitType)>,
+        supply: Supply,
         created_ms: u64,
         demand: Demand,
         now: Now,
     ) -> Result<(), TableLimit> {
-        let bucket = self.bucket_of(demand.capacity);
-        let Some((units_per_second, limit)) = units else {
+        let (bucket, peak) = self.of(demand.capacity);
+        let at_once = supply.warm.map(|warm| peak.at_once(warm, minute(now)));
+        let Some((units_per_second, limit)) = supply.set.into_iter().chain(at_once).min_by_key(|(units, _)| *units)
+        else {
             *bucket = None;
             return Ok(());
         };
@@ -53,7 +66,8 @@ impl Meter {
 
     /// What an admitted request cost after all.
     pub(super) fn settle(&mut self, demand: Demand, cost: u64, now: Now) {
-        if let Some(bucket) = self.bucket_of(demand.capacity) {
+        let (bucket, peak) = self.of(demand.capacity);
+        if let Some(bucket) = bucket {
             match cost.cmp(&demand.least) {
                 Ordering::Greater => bucket.take(cost - demand.least),
                 Ordering::Less => bucket.give_back(demand.least - cost),
@@ -61,6 +75,7 @@ impl Meter {
             }
         }
         if cost > 0 {
+            peak.count(cost, minute(now));
             self.count(demand.capacity, cost, minute(now));
         }
     }
@@ -72,10 +87,10 @@ impl Meter {
         self.minutes.iter().filter(is_kept).copied().collect()
     }
 
-    fn bucket_of(&mut self, capacity: CapacityKind) -> &mut Option<Bucket> {
+    fn of(&mut self, capacity: CapacityKind) -> (&mut Option<Bucket>, &mut Peak) {
         match capacity {
-            CapacityKind::Read => &mut self.read,
-            CapacityKind::Write => &mut self.write,
+            CapacityKind::Read => (&mut self.read, &mut self.read_peak),
+            CapacityKind::Write => (&mut self.write, &mut self.write_peak),
         }
     }
 

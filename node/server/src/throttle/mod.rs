@@ -1,6 +1,11 @@
 //! Holds tables to their throughput, at the node that serves them: a request is admitted while its partition has capacity, and
 //! charged for what it cost. A table without a limit meets neither a lock nor a bucket.
 //!
+//! A table on demand has DynamoDB's own limits where those are asked for ([`ThroughputLimits::AsDynamodb`]): what it takes at once is what it
+//! is warmed to, or twice its previous peak. DynamoDB's limits of a partition, 3,000 reads and 1,000 writes a second, are not
+//! here: it splits a table by them until the table has what it was given, and a table here has one partition, which would get
+//! a part of that and no more.
+//!
 //! Writes and consistent reads all go to a partition's leader, so that their limit is exact; eventually consistent reads are
 //! limited at each replica that serves them.
 //!
@@ -10,6 +15,7 @@
 mod bucket;
 mod demand;
 mod meter;
+mod peak;
 
 pub(crate) use demand::Demand;
 
@@ -17,17 +23,46 @@ use cairn_model::{
     TableDefinition,
     consumption::{Consumption, PartitionConsumption},
     ids::PartitionId,
-    throttling::CapacityKind,
+    table::{ProvisionedThroughput, WarmThroughput},
+    throttling::{CapacityKind, LimitType},
 };
 use cairn_replication::{Clock, operation::PartitionError, wire::PartitionAnswer};
-use meter::{Meter, minute};
+use meter::{Meter, Supply, minute};
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
+
+/// What tables are held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ThroughputLimits {
+    /// Their units, and their maxima on demand.
+    AsSet,
+    /// On demand also to what DynamoDB gives them at once.
+    AsDynamodb,
+}
+
+impl ThroughputLimits {
+    /// What something with these settings may consume.
+    fn supply(
+        self,
+        set: Option<(u64, LimitType)>,
+        provisioned: Option<ProvisionedThroughput>,
+        warm: WarmThroughput,
+        capacity: CapacityKind,
+    ) -> Supply {
+        let is_held = self == Self::AsDynamodb && provisioned.is_none();
+        let warm = match capacity {
+            CapacityKind::Read => warm.read_units_per_second,
+            CapacityKind::Write => warm.write_units_per_second,
+        };
+        Supply { set, warm: is_held.then_some(warm) }
+    }
+}
 
 /// The meters of a node's partitions.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     clock: Arc<dyn Clock>,
+    limits: ThroughputLimits,
     /// The first minute that is seen from its beginning.
     first_minute: u64,
     /// Of partitions that a limited request came for. When one comes for another, those that are not held any more go.
@@ -35,9 +70,14 @@ pub(crate) struct Throttle {
 }
 
 impl Throttle {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, limits: ThroughputLimits) -> Self {
         let first_minute = minute(clock.now()) + 1;
-        Self { clock, first_minute, meters: Mutex::default() }
+        Self { clock, limits, first_minute, meters: Mutex::default() }
+    }
+
+    /// Whether a table has a limit, itself or in one of its indexes.
+    pub(crate) fn limits(&self, definition: &TableDefinition) -> bool {
+        self.limits == ThroughputLimits::AsDynamodb || definition.has_limit()
     }
 
     /// Admits a request, or says which limit it met: then nothing is done of it. `is_held`: whether a partition is still here,
@@ -55,17 +95,18 @@ impl Throttle {
             meters.retain(|id, _| is_held(*id));
         }
         let meter = meters.entry(partition).or_default();
-        let units = definition.units_per_second(demand.capacity);
-        meter.admit(units, created_ms, demand, now).map_err(PartitionError::Throttled)?;
+        let (set, units) = (definition.units_per_second(demand.capacity), definition.provisioned_throughput);
+        let supply = self.limits.supply(set, units, definition.warm(), demand.capacity);
+        meter.admit(supply, created_ms, demand, now).map_err(PartitionError::Throttled)?;
         if demand.capacity != CapacityKind::Write {
             return Ok(());
         }
         for index in &definition.global_indexes {
-            let (Some(at), units) = (index.partitions.first(), index.units_per_second(demand.capacity)) else {
-                continue;
-            };
+            let Some(at) = index.partitions.first() else { continue };
+            let (set, units) = (index.units_per_second(demand.capacity), index.provisioned_throughput);
+            let supply = self.limits.supply(set, units, index.warm(), demand.capacity);
             let meter = meters.entry(at.partition_id).or_default();
-            if let Err(limit) = meter.admit(units, created_ms, demand.of_index(), now) {
+            if let Err(limit) = meter.admit(supply, created_ms, demand.of_index(), now) {
                 meters.entry(partition).or_default().settle(demand, 0, now);
                 return Err(PartitionError::ThrottledByIndex { limit, index_name: index.index_name.clone() });
             }

@@ -35,8 +35,12 @@ impl Clock for TestClock {
 }
 
 fn throttle() -> (Arc<TestClock>, Throttle) {
+    throttle_to(ThroughputLimits::AsSet)
+}
+
+fn throttle_to(limits: ThroughputLimits) -> (Arc<TestClock>, Throttle) {
     let clock = Arc::new(TestClock::default());
-    (clock.clone(), Throttle::new(clock))
+    (clock.clone(), Throttle::new(clock, limits))
 }
 
 fn provisioned(read_capacity_units: u64, write_capacity_units: u64) -> TableDefinition {
@@ -154,6 +158,134 @@ fn a_maximum_of_one_kind_leaves_the_other_alone() {
     assert_eq!(refused, Err(PartitionError::Throttled(limit)));
 }
 
+fn on_demand() -> TableDefinition {
+    TableDefinition { creation_time_ms: CREATED_MS, ..testing::definition("users", 1) }
+}
+
+/// How many units of writes are served at once, and what then stands against them.
+fn written_at_once(throttle: &Throttle, table: &TableDefinition) -> (u64, PartitionError) {
+    for served in 0..1_000_000 {
+        if let Err(refused) = throttle.admit(PARTITION, table, write(), |_| true) {
+            return (served, refused);
+        }
+        throttle.settle(PARTITION, table, write(), &written(1));
+    }
+    panic!("it is never throttled")
+}
+
+fn met(capacity: CapacityKind, limit: LimitType) -> PartitionError {
+    PartitionError::Throttled(TableLimit { capacity, limit })
+}
+
+#[test]
+fn a_table_on_demand_starts_at_4000_writes_and_12000_reads_where_dynamodbs_limits_hold() {
+    let (clock, throttle) = throttle_to(ThroughputLimits::AsDynamodb);
+    let table = on_demand();
+    clock.pass(10_000_000);
+    let refused = met(CapacityKind::Write, LimitType::KeyRange);
+    assert_eq!(written_at_once(&throttle, &table), (4_000, refused.clone()), "nothing is saved up");
+    clock.pass(500);
+    assert_eq!(written_at_once(&throttle, &table), (2_000, refused));
+    let is_read = |_: &usize| throttle.admit(PARTITION, &table, reads(1, true), |_| true).is_ok();
+    assert_eq!((0..20_000).take_while(is_read).count(), 12_000);
+}
+
+#[test]
+fn a_table_on_demand_gets_what_there_is_where_only_what_is_set_holds() {
+    let (_, throttle) = throttle();
+    assert!(!throttle.limits(&on_demand()));
+    assert!((0..100_000).all(|_| throttle.admit(PARTITION, &on_demand(), write(), |_| true).is_ok()));
+}
+
+#[test]
+fn a_table_that_is_warmed_takes_that_at_once() {
+    let (clock, throttle) = throttle_to(ThroughputLimits::AsDynamodb);
+    assert_eq!(written_at_once(&throttle, &on_demand()).0, 4_000);
+    clock.pass(1_000);
+    let warm = WarmThroughput { read_units_per_second: 1, write_units_per_second: 5_000 };
+    let warmed = TableDefinition { warm_throughput: Some(warm), ..on_demand() };
+    clock.pass(1_000);
+    assert_eq!(written_at_once(&throttle, &warmed).0, 4_000, "what the old limit kept");
+    clock.pass(1_000);
+    assert_eq!(written_at_once(&throttle, &warmed).0, 5_000);
+    let is_read = |_: &usize| throttle.admit(PARTITION, &warmed, reads(1, true), |_| true).is_ok();
+    assert_eq!((0..20_000).take_while(is_read).count(), 12_000, "no less than every table");
+}
+
+#[test]
+fn a_table_on_demand_takes_twice_its_previous_peak_after_half_an_hour() {
+    let (clock, throttle) = throttle_to(ThroughputLimits::AsDynamodb);
+    let table = on_demand();
+    for _ in 0..60 {
+        assert_eq!(written_at_once(&throttle, &table).0, 4_000);
+        clock.pass(1_000);
+    }
+    assert_eq!(written_at_once(&throttle, &table).0, 4_000, "a minute later");
+    clock.pass(30 * 60_000);
+    written_at_once(&throttle, &table);
+    clock.pass(1_000);
+    assert_eq!(written_at_once(&throttle, &table).0, 8_000);
+}
+
+#[test]
+fn a_maximum_below_what_a_table_takes_at_once_is_the_one_that_is_met() {
+    let (_, throttle) = throttle_to(ThroughputLimits::AsDynamodb);
+    let with_maximum = |units| {
+        let maxima = OnDemandThroughput { max_read_request_units: None, max_write_request_units: Some(units) };
+        TableDefinition { on_demand_throughput: Some(maxima), ..on_demand() }
+    };
+    assert_eq!(written_at_once(&throttle, &with_maximum(10)), (10, met(CapacityKind::Write, LimitType::MaxOnDemand)));
+    let (_, throttle) = throttle_to(ThroughputLimits::AsDynamodb);
+    assert_eq!(
+        written_at_once(&throttle, &with_maximum(10_000)),
+        (4_000, met(CapacityKind::Write, LimitType::KeyRange))
+    );
+}
+
+#[test]
+fn a_provisioned_table_has_its_units_and_their_burst_whatever_it_is_warmed_to() {
+    let (_, throttle) = throttle_to(ThroughputLimits::AsDynamodb);
+    let warm = WarmThroughput { read_units_per_second: 50_000, write_units_per_second: 50_000 };
+    let table = TableDefinition { warm_throughput: Some(warm), ..provisioned(5, 5) };
+    assert_eq!(written_at_once(&throttle, &table), (5, met(CapacityKind::Write, LimitType::Provisioned)));
+}
+
+#[test]
+fn writes_wait_for_an_index_on_demand_that_takes_no_more_at_once() {
+    let (_, throttle) = throttle_to(ThroughputLimits::AsDynamodb);
+    let warm = WarmThroughput { read_units_per_second: 12_000, write_units_per_second: 100_000 };
+    let index = index("by-team", 0, None);
+    let table = TableDefinition { warm_throughput: Some(warm), global_indexes: vec![index], ..on_demand() };
+    let change = IndexWrite { slot: cairn_engine::global_index(0), size_before: 0, size_after: 900, moved: false };
+    let Ok(PartitionOutcome::Write(outcome)) = written(1) else { panic!("nothing written") };
+    let answer = Ok(PartitionOutcome::Write(WriteOutcome { indexes: vec![change], ..outcome }));
+    let served = (0..10_000).take_while(|_| serve(&throttle, &table, write(), &answer)).count();
+    assert_eq!(served, 4_000);
+    let limit = TableLimit { capacity: CapacityKind::Write, limit: LimitType::KeyRange };
+    let refused = throttle.admit(PARTITION, &table, write(), |_| true);
+    assert_eq!(refused, Err(PartitionError::ThrottledByIndex { limit, index_name: "by-team".to_owned() }));
+}
+
+fn index(name: &str, slot: u8, provisioned_throughput: Option<ProvisionedThroughput>) -> GlobalIndex {
+    let at = IndexPartition { partition_id: PartitionId([7 + slot; 16]), members: Vec::new() };
+    GlobalIndex {
+        provisioned_throughput,
+        partitions: vec![at],
+        ..NewGlobalIndex {
+            index_name: name.to_owned(),
+            key_schema: provisioned(1, 1).key_schema.into(),
+            projection: IndexProjection {
+                projection_type: ProjectionType::All,
+                non_key_attributes: Default::default(),
+            },
+            provisioned_throughput: None,
+            on_demand_throughput: None,
+            warm_throughput: None,
+        }
+        .into_index(TableId([slot; 16]), slot)
+    }
+}
+
 #[test]
 fn the_last_minutes_are_told_when_they_are_over() {
     let (clock, throttle) = throttle();
@@ -190,24 +322,11 @@ fn partitions_that_are_gone_are_forgotten() {
 #[test]
 fn writes_wait_for_an_index_that_is_used_up_and_reads_do_not() {
     let (clock, throttle) = throttle();
-    let at = |partition| IndexPartition { partition_id: PartitionId([partition; 16]), members: Vec::new() };
-    let index = |name: &str, slot, write_capacity_units| GlobalIndex {
-        provisioned_throughput: Some(ProvisionedThroughput { read_capacity_units: 5, write_capacity_units }),
-        partitions: vec![at(7 + slot)],
-        ..NewGlobalIndex {
-            index_name: name.to_owned(),
-            key_schema: provisioned(1, 1).key_schema.into(),
-            projection: IndexProjection {
-                projection_type: ProjectionType::All,
-                non_key_attributes: Default::default(),
-            },
-            provisioned_throughput: None,
-            on_demand_throughput: None,
-        }
-        .into_index(TableId([slot; 16]), slot)
+    let units = |write_capacity_units| Some(ProvisionedThroughput { read_capacity_units: 5, write_capacity_units });
+    let table = TableDefinition {
+        global_indexes: vec![index("large", 0, units(100)), index("small", 1, units(1))],
+        ..provisioned(100, 100)
     };
-    let table =
-        TableDefinition { global_indexes: vec![index("large", 0, 100), index("small", 1, 1)], ..provisioned(100, 100) };
     let changes =
         |slot| IndexWrite { slot: cairn_engine::global_index(slot), size_before: 0, size_after: 900, moved: false };
     let outcome = WriteOutcome {

@@ -98,6 +98,36 @@ async fn a_maximum_of_an_on_demand_table_is_held_and_lifted() {
     table.exhaust("GetItem", |_| read(false)).await;
 }
 
+/// A transaction of ten writes of 390 units, which cost twice that: 7,800 units in one go, however long it takes.
+fn large() -> Value {
+    let text = "x".repeat(390 * 1_024 - 100);
+    let put =
+        |id: usize| json!({"Put": {"TableName": "users", "Item": {"Id": {"S": id.to_string()}, "Text": {"S": text}}}});
+    json!({"TransactItems": (0..10).map(put).collect::<Vec<_>>()})
+}
+
+#[tokio::test]
+async fn a_table_on_demand_takes_4000_writes_at_once_and_more_when_it_is_warmed() {
+    let table = table(&["--throttle"], json!({"BillingMode": "PAY_PER_REQUEST"})).await;
+    table.caller.ok("TransactWriteItems", large()).await;
+    let refused = table.exhaust("PutItem", put).await;
+    assert!(refused["__type"].as_str().unwrap().ends_with("#ThrottlingException"), "{refused}");
+    assert!(refused["message"].as_str().unwrap().starts_with("Throughput exceeds the current capacity of your table"));
+    let reason = json!([{"reason": "TableWriteKeyRangeThroughputExceeded", "resource": ARN}]);
+    assert_eq!(refused["throttlingReasons"], reason);
+    table.caller.ok("GetItem", read(true)).await;
+    let warm = json!({"TableName": "users", "WarmThroughput": {"WriteUnitsPerSecond": 1_000_000}});
+    table.caller.ok("UpdateTable", warm).await;
+    let recovered = async {
+        while table.caller.call("PutItem", put(0)).await.unwrap().0 != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), recovered).await.unwrap();
+    table.caller.ok("TransactWriteItems", large()).await;
+    table.caller.ok("PutItem", put(0)).await;
+}
+
 #[tokio::test]
 async fn without_the_flag_nothing_is_throttled() {
     let table = table(&[], provisioned(1)).await;

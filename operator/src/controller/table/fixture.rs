@@ -55,6 +55,7 @@ pub(crate) fn global_index(name: &str, slot: u8) -> GlobalIndex {
         projection: IndexProjection { projection_type: ProjectionType::KeysOnly, non_key_attributes: BTreeSet::new() },
         provisioned_throughput: None,
         on_demand_throughput: None,
+        warm_throughput: None,
         partitions: Vec::new(),
     }
 }

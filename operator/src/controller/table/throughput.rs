@@ -11,10 +11,13 @@ use jiff::Timestamp;
 
 /// Takes note of what the nodes hold.
 pub fn note(status: &mut TableResourceStatus, held: &TableDefinition, now: Timestamp) {
-    note_units(&mut status.throughput, held.provisioned_throughput, now);
+    let mut history = history(status.throughput.as_ref());
+    history.note_mode(held.provisioned_throughput, held.creation_time_ms, millis(now));
+    history.note(held.provisioned_throughput, millis(now));
+    status.throughput = ThroughputStatus::of(history);
 }
 
-/// The same of the table or of one of its indexes.
+/// The units of one of its indexes.
 pub fn note_units(known: &mut Option<ThroughputStatus>, held: Option<ProvisionedThroughput>, now: Timestamp) {
     let mut history = history(known.as_ref());
     history.note(held, millis(now));
@@ -102,8 +105,10 @@ mod tests {
     #[test]
     fn what_the_nodes_hold_is_noted_once() {
         let mut status = TableResourceStatus::default();
-        note(&mut status, &fixture::definition(), at(1));
-        assert_eq!(status.throughput, None, "on demand");
+        let on_demand = TableDefinition { creation_time_ms: 500, ..fixture::definition() };
+        note(&mut status, &on_demand, at(1));
+        let since = ThroughputHistory { last_on_demand_ms: Some(500), ..ThroughputHistory::default() };
+        assert_eq!(history(status.throughput.as_ref()), since);
         for (read, second) in [(10, 1), (10, 2), (9, 3), (9, 4), (12, 5)] {
             note(&mut status, &held(read), at(second));
         }

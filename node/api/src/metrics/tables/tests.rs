@@ -64,6 +64,7 @@ fn definition(number: usize) -> TableDefinition {
         billing_mode: BillingMode::PayPerRequest,
         provisioned_throughput: None,
         on_demand_throughput: None,
+        warm_throughput: None,
         table_class: None,
         deletion_protection_enabled: false,
         stream: None,

@@ -14,7 +14,7 @@ use crate::{
         constraints::Constraints,
         on_demand::{ON_DEMAND_THROUGHPUT, OnDemandInput},
         throughput::{THROUGHPUT, ThroughputInput},
-        unsupported::{Unsupported, refuse},
+        warm::{WARM_THROUGHPUT, WarmInput},
     },
 };
 use cairn_model::{
@@ -34,7 +34,7 @@ pub(crate) struct GlobalIndexInput {
     projection: Option<ProjectionInput>,
     provisioned_throughput: Option<ThroughputInput>,
     on_demand_throughput: Option<OnDemandInput>,
-    warm_throughput: Option<Unsupported>,
+    warm_throughput: Option<WarmInput>,
 }
 
 pub(in crate::operations) const GLOBAL_INDEX_FIELDS: &[(&str, Shape)] = &[
@@ -43,6 +43,7 @@ pub(in crate::operations) const GLOBAL_INDEX_FIELDS: &[(&str, Shape)] = &[
     ("Projection", PROJECTION),
     ("ProvisionedThroughput", THROUGHPUT),
     ("OnDemandThroughput", ON_DEMAND_THROUGHPUT),
+    ("WarmThroughput", WARM_THROUGHPUT),
 ];
 const GLOBAL_INDEX: Shape = Shape::Struct("GlobalSecondaryIndex", GLOBAL_INDEX_FIELDS);
 pub(in crate::operations) const GLOBAL_INDEXES: Shape = Shape::List(&GLOBAL_INDEX);
@@ -94,7 +95,6 @@ pub(in crate::operations) fn global_overrides(
     indexes: Vec<GlobalIndexInput>,
 ) -> Result<Vec<GlobalIndexOverride>, ServiceError> {
     let overrides = indexes.into_iter().map(|index| {
-        index.refuse_unsupported()?;
         let (partition, sort) = index.keys()?;
         let named = |elements: &[KeySchemaElement]| elements.iter().map(|element| element.name().to_owned()).collect();
         let like = IndexOverride {
@@ -106,10 +106,13 @@ pub(in crate::operations) fn global_overrides(
         if let Some(maxima) = &index.on_demand_throughput {
             maxima.of_new(BillingMode::PayPerRequest, Some(index.name()))?;
         }
+        let units = index.provisioned_throughput.map(|units| units.checked()).transpose()?;
+        let warm = index.warm_throughput.map(|warm| warm.of_new(units, Some(index.name())));
         Ok(GlobalIndexOverride {
             like,
-            provisioned_throughput: index.provisioned_throughput.map(|units| units.checked()).transpose()?,
+            provisioned_throughput: units,
             on_demand_throughput: index.on_demand_throughput.and_then(|maxima| maxima.maxima()),
+            warm_throughput: warm.transpose()?.flatten(),
         })
     });
     let overrides = overrides.collect::<Result<Vec<_>, ServiceError>>()?;
@@ -152,8 +155,7 @@ impl GlobalIndexInput {
     /// The keys and the projection, for themselves.
     pub(in crate::operations) fn check_structure(&self) -> Result<(), ServiceError> {
         self.keys()?;
-        self.projection()?;
-        self.refuse_unsupported()
+        self.projection().map(drop)
     }
 
     /// The index, once everything else of it is checked.
@@ -170,6 +172,8 @@ impl GlobalIndexInput {
         let key_schema = IndexKeySchema::new(attributes(partition)?, attributes(sort)?).ok_or_else(errors::internal)?;
         let maxima = self.on_demand_throughput.as_ref();
         let on_demand_throughput = maxima.map_or(Ok(None), |maxima| maxima.of_new(mode, Some(self.name())))?;
+        let warm = self.warm_throughput.map(|warm| warm.of_new(provisioned_throughput, Some(self.name())));
+        let warm_throughput = warm.transpose()?.flatten();
         let projection = self.projection()?;
         Ok(NewGlobalIndex {
             index_name: self.index_name.unwrap_or_default(),
@@ -177,11 +181,8 @@ impl GlobalIndexInput {
             projection,
             provisioned_throughput,
             on_demand_throughput,
+            warm_throughput,
         })
-    }
-
-    fn refuse_unsupported(&self) -> Result<(), ServiceError> {
-        refuse([("WarmThroughput of a GlobalSecondaryIndex", &self.warm_throughput)])
     }
 
     fn projection(&self) -> Result<IndexProjection, ServiceError> {

@@ -10,7 +10,7 @@ use crate::{
         constraints::Constraints,
         on_demand::{ON_DEMAND_THROUGHPUT, OnDemandInput},
         throughput::{THROUGHPUT, ThroughputInput},
-        unsupported::{Unsupported, refuse},
+        warm::{WARM_THROUGHPUT, WarmInput},
     },
 };
 use cairn_model::{
@@ -36,7 +36,7 @@ struct UpdateInput {
     index_name: Option<String>,
     provisioned_throughput: Option<ThroughputInput>,
     on_demand_throughput: Option<OnDemandInput>,
-    warm_throughput: Option<Unsupported>,
+    warm_throughput: Option<WarmInput>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,7 +47,12 @@ struct DeleteInput {
 
 const UPDATE: Shape = Shape::Struct(
     "UpdateGlobalSecondaryIndexAction",
-    &[("IndexName", Shape::Text), ("ProvisionedThroughput", THROUGHPUT), ("OnDemandThroughput", ON_DEMAND_THROUGHPUT)],
+    &[
+        ("IndexName", Shape::Text),
+        ("ProvisionedThroughput", THROUGHPUT),
+        ("OnDemandThroughput", ON_DEMAND_THROUGHPUT),
+        ("WarmThroughput", WARM_THROUGHPUT),
+    ],
 );
 const INDEX_UPDATE: Shape = Shape::Struct(
     "GlobalSecondaryIndexUpdate",
@@ -92,14 +97,18 @@ impl IndexUpdateInput {
         update.or(delete).or(self.create.as_ref().map(GlobalIndexInput::name)).unwrap_or_default()
     }
 
+    pub(super) fn makes(&self) -> bool {
+        self.create.is_some()
+    }
+
     /// Whether it makes an index or deletes one.
     fn is_online(&self) -> bool {
         self.create.is_some() || self.delete.is_some()
     }
 }
 
-/// Whether the updates are right for themselves, and beside `other`, the rest of the request.
-pub(super) fn check(updates: &[IndexUpdateInput], other: &TableUpdate) -> Result<(), ServiceError> {
+/// Whether the updates are right for themselves.
+pub(super) fn check(updates: &[IndexUpdateInput]) -> Result<(), ServiceError> {
     let mut names = BTreeSet::new();
     for update in updates {
         match [update.update.is_some(), update.create.is_some(), update.delete.is_some()]
@@ -120,6 +129,13 @@ pub(super) fn check(updates: &[IndexUpdateInput], other: &TableUpdate) -> Result
                 ));
             }
         }
+        let is_empty = |update: &UpdateInput| update.warm_throughput.is_some_and(|warm| !warm.is_given());
+        if update.update.as_ref().is_some_and(is_empty) {
+            return Err(invalid(format_args!(
+                "WarmThroughput must have at least one of ReadUnitsPerSecond or WriteUnitsPerSecond specified for index: {}",
+                update.name()
+            )));
+        }
         if !names.insert(update.name()) {
             return Err(invalid(format_args!(
                 "Only one global secondary index update per index is allowed simultaneously. Index: {}",
@@ -127,13 +143,11 @@ pub(super) fn check(updates: &[IndexUpdateInput], other: &TableUpdate) -> Result
             )));
         }
     }
-    let alone = "modification must be the only operation in the request";
-    if other.table_class.is_some() {
-        return Err(invalid(format_args!("TableClass {alone}")));
-    }
-    if other.deletion_protection_enabled.is_some() {
-        return Err(invalid(format_args!("DeletionProtection {alone}")));
-    }
+    Ok(())
+}
+
+/// Whether they are right beside `other`, the rest of the request.
+pub(super) fn check_beside(updates: &[IndexUpdateInput], other: &TableUpdate) -> Result<(), ServiceError> {
     if updates.iter().any(IndexUpdateInput::is_online) {
         if other.provisioned_throughput.is_some() && other.billing_mode.is_none() {
             return Err(invalid("You cannot create or delete index while updating table IOPS"));
@@ -263,7 +277,6 @@ impl UpdateInput {
                  more info: Action Blocked: IndexUpdate",
             )
         })?;
-        refuse([("WarmThroughput of a GlobalSecondaryIndex", &self.warm_throughput)])?;
         let table_name = &table.definition.table_name;
         let view = table.global_indexes.iter().find(|view| view.name() == index_name);
         if let Some(view) = view.filter(|view| view.table.status != TableStatus::Active) {
@@ -274,10 +287,13 @@ impl UpdateInput {
             maxima.check_update(mode, Some(&index_name))?;
         }
         let maxima = self.on_demand_throughput.as_ref().and_then(OnDemandInput::update);
+        let warm = self.warm_throughput.map(|warm| warm.over_current(index.warm(), Some(&index_name))).transpose()?;
+        let stays = table.definition.billing_mode == mode;
         match (mode, requested) {
             (BillingMode::Provisioned, Some(requested)) => check_units(index, requested, table)?,
+            (BillingMode::Provisioned, None) if warm.is_some() && stays => {}
             (BillingMode::Provisioned, None) => return Err(units_missing(&index_name)),
-            (BillingMode::PayPerRequest, None) if maxima.is_some() => {}
+            (BillingMode::PayPerRequest, None) if maxima.is_some() || warm.is_some() => {}
             (BillingMode::PayPerRequest, _) => {
                 return Err(invalid(format_args!(
                     "The only Updates for index: {index_name} when TableThroughputMode is PAY_PER_REQUEST can be to \
@@ -285,7 +301,12 @@ impl UpdateInput {
                 )));
             }
         }
-        Ok(GlobalIndexUpdate::Update { index_name, provisioned_throughput: requested, on_demand_throughput: maxima })
+        Ok(GlobalIndexUpdate::Update {
+            index_name,
+            provisioned_throughput: requested,
+            on_demand_throughput: maxima,
+            warm_throughput: warm,
+        })
     }
 }
 

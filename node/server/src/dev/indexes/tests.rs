@@ -41,6 +41,7 @@ fn by_group() -> NewGlobalIndex {
         projection: IndexProjection { projection_type: ProjectionType::All, non_key_attributes: Default::default() },
         provisioned_throughput: None,
         on_demand_throughput: None,
+        warm_throughput: None,
     }
 }
 
@@ -51,6 +52,7 @@ fn new_table(global_indexes: Vec<NewGlobalIndex>) -> NewTable {
         billing_mode: BillingMode::PayPerRequest,
         provisioned_throughput: None,
         on_demand_throughput: None,
+        warm_throughput: None,
         table_class: None,
         deletion_protection_enabled: false,
         local_indexes: Vec::new(),
@@ -145,7 +147,7 @@ impl World {
         let opened = OpenFolder::open(folder.to_owned(), owner, None, OnDamage::Refuse, Duration::from_secs(5)).await;
         let expiry = ExpiryArguments { ttl_interval_ms: 1_000 };
         let registry = prometheus::Registry::new();
-        let node = opened.unwrap().start(Arc::new(NoPeers), &registry, false, false, expiry).unwrap();
+        let node = opened.unwrap().start(Arc::new(NoPeers), &registry, false, None, expiry).unwrap();
         let there = node.host().replicas().into_iter().map(|replica| replica.definition.table_id).collect();
         let records = Records::open(folder, there).await.unwrap();
         let tables = LocalTables::new(node.clone(), "east".to_owned(), records);
@@ -329,6 +331,7 @@ async fn what_changed_in_an_index_or_its_tables_billing_is_known_to_its_partitio
             max_read_request_units: None,
             max_write_request_units: Some(cairn_api::MaximumUpdate::Set(5)),
         }),
+        warm_throughput: None,
     };
     let updated = world.tables.update_table(ACCOUNT, "users", update(change)).await.unwrap();
     assert_eq!(updated.global_indexes[0].table.status, TableStatus::Updating);

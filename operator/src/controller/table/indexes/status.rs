@@ -66,6 +66,7 @@ fn has_throughput(leader: &ReplicaReport, wanted: &GlobalIndex) -> bool {
     let held = &leader.definition;
     held.provisioned_throughput == wanted.provisioned_throughput
         && held.on_demand_throughput == wanted.on_demand_throughput
+        && held.warm_throughput == wanted.warm_throughput
 }
 
 fn is_ready(entry: &GlobalSecondaryIndexStatus) -> bool {
