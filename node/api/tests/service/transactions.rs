@@ -191,15 +191,16 @@ async fn who_meets_a_transaction_is_told_so() {
 async fn a_write_of_a_batch_that_meets_a_transaction_comes_back_unprocessed() {
     let service = two_tables().await;
     service.partitions.locked_since(NOW_MS);
-    left_behind(&service, |step| *step == TransactStep::Commit).await;
+    left_behind(&service, decides).await;
+    let item = |id: &str| json!({"Id": {"S": id}, "V": {"S": "y"}});
     let request = |items: &[Value]| {
         let puts: Vec<Value> = items.iter().map(|item| json!({"PutRequest": {"Item": item}})).collect();
-        json!({"RequestItems": {"users": puts}})
+        json!({"RequestItems": {"other": puts}})
     };
-    let (met, free) = (item(1, 2), item(2, 2));
-    let answer = service.ok("BatchWriteItem", request(&[met.clone(), free])).await;
+    let (met, free) = (item("x"), item("free"));
+    let answer = service.ok("BatchWriteItem", request(&[met.clone(), free.clone()])).await;
     assert_eq!(answer["UnprocessedItems"], request(std::slice::from_ref(&met))["RequestItems"]);
-    assert_eq!(service.score(2).await, json!("2"));
+    assert_eq!(service.ok("Scan", json!({"TableName": "other"})).await["Items"], json!([free]));
     let answer = service.ok("BatchWriteItem", request(std::slice::from_ref(&met))).await;
     assert_eq!(answer["UnprocessedItems"], request(&[met])["RequestItems"], "where nothing was done, too");
 }
