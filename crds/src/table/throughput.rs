@@ -63,7 +63,7 @@ mod tests {
             last_increase_ms: Some(1_000),
             last_decrease_ms: Some(2_000),
             decreases: 3,
-            last_on_demand_ms: Some(500),
+            last_on_demand_ms: Some(3_000),
         };
         for history in [history, ThroughputHistory { units: None, ..history }] {
             assert_eq!(ThroughputStatus::of(history).unwrap().history(), history);

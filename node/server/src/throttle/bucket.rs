@@ -52,9 +52,12 @@ impl Bucket {
         Self { rate, level, filled_at_ms: now_ms }
     }
 
-    /// Takes over another rate; what was saved under the old one stays, as far as there is room.
+    /// Takes over another rate; what was saved under the old one stays, as far as there is room. Another limit has nothing to do
+    /// with what was saved or overdrawn under the one before.
     pub(super) fn set_rate(&mut self, rate: Rate, now_ms: u64) {
-        if rate != self.rate {
+        if rate.limit != self.rate.limit {
+            *self = Self::new(rate, FIRST_MS, now_ms);
+        } else if rate != self.rate {
             self.fill(now_ms);
             self.rate = rate;
             self.level = self.level.min(rate.capacity());
@@ -156,6 +159,16 @@ mod tests {
         assert_eq!(burst(&mut bucket, 11_000), 10);
         bucket.set_rate(provisioned(1), 400_000);
         assert_eq!(burst(&mut bucket, 400_000), 300, "no more than fits");
+    }
+
+    #[test]
+    fn what_was_overdrawn_under_a_limit_that_was_lifted_is_not_waited_for() {
+        let maximum = Rate { units_per_second: 1, limit: LimitType::MaxOnDemand };
+        let mut bucket = Bucket::new(maximum, 0, 0);
+        bucket.take(100);
+        assert_eq!(burst(&mut bucket, 0), 0);
+        bucket.set_rate(Rate { units_per_second: 4_000, limit: LimitType::KeyRange }, 0);
+        assert_eq!(burst(&mut bucket, 0), 4_000);
     }
 
     #[test]

@@ -63,7 +63,8 @@ fn reads_of_index() -> [(&'static str, Value); 3] {
 /// The partitions, which are none here, are asked for what the operation wants.
 async fn reaches_the_partitions(setting: &Setting, operation: &str, body: Value) {
     let (status, answer) = setting.caller.call(operation, body).await.unwrap();
-    assert_eq!(status, 500, "{operation}: {answer}");
+    // A transaction that reached none of them says that nothing was done.
+    assert!(matches!(status, 500 | 503), "{operation}: {answer}");
 }
 
 /// The operator writes the status of `users`, which the router is not told of yet.

@@ -78,15 +78,25 @@ impl ApiServer {
         self.objects.lock().get(&(plural.to_owned(), name.to_owned())).cloned()
     }
 
-    /// Makes an object, or changes it, as whoever is named.
-    pub fn put(&self, plural: &str, name: &str, mut object: Value, manager: &str) -> Value {
+    /// Makes an object, or changes it, as whoever is named, whose all that is in it is then.
+    pub fn put(&self, plural: &str, name: &str, object: Value, manager: &str) -> Value {
+        let own = managed(manager, &object["spec"]);
+        self.store(plural, name, object, own)
+    }
+
+    /// `own`: which fields are whose that stores it.
+    fn store(&self, plural: &str, name: &str, mut object: Value, own: Value) -> Value {
         let mut objects = self.objects.lock();
         let key = (plural.to_owned(), name.to_owned());
         let old = objects.get(&key).map(|old| old["metadata"].clone());
-        let own = managed(manager, &object["spec"]);
         let metadata = object["metadata"].as_object_mut().unwrap();
         match &old {
-            Some(old) => *metadata = old.as_object().unwrap().clone(),
+            Some(old) => {
+                *metadata = old.as_object().unwrap().clone();
+                let entries = metadata["managedFields"].as_array_mut().unwrap();
+                entries.retain(|entry| entry["manager"] != own["manager"]);
+                entries.push(own);
+            }
             None => {
                 let now = Timestamp::from_millisecond(wall_ms() as i64).unwrap();
                 let made = json!(now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
@@ -128,13 +138,8 @@ impl ApiServer {
                 sent["spec"][list] = json!(merged);
             }
         }
-        let entries = changed["metadata"]["managedFields"].as_array_mut().unwrap();
-        entries.retain(|entry| entry["manager"] != manager);
-        entries.push(own);
-        let metadata = changed["metadata"].clone();
         changed["spec"] = sent["spec"].clone();
-        self.objects.lock().get_mut(&(plural.to_owned(), name.to_owned())).unwrap()["metadata"] = metadata;
-        self.put(plural, name, changed, manager)
+        self.store(plural, name, changed, own)
     }
 
     /// Begins to delete an object that a finalizer keeps.

@@ -105,9 +105,9 @@ mod tests {
     #[test]
     fn what_the_nodes_hold_is_noted_once() {
         let mut status = TableResourceStatus::default();
-        let on_demand = TableDefinition { creation_time_ms: 500, ..fixture::definition() };
+        let on_demand = TableDefinition { creation_time_ms: 1_000, ..fixture::definition() };
         note(&mut status, &on_demand, at(1));
-        let since = ThroughputHistory { last_on_demand_ms: Some(500), ..ThroughputHistory::default() };
+        let since = ThroughputHistory { last_on_demand_ms: Some(1_000), ..ThroughputHistory::default() };
         assert_eq!(history(status.throughput.as_ref()), since);
         for (read, second) in [(10, 1), (10, 2), (9, 3), (9, 4), (12, 5)] {
             note(&mut status, &held(read), at(second));
