@@ -323,6 +323,11 @@ pub trait Catalog: Send + Sync {
         tables.into_iter().find(|table| table.definition.table_id == id)
     }
 
+    /// Whether every table that there is is known: one that is not is gone.
+    fn knows_all(&self) -> bool {
+        true
+    }
+
     /// Whether a table that is CREATING will never be more, as one whose import failed: then it can be deleted.
     fn has_failed(&self, _table: &TableView) -> bool {
         false

@@ -2,7 +2,7 @@
 
 use crate::{catalog::TableView, memory::Room};
 use async_trait::async_trait;
-use cairn_model::{ServiceError, key::EncodedKey, node::Counts};
+use cairn_model::{ServiceError, key::EncodedKey, node::Counts, transaction::LeftTransaction};
 use cairn_replication::operation::{PartitionOutcome, PartitionRequest};
 
 /// Where in a table's keys a request goes: an encoded key, or the lower bound of a range; inclusive.
@@ -36,4 +36,7 @@ pub trait Partitions: Send + Sync {
     /// What the table holds now, with every write that was acknowledged. Where a partition's leader does not answer within a
     /// moment: what was last heard of it, or nothing.
     async fn counts(&self, table: &TableView) -> Option<Counts>;
+
+    /// Some of the transactions that wait for somebody to end them, each beside its account.
+    fn left_transactions(&self) -> Vec<(String, LeftTransaction)>;
 }

@@ -21,6 +21,7 @@ use crate::{
     operations::{self, Call, Missed},
     request_id::{RequestIds, is_retry},
     sigv4::{Claim, SignedParts, Verifier},
+    transactions::{self, Finished},
 };
 use aws_lc_rs::digest;
 use bytes::Bytes;
@@ -104,6 +105,7 @@ pub struct Api {
     cors: Cors,
     metrics: Metrics,
     tables: TableMeters,
+    finished: Finished,
 }
 
 impl Api {
@@ -122,9 +124,15 @@ impl Api {
             cors: Cors::of(&backends.authentication),
             metrics: Metrics::new(registry)?,
             tables: TableMeters::new(backends.catalog.clone(), registry)?,
+            finished: Finished::default(),
             config,
             backends,
         })
+    }
+
+    /// Ends transactions whose coordinator is gone and whom nobody meets, until it is dropped.
+    pub async fn end_left_transactions(&self) {
+        transactions::end_left_behind(&self.backends, &self.finished).await;
     }
 
     pub(crate) fn config(&self) -> &ApiConfig {
@@ -305,6 +313,7 @@ impl Api {
             },
             meter,
             missed: &Missed::default(),
+            finished: &self.finished,
         };
         let running = tokio::time::timeout(self.config.operation_timeout, operation.run(&call));
         running.await.unwrap_or_else(|_| Err(errors::internal()))

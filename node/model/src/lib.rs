@@ -30,6 +30,7 @@ pub mod tags;
 pub mod throttling;
 pub mod throughput;
 pub mod time;
+pub mod transaction;
 pub mod ttl;
 pub mod value;
 

@@ -6,6 +6,7 @@ use crate::{
     ids::{NodeId, PartitionId, ReplicaId, TableId},
     region::RegionReport,
     table::TableDefinition,
+    transaction::LeftTransaction,
 };
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,9 @@ pub struct ReplicaReport {
     /// Of a partition of a global index: the partitions of its table that it has something of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fed_by: Vec<FedReport>,
+    /// By the leader alone: some of the transactions that wait for somebody to end them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_transactions: Vec<LeftTransaction>,
 }
 
 /// How much of one of its table's partitions a replica of a global index has.

@@ -449,6 +449,7 @@ impl<L: LogStore> Replica<L> {
             unarchived_bytes: if self.is_archived(config) { self.raft.store().bytes_behind(self.archived) } else { 0 },
             regions: Vec::new(),
             fed_by: self.state.fed.iter().map(|(source, fed)| fed.report(*source)).collect(),
+            left_transactions: self.proposer.left_transactions().to_vec(),
         }
     }
 }

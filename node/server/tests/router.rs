@@ -216,6 +216,7 @@ impl Node {
             unarchived_bytes: 0,
             regions: Vec::new(),
             fed_by: Vec::new(),
+            left_transactions: Vec::new(),
         };
         NodeReport {
             node_id,

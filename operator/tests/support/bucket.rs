@@ -206,6 +206,7 @@ fn adopt(fleet: &Fleet, address: &str, descriptor: &PartitionDescriptor, definit
                 unarchived_bytes: 0,
                 regions: Vec::new(),
                 fed_by: Vec::new(),
+                left_transactions: Vec::new(),
             });
         }
     });

@@ -91,6 +91,7 @@ impl Fleet {
                         unarchived_bytes: 0,
                         regions: Vec::new(),
                         fed_by: Vec::new(),
+                        left_transactions: Vec::new(),
                     });
                 }
                 OrderOutcome::Done

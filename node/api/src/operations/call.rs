@@ -9,7 +9,7 @@ use crate::{
     metrics::tables::RequestMeter,
     read_target::ReadTarget,
     request_id::RequestIds,
-    transactions::{self, Coordinator},
+    transactions::{self, Coordinator, Finished},
     validation::references::table_named,
 };
 use cairn_model::{
@@ -41,6 +41,7 @@ pub(crate) struct Call<'a> {
     pub(crate) request_ids: RequestIds<'a>,
     pub(crate) meter: &'a RequestMeter<'a>,
     pub(crate) missed: &'a Missed,
+    pub(crate) finished: &'a Finished,
 }
 
 impl Call<'_> {
@@ -198,6 +199,7 @@ impl Call<'_> {
             environment: self.request_ids.environment,
             account: self.account,
             room: self.room,
+            finished: self.finished,
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod cancellation;
 mod capacity;
+mod finished;
 mod reading;
 mod recovery;
 mod serving;
@@ -14,7 +15,9 @@ mod token;
 mod writing;
 
 pub(crate) use cancellation::{canceled, conflict, conflict_reason, reason_of};
+pub(crate) use finished::Finished;
 pub(crate) use reading::Got;
+pub(crate) use recovery::end_left_behind;
 pub(crate) use serving::{check_distinct, read, write};
 pub(crate) use token::{constrain_token, identity};
 
@@ -39,6 +42,7 @@ pub(crate) struct Coordinator<'a> {
     pub(crate) account: &'a str,
     /// For what is read.
     pub(crate) room: &'a Room,
+    pub(crate) finished: &'a Finished,
 }
 
 /// What is to be done to an item, or read.

@@ -1,12 +1,12 @@
 //! What becomes of a transaction whose coordinator is gone: whoever meets one of its locks, once it is old, finds out and
-//! tells its partitions.
+//! tells its partitions. What nobody meets is told by their leaders, and ended as well.
 
-use super::Coordinator;
-use crate::TableView;
-use cairn_model::ids::RequestId;
+use super::{Coordinator, Finished};
+use crate::{Backends, Catalog, Environment, Partitions, Room, TableView};
+use cairn_model::{ids::RequestId, transaction::LeftTransaction};
 use cairn_replication::transaction::{MetLock, Participant, TransactOutcome, TransactRequest, TransactStep};
-use futures::future::join_all;
-use std::sync::Arc;
+use futures::{StreamExt, future::join_all, stream};
+use std::{sync::Arc, time::Duration};
 
 /// A coordinator that lives is done within that long, or loses.
 pub(super) const LOCK_AGE_MS_MIN: u64 = 3_000;
@@ -14,6 +14,39 @@ pub(super) const LOCK_AGE_MS_MIN: u64 = 3_000;
 const GONE_AGE_MS_MIN: u64 = 15 * 60 * 1_000;
 /// Transactions that one request resolves at once.
 const RESOLVED_MAX: usize = 8;
+/// Between two looks at what is left behind.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// What partitions answer of transactions are sizes of items.
+const ROOM_BYTES: usize = 1 << 20;
+
+/// Ends transactions that nobody meets, until it is dropped.
+pub(crate) async fn end_left_behind(backends: &Backends, finished: &Finished) {
+    loop {
+        backends.environment.sleep(LOOK_INTERVAL).await;
+        end_those_left(&*backends.partitions, &*backends.catalog, &*backends.environment, finished).await;
+    }
+}
+
+/// Those that are left behind now.
+pub(super) async fn end_those_left(
+    partitions: &dyn Partitions,
+    catalog: &dyn Catalog,
+    environment: &dyn Environment,
+    finished: &Finished,
+) {
+    let room = &Room::within(ROOM_BYTES);
+    let ending = partitions.left_transactions().into_iter().map(|(account, left)| async move {
+        let account = account.as_str();
+        let coordinator = Coordinator { partitions, catalog, environment, account, room, finished };
+        coordinator.resolve(&[met(left)]).await
+    });
+    stream::iter(ending).buffer_unordered(RESOLVED_MAX).collect::<Vec<bool>>().await;
+}
+
+fn met(left: LeftTransaction) -> MetLock {
+    let LeftTransaction { transaction, participants, since_ms } = left;
+    MetLock { at: 0, transaction, participants, since_ms }
+}
 
 impl Coordinator<'_> {
     /// Resolves those of the transactions that are old; true if one is out of the way now.
@@ -37,7 +70,9 @@ impl Coordinator<'_> {
             })
             .collect();
         let Some(((table, primary), others)) = tables.split_first() else { return false };
-        if met.participants.first() != Some(*primary) && now.saturating_sub(met.since_ms) < GONE_AGE_MS_MIN {
+        let missing_are_gone = now.saturating_sub(met.since_ms) >= GONE_AGE_MS_MIN && self.catalog.knows_all();
+        let is_primary = met.participants.first() == Some(*primary);
+        if !is_primary && !missing_are_gone {
             return false;
         }
         let ask = TransactStep::Abort { age_ms_min: LOCK_AGE_MS_MIN };
@@ -50,9 +85,19 @@ impl Coordinator<'_> {
                 return false;
             }
         };
-        tracing::info!(transaction = ?met.transaction, ?step, "a transaction was left behind, and is ended");
         let tell = others.iter().map(|(table, other)| self.step(table, &other.key, self.request(met, step.clone())));
-        join_all(tell).await.into_iter().all(|told| told.is_ok())
+        // Who has applied it may have forgotten it.
+        let is_over = |told| matches!(told, Ok(TransactOutcome::Committed(_) | TransactOutcome::Aborted));
+        let is_resolved = join_all(tell).await.into_iter().all(is_over);
+        if is_resolved {
+            tracing::info!(transaction = ?met.transaction, ?step, "a transaction was left behind, and is ended");
+        }
+        let all_are_told = is_resolved && (tables.len() == met.participants.len() || missing_are_gone);
+        if step == TransactStep::Commit && is_primary && all_are_told {
+            let finished = self.step(table, &primary.key, self.request(met, TransactStep::Finish)).await;
+            return finished.is_ok();
+        }
+        is_resolved
     }
 
     fn request(&self, met: &MetLock, step: TransactStep) -> TransactRequest {

@@ -14,6 +14,9 @@ use cairn_replication::{
 };
 use futures::future::join_all;
 
+/// How often a primary is asked about a decision that is under way.
+const PREVENTED_MAX: u32 = 20;
+
 type WritePart<'t> = Part<'t, TransactAction>;
 type Answer = Result<PartitionOutcome, ServiceError>;
 
@@ -78,7 +81,10 @@ impl Coordinator<'_> {
         let mut answers = join_all(others.iter().map(|other| ask(other, TransactStep::Write(write(other))))).await;
         let decides = prepared_bytes(&answers).filter(|_| !is_whole);
         let step = match decides {
-            Some(prepared_bytes) => TransactStep::Decide { write: write(primary), prepared_bytes },
+            Some(prepared_bytes) => {
+                let finished = self.finished.take(primary.table.definition.table_id);
+                TransactStep::Decide { write: write(primary), prepared_bytes, finished }
+            }
             // Where others stand in the way, what of the primary does is told as well.
             None => TransactStep::Write(write(primary)),
         };
@@ -86,9 +92,11 @@ impl Coordinator<'_> {
         if let Ok(PartitionOutcome::Transact(TransactOutcome::Committed(outcomes))) = first {
             return self.finish(id, outcomes, parts, count, false).await;
         }
-        if decides.is_some() {
-            // The message may come once more: nothing was done only from when the primary says so.
-            match self.tell(primary, id, TransactStep::Abort { age_ms_min: 0 }).await {
+        // Where nobody took the message, nobody will; else it may come once more, and nothing was done only from when the primary
+        // says so.
+        let is_unheard = first.as_ref().is_err_and(|error| error.kind == ErrorKind::ServiceUnavailable);
+        if decides.is_some() && !is_unheard {
+            match self.prevent(primary, id).await {
                 Ok(TransactOutcome::Aborted) => {}
                 Ok(TransactOutcome::Committed(outcomes)) => {
                     return self.finish(id, outcomes, parts, count, false).await;
@@ -104,6 +112,18 @@ impl Coordinator<'_> {
             self.abort(id, parts, |at| may_be_prepared(&answers[at]) && (at > 0 || decides.is_none())).await;
         }
         self.overcome(obstacles(parts, answers, count), parts, count, is_retry).await
+    }
+
+    /// Whether the primary has committed it; if not it never will. A decision that is under way is waited for, a little.
+    async fn prevent(&self, primary: &WritePart<'_>, id: TransactionId) -> Result<TransactOutcome, ServiceError> {
+        let mut tries = 1;
+        loop {
+            match self.tell(primary, id, TransactStep::Abort { age_ms_min: 0 }).await {
+                Ok(TransactOutcome::Pending) if tries < PREVENTED_MAX => tries += 1,
+                answer => return answer,
+            }
+            self.environment.sleep(PAUSE).await;
+        }
     }
 
     /// The primary has committed; a client is told so only when whatever it reads next shows it.
@@ -125,6 +145,9 @@ impl Coordinator<'_> {
                     return Attempt::Failed(errors::transaction_unknown());
                 }
             }
+        }
+        if let Some(primary) = parts.first().filter(|_| parts.len() > 1) {
+            self.finished.note(primary.table.definition.table_id, id);
         }
         match ordered(parts, outcomes, count) {
             Ok(outcomes) => Attempt::Done(Written { outcomes, replayed }),
@@ -247,7 +270,10 @@ fn obstacles(parts: &[WritePart<'_>], answers: Vec<Answer>, count: usize) -> Obs
                 obstacles.fail(errors::transaction_in_progress());
             }
             TransactOutcome::ParameterMismatch => obstacles.error = Some(errors::transaction_parameter_mismatch()),
-            TransactOutcome::Aborted => obstacles.fail(errors::transaction_aborted()),
+            TransactOutcome::Aborted => {
+                obstacles.passes = true;
+                obstacles.fail(errors::transaction_aborted());
+            }
         }
     }
     obstacles

@@ -11,6 +11,7 @@ use cairn_model::{
     index_keys::check_updated_index_keys,
     key::EncodedKey,
     node::{Counts, IndexCounts, TimeToLiveState},
+    transaction::LeftTransaction,
 };
 use cairn_replication::operation::{
     GetOutcome, GetRequest, PartitionOutcome, PartitionRequest, RangeOutcome, RangeRequest, ReturnValues,
@@ -102,6 +103,10 @@ impl Partitions for MemoryPartitions {
         let outcome = self.outcome(table, request)?;
         room.make_for(&outcome).await?;
         Ok(outcome)
+    }
+
+    fn left_transactions(&self) -> Vec<(String, LeftTransaction)> {
+        Vec::new()
     }
 
     async fn counts(&self, table: &TableView) -> Option<Counts> {

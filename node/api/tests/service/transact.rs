@@ -78,7 +78,7 @@ impl Transactions {
                 }
                 None => self.abort(of),
             },
-            TransactStep::Abort { .. } => self.abort(of),
+            TransactStep::Abort { .. } | TransactStep::Finish => self.abort(of),
         };
         Ok(PartitionOutcome::Transact(outcome))
     }

@@ -224,7 +224,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
             replica.tick(&mut self.random);
             replica.proposer.expire(now.boot_ms, &mut answers);
             if self.ticks.is_multiple_of(UPKEEP_TICKS) {
-                replica.proposer.keep_up();
+                replica.proposer.keep_up(now.wall_ms);
                 if !replica.state.definition.global_indexes.is_empty() {
                     replica.proposer.keep_showing();
                 }
@@ -458,6 +458,7 @@ impl Stopped {
             unarchived_bytes: 0,
             regions: Vec::new(),
             fed_by: Vec::new(),
+            left_transactions: Vec::new(),
         }
     }
 }

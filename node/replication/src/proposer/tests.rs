@@ -391,7 +391,7 @@ fn global_leader() -> (Leader, RemoteBatch) {
     let members: std::collections::BTreeSet<String> = ["east".to_owned(), "west".to_owned()].into();
     definition.replicas = Some(GlobalReplicas { members: members.clone(), ..GlobalReplicas::in_region("east") });
     leader.state.definition = Arc::new(definition);
-    leader.proposer.keep_up();
+    leader.proposer.keep_up(leader.wall_ms);
     leader.round();
     leader.apply();
     let kept = leader.engine.kept(1, &Kept::Regions).unwrap();
@@ -591,7 +591,7 @@ fn a_leader_that_comes_after_the_tombstone_is_gone_does_not_take_again_what_it_k
     leader.round();
     leader.apply();
     leader.apply();
-    leader.proposer.keep_up();
+    leader.proposer.keep_up(leader.wall_ms);
     leader.round();
     leader.apply();
     let tombstones = |leader: &Leader| leader.engine.tombstones(1, None).count();
@@ -620,7 +620,7 @@ fn a_leader_that_comes_after_the_tombstone_is_gone_does_not_take_again_what_it_k
     leader.proposer.enqueue_remote(4, hello, 100);
     leader.round();
     assert_eq!(leader.log.len(), 4, "nothing was won");
-    leader.proposer.keep_up();
+    leader.proposer.keep_up(leader.wall_ms);
     leader.round();
     leader.apply();
     assert_eq!(tombstones(&leader), 0, "all have everything");

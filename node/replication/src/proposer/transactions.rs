@@ -12,12 +12,14 @@ use crate::{
     entry::{EntryBody, EntryWrite, TransactionEntry, TransactionWrite},
     operation::{PartitionError, PartitionOutcome, WriteRequest},
     read,
-    transaction::{MetLock, RECORD_AGE_MS_MAX, TransactOutcome, TransactRequest, TransactionId, kept},
+    transaction::{
+        FINISHED_MAX, MetLock, RECORD_AGE_MS_MAX, TransactOutcome, TransactRequest, TransactStep, TransactionId, kept,
+    },
     wire,
 };
 use bytes::Bytes;
 use cairn_engine::{Kept, Store};
-use cairn_model::{ServiceError, ids::RequestId, key::EncodedKey};
+use cairn_model::{ServiceError, ids::RequestId, key::EncodedKey, transaction::LeftTransaction};
 use decide::{Decided, Effects};
 use std::collections::{HashMap, VecDeque};
 use table::{PreparedTable, TableChange};
@@ -47,6 +49,8 @@ pub(super) struct Transactions {
     /// The keys of what entries under way keep, or let go, and the last index of each.
     under_way: HashMap<Bytes, u64>,
     upkeep_due: bool,
+    /// Some of those that wait for somebody to end them.
+    left: Vec<LeftTransaction>,
 }
 
 /// What of a transaction is in an entry under way.
@@ -84,9 +88,11 @@ impl Transactions {
     pub(super) fn forget(&mut self) {
         self.table = None;
         self.under_way.clear();
+        self.left.clear();
     }
 
-    pub(super) fn keep_up(&mut self) {
+    pub(super) fn keep_up(&mut self, wall_ms: u64) {
+        self.left = self.table.as_ref().map_or_else(Vec::new, |table| table.left_behind(wall_ms));
         self.upkeep_due |= self.table.as_ref().is_none_or(|table| table.drop_ms.is_some());
     }
 
@@ -170,6 +176,11 @@ impl Proposer {
         let waiters = vec![Waiter { token, deadline_ms }];
         self.transactions.waiting.push_back(WaitingStep { waiters, request, evaluations: 0 });
         None
+    }
+
+    /// Of the transactions that wait for somebody to end them some, as of the last upkeep.
+    pub(crate) fn left_transactions(&self) -> &[LeftTransaction] {
+        &self.transactions.left
     }
 
     /// Reads which items are locked, if that was not done. Nothing is under way then.
@@ -271,6 +282,24 @@ impl Proposer {
         self.propose_step(round, None, effects, propose)
     }
 
+    /// What is to be kept once all others have applied these: only those that are unfinished here come to anything.
+    fn finish(&mut self, ids: &[TransactionId]) -> Vec<TransactionWrite> {
+        let Transactions { table: Some(table), under_way, .. } = &mut self.transactions else { return Vec::new() };
+        let mut kept = Vec::new();
+        for id in ids.iter().take(FINISHED_MAX) {
+            let Some((time, unfinished)) = table.unfinished(*id) else { continue };
+            let key = kept::unfinished(*time, *id);
+            if under_way.contains_key(&key) {
+                continue;
+            }
+            let noted = kept::encode_noted(Some(&unfinished.token));
+            kept.push(TransactionWrite { key, value: None });
+            kept.push(TransactionWrite { key: kept::noted(self.last_time, *id), value: Some(noted) });
+            table.finish(*id);
+        }
+        kept
+    }
+
     /// What was noted longer ago than anybody may ask for.
     fn dropped<S: Store>(
         &mut self,
@@ -288,7 +317,7 @@ impl Proposer {
         let is_under_way = |key: &Bytes| self.transactions.under_way.contains_key(key);
         for pair in round.engine.transactions(round.storage_id, from, to).take(count_max + is_many(&self.in_flight)) {
             let (key, value) = pair?;
-            let (time, id) = kept::of_noted(&key)?;
+            let (time, id) = kept::of_timed(&key)?;
             let due_ms = time.millis() + RECORD_AGE_MS_MAX;
             if due_ms > round.wall_ms || dropped.len() >= 3 * count_max {
                 next_ms = Some(due_ms);
@@ -343,6 +372,15 @@ impl Proposer {
             // What the step keeps comes behind: a token may be dropped and kept again.
             let dropped = self.dropped(round, DROPPED_WITH_STEP_MAX)?;
             kept.splice(0..0, dropped);
+        }
+        if let Some((step, _)) = &step
+            && let TransactStep::Decide { finished, .. } = &step.request.step
+        {
+            let noted = self.finish(finished);
+            if let (Some(table), false) = (&mut self.transactions.table, noted.is_empty()) {
+                table.change(TableChange::Recorded);
+            }
+            kept.extend(noted);
         }
         let outcome = match &step {
             Some((step, result)) => Some((step.request.request_id, wire::encode_outcome(result)?)),

@@ -15,6 +15,8 @@
 //!                                1 version, 8 time, 16 parameters, 16 transaction id
 //! 0x05 time (8) transaction id when something was noted of it:
 //!                                1 version, and its token (16) if there is a record of that
+//! 0x06 time (8) transaction id instead of 0x05, until the primary of several partitions hears that all others have applied it:
+//!                                1 version, 16 token, participants
 //!
 //! participants: 2 count, and for each 16 table id, key
 //! key:          2 n, n*
@@ -35,6 +37,7 @@ const LOCK: u8 = 2;
 const RECORD: u8 = 3;
 const TOKEN: u8 = 4;
 const NOTED: u8 = 5;
+const UNFINISHED: u8 = 6;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("what is kept of a transaction is damaged, or of a newer format: {0}")]
@@ -85,6 +88,13 @@ pub(crate) struct TokenRecord {
     pub(crate) transaction: TransactionId,
 }
 
+/// A transaction that the primary committed, and of whose other participants it is not known that all have applied it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unfinished {
+    pub(crate) token: [u8; 16],
+    pub(crate) participants: Vec<Participant>,
+}
+
 fn key_of(kind: u8, rest: &[u8]) -> Bytes {
     let mut key = BytesMut::with_capacity(1 + rest.len());
     key.put_u8(kind);
@@ -112,18 +122,24 @@ pub(crate) fn noted(time: Timestamp, id: TransactionId) -> Bytes {
     key_of(NOTED, &[&time.0.to_be_bytes()[..], &id.0].concat())
 }
 
+pub(crate) fn unfinished(time: Timestamp, id: TransactionId) -> Bytes {
+    key_of(UNFINISHED, &[&time.0.to_be_bytes()[..], &id.0].concat())
+}
+
 /// From the first prepared transaction to behind the last.
 pub(crate) const ALL_PREPARED: (&[u8], &[u8]) = (&[PREPARED], &[PREPARED + 1]);
 /// From the first that was noted to behind the last.
 pub(crate) const ALL_NOTED: (&[u8], &[u8]) = (&[NOTED], &[NOTED + 1]);
+/// From the first that is not finished to behind the last.
+pub(crate) const ALL_UNFINISHED: (&[u8], &[u8]) = (&[UNFINISHED], &[UNFINISHED + 1]);
 
 /// The transaction that a key of [`ALL_PREPARED`] is of.
 pub(crate) fn id_of_prepared(key: &[u8]) -> Result<TransactionId, KeptError> {
     Ok(TransactionId(key.get(1..).and_then(|id| id.try_into().ok()).ok_or(CUT)?))
 }
 
-/// What a key of [`ALL_NOTED`] is of.
-pub(crate) fn of_noted(mut key: &[u8]) -> Result<(Timestamp, TransactionId), KeptError> {
+/// What a key of [`ALL_NOTED`] or [`ALL_UNFINISHED`] is of.
+pub(crate) fn of_timed(mut key: &[u8]) -> Result<(Timestamp, TransactionId), KeptError> {
     key.try_get_u8().map_err(|_| CUT)?;
     let time = Timestamp(key.try_get_u64().map_err(|_| CUT)?);
     Ok((time, TransactionId(key.try_into().map_err(|_| CUT)?)))
@@ -233,6 +249,24 @@ impl TokenRecord {
         let transaction = TransactionId(get_sixteen(&mut value)?);
         ended(&value)?;
         Ok(Self { time, parameters, transaction })
+    }
+}
+
+impl Unfinished {
+    pub(crate) fn encode(&self) -> Result<Bytes, KeptError> {
+        let mut out = BytesMut::with_capacity(256);
+        out.put_u8(VERSION);
+        out.put_slice(&self.token);
+        put_participants(&mut out, &self.participants)?;
+        Ok(out.freeze())
+    }
+
+    pub(crate) fn decode(value: Bytes) -> Result<Self, KeptError> {
+        let mut value = versioned(value)?;
+        let token = get_sixteen(&mut value)?;
+        let participants = get_participants(&mut value)?;
+        ended(&value)?;
+        Ok(Self { token, participants })
     }
 }
 
@@ -368,6 +402,10 @@ mod tests {
             let lock = Lock { transaction: TransactionId([5; 16]), effect };
             assert_eq!(Lock::decode(lock.encode()), Ok(lock));
         }
+        let unfinished = Unfinished { token: [7; 16], participants: participants() };
+        let bytes = unfinished.encode().unwrap();
+        assert!((0..bytes.len()).all(|end| Unfinished::decode(bytes.slice(..end)).is_err()));
+        assert_eq!(Unfinished::decode(bytes), Ok(unfinished));
         assert_eq!(decode_noted(encode_noted(Some(&[6; 16]))), Ok(Some([6; 16])));
         assert_eq!(decode_noted(encode_noted(None)), Ok(None));
     }
@@ -377,7 +415,7 @@ mod tests {
         let keys = [1, 2, 256].map(|time| noted(Timestamp(time), TransactionId([9; 16])));
         assert!(keys.is_sorted());
         assert!(&keys[0][..] > ALL_NOTED.0 && &keys[2][..] < ALL_NOTED.1);
-        assert_eq!(of_noted(&keys[2]), Ok((Timestamp(256), TransactionId([9; 16]))));
+        assert_eq!(of_timed(&keys[2]), Ok((Timestamp(256), TransactionId([9; 16]))));
     }
 
     /// The bytes of format version 1.
@@ -390,5 +428,8 @@ mod tests {
         let record = Record { time: Timestamp(8), is_committed: false, participants, outcomes: Vec::new() };
         let golden = [&[1, 0, 0, 0, 0, 0, 0, 0, 8, 2, 0, 1][..], &[1; 16], b"\x00\x01k\x00\x00"].concat();
         assert_eq!(record.encode().unwrap(), golden);
+        let unfinished = Unfinished { token: [3; 16], participants: record.participants };
+        let golden = [&[1][..], &[3; 16], &[0, 1], &[1; 16], b"\x00\x01k"].concat();
+        assert_eq!(unfinished.encode().unwrap(), golden);
     }
 }

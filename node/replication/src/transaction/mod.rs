@@ -9,6 +9,9 @@
 //! keeps nothing and may die at any step. Whoever is to say that nothing was done has that record made first, for a message to
 //! decide may still be under way.
 //!
+//! Since who is not known is aborted, a primary forgets a transaction that it committed only some time after it was told that all
+//! others have applied it, however long that takes. What waits for too long, there or prepared, leaders report, and routers end.
+//!
 //! What is kept, in [`kept`], is replicated as items are. How the steps are decided is in `proposer::transactions`; who takes
 //! them, in the api package.
 
@@ -17,13 +20,8 @@ pub(crate) mod kept;
 use crate::operation::{WriteOutcome, WriteRequest};
 use bytes::Bytes;
 use cairn_expression::{Condition, Projection};
-use cairn_model::{
-    ServiceError,
-    codec::EncodedItem,
-    ids::{RequestId, TableId},
-    key::EncodedKey,
-    time::Timestamp,
-};
+pub use cairn_model::transaction::{Participant, TransactionId};
+use cairn_model::{ServiceError, codec::EncodedItem, ids::RequestId, key::EncodedKey, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// For how long a token is remembered, by the clock of the partition's leader (reference, TransactWriteItems).
@@ -33,23 +31,11 @@ pub const RECORD_AGE_MS_MAX: u64 = 15 * 60 * 1000;
 /// A transaction that its router began earlier than that is not taken in: what its earlier attempts came to may be forgotten.
 pub const BEGUN_AGE_MS_MAX: u64 = 5 * 60 * 1000;
 
-/// One attempt of a transaction, never used for another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TransactionId(pub [u8; 16]);
-
 /// What makes a transaction that is asked for again the same: digests of the account's token, and of all that is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Idempotency {
     pub token: [u8; 16],
     pub parameters: [u8; 16],
-}
-
-/// A partition that takes part in a transaction: the one that has this key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Participant {
-    pub table_id: TableId,
-    pub key: EncodedKey,
 }
 
 /// What one action does to its item.
@@ -77,6 +63,9 @@ impl TransactAction {
     }
 }
 
+/// Of so many earlier transactions a primary is told with one that it is to decide.
+pub const FINISHED_MAX: usize = 256;
+
 /// One step of a transaction in one partition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TransactRequest {
@@ -99,7 +88,11 @@ pub enum TransactStep {
         write: TransactWrite,
         /// Of their items, as the limit of a transaction counts them.
         prepared_bytes: u64,
+        /// Earlier ones that the same primary decided, as for [`Self::Finish`]: they go into the same entry, if there is one.
+        finished: Vec<TransactionId>,
     },
+    /// All other participants have applied what the primary has committed: only now may it ever be forgotten.
+    Finish,
 }
 
 impl TransactStep {
@@ -107,7 +100,7 @@ impl TransactStep {
     pub fn write(&self) -> Option<&TransactWrite> {
         match self {
             Self::Write(write) | Self::Decide { write, .. } => Some(write),
-            Self::Commit | Self::Abort { .. } => None,
+            Self::Commit | Self::Abort { .. } | Self::Finish => None,
         }
     }
 }

@@ -4,7 +4,11 @@ use super::tables::{LEADER_DEADLINE, LocalTables, ORDER_PAUSE};
 use crate::throttle::Demand;
 use async_trait::async_trait;
 use cairn_api::{Partitions, Room, RoutingKey, TableView, errors};
-use cairn_model::{ErrorKind, ServiceError, node::Counts};
+use cairn_model::{
+    ErrorKind, ServiceError,
+    node::{Counts, ReplicaReport},
+    transaction::LeftTransaction,
+};
 use cairn_replication::operation::{PartitionError, PartitionOutcome, PartitionRequest};
 
 #[async_trait]
@@ -21,6 +25,15 @@ impl Partitions for LocalTables {
             }
         });
         counted.await.ok()?
+    }
+
+    fn left_transactions(&self) -> Vec<(String, LeftTransaction)> {
+        let reports = self.node.host().reports();
+        let of = |report: &ReplicaReport| {
+            let account = report.definition.account.clone();
+            report.left_transactions.iter().map(move |left| (account.clone(), left.clone())).collect::<Vec<_>>()
+        };
+        reports.iter().flat_map(of).collect()
     }
 
     async fn request(

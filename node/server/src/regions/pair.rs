@@ -116,6 +116,7 @@ mod tests {
             unarchived_bytes: 0,
             regions: Vec::new(),
             fed_by: Vec::new(),
+            left_transactions: Vec::new(),
         }
     }
 

@@ -175,6 +175,10 @@ impl Catalog for KubernetesCatalog {
         self.tables.names(account)
     }
 
+    fn knows_all(&self) -> bool {
+        self.tables.is_complete()
+    }
+
     fn has_failed(&self, table: &TableView) -> bool {
         let (account, name) = (&table.definition.account, &table.definition.table_name);
         let resource = self.tables.resource(account, name);

@@ -195,6 +195,7 @@ impl Nodes {
             for replica in &mut node.report.replicas {
                 (replica.applied_index, replica.item_count, replica.size_bytes) = (0, 0, 0);
                 replica.regions = Vec::new();
+                replica.left_transactions = Vec::new();
                 replica.fed_by.iter_mut().for_each(|fed| fed.through = 0);
             }
         }

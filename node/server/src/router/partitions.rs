@@ -6,7 +6,9 @@ use crate::internal::client::{CallError, NodeClient};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_api::{Partitions, Room, RoutingKey, TableView};
-use cairn_model::{ErrorKind, ServiceError, descriptor::Member, ids::PartitionId, node::Counts};
+use cairn_model::{
+    ErrorKind, ServiceError, descriptor::Member, ids::PartitionId, node::Counts, transaction::LeftTransaction,
+};
 use cairn_replication::{
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
     wire::{self, PartitionCall},
@@ -146,6 +148,14 @@ impl Partitions for RemotePartitions {
             return Some(Counts { item_count: known.item_count, size_bytes: known.size_bytes, ..Counts::default() });
         }
         Some(counted.into_iter().flatten().sum())
+    }
+
+    fn left_transactions(&self) -> Vec<(String, LeftTransaction)> {
+        let routes = self.nodes.routes();
+        let left = routes.tables().flat_map(|known| {
+            known.left_transactions.iter().map(|left| (known.definition.account.clone(), left.clone()))
+        });
+        left.collect()
     }
 
     async fn request(

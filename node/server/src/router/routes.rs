@@ -8,6 +8,7 @@ use cairn_model::{
     ids::{PartitionId, ReplicaId, TableId},
     node::{FedReport, NodeReport, ReplicaState},
     region::RegionReport,
+    transaction::LeftTransaction,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -48,6 +49,8 @@ pub struct KnownTable {
     pub regions: Vec<RegionReport>,
     /// What the partitions' leaders say that they have of their table's, where these are a global index's.
     pub fed_by: Vec<FedReport>,
+    /// Some of the transactions that wait for somebody to end them.
+    pub left_transactions: Vec<LeftTransaction>,
 }
 
 /// The fleet at one moment.
@@ -71,6 +74,7 @@ impl Routes {
                     leader: None,
                     regions: &[],
                     fed_by: &[],
+                    left_transactions: &[],
                     counted: (0, 0, 0),
                 });
                 if replica.descriptor.epoch > candidate.descriptor.epoch {
@@ -84,6 +88,7 @@ impl Routes {
                     candidate.leader = Some((replica.term, replica.replica_id));
                     candidate.regions = &replica.regions;
                     candidate.fed_by = &replica.fed_by;
+                    candidate.left_transactions = &replica.left_transactions;
                 }
                 candidate.counted =
                     candidate.counted.max((replica.applied_index, replica.item_count, replica.size_bytes));
@@ -98,6 +103,7 @@ impl Routes {
                 routes: Vec::new(),
                 regions: Vec::new(),
                 fed_by: Vec::new(),
+                left_transactions: Vec::new(),
             });
             if candidate.definition.schema_version > table.definition.schema_version {
                 table.definition = candidate.definition.clone();
@@ -106,6 +112,7 @@ impl Routes {
             table.size_bytes += candidate.counted.2;
             table.regions.extend_from_slice(candidate.regions);
             table.fed_by.extend_from_slice(candidate.fed_by);
+            table.left_transactions.extend_from_slice(candidate.left_transactions);
             table.routes.push(Arc::new(Route {
                 group: candidate.group,
                 descriptor: candidate.descriptor.clone(),
@@ -151,6 +158,7 @@ struct Candidate<'a> {
     /// The leader's.
     regions: &'a [RegionReport],
     fed_by: &'a [FedReport],
+    left_transactions: &'a [LeftTransaction],
     /// Applied index, items and bytes of the replica that has applied the most.
     counted: (u64, u64, u64),
 }
@@ -211,6 +219,7 @@ mod tests {
             unarchived_bytes: 0,
             regions: Vec::new(),
             fed_by: Vec::new(),
+            left_transactions: Vec::new(),
         }
     }
 

@@ -138,6 +138,11 @@ impl Tables {
         }))
     }
 
+    /// Whether every table that there is is known.
+    pub(super) fn is_complete(&self) -> bool {
+        self.resources.read().mirror.is_complete()
+    }
+
     pub(super) fn names(&self, account: &str) -> Vec<String> {
         {
             let resources = self.resources.read();
@@ -377,6 +382,7 @@ mod tests {
             unarchived_bytes: 0,
             regions: Vec::new(),
             fed_by,
+            left_transactions: Vec::new(),
         }
     }
 

@@ -15,6 +15,7 @@ use cairn_model::{
     node::{Counts, NodeReport, ReplicaReport, ReplicaState},
     region::{RegionReport, RegionState},
     table::GlobalReplicas,
+    transaction::LeftTransaction,
 };
 use cairn_replication::operation::{PartitionOutcome, PartitionRequest};
 use cairn_server::{
@@ -57,6 +58,10 @@ impl Partitions for NoPartitions {
 
     async fn counts(&self, _: &TableView) -> Option<Counts> {
         None
+    }
+
+    fn left_transactions(&self) -> Vec<(String, LeftTransaction)> {
+        Vec::new()
     }
 }
 
@@ -170,6 +175,7 @@ impl Setting {
             unarchived_bytes: 0,
             regions,
             fed_by: Vec::new(),
+            left_transactions: Vec::new(),
         };
         let report = NodeReport {
             node_id: NodeId([1; 16]),

@@ -121,6 +121,7 @@ pub(crate) fn reports_of_one_table(count: u8) -> Vec<Arc<NodeReport>> {
                 unarchived_bytes: 0,
                 regions: Vec::new(),
                 fed_by: Vec::new(),
+                left_transactions: Vec::new(),
             }],
             disk_free_bytes: 1,
             disk_total_bytes: 2,

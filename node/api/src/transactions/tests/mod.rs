@@ -5,7 +5,7 @@
 
 mod world;
 
-use super::{Addressed, Coordinator, Identity};
+use super::{Addressed, Coordinator, Finished, Identity, recovery};
 use crate::{Environment, Partitions, Room, RoutingKey};
 use cairn_expression::{Condition, ExpressionKind, Placeholders, Update};
 use cairn_history::{Key, Operation};
@@ -32,6 +32,9 @@ const SEEDS: u64 = 40;
 const SABOTAGED_SEEDS_MAX: u64 = 20;
 const ROOM_BYTES: usize = 1 << 20;
 const STEPS_MAX: usize = 200_000;
+const LEFT_MS: u64 = 20_000;
+const LONG_MS: u64 = 20 * 60 * 1_000;
+const ROUNDS_MAX: usize = 20;
 
 fn key_attributes(key: Key) -> Item {
     Item::from([("id".to_owned(), AttributeValue::S(format!("item-{key}")))])
@@ -124,12 +127,14 @@ struct Runner {
     client: Arc<Client>,
     shared: Arc<Shared>,
     room: Room,
+    finished: Arc<Finished>,
 }
 
 impl Runner {
     fn coordinator(&self) -> Coordinator<'_> {
-        let partitions = &*self.client;
-        Coordinator { partitions, catalog: &self.world, environment: &self.world, account: "game", room: &self.room }
+        let (partitions, finished) = (&*self.client, &*self.finished);
+        let (catalog, environment) = (&self.world, &self.world);
+        Coordinator { partitions, catalog, environment, account: "game", room: &self.room, finished }
     }
 
     fn begin(&self) -> Operation {
@@ -319,6 +324,8 @@ fn run(seed: u64, sabotage: bool) -> Result<world::Tally, String> {
     let world = World::new(seed);
     world.0.lock().sabotage = sabotage;
     let shared: Arc<Shared> = Arc::default();
+    // All are clients of one router.
+    let finished: Arc<Finished> = Arc::default();
     let mut started = 0;
     let mut start = || {
         started += 1;
@@ -334,6 +341,7 @@ fn run(seed: u64, sabotage: bool) -> Result<world::Tally, String> {
             client: client.clone(),
             shared: shared.clone(),
             room: Room::within(ROOM_BYTES),
+            finished: finished.clone(),
         };
         (started, client, runner.run().boxed())
     };
@@ -363,7 +371,21 @@ fn run(seed: u64, sabotage: bool) -> Result<world::Tally, String> {
     if !clients.is_empty() {
         return Err("clients are still at work".into());
     }
+    // The last die in the middle of it, and nobody asks again for what they did.
+    for _ in 0..CLIENTS {
+        let (_, client, mut future) = start();
+        *client.fuse.lock() = Some(world.0.lock().random.random_range(2..20));
+        while !client.is_dead() && poll(&mut future).is_none() {
+            world.pass();
+        }
+    }
     world.calm();
+    world.wait(LEFT_MS);
+    world.0.lock().tally.left += world.left_transactions().len() as u64;
+    // Nobody may come for longer than anything is kept that has ended.
+    if !seed.is_multiple_of(3) {
+        world.wait(LONG_MS);
+    }
     // Whatever was left locked is resolved by who comes now, and all can be written.
     let runner = Runner {
         number: 0,
@@ -371,8 +393,20 @@ fn run(seed: u64, sabotage: bool) -> Result<world::Tally, String> {
         client: Arc::new(world.client()),
         shared: shared.clone(),
         room: Room::within(ROOM_BYTES),
+        finished: finished.clone(),
     };
     let mut ending = async {
+        // Or only who looks for what was left.
+        for _ in 0..ROUNDS_MAX {
+            if seed % 3 < 2 || world.left_transactions().is_empty() {
+                break;
+            }
+            recovery::end_those_left(&*runner.client, &world, &world, &finished).await;
+            world.wait(1_000);
+        }
+        if seed % 3 == 2 && !world.left_transactions().is_empty() {
+            return Err(format!("{:?} are left behind", world.left_transactions()));
+        }
         for key in 0..KEYS {
             let operation = runner.begin();
             let of = operation.number;

@@ -13,6 +13,7 @@ use cairn_model::{
     node::{Counts, Order},
     table::{KeyAttribute, KeySchema, ScalarType, TableStatus},
     throughput::ThroughputHistory,
+    transaction::LeftTransaction,
 };
 use cairn_replication::{
     CoreConfig, Now,
@@ -67,10 +68,11 @@ pub(super) struct Tally {
     pub(super) conflicts: u64,
     pub(super) replays: u64,
     pub(super) checks_failed: u64,
+    pub(super) left: u64,
 }
 
 impl Tally {
-    fn counts(&mut self) -> [&mut u64; 8] {
+    fn counts(&mut self) -> [&mut u64; 9] {
         [
             &mut self.lost,
             &mut self.repeated,
@@ -80,6 +82,7 @@ impl Tally {
             &mut self.conflicts,
             &mut self.replays,
             &mut self.checks_failed,
+            &mut self.left,
         ]
     }
 
@@ -198,6 +201,20 @@ impl World {
             let _ = state.deliver(table, request);
         }
         state.now_ms += 10_000;
+    }
+
+    /// So long nothing happens.
+    pub(super) fn wait(&self, millis: u64) {
+        let mut state = self.0.lock();
+        state.now_ms += millis;
+        (0..TABLES).for_each(|table| state.elect(table));
+    }
+
+    /// What the partitions' leaders wait for.
+    pub(super) fn left_transactions(&self) -> Vec<LeftTransaction> {
+        let state = self.0.lock();
+        let reports = state.partitions.iter().flat_map(|partition| partition.core.replicas());
+        reports.flat_map(|report| report.left_transactions).collect()
     }
 
     pub(super) fn yields(&self) -> Yields {
@@ -409,6 +426,10 @@ impl Partitions for Client {
 
     async fn counts(&self, _table: &TableView) -> Option<Counts> {
         None
+    }
+
+    fn left_transactions(&self) -> Vec<(String, LeftTransaction)> {
+        self.world.left_transactions().into_iter().map(|left| ("game".to_owned(), left)).collect()
     }
 }
 

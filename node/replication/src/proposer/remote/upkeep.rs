@@ -17,9 +17,9 @@ const BYTES_MAX: usize = 1 << 20;
 
 impl Proposer {
     /// The time of the upkeep has come, where there is anything to be kept up, or that is not known yet.
-    pub(crate) fn keep_up(&mut self) {
+    pub(crate) fn keep_up(&mut self, wall_ms: u64) {
         self.remote.upkeep_due |= self.remote.known.as_ref().is_none_or(|known| known.keeps);
-        self.transactions.keep_up();
+        self.transactions.keep_up(wall_ms);
     }
 
     /// One step of the upkeep, in an entry of its own if there is anything to do.

@@ -10,7 +10,7 @@ use crate::{
     transaction::{
         BEGUN_AGE_MS_MAX, ConditionCheck, Idempotency, MetLock, Participant, TOKEN_AGE_MS_MAX, TransactAction,
         TransactOutcome, TransactRequest, TransactStep, TransactWrite, TransactionId,
-        kept::{self, KeptError, Lock, LockEffect, Prepared, Record, TokenRecord},
+        kept::{self, KeptError, Lock, LockEffect, Prepared, Record, TokenRecord, Unfinished},
     },
 };
 use cairn_engine::{EngineError, IndexChange, Store};
@@ -25,6 +25,8 @@ use std::collections::HashSet;
 
 /// Transactions of one partition that are prepared at one time.
 const PREPARED_MAX: usize = 1_024;
+/// Transactions that a partition has decided and nobody has finished: no more are decided meanwhile.
+const UNFINISHED_MAX: usize = 65_536;
 
 pub(super) enum Decided {
     /// At once: it rests on what is applied, or says that nothing was done.
@@ -80,6 +82,7 @@ impl Proposer {
         let id = request.transaction;
         match self.find(round, kept::record(id))? {
             Found::UnderWay => return Ok(Decided::Answer(TransactOutcome::Pending)),
+            Found::Applied(_) if request.step == TransactStep::Finish => return Ok(self.decide_finish(round, id)),
             Found::Applied(record) => {
                 let record = Record::decode(record)?;
                 return Ok(Decided::Answer(match record.is_committed {
@@ -92,11 +95,12 @@ impl Proposer {
         match &request.step {
             TransactStep::Write(write) if write.participants.is_empty() => self.decide_write(round, id, write, Some(0)),
             TransactStep::Write(write) => self.decide_write(round, id, write, None),
-            TransactStep::Decide { write, prepared_bytes } => {
+            TransactStep::Decide { write, prepared_bytes, .. } => {
                 self.decide_write(round, id, write, Some(*prepared_bytes))
             }
             TransactStep::Commit => self.decide_commit(round, id),
             TransactStep::Abort { age_ms_min } => Ok(self.decide_abort(round, id, *age_ms_min)?),
+            TransactStep::Finish => Ok(Decided::Answer(TransactOutcome::Aborted)),
         }
     }
 
@@ -124,6 +128,9 @@ impl Proposer {
         }
         if prepared_bytes.is_none() && table.len() >= PREPARED_MAX {
             return Ok(Decided::Overloaded("too many transactions of the partition are under way"));
+        }
+        if !write.participants.is_empty() && table.unfinished_count() >= UNFINISHED_MAX {
+            return Ok(Decided::Overloaded("too many transactions of the partition are applied nowhere else yet"));
         }
         let mut keys = HashSet::new();
         if !write.actions.iter().all(|action| keys.insert(action.key())) {
@@ -241,13 +248,16 @@ impl Proposer {
         }
         let record = Record { time, is_committed: true, participants, outcomes };
         let token = TokenRecord { time, parameters: idempotency.parameters, transaction: id };
-        kept.extend([
-            put(kept::record(id), record.encode()?),
-            put(kept::token(&idempotency.token), token.encode()),
-            put(kept::noted(time, id), kept::encode_noted(Some(&idempotency.token))),
-        ]);
+        kept.extend([put(kept::record(id), record.encode()?), put(kept::token(&idempotency.token), token.encode())]);
+        if prepared.is_none() && !record.participants.is_empty() {
+            let unfinished = Unfinished { token: idempotency.token, participants: record.participants };
+            kept.push(put(kept::unfinished(time, id), unfinished.encode()?));
+            effects.change = Some(TableChange::Unfinished(id, time, unfinished));
+        } else {
+            kept.push(put(kept::noted(time, id), kept::encode_noted(Some(&idempotency.token))));
+            effects.change = Some(if prepared.is_some() { TableChange::Decided(id) } else { TableChange::Recorded });
+        }
         effects.kept = kept;
-        effects.change = Some(if prepared.is_some() { TableChange::Decided(id) } else { TableChange::Recorded });
         Ok(Decided::Entry { result: Ok(TransactOutcome::Committed(record.outcomes)), effects })
     }
 
@@ -275,6 +285,17 @@ impl Proposer {
         }
         self.last_time = self.last_time.max(replaced).next(round.wall_ms);
         self.commit(evaluated, id, prepared.idempotency, prepared.participants, Some(&prepared.keys))
+    }
+
+    fn decide_finish<S>(&mut self, round: &Round<'_, S>, id: TransactionId) -> Decided {
+        self.last_time = self.last_time.next(round.wall_ms);
+        let kept = self.finish(&[id]);
+        let outcome = TransactOutcome::Committed(Vec::new());
+        if kept.is_empty() {
+            return Decided::Answer(outcome);
+        }
+        let effects = Box::new(Effects { kept, change: Some(TableChange::Recorded), ..Effects::default() });
+        Decided::Entry { result: Ok(outcome), effects }
     }
 
     fn decide_abort<S: Store>(

@@ -2,17 +2,27 @@
 
 use crate::{
     proposer::ProposerError,
-    transaction::{MetLock, TransactionId, kept, kept::Prepared},
+    transaction::{
+        MetLock, TransactionId, kept,
+        kept::{Prepared, Unfinished},
+    },
 };
 use cairn_engine::{Engine, Store};
-use cairn_model::key::EncodedKey;
+use cairn_model::{key::EncodedKey, time::Timestamp, transaction::LeftTransaction};
 use std::collections::HashMap;
+
+/// Who is waited for that long is gone.
+pub(super) const LEFT_AGE_MS: u64 = 10_000;
+/// As many are told at a time.
+const LEFT_MAX: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct PreparedTable {
     transactions: HashMap<TransactionId, Standing>,
     locks: HashMap<EncodedKey, TransactionId>,
     tokens: HashMap<[u8; 16], TransactionId>,
+    /// Committed here, as their primary.
+    unfinished: HashMap<TransactionId, (Timestamp, Unfinished)>,
     /// Nothing that is kept has to be dropped before that, by the leader's clock in ms; none: nothing is kept at all.
     pub(super) drop_ms: Option<u64>,
 }
@@ -28,8 +38,10 @@ struct Standing {
 pub(super) enum TableChange {
     Prepared(TransactionId, Prepared),
     Decided(TransactionId),
-    /// Committed without having been prepared.
+    /// Noted without having been prepared.
     Recorded,
+    /// The same, where others are to follow.
+    Unfinished(TransactionId, Timestamp, Unfinished),
 }
 
 impl PreparedTable {
@@ -42,6 +54,12 @@ impl PreparedTable {
             table.change(TableChange::Prepared(id, Prepared::decode(value)?));
             table.applied(id);
         }
+        let (from, to) = kept::ALL_UNFINISHED;
+        for pair in engine.transactions(storage_id, from, to) {
+            let (key, value) = pair?;
+            let (time, id) = kept::of_timed(&key)?;
+            table.change(TableChange::Unfinished(id, time, Unfinished::decode(value)?));
+        }
         let (from, to) = kept::ALL_NOTED;
         table.drop_ms = engine.transactions(storage_id, from, to).next().transpose()?.map(|_| 0);
         Ok(table)
@@ -49,6 +67,40 @@ impl PreparedTable {
 
     pub(super) fn len(&self) -> usize {
         self.transactions.len()
+    }
+
+    pub(super) fn unfinished_count(&self) -> usize {
+        self.unfinished.len()
+    }
+
+    pub(super) fn unfinished(&self, id: TransactionId) -> Option<&(Timestamp, Unfinished)> {
+        self.unfinished.get(&id)
+    }
+
+    /// All others have applied it: it is noted, and kept for a while yet.
+    pub(super) fn finish(&mut self, id: TransactionId) {
+        self.unfinished.remove(&id);
+    }
+
+    /// Of those that wait for somebody to end them some, others at another time.
+    pub(super) fn left_behind(&self, wall_ms: u64) -> Vec<LeftTransaction> {
+        let prepared = self.transactions.iter().map(|(id, Standing { prepared, .. })| {
+            let since_ms = prepared.time.millis();
+            (since_ms, *id, &prepared.participants)
+        });
+        let unfinished =
+            self.unfinished.iter().map(|(id, (time, unfinished))| (time.millis(), *id, &unfinished.participants));
+        let is_left = |(since_ms, ..): &(u64, _, _)| since_ms.saturating_add(LEFT_AGE_MS) <= wall_ms;
+        let mut left: Vec<_> = prepared.chain(unfinished).filter(is_left).collect();
+        left.sort_unstable_by_key(|(_, id, _)| *id);
+        let from = (wall_ms / LEFT_AGE_MS) as usize * LEFT_MAX % left.len().max(1);
+        let told = left.iter().cycle().skip(from).take(left.len().min(LEFT_MAX));
+        told.map(|(since_ms, transaction, participants)| LeftTransaction {
+            transaction: *transaction,
+            participants: Vec::clone(participants),
+            since_ms: *since_ms,
+        })
+        .collect()
     }
 
     pub(super) fn get(&self, id: TransactionId) -> Option<&Prepared> {
@@ -96,6 +148,7 @@ impl PreparedTable {
                 self.tokens.remove(&prepared.idempotency.token);
             }
             TableChange::Recorded => self.recorded(),
+            TableChange::Unfinished(id, time, unfinished) => drop(self.unfinished.insert(id, (time, unfinished))),
         }
     }
 

@@ -95,6 +95,7 @@ fn report(partition: u8, definition: TableDefinition) -> ReplicaReport {
         unarchived_bytes: 0,
         regions: Vec::new(),
         fed_by: Vec::new(),
+        left_transactions: Vec::new(),
     }
 }
 

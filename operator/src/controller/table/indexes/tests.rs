@@ -63,6 +63,7 @@ fn add_index(reports: &mut Reports, index: &GlobalIndex, complete: bool) {
             definition: of_table.definition.of_index(index),
             state: if leads { ReplicaState::Leader } else { ReplicaState::Follower },
             fed_by: vec![FedReport { partition_id: SOURCE, complete, through: 9 }],
+            left_transactions: Vec::new(),
             item_count: 3,
             size_bytes: 30,
             ..of_table

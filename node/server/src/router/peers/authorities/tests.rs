@@ -62,6 +62,7 @@ fn table(number: u8, account: &str, peers: &[(&str, &Ca)]) -> ReplicaReport {
         unarchived_bytes: 0,
         regions: Vec::new(),
         fed_by: Vec::new(),
+        left_transactions: Vec::new(),
     }
 }
 
