@@ -535,16 +535,18 @@ fn maxima_are_of_on_demand_tables_and_at_least_one() {
 }
 
 #[test]
-fn a_table_is_warmed_above_what_it_takes_anyhow_and_does_not_cool_down() {
+fn a_table_is_warmed_and_does_not_cool_down() {
     let warmed = |mode: &str, warm: &str| table(&format!("{KEYS}, {mode}, warmThroughput: {{{warm}}}"));
     let provisioned = "provisionedThroughput: {readCapacityUnits: 5, writeCapacityUnits: 6}";
     for good in ["readUnitsPerSecond: 12000, writeUnitsPerSecond: 4000", "writeUnitsPerSecond: 50000"] {
         accepts(&warmed(ON_DEMAND, good));
     }
     accepts(&warmed(provisioned, "readUnitsPerSecond: 5, writeUnitsPerSecond: 7"));
-    refuses(&warmed(ON_DEMAND, "readUnitsPerSecond: 11999"), "ReadUnitsPerSecond of WarmThroughput is lower");
-    refuses(&warmed(ON_DEMAND, "writeUnitsPerSecond: 3999"), "WriteUnitsPerSecond of WarmThroughput is lower");
-    refuses(&warmed(provisioned, "readUnitsPerSecond: 4"), "ReadUnitsPerSecond of WarmThroughput is lower");
+    // What it was warmed to once is in no later change's way.
+    let warm = "readUnitsPerSecond: 5, writeUnitsPerSecond: 7";
+    let more = "provisionedThroughput: {readCapacityUnits: 50, writeCapacityUnits: 60}";
+    accepts_change(&warmed(provisioned, warm), &warmed(more, warm));
+    accepts_change(&warmed(provisioned, warm), &warmed(ON_DEMAND, warm));
     let reads = |units: u64| warmed(ON_DEMAND, &format!("readUnitsPerSecond: {units}"));
     accepts_change(&reads(20_000), &reads(30_000));
     refuses_change(&reads(20_000), &reads(19_999), "decreasing WarmThroughput is not supported");
@@ -560,10 +562,7 @@ fn a_global_index_is_warmed_by_the_same_rules() {
     let on_demand = |warm: &str| warmed("", ON_DEMAND, warm);
     accepts(&on_demand("readUnitsPerSecond: 12000, writeUnitsPerSecond: 4000"));
     accepts(&warmed(&format!(", {units}"), units, "readUnitsPerSecond: 5, writeUnitsPerSecond: 6"));
-    let told = "WarmThroughput of globalSecondaryIndexes is lower";
-    refuses(&on_demand("readUnitsPerSecond: 11999"), told);
-    refuses(&on_demand("writeUnitsPerSecond: 3999"), told);
-    refuses(&warmed(&format!(", {units}"), units, "writeUnitsPerSecond: 5"), told);
+    accepts(&warmed(&format!(", {units}"), units, "writeUnitsPerSecond: 5"));
     let cooled = (on_demand("readUnitsPerSecond: 20000"), on_demand("readUnitsPerSecond: 12000"));
     refuses_change(&cooled.0, &cooled.1, "decreasing WarmThroughput is not supported");
 }

@@ -149,6 +149,8 @@ impl TableSpec {
             let (declared, on_demand_throughput, warm_throughput) = throughputs_of(asked);
             let scaled = given.provisioned_throughput.filter(|_| self.scales_index(&given.index_name));
             let provisioned_throughput = scaled.or(declared);
+            // Of what it was scaled to, it is warmer only where it is told to be.
+            let warm_throughput = warm_throughput.and_then(|warm| warm.beside(provisioned_throughput));
             Some(GlobalIndex { provisioned_throughput, on_demand_throughput, warm_throughput, ..given.clone() })
         });
         Ok(given.collect())

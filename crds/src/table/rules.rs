@@ -213,25 +213,6 @@ pub(super) const SPEC: &[Rule] = &[
         "OnDemandThroughput cannot be specified when the table BillingMode is PROVISIONED",
     ),
     (
-        "!has(self.warmThroughput) || !has(self.warmThroughput.readUnitsPerSecond) || self.warmThroughput.readUnitsPerSecond >= \
-         (has(self.provisionedThroughput) ? self.provisionedThroughput.readCapacityUnits : 12000)",
-        "ReadUnitsPerSecond of WarmThroughput is lower than ReadCapacityUnits of ProvisionedThroughput, or than 12000 on demand",
-    ),
-    (
-        "!has(self.warmThroughput) || !has(self.warmThroughput.writeUnitsPerSecond) || self.warmThroughput.writeUnitsPerSecond >= \
-         (has(self.provisionedThroughput) ? self.provisionedThroughput.writeCapacityUnits : 4000)",
-        "WriteUnitsPerSecond of WarmThroughput is lower than WriteCapacityUnits of ProvisionedThroughput, or than 4000 on demand",
-    ),
-    (
-        "!has(self.globalSecondaryIndexes) || self.globalSecondaryIndexes.all(i, !has(i.warmThroughput) \
-         || ((!has(i.warmThroughput.readUnitsPerSecond) || i.warmThroughput.readUnitsPerSecond >= \
-         (has(i.provisionedThroughput) ? i.provisionedThroughput.readCapacityUnits : 12000)) \
-         && (!has(i.warmThroughput.writeUnitsPerSecond) || i.warmThroughput.writeUnitsPerSecond >= \
-         (has(i.provisionedThroughput) ? i.provisionedThroughput.writeCapacityUnits : 4000))))",
-        "WarmThroughput of globalSecondaryIndexes is lower than the units of their ProvisionedThroughput, or than 12000 reads \
-         and 4000 writes on demand",
-    ),
-    (
         "self.billingMode == 'PROVISIONED' || !has(self.autoScaling)",
         "autoScaling is of a table whose billingMode is PROVISIONED: an on-demand table scales by itself",
     ),

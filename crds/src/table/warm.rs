@@ -6,7 +6,7 @@ use cairn_model::table::{self, ProvisionedThroughput};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One that is left out is what comes with the units, or with being on demand.
+/// One that is left out, or less, is what comes with the units, or with being on demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WarmThroughput {

@@ -136,7 +136,8 @@ pub(super) fn updating(table: &mut TableView, before: &TableView) {
         let earlier = before.global_indexes.iter().find(|known| id(known) == id(index));
         let throughput = |view: &IndexView| {
             let definition = &view.table.definition;
-            (definition.billing_mode, definition.provisioned_throughput, definition.on_demand_throughput)
+            let of_mode = (definition.billing_mode, definition.provisioned_throughput);
+            (of_mode, definition.on_demand_throughput, definition.warm_throughput)
         };
         let changed = earlier.is_some_and(|earlier| throughput(earlier) != throughput(index));
         if changed && index.table.status == TableStatus::Active {

@@ -199,11 +199,13 @@ impl Tables {
                         held.index_name == index.index_name
                             && held.provisioned_throughput == index.provisioned_throughput
                             && held.on_demand_throughput == index.on_demand_throughput
+                            && held.warm_throughput == index.warm_throughput
                     })
                 };
                 held.billing_mode != wanted.billing_mode
                     || held.provisioned_throughput != wanted.provisioned_throughput
                     || held.on_demand_throughput != wanted.on_demand_throughput
+                    || held.warm_throughput != wanted.warm_throughput
                     || held.table_class != wanted.table_class
                     || held.deletion_protection_enabled != wanted.deletion_protection_enabled
                     || stream(held) != stream(wanted)

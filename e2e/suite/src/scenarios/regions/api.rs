@@ -46,6 +46,9 @@ pub(crate) async fn the_aws_cli_adds_and_removes_a_region(world: &mut World) -> 
     update_replicas(pair.west, "Create", east_name)?;
     wait_described(pair.east, NAME, west_name, "ACTIVE")?;
     let joined = wait_described(pair.west, NAME, east_name, "ACTIVE")?;
+    for region in [&mut *pair.east, &mut *pair.west] {
+        region.aws(&["wait", "table-exists", "--table-name", NAME])?;
+    }
     let again = update_replicas(pair.east, "Create", west_name);
     ensure!(
         again.is_err_and(|error| format!("{error:#}").contains("ValidationException")),

@@ -42,9 +42,10 @@ impl KubernetesCatalog {
         tags::leave_to_others(&resource, &mut spec);
         let mut table = manifest(account, &resource.name_any(), spec);
         table.metadata.resource_version = resource.resource_version();
+        let asked = self.tables.moment();
         let updated = self.apply(&table).await?;
         let view = self.tables.describe(&updated)?;
-        self.tables.put(updated);
+        self.tables.answer(updated, asked);
         Ok(view)
     }
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::error::Result;
 use cairn_crds::{
     TableResourceStatus, TableSpec, condition,
-    table::{AutoScaling, AutoScalingStatus, ProvisionedThroughput},
+    table::{AutoScaling, AutoScalingStatus, ProvisionedThroughput, TargetTracking},
 };
 use figures::Minute;
 use jiff::Timestamp;
@@ -138,65 +138,74 @@ struct Scaled {
 impl Scaled {
     /// Where it is from now on, and whether more would be needed than it may have.
     fn decide(&self, before: Option<&AutoScalingStatus>, now: Timestamp) -> (AutoScalingStatus, bool) {
-        let declared = self.declared;
-        let (wanted, at_maximum) = match before {
-            // What was declared anew is where it begins anew.
-            Some(before) if before.began_with == declared => {
-                track(&self.scaling, before.units, declared, &self.minutes)
-            }
-            _ => (bounded(&self.scaling, declared), false),
+        let kind = |tracking, units: fn(ProvisionedThroughput) -> i64, consumed| Kind {
+            tracking,
+            declared: units(self.declared),
+            floor: self.held.filter(|_| !self.may_decrease).map_or(0, units),
+            before: before.map(|before| (units(before.units), units(before.began_with))),
+            minutes: &self.minutes,
+            consumed,
         };
-        let units = match self.held {
-            Some(held) if !self.may_decrease => more_of(wanted, held),
-            _ => wanted,
+        let read = kind(self.scaling.read, |units| units.read_capacity_units, |minute| minute.read_half_units);
+        let write = kind(self.scaling.write, |units| units.write_capacity_units, |minute| minute.write_half_units);
+        let (read, write) = (read.decide(), write.decide());
+        let both = |read_capacity_units, write_capacity_units| ProvisionedThroughput {
+            read_capacity_units,
+            write_capacity_units,
         };
-        let began_with = before.filter(|_| units != wanted).map_or(declared, |before| before.began_with);
+        let units = both(read.units, write.units);
         let last_scaled_at = match before {
             Some(before) if before.units == units => before.last_scaled_at.clone(),
             Some(_) => Some(Time(now)),
             None => None,
         };
-        (AutoScalingStatus { units, began_with, last_scaled_at }, at_maximum)
+        let began_with = both(read.began_with, write.began_with);
+        (AutoScalingStatus { units, began_with, last_scaled_at }, read.at_maximum || write.at_maximum)
     }
 }
 
-/// What the units become by their targets; one that is not scaled is as declared.
-fn track(
-    scaling: &AutoScaling,
-    units: ProvisionedThroughput,
-    declared: ProvisionedThroughput,
-    minutes: &[Minute],
-) -> (ProvisionedThroughput, bool) {
-    let mut at_maximum = false;
-    let mut decided = |tracking: Option<_>, units: i64, declared: i64, consumed: fn(&Minute) -> u64| {
-        let Some(tracking) = tracking else { return declared };
-        let decision = tracking::decide(&tracking, u64::try_from(units).unwrap_or_default(), minutes, consumed);
-        at_maximum |= decision.at_maximum;
-        i64::try_from(decision.units).unwrap_or(i64::MAX)
-    };
-    let units = ProvisionedThroughput {
-        read_capacity_units: decided(scaling.read, units.read_capacity_units, declared.read_capacity_units, |minute| {
-            minute.read_half_units
-        }),
-        write_capacity_units: decided(
-            scaling.write,
-            units.write_capacity_units,
-            declared.write_capacity_units,
-            |minute| minute.write_half_units,
-        ),
-    };
-    (units, at_maximum)
+/// One kind of capacity of it.
+struct Kind<'m> {
+    tracking: Option<TargetTracking>,
+    declared: i64,
+    /// It may not be less now.
+    floor: i64,
+    /// Its units, and what they began with.
+    before: Option<(i64, i64)>,
+    minutes: &'m [Minute],
+    consumed: fn(&Minute) -> u64,
 }
 
-/// The units within the bounds.
-fn bounded(scaling: &AutoScaling, units: ProvisionedThroughput) -> ProvisionedThroughput {
-    track(scaling, units, units, &[]).0
+struct DecidedKind {
+    units: i64,
+    began_with: i64,
+    at_maximum: bool,
 }
 
-fn more_of(one: ProvisionedThroughput, other: ProvisionedThroughput) -> ProvisionedThroughput {
-    ProvisionedThroughput {
-        read_capacity_units: one.read_capacity_units.max(other.read_capacity_units),
-        write_capacity_units: one.write_capacity_units.max(other.write_capacity_units),
+impl Kind<'_> {
+    fn decide(&self) -> DecidedKind {
+        let (units, began_with, at_maximum) = match self.before {
+            Some((units, began_with)) if began_with == self.declared => {
+                let (units, at_maximum) = self.tracked(units, self.minutes);
+                (units, self.declared, at_maximum)
+            }
+            before => match (before, self.tracked(self.declared, &[]).0) {
+                // What was declared anew is where it begins anew; until it may, it goes up as it would.
+                (Some((units, began_with)), begun) if begun < self.floor => {
+                    let (units, at_maximum) = self.tracked(units.max(self.floor), self.minutes);
+                    (units, began_with, at_maximum)
+                }
+                (_, begun) => (begun, self.declared, false),
+            },
+        };
+        DecidedKind { units: units.max(self.floor), began_with, at_maximum }
+    }
+
+    /// What the units become by their target; what is not scaled is as declared.
+    fn tracked(&self, units: i64, minutes: &[Minute]) -> (i64, bool) {
+        let Some(tracking) = self.tracking else { return (self.declared, false) };
+        let decision = tracking::decide(&tracking, u64::try_from(units).unwrap_or_default(), minutes, self.consumed);
+        (i64::try_from(decision.units).unwrap_or(i64::MAX), decision.at_maximum)
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::controller::table::fixture;
-use cairn_crds::table::{GlobalSecondaryIndexStatus, TargetTracking};
+use cairn_crds::table::GlobalSecondaryIndexStatus;
 use cairn_model::{
     consumption::{Consumption, MINUTES_KEPT, MinuteConsumption, PartitionConsumption},
     ids::PartitionId,
@@ -117,6 +117,31 @@ fn a_decrease_waits_until_the_throughput_may_go_down() {
     let anew = spec(units(40, 20));
     assert_eq!(stamped(&mut status, &anew, &reports(held, Some(0)), 30).0, units(96, 20), "more it may have");
     assert_eq!(stamped(&mut status, &anew, &reports(units(96, 20), Some(0)), 3_700).0, units(40, 20), "an hour later");
+}
+
+#[test]
+fn what_is_declared_anew_of_one_kind_leaves_the_other_where_it_is() {
+    let mut spec = spec(units(5, 5));
+    let scaling = spec.auto_scaling.as_mut().unwrap();
+    scaling.write = scaling.read;
+    let mut status = TableResourceStatus::default();
+    stamped(&mut status, &spec, &reports(units(5, 5), Some(0)), 0);
+    status.auto_scaling.as_mut().unwrap().units = units(5, 80);
+    spec.provisioned_throughput = Some(units(10, 5));
+    assert_eq!(stamped(&mut status, &spec, &reports(units(5, 80), None), 1).0, units(10, 80));
+}
+
+#[test]
+fn while_a_decrease_waits_it_goes_up_with_what_is_consumed() {
+    let mut status = TableResourceStatus::default();
+    stamped(&mut status, &spec(units(10, 1)), &reports(units(10, 1), Some(0)), 0);
+    for (second, held) in (1..).zip([40, 39, 38, 37, 30]) {
+        stamped(&mut status, &spec(units(held, 1)), &reports(units(held, 1), None), second);
+    }
+    let declared = spec(units(20, 1));
+    assert_eq!(stamped(&mut status, &declared, &reports(units(30, 1), None), 6).0, units(30, 1), "it may not go down");
+    assert_eq!(stamped(&mut status, &declared, &reports(units(30, 1), Some(42)), 7).0, units(60, 1));
+    assert_eq!(stamped(&mut status, &declared, &reports(units(60, 1), Some(42)), 8).0, units(60, 1));
 }
 
 #[test]
