@@ -164,7 +164,7 @@ fn archives(helm: &Path, report: &mut Report) -> Result<()> {
 /// What the rendered policies say, worked out beside those that the operator builds: the operator's tests know both.
 fn network_policies(helm: &Path, report: &mut Report) -> Result<()> {
     let mut tests = workspace::cargo();
-    tests.args(["test", "--locked", "-p", "cairn-operator", "--test", "network_policies", "--", "--ignored"]);
+    tests.args(["test", "--locked", "--workspace", "--test", "network_policies", "--", "--ignored"]);
     let status = process::stream(tests.env("CAIRN_HELM", helm), |line| report.count(line))?;
     if !status.success() {
         bail!("the tests of network policies failed ({status})");

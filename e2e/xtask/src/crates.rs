@@ -10,18 +10,19 @@ pub(crate) struct Program {
     name: &'static str,
     package: &'static str,
     version: &'static str,
-    features: &'static [&'static str],
+    /// How it is built.
+    options: &'static [&'static str],
 }
 
 pub(crate) const CARGO_DENY: Program =
-    Program { name: "cargo-deny", package: "cargo-deny", version: "0.20.2", features: &[] };
+    Program { name: "cargo-deny", package: "cargo-deny", version: "0.20.2", options: &["--debug"] };
 
 /// The implementation that writes are measured beside.
 pub(crate) const DYNOXIDE: Program = Program {
     name: "dynoxide",
     package: "dynoxide-rs",
     version: "3.2.0",
-    features: &["--no-default-features", "--features", "native-sqlite,http-server,cli"],
+    options: &["--no-default-features", "--features", "native-sqlite,http-server,cli"],
 };
 
 impl Program {
@@ -32,7 +33,7 @@ impl Program {
         if !program.is_file() {
             println!("building {} {}, once", self.package, self.version);
             let mut install = workspace::cargo();
-            install.args(["install", "--locked", "--quiet", "--version", self.version]).args(self.features);
+            install.args(["install", "--locked", "--quiet", "--version", self.version]).args(self.options);
             install
                 .arg("--root")
                 .arg(&folder)

@@ -71,10 +71,7 @@ fn clippy(report: &mut Report) -> Result<()> {
 }
 
 fn crds(report: &mut Report) -> Result<()> {
-    single(
-        report,
-        workspace::cargo().args(["run", "--locked", "--quiet", "-p", "cairn-crds", "--bin", "crdgen", "--", "--check"]),
-    )
+    single(report, Command::new(workspace::build("crdgen")?).arg("--check").current_dir(workspace::root()))
 }
 
 fn deny(report: &mut Report) -> Result<()> {
@@ -101,14 +98,14 @@ fn deny(report: &mut Report) -> Result<()> {
 
 /// `cairn dev` driven by the SDKs and the AWS CLI, its answers beside dynoxide's and dynalite's, its archives in S3.
 fn clients(report: &mut Report) -> Result<()> {
-    process::run(workspace::cargo().args(["build", "--locked", "--quiet", "-p", "cairn-server"]))?;
+    let cairn = workspace::build("cairn")?;
     let programs = python::environment()?;
     let mut command = Command::new(programs.join("python"));
     command
         .arg(workspace::root().join("e2e/clients/run.py"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .arg("--cairn")
-        .arg(workspace::target().join("debug/cairn"))
+        .arg(cairn)
         .arg("--programs")
         .arg(programs);
     // What can't be had is the machine's fault, a program that does not build is ours.

@@ -1,5 +1,7 @@
 //! Where things are in the checkout, and how cargo is called in it.
 
+use crate::process;
+use anyhow::Result;
 use std::{
     path::{Path, PathBuf},
     process::Command,
@@ -22,6 +24,13 @@ pub(crate) fn target() -> PathBuf {
 /// A program of the release build.
 pub(crate) fn release(program: &str) -> PathBuf {
     target().join(TARGET).join("release").join(program)
+}
+
+/// A program of the workspace, built for tests. Always all packages: of some of them alone, the dependencies would have other
+/// features, and be built anew.
+pub(crate) fn build(program: &str) -> Result<PathBuf> {
+    process::run(cargo().args(["build", "--locked", "--quiet", "--workspace", "--bin", program]))?;
+    Ok(target().join("debug").join(program))
 }
 
 /// The one release build: both programs, and the suite with its load client and benchmarks.
