@@ -22,7 +22,7 @@ struct StepLimits {
 
 const ALONE: StepLimits = StepLimits { count: 512, bytes: 1 << 20 };
 /// Where clients' writes are under way: the next ones are not to wait long.
-const BESIDE_WRITES: StepLimits = StepLimits { count: 128, bytes: 128 << 10 };
+const BESIDE_WRITES: StepLimits = StepLimits { count: 32, bytes: 32 << 10 };
 
 /// How far the index is made, as of every entry proposed.
 #[derive(Clone, Debug, Default)]

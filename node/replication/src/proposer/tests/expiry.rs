@@ -286,7 +286,7 @@ fn one_step_is_under_way_at_a_time_and_it_is_small_beside_writes() {
     leader.round();
     let first = leader.entry(leader.next_index() - 1);
     let EntryBody::Writes(writes) = first.body else { panic!("no writes") };
-    assert_eq!(writes.len(), 128);
+    assert_eq!(writes.len(), 32);
     let before = leader.next_index();
     leader.proposer.go_on();
     leader.round();
@@ -295,7 +295,7 @@ fn one_step_is_under_way_at_a_time_and_it_is_small_beside_writes() {
     leader.proposer.go_on();
     leader.round();
     let EntryBody::Writes(writes) = leader.entry(leader.next_index() - 1).body else { panic!("no writes") };
-    assert_eq!(writes.len(), 600 - 128, "no write is under way");
+    assert_eq!(writes.len(), 512, "no write is under way");
 }
 
 impl Leader {
