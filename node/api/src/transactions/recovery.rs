@@ -89,10 +89,10 @@ impl Coordinator<'_> {
         // Who has applied it may have forgotten it.
         let is_over = |told| matches!(told, Ok(TransactOutcome::Committed(_) | TransactOutcome::Aborted));
         let is_resolved = join_all(tell).await.into_iter().all(is_over);
-        if is_resolved {
+        let all_are_told = is_resolved && (tables.len() == met.participants.len() || missing_are_gone);
+        if all_are_told {
             tracing::info!(transaction = ?met.transaction, ?step, "a transaction was left behind, and is ended");
         }
-        let all_are_told = is_resolved && (tables.len() == met.participants.len() || missing_are_gone);
         if step == TransactStep::Commit && is_primary && all_are_told {
             let finished = self.step(table, &primary.key, self.request(met, TransactStep::Finish)).await;
             return finished.is_ok();
