@@ -6,7 +6,13 @@ use crate::{
     workspace,
 };
 use anyhow::{Context, Result};
-use std::{env, ffi::OsStr, fs::File, path::PathBuf, process::Command};
+use std::{
+    env,
+    ffi::OsStr,
+    fs::File,
+    path::{self, PathBuf},
+    process::Command,
+};
 
 /// A cluster that is up, and how to run commands against it.
 #[derive(Debug)]
@@ -72,6 +78,12 @@ pub(crate) fn tool(name: &str) -> Result<PathBuf> {
         process::run(Command::new(workspace::root().join("e2e/cluster/build-tools")).arg(name))?;
     }
     Ok(path)
+}
+
+/// The folder of the tools, with etcd and kube-apiserver in it, built if need be.
+pub(crate) fn api_server() -> Result<PathBuf> {
+    process::run(Command::new(workspace::root().join("e2e/cluster/build-tools")).args(["etcd", "kubernetes"]))?;
+    Ok(path::absolute(tools())?)
 }
 
 /// Two runs on one machine, of whatever checkouts, take turns.

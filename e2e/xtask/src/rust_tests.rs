@@ -1,6 +1,6 @@
 //! The workspace's own tests, in two lanes at a time: what waits for API servers, processes and clocks, and what computes.
 
-use crate::{process, report::Report, workspace};
+use crate::{cluster, process, report::Report, workspace};
 use anyhow::{Context, Result, bail};
 use std::{
     collections::BTreeSet,
@@ -15,10 +15,15 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
     // Always all packages: of some of them alone, the dependencies would have other features, and be built anew.
     process::run(test().args(["--no-run", "--quiet"]))?;
     let (waiting, computing) = integration_tests()?;
+    let mut waiting = named(&waiting);
+    match cluster::api_server() {
+        Ok(tools) => drop(waiting.env("CAIRN_TOOLS", tools)),
+        Err(error) => report.skip("unit: the operator on a real API server", &format!("{error:#}")),
+    }
     let (computed, waited, documented) = thread::scope(|scope| {
         let waited = scope.spawn(|| {
             let mut lines = Vec::new();
-            let status = process::read_lines(&mut named(&waiting), |line| lines.push(line.to_owned()))?;
+            let status = process::read_lines(&mut waiting, |line| lines.push(line.to_owned()))?;
             anyhow::Ok((status, lines))
         });
         let computed = process::stream(named(&computing).args(["--lib", "--bins"]), |line| report.count(line));

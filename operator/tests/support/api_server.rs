@@ -35,10 +35,12 @@ impl Drop for ApiServer {
 }
 
 impl ApiServer {
-    /// None, with a line that says why, where the programs are not there.
+    /// None, with a line that says why, where the programs are not there and nobody said that they are.
     pub(crate) async fn start() -> Option<Self> {
         let Some(programs) = programs() else {
-            eprintln!("skipped: no etcd and kube-apiserver in $CLUSTER_BIN or ~/.cache/localcluster/bin");
+            eprintln!(
+                "skipped: no etcd and kube-apiserver in ~/.cache/cairn/bin, where e2e/cluster/build-tools puts them"
+            );
             return None;
         };
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -133,12 +135,14 @@ impl ApiServer {
     }
 }
 
+/// The folder with etcd and kube-apiserver. `CAIRN_TOOLS` says that they are there: then tests fail without them.
 fn programs() -> Option<PathBuf> {
-    let folder = std::env::var_os("CLUSTER_BIN").map(PathBuf::from).or_else(|| {
-        let home = std::env::var_os("HOME")?;
-        Some(PathBuf::from(home).join(".cache/localcluster/bin"))
-    })?;
-    ["etcd", "kube-apiserver"].iter().all(|program| folder.join(program).exists()).then_some(folder)
+    let named = std::env::var_os("CAIRN_TOOLS").map(PathBuf::from);
+    let is_named = named.is_some();
+    let folder = named.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/cairn/bin")))?;
+    let missing = ["etcd", "kube-apiserver"].into_iter().find(|program| !folder.join(program).exists());
+    assert!(!is_named || missing.is_none(), "CAIRN_TOOLS is {}, which has no {missing:?}", folder.display());
+    missing.is_none().then_some(folder)
 }
 
 fn spawn(program: &Path, folder: &Path, args: &[String]) -> Child {
