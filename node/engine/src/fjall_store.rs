@@ -39,11 +39,11 @@ impl Default for FjallOptions {
 }
 
 impl FjallOptions {
-    /// The shares of a process that may use `bytes` in all: an eighth for the cache, which fills as items are read, and
+    /// The shares of a process that may use `bytes` in all: a quarter for the cache, which fills as items are read, and
     /// little for a memtable, which stays in memory when the node is idle.
     pub fn for_memory(bytes: u64) -> Self {
         Self {
-            cache_bytes: (bytes / 8).clamp(8 << 20, 8 << 30),
+            cache_bytes: (bytes / 4).clamp(8 << 20, 8 << 30),
             memtable_bytes: (bytes / 128).clamp(4 << 20, 64 << 20),
         }
     }

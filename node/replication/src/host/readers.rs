@@ -1,9 +1,9 @@
 //! Threads that read: the engine blocks, and async workers must not.
 //!
 //! To hand each read to a thread of its own, to wake that and to be woken by it, costs more than the read, which mostly finds
-//! what it looks for in memory. So one thread takes them, one after the other for as long as some wait, and others join it only
-//! while those at work do not get on, because the disk keeps them waiting. Before it sleeps it lets others run a few times, for
-//! mostly they bring it more.
+//! what it looks for in memory. So one thread takes them, one after the other for as long as some wait, and others join it where
+//! more come than it can take, up to one a core, or while those at work do not get on, because the disk keeps them waiting. Before
+//! it sleeps it lets others run a few times, for mostly they bring it more.
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::{
@@ -19,9 +19,11 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Threads that stay, and how many there are at most.
+/// Threads that stay, also where there is only one core, and how many there are at most.
 const THREADS_MIN: usize = 2;
 const THREADS_MAX: usize = 64;
+/// Reads that may wait for each thread at work before another one joins.
+const BACKLOG: usize = 32;
 /// Reads that wait for a thread.
 const QUEUE_MAX: usize = 16_384;
 /// How often it is looked whether those at work get on, and how often in vain before the looking stops until the next read.
@@ -47,8 +49,9 @@ pub(super) enum Unread {
     Broken,
 }
 
-#[derive(Default)]
 struct Shared {
+    /// Threads that stay: as many as can compute at a time.
+    least: usize,
     state: Mutex<State>,
     /// How many jobs there are, for who does not want to lock the state to see it.
     waiting: AtomicUsize,
@@ -73,9 +76,10 @@ struct State {
 
 impl Readers {
     pub(super) fn start() -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let least = thread::available_parallelism().map_or(THREADS_MIN, usize::from).clamp(THREADS_MIN, THREADS_MAX);
+        let shared = Arc::new(Shared::new(least));
         let readers = Self(shared.clone());
-        for _ in 0..THREADS_MIN {
+        for _ in 0..least {
             shared.spawn(&mut shared.state.lock())?;
         }
         thread::Builder::new().name("cairn-read-watch".into()).spawn(move || shared.watch())?;
@@ -100,7 +104,7 @@ impl Readers {
         }
         state.jobs.push_back(job);
         self.0.waiting.store(state.jobs.len(), Ordering::Relaxed);
-        if state.awake == 0 {
+        if state.awake == 0 || (state.awake < self.0.least && state.jobs.len() > BACKLOG * state.awake) {
             self.0.call(&mut state);
         }
         if !state.watched {
@@ -120,6 +124,16 @@ impl Drop for Readers {
 }
 
 impl Shared {
+    fn new(least: usize) -> Self {
+        Self {
+            least,
+            state: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            work: Condvar::new(),
+            watch: Condvar::new(),
+        }
+    }
+
     fn spawn(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
         let shared = self.clone();
         thread::Builder::new().name("cairn-read".into()).spawn(move || shared.work())?;
@@ -174,7 +188,7 @@ impl Shared {
                 return false;
             }
             let is_idle = self.work.wait_for(state, IDLE_MAX).timed_out();
-            if is_idle && state.calls == 0 && state.threads - state.awake > THREADS_MIN {
+            if is_idle && state.calls == 0 && state.threads - state.awake > self.least {
                 return false;
             }
         }
@@ -261,6 +275,24 @@ mod tests {
             end.send(()).unwrap();
             assert_eq!(read.await.unwrap(), Ok(Ok(())));
         }
+    }
+
+    #[test]
+    fn more_reads_than_one_thread_can_take_are_read_by_several() {
+        let readers = Readers::start().unwrap();
+        let (done, is_done) = mpsc::channel();
+        // Each is soon over, so that whoever looks whether they get on sees that they do.
+        let read = || {
+            let done = done.clone();
+            Box::new(move || {
+                thread::sleep(Duration::from_micros(200));
+                done.send(thread::current().id()).unwrap();
+            })
+        };
+        (0..1_000).for_each(|_| readers.push(read()).unwrap());
+        drop(done);
+        let threads: std::collections::HashSet<_> = is_done.iter().collect();
+        assert!(threads.len() > 1, "{threads:?}");
     }
 
     #[tokio::test]
