@@ -62,6 +62,7 @@ async fn the_controllers_on_a_real_api_server() {
     access_keys_reach_the_routers(&server).await;
     however_many_namespaces_are_watched_the_routers_get_their_secret(&server).await;
     an_empty_group_is_removed_and_a_new_table_brings_it_back(&server).await;
+    an_apply_under_version_0_only_makes_and_one_under_a_uid_only_changes(&server).await;
     scenes::auto_scaling::play(&server).await;
     scenes::global_indexes::play(&server).await;
     scenes::imports::play(&server).await;
@@ -102,6 +103,43 @@ async fn a_first_table_brings_its_group_and_the_next_is_active_within_two_second
     let took = started.elapsed();
     eprintln!("a table on a standing group was ACTIVE after {took:?}");
     assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+/// What the routers rely on where several write at once.
+async fn an_apply_under_version_0_only_makes_and_one_under_a_uid_only_changes(server: &ApiServer) {
+    assert!(server.create_namespace("applies").await);
+    let tables: Api<Table> = Api::namespaced(server.client.clone(), "applies");
+    let apply = |metadata: Value, protected: bool| {
+        let mut table = json!({
+            "apiVersion": "cairn.dev/v1alpha1", "kind": "Table", "metadata": metadata,
+            "spec": {
+                "attributeDefinitions": [{"attributeName": "Id", "attributeType": "S"}],
+                "keySchema": [{"attributeName": "Id", "keyType": "HASH"}],
+                "billingMode": "PAY_PER_REQUEST", "deletionProtectionEnabled": protected,
+            },
+        });
+        table["metadata"]["name"] = json!("users");
+        let tables = tables.clone();
+        async move {
+            match tables.patch("users", &PatchParams::apply("cairn-api"), &Patch::Apply(&table)).await {
+                Ok(table) => Ok(table),
+                Err(kube::Error::Api(status)) => Err(status),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let make = || json!({"resourceVersion": "0"});
+    let made = apply(make(), false).await.unwrap();
+    let refused = apply(make(), true).await.unwrap_err();
+    let field = refused.details.as_ref().and_then(|details| details.causes.first()).map(|cause| cause.field.as_str());
+    assert_eq!((refused.code, field), (422, Some("metadata.resourceVersion")), "{refused:?}");
+    let of_made = json!({"uid": made.uid(), "resourceVersion": made.resource_version()});
+    let changed = apply(of_made.clone(), true).await.unwrap();
+    assert_eq!(apply(of_made, false).await.unwrap_err().code, 409);
+    tables.delete("users", &DeleteParams::default()).await.unwrap();
+    let of_changed = json!({"uid": changed.uid(), "resourceVersion": changed.resource_version()});
+    assert_eq!(apply(of_changed, true).await.unwrap_err().code, 409);
+    assert!(tables.get_opt("users").await.unwrap().is_none());
 }
 
 async fn a_definition_follows_the_spec(server: &ApiServer) {

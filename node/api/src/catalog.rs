@@ -336,7 +336,8 @@ pub trait Catalog: Send + Sync {
     /// The names of the account's tables in ascending order of their bytes.
     fn list_tables(&self, account: &str) -> Vec<String>;
 
-    /// The table as it is after the call, CREATING or ACTIVE already.
+    /// The table as it is after the call, CREATING or ACTIVE already. [`crate::errors::overtaken`] where another of its name was made
+    /// at the same time.
     async fn create_table(&self, account: &str, table: NewTable) -> Result<Arc<TableView>, ServiceError>;
 
     /// The table as it is after the call, UPDATING or ACTIVE again. [`crate::errors::overtaken`] where another change came first:

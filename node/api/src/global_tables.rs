@@ -51,6 +51,7 @@ pub trait GlobalTables: Send + Sync {
     /// [`Self::describe`] tells afterwards has those that are added CREATING, and those that still take part DELETING.
     ///
     /// `ValidationException` for a region that this account does not know, `AccessDeniedException` where another owner
-    /// keeps the replicas from being changed, `ResourceInUseException` where they are being changed.
+    /// keeps the replicas from being changed, `ResourceInUseException` where they are being changed. [`crate::errors::overtaken`]
+    /// where somebody else made the same change first: then [`Self::describe`] knows of it.
     async fn update_replicas(&self, table: &TableView, update: ReplicaUpdate) -> Result<(), ServiceError>;
 }

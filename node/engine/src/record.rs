@@ -13,7 +13,8 @@
 //!
 //! tombstone (version 1, 9 bytes)
 //! 0   1  version: 1
-//! 1   8  the highest replica id of the partition that was ever dropped from this node, big-endian
+//! 1   8  the highest replica id of the partition that was ever dropped from this node, big-endian; 0: the partition was
+//!        dropped, and the node held nothing of it
 //!
 //! applied state (version 1, 73 bytes; all numbers big-endian)
 //! 0   1  version: 1

@@ -176,7 +176,7 @@ pub enum Order {
     /// To the leader: take `replace` out, add a new replica on the node at `address` and make it a voter once it has caught up.
     #[serde(rename_all = "camelCase")]
     ReplaceReplica { partition_id: PartitionId, replace: ReplicaId, node_id: NodeId, zone: String, address: String },
-    /// Drop the partition's data on this node, for good. The table id must match.
+    /// Drop the partition's data on this node, for good; where there is none, it is not begun here any more. The table id must match.
     #[serde(rename_all = "camelCase")]
     DropPartition { partition_id: PartitionId, table_id: TableId },
 }

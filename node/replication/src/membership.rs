@@ -8,6 +8,8 @@ use raft::eraftpb::{ConfChange, ConfChangeType};
 
 /// Members of one partition.
 pub(crate) const MEMBERS_MAX: usize = 7;
+/// Of the members that a partition is initialised with.
+pub(crate) const FIRST_EPOCH: u64 = 1;
 
 /// The one member in which two descriptors differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

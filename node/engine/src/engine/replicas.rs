@@ -87,7 +87,8 @@ impl<S: Store> Engine<S> {
         Some(applied)
     }
 
-    /// The highest replica id of the partition that was dropped from this node: neither it nor a lower one may come back.
+    /// The highest replica id of the partition that was dropped from this node: neither it nor a lower one may come back. 0 where the
+    /// partition was dropped and nothing of it was here.
     pub fn tombstone(&self, partition_id: PartitionId) -> Result<Option<ReplicaId>, EngineError> {
         match self.store.get(&layout::tombstone(partition_id))? {
             Some(bytes) => Ok(Some(record::decode_tombstone(&bytes)?)),
@@ -132,6 +133,20 @@ impl<S: Store> Engine<S> {
         self.store.persist()?;
         node.dead.insert(replica.storage_id, None);
         Ok(Some(replica))
+    }
+
+    /// Writes down, durably, that a partition was dropped of which the node holds nothing: what was to begin it here begins nothing any
+    /// more. A replica id was not used for that; a tombstone that is there stays.
+    pub fn bury_absent(&self, partition_id: PartitionId) -> Result<(), EngineError> {
+        let node = self.node.lock();
+        if self.tombstone(partition_id)?.is_none() {
+            let mut changes = Changes::default();
+            self.bury(&mut changes, partition_id, ReplicaId(0))?;
+            self.store.commit(changes)?;
+            self.store.persist()?;
+        }
+        drop(node);
+        Ok(())
     }
 
     /// Refuses a replica id that is dead on this node.

@@ -52,6 +52,20 @@ fn a_replica_id_that_was_dropped_never_comes_back() {
 }
 
 #[test]
+fn a_partition_that_was_not_here_is_buried_for_good_and_its_ids_stay_free() {
+    let (store, engine) = memory();
+    engine.bury_absent(PARTITION).unwrap();
+    drop(engine);
+    store.crash();
+    let engine = Engine::open(store).unwrap();
+    assert_eq!(engine.tombstone(PARTITION).unwrap(), Some(ReplicaId(0)));
+    create(&engine, 1, 4);
+    engine.drop_replica(PARTITION).unwrap();
+    engine.bury_absent(PARTITION).unwrap();
+    assert_eq!(engine.tombstone(PARTITION).unwrap(), Some(ReplicaId(4)));
+}
+
+#[test]
 fn a_partition_has_one_replica_here() {
     let (_, engine) = memory();
     let replica = create(&engine, 1, 1);

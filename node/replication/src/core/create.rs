@@ -173,10 +173,10 @@ impl<S: Store, L: LogStore> Core<S, L> {
     }
 
     /// A frame came for a replica that is not here. It comes to be if the sender introduces the partition with this node and
-    /// that replica id as a member, and the id was never dropped from this node: as the partition was initialised, if that
-    /// is what the sender still has, so that the partition survives the loss of any one of its first members from its first
-    /// moment on; else without data, which a snapshot brings. A replica that was here before gives way to one with a higher
-    /// id in whose descriptor it is no member.
+    /// that replica id as a member, and the id was never dropped from this node, nor, as long as the partition has its first
+    /// members, the partition: as it was initialised, if that is what the sender still has, so that the partition survives the
+    /// loss of any one of its first members from its first moment on; else without data, which a snapshot brings. A replica that
+    /// was here before gives way to one with a higher id in whose descriptor it is no member.
     pub(super) fn introduce(&mut self, header: &FrameHeader, introduction: &Introduction) -> Result<bool, FatalError> {
         let descriptor = &introduction.descriptor;
         let addressed = membership::find(descriptor, header.to);
@@ -199,7 +199,8 @@ impl<S: Store, L: LogStore> Core<S, L> {
             self.remove(header.partition)?;
         }
         let tombstone = self.engine.tombstone(header.partition).map_err(engine_fatal)?;
-        if tombstone.is_some_and(|used| used >= header.to) {
+        let is_dropped = |used| used >= header.to || descriptor.epoch == membership::FIRST_EPOCH;
+        if tombstone.is_some_and(is_dropped) {
             return Ok(false);
         }
         tracing::info!(partition = %header.partition, replica = header.to.0, "a replica comes to be");

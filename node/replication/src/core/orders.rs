@@ -110,9 +110,8 @@ impl<S: Store, L: LogStore> Core<S, L> {
         let Some(member) = membership::voters(descriptor).find(|member| member.node_id == own) else {
             return Ok(Err(refused(format!("node {own} is no voter in the descriptor"))));
         };
-        if let Some(used) = self.engine.tombstone(partition).map_err(super::engine_fatal)? {
-            let message = format!("replica {} of the partition was dropped from node {own} before", used.0);
-            return Ok(Err(refused(message)));
+        if self.engine.tombstone(partition).map_err(super::engine_fatal)?.is_some() {
+            return Ok(Err(refused(format!("the partition was dropped from node {own} before: make the table again"))));
         }
         Ok(Ok(member.replica_id))
     }
@@ -210,7 +209,11 @@ impl<S: Store, L: LogStore> Core<S, L> {
 
     fn order_drop(&mut self, partition: PartitionId, table: TableId) -> Result<OrderOutcome, FatalError> {
         let held = match self.slots.get(&partition) {
-            None => return Ok(OrderOutcome::Done),
+            None => {
+                // What was ordered before it, or is told by a member that does not know yet, may come after it.
+                self.engine.bury_absent(partition).map_err(super::engine_fatal)?;
+                return Ok(OrderOutcome::Done);
+            }
             Some(Slot::Live(replica)) => replica.state.definition.table_id,
             Some(Slot::Stopped(stopped)) => stopped.record.definition.table_id,
         };

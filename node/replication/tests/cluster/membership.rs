@@ -100,6 +100,17 @@ fn a_dropped_replica_is_never_made_again_under_the_same_id() {
     assert_eq!(cluster.replica_id(2), ReplicaId(4));
 }
 
+/// A table that comes back, resource and status, while its data is being dropped is healed with what is left of it.
+#[test]
+fn a_replica_with_a_new_id_may_come_to_a_node_that_was_told_to_drop_what_it_did_not_hold() {
+    let mut cluster = Cluster::with_partition(4, 3);
+    let order = Order::DropPartition { partition_id: PARTITION, table_id: TABLE };
+    assert_eq!(cluster.order(3, order), OrderOutcome::Done);
+    replace_until_done(&mut cluster, 3, 3);
+    cluster.ticks(5);
+    assert_eq!(cluster.replica_id(3), ReplicaId(4));
+}
+
 #[test]
 fn the_replacement_of_a_replica_never_leaves_less_than_a_quorum_that_answers() {
     let mut cluster = Cluster::with_partition(4, 3);

@@ -104,6 +104,41 @@ fn writes_under_way_while_the_definition_changes_are_all_done_once() {
     assert_eq!(cluster.get(0, "a"), Some(item("a", 30)));
 }
 
+/// An order may be on its way when the table is deleted, and come when its node was told to drop what it did not hold.
+#[test]
+fn a_partition_that_was_dropped_before_it_was_begun_is_not_begun() {
+    let mut cluster = Cluster::new(1);
+    let drop = Order::DropPartition { partition_id: PARTITION, table_id: TABLE };
+    assert_eq!(cluster.order(0, drop.clone()), OrderOutcome::Done);
+    assert_eq!(cluster.order(0, drop), OrderOutcome::Done);
+    cluster.crash(0);
+    cluster.start(0);
+    let late = Order::Bootstrap { descriptor: descriptor(1), definition: definition() };
+    let outcome = cluster.order(0, late);
+    assert!(
+        matches!(&outcome, OrderOutcome::Refused { message } if message.contains("was dropped from node")),
+        "{outcome:?}"
+    );
+    assert!(cluster.report(0).is_none());
+}
+
+#[test]
+fn no_message_begins_a_partition_on_a_node_that_was_told_to_drop_it() {
+    let mut cluster = Cluster::new(3);
+    cluster.isolate(0);
+    let bootstrap = Order::Bootstrap { descriptor: descriptor(3), definition: definition() };
+    assert_eq!(cluster.order(0, bootstrap), OrderOutcome::Done);
+    cluster.ticks(5);
+    let drop = Order::DropPartition { partition_id: PARTITION, table_id: TABLE };
+    for node in 1..3 {
+        assert_eq!(cluster.order(node, drop.clone()), OrderOutcome::Done);
+    }
+    cluster.heal();
+    cluster.ticks(30);
+    assert!(cluster.report(1).is_none() && cluster.report(2).is_none());
+    assert_eq!(cluster.order(0, drop), OrderOutcome::Done);
+}
+
 /// "A node never drops data because a Table is absent; only an explicit order does it": and that names the table.
 #[test]
 fn a_partition_is_dropped_only_for_its_own_table() {

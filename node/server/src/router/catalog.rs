@@ -8,7 +8,7 @@ mod tags;
 
 use super::{
     tables::Tables,
-    writes::{ApiWrites, FIELD_MANAGER, answered},
+    writes::{ApiWrites, FIELD_MANAGER, OF_NONE, answered},
 };
 use crate::environment;
 use async_trait::async_trait;
@@ -67,7 +67,7 @@ impl KubernetesCatalog {
     }
 
     /// Makes a Table. Where its name is taken, `taken` has what the caller is told: of the table that has it, as far as it
-    /// says what it is.
+    /// says what it is. [`errors::overtaken`] where another came first just now.
     pub(super) async fn create(
         &self,
         account: &str,
@@ -85,10 +85,23 @@ impl KubernetesCatalog {
             self.tables.answer(table, asked);
             return Err(refused);
         }
-        let created = self.apply(&manifest(account, &resource, spec)).await?;
+        let metadata = ObjectMeta { resource_version: Some(OF_NONE.to_owned()), ..ObjectMeta::default() };
+        let created = self.apply(&manifest(account, &resource, metadata, spec)).await;
+        // Of what another manager made meanwhile the fields are looked at before the version.
+        if let Err(error) = &created
+            && error.kind == ErrorKind::AccessDeniedException
+            && self.is_there(account, &resource).await?
+        {
+            return Err(errors::overtaken());
+        }
+        let created = created?;
         let view = self.tables.describe(&created)?;
         self.tables.answer(created, asked);
         Ok(TableView { status: TableStatus::Creating, ..view })
+    }
+
+    async fn is_there(&self, account: &str, resource: &str) -> Result<bool, ServiceError> {
+        Ok(answered(self.api(account).get_opt(resource)).await?.is_some())
     }
 
     /// All of the account's Tables, as the API server has them now.
@@ -221,8 +234,7 @@ impl Catalog for KubernetesCatalog {
         indexes::check_owners(&resource, name, &spec)?;
         indexes::leave_to_others(&resource, &mut spec);
         tags::leave_to_others(&resource, &mut spec);
-        let mut table = manifest(account, &resource.name_any(), spec);
-        table.metadata.resource_version = resource.resource_version();
+        let mut table = change(&resource, spec);
         if let Some(stream) = definition.current_stream().filter(|_| view.definition.current_stream().is_none()) {
             let annotation = (STREAM_ENABLED_AT_ANNOTATION.to_owned(), stream.enabled_at_ms.to_string());
             table.metadata.annotations = Some([annotation].into());
@@ -293,14 +305,15 @@ impl Catalog for KubernetesCatalog {
     }
 }
 
-fn manifest(account: &str, resource: &str, spec: TableSpec) -> Table {
-    Table {
-        metadata: ObjectMeta {
-            name: Some(resource.to_owned()),
-            namespace: Some(account.to_owned()),
-            ..ObjectMeta::default()
-        },
-        spec,
-        status: None,
-    }
+/// A manifest that changes this Table, as long as it is as it was, and never makes it anew: where there is no object the API server
+/// goes by the uid alone.
+fn change(table: &Table, spec: TableSpec) -> Table {
+    let (uid, resource_version) = (table.uid(), table.resource_version());
+    let metadata = ObjectMeta { uid, resource_version, ..ObjectMeta::default() };
+    manifest(&table.namespace().unwrap_or_default(), &table.name_any(), metadata, spec)
+}
+
+fn manifest(account: &str, resource: &str, metadata: ObjectMeta, spec: TableSpec) -> Table {
+    let (name, namespace) = (Some(resource.to_owned()), Some(account.to_owned()));
+    Table { metadata: ObjectMeta { name, namespace, ..metadata }, spec, status: None }
 }

@@ -106,7 +106,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         tracing::info!(listen = %address, "serving peers");
     }
 
-    let kubernetes = kube::Client::try_default().await.context("failed to find out how to reach the API server")?;
+    let config = kube::Config::infer().await.context("failed to find out how to reach the API server")?;
+    let kubernetes = writes::client(config).context("failed to set up the API server's client")?;
     let namespaces: Vec<String> = arguments.watch_namespaces.into_iter().filter(|name| !name.is_empty()).collect();
     let tables = tables::Tables::new(arguments.region.clone(), nodes.shared_routes(), namespaces.clone());
     watch::start(&kubernetes, &namespaces, &tables);

@@ -2,7 +2,7 @@
 
 use cairn_model::{ErrorKind, ServiceError};
 use clap::ValueEnum;
-use kube::{Resource, ResourceExt};
+use kube::{Client, Config, Resource, ResourceExt};
 use std::time::Duration;
 
 pub(super) const FIELD_MANAGER: &str = "cairn-api";
@@ -10,6 +10,14 @@ pub(super) const FIELD_MANAGER: &str = "cairn-api";
 const OPERATOR: &str = "cairn-operator";
 /// For the API server's answer.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// The version in a manifest of what is to be made, never changed: no object has it, and the API server refuses it for one that is there.
+pub(super) const OF_NONE: &str = "0";
+
+/// The API server's client. It asks once: what answers 503 or 504 may have written before, and the same once more would meet itself.
+pub fn client(mut config: Config) -> kube::Result<Client> {
+    config.default_retry = false;
+    Client::try_from(config)
+}
 
 /// Which tables, backups and global tables the API may create, change and delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -95,6 +103,12 @@ fn is_of_other_managers(status: &kube::core::Status) -> bool {
     causes.any(|cause| cause.reason == "FieldManagerConflict")
 }
 
+/// Whether what was to be made is there: [`OF_NONE`] was refused.
+fn is_of_one(status: &kube::core::Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 422 && causes.any(|cause| cause.field == "metadata.resourceVersion")
+}
+
 /// Waits for the API server's answer, within a deadline, and says its errors in DynamoDB's words.
 pub(super) async fn answered<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ServiceError> {
     let unavailable = || {
@@ -111,6 +125,7 @@ pub(super) async fn answered<T>(call: impl Future<Output = Result<T, kube::Error
             404 => ServiceError::new(ErrorKind::ResourceNotFoundException, status.message.clone()),
             409 if is_of_other_managers(&status) => denied(&status.message),
             409 => ServiceError::new(ErrorKind::ResourceInUseException, status.message.clone()),
+            422 if is_of_one(&status) => ServiceError::new(ErrorKind::ResourceInUseException, status.message.clone()),
             403 => denied(&status.message),
             400 | 422 => ServiceError::validation(status.message.clone()),
             429 => ServiceError::new(ErrorKind::ThrottlingException, status.message.clone()),

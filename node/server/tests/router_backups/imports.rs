@@ -1,9 +1,12 @@
 //! ImportTable, DescribeImport and ListImports.
 
-use crate::{archive::Manner, setting::Setting};
-use cairn_model::archive::{
-    ArchiveCall,
-    import::{ImportOrder, ImportOutcome, ImportProgress, ImportReport},
+use crate::{archive::Manner, setting::Setting, support::api_server::active_table};
+use cairn_model::{
+    archive::{
+        ArchiveCall,
+        import::{ImportOrder, ImportOutcome, ImportProgress, ImportReport},
+    },
+    ids::TableId,
 };
 use cairn_server::router::writes::ApiWrites;
 use serde_json::{Value, json};
@@ -67,7 +70,7 @@ impl Setting {
     fn record(&self, group: &str, table: &str, outcome: Option<ImportOutcome>) {
         let resource: cairn_crds::Table =
             serde_json::from_value(self.api_server.get("tables", table).unwrap()).unwrap();
-        let definition = crate::support::group::definition(cairn_model::ids::TableId([5; 16]));
+        let definition = crate::support::group::definition(TableId([5; 16]));
         let order = resource.import_order("east", definition).unwrap().unwrap();
         self.put_record(group, order, outcome);
     }
@@ -169,7 +172,7 @@ async fn a_client_token_stands_for_one_import_wherever_that_is_known() {
         serde_json::from_value(setting.api_server.get("tables", "users").unwrap()).unwrap();
     let definition = cairn_model::TableDefinition {
         table_name: "users".to_owned(),
-        ..crate::support::group::definition(cairn_model::ids::TableId([5; 16]))
+        ..crate::support::group::definition(TableId([5; 16]))
     };
     setting.put_record("default", resource.import_order("east", definition).unwrap().unwrap(), Some(completed()));
     setting.api_server.remove("tables", "users");
@@ -178,6 +181,31 @@ async fn a_client_token_stands_for_one_import_wherever_that_is_known() {
     let mut fresh = request("users");
     fresh["ClientToken"] = json!("another");
     assert_ne!(setting.import(fresh).await["ImportArn"], arn);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_token_stands_for_one_import_at_a_router_that_has_not_heard_of_it_too() {
+    let setting = Setting::new(&[Manner::Answers]).await;
+    let arn = setting.import(request("users")).await["ImportArn"].clone();
+    setting.forget_tables();
+    assert_eq!(setting.import(request("users")).await["ImportArn"], arn);
+    setting.forget_tables();
+    let mut other = request("users");
+    other["S3BucketSource"]["S3KeyPrefix"] = json!("other");
+    assert_eq!(setting.refused("ImportTable", other).await, "ImportConflictException");
+    setting.forget_tables();
+    let mut another = request("users");
+    another["ClientToken"] = json!("another");
+    assert_eq!(setting.refused("ImportTable", another).await, "ResourceInUseException");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_into_a_name_that_is_taken_at_the_same_time_is_refused() {
+    let setting = Setting::new(&[Manner::Answers]).await;
+    setting.api_server.overtake(|server| {
+        server.put("tables", "users", active_table(TableId([8; 16]), json!({}), json!({})), "cairn-api");
+    });
+    assert_eq!(setting.refused("ImportTable", request("users")).await, "ResourceInUseException");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,6 +37,15 @@ async fn a_small_backup_is_available_when_the_call_returns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backup_whose_resource_may_be_made_or_not_is_asked_for_once() {
+    let setting = Setting::with_users().await;
+    setting.api_server.lose_the_next_answer();
+    let (status, name, _) = setting.error("CreateBackup", json!({"TableName": "users", "BackupName": "nightly"})).await;
+    assert_eq!((status, &*name), (500, "InternalServerError"));
+    setting.api_server.one("backups");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_backups_of_one_name_are_two() {
     let setting = Setting::with_users().await;
     setting.start_operator();

@@ -3,6 +3,7 @@
 use crate::{
     archive::{Manner, past},
     setting::Setting,
+    support::api_server::active_table,
 };
 use cairn_model::{
     ids::TableId,
@@ -68,6 +69,21 @@ async fn a_table_is_made_of_a_backup_as_it_was_with_what_is_to_be_otherwise() {
     );
     let described = setting.caller.ok("DescribeTable", json!({"TableName": "copy"})).await["Table"].clone();
     assert_eq!((&described["TableStatus"], &described["RestoreSummary"]), (&json!("CREATING"), &summary));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_into_a_name_that_is_taken_at_the_same_time_is_refused() {
+    let (setting, _) = recoverable().await;
+    let arn = setting.backup("default", "nightly", 1);
+    for (operation, body) in [("RestoreTableFromBackup", from_backup(&arn)), ("RestoreTableToPointInTime", latest())] {
+        setting.api_server.overtake(|server| {
+            server.put("tables", "copy", active_table(TableId([8; 16]), json!({}), json!({})), "cairn-api");
+        });
+        assert_eq!(setting.refused(operation, body).await, "TableAlreadyExistsException", "{operation}");
+        assert_eq!(spec(&setting)["restoreFrom"], Value::Null, "{operation}");
+        setting.api_server.remove("tables", "copy");
+        setting.watch();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

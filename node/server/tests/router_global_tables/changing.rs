@@ -1,6 +1,6 @@
 //! UpdateTable and the operations of 2017: which resources they write.
 
-use crate::setting::{Setting, report, update};
+use crate::setting::{Setting, declared, report, update};
 use cairn_model::region::RegionState;
 use cairn_server::router::writes::ApiWrites;
 use serde_json::json;
@@ -96,6 +96,33 @@ async fn what_another_router_added_meanwhile_is_kept() {
     setting.api_server.put("globaltables", "users", changed, "cairn-api");
     setting.create("north").await;
     assert_eq!(setting.declared(), ["north", "south", "west"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_router_changed_in_the_same_way_meanwhile_is_not_changed_again() {
+    let group = json!([{"RegionName": "east"}, {"RegionName": "west"}]);
+    let create = json!({"GlobalTableName": "users", "ReplicationGroup": group});
+    for (operation, body, error) in [
+        ("UpdateTable", update("Create", "west"), "ValidationException"),
+        ("CreateGlobalTable", create, "GlobalTableAlreadyExistsException"),
+    ] {
+        let setting = Setting::new(ApiWrites::Own).await;
+        setting.api_server.put("globaltables", "users", declared(&["west"]), "cairn-api");
+        assert_eq!(setting.error(operation, body).await.0, error);
+    }
+    let setting = Setting::new(ApiWrites::Own).await;
+    setting.declare("users", &["north", "west"], "cairn-api");
+    setting.api_server.put("globaltables", "users", declared(&["north"]), "cairn-api");
+    assert_eq!(setting.error("UpdateTable", update("Delete", "west")).await.0, "ValidationException");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_that_is_deleted_meanwhile_is_not_made_anew_with_what_it_had() {
+    let setting = Setting::new(ApiWrites::Own).await;
+    setting.declare("users", &["west"], "cairn-api");
+    setting.api_server.overtake(|server| server.remove("globaltables", "users"));
+    setting.create("north").await;
+    assert_eq!(setting.declared(), ["north"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

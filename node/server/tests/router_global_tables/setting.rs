@@ -123,12 +123,7 @@ impl Setting {
 
     /// A GlobalTable of `users` that somebody else made.
     pub fn declare(&self, name: &str, regions: &[&str], manager: &str) {
-        let replicas: Vec<Value> = regions.iter().map(|region| json!({"regionName": region})).collect();
-        let declared = json!({
-            "apiVersion": "cairn.dev/v1alpha1", "kind": "GlobalTable", "metadata": {},
-            "spec": {"tableName": "users", "replicas": replicas},
-        });
-        self.api_server.put("globaltables", name, declared, manager);
+        self.api_server.put("globaltables", name, declared(regions), manager);
         self.watch();
     }
 
@@ -224,6 +219,15 @@ impl Setting {
         let text = answer.get("message").or(answer.get("Message")).and_then(Value::as_str).unwrap_or_default();
         (name, text.to_owned())
     }
+}
+
+/// A GlobalTable of `users`.
+pub fn declared(regions: &[&str]) -> Value {
+    let replicas: Vec<Value> = regions.iter().map(|region| json!({"regionName": region})).collect();
+    json!({
+        "apiVersion": "cairn.dev/v1alpha1", "kind": "GlobalTable", "metadata": {},
+        "spec": {"tableName": "users", "replicas": replicas},
+    })
 }
 
 /// An UpdateTable of `users` with one action.

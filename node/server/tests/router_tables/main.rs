@@ -5,6 +5,7 @@ mod auto_scaling;
 mod behind;
 mod global_indexes;
 mod local_indexes;
+mod overtaken;
 #[path = "../router_global_tables/setting.rs"]
 mod setting;
 #[path = "../support/mod.rs"]

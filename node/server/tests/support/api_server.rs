@@ -1,7 +1,7 @@
 //! An API server as far as the router needs one: objects in memory, got, listed, created, applied and deleted over HTTP.
 
 use cairn_model::ids::TableId;
-use cairn_server::environment::wall_ms;
+use cairn_server::{environment::wall_ms, router::writes::client};
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, Response, StatusCode, body::Bytes, body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -22,6 +22,9 @@ use tokio::net::TcpListener;
 /// By the plural of their kind, and their names; all are of one namespace.
 type Objects = BTreeMap<(String, String), Value>;
 
+/// What somebody else does.
+type Deed = Box<dyn FnOnce(&ApiServer) + Send>;
+
 #[derive(Clone, Default)]
 pub struct ApiServer {
     objects: Arc<Mutex<Objects>>,
@@ -33,6 +36,10 @@ pub struct ApiServer {
     version: Arc<AtomicUsize>,
     /// It answers nothing but errors.
     broken: Arc<AtomicBool>,
+    /// What comes before the next object that is created or applied.
+    before: Arc<Mutex<Option<Deed>>>,
+    /// Of the next object that is created or applied the answer is lost.
+    loses_answer: Arc<AtomicBool>,
 }
 
 impl ApiServer {
@@ -41,7 +48,17 @@ impl ApiServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(server.clone().serve(listener));
-        (server, Client::try_from(Config::new(url.parse().unwrap())).unwrap())
+        (server, client(Config::new(url.parse().unwrap())).unwrap())
+    }
+
+    /// Lets somebody else be the first, when an object is created or applied next.
+    pub fn overtake(&self, deed: impl FnOnce(&Self) + Send + 'static) {
+        *self.before.lock() = Some(Box::new(deed));
+    }
+
+    /// The next object that is created or applied is so, and who did it is not told.
+    pub fn lose_the_next_answer(&self) {
+        self.loses_answer.store(true, Ordering::Relaxed);
     }
 
     /// Answers so many of the next manifests that are applied as if somebody else had written just before.
@@ -142,6 +159,36 @@ impl ApiServer {
         self.store(plural, name, changed, own)
     }
 
+    /// Why a manifest with this metadata is not applied. Of an object that is not there a version says nothing: it is made; one that
+    /// is there has no version 0, and whoever made it owns fields that are looked at before.
+    fn refusal(&self, plural: &str, name: &str, sent: &Value, manager: &str) -> Option<Response<Full<Bytes>>> {
+        let Some(present) = self.get(plural, name) else {
+            return (!sent["uid"].is_null()).then(|| failure(StatusCode::CONFLICT));
+        };
+        let present = &present["metadata"];
+        match sent["resourceVersion"].as_str() {
+            Some("0") if present["managedFields"][0]["manager"] != manager => {
+                Some(failure_by(StatusCode::CONFLICT, "FieldManagerConflict", ".spec.keySchema"))
+            }
+            Some("0") => {
+                Some(failure_by(StatusCode::UNPROCESSABLE_ENTITY, "FieldValueInvalid", "metadata.resourceVersion"))
+            }
+            Some(version) if present["resourceVersion"] != version => Some(failure(StatusCode::CONFLICT)),
+            _ if !sent["uid"].is_null() && sent["uid"] != present["uid"] => {
+                Some(failure_by(StatusCode::UNPROCESSABLE_ENTITY, "FieldValueInvalid", "metadata.uid"))
+            }
+            _ => None,
+        }
+    }
+
+    /// The answer of what is done, unless it is lost.
+    fn done(&self, object: &Value) -> Response<Full<Bytes>> {
+        if self.loses_answer.swap(false, Ordering::Relaxed) {
+            return failure(StatusCode::GATEWAY_TIMEOUT);
+        }
+        reply(StatusCode::OK, object)
+    }
+
     /// Begins to delete an object that a finalizer keeps.
     pub fn set_deleting(&self, plural: &str, name: &str) {
         let mut objects = self.objects.lock();
@@ -187,6 +234,10 @@ impl ApiServer {
         if self.broken.load(Ordering::Relaxed) {
             return failure(StatusCode::INTERNAL_SERVER_ERROR);
         }
+        if matches!(parts.method, Method::POST | Method::PATCH) {
+            let deed = self.before.lock().take();
+            deed.into_iter().for_each(|deed| deed(&self));
+        }
         match (parts.method, name) {
             (Method::GET, None) => {
                 let list = json!({"kind": "List", "apiVersion": "cairn.dev/v1alpha1", "metadata": {}, "items": self.all(plural)});
@@ -197,17 +248,18 @@ impl ApiServer {
                 if self.get(plural, &name).is_some() {
                     return failure(StatusCode::CONFLICT);
                 }
-                reply(StatusCode::CREATED, &self.put(plural, &name, sent, &manager))
+                self.done(&self.put(plural, &name, sent, &manager))
             }
             (Method::PATCH, Some(name)) => {
-                let expected = sent["metadata"]["resourceVersion"].clone();
-                let is = |object: Value| object["metadata"]["resourceVersion"] == expected;
                 let fails =
                     self.conflicts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-                if fails.is_ok() || !expected.is_null() && !self.get(plural, name).is_some_and(is) {
+                if fails.is_ok() {
                     return failure(StatusCode::CONFLICT);
                 }
-                reply(StatusCode::OK, &self.apply(plural, name, sent, &manager))
+                match self.refusal(plural, name, &sent["metadata"], &manager) {
+                    Some(refusal) => refusal,
+                    None => self.done(&self.apply(plural, name, sent, &manager)),
+                }
             }
             (Method::GET, Some(name)) => {
                 self.got.fetch_add(1, Ordering::Relaxed);
@@ -284,10 +336,19 @@ fn failure(code: StatusCode) -> Response<Full<Bytes>> {
 
 /// Of an object by name.
 fn failure_of(name: &str, code: StatusCode) -> Response<Full<Bytes>> {
+    failure_with(code, json!({"name": name}))
+}
+
+/// By one of the object's fields.
+fn failure_by(code: StatusCode, reason: &str, field: &str) -> Response<Full<Bytes>> {
+    failure_with(code, json!({"causes": [{"reason": reason, "message": reason, "field": field}]}))
+}
+
+fn failure_with(code: StatusCode, details: Value) -> Response<Full<Bytes>> {
     let reason = code.canonical_reason().unwrap().replace(' ', "");
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": reason, "reason": reason,
-        "details": {"name": name}, "code": code.as_u16(),
+        "details": details, "code": code.as_u16(),
     });
     reply(code, &status)
 }

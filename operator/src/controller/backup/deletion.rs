@@ -174,7 +174,10 @@ async fn is_ending(ctx: &Context, namespace: &str) -> bool {
 async fn release(ctx: &Context, backup: &Backup, left: Option<&str>) -> Result<Action> {
     if let Some(why) = left {
         let arn = backup.status.as_ref().and_then(|status| status.backup_arn.clone()).unwrap_or_default();
-        let note = format!("the objects of {arn} stay in the bucket: {why}");
+        let note = format!(
+            "the objects of {arn} stay in the bucket: {why}; to be rid of them, adopt the backup (spec.fromArchive, deletionPolicy: Delete) \
+             and delete that Backup"
+        );
         tracing::warn!(backup = backup.name_any(), note, "a backup is not deleted from its bucket");
         ctx.event(backup, EventType::Warning, "ObjectsStay", note).await;
     }

@@ -38,7 +38,7 @@ pub async fn advance(ctx: &Context, backup: Backup, table_name: &str) -> Result<
     };
     let group_name = &table.spec.storage_group;
     let Some(group) = archives::group(ctx, &namespace, group_name).await? else {
-        let message = format!("the StorageGroup {group_name} of the table is not there");
+        let message = format!("the StorageGroup {group_name} of the table is not there: apply it");
         return wait(ctx, &backup, "StorageGroupMissing", message, STALLED_WAIT).await;
     };
     if let Err(refusal) = archives::require(&group) {
@@ -49,7 +49,7 @@ pub async fn advance(ctx: &Context, backup: Backup, table_name: &str) -> Result<
     } else if table.status.as_ref().is_some_and(|status| status.table_status == Some(TableStatus::Active)) {
         write_status(ctx, &backup, status::begin(&backup, &table, &ctx.config.region)?).await?
     } else {
-        let message = format!("the table {table_name} is not ACTIVE yet");
+        let message = format!("the table {table_name} is not ACTIVE yet: its conditions say why");
         return wait(ctx, &backup, "TableNotActive", message, MAKING).await;
     };
     ask_leader(ctx, &backup, &group).await
@@ -89,7 +89,7 @@ async fn ask_leader(ctx: &Context, backup: &Backup, group: &StorageGroup) -> Res
         return stall(ctx, backup, &Progress::stalled("TooManyPartitions", message), FAILED_WAIT).await;
     }
     let Some((target, leader)) = observation.leaders().next() else {
-        let message = "the table's partition has no leader".to_owned();
+        let message = "the table's partition has no leader: the conditions of the Table say what to do".to_owned();
         return wait(ctx, backup, "LeaderMissing", message, MAKING).await;
     };
     let order = status::order(backup, &leader.definition)?;
@@ -100,7 +100,8 @@ async fn ask_leader(ctx: &Context, backup: &Backup, group: &StorageGroup) -> Res
             BackupState::Available => finish(ctx, backup, &report).await,
             BackupState::Creating => go_on(ctx, backup, &report, leader.size_bytes).await,
             BackupState::Deleted => {
-                let message = "the backup was deleted from the bucket while it was being made".to_owned();
+                let message = "the backup was deleted from the bucket while it was being made: delete this resource, and make another";
+                let message = message.to_owned();
                 wait(ctx, backup, "BackupFailed", message, FAILED_WAIT).await
             }
         },
@@ -146,7 +147,9 @@ async fn without_table(ctx: &Context, backup: &Backup, table_name: &str) -> Resu
             Found::Missing => again = GONE_WAIT,
         }
     }
-    let message = format!("there is no table {table_name} in the namespace {namespace} to make a backup of");
+    let message = format!(
+        "there is no table {table_name} in the namespace {namespace} to make a backup of: apply it, or delete this Backup"
+    );
     stall(ctx, backup, &Progress::stalled(MISSING, message), again).await
 }
 

@@ -22,7 +22,9 @@ pub async fn adopt(ctx: &Context, backup: &Backup, source: Source<'_>, arn: Back
     let namespace = backup.namespace().unwrap_or_default();
     let name = backup.spec.storage_group.clone().unwrap_or_else(|| DEFAULT_STORAGE_GROUP.to_owned());
     let Some(group) = archives::group(ctx, &namespace, &name).await? else {
-        let message = format!("the StorageGroup {name}, whose bucket is to have the backup, is not there");
+        let message = format!(
+            "the StorageGroup {name}, whose bucket is to have the backup, is not there: apply it, or name another in spec.storageGroup"
+        );
         return wait(ctx, backup, "StorageGroupMissing", message, GROUP_WAIT).await;
     };
     if let Err(refusal) = archives::require(&group) {
@@ -37,7 +39,9 @@ pub async fn adopt(ctx: &Context, backup: &Backup, source: Source<'_>, arn: Back
             making::finish(ctx, &adopted, &report).await
         }
         Found::Missing => {
-            let message = format!("the bucket of the StorageGroup {name} has no backup {arn}, or not all of it");
+            let message = format!(
+                "the bucket of the StorageGroup {name} has no backup {arn}, or not all of it: correct spec.fromArchive, or name another group"
+            );
             stall(ctx, backup, &Progress::stalled("BackupMissing", message), MISSING_WAIT).await
         }
         Found::Unknown(message) => wait(ctx, backup, "ArchiveSilent", message, SILENT_WAIT).await,

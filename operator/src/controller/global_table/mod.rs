@@ -148,7 +148,9 @@ async fn tell(ctx: &Context, global: &GlobalTable, table: &Table) -> Result<Acti
         others.push(Trouble { reason: "PeersDisabled", message: message.to_owned(), is_passing: false });
     }
     if !observation.is_led() {
-        let message = "the table has no leader that could tell how its regions are".to_owned();
+        let message =
+            "the table has no leader that could tell how its regions are: the conditions of the Table say what to do";
+        let message = message.to_owned();
         others.push(Trouble { reason: "LeaderMissing", message, is_passing: true });
     } else if held != Some(&membership.replicas) {
         let message = "the nodes do not have the table's regions yet as they are listed".to_owned();

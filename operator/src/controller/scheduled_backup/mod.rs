@@ -90,7 +90,10 @@ async fn reconcile_schedule(scheduled: ScheduledBackup, ctx: &Context) -> Result
     let progress = match holding_up.filter(|_| plan.due.is_some() || was_held_up) {
         Some(other) => Progress::reconciling(
             UNFINISHED,
-            format!("the Backup {} is not finished: until it is, or is deleted, no other is made", other.name_any()),
+            format!(
+                "the Backup {} is not finished (its conditions say why): until it is, or is deleted, no other is made",
+                other.name_any()
+            ),
         ),
         None => Progress::Ready,
     };
@@ -112,7 +115,9 @@ async fn make(ctx: &Context, scheduled: &ScheduledBackup, due: Timestamp) -> Res
             if other
                 .is_some_and(|other| other.labels().get(SCHEDULED_BY_LABEL) != backup.labels().get(SCHEDULED_BY_LABEL))
             {
-                let note = format!("the Backup {name} is not of this schedule: this time passes without one");
+                let note = format!(
+                    "the Backup {name} is not of this schedule: this time passes without one; delete or rename that one"
+                );
                 ctx.event(scheduled, EventType::Warning, "NameTaken", note).await;
                 return Ok(false);
             }

@@ -84,6 +84,15 @@ pub fn fullness(nodes: &[ExpectedNode], reports: &[Option<Arc<NodeReport>>]) -> 
     (true, "VolumeNearlyFull", message)
 }
 
+/// What is said of nodes that are ready and do not answer.
+pub fn silence(nodes: &[ExpectedNode], reports: &[Option<Arc<NodeReport>>]) -> Option<String> {
+    let silent = nodes.iter().zip(reports).filter(|(_, report)| report.is_none());
+    let silent: Vec<_> = silent.map(|(node, _)| node.pod_name.as_str()).collect();
+    let told = "ready, but no answer to the operator: look into the log of the pod and of the operator, and whether a NetworkPolicy is \
+                in the way";
+    (!silent.is_empty()).then(|| format!("{}: {told}", silent.join(", ")))
+}
+
 /// What the status says of each node. One that does not answer keeps the identity it had.
 pub fn statuses(
     nodes: &[ExpectedNode],
@@ -123,6 +132,16 @@ mod tests {
         let (is_full, _, message) = fullness(&nodes, &reports);
         assert!(is_full && message.contains(&nodes[1].pod_name) && message.contains("spec.volume.size"), "{message}");
         assert!(!fullness(&nodes, &[]).0);
+    }
+
+    #[test]
+    fn nodes_that_do_not_answer_are_told_with_where_to_look() {
+        let (nodes, reports) = (table_fixture::nodes(), table_fixture::reports_of_one_table(3));
+        let mut reports: Vec<_> = reports.into_iter().map(Some).collect();
+        assert_eq!(silence(&nodes, &reports), None);
+        reports[1] = None;
+        let message = silence(&nodes, &reports).unwrap();
+        assert!(message.starts_with(&nodes[1].pod_name) && message.contains("NetworkPolicy"), "{message}");
     }
 
     #[test]

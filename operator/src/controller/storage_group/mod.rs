@@ -130,8 +130,10 @@ async fn settle(
         }
         None => roll(ctx, &validated, rollout::next(&expected, &status.nodes, &view.sets, &view.pods)).await?,
     };
-    if progress == Progress::Ready && answers.iter().any(Option::is_none) {
-        progress = Progress::reconciling("NodesSilent", "a node is ready and does not answer the operator");
+    if progress == Progress::Ready
+        && let Some(message) = members::silence(&expected, &answers)
+    {
+        progress = Progress::reconciling("NodesSilent", message);
     }
     if let Some(refusal) = volumes_refused {
         progress = refusal.progress();

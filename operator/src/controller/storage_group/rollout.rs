@@ -42,7 +42,7 @@ pub fn next(nodes: &[ExpectedNode], statuses: &[StorageNodeStatus], sets: &[Stat
         }
     }
     match (waiting.is_empty(), outdated.first()) {
-        (false, _) => Step::Wait(format!("waiting for {} to be ready", waiting.join(", "))),
+        (false, _) => Step::Wait(format!("waiting for {} to be ready (kubectl describe pod)", waiting.join(", "))),
         (true, Some(next)) => Step::Replace((*next).to_owned()),
         (true, None) => Step::Done,
     }

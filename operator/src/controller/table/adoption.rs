@@ -69,7 +69,8 @@ pub fn decide(table: &ValidatedTable, held: Vec<HeldTable>) -> Result<Option<Hel
         return Err(Refusal::new(
             "AdoptionRequired",
             format!(
-                "the nodes hold data of a table {} with the id {}; to take it over: kubectl -n {} annotate tables.cairn.dev {name} {ADOPT_ANNOTATION}={}",
+                "the nodes hold data of a table {} with the id {}; to take it over: kubectl -n {} annotate tables.cairn.dev {name} {ADOPT_ANNOTATION}={}; \
+                 where it is not wanted, take it over and delete the Table, then apply it again",
                 table.table_name,
                 found.join(" and "),
                 table.account,
@@ -78,7 +79,8 @@ pub fn decide(table: &ValidatedTable, held: Vec<HeldTable>) -> Result<Option<Hel
         ));
     };
     let mismatch = |what: &str| {
-        let message = format!("the data of {} has other {what} say", adopted.definition.table_id);
+        let id = adopted.definition.table_id;
+        let message = format!("the data of {id} has other {what} say: correct them, or give the Table another name");
         Err(Refusal::new("AdoptionMismatch", message))
     };
     let spec = &table.table.spec;

@@ -45,14 +45,15 @@ pub async fn finalize(ctx: &Context, table: &Table) -> Result<Action> {
         Some(mut group) => {
             let backup = last_backup(table, group.spec.archive.is_some(), &ctx.config.region, ctx.now());
             if group.spec.archive.is_none() && deletes_archive(table) {
-                let note = "spec.deletionPolicy is Delete, and its group has no archive: what an earlier one has of the table stays";
+                let note = "spec.deletionPolicy is Delete, and its group has no archive: what an earlier one has of the table stays: delete it there";
                 ctx.event(table, EventType::Warning, "ArchiveLeft", note).await;
             }
             let drops = drops(table, &group, backup.as_ref(), ctx.now());
             leave(ctx, &mut group, drops).await?;
         }
         None => {
-            let note = "its group is gone: data on volumes that remain is not dropped";
+            let note =
+                "its group is gone: data on volumes that remain is not dropped: delete those PersistentVolumeClaims";
             ctx.event(table, EventType::Warning, "StorageGroupGone", note).await;
         }
     }

@@ -252,7 +252,12 @@ async fn settle(
         false => Standing::Changing,
     };
     let zones_ready = everything.zones_ready(answers);
-    let state = status::State { zones_ready, standing, are_indexes_made: indexes::status::are_made(&status) };
+    let state = status::State {
+        zones_ready,
+        standing,
+        are_indexes_made: indexes::status::are_made(&status),
+        are_nodes_heard: answers.are_all_heard(),
+    };
     let observed = status::observe(&mut status, &observation, state, generation, ctx.now());
     let drops = ending::take_gone(&mut status, &observation, group)?;
     if !drops.is_empty() {

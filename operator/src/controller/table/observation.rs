@@ -127,6 +127,11 @@ impl<'a> Answers<'a> {
             .flat_map(|(node, report)| report.replicas.iter().map(move |replica| (node, replica)))
     }
 
+    /// Whether there are nodes, and all of them answered.
+    pub fn are_all_heard(self) -> bool {
+        !self.reports.is_empty() && self.reports.iter().all(Option::is_some)
+    }
+
     /// What the node with this address answered, whoever it is.
     pub fn at(self, address: &str) -> Option<(&'a ExpectedNode, &'a NodeReport)> {
         let (node, report) = self.nodes.iter().zip(self.reports).find(|(node, _)| node.target.address == address)?;

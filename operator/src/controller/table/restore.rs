@@ -134,17 +134,25 @@ async fn backup_named(ctx: &Context, namespace: &str, name: &str) -> Result<Resu
     let backup = backup.while_doing(|| format!("read the Backup {namespace}/{name}"))?;
     let waits = |reason, message| Ok(Err(Resolution::Waits(wait(reason, message))));
     let Some(backup) = backup else {
-        return waits("RestoreSourceMissing", format!("there is no Backup {namespace}/{name}"));
+        return waits(
+            "RestoreSourceMissing",
+            format!("there is no Backup {namespace}/{name}: apply it, or name another"),
+        );
     };
     let status = backup.status.unwrap_or_default();
     let missing = |message| Ok(Err(Resolution::Refused(Refusal::new("RestoreSourceMissing", message))));
     match (status.backup_status, &status.backup_arn) {
         (Some(BackupState::Available), Some(arn)) => match backup_source(arn) {
             Some(source) => Ok(Ok(source)),
-            None => missing(format!("the Backup {namespace}/{name} has no ARN that can be read: {arn:?}")),
+            None => {
+                missing(format!("the Backup {namespace}/{name} has no ARN that can be read: {arn:?}; name another"))
+            }
         },
-        (Some(BackupState::Deleted), _) => missing(format!("the Backup {namespace}/{name} is deleted")),
-        _ => waits("BackupNotAvailable", format!("the Backup {namespace}/{name} is not AVAILABLE yet")),
+        (Some(BackupState::Deleted), _) => missing(format!("the Backup {namespace}/{name} is deleted: name another")),
+        _ => waits(
+            "BackupNotAvailable",
+            format!("the Backup {namespace}/{name} is not AVAILABLE yet: its conditions say why"),
+        ),
     }
 }
 

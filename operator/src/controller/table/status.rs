@@ -8,6 +8,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// Whether all of a table's zones have all of it.
 pub const FULLY_REPLICATED: &str = "FullyReplicated";
+const LEADER_MISSING: &str = "a partition of the table has no leader: it goes on when most of its storage nodes are up (kubectl get pods); \
+                              where their volumes are lost, delete the Table and apply it again, with spec.restoreFrom if it has an \
+                              archive";
 
 /// Fills in what does not change.
 pub fn name(status: &mut TableResourceStatus, table: &ValidatedTable, region: &str) {
@@ -47,6 +50,8 @@ pub struct State {
     pub standing: Standing,
     /// Every index that the table is to have serves: a new table does not before.
     pub are_indexes_made: bool,
+    /// All storage nodes of the group answer: what none of them holds is nowhere.
+    pub are_nodes_heard: bool,
 }
 
 /// Fills in what the nodes say. A table without a leader keeps what was last known of it.
@@ -64,10 +69,12 @@ pub fn observe(
     if !observation.is_led() {
         let was_led = status.schema_version.is_some();
         status.table_status.get_or_insert(TableStatus::Creating);
-        return if was_led {
-            Progress::reconciling("LeaderMissing", "a partition of the table has no leader")
-        } else {
+        return if !was_led {
             Progress::reconciling("Creating", "the table's partition is being made")
+        } else if state.are_nodes_heard && observation.partitions.is_empty() {
+            Progress::stalled("DataMissing", data_missing(status.table_id.as_deref().unwrap_or_default()))
+        } else {
+            Progress::reconciling("LeaderMissing", LEADER_MISSING)
         };
     }
     if let Some(restore) = &mut status.restore {
@@ -85,7 +92,12 @@ pub fn observe(
     let (reason, message) = if ready == zones {
         ("AllZones", String::new())
     } else {
-        ("ZonesNotReady", format!("{} of {zones} zones do not have all of the table, or do not answer", zones - ready))
+        let message = format!(
+            "{} of {zones} zones do not have all of the table, or do not answer: it mends itself when their storage nodes are up \
+             (kubectl get pods)",
+            zones - ready
+        );
+        ("ZonesNotReady", message)
     };
     condition::set(&mut status.conditions, FULLY_REPLICATED, ready == zones, reason, &message, generation, &Time(now));
     if !state.are_indexes_made && status.table_status == Some(TableStatus::Creating) {
@@ -97,6 +109,14 @@ pub fn observe(
         Standing::Current => Progress::Ready,
         _ => Progress::reconciling("Updating", "the table's definition is being changed"),
     }
+}
+
+/// Of a table that was there: its resource came back with its status, or the volumes went.
+fn data_missing(table_id: &str) -> String {
+    format!(
+        "all storage nodes answer, and none holds anything of the table {table_id}: it was deleted, or its volumes are lost. Delete \
+         the Table and apply it again; what its archive has comes back with spec.restoreFrom: {{tableId: {table_id}, latest: true}}"
+    )
 }
 
 /// Fills in how far the loading is; what is not known now stays as it was.
@@ -120,7 +140,12 @@ mod tests {
         reports.iter_mut().skip(count).for_each(|report| *report = None);
         let answers = Answers { nodes: &nodes, reports: &reports };
         let observation = Observation::of(fixture::table_id(), answers);
-        let state = State { zones_ready: observation.zones_ready(answers), standing, are_indexes_made: true };
+        let state = State {
+            zones_ready: observation.zones_ready(answers),
+            standing,
+            are_indexes_made: true,
+            are_nodes_heard: answers.are_all_heard(),
+        };
         observe(status, &observation, state, Some(1), Timestamp::UNIX_EPOCH)
     }
 
@@ -130,6 +155,32 @@ mod tests {
         assert_eq!(observed(&mut status, 3, Standing::Current), Progress::Ready);
         assert_eq!(status.table_status, Some(TableStatus::Active));
         assert_eq!((status.item_count, status.zones_ready.as_deref()), (Some(5), Some("3/3")));
+    }
+
+    #[test]
+    fn a_table_that_was_led_and_has_no_leader_says_what_to_do() {
+        let was_led = || TableResourceStatus { schema_version: Some(1), ..TableResourceStatus::default() };
+        let Progress::Reconciling { reason, message } = observed(&mut was_led(), 0, Standing::Current) else {
+            panic!()
+        };
+        assert_eq!(reason, "LeaderMissing");
+        assert!(message.contains("kubectl get pods") && message.contains("spec.restoreFrom"), "{message}");
+    }
+
+    /// As a Table is that a backup of the cluster brought back with its status, after its data was dropped.
+    #[test]
+    fn a_table_of_which_no_node_holds_anything_waits_for_a_person() {
+        let mut status = TableResourceStatus {
+            table_id: Some("id".into()),
+            schema_version: Some(1),
+            ..TableResourceStatus::default()
+        };
+        let state =
+            State { zones_ready: (0, 0), standing: Standing::Changing, are_indexes_made: true, are_nodes_heard: true };
+        let progress = observe(&mut status, &Observation::default(), state, Some(1), Timestamp::UNIX_EPOCH);
+        let Progress::Stalled { reason, message } = progress else { panic!("{progress:?}") };
+        assert_eq!(reason, "DataMissing");
+        assert!(message.contains("spec.restoreFrom: {tableId: id, latest: true}"), "{message}");
     }
 
     #[test]

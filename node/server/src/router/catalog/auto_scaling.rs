@@ -1,6 +1,6 @@
 //! Auto-scaling, which lies in the `Table` resource: as the field manager `cairn-api`, what it owns and nothing else.
 
-use super::{KubernetesCatalog, indexes, manifest, tags};
+use super::{KubernetesCatalog, change, indexes, tags};
 use crate::router::writes::{answered, denied, other_field_owner};
 use cairn_api::{
     AutoScalingUpdate, TableAutoScaling, TableView,
@@ -40,10 +40,8 @@ impl KubernetesCatalog {
         set(&mut spec, &after);
         indexes::leave_to_others(&resource, &mut spec);
         tags::leave_to_others(&resource, &mut spec);
-        let mut table = manifest(account, &resource.name_any(), spec);
-        table.metadata.resource_version = resource.resource_version();
         let asked = self.tables.moment();
-        let updated = self.apply(&table).await?;
+        let updated = self.apply(&change(&resource, spec)).await?;
         let view = self.tables.describe(&updated)?;
         self.tables.answer(updated, asked);
         Ok(view)

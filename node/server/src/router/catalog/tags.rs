@@ -1,6 +1,6 @@
 //! Tags, which lie in the `Table` resource and nowhere else: as the field manager `cairn-api`, its own and no others.
 
-use super::{KubernetesCatalog, manifest};
+use super::{KubernetesCatalog, change};
 use crate::router::writes::{FIELD_MANAGER, answered, denied, other_member_owner, owns_member};
 use cairn_api::{TagUpdate, errors};
 use cairn_crds::{Table, TableSpec};
@@ -31,9 +31,7 @@ impl KubernetesCatalog {
         let mut spec = resource.spec.clone();
         spec.set_tags(after);
         leave_to_others(&resource, &mut spec);
-        let mut table = manifest(account, &resource.name_any(), spec);
-        table.metadata.resource_version = resource.resource_version();
-        self.tables.answer(self.apply(&table).await?, asked);
+        self.tables.answer(self.apply(&change(&resource, spec)).await?, asked);
         Ok(())
     }
 }

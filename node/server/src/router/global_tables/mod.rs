@@ -132,6 +132,10 @@ impl ClusterGlobalTables {
             Some(resource) if resource.spec.replicas.is_empty() && !self.had_one(account, name) => {
                 (resource, self.with_held(table, update)?)
             }
+            Some(resource) if resources::is_past(&resource, update) => {
+                self.mirror.write().answer(resource, asked);
+                return Err(errors::overtaken());
+            }
             Some(resource) => (resource, update.clone()),
             None => {
                 let update = self.with_held(table, update)?;

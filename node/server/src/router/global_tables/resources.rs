@@ -114,6 +114,7 @@ impl Resources {
             metadata: ObjectMeta {
                 name: Some(resource.name_any()),
                 namespace: Some(account.clone()),
+                uid: resource.uid(),
                 resource_version: resource.resource_version(),
                 owner_references: resource.metadata.owner_references.clone().filter(|_| own),
                 ..ObjectMeta::default()
@@ -135,6 +136,12 @@ pub(super) fn goes_with_another(resource: &GlobalTable, table: Option<&Table>) -
     let uid = table.and_then(|table| table.metadata.uid.as_ref());
     let mut owners = resource.owner_references().iter().filter(|owner| owner.kind == "Table").peekable();
     owners.peek().is_some() && owners.all(|owner| Some(&owner.uid) != uid)
+}
+
+/// Whether somebody else made a part of this update already.
+pub(super) fn is_past(resource: &GlobalTable, update: &ReplicaUpdate) -> bool {
+    let has = |region: &String| resource.spec.replicas.iter().any(|replica| replica.region_name == *region);
+    update.create.iter().any(has) || !update.delete.iter().all(has)
 }
 
 /// Whether the API added this replica.

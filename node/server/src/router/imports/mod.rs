@@ -130,6 +130,11 @@ impl ClusterImports {
     }
 }
 
+/// What a request under the token of an import is answered.
+fn again(earlier: ImportReport, request: &ImportRequest, table: NewTable) -> Result<ImportReport, ServiceError> {
+    if request.is(&earlier.order, table) { Ok(earlier) } else { Err(errors::import_conflict(&earlier.order.arn)) }
+}
+
 #[async_trait]
 impl Imports for ClusterImports {
     async fn import_table(
@@ -142,11 +147,7 @@ impl Imports for ClusterImports {
         if let Some(token) = &request.client_token
             && let Some(earlier) = self.of_token(account, token).await?
         {
-            return if request.is(&earlier.order, table) {
-                Ok(earlier)
-            } else {
-                Err(errors::import_conflict(&earlier.order.arn))
-            };
+            return again(earlier, &request, table);
         }
         let name = table.table_name.clone();
         if self.tables.view(account, &name).is_some() {
@@ -159,17 +160,23 @@ impl Imports for ClusterImports {
         if self.tables.names(account).len() >= limits::TABLES_PER_ACCOUNT_MAX {
             return Err(errors::too_many_tables());
         }
-        let ImportRequest { client_token, source, format, compression } = request;
+        let ImportRequest { client_token, source, format, compression } = request.clone();
         // The resource's uid becomes the id, and its creation time the table's.
-        let definition = table.into_definition(account, TableId([0; 16]), 0, || TableId([0; 16]));
+        let definition = table.clone().into_definition(account, TableId([0; 16]), 0, || TableId([0; 16]));
         let spec = TableSpec {
             storage_group: self.group(account)?,
             import_from: Some(ImportFrom::new(client_token, source, format, compression)),
             ..TableSpec::from_definition(&definition)
         };
-        self.catalog.create(account, &name, spec, |_| errors::table_exists(&name)).await?;
+        let created = self.catalog.create(account, &name, spec, |_| errors::table_exists(&name)).await;
         let begun = self.tables.resource(account, &name).and_then(|table| report(&table, &self.region));
-        begun.ok_or_else(errors::internal)
+        let Err(error) = created else { return begun.ok_or_else(errors::internal) };
+        // It may be made under the same token already, by another router.
+        let is_asked_again = |begun: &ImportReport| begun.order.client_token == request.client_token;
+        match begun.filter(|begun| request.client_token.is_some() && is_asked_again(begun)) {
+            Some(begun) => again(begun, &request, table),
+            None => Err(error),
+        }
     }
 
     async fn describe_import(&self, account: &str, arn: ImportArn<'_>) -> Result<ImportReport, ServiceError> {

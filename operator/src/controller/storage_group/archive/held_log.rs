@@ -42,7 +42,8 @@ impl<'a> HeldLog<'a> {
             tables = format!("{tables} and {more} more");
         }
         let message = format!(
-            "log of {tables} waits: the archive is behind; when 1 GiB is reached the log is given up and times between can't be restored"
+            "log of {tables} waits: the archive is behind; when 1 GiB is reached the log is given up and times between can't be restored. \
+             The condition ArchiveHealthy says whether it reaches the bucket"
         );
         Finding { type_: LOG_HELD, is_true: true, is_well: false, reason: "ArchiveBehind", message }
     }
