@@ -485,7 +485,7 @@ class Differential(Beside):
             *[f"SELECT * FROM {table} WHERE {more}" for more in ["h IN ['s', 'x'] ORDER BY r", "a = 1 ORDER BY h"]],
             f"SELECT COUNT(*) FROM {table}",
             *[f'SELECT * FROM {table}."{name}"' for name in ["index", ""]],
-            *[f"SELECT * FROM {name}" for name in ["nothing", f"{table}.a.b"]],
+            *[f"SELECT * FROM {name}" for name in ["absent", f"{table}.a.b"]],
             *[f"UPDATE {table} SET a = 1 {more}" for more in ["", "WHERE h = 's'", "WHERE h = 's' AND r IN [1, 2]"]],
             *[f"UPDATE {table} SET {more} WHERE h = 's' AND r = 2" for more in ["h = 'x'", "a = 1, a = 2", "a = gone + 1"]],
             *[f"UPDATE {table} SET a = {more} WHERE h = 's' AND r = 2" for more in ["set_add(b, <<1>>)", "set_add(a, 1)"]],

@@ -40,7 +40,7 @@ class Statements(Case):
             "binary": {"B": b"\x00\xff"},
         }
         self.assertEqual(found, [item])
-        found = self.execute("SELECT map.deep.n, list[1] FROM TABLE WHERE h = 'types' AND r = 1")["Items"]
+        found = self.execute("SELECT map.deep.n, \"list\"[1] FROM TABLE WHERE h = 'types' AND r = 1")["Items"]
         self.assertEqual(found, [{"n": {"N": "-15"}, "list[1]": {"S": "x"}}])
 
     def test_an_item_is_inserted_once(self):
@@ -121,7 +121,7 @@ class Statements(Case):
             "ResourceNotFoundException",
             "Requested resource not found",
             self.client.execute_statement,
-            Statement="SELECT * FROM nothing",
+            Statement="SELECT * FROM absent",
         )
 
     def test_boto3s_resource_executes_statements(self):
@@ -150,7 +150,7 @@ class BatchesOfStatements(Case):
             "INSERT INTO TABLE VALUE {'h': '1'}",
             "UPDATE TABLE SET n = n + 10 WHERE h = '2' RETURNING ALL NEW *",
             {"Statement": "DELETE FROM TABLE WHERE h = '3' AND n = 4", "ReturnValuesOnConditionCheckFailure": "ALL_OLD"},
-            "DELETE FROM nothing WHERE h = '3'",
+            "DELETE FROM absent WHERE h = '3'",
             "nonsense",
         )["Responses"]
         self.assertEqual(answer[0]["Error"], {"Code": "DuplicateItem", "Message": DUPLICATE})

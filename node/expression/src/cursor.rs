@@ -135,16 +135,17 @@ impl<'t, L> Cursor<'t, L> {
         parsed
     }
 
-    /// A path: `name` parses each of its names, `index` what stands in brackets and the closing one.
+    /// A path: `name` parses its first name, `step` one behind a point, `index` what stands in brackets and the closing one.
     pub(crate) fn path_of<E>(
         &mut self,
         name: fn(&mut Self) -> Result<String, E>,
+        step: fn(&mut Self) -> Result<String, E>,
         index: fn(&mut Self) -> Result<u32, E>,
     ) -> Result<Path, E> {
         let mut path = Path::new(name(self)?);
         loop {
             if self.take(TokenKind::Dot) {
-                path.push(PathElement::Attribute(name(self)?));
+                path.push(PathElement::Attribute(step(self)?));
             } else if self.take(TokenKind::OpenBracket) {
                 path.push(PathElement::Index(index(self)?));
             } else {

@@ -107,7 +107,7 @@ impl<'t> Parser<'t> {
     }
 
     pub(crate) fn path(&mut self) -> Result<Path, Syntax> {
-        self.path_of(Self::name, Self::index)
+        self.path_of(Self::name, Self::name, Self::index)
     }
 
     fn name(&mut self) -> Result<String, Syntax> {

@@ -6,6 +6,7 @@
 mod cursor;
 mod filter;
 mod keys;
+mod keywords;
 mod literal;
 mod select;
 mod token;

@@ -76,30 +76,6 @@ impl Path {
         }
     }
 
-    /// The path with another last step. (A path without steps has none to replace.)
-    pub(crate) fn with_last(&self, element: PathElement) -> Self {
-        let mut path = self.clone();
-        if let Some(last) = path.rest.last_mut() {
-            *last = element;
-        }
-        path
-    }
-
-    /// Moves the path's indexes to where they are once the elements at `removals` have been taken out.
-    pub(crate) fn shift_past(&mut self, removals: &[&Self]) {
-        let before = self.rest.clone();
-        for (at, element) in self.rest.iter_mut().enumerate() {
-            let PathElement::Index(index) = element else { continue };
-            let gone = removals.iter().filter(|removed| {
-                removed.name == self.name
-                    && removed.rest.len() == at + 1
-                    && removed.rest[..at] == before[..at]
-                    && matches!(removed.rest[at], PathElement::Index(removed) if removed < *index)
-            });
-            *index -= u32::try_from(gone.count()).unwrap_or(0);
-        }
-    }
-
     /// How two paths get in each other's way.
     fn clash(&self, other: &Self) -> Option<Clash> {
         if self.name != other.name {

@@ -46,9 +46,7 @@ pub enum Value {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TouchedPaths {
     /// In ascending order.
-    before: Vec<Path>,
-    /// In ascending order: an element set past a list's end lies elsewhere than its path said.
-    after: Vec<Path>,
+    paths: Vec<Path>,
 }
 
 impl Update {
@@ -96,12 +94,13 @@ impl Action {
 impl TouchedPaths {
     /// What lay at the paths in the item as it was.
     pub fn project_old(&self, item: &Item) -> Item {
-        project(&self.before, item)
+        project(&self.paths, item)
     }
 
-    /// What lies at the paths in the item as the update left it.
+    /// What lies at the paths in the item as the update left it. As in DynamoDB: an element set past a list's end lies elsewhere than
+    /// its path says, and where one was taken out of a list, the next one lies.
     pub fn project_new(&self, item: &Item) -> Item {
-        project(&self.after, item)
+        project(&self.paths, item)
     }
 }
 

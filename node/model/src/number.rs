@@ -60,8 +60,7 @@ impl Number {
     /// Reads a number as a client writes one: `sign? (digits with at most one point) (e sign? digits)?`. DynamoDB's
     /// error where it is not one or is out of range.
     pub fn parse(text: &str) -> Result<Self, ServiceError> {
-        let unreadable =
-            || ServiceError::validation(format!("The parameter cannot be converted to a numeric value: {text}"));
+        let unreadable = || ServiceError::validation(format!("{UNREADABLE}: {text}"));
         let scan = Scan::new(text.as_bytes()).ok_or_else(unreadable)?;
         if scan.significant_digits > u64::from(NUMBER_DIGITS_MAX) {
             return Err(NumberError::TooManyDigits.into());
@@ -74,6 +73,28 @@ impl Number {
         check_magnitude(scan.exponent + i128::from(digit_count(scan.coefficient)) - 1)?;
         let exponent = i16::try_from(scan.exponent).map_err(|_| unreadable())?;
         Ok(Self { negative: scan.negative, exponent, coefficient: scan.coefficient })
+    }
+
+    /// What is said of a text that [`Number::parse`] refuses by what reads numbers as Java's `BigDecimal` does: an exponent, and the
+    /// digits behind the point less the exponent, are 32-bit integers, and the magnitude is reckoned in such, past their end.
+    pub fn refused_as_big_decimal(text: &str) -> String {
+        if text.is_empty() {
+            return UNREADABLE.to_owned();
+        }
+        let scan = Scan::new(text.as_bytes());
+        let scale = scan.as_ref().and_then(|scan| {
+            i32::try_from(scan.written).ok()?;
+            i32::try_from(-scan.written_exponent).ok()
+        });
+        let (Some(scan), Some(scale)) = (scan, scale) else { return format!("{UNREADABLE}: {text}") };
+        let refusal = if scan.significant_digits > u64::from(NUMBER_DIGITS_MAX) {
+            NumberError::TooManyDigits
+        } else if scan.precision().wrapping_sub(scale) > i32::from(NUMBER_EXPONENT_MAX) + 1 {
+            NumberError::Overflow
+        } else {
+            NumberError::Underflow
+        };
+        refusal.to_string()
     }
 
     /// From its parts, which must be in the normal form: what [`Number::parts`] gives.
@@ -228,9 +249,14 @@ fn write_digits(coefficient: u128, buffer: &mut [u8; 39]) -> &[u8] {
     }
 }
 
+/// What is said of a text that is no number.
+const UNREADABLE: &str = "The parameter cannot be converted to a numeric value";
+
 /// A number's text taken apart; exponents are wide enough for whatever a request can hold.
 struct Scan {
     negative: bool,
+    /// Behind the `e`.
+    written: i64,
     /// Without leading and trailing zeros; not meaningful past 38 significant digits.
     coefficient: u128,
     significant_digits: u64,
@@ -282,7 +308,13 @@ impl Scan {
         };
         let written_exponent = i128::from(written) - i128::from(fraction_digits);
         let exponent = written_exponent + i128::from(zeros);
-        Some(Self { negative, coefficient, significant_digits, exponent, written_exponent })
+        Some(Self { negative, written, coefficient, significant_digits, exponent, written_exponent })
+    }
+
+    /// How many digits are written, but for zeros before the first that is not one; 1 for a zero.
+    fn precision(&self) -> i32 {
+        let zeros = self.exponent - self.written_exponent;
+        i32::try_from(i128::from(self.significant_digits.max(1)) + zeros).unwrap_or(i32::MAX)
     }
 }
 

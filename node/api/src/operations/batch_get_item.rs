@@ -102,7 +102,7 @@ struct TableAnswers {
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let input: BatchGetItemInput = input::parse(call.body)?;
     let report = CapacityReport::of(input.return_consumed_capacity.as_deref());
-    input.constrain()?;
+    input.constrain(call.body)?;
     let requests = checked(input.request_items.unwrap_or_default())?;
     if requests.iter().map(|request| request.keys.len()).sum::<usize>() > BATCH_GET_KEYS_MAX {
         return Err(ServiceError::validation("Too many items requested for the BatchGetItem call"));
@@ -134,7 +134,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
 }
 
 impl BatchGetItemInput {
-    fn constrain(&self) -> Result<(), ServiceError> {
+    /// `body` is what the input was read from.
+    fn constrain(&self, body: &[u8]) -> Result<(), ServiceError> {
         let mut constraints = Constraints::default();
         let Some(requests) = &self.request_items else {
             constraints.return_consumed_capacity(self.return_consumed_capacity.as_deref());
@@ -149,7 +150,7 @@ impl BatchGetItemInput {
         } else if let Some((name, _)) = requests.iter().find(|(_, request)| keys_of(request) == 0) {
             constraints.item_count(&format!("RequestItems.{name}.member.Keys"), 0, 1..=BATCH_GET_KEYS_MAX);
         } else if !requests.keys().all(|name| is_table_name(name) || is_arn(name)) {
-            constraints.value(table_names(requests.keys()), "requestItems", TABLE_NAMES);
+            constraints.value(request_items(body), "requestItems", TABLE_NAMES);
         } else {
             for (name, request) in requests {
                 let path = format!("RequestItems.{name}.member.Keys");
@@ -170,9 +171,10 @@ pub(super) const TABLE_NAMES: &str = "Map keys must satisfy constraint: [Member 
      to 255, Member must have length greater than or equal to 3, Member must satisfy regular expression pattern: \
      [a-zA-Z0-9_.-]+]";
 
-/// A batch's tables in a message.
-fn table_names<'a>(names: impl Iterator<Item = &'a String>) -> String {
-    format!("{{{}}}", names.map(String::as_str).collect::<Vec<_>>().join(", "))
+/// `RequestItems` as the request has it, in a message.
+fn request_items(body: &[u8]) -> String {
+    let request = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
+    request["RequestItems"].to_string()
 }
 
 fn checked(requests: BTreeMap<String, KeysAndAttributes>) -> Result<Vec<TableGets>, ServiceError> {

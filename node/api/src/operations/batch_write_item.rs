@@ -181,11 +181,11 @@ impl WriteInput {
     fn checked(self) -> Result<Write, ServiceError> {
         match (self.put_request, self.delete_request) {
             (Some(put), None) => {
-                let item = put.item.unwrap_or_default().into_item()?;
+                let item = put.item.unwrap_or_default().into_item_as_before()?;
                 check_size(&item)?;
                 Ok(Write::Put(item))
             }
-            (None, Some(delete)) => Ok(Write::Delete(delete.key.unwrap_or_default().into_item()?)),
+            (None, Some(delete)) => Ok(Write::Delete(delete.key.unwrap_or_default().into_item_as_before()?)),
             // DynamoDB's own words for neither and for both.
             _ => Err(ServiceError::validation(
                 "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported \

@@ -49,10 +49,11 @@ impl Options {
         self.constrain_on_condition_failure(constraints);
     }
 
-    /// All of them in DynamoDB's older words, and a table's name that is missing: UpdateItem without its key.
+    /// All of them in DynamoDB's older words, and a table's name that is missing or empty: UpdateItem without its key.
     pub(super) fn constrain_in_full(&self, table_name: Option<&str>, constraints: &mut Constraints) {
         constraints.return_consumed_capacity(self.return_consumed_capacity.as_deref());
         constraints.required("tableName", table_name.is_some());
+        constraints.length("tableName", table_name, 1..=usize::MAX);
         constraints.one_of("returnValues", self.return_values.as_deref(), constraints::RETURN_VALUES);
         self.constrain_on_condition_failure(constraints);
         self.constrain_metrics(constraints);

@@ -85,6 +85,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let arn = resolve_table_arn(call, &mut input.table_name)?;
     input.constrain()?;
     input.mixture()?;
+    let conditions = input.query_filter.as_ref().map_or(0, legacy::Conditions::len);
+    check_conditional_operator(input.conditional_operator.as_deref(), conditions)?;
     let select = SelectParameters {
         select: input.select.as_deref(),
         attributes_to_get: input.attributes_to_get.is_some(),
@@ -92,8 +94,6 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         index: input.index_name.is_some(),
     }
     .check()?;
-    let conditions = input.query_filter.as_ref().map_or(0, legacy::Conditions::len);
-    check_conditional_operator(input.conditional_operator.as_deref(), conditions)?;
     let start = page::start_values(input.exclusive_start_key.take(), Pager::Query)?;
     if input.key_conditions.is_none() && input.key_condition_expression.is_none() {
         return Err(ServiceError::validation(

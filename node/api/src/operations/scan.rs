@@ -87,7 +87,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut placeholders = placeholders(
         input.expression_attribute_names.take(),
         input.expression_attribute_values.take(),
-        ValuesOf::Others,
+        ValuesOf::Scan,
     )?;
     let select = SelectParameters {
         select: input.select.as_deref(),

@@ -12,7 +12,7 @@ use crate::{
         shape::{ATTRIBUTES, EXPECTED, NAMES, Shape},
     },
     validation::{
-        constraints::{Constraints, RETURN_VALUES, table_name_not_empty},
+        constraints::{CONDITIONAL_OPERATORS, Constraints, RETURN_VALUES, table_name_not_empty},
         enveloped,
         index_updates::check_index_updates,
         parameters::{Mixture, Names, Values, ValuesOf, placeholders},
@@ -86,7 +86,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         names: input.expression_attribute_names,
         values: input.expression_attribute_values,
     };
-    check_members(input.table_name.as_deref(), input.key.is_some(), &options)?;
+    check_members(input.table_name.as_deref(), input.key.is_some(), &options, &condition)?;
     let mut constraints = Constraints::default();
     condition.constrain(&mut constraints);
     if let Some(updates) = &input.attribute_updates {
@@ -115,14 +115,20 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
 }
 
 /// The table's name comes first and alone, then one of the options. Only where the key is missing are they told together.
-fn check_members(table_name: Option<&str>, key: bool, options: &Options) -> Result<(), ServiceError> {
-    table_name_not_empty(table_name)?;
+fn check_members(
+    table_name: Option<&str>,
+    key: bool,
+    options: &Options,
+    condition: &ConditionParameters,
+) -> Result<(), ServiceError> {
     let mut constraints = Constraints::default();
     if !key {
         options.constrain_in_full(table_name, &mut constraints);
+        constraints.one_of("conditionalOperator", condition.conditional_operator.as_deref(), CONDITIONAL_OPERATORS);
         constraints.required("key", false);
         return constraints.finish();
     }
+    table_name_not_empty(table_name)?;
     match table_name {
         Some(name) => constraints.name_in_full("tableName", name),
         None => {

@@ -56,6 +56,6 @@ impl StatementMembers {
 
     /// The parameters' values, or what is wrong with the first that has something wrong.
     pub(crate) fn take_parameters(&mut self) -> Result<Vec<AttributeValue>, ServiceError> {
-        self.parameters.take().unwrap_or_default().into_iter().map(JsonValue::into_value).collect()
+        self.parameters.take().unwrap_or_default().into_iter().map(JsonValue::into_value_as_before).collect()
     }
 }

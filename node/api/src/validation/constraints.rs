@@ -11,6 +11,7 @@ const ECHO_CHARS_MAX: usize = 1_000;
 
 const NAME_PATTERN: &str = "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+";
 pub(crate) const RETURN_VALUES: &[&str] = &["ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW"];
+pub(crate) const CONDITIONAL_OPERATORS: &[&str] = &["OR", "AND"];
 pub(crate) const RETURN_ITEM_COLLECTION_METRICS: &[&str] = &["SIZE", "NONE"];
 pub(crate) const ON_CONDITION_CHECK_FAILURE: &[&str] = &["ALL_OLD", "NONE"];
 pub(crate) const COMPARISON_OPERATORS: &[&str] = &[

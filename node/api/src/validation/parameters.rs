@@ -53,6 +53,7 @@ pub(crate) enum ValuesOf {
     UpdateItem,
     DeleteItem,
     Query,
+    Scan,
     /// PutItem and the other reads.
     Others,
 }
@@ -87,10 +88,12 @@ fn read_value(
     (key, value): (String, JsonValue),
     values_of: ValuesOf,
 ) -> Result<(String, cairn_model::AttributeValue), ServiceError> {
-    match value.into_value() {
+    let in_older_words = values_of == ValuesOf::Scan && value.is_told_otherwise_before();
+    let read = if in_older_words { value.into_value_as_before() } else { value.into_value() };
+    match read {
         Ok(value) => Ok((key, value)),
         Err(mut error) => {
-            if values_of.names(&error.message) {
+            if in_older_words || values_of.names(&error.message) {
                 error.message =
                     format!("ExpressionAttributeValues contains invalid value: {} for key {key}", error.message);
             }

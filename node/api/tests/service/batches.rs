@@ -153,6 +153,43 @@ async fn batches_that_do_not_fit_are_refused_in_dynamodbs_words() {
 }
 
 #[tokio::test]
+async fn a_batch_with_a_name_that_is_none_is_shown_as_it_was_asked_for() {
+    let service = Service::with_users().await;
+    let request = json!({
+        "RequestItems": {"bad!name": {"Keys": [{"Id": {"S": "a"}}]}}, "ReturnConsumedCapacity": "SOME"
+    });
+    assert_eq!(
+        service.invalid("BatchGetItem", request).await,
+        "2 validation errors detected: Value '{\"bad!name\":{\"Keys\":[{\"Id\":{\"S\":\"a\"}}]}}' at 'requestItems' failed \
+         to satisfy constraint: Map keys must satisfy constraint: [Member must have length less than or equal to 255, \
+         Member must have length greater than or equal to 3, Member must satisfy regular expression pattern: \
+         [a-zA-Z0-9_.-]+]; Value 'SOME' at 'returnConsumedCapacity' failed to satisfy constraint: Member must satisfy \
+         enum value set: [INDEXES, TOTAL, NONE]"
+    );
+}
+
+#[tokio::test]
+async fn a_batch_of_writes_tells_of_values_in_dynamodbs_older_words() {
+    let service = Service::with_users().await;
+    let repeated = "One or more parameter values were invalid: Input collection [b, a, b] contains duplicates.";
+    for (value, expected) in [
+        (json!({"N": ""}), "The parameter cannot be converted to a numeric value"),
+        (
+            json!({"N": "1e2147483647"}),
+            "Number underflow. Attempting to store a number with magnitude smaller than supported range",
+        ),
+        (json!({"SS": ["b", "a", "b"]}), repeated),
+        (json!({"NS": ["2", "1", "2"]}), "Input collection contains duplicates"),
+    ] {
+        for write in [json!({"PutRequest": {"Item": {"Id": value}}}), json!({"DeleteRequest": {"Key": {"Id": value}}})]
+        {
+            let request = json!({"RequestItems": {"users": [write]}});
+            assert_eq!(service.invalid("BatchWriteItem", request).await, expected, "{value}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_requests_of_a_batch_are_counted_over_all_tables_too() {
     let service = Service::with_users().await;
     let two = |one: Value, other: Value| json!({"RequestItems": {"users": one, "another": other}});

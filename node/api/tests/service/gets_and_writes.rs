@@ -311,6 +311,15 @@ async fn an_update_reports_its_members_one_at_a_time() {
                  Value null at 'key' failed to satisfy constraint: Member must not be null"
             ),
         ),
+        (
+            json!({"Key": null, "TableName": "", "ReturnValues": "X", "ConditionalOperator": "XOR"}),
+            format!(
+                "4 validation errors detected: Value '' at 'tableName' failed to satisfy constraint: Member must have \
+                 length greater than or equal to 1; Value 'X' at 'returnValues' {enumeration} [ALL_NEW, UPDATED_OLD, \
+                 ALL_OLD, NONE, UPDATED_NEW]; Value 'XOR' at 'conditionalOperator' {enumeration} [OR, AND]; Value null at \
+                 'key' failed to satisfy constraint: Member must not be null"
+            ),
+        ),
     ] {
         assert_eq!(service.invalid("UpdateItem", update(more)).await, text);
     }

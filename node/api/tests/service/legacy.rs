@@ -101,4 +101,13 @@ async fn legacy_conditions_are_checked_in_dynamodbs_words() {
     });
     let text = service.invalid("Query", request).await;
     assert_eq!(text, "QueryFilter can only contain non-primary key attributes: Primary key attribute: Game");
+    let request = json!({
+        "TableName": "users",
+        "KeyConditions": {"Id": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "a"}]}},
+        "QueryFilter": {"Odd": {"ComparisonOperator": "NULL"}, "Even": {"ComparisonOperator": "NULL"}},
+        "ConditionalOperator": "XOR",
+        "Select": "SOME"
+    });
+    let text = service.invalid("Query", request).await;
+    assert_eq!(text, "Failed to satisfy constraint: Member must satisfy enum value set: [ALL, OR]");
 }

@@ -316,8 +316,29 @@ async fn statements_that_do_not_fit_their_table_are_refused_in_dynamodbs_words()
         let text = service.invalid("ExecuteStatement", json!({"Statement": statement})).await;
         assert_eq!(text, expected, "{statement}");
     }
-    let (name, text) = refused(&service, "SELECT * FROM nothing").await;
+    let (name, text) = refused(&service, "SELECT * FROM absent").await;
     assert_eq!((name.as_str(), text.as_str()), ("ResourceNotFoundException", "Requested resource not found"));
+}
+
+#[tokio::test]
+async fn a_parameter_s_numbers_are_refused_as_javas_decimals_are() {
+    let service = Service::with_users().await;
+    let unreadable = "The parameter cannot be converted to a numeric value";
+    for (number, expected) in [
+        ("", unreadable.to_owned()),
+        ("1e2147483648", format!("{unreadable}: 1e2147483648")),
+        (
+            "1e2147483647",
+            "Number underflow. Attempting to store a number with magnitude smaller than supported range".to_owned(),
+        ),
+    ] {
+        for parameter in [json!({"N": number}), json!({"L": [{"M": {"x": {"NS": ["1", number]}}}]})] {
+            let statement = json!({"Statement": "SELECT * FROM users WHERE Score = ?", "Parameters": [parameter]});
+            assert_eq!(service.invalid("ExecuteStatement", statement.clone()).await, expected, "{number}");
+            let request = json!({"TransactStatements": [statement]});
+            assert_eq!(service.invalid("ExecuteTransaction", request).await, expected, "{number}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -357,7 +378,7 @@ async fn a_batch_of_reads_answers_each_in_its_place() {
             {"Statement": "SELECT Score FROM users WHERE Id = 'anna' AND Game = 2"},
             {"Statement": "SELECT * FROM users WHERE Id = ? AND Game = 9", "Parameters": [{"S": "anna"}]},
             {"Statement": "SELECT * FROM users WHERE Id = 'anna'"},
-            {"Statement": "SELECT * FROM nothing WHERE Id = 'anna'"},
+            {"Statement": "SELECT * FROM absent WHERE Id = 'anna'"},
             {"Statement": "SELECT"},
             {"Statement": "SELECT * FROM users WHERE Id = 'ben' AND Game = 1", "ConsistentRead": true}
         ],
@@ -374,7 +395,7 @@ async fn a_batch_of_reads_answers_each_in_its_place() {
                     "Code": "ValidationError",
                     "Message": "Select statements within BatchExecuteStatement must specify the primary key in the where clause."
                 }},
-                {"Error": {"Code": "ResourceNotFound", "Message": "Requested resource not found"}, "TableName": "nothing"},
+                {"Error": {"Code": "ResourceNotFound", "Message": "Requested resource not found"}, "TableName": "absent"},
                 {"Error": {
                     "Code": "ValidationError",
                     "Message": "Statement wasn't well formed, can't be processed: Unexpected term"

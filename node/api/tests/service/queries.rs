@@ -205,6 +205,23 @@ async fn a_key_condition_that_fits_no_table_is_told_before_the_table_is_looked_u
 }
 
 #[tokio::test]
+async fn a_scan_tells_of_a_filter_s_values_in_dynamodbs_older_words() {
+    let service = Service::with_users().await;
+    for (value, fault) in [
+        (json!({"N": ""}), "The parameter cannot be converted to a numeric value"),
+        (json!({"NS": ["2", "1", "2"]}), "Input collection contains duplicates"),
+    ] {
+        let request = json!({
+            "TableName": "users", "FilterExpression": "Score = :v", "ExpressionAttributeValues": {":v": value}
+        });
+        assert_eq!(
+            service.invalid("Scan", request).await,
+            format!("ExpressionAttributeValues contains invalid value: {fault} for key :v")
+        );
+    }
+}
+
+#[tokio::test]
 async fn segments_that_do_not_fit_are_refused_in_dynamodbs_words() {
     let service = five_games().await;
     for (request, expected) in [

@@ -1,6 +1,6 @@
 //! A cursor over a statement's words, with what all clauses have: names, paths, parameters, and where a word stands.
 
-use super::{Refusal, token::tokenize};
+use super::{Refusal, keywords::is_keyword, token::tokenize};
 use crate::{
     Path,
     cursor::{self, TooMuch},
@@ -11,40 +11,8 @@ use std::ops::Range;
 
 /// What is said of a word behind a whole statement.
 pub(super) const LEFT_OVER: &str = "Unexpected token after expression";
-
-/// Words that stand for themselves only in quotes.
-const KEYWORDS: [&str; 30] = [
-    "ALL",
-    "AND",
-    "AS",
-    "ASC",
-    "BETWEEN",
-    "BY",
-    "DELETE",
-    "DESC",
-    "EXISTS",
-    "FALSE",
-    "FROM",
-    "IN",
-    "INSERT",
-    "INTO",
-    "IS",
-    "LIKE",
-    "MISSING",
-    "NOT",
-    "NULL",
-    "OR",
-    "ORDER",
-    "REMOVE",
-    "RETURNING",
-    "SELECT",
-    "SET",
-    "TRUE",
-    "UPDATE",
-    "VALUE",
-    "VALUES",
-    "WHERE",
-];
+pub(super) const NO_SIMPLE_PATH: &str = "Expected identifier for simple path";
+const NO_STEP: &str = "Invalid path dot component";
 
 /// What a statement's parser knows besides its words.
 pub(super) struct Parameters<'t> {
@@ -133,7 +101,7 @@ impl<'t> Cursor<'t> {
     pub(super) fn at_name(&self) -> bool {
         match self.peek() {
             Some(TokenKind::Quoted) => true,
-            Some(TokenKind::Word) => !KEYWORDS.iter().any(|keyword| self.at_keyword(keyword)),
+            Some(TokenKind::Word) => !is_keyword(self.word()),
             _ => false,
         }
     }
@@ -143,7 +111,7 @@ impl<'t> Cursor<'t> {
             return Err(Refusal::malformed(match self.peek() {
                 None => "Unexpected term",
                 Some(TokenKind::Word) => "Unexpected keyword",
-                Some(_) => "Expected identifier for simple path",
+                Some(_) => NO_SIMPLE_PATH,
             }));
         }
         let word = self.word();
@@ -156,12 +124,22 @@ impl<'t> Cursor<'t> {
     }
 
     pub(super) fn path(&mut self) -> Result<Path, Refusal> {
-        self.path_of(Self::name, Self::index)
+        self.path_of(Self::name, Self::step, Self::index)
+    }
+
+    /// A path that is written to.
+    pub(super) fn simple_path(&mut self) -> Result<Path, Refusal> {
+        if self.at_name() { self.path() } else { Err(Refusal::malformed(NO_SIMPLE_PATH)) }
+    }
+
+    /// A name behind a point.
+    fn step(&mut self) -> Result<String, Refusal> {
+        if self.at_name() { self.name() } else { Err(Refusal::malformed(NO_STEP)) }
     }
 
     fn index(&mut self) -> Result<u32, Refusal> {
         if self.peek() != Some(TokenKind::Number) || !self.word().bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(Refusal::malformed("Invalid path dot component"));
+            return Err(Refusal::malformed(NO_STEP));
         }
         let index = self.digits();
         self.expect(TokenKind::CloseBracket, "Expected RIGHT_BRACKET")?;
@@ -174,7 +152,7 @@ impl<'t> Cursor<'t> {
         if !self.take(TokenKind::Dot) {
             return Ok((table, None));
         }
-        let index = self.name()?;
+        let index = self.step()?;
         if self.peek() == Some(TokenKind::Dot) {
             return Err(Refusal::refused("A path may contain at most 2 components in the FROM clause"));
         }

@@ -4,10 +4,11 @@ use super::{Insert, OrderTerm};
 use crate::{Comparator, Condition, Operand, Path, condition::order};
 use cairn_model::{
     AttributeValue, Item, KeySchema, ServiceError,
-    key::{EncodedKey, SortCondition},
+    key::{EncodedKey, SortCondition, sort_bounds},
     limits::STATEMENT_PARTITIONS_MAX,
     table::KeyAttribute,
 };
+use std::ops::Bound;
 
 /// What a SELECT reads.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +38,7 @@ impl ReadKeys {
     pub fn of(condition: Option<Condition>, terms: &[OrderTerm], schema: &KeySchema) -> Result<Self, ServiceError> {
         check_terms(condition.is_some(), terms, schema)?;
         let mut conjuncts = distinct(conjuncts(condition));
-        let named = named_partitions(&mut conjuncts, &schema.partition)?;
+        let named = named_partitions(&mut conjuncts, schema)?;
         let by_key = named.as_ref().is_some_and(|named| named.by_key);
         let mut partitions = named.map(|named| named.partitions);
         let mut sort = Vec::new();
@@ -184,8 +185,9 @@ struct NamedPartitions {
 /// The partition keys to read, by the first conjunct that names any: it goes, where it says nothing more than that.
 fn named_partitions(
     conjuncts: &mut Vec<Condition>,
-    attribute: &KeyAttribute,
+    schema: &KeySchema,
 ) -> Result<Option<NamedPartitions>, ServiceError> {
+    let attribute = &schema.partition;
     let found = conjuncts
         .iter()
         .enumerate()
@@ -206,16 +208,106 @@ fn named_partitions(
             partitions.push(value.clone());
         }
     }
-    let by_key = !matches!(conjuncts[at], Condition::Or(_));
-    if by_key {
-        if partitions.len() < count {
-            return Err(ServiceError::validation(
-                "Overlapping conditions with range keys are not supported in where clause",
-            ));
-        }
-        conjuncts.remove(at);
+    if let Condition::Or(branches) = &conjuncts[at] {
+        check_apart(branches, schema)?;
+        return Ok(Some(NamedPartitions { partitions, by_key: false }));
     }
-    Ok(Some(NamedPartitions { partitions, by_key }))
+    if partitions.len() < count {
+        return Err(overlapping());
+    }
+    conjuncts.remove(at);
+    Ok(Some(NamedPartitions { partitions, by_key: true }))
+}
+
+/// Keys from one on, up to another or to the last there is.
+struct Range {
+    start: Vec<u8>,
+    end: Option<Vec<u8>>,
+}
+
+impl Range {
+    fn of(partition: &AttributeValue, sort: Option<&SortCondition>) -> Result<Self, ServiceError> {
+        let (lower, upper) = sort_bounds(partition, sort)?;
+        let bytes = |bound| match bound {
+            Bound::Included(key) | Bound::Excluded(key) => Some(Vec::from(key)),
+            Bound::Unbounded => None,
+        };
+        Ok(Self { start: bytes(lower).unwrap_or_default(), end: bytes(upper) })
+    }
+
+    /// Whether it ends before it gets to a key.
+    fn ends_before(&self, key: &[u8]) -> bool {
+        self.end.as_ref().is_some_and(|end| end.as_slice() <= key)
+    }
+
+    fn within(self, other: Self) -> Self {
+        let end = match (self.end, other.end) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        Self { start: self.start.max(other.start), end }
+    }
+}
+
+/// Refuses branches of an OR that read one key twice.
+fn check_apart(branches: &[Condition], schema: &KeySchema) -> Result<(), ServiceError> {
+    let mut ranges = Vec::new();
+    for branch in branches {
+        ranges.extend(ranges_of(branch, schema)?);
+    }
+    ranges.sort_by(|one, other| one.start.cmp(&other.start));
+    let meet = ranges.windows(2).any(|pair| !pair[0].ends_before(&pair[1].start));
+    if meet { Err(overlapping()) } else { Ok(()) }
+}
+
+/// The keys that a branch reads; none of one that says of its sort key what it is not, or says it in branches of its own, which
+/// DynamoDB leaves aside here.
+fn ranges_of(branch: &Condition, schema: &KeySchema) -> Result<Vec<Range>, ServiceError> {
+    let parts = conjuncts(Some(branch.clone()));
+    let mut partitions = None;
+    let mut alternatives = vec![None];
+    let mut sort = Vec::new();
+    for part in &parts {
+        if let Some(values) = partitions_of(part, &schema.partition.name).filter(|_| !matches!(part, Condition::Or(_)))
+        {
+            partitions.get_or_insert(values);
+            continue;
+        }
+        let Some(attribute) = &schema.sort else { continue };
+        if let Some(condition) = on_sort_key(part, attribute)? {
+            sort.push(condition);
+        } else if let Some(values) = listed(part, &attribute.name) {
+            alternatives = values.into_iter().map(|value| Some(SortCondition::Equal(value.clone()))).collect();
+        } else if is_left_aside(part, &attribute.name) {
+            return Ok(Vec::new());
+        }
+    }
+    let mut ranges = Vec::new();
+    for partition in partitions.into_iter().flatten() {
+        for alternative in &alternatives {
+            let mut range = Range::of(partition, alternative.as_ref())?;
+            for condition in &sort {
+                range = range.within(Range::of(partition, Some(condition))?);
+            }
+            if !range.ends_before(&range.start) {
+                ranges.push(range);
+            }
+        }
+    }
+    Ok(ranges)
+}
+
+/// Whether a condition denies something of this attribute, or has branches that ask for it.
+fn is_left_aside(condition: &Condition, name: &str) -> bool {
+    let mut of_attribute = false;
+    condition.for_each_path(&mut |path| of_attribute |= path.name() == name);
+    let denies =
+        matches!(condition, Condition::Not(_) | Condition::Or(_) | Condition::Compare(_, Comparator::NotEqual, _));
+    of_attribute && denies
+}
+
+fn overlapping() -> ServiceError {
+    ServiceError::validation("Overlapping conditions with range keys are not supported in where clause")
 }
 
 /// The conjunct as a condition on the sort key, if it is one.

@@ -13,10 +13,7 @@ pub(super) fn select(cursor: &mut Cursor<'_>) -> Result<Select, Refusal> {
     if cursor.peek() == Some(TokenKind::Comma) {
         return Err(Refusal::refused("Only select from a single table or index is supported."));
     }
-    // A clause that DynamoDB doesn't have would pass for another name of the table.
-    if !["GROUP", "HAVING", "LIMIT", "OFFSET", "JOIN"].iter().any(|clause| cursor.at_keyword(clause)) {
-        cursor.no_alias()?;
-    }
+    cursor.no_alias()?;
     let condition = filter::clause(cursor)?;
     let order = order(cursor)?;
     Ok(Select { table, index, projection, condition, order })

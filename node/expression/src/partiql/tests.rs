@@ -233,6 +233,24 @@ fn what_dynamodb_does_not_take_is_refused_in_its_words() {
         ("SELECT * FROM t x", "Aliasing is not supported"),
         ("SELECT a AS b FROM t", "Aliasing is not supported"),
         ("SELECT COUNT(*) FROM t", "Unexpected path component at 1:8:5"),
+        (
+            "SELECT * FROM t WHERE attribute_exists(m.inner)",
+            "Statement wasn't well formed, can't be processed: Invalid path dot component",
+        ),
+        ("UPDATE t SET a = a.size", "Statement wasn't well formed, can't be processed: Invalid path dot component"),
+        (
+            "SELECT a.\"size\".date FROM t",
+            "Statement wasn't well formed, can't be processed: Invalid path dot component",
+        ),
+        ("SELECT * FROM t WHERE inner = 1", "Statement wasn't well formed, can't be processed: Unexpected keyword"),
+        (
+            "UPDATE t SET inner = 1",
+            "Statement wasn't well formed, can't be processed: Expected identifier for simple path",
+        ),
+        (
+            "UPDATE t REMOVE inner",
+            "Statement wasn't well formed, can't be processed: Expected identifier for simple path",
+        ),
         ("SELECT * FROM a, b", "Only select from a single table or index is supported."),
         ("SELECT * FROM a.b.c", "A path may contain at most 2 components in the FROM clause"),
         ("SELECT * FROM \"\"", "Path component cannot be an empty string"),
@@ -350,6 +368,32 @@ fn a_select_reads_the_partitions_its_condition_names() {
     assert_eq!(partitions("WHERE p = 'a' AND 1 = s AND (p = 'a' AND 1.0 = s)"), (named(&["a"]), 1, false));
     let keys = read("WHERE p = 'a' AND 1 <= s").unwrap();
     assert_eq!(keys.sort, [SortCondition::GreaterOrEqual(value(r#"{"N":"1"}"#))]);
+}
+
+#[test]
+fn branches_that_read_one_key_twice_are_refused_in_dynamodbs_words() {
+    for clauses in [
+        "p = 'a' AND n = 1 OR p = 'a' AND s = 2",
+        "p = 'a' AND n <> 1 OR p = 'a' AND s = 2",
+        "p = 'a' OR p = 'a' AND s = 2",
+        "p = 'a' AND s > 1 OR p = 'b' OR p = 'a' AND s BETWEEN 1 AND 2",
+        "p = 'a' AND s IN [1, 2] OR p IN ['a', 'b'] AND s = 2",
+    ] {
+        let message = read(&format!("WHERE {clauses}")).unwrap_err().message;
+        assert_eq!(message, "Overlapping conditions with range keys are not supported in where clause", "{clauses}");
+    }
+    for clauses in [
+        "p = 'a' AND s = 1 OR p = 'a' AND s = 2",
+        "p = 'a' AND s < 2 OR p = 'a' AND s >= 2",
+        "p = 'a' AND s > 1 AND s < 3 OR p = 'a' AND s = 3",
+        "p = 'a' AND n = 1 OR p = 'b' AND s = 2",
+        "p = 'a' OR p = 'a' AND NOT s = 1",
+        "p = 'a' AND s <> 1 OR p = 'a' AND s = 2",
+        "p = 'a' AND NOT s IN [1, 3] OR p = 'a' AND s = 2",
+        "p = 'a' AND (s = 1 OR s = 2) OR p = 'a' AND s = 2",
+    ] {
+        assert!(read(&format!("WHERE {clauses}")).is_ok(), "{clauses}");
+    }
 }
 
 #[test]

@@ -1,6 +1,11 @@
 //! INSERT, UPDATE and DELETE, each behind its keyword.
 
-use super::{DeleteItem, Insert, Refusal, Returning, UpdateItem, cursor::Cursor, cursor::LEFT_OVER, filter, literal};
+use super::{
+    DeleteItem, Insert, Refusal, Returning, UpdateItem,
+    cursor::Cursor,
+    cursor::{LEFT_OVER, NO_SIMPLE_PATH},
+    filter, literal,
+};
 use crate::{
     Action, Path, Update, Value,
     cursor::note,
@@ -58,7 +63,7 @@ fn clauses(cursor: &mut Cursor<'_>) -> Result<Update, Refusal> {
                 actions.push(set(cursor)?);
             }
         } else if cursor.take_keyword("REMOVE") {
-            actions.push(Action::Remove(cursor.path()?));
+            actions.push(Action::Remove(cursor.simple_path()?));
         } else {
             break;
         }
@@ -95,7 +100,7 @@ pub(super) fn delete(cursor: &mut Cursor<'_>) -> Result<DeleteItem, Refusal> {
 
 fn table(cursor: &mut Cursor<'_>) -> Result<String, Refusal> {
     if !cursor.at_name() {
-        return Err(Refusal::malformed("Expected identifier for simple path"));
+        return Err(Refusal::malformed(NO_SIMPLE_PATH));
     }
     let (table, index) = cursor.target()?;
     if index.is_some() {
@@ -106,7 +111,7 @@ fn table(cursor: &mut Cursor<'_>) -> Result<String, Refusal> {
 }
 
 fn set(cursor: &mut Cursor<'_>) -> Result<Action, Refusal> {
-    let path = cursor.path()?;
+    let path = cursor.simple_path()?;
     cursor.expect(TokenKind::Equal, "Expected '='")?;
     if cursor.peek_ahead(1) == Some(TokenKind::OpenParen) {
         if cursor.at_keyword("set_add") {

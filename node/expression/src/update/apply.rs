@@ -1,7 +1,7 @@
 //! Applying an update to an item.
 
 use super::{Action, Form, TouchedPaths, Update, Value};
-use crate::{Path, PathElement, path::Slot};
+use crate::{Path, path::Slot};
 use cairn_model::{
     AttributeValue, Item, ServiceError,
     limits::{ITEM_BYTES_MAX, NESTING_DEPTH_MAX},
@@ -56,13 +56,10 @@ impl Update {
             return Err(ServiceError::validation(INVALID_PATH));
         }
 
-        let mut before: Vec<Path> = self.paths().cloned().collect();
-        before.sort_unstable();
-        let mut after: Vec<Path> = Vec::with_capacity(self.actions.len());
         // In the order of their indexes, so that what goes past a list's end goes there in that order.
         writes.sort_unstable_by_key(|(path, _)| *path);
         for (path, value) in writes {
-            after.push(write(path, value?, item)?);
+            write(path, value?, item)?;
         }
         removals.sort_unstable();
         if room.exceeded {
@@ -71,12 +68,10 @@ impl Update {
         for path in removals.iter().rev() {
             remove(path, item);
         }
-        after.sort_unstable();
-        // Elements behind one that was taken out of their list have moved up.
-        after.iter_mut().for_each(|path| path.shift_past(&removals));
-
         check_item(item)?;
-        Ok(TouchedPaths { before, after })
+        let mut paths: Vec<Path> = self.paths().cloned().collect();
+        paths.sort_unstable();
+        Ok(TouchedPaths { paths })
     }
 }
 
@@ -196,22 +191,18 @@ fn difference<T: Ord + Clone>(present: &[T], members: &[T]) -> Option<Vec<T>> {
     (!rest.is_empty()).then_some(rest)
 }
 
-/// Writes a value, past a list's end as its next element; gives the path it then lies at.
-fn write(path: &Path, value: AttributeValue, item: &mut Item) -> Result<Path, ServiceError> {
+/// Writes a value, past a list's end as its next element.
+fn write(path: &Path, value: AttributeValue, item: &mut Item) -> Result<(), ServiceError> {
     match path.slot(item).ok_or_else(|| ServiceError::validation(INVALID_PATH))? {
         Slot::Attribute(map, name) => {
             map.insert(name.to_owned(), value);
         }
         Slot::Element(list, at) => match list.get_mut(at) {
             Some(element) => *element = value,
-            None => {
-                list.push(value);
-                let index = u32::try_from(list.len() - 1).unwrap_or(u32::MAX);
-                return Ok(path.with_last(PathElement::Index(index)));
-            }
+            None => list.push(value),
         },
     }
-    Ok(path.clone())
+    Ok(())
 }
 
 fn remove(path: &Path, item: &mut Item) {

@@ -262,8 +262,22 @@ fn touched_paths_show_what_was_there_and_what_is_there_now() {
     assert_eq!(json(&touched.project_old(&old)), r#"{"a":{"L":[{"N":"0"}]},"b":{"M":{"x":{"N":"1"}}},"c":{"S":"x"}}"#);
     assert_eq!(
         json(&touched.project_new(&new)),
-        r#"{"a":{"L":[{"N":"5"}]},"b":{"M":{"x":{"S":"b"}}},"e":{"SS":["a","b"]}}"#
+        r#"{"a":{"L":[{"N":"1"}]},"b":{"M":{"x":{"S":"b"}}},"e":{"SS":["a","b"]}}"#
     );
+}
+
+#[test]
+fn touched_paths_mean_the_same_before_and_after() {
+    let new = |expression: &str| {
+        let mut item = item(r#"{"a":{"M":{"c":{"L":[{"N":"1"},{"N":"2"},{"N":"3"}]}}}}"#);
+        let touched = update(expression).apply(&mut item).unwrap();
+        json(&touched.project_new(&item))
+    };
+    // What was set past the end lies elsewhere, and where an element was taken out the next one lies now.
+    assert_eq!(new("SET a.c[100] = :n"), "{}");
+    assert_eq!(new("REMOVE a.c[1]"), r#"{"a":{"M":{"c":{"L":[{"N":"3"}]}}}}"#);
+    assert_eq!(new("REMOVE a.c[2]"), "{}");
+    assert_eq!(new("SET a.c[0] = :n"), r#"{"a":{"M":{"c":{"L":[{"N":"5"}]}}}}"#);
 }
 
 proptest! {

@@ -27,13 +27,18 @@ const TOO_LARGE: &str = "Item size has exceeded the maximum allowed size";
 #[derive(Clone, Debug, Default)]
 pub struct JsonItem {
     item: Item,
-    problem: Option<ServiceError>,
+    problem: Option<Box<Problem>>,
 }
 
 impl JsonItem {
     /// The item, or DynamoDB's ValidationException for what is wrong in it.
     pub fn into_item(self) -> Result<Item, ServiceError> {
-        self.problem.map_or(Ok(self.item), Err)
+        self.problem.map_or(Ok(self.item), |problem| Err(ServiceError::validation(problem.message)))
+    }
+
+    /// As [`Self::into_item`], in the words of the operations that have kept DynamoDB's older reader of values.
+    pub fn into_item_as_before(self) -> Result<Item, ServiceError> {
+        self.problem.map_or(Ok(self.item), |problem| Err(problem.into_error_as_before()))
     }
 }
 
@@ -41,7 +46,7 @@ impl<'de> Deserialize<'de> for JsonItem {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut problems = Problems::default();
         let item = MapSeed { problems: &mut problems, depth: 0 }.deserialize(deserializer)?;
-        Ok(Self { item: item.unwrap_or_default(), problem: problems.first })
+        Ok(Self { item: item.unwrap_or_default(), problem: problems.first.map(Box::new) })
     }
 }
 
@@ -49,13 +54,23 @@ impl<'de> Deserialize<'de> for JsonItem {
 #[derive(Clone, Debug)]
 pub struct JsonValue {
     value: AttributeValue,
-    problem: Option<ServiceError>,
+    problem: Option<Box<Problem>>,
 }
 
 impl JsonValue {
     /// The value, or DynamoDB's ValidationException for what is wrong in it.
     pub fn into_value(self) -> Result<AttributeValue, ServiceError> {
-        self.problem.map_or(Ok(self.value), Err)
+        self.problem.map_or(Ok(self.value), |problem| Err(ServiceError::validation(problem.message)))
+    }
+
+    /// As [`JsonItem::into_item_as_before`].
+    pub fn into_value_as_before(self) -> Result<AttributeValue, ServiceError> {
+        self.problem.map_or(Ok(self.value), |problem| Err(problem.into_error_as_before()))
+    }
+
+    /// Whether what is wrong in it is told in other words by [`Self::into_value_as_before`].
+    pub fn is_told_otherwise_before(&self) -> bool {
+        self.problem.as_ref().is_some_and(|problem| problem.before.is_some())
     }
 }
 
@@ -63,13 +78,27 @@ impl<'de> Deserialize<'de> for JsonValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut problems = Problems::default();
         let value = ValueSeed { problems: &mut problems, depth: 1 }.deserialize(deserializer)?;
-        Ok(Self { value, problem: problems.first })
+        Ok(Self { value, problem: problems.first.map(Box::new) })
+    }
+}
+
+/// What DynamoDB's validation refuses a value with.
+#[derive(Clone, Debug)]
+struct Problem {
+    message: String,
+    /// What its older reader of values says of it: of numbers, and of a set's members that come twice.
+    before: Option<String>,
+}
+
+impl Problem {
+    fn into_error_as_before(self) -> ServiceError {
+        ServiceError::validation(self.before.unwrap_or(self.message))
     }
 }
 
 /// The first thing DynamoDB's validation would refuse. What is read after it is not kept.
 struct Problems {
-    first: Option<ServiceError>,
+    first: Option<Problem>,
     /// A few bytes of JSON make a value of many: in an item, every value takes a byte at least.
     values_left: usize,
 }
@@ -96,11 +125,11 @@ impl Problems {
     }
 
     fn add(&mut self, message: impl FnOnce() -> String) {
-        self.first.get_or_insert_with(|| ServiceError::validation(message()));
+        self.first.get_or_insert_with(|| Problem { message: message(), before: None });
     }
 
-    fn add_error(&mut self, error: ServiceError) {
-        self.first.get_or_insert(error);
+    fn add_with_before(&mut self, message: String, before: String) {
+        self.first.get_or_insert(Problem { message, before: Some(before) });
     }
 }
 
@@ -326,12 +355,12 @@ fn read_member<'de, A: MapAccess<'de>>(
 }
 
 /// A number, or why it isn't one: a string of the right shape with a wrong value in it.
-struct MaybeNumber(Result<Number, ServiceError>);
+struct MaybeNumber(Result<Number, Box<Problem>>);
 
 impl MaybeNumber {
     fn or_problem(self, problems: &mut Problems) -> Number {
-        self.0.unwrap_or_else(|error| {
-            problems.add_error(error);
+        self.0.unwrap_or_else(|problem| {
+            problems.first.get_or_insert(*problem);
             Number::ZERO
         })
     }
@@ -342,7 +371,10 @@ impl Member<'_> for MaybeNumber {
     const CLASS: &'static str = String::CLASS;
 
     fn from_text<E: Error>(text: &str) -> Result<Self, E> {
-        Ok(Self(Number::parse(text)))
+        Ok(Self(Number::parse(text).map_err(|error| {
+            let before = Number::refused_as_big_decimal(text);
+            Box::new(Problem { message: error.message, before: Some(before) })
+        })))
     }
 
     fn is_refused(&self) -> bool {
@@ -357,9 +389,10 @@ fn string_set(mut members: Vec<String>, problems: &mut Problems) -> AttributeVal
     if members.is_empty() {
         problems.add(|| format!("{INVALID} An string set  may not be empty"));
     }
-    if let Some(shown) = sort_or_shown(&mut members) {
+    if let Some(Repeated { as_sent, shown }) = sort_or_repeated(&mut members) {
         let quoted: Vec<_> = shown.iter().map(|member| quoted(member)).collect();
-        problems.add(|| format!("{INVALID} Input collection [{}] contains duplicates.", quoted.join(", ")));
+        let told = |members: String| format!("{INVALID} Input collection [{members}] contains duplicates.");
+        problems.add_with_before(told(quoted.join(", ")), told(as_sent.join(", ")));
     }
     AttributeValue::Ss(members)
 }
@@ -371,8 +404,9 @@ fn number_set(mut members: Vec<Number>, problems: &mut Problems) -> AttributeVal
     if members.is_empty() {
         problems.add(|| format!("{INVALID} An number set  may not be empty"));
     }
-    if sort_or_shown(&mut members).is_some() {
-        problems.add(|| format!("{INVALID} Input collection contains duplicates."));
+    if sort_or_repeated(&mut members).is_some() {
+        let before = "Input collection contains duplicates";
+        problems.add_with_before(format!("{INVALID} {before}."), before.to_owned());
     }
     AttributeValue::Ns(members)
 }
@@ -384,16 +418,24 @@ fn binary_set(mut members: Vec<Bytes>, problems: &mut Problems) -> AttributeValu
     if members.is_empty() {
         problems.add(|| format!("{INVALID} Binary sets should not be empty"));
     }
-    if let Some(shown) = sort_or_shown(&mut members) {
+    if let Some(Repeated { as_sent, shown }) = sort_or_repeated(&mut members) {
         let quoted: Vec<_> = shown.iter().map(|member| format!("\"{}\"", STANDARD.encode(member))).collect();
-        problems.add(|| format!("{INVALID} Input collection [{}]of type BS contains duplicates.", quoted.join(",")));
+        let as_sent: Vec<_> = as_sent.iter().map(|member| STANDARD.encode(member)).collect();
+        let told = |members: String| format!("{INVALID} Input collection [{members}]of type BS contains duplicates.");
+        problems.add_with_before(told(quoted.join(",")), told(as_sent.join(", ")));
     }
     AttributeValue::Bs(members)
 }
 
-/// Sorts a set's members. Where two are equal, gives them in the order of DynamoDB's message: those before the first
-/// repeat sorted, then it, then the others as they came.
-fn sort_or_shown<T: Ord + Clone>(members: &mut [T]) -> Option<Vec<T>> {
+/// A set's members of which two are equal.
+struct Repeated<T> {
+    as_sent: Vec<T>,
+    /// In the order of DynamoDB's message: those before the first repeat sorted, then it, then the others as they came.
+    shown: Vec<T>,
+}
+
+/// Sorts a set's members, and gives them back where two are equal.
+fn sort_or_repeated<T: Ord + Clone>(members: &mut [T]) -> Option<Repeated<T>> {
     if members.is_sorted_by(|a, b| a < b) {
         return None;
     }
@@ -404,7 +446,8 @@ fn sort_or_shown<T: Ord + Clone>(members: &mut [T]) -> Option<Vec<T>> {
     }
     let mut seen = BTreeSet::new();
     let repeat = as_sent.iter().position(|member| !seen.insert(member))?;
-    Some(seen.into_iter().chain(&as_sent[repeat..]).cloned().collect())
+    let shown = seen.into_iter().chain(&as_sent[repeat..]).cloned().collect();
+    Some(Repeated { as_sent, shown })
 }
 
 fn quoted(text: &str) -> String {

@@ -53,6 +53,31 @@ fn values_are_refused_in_dynamodbs_words() {
 }
 
 #[test]
+fn numbers_and_repeated_members_have_older_words_too() {
+    let invalid = "One or more parameter values were invalid:";
+    for (value, message) in [
+        (r#"{"N":""}"#, "The parameter cannot be converted to a numeric value".to_owned()),
+        (
+            r#"{"L":[{"N":"1e2147483648"}]}"#,
+            "The parameter cannot be converted to a numeric value: 1e2147483648".to_owned(),
+        ),
+        (r#"{"SS":["b","a","b"]}"#, format!("{invalid} Input collection [b, a, b] contains duplicates.")),
+        (r#"{"NS":["2","1","2"]}"#, "Input collection contains duplicates".to_owned()),
+        (
+            r#"{"BS":["/w==","AA==","AA=="]}"#,
+            format!("{invalid} Input collection [/w==, AA==, AA==]of type BS contains duplicates."),
+        ),
+        (r#"{"SS":[]}"#, format!("{invalid} An string set  may not be empty")),
+    ] {
+        let read: JsonValue = serde_json::from_str(value).unwrap();
+        assert_eq!(read.is_told_otherwise_before(), !value.contains("[]"), "{value}");
+        assert_eq!(read.into_value_as_before().unwrap_err().message, message, "{value}");
+        let item: JsonItem = serde_json::from_str(&format!("{{\"a\":{value}}}")).unwrap();
+        assert_eq!(item.into_item_as_before().unwrap_err().message, message, "{value}");
+    }
+}
+
+#[test]
 fn a_wrong_shape_is_a_serialization_exception() {
     for (json, message) in [
         (r#"{"a":{"S":1}}"#, "NUMBER_VALUE cannot be converted to String"),

@@ -34,6 +34,29 @@ fn numbers_come_out_as_plain_decimals() {
 }
 
 #[test]
+fn a_refused_number_is_told_as_javas_decimals_tell_it() {
+    let unreadable = |text: &str| format!("The parameter cannot be converted to a numeric value: {text}");
+    let (overflow, underflow) = (NumberError::Overflow.to_string(), NumberError::Underflow.to_string());
+    for (text, told) in [
+        ("", "The parameter cannot be converted to a numeric value".to_owned()),
+        ("abc", unreadable("abc")),
+        ("1e126", overflow.clone()),
+        ("0e126", overflow.clone()),
+        ("10e125", overflow),
+        ("1e-131", underflow.clone()),
+        ("1e2147483647", underflow),
+        ("1e2147483648", unreadable("1e2147483648")),
+        ("-1e99999999999", unreadable("-1e99999999999")),
+        ("1e-2147483648", unreadable("1e-2147483648")),
+        ("1.5e-2147483647", unreadable("1.5e-2147483647")),
+        (&"1".repeat(39), NumberError::TooManyDigits.to_string()),
+    ] {
+        assert!(Number::parse(text).is_err());
+        assert_eq!(Number::refused_as_big_decimal(text), told, "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_number_is_refused_as_dynamodb_does() {
     for text in [
         "",
