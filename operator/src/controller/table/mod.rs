@@ -19,6 +19,7 @@ pub mod throughput;
 pub mod time_to_live;
 pub mod validate;
 pub mod wanted;
+pub mod warm;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -273,6 +274,7 @@ async fn settle(
     if let Some(scaling) = &scaling {
         auto_scaling::note(&mut status, scaling, generation, ctx.now());
     }
+    warm::note(&mut status, &table.spec, generation, ctx.now());
     regions.note(&mut status, held.and_then(|held| held.replicas.as_ref()), generation, ctx.now());
     let mut progress = progress.unwrap_or(observed);
     if matches!(progress.reason(), "Ready" | "Updating" | "IndexesCreating")
