@@ -1,7 +1,7 @@
 //! `autoScaling` of a provisioned table and of each of its global indexes: by what the throughput follows the consumption, and
 //! where it is. Who decides is the operator.
 
-use super::{ProvisionedThroughput, definition::DefinitionError, rules};
+use super::{ProvisionedThroughput, Table, definition::DefinitionError, rules};
 use crate::rules::json;
 use cairn_model::table::BillingMode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -21,6 +21,15 @@ pub struct AutoScaling {
     pub read: Option<TargetTracking>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write: Option<TargetTracking>,
+    /// Counted up, it has the throughput begin anew with provisionedThroughput, as a change of that does. UpdateTable counts it up
+    /// whenever it sets units, for those may be what is declared already.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0))]
+    pub restarts: i64,
+}
+
+fn is_zero(restarts: &i64) -> bool {
+    *restarts == 0
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -53,12 +62,47 @@ pub struct AutoScalingStatus {
     pub units: ProvisionedThroughput,
     /// The `provisionedThroughput` of the spec that it began with.
     pub began_with: ProvisionedThroughput,
+    /// The `restarts` of the spec that it knows of.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: i64,
     /// When the units changed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_scaled_at: Option<Time>,
 }
 
+impl AutoScalingStatus {
+    /// Whether it has yet to begin with what a spec declares, as often as that asks for it.
+    fn begins_anew(&self, scaling: &AutoScaling, declared: ProvisionedThroughput) -> bool {
+        self.restarts < scaling.restarts || self.began_with != declared
+    }
+}
+
+impl Table {
+    /// Whether auto-scaling has yet to begin anew with what the spec declares, of the table or of one of its indexes.
+    pub fn scaling_begins_anew(&self) -> bool {
+        let Some(status) = &self.status else { return false };
+        let begins = |known: Option<&AutoScalingStatus>, scaling: Option<AutoScaling>, declared| {
+            let asked = scaling.zip(declared);
+            known.zip(asked).is_some_and(|(known, (scaling, declared))| known.begins_anew(&scaling, declared))
+        };
+        let mut indexes = self.spec.global_secondary_indexes.iter().flatten();
+        begins(status.auto_scaling.as_ref(), self.spec.auto_scaling, self.spec.provisioned_throughput)
+            || indexes.any(|index| {
+                let mut entries = status.global_secondary_indexes.iter().filter(|entry| !entry.is_deleting());
+                let entry = entries.find(|entry| entry.index_name == index.index_name);
+                let known = entry.and_then(|entry| entry.auto_scaling.as_ref());
+                begins(known, index.auto_scaling, index.provisioned_throughput)
+            })
+    }
+}
+
 impl AutoScaling {
+    /// Of a table, or an index, whose units somebody sets now.
+    #[must_use]
+    pub(super) fn restarted(self) -> Self {
+        Self { restarts: self.restarts.saturating_add(1), ..self }
+    }
+
     /// Checks again what the schema and its rules say.
     pub(super) fn check(&self, mode: BillingMode) -> Result<(), DefinitionError> {
         let is_valid = |tracking: &TargetTracking| {

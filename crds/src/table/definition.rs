@@ -1,9 +1,9 @@
 //! Between a Table and what the nodes keep of it: the table's definition.
 
 use super::{
-    ContinuousBackups, GlobalSecondaryIndex, GlobalSecondaryIndexStatus, LocalSecondaryIndex, OnDemandThroughput,
-    ProvisionedThroughput, StreamSpecification, StreamStatus, Table, TableResourceStatus, TableSpec, TimeToLive,
-    TimeToLiveStatus, WarmThroughput,
+    AutoScaling, ContinuousBackups, GlobalSecondaryIndex, GlobalSecondaryIndexStatus, LocalSecondaryIndex,
+    OnDemandThroughput, ProvisionedThroughput, StreamSpecification, StreamStatus, Table, TableResourceStatus,
+    TableSpec, TimeToLive, TimeToLiveStatus, WarmThroughput,
     key::{attribute, elements, keys_of},
     recovery::millis_of_time,
 };
@@ -293,6 +293,7 @@ impl TableSpec {
         // What auto-scaling made of it is not what was asked for.
         if before.provisioned_throughput != after.provisioned_throughput {
             self.provisioned_throughput = after.provisioned_throughput.map(ProvisionedThroughput::from);
+            self.auto_scaling = self.auto_scaling.map(AutoScaling::restarted);
         }
         if after.billing_mode == BillingMode::PayPerRequest {
             self.auto_scaling = None;
@@ -388,7 +389,7 @@ pub fn table_arn(region: &str, account: &str, table_name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{AutoScaling, TargetTracking};
+    use crate::table::{AutoScalingStatus, TargetTracking};
     use cairn_model::{
         index::{IndexProjection, LocalIndex, ProjectionType},
         stream::Stream,
@@ -505,7 +506,7 @@ mod tests {
     fn scaled(spec: &mut TableSpec) -> Birth {
         let read =
             TargetTracking { min_units: 1, max_units: 100, target_utilization_percent: 70, disable_scale_in: false };
-        spec.auto_scaling = Some(AutoScaling { read: Some(read), write: None });
+        spec.auto_scaling = Some(AutoScaling { read: Some(read), write: None, restarts: 0 });
         let units = table::ProvisionedThroughput { read_capacity_units: 50, write_capacity_units: 6 };
         Birth { scaled: Some(units), ..birth() }
     }
@@ -537,7 +538,7 @@ mod tests {
         for (min_units, max_units, target_utilization_percent) in [(0, 5, 70), (6, 5, 70), (1, 5, 19), (1, 5, 91)] {
             let mut spec = TableSpec::from_definition(&definition());
             let read = TargetTracking { min_units, max_units, target_utilization_percent, disable_scale_in: false };
-            spec.auto_scaling = Some(AutoScaling { read: Some(read), write: None });
+            spec.auto_scaling = Some(AutoScaling { read: Some(read), write: None, restarts: 0 });
             assert_eq!(spec.definition("game", "Scores", &birth()), Err(DefinitionError::AutoScaling));
         }
     }
@@ -562,6 +563,25 @@ mod tests {
         };
         spec.update_from_definition(&before, &on_demand);
         assert_eq!(spec.definition("game", "Scores", &birth).unwrap(), on_demand);
+    }
+
+    #[test]
+    fn units_that_the_api_sets_are_where_auto_scaling_begins_anew_though_they_are_declared_already() {
+        let mut spec = TableSpec::from_definition(&definition());
+        let birth = scaled(&mut spec);
+        let before = spec.definition("game", "Scores", &birth).unwrap();
+        let (declared, scaling) = (spec.provisioned_throughput, spec.auto_scaling.unwrap());
+        let after = TableDefinition { provisioned_throughput: definition().provisioned_throughput, ..before.clone() };
+        spec.update_from_definition(&before, &after);
+        assert_eq!(spec.provisioned_throughput, declared);
+        assert_eq!(spec.auto_scaling, Some(AutoScaling { restarts: 1, ..scaling }));
+        let units = declared.unwrap();
+        let known = AutoScalingStatus { units, began_with: units, restarts: 0, last_scaled_at: None };
+        let mut table = Table::new("scores", spec);
+        table.status = Some(TableResourceStatus { auto_scaling: Some(known), ..TableResourceStatus::default() });
+        assert!(table.scaling_begins_anew());
+        table.spec.auto_scaling = Some(scaling);
+        assert!(!table.scaling_begins_anew());
     }
 
     #[test]

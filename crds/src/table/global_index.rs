@@ -166,13 +166,7 @@ impl TableSpec {
         indexes.retain(|index| !gone(&index.index_name));
         for index in after {
             match indexes.iter_mut().find(|asked| asked.index_name == index.index_name) {
-                Some(asked) if of_name(before, &index.index_name) != Some(throughputs_of(index)) => {
-                    asked.provisioned_throughput = index.provisioned_throughput.map(ProvisionedThroughput::from);
-                    asked.on_demand_throughput = index.on_demand_throughput.map(OnDemandThroughput::from);
-                    asked.auto_scaling = asked.auto_scaling.filter(|_| asked.provisioned_throughput.is_some());
-                    asked.warm_throughput = index.warm_throughput.map(WarmThroughput::from);
-                }
-                Some(_) => {}
+                Some(asked) => asked.update(of_name(before, &index.index_name).unwrap_or_default(), index),
                 None => {
                     let keys = index.key_schema.keys().attributes();
                     let new = keys.filter(|key| !self.defines(&key.name)).map(attribute).collect::<Vec<_>>();
@@ -205,6 +199,21 @@ fn throughputs_of(index: &GlobalIndex) -> Throughputs {
 }
 
 impl GlobalSecondaryIndex {
+    /// Takes over what the API changed of its throughput: what auto-scaling has made of it is not what was asked for.
+    fn update(&mut self, (provisioned, on_demand, warm): Throughputs, after: &GlobalIndex) {
+        if provisioned != after.provisioned_throughput {
+            self.provisioned_throughput = after.provisioned_throughput.map(ProvisionedThroughput::from);
+            let scaling = self.auto_scaling.filter(|_| self.provisioned_throughput.is_some());
+            self.auto_scaling = scaling.map(AutoScaling::restarted);
+        }
+        if on_demand != after.on_demand_throughput {
+            self.on_demand_throughput = after.on_demand_throughput.map(OnDemandThroughput::from);
+        }
+        if warm != after.warm_throughput {
+            self.warm_throughput = after.warm_throughput.map(WarmThroughput::from);
+        }
+    }
+
     /// As a Table names an index.
     pub fn of(index: &GlobalIndex) -> Self {
         Self {
@@ -467,7 +476,8 @@ globalSecondaryIndexes: [{indexes}]"
     fn scaled(spec: &TableSpec, read: i64) -> Vec<GlobalSecondaryIndexStatus> {
         let units = ProvisionedThroughput { read_capacity_units: read, write_capacity_units: 5 };
         let mut entries = given(spec);
-        entries[0].auto_scaling = Some(AutoScalingStatus { units, began_with: units, last_scaled_at: None });
+        entries[0].auto_scaling =
+            Some(AutoScalingStatus { units, began_with: units, restarts: 0, last_scaled_at: None });
         entries
     }
 
@@ -508,7 +518,7 @@ globalSecondaryIndexes: [{indexes}]"
             Some(table::ProvisionedThroughput { read_capacity_units: 20, write_capacity_units: 5 });
         spec.update_from_definition(&before, &after);
         assert_eq!(asked(&spec).provisioned_throughput.unwrap().read_capacity_units, 20);
-        assert_eq!(asked(&spec).auto_scaling, declared.auto_scaling);
+        assert_eq!(asked(&spec).auto_scaling, declared.auto_scaling.map(AutoScaling::restarted));
     }
 
     #[test]

@@ -6,6 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The reason of a Ready condition that is not true only because the throughput of the table, or of an index, can't go down yet.
+pub const DECREASE_LIMITED: &str = "ThroughputDecreaseLimited";
+
 /// What the throughput was when it was last looked at, and when it changed.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

@@ -1,6 +1,9 @@
 //! A table and its index whose throughput follows what they consume, each what it consumes itself.
 
-use crate::support::{World, api_server::ApiServer, wait};
+use crate::{
+    merge,
+    support::{World, api_server::ApiServer, wait},
+};
 use cairn_crds::{Table, TableResourceStatus};
 use cairn_model::{
     consumption::{Consumption, MinuteConsumption, PartitionConsumption},
@@ -9,19 +12,21 @@ use cairn_model::{
 };
 use kube::api::PostParams;
 use serde_json::json;
+use std::sync::atomic::Ordering;
 
 /// Minutes since the Unix epoch.
 const LAST: u64 = 1_000;
 
 pub(crate) async fn play(server: &ApiServer) {
     a_table_and_its_index_are_scaled_by_what_each_consumes(server).await;
+    a_decrease_that_has_to_wait_holds_up_nothing_else(server).await;
 }
 
-/// Writes from 5 to 100 units, of the table and of the index, from 5 on.
-fn table() -> Table {
+/// Writes from 5 to 100 units, of the index and, with `scaled`, of the table, from 5 on.
+fn table(scaled: bool) -> Table {
     let units = json!({"readCapacityUnits": 5, "writeCapacityUnits": 5});
     let scaling = json!({"write": {"minUnits": 5, "maxUnits": 100}});
-    let table = json!({
+    let mut table = json!({
         "apiVersion": "cairn.dev/v1alpha1", "kind": "Table", "metadata": {"name": "games"},
         "spec": {
             "attributeDefinitions": [
@@ -36,6 +41,9 @@ fn table() -> Table {
             }],
         },
     });
+    if !scaled {
+        table["spec"].as_object_mut().unwrap().remove("autoScaling");
+    }
     serde_json::from_value(table).unwrap()
 }
 
@@ -63,20 +71,26 @@ fn consume(world: &World, units: [(PartitionId, u64); 2]) {
     });
 }
 
-async fn a_table_and_its_index_are_scaled_by_what_each_consumes(server: &ApiServer) {
-    let world = World::new(server, "scaled").await;
-    world.api::<Table>().create(&PostParams::default(), &table()).await.unwrap();
+/// Waits until the table and its index are made, and has the index filled; their partitions.
+async fn made(world: &World) -> [PartitionId; 2] {
     let [of_table, of_index] = wait("the table and its index to be made", || async {
-        Some([replica(&world, false)?, replica(&world, true)?].map(|replica| replica.descriptor.partition_id))
+        Some([replica(world, false)?, replica(world, true)?].map(|replica| replica.descriptor.partition_id))
     })
     .await;
-    consume(&world, [(of_table, 14), (of_index, 28)]);
     world.fleet.with(|nodes| {
         let replicas = nodes.values_mut().flat_map(|node| &mut node.replicas);
         for replica in replicas.filter(|replica| replica.definition.index_of.is_some()) {
             replica.fed_by = vec![FedReport { partition_id: of_table, complete: true, through: 1 }];
         }
     });
+    [of_table, of_index]
+}
+
+async fn a_table_and_its_index_are_scaled_by_what_each_consumes(server: &ApiServer) {
+    let world = World::new(server, "scaled").await;
+    world.api::<Table>().create(&PostParams::default(), &table(true)).await.unwrap();
+    let [of_table, of_index] = made(&world).await;
+    consume(&world, [(of_table, 14), (of_index, 28)]);
     wait("what the nodes hold to follow", || async {
         let [table, index] = [replica(&world, false)?, replica(&world, true)?].map(|replica| replica.definition);
         let held = [
@@ -95,4 +109,37 @@ async fn a_table_and_its_index_are_scaled_by_what_each_consumes(server: &ApiServ
     assert_eq!((scaled.read_capacity_units, index.read_capacity_units), (5, 5));
     let described = table.definition().unwrap().global_indexes.remove(0).provisioned_throughput.unwrap();
     assert_eq!(described.write_capacity_units, 40, "what the routers know");
+}
+
+async fn a_decrease_that_has_to_wait_holds_up_nothing_else(server: &ApiServer) {
+    let world = World::new(server, "limited").await;
+    world.api::<Table>().create(&PostParams::default(), &table(false)).await.unwrap();
+    let [of_table, of_index] = made(&world).await;
+    world.wait_active("games").await;
+    let reads = |units: u64| json!({"readCapacityUnits": units, "writeCapacityUnits": 5});
+    let held = || replica(&world, false).unwrap().definition;
+    for units in [100, 90, 80, 70, 60] {
+        merge(&world.api::<Table>(), "games", json!({"spec": {"provisionedThroughput": reads(units)}})).await;
+        wait("the units to be noted", || async {
+            let noted = world.table("games").await.status?.throughput?.provisioned_throughput?;
+            (noted.read_capacity_units == i64::try_from(units).unwrap()).then_some(())
+        })
+        .await;
+    }
+    let change = json!({"spec": {"provisionedThroughput": reads(50), "deletionProtectionEnabled": true}});
+    merge(&world.api::<Table>(), "games", change).await;
+    let message = world.wait_reason("games", "ThroughputDecreaseLimited").await;
+    assert!(message.contains("spec.provisionedThroughput") && message.contains("it will at "), "{message}");
+    consume(&world, [(of_table, 0), (of_index, 28)]);
+    wait("everything else to follow", || async {
+        let definition = held();
+        let of_index = definition.global_indexes.first()?.provisioned_throughput?;
+        (definition.deletion_protection_enabled && of_index.write_capacity_units == 40).then_some(())
+    })
+    .await;
+    assert_eq!(held().provisioned_throughput.unwrap().read_capacity_units, 60);
+    world.wait_active("games").await;
+    world.ahead.store(3_700, Ordering::SeqCst);
+    world.wait_reason("games", "Ready").await;
+    assert_eq!(held().provisioned_throughput.unwrap().read_capacity_units, 50);
 }

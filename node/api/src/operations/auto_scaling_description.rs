@@ -7,7 +7,7 @@ use super::{
     table_description::status,
 };
 use crate::{
-    TableView,
+    IndexView, TableAutoScaling, TableView,
     auto_scaling::{AutoScaling, TargetTracking},
     output::Object,
 };
@@ -61,20 +61,28 @@ pub(super) fn answer(call: &Call<'_>, table: &TableView) -> Vec<u8> {
 
 fn write_own(call: &Call<'_>, table: &TableView, object: &mut Object<'_>) {
     let settings = call.catalog.auto_scaling(table);
-    let table_name = table.definition.table_name.as_str();
-    let is_provisioned = table.definition.billing_mode == BillingMode::Provisioned;
     object.list("GlobalSecondaryIndexes", &table.global_indexes, |index, out| {
         let mut object = Object::begin(out);
-        object.text("IndexName", index.name());
-        object.text("IndexStatus", status(index.table.status));
-        if is_provisioned {
-            let scaling = settings.indexes.get(index.name()).copied().unwrap_or_default();
-            write_settings("Provisioned", scaling, table_name, Some(index.name()), &mut object);
-        }
+        write_index(table, index, &settings, &mut object);
         object.end();
     });
-    if is_provisioned {
-        write_settings("ReplicaProvisioned", settings.table, table_name, None, object);
+    write_table(table, &settings, object);
+}
+
+/// A replica's settings of the table itself, where it is provisioned.
+pub(super) fn write_table(table: &TableView, settings: &TableAutoScaling, object: &mut Object<'_>) {
+    if table.definition.billing_mode == BillingMode::Provisioned {
+        write_settings("ReplicaProvisioned", settings.table, &table.definition.table_name, None, object);
+    }
+}
+
+/// A replica's settings of one of the table's indexes, beside how that stands.
+pub(super) fn write_index(table: &TableView, index: &IndexView, settings: &TableAutoScaling, object: &mut Object<'_>) {
+    object.text("IndexName", index.name());
+    object.text("IndexStatus", status(index.table.status));
+    if table.definition.billing_mode == BillingMode::Provisioned {
+        let scaling = settings.indexes.get(index.name()).copied().unwrap_or_default();
+        write_settings("Provisioned", scaling, &table.definition.table_name, Some(index.name()), object);
     }
 }
 

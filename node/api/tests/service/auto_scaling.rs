@@ -116,6 +116,40 @@ async fn reads_and_writes_of_a_table_and_of_its_index_are_scaled_each_for_itself
 }
 
 #[tokio::test]
+async fn the_settings_of_a_global_table_are_told_by_its_operation_of_2017_too() {
+    let service = service().await;
+    let regions = json!([{"RegionName": "east"}, {"RegionName": "west"}]);
+    service.ok("CreateGlobalTable", json!({"GlobalTableName": "users", "ReplicationGroup": regions})).await;
+    service.regions.settle("users");
+    let bounds = json!({"MinimumUnits": 5, "MaximumUnits": 10});
+    let of_index = json!([{"IndexName": "by-team", "ProvisionedWriteCapacityAutoScalingUpdate": bounds}]);
+    let request = json!({"ProvisionedWriteCapacityAutoScalingUpdate": bounds, "GlobalSecondaryIndexUpdates": of_index});
+    service.ok(UPDATE, update(request)).await;
+    let expected = |policy: &str| described(5, 10, 70.0, policy);
+    let off = json!({"AutoScalingDisabled": true});
+    let settings = service.ok("DescribeGlobalTableSettings", json!({"GlobalTableName": "users"})).await;
+    assert_eq!(
+        settings["ReplicaSettings"],
+        json!([
+            {
+                "RegionName": "east", "ReplicaStatus": "ACTIVE",
+                "ReplicaBillingModeSummary": {"BillingMode": "PROVISIONED"},
+                "ReplicaProvisionedReadCapacityUnits": 5, "ReplicaProvisionedWriteCapacityUnits": 5,
+                "ReplicaProvisionedReadCapacityAutoScalingSettings": off,
+                "ReplicaProvisionedWriteCapacityAutoScalingSettings": expected(WRITE_POLICY),
+                "ReplicaGlobalSecondaryIndexSettings": [{
+                    "IndexName": "by-team", "IndexStatus": "ACTIVE",
+                    "ProvisionedReadCapacityUnits": 5, "ProvisionedWriteCapacityUnits": 5,
+                    "ProvisionedReadCapacityAutoScalingSettings": off,
+                    "ProvisionedWriteCapacityAutoScalingSettings": expected(&format!("{WRITE_POLICY}/index/by-team")),
+                }],
+            },
+            {"RegionName": "west", "ReplicaStatus": "ACTIVE"},
+        ])
+    );
+}
+
+#[tokio::test]
 async fn what_an_update_does_not_name_stays_until_it_is_switched_off() {
     let service = service().await;
     let settings = async || replicas(&service).await[0]["ReplicaProvisionedWriteCapacityAutoScalingSettings"].clone();

@@ -4,7 +4,7 @@ use super::routes::{KnownTable, Routes};
 use cairn_api::{IndexView, TableView};
 use cairn_crds::{
     Table, condition,
-    table::{GlobalSecondaryIndexStatus, definition::DefinitionError},
+    table::{GlobalSecondaryIndexStatus, definition::DefinitionError, throughput::DECREASE_LIMITED},
 };
 use cairn_model::{
     TableDefinition,
@@ -38,10 +38,10 @@ pub(super) fn views(
 ) -> Result<Vec<IndexView>, DefinitionError> {
     let entries = table.status.as_ref().map(|status| status.global_secondary_indexes.as_slice()).unwrap_or_default();
     let mut views = Vec::new();
-    let is_refused = is_refused(table);
+    let is_settled = is_settled(table);
     for index in &definition.global_indexes {
         let entry = entries.iter().find(|entry| entry.id() == Ok(index.index_id));
-        views.push(view(definition, index, entry, table_arn, status(index, entry, is_refused)));
+        views.push(view(definition, index, entry, table_arn, status(index, entry, is_settled)));
     }
     for entry in entries {
         if definition.global_indexes.iter().all(|index| index.index_name != entry.index_name) {
@@ -71,19 +71,22 @@ fn view(
     IndexView { table: Arc::new(table), backfilling }
 }
 
-/// Whether the operator won't follow the spec as it is now: nothing of it is under way.
-fn is_refused(table: &Table) -> bool {
+/// Whether the operator won't follow the spec as it is now, or follows it but for what has to wait: nothing of it is under way.
+fn is_settled(table: &Table) -> bool {
     let conditions = table.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let stalled = conditions.iter().find(|condition| condition.type_ == condition::STALLED);
-    stalled.is_some_and(|stalled| stalled.status == "True" && stalled.observed_generation == table.metadata.generation)
+    conditions.iter().any(|told| {
+        let is_refused = told.type_ == condition::STALLED && told.status == "True";
+        let waits = told.type_ == condition::READY && told.reason == DECREASE_LIMITED;
+        (is_refused || waits) && told.observed_generation == table.metadata.generation
+    })
 }
 
-fn status(index: &GlobalIndex, entry: Option<&GlobalSecondaryIndexStatus>, is_refused: bool) -> TableStatus {
+fn status(index: &GlobalIndex, entry: Option<&GlobalSecondaryIndexStatus>, is_settled: bool) -> TableStatus {
     let Some(entry) = entry else { return TableStatus::Creating };
     // What the operator has not noted yet changes.
     let noted = entry.throughput.as_ref().map(|throughput| throughput.history().units);
     match entry.index_status {
-        TableStatus::Active if !is_refused && noted.is_some_and(|noted| noted != index.provisioned_throughput) => {
+        TableStatus::Active if !is_settled && noted.is_some_and(|noted| noted != index.provisioned_throughput) => {
             TableStatus::Updating
         }
         status => status,
@@ -165,19 +168,22 @@ mod tests {
         views.into_iter().map(told).collect()
     }
 
-    fn stalled(generation: i64) -> Value {
+    fn condition(type_: &str, status: &str, reason: &str, generation: i64) -> Value {
         json!([{
-            "type": "Stalled", "status": "True", "reason": "ThroughputDecreaseLimited", "message": "",
+            "type": type_, "status": status, "reason": reason, "message": "",
             "observedGeneration": generation, "lastTransitionTime": "2026-01-01T00:00:00Z",
         }])
     }
 
     #[test]
-    fn an_index_whose_change_is_refused_stays_active() {
+    fn an_index_whose_change_is_refused_or_waits_stays_active() {
         let status = |conditions: Value| told(&[entry(ID, "ACTIVE")], &conditions).remove(0).1;
         assert_eq!(status(json!([])), TableStatus::Updating, "the operator has not seen it");
-        assert_eq!(status(stalled(1)), TableStatus::Updating, "what was refused was another");
-        assert_eq!(status(stalled(2)), TableStatus::Active);
+        let refused = |generation| condition("Stalled", "True", "Unchangeable", generation);
+        let waits = |generation| condition("Ready", "False", DECREASE_LIMITED, generation);
+        assert_eq!([status(refused(1)), status(waits(1))], [TableStatus::Updating; 2], "that was another change");
+        assert_eq!([status(refused(2)), status(waits(2))], [TableStatus::Active; 2]);
+        assert_eq!(status(condition("Ready", "False", "Updating", 2)), TableStatus::Updating);
     }
 
     #[test]

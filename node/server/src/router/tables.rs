@@ -190,8 +190,8 @@ impl Tables {
     fn was_changed_just_now(&self, table: &Table, wanted: &TableDefinition) -> bool {
         let observed = table.status.as_ref().and_then(|status| status.observed_generation);
         let is_unseen = observed.is_some_and(|observed| table.metadata.generation.is_some_and(|now| now > observed));
-        is_unseen
-            && self.routes.load().table(wanted.table_id).is_none_or(|held| {
+        let changes = || {
+            self.routes.load().table(wanted.table_id).is_none_or(|held| {
                 let held = &held.definition;
                 let stream = |of: &TableDefinition| of.current_stream().map(|stream| stream.view_type);
                 let is_held = |index: &GlobalIndex| {
@@ -212,6 +212,8 @@ impl Tables {
                     || held.global_indexes.len() != wanted.global_indexes.len()
                     || !wanted.global_indexes.iter().all(is_held)
             })
+        };
+        is_unseen && (table.scaling_begins_anew() || changes())
     }
 
     fn index(&self, resources: &mut Resources, account: &str) {

@@ -106,6 +106,26 @@ async fn a_manual_change_of_an_indexs_throughput_is_where_its_auto_scaling_begin
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn units_that_are_declared_already_are_set_where_an_index_was_scaled_to_others() {
+    let setting = provisioned(ApiWrites::Own, "cairn-api", None).await;
+    let of_index = json!([{"IndexName": "by-team", "ProvisionedWriteCapacityAutoScalingUpdate": bounds()}]);
+    setting.caller.ok(UPDATE, json!({"TableName": "users", "GlobalSecondaryIndexUpdates": of_index})).await;
+    let update = |write: u64| {
+        let units = json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": write});
+        let update = json!([{"Update": {"IndexName": "by-team", "ProvisionedThroughput": units}}]);
+        json!({"TableName": "users", "GlobalSecondaryIndexUpdates": update})
+    };
+    let (name, text) = setting.error("UpdateTable", update(40)).await;
+    assert_eq!((name.as_str(), text.contains("will not change")), ("ValidationException", true), "{text}");
+    setting.caller.ok("UpdateTable", update(5)).await;
+    let index = spec(&setting)["globalSecondaryIndexes"][0].clone();
+    assert_eq!(index["provisionedThroughput"], json!({"readCapacityUnits": 5, "writeCapacityUnits": 5}));
+    assert_eq!(index["autoScaling"], json!({"write": declared(), "restarts": 1}));
+    setting.caller.ok(UPDATE, json!({"TableName": "users", "GlobalSecondaryIndexUpdates": of_index})).await;
+    assert_eq!(spec(&setting)["globalSecondaryIndexes"][0]["autoScaling"]["restarts"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_another_manager_declares_is_changed_there() {
     let scaling = Some(json!({"write": declared()}));
     let setting = provisioned(ApiWrites::Own, "kubectl", scaling.clone()).await;

@@ -19,6 +19,7 @@ pub mod throughput;
 pub mod time_to_live;
 pub mod validate;
 pub mod wanted;
+pub mod warm;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -33,7 +34,10 @@ use crate::{
     error::{Error, Result, While, status_code},
     node_client::Target,
 };
-use cairn_crds::{DEFAULT_STORAGE_GROUP, StorageGroup, Table, TableResourceStatus, condition::Progress};
+use cairn_crds::{
+    DEFAULT_STORAGE_GROUP, StorageGroup, Table, TableResourceStatus, condition::Progress,
+    table::throughput::DECREASE_LIMITED,
+};
 use cairn_model::{
     arn::TableArn,
     ids::TableId,
@@ -138,7 +142,7 @@ async fn settle(
     }
     // What was heard of an ACTIVE table may be old; before anything is ordered of it, or it is called ill, it is asked again.
     if is_active(&validated.table)
-        && !is_well(&validated, &regions, region, refusal.as_ref(), table_id, Answers { nodes, reports: &reports })?
+        && !is_well(ctx, &validated, &regions, refusal.as_ref(), table_id, Answers { nodes, reports: &reports })?
     {
         reports = ask(ctx, nodes, MENDING_AGE_MAX).await;
     }
@@ -153,10 +157,7 @@ async fn settle(
         (None, Some(held)) => {
             let indexes = Indexes::of(&status, answers)?;
             let wanted = wanted::definition(&validated, &regions, region, &indexes, Some(held))?.ok();
-            let refused = wanted.and_then(|wanted| {
-                let unchangeable = wanted::unchangeable(&wanted, held);
-                unchangeable.or_else(|| throughput::too_soon(&status, held, &wanted, ctx.now()))
-            });
+            let refused = wanted.and_then(|wanted| wanted::unchangeable(&wanted, held));
             refused
                 .map_or_else(|| indexes::unchangeable(&validated.table.spec, &status), |refusal| Ok(Some(refusal)))?
         }
@@ -198,7 +199,11 @@ async fn settle(
     let table = &validated.table;
     let before = table.status.clone().unwrap_or_default();
     let indexes = Indexes::of(&before, answers)?;
-    let wanted = wanted::definition(&validated, &regions, region, &indexes, held)?;
+    let mut wanted = wanted::definition(&validated, &regions, region, &indexes, held)?;
+    let mut waits = Vec::new();
+    if let (Ok(wanted), Some(held)) = (&mut wanted, held) {
+        waits = throughput::hold_back(&before, held, wanted, ctx.now());
+    }
     let standing = match refusal {
         Some(_) => Standing::Current,
         None => Standing::of(wanted.as_ref().ok(), held),
@@ -274,6 +279,7 @@ async fn settle(
     if let Some(scaling) = &scaling {
         auto_scaling::note(&mut status, scaling, generation, ctx.now());
     }
+    warm::note(&mut status, &table.spec, generation, ctx.now());
     regions.note(&mut status, held.and_then(|held| held.replicas.as_ref()), generation, ctx.now());
     let mut progress = progress.unwrap_or(observed);
     if matches!(progress.reason(), "Ready" | "Updating" | "IndexesCreating")
@@ -283,6 +289,9 @@ async fn settle(
     }
     if let (Some(failure), Progress::Reconciling { .. }) = (failures.first(), &progress) {
         progress = Progress::reconciling(progress.reason(), failure.clone());
+    }
+    if progress == Progress::Ready && !waits.is_empty() {
+        progress = Progress::reconciling(DECREASE_LIMITED, waits.join("; "));
     }
     if let Some(refusal) = refusal {
         progress = refusal.progress();
@@ -311,19 +320,26 @@ async fn settle(
 
 /// Whether nothing is to be done or said but counts.
 fn is_well(
+    ctx: &Context,
     validated: &ValidatedTable,
     regions: &Regions,
-    region: &str,
     refusal: Option<&Refusal>,
     table_id: TableId,
     answers: Answers<'_>,
 ) -> Result<bool> {
     let observation = Observation::of(table_id, answers);
-    let indexes = Indexes::of(&validated.table.status.clone().unwrap_or_default(), answers)?;
+    let status = validated.table.status.clone().unwrap_or_default();
+    let indexes = Indexes::of(&status, answers)?;
     let everything = indexes.with_table(&observation);
     let (ready, zones) = everything.zones_ready(answers);
     let is_current = match observation.definition() {
-        Some(held) => wanted::definition(validated, regions, region, &indexes, Some(held))?.as_ref() == Ok(held),
+        Some(held) => {
+            let wanted = wanted::definition(validated, regions, &ctx.config.region, &indexes, Some(held))?;
+            wanted.is_ok_and(|mut wanted| {
+                throughput::hold_back(&status, held, &mut wanted, ctx.now());
+                wanted == *held
+            })
+        }
         None => false,
     };
     Ok(everything.is_led() && ready == zones && (is_current || refusal.is_some()))

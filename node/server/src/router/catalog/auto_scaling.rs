@@ -56,9 +56,10 @@ pub(super) fn settings(spec: &TableSpec) -> TableAutoScaling {
 }
 
 fn set(spec: &mut TableSpec, settings: &TableAutoScaling) {
-    spec.auto_scaling = to_spec(settings.table);
+    spec.auto_scaling = to_spec(settings.table, spec.auto_scaling);
     for index in spec.global_secondary_indexes.iter_mut().flatten() {
-        index.auto_scaling = settings.indexes.get(&index.index_name).copied().and_then(to_spec);
+        let scaling = settings.indexes.get(&index.index_name).copied().unwrap_or_default();
+        index.auto_scaling = to_spec(scaling, index.auto_scaling);
     }
 }
 
@@ -72,14 +73,15 @@ fn from_spec(scaling: table::AutoScaling) -> AutoScaling {
     AutoScaling { read: scaling.read.map(tracking), write: scaling.write.map(tracking) }
 }
 
-fn to_spec(scaling: AutoScaling) -> Option<table::AutoScaling> {
+fn to_spec(scaling: AutoScaling, before: Option<table::AutoScaling>) -> Option<table::AutoScaling> {
     let tracking = |tracking: TargetTracking| table::TargetTracking {
         min_units: i64::try_from(tracking.min_units).unwrap_or(i64::MAX),
         max_units: i64::try_from(tracking.max_units).unwrap_or(i64::MAX),
         target_utilization_percent: i64::from(tracking.target_percent),
         disable_scale_in: tracking.disable_scale_in,
     };
-    let scaled = table::AutoScaling { read: scaling.read.map(tracking), write: scaling.write.map(tracking) };
+    let restarts = before.map(|before| before.restarts).unwrap_or_default();
+    let scaled = table::AutoScaling { read: scaling.read.map(tracking), write: scaling.write.map(tracking), restarts };
     (scaled.read.is_some() || scaled.write.is_some()).then_some(scaled)
 }
 

@@ -138,11 +138,13 @@ struct Scaled {
 impl Scaled {
     /// Where it is from now on, and whether more would be needed than it may have.
     fn decide(&self, before: Option<&AutoScalingStatus>, now: Timestamp) -> (AutoScalingStatus, bool) {
+        let is_restarted = before.is_some_and(|before| before.restarts < self.scaling.restarts);
         let kind = |tracking, units: fn(ProvisionedThroughput) -> i64, consumed| Kind {
             tracking,
             declared: units(self.declared),
             floor: self.held.filter(|_| !self.may_decrease).map_or(0, units),
             before: before.map(|before| (units(before.units), units(before.began_with))),
+            is_restarted,
             minutes: &self.minutes,
             consumed,
         };
@@ -160,7 +162,8 @@ impl Scaled {
             None => None,
         };
         let began_with = both(read.began_with, write.began_with);
-        (AutoScalingStatus { units, began_with, last_scaled_at }, read.at_maximum || write.at_maximum)
+        let restarts = self.scaling.restarts;
+        (AutoScalingStatus { units, began_with, restarts, last_scaled_at }, read.at_maximum || write.at_maximum)
     }
 }
 
@@ -172,6 +175,8 @@ struct Kind<'m> {
     floor: i64,
     /// Its units, and what they began with.
     before: Option<(i64, i64)>,
+    /// It begins anew, though nothing else is declared.
+    is_restarted: bool,
     minutes: &'m [Minute],
     consumed: fn(&Minute) -> u64,
 }
@@ -185,12 +190,13 @@ struct DecidedKind {
 impl Kind<'_> {
     fn decide(&self) -> DecidedKind {
         let (units, began_with, at_maximum) = match self.before {
-            Some((units, began_with)) if began_with == self.declared => {
+            Some((units, began_with)) if began_with == self.declared && !self.is_restarted => {
                 let (units, at_maximum) = self.tracked(units, self.minutes);
                 (units, self.declared, at_maximum)
             }
             before => match (before, self.tracked(self.declared, &[]).0) {
-                // What was declared anew is where it begins anew; until it may, it goes up as it would.
+                // What was declared anew is where it begins anew; until it may, it goes up as it would. Where it is what was
+                // declared before, it goes on as far down as it may now.
                 (Some((units, began_with)), begun) if begun < self.floor => {
                     let (units, at_maximum) = self.tracked(units.max(self.floor), self.minutes);
                     (units, began_with, at_maximum)

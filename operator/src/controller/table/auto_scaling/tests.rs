@@ -22,7 +22,7 @@ fn spec(declared: ProvisionedThroughput) -> TableSpec {
     spec.billing_mode = BillingMode::Provisioned;
     spec.provisioned_throughput = Some(declared);
     let read = TargetTracking { min_units: 5, max_units: 100, target_utilization_percent: 70, disable_scale_in: false };
-    spec.auto_scaling = Some(AutoScaling { read: Some(read), write: None });
+    spec.auto_scaling = Some(AutoScaling { read: Some(read), write: None, restarts: 0 });
     spec
 }
 
@@ -99,6 +99,21 @@ fn what_is_declared_anew_is_where_it_begins_anew() {
     stamped(&mut status, &spec(units(10, 10)), &reports(units(10, 10), Some(14)), 0);
     stamped(&mut status, &spec(units(10, 10)), &reports(units(10, 10), Some(14)), 60);
     assert_eq!(stamped(&mut status, &spec(units(50, 7)), &reports(units(20, 10), Some(14)), 120).0, units(50, 7));
+}
+
+#[test]
+fn units_that_are_set_again_are_where_it_begins_anew() {
+    let (declared, mut status) = (units(10, 10), TableResourceStatus::default());
+    let mut spec = spec(declared);
+    stamped(&mut status, &spec, &reports(declared, Some(14)), 0);
+    assert_eq!(stamped(&mut status, &spec, &reports(declared, Some(14)), 60).0, units(20, 10));
+    spec.auto_scaling.as_mut().unwrap().restarts = 1;
+    assert_eq!(stamped(&mut status, &spec, &reports(units(20, 10), Some(14)), 120).0, declared);
+    assert_eq!(
+        stamped(&mut status, &spec, &reports(declared, Some(14)), 180).0,
+        units(20, 10),
+        "it goes on from there"
+    );
 }
 
 #[test]
@@ -181,7 +196,7 @@ fn index_spec(declared: ProvisionedThroughput) -> TableSpec {
     let mut index = cairn_crds::table::GlobalSecondaryIndex::of(&index);
     let write =
         TargetTracking { min_units: 5, max_units: 100, target_utilization_percent: 70, disable_scale_in: false };
-    index.auto_scaling = Some(AutoScaling { read: None, write: Some(write) });
+    index.auto_scaling = Some(AutoScaling { read: None, write: Some(write), restarts: 0 });
     spec.global_secondary_indexes = Some(vec![index]);
     spec
 }
