@@ -12,9 +12,7 @@ use crate::{
     entry::{EntryBody, EntryWrite, TransactionEntry, TransactionWrite},
     operation::{PartitionError, PartitionOutcome, WriteRequest},
     read,
-    transaction::{
-        FINISHED_MAX, MetLock, RECORD_AGE_MS_MAX, TransactOutcome, TransactRequest, TransactStep, TransactionId, kept,
-    },
+    transaction::{FINISHED_MAX, MetLock, RECORD_AGE_MS_MAX, TransactOutcome, TransactRequest, TransactionId, kept},
     wire,
 };
 use bytes::Bytes;
@@ -368,19 +366,13 @@ impl Proposer {
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
         let Effects { writes, beside, mut kept, change } = effects;
-        if step.is_some() && !kept.is_empty() {
+        if let Some((step, _)) = &step
+            && !(kept.is_empty() && step.request.finished().is_empty())
+        {
             // What the step keeps comes behind: a token may be dropped and kept again.
             let dropped = self.dropped(round, DROPPED_WITH_STEP_MAX)?;
             kept.splice(0..0, dropped);
-        }
-        if let Some((step, _)) = &step
-            && let TransactStep::Decide { finished, .. } = &step.request.step
-        {
-            let noted = self.finish(finished);
-            if let (Some(table), false) = (&mut self.transactions.table, noted.is_empty()) {
-                table.change(TableChange::Recorded);
-            }
-            kept.extend(noted);
+            kept.extend(self.finish(step.request.finished()));
         }
         let outcome = match &step {
             Some((step, result)) => Some((step.request.request_id, wire::encode_outcome(result)?)),
