@@ -3,14 +3,15 @@
 use super::*;
 use crate::{
     apply::ReplicatedState,
+    entry::{Effect, EntryWrite},
     global::{BatchBody, CopyPosition, GlobalState, Gone, Group, Lineage, Member, Origin, Record, RemoteBatch, Vector},
-    operation::PartitionOutcome,
+    operation::WriteOutcome,
     place::LogPlace,
     raft_types::LogEntry,
     testing,
 };
-use cairn_engine::{ApplyBatch, Kept, MemoryStore, ReplicaRecord};
-use cairn_model::{Item, ids::ReplicaId};
+use cairn_engine::{ApplyBatch, IndexChange, Kept, MemoryStore, ReplicaRecord};
+use cairn_model::{Item, codec::StoredVersion, ids::ReplicaId, key::EncodedKey};
 use std::sync::Arc;
 
 mod expiry;

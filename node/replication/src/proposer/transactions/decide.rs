@@ -5,7 +5,12 @@ use crate::{
     entry::TransactionWrite,
     evaluate::{self, Change},
     operation::WriteOutcome,
-    proposer::{Beside, Round, Taken, internal, remote::Undecided, stream_change, with_indexes},
+    proposer::{
+        Round,
+        effects::{Beside, Taken, stream_change, with_indexes},
+        internal,
+        remote::Undecided,
+    },
     stream::StreamChange,
     transaction::{
         BEGUN_AGE_MS_MAX, ConditionCheck, Idempotency, MetLock, Participant, TOKEN_AGE_MS_MAX, TransactAction,
