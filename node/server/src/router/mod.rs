@@ -156,8 +156,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let admin = bind(arguments.admin).await?;
     tokio::spawn(admin::serve(admin, registry, Arc::new(|| None)));
     tracing::info!(listen = %arguments.listen, "serving");
-    let left = api.clone();
-    tokio::spawn(async move { left.end_left_transactions().await });
     listen::serve(listener, client_tls, api).await?;
     Ok(())
 }

@@ -60,7 +60,7 @@ impl Partitions for NoPartitions {
         None
     }
 
-    fn left_transactions(&self) -> Vec<(String, LeftTransaction)> {
+    fn left_transactions(&self) -> Vec<(String, Vec<LeftTransaction>)> {
         Vec::new()
     }
 }

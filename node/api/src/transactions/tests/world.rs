@@ -428,8 +428,8 @@ impl Partitions for Client {
         None
     }
 
-    fn left_transactions(&self) -> Vec<(String, LeftTransaction)> {
-        self.world.left_transactions().into_iter().map(|left| ("game".to_owned(), left)).collect()
+    fn left_transactions(&self) -> Vec<(String, Vec<LeftTransaction>)> {
+        vec![("game".to_owned(), self.world.left_transactions())]
     }
 }
 
