@@ -319,6 +319,27 @@ fn poll<T>(future: &mut BoxFuture<'_, T>) -> Option<T> {
     }
 }
 
+/// Who ends what is left behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Whoever meets it, soon.
+    MetSoon,
+    /// Whoever meets it, when all that has ended may be forgotten.
+    MetLate,
+    /// Whoever looks for it, as late.
+    LookedFor,
+}
+
+impl Ending {
+    fn of(seed: u64) -> Self {
+        match seed % 3 {
+            0 => Self::MetSoon,
+            1 => Self::MetLate,
+            _ => Self::LookedFor,
+        }
+    }
+}
+
 /// What happened under this seed, or what must not have.
 fn run(seed: u64, sabotage: bool) -> Result<world::Tally, String> {
     let world = World::new(seed);
@@ -382,11 +403,10 @@ fn run(seed: u64, sabotage: bool) -> Result<world::Tally, String> {
     world.calm();
     world.wait(LEFT_MS);
     world.0.lock().tally.left += world.left_transactions().len() as u64;
-    // Nobody may come for longer than anything is kept that has ended.
-    if !seed.is_multiple_of(3) {
+    let who_ends = Ending::of(seed);
+    if who_ends != Ending::MetSoon {
         world.wait(LONG_MS);
     }
-    // Whatever was left locked is resolved by who comes now, and all can be written.
     let runner = Runner {
         number: 0,
         world: world.clone(),
@@ -396,17 +416,19 @@ fn run(seed: u64, sabotage: bool) -> Result<world::Tally, String> {
         finished: finished.clone(),
     };
     let mut ending = async {
-        // Or only who looks for what was left.
-        for _ in 0..ROUNDS_MAX {
-            if seed % 3 < 2 || world.left_transactions().is_empty() {
-                break;
+        if who_ends == Ending::LookedFor {
+            for _ in 0..ROUNDS_MAX {
+                if world.left_transactions().is_empty() {
+                    break;
+                }
+                recovery::end_those_left(&*runner.client, &world, &world, &finished).await;
+                world.wait(1_000);
             }
-            recovery::end_those_left(&*runner.client, &world, &world, &finished).await;
-            world.wait(1_000);
+            if !world.left_transactions().is_empty() {
+                return Err(format!("{:?} are left behind", world.left_transactions()));
+            }
         }
-        if seed % 3 == 2 && !world.left_transactions().is_empty() {
-            return Err(format!("{:?} are left behind", world.left_transactions()));
-        }
+        // Whatever was left locked is resolved by who comes now, and all can be written.
         for key in 0..KEYS {
             let operation = runner.begin();
             let of = operation.number;
