@@ -6,7 +6,7 @@ use crate::{Backends, Catalog, Environment, Partitions, Room, TableView};
 use cairn_model::{ids::RequestId, transaction::LeftTransaction};
 use cairn_replication::transaction::{MetLock, Participant, TransactOutcome, TransactRequest, TransactStep};
 use futures::{StreamExt, future::join_all, stream};
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 /// A coordinator that lives is done within that long, or loses.
 pub(super) const LOCK_AGE_MS_MIN: u64 = 3_000;
@@ -35,9 +35,12 @@ pub(super) async fn end_those_left(
     finished: &Finished,
 ) {
     let room = &Room::within(ROOM_BYTES);
-    let told = partitions.left_transactions().into_iter();
-    let left = told.flat_map(|(account, left)| left.into_iter().map(move |left| (account.clone(), left)));
-    let ending = left.map(|(account, left)| async move {
+    // Whoever takes part may tell of it.
+    let mut left = BTreeMap::new();
+    for (account, told) in partitions.left_transactions() {
+        left.extend(told.into_iter().map(|told| (told.transaction, (account.clone(), told))));
+    }
+    let ending = left.into_values().map(|(account, left)| async move {
         let account = account.as_str();
         let coordinator = Coordinator { partitions, catalog, environment, account, room, finished };
         coordinator.resolve(&[met(left)]).await

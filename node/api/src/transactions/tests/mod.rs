@@ -484,6 +484,41 @@ fn one_seed_replays_one_schedule() {
 }
 
 #[test]
+fn what_both_sides_wait_for_is_ended_once() {
+    let (world, finished, room) = (World::new(1), Finished::default(), Room::within(ROOM_BYTES));
+    world.calm();
+    let client = world.client();
+    // It dies when the primary has committed it, before the other is told.
+    *client.fuse.lock() = Some(5);
+    let coordinator = Coordinator {
+        partitions: &client,
+        catalog: &world,
+        environment: &world,
+        account: "game",
+        room: &room,
+        finished: &finished,
+    };
+    let actions = [0, 1].map(|key| addressed(key, TransactAction::Write(append(key, 1))));
+    let mut writing = coordinator.write(&actions, identity(&world)).boxed();
+    while !client.is_dead() {
+        assert!(poll(&mut writing).is_none());
+        world.pass();
+    }
+    world.wait(LEFT_MS);
+    assert_eq!(world.left_transactions().len(), 2);
+    let client = world.client();
+    // One asks the primary, tells the other, tells the primary, and hears an answer each time.
+    *client.fuse.lock() = Some(7);
+    let mut ending = recovery::end_those_left(&client, &world, &world, &finished).boxed();
+    while poll(&mut ending).is_none() {
+        assert!(!client.is_dead(), "more is asked than one needs to");
+        world.pass();
+    }
+    world.wait(LEFT_MS);
+    assert_eq!(world.left_transactions(), []);
+}
+
+#[test]
 fn reads_that_look_only_at_each_item_are_noticed() {
     let noticed = |seed| run(seed, true).is_err_and(|error| error.contains("not serializable"));
     assert!((0..SABOTAGED_SEEDS_MAX).any(noticed));
