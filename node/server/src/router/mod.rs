@@ -13,6 +13,7 @@ mod mirror;
 pub mod nodes;
 pub mod partitions;
 pub mod peers;
+mod resources;
 pub mod routes;
 pub mod tables;
 mod watch;
