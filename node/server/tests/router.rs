@@ -193,31 +193,8 @@ impl Node {
             address: self.address.clone(),
             role: MemberRole::Voter,
         };
-        let descriptor = PartitionDescriptor {
-            partition_id: PartitionId([8; 16]),
-            table_id: TABLE,
-            range: KeyRange::default(),
-            epoch: 1,
-            members: vec![member],
-            next_replica_id: 2,
-            parents: Vec::new(),
-        };
-        let replica = ReplicaReport {
-            replica_id: ReplicaId(1),
-            descriptor,
-            definition: definition(TABLE),
-            state: ReplicaState::Leader,
-            leader: Some(ReplicaId(1)),
-            term: 1,
-            applied_index: 1,
-            caught_up: true,
-            item_count: 0,
-            size_bytes: 0,
-            unarchived_bytes: 0,
-            regions: Vec::new(),
-            fed_by: Vec::new(),
-            left_transactions: Vec::new(),
-        };
+        let descriptor = PartitionDescriptor::first(PartitionId([8; 16]), TABLE, KeyRange::default(), vec![member]);
+        let replica = ReplicaReport::new(ReplicaId(1), ReplicaState::Leader, descriptor, definition(TABLE));
         NodeReport {
             node_id,
             region: "east".to_owned(),

@@ -188,29 +188,15 @@ mod tests {
             address: format!("node-{id}:7400"),
             role: MemberRole::Voter,
         };
+        let range = KeyRange { start: Bytes::from_static(range.0), end: Bytes::from_static(range.1) };
+        let members = (1..=3).map(member).collect();
+        let mut descriptor = PartitionDescriptor::first(PartitionId([partition; 16]), TABLE, range, members);
+        descriptor.epoch = epoch;
         ReplicaReport {
-            replica_id: ReplicaId(1),
-            descriptor: PartitionDescriptor {
-                partition_id: PartitionId([partition; 16]),
-                table_id: TABLE,
-                range: KeyRange { start: Bytes::from_static(range.0), end: Bytes::from_static(range.1) },
-                epoch,
-                members: (1..=3).map(member).collect(),
-                next_replica_id: 4,
-                parents: Vec::new(),
-            },
-            definition: definition(epoch),
-            state: ReplicaState::Follower,
-            leader: None,
-            term: 1,
             applied_index: epoch,
-            caught_up: true,
             item_count: 10 * epoch,
             size_bytes: 100 * epoch,
-            unarchived_bytes: 0,
-            regions: Vec::new(),
-            fed_by: Vec::new(),
-            left_transactions: Vec::new(),
+            ..ReplicaReport::new(ReplicaId(1), ReplicaState::Follower, descriptor, definition(epoch))
         }
     }
 

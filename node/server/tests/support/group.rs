@@ -249,15 +249,7 @@ impl Group {
                 role: MemberRole::Voter,
             });
         }
-        PartitionDescriptor {
-            partition_id,
-            table_id,
-            range: KeyRange::default(),
-            epoch: 1,
-            members,
-            next_replica_id: self.ports.len() as u64 + 1,
-            parents: Vec::new(),
-        }
+        PartitionDescriptor::first(partition_id, table_id, KeyRange::default(), members)
     }
 
     /// What this one node answers, as to a router.
