@@ -4,7 +4,7 @@
 mod support;
 
 use bytes::Bytes;
-use cairn_api::{Partitions, Room, RoutingKey, TableView};
+use cairn_api::{Partitions, Room, RoutingKey};
 use cairn_model::{
     AttributeValue, ErrorKind, Item, ServiceError,
     codec::EncodedItem,
@@ -12,7 +12,6 @@ use cairn_model::{
     ids::{NodeId, PartitionId, ReplicaId, RequestId, TableId},
     key::EncodedKey,
     node::{NodeReport, ReplicaReport, ReplicaState},
-    table::TableStatus,
 };
 use cairn_replication::{
     operation::{
@@ -30,7 +29,7 @@ use parking_lot::Mutex;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::json;
 use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
-use support::group::{ACCOUNT, GROUP, client, definition, issuer, write_certificate};
+use support::group::{ACCOUNT, GROUP, client, definition, issuer, view, write_certificate};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -106,15 +105,7 @@ impl Setting {
         request: PartitionRequest,
         room: &Room,
     ) -> Result<PartitionOutcome, ServiceError> {
-        let table = TableView {
-            definition: definition(TABLE),
-            status: TableStatus::Active,
-            item_count: 0,
-            size_bytes: 0,
-            arn: String::new(),
-            global_indexes: Vec::new(),
-        };
-        self.router.request(&table, RoutingKey(&key.0), request, room).await
+        self.router.request(&view(definition(TABLE)), RoutingKey(&key.0), request, room).await
     }
 }
 
