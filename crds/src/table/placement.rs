@@ -79,18 +79,11 @@ impl Placement {
                 })
             })
             .collect::<Result<Vec<_>, DefinitionError>>()?;
-        Ok(PartitionDescriptor {
-            partition_id: id::<PartitionId>("partitionId", &self.partition_id)?,
-            table_id,
-            range: KeyRange {
-                start: unhex("rangeStart", &self.range_start)?,
-                end: unhex("rangeEnd", &self.range_end)?,
-            },
-            epoch: unsigned("epoch", self.epoch)?,
-            next_replica_id: members.iter().map(|m| m.replica_id.0 + 1).max().unwrap_or(1),
-            members,
-            parents: Vec::new(),
-        })
+        let partition_id = id::<PartitionId>("partitionId", &self.partition_id)?;
+        let range =
+            KeyRange { start: unhex("rangeStart", &self.range_start)?, end: unhex("rangeEnd", &self.range_end)? };
+        let epoch = unsigned("epoch", self.epoch)?;
+        Ok(PartitionDescriptor { epoch, ..PartitionDescriptor::first(partition_id, table_id, range, members) })
     }
 
     /// The node that initialises the partition.

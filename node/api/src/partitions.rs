@@ -37,6 +37,6 @@ pub trait Partitions: Send + Sync {
     /// moment: what was last heard of it, or nothing.
     async fn counts(&self, table: &TableView) -> Option<Counts>;
 
-    /// Some of the transactions that wait for somebody to end them, each beside its account.
-    fn left_transactions(&self) -> Vec<(String, LeftTransaction)>;
+    /// Some of the transactions that wait for somebody to end them, beside the account of the table whose leader tells of them.
+    fn left_transactions(&self) -> Vec<(String, Vec<LeftTransaction>)>;
 }

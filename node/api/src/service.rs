@@ -32,7 +32,7 @@ use hyper::{
     header::{CONNECTION, EXPECT, HeaderValue, ORIGIN},
     http::request::Parts,
 };
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What DynamoDB says where it is not spoken to in JSON, at `/`, with POST.
@@ -131,8 +131,8 @@ impl Api {
     }
 
     /// Ends transactions whose coordinator is gone and whom nobody meets, until it is dropped.
-    pub async fn end_left_transactions(&self) {
-        transactions::end_left_behind(&self.backends, &self.finished).await;
+    pub async fn end_left_transactions(&self) -> Infallible {
+        transactions::end_left_behind(&self.backends, &self.finished).await
     }
 
     pub(crate) fn config(&self) -> &ApiConfig {

@@ -49,3 +49,11 @@ pub struct PartitionDescriptor {
     #[serde(default)]
     pub parents: Vec<PartitionId>,
 }
+
+impl PartitionDescriptor {
+    /// The first of a partition, with the members that it begins with.
+    pub fn first(partition_id: PartitionId, table_id: TableId, range: KeyRange, members: Vec<Member>) -> Self {
+        let next_replica_id = members.iter().map(|member| member.replica_id.0 + 1).max().unwrap_or(1);
+        Self { partition_id, table_id, range, epoch: 1, members, next_replica_id, parents: Vec::new() }
+    }
+}

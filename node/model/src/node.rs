@@ -62,6 +62,33 @@ pub struct ReplicaReport {
     pub left_transactions: Vec<LeftTransaction>,
 }
 
+impl ReplicaReport {
+    /// Of one that has applied nothing and heard of no leader.
+    pub fn new(
+        replica_id: ReplicaId,
+        state: ReplicaState,
+        descriptor: PartitionDescriptor,
+        definition: TableDefinition,
+    ) -> Self {
+        Self {
+            replica_id,
+            descriptor,
+            definition,
+            state,
+            leader: None,
+            term: 0,
+            applied_index: 0,
+            caught_up: false,
+            item_count: 0,
+            size_bytes: 0,
+            unarchived_bytes: 0,
+            regions: Vec::new(),
+            fed_by: Vec::new(),
+            left_transactions: Vec::new(),
+        }
+    }
+}
+
 /// How much of one of its table's partitions a replica of a global index has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

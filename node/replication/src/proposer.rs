@@ -7,43 +7,42 @@
 //!
 //! Which replica may propose, and when, is [`crate::replica`]'s to know.
 
+mod effects;
 mod expiry;
 mod feed;
 mod remote;
 mod showing;
 mod transactions;
+mod waiting;
+mod writes;
 
 use crate::{
-    entry::{Effect, Entry, EntryBody, EntryError, EntryHeader, EntryWrite},
-    evaluate::{self, Change},
+    entry::{Entry, EntryBody, EntryError, EntryHeader},
     expirations::{self, MakingError},
     global::StateError,
-    indexes::{self, IndexEffects},
-    operation::{PartitionError, PartitionOutcome, WriteOutcome, WriteRequest},
+    operation::{PartitionError, PartitionOutcome, WriteRequest},
     overlay::Overlay,
     place::LogPlace,
-    read,
-    stream::StreamChange,
     transaction::kept::KeptError,
     wire,
 };
 use bytes::Bytes;
-use cairn_engine::{Applied, Engine, EngineError, IndexChange, Store};
+use cairn_engine::{Applied, Engine, EngineError, Store};
 use cairn_model::{
     ErrorKind, ServiceError,
-    codec::StoredVersion,
     descriptor::KeyRange,
     ids::{PartitionId, RequestId},
-    key::EncodedKey,
-    limits::ITEM_COLLECTION_BYTES_MAX,
     table::{GlobalReplicas, TableDefinition},
     time::Timestamp,
 };
+use effects::Beside;
 use expiry::{Expiry, ExpiryInFlight};
 use feed::{FeedInFlight, Feeds};
 use remote::{Remote, RemoteInFlight, Undecided};
 use std::collections::{HashMap, VecDeque};
 use transactions::{StepInFlight, Transactions};
+use waiting::{Queue, Waiting, answer_of};
+use writes::{OpenEntry, WriteResult};
 
 pub(crate) type Answer = (u64, Result<PartitionOutcome, PartitionError>);
 
@@ -60,26 +59,12 @@ pub(crate) struct Limits {
     pub(crate) expiry_interval_ms: u64,
 }
 
-/// Who waits for an answer, and until when by the boot-time clock.
-#[derive(Clone, Copy, Debug)]
-struct Waiter {
-    token: u64,
-    deadline_ms: u64,
-}
-
-#[derive(Debug)]
-struct WaitingWrite {
-    waiters: Vec<Waiter>,
-    request: WriteRequest,
-    evaluations: u32,
-}
-
 /// An entry under way between its proposal and its apply.
 #[derive(Debug)]
 struct InFlight {
     index: u64,
     bytes: usize,
-    writes: Vec<(WaitingWrite, WriteResult)>,
+    writes: Vec<(Waiting<WriteRequest>, WriteResult)>,
     remote: RemoteInFlight,
     /// Present of a step of the Time To Live.
     expiry: Option<ExpiryInFlight>,
@@ -98,20 +83,6 @@ impl InFlight {
         Self { index, bytes, writes: Vec::new(), remote, expiry: None, entered: None, step, feed: None, shows: false }
     }
 }
-
-/// What is to be done to one item.
-#[derive(Debug)]
-struct Taken {
-    key: EncodedKey,
-    version_time: Timestamp,
-    change: Change,
-    held_item: bool,
-    /// Before and after.
-    sizes: (u32, u32),
-}
-
-/// What a client is answered, as its outcome is kept.
-type WriteResult = Result<WriteOutcome, ServiceError>;
 
 /// Under what a round evaluates.
 pub(crate) struct Round<'a, S> {
@@ -154,7 +125,7 @@ pub(crate) enum ProposerError {
 #[derive(Debug)]
 pub(crate) struct Proposer {
     limits: Limits,
-    waiting: VecDeque<WaitingWrite>,
+    writes: Queue<WriteRequest>,
     in_flight: VecDeque<InFlight>,
     bytes_in_flight: usize,
     ids_in_flight: HashMap<RequestId, u64>,
@@ -165,8 +136,6 @@ pub(crate) struct Proposer {
     last_time: Timestamp,
     /// Set while nothing is evaluated until everything in flight is applied.
     draining: bool,
-    /// To be evaluated anew after that, in their order.
-    retries: Vec<WaitingWrite>,
     remote: Remote,
     feeds: Feeds,
     /// Whether items are to be shown again, if any are.
@@ -183,7 +152,7 @@ impl Proposer {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            waiting: VecDeque::new(),
+            writes: Queue::default(),
             in_flight: VecDeque::new(),
             bytes_in_flight: 0,
             ids_in_flight: HashMap::new(),
@@ -191,7 +160,6 @@ impl Proposer {
             sequence: 0,
             last_time: Timestamp::default(),
             draining: false,
-            retries: Vec::new(),
             remote: Remote::default(),
             feeds: Feeds::default(),
             showing_due: false,
@@ -225,12 +193,12 @@ impl Proposer {
         if self.waiting() >= self.limits.waiting_max {
             return Some((token, Err(too_many_wait())));
         }
-        self.waiting.push_back(WaitingWrite { waiters: vec![Waiter { token, deadline_ms }], request, evaluations: 0 });
+        self.writes.push(token, request, deadline_ms);
         None
     }
 
     pub(crate) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty() || self.remote.waits() || self.transactions.waits() || self.feeds.waits()
+        self.writes.waits() || self.remote.waits() || self.transactions.waits() || self.feeds.waits()
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -239,7 +207,7 @@ impl Proposer {
 
     /// Writes that wait for their evaluation.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len() + self.retries.len() + self.transactions.waiting()
+        self.writes.len() + self.transactions.waiting()
     }
 
     fn has_room(&self) -> bool {
@@ -249,7 +217,7 @@ impl Proposer {
 
     /// Whether a round would evaluate anything.
     pub(crate) fn is_ready(&self) -> bool {
-        let is_anything_due = !self.waiting.is_empty()
+        let is_anything_due = self.writes.waits()
             || self.remote.is_due()
             || self.expiry.is_due()
             || self.transactions.is_due()
@@ -282,174 +250,33 @@ impl Proposer {
         }
         let mut entry = OpenEntry::default();
         while self.is_ready() {
-            if self.feeds.waits() && entry.writes.is_empty() {
+            if self.feeds.waits() && entry.is_empty() {
                 self.take_feed(&mut round, propose, answers)?;
                 continue;
             }
-            if self.remote.waits() && entry.writes.is_empty() {
+            if self.remote.waits() && entry.is_empty() {
                 self.take_batch(&mut round, propose)?;
                 if self.draining {
                     break;
                 }
             }
-            if self.transactions.waits() && entry.writes.is_empty() {
+            if self.transactions.waits() && entry.is_empty() {
                 self.take_step(&mut round, propose, answers)?;
                 if self.draining || !self.has_room() {
                     break;
                 }
             }
-            let Some(write) = self.waiting.pop_front() else {
+            let Some(write) = self.writes.pop() else {
                 if self.remote.waits() || self.transactions.waits() || self.feeds.waits() {
                     self.close(&mut round, &mut entry, propose)?;
                     continue;
                 }
                 break;
             };
-            let Some(write) = self.answer_retry(&round, &mut entry, write, answers)? else { continue };
-            if !read::contains(round.range, &write.request.key) {
-                answer_all(&write, Err(PartitionError::EpochMismatch { epoch: round.epoch }), answers);
-                continue;
-            }
-            if let Some(met) = self.transactions.lock_on(&write.request) {
-                answer_all(&write, Ok(PartitionOutcome::Locked(vec![met])), answers);
-                continue;
-            }
-            self.evaluate(&round, &mut entry, write, answers)?;
-            if entry.bytes >= self.limits.entry_bytes_max || entry.writes.len() >= self.limits.entry_writes_max {
-                self.close(&mut round, &mut entry, propose)?;
-            }
+            self.take_write(&mut round, &mut entry, write, propose, answers)?;
         }
         self.close(&mut round, &mut entry, propose)?;
         self.expiry_step(&mut round, propose)
-    }
-
-    /// A request id that is under way gets the answer of the attempt under way; one that is done gets its outcome.
-    fn answer_retry<S: Store>(
-        &mut self,
-        round: &Round<'_, S>,
-        entry: &mut OpenEntry,
-        mut write: WaitingWrite,
-        answers: &mut Vec<Answer>,
-    ) -> Result<Option<WaitingWrite>, ProposerError> {
-        let request_id = write.request.request_id;
-        if let Some(&index) = self.ids_in_flight.get(&request_id) {
-            let under_way = if index == round.next_index {
-                entry.writes.iter_mut().map(|(first, _, _)| first).find(|first| first.request.request_id == request_id)
-            } else {
-                let entry = self.in_flight.iter_mut().find(|entry| entry.index == index);
-                entry.and_then(|entry| {
-                    entry.writes.iter_mut().map(|(first, _)| first).find(|first| first.request.request_id == request_id)
-                })
-            };
-            if let Some(first) = under_way {
-                first.waiters.append(&mut write.waiters);
-                return Ok(None);
-            }
-        }
-        match round.engine.outcome(round.storage_id, &request_id) {
-            Ok(None) => Ok(Some(write)),
-            Ok(Some(outcome)) => {
-                let unreadable = |error: wire::WireError| Err(PartitionError::Unknown { reason: error.to_string() });
-                answer_all(&write, wire::decode_outcome(&outcome).map_or_else(unreadable, answer_of), answers);
-                Ok(None)
-            }
-            Err(error) if error.is_fatal() => Err(error.into()),
-            // Whether it was done already is not known: it must not be done again.
-            Err(error) => {
-                answer_all(&write, Err(PartitionError::Service(internal(&error))), answers);
-                Ok(None)
-            }
-        }
-    }
-
-    fn evaluate<S: Store>(
-        &mut self,
-        round: &Round<'_, S>,
-        entry: &mut OpenEntry,
-        mut write: WaitingWrite,
-        answers: &mut Vec<Answer>,
-    ) -> Result<(), ProposerError> {
-        let key = &write.request.key;
-        let current = match self.current(round, key) {
-            Ok(current) => current,
-            Err(Undecided::Fatal(error)) => return Err(error),
-            // Of this replica's disk only, so no outcome.
-            Err(Undecided::Refused(error)) => {
-                answer_all(&write, Err(PartitionError::Service(error)), answers);
-                return Ok(());
-            }
-        };
-        write.evaluations += 1;
-        let replaced = current.as_ref().map_or(Timestamp(0), |version| version.version_time);
-        let current = current.filter(|version| !version.is_tombstone());
-        self.last_time = self.last_time.max(replaced).next(round.wall_ms);
-        let version_time = self.last_time;
-        let evaluated = evaluate::evaluate(round.definition, &write.request, current.as_ref())
-            .and_then(|evaluated| with_indexes(round, key, current.as_ref(), evaluated, false));
-        let (change, index_changes, result) = match evaluated {
-            Ok((change, index_changes, outcome)) => (change, index_changes, Ok(outcome)),
-            Err(error) => (Change::Nothing, Vec::new(), Err(error)),
-        };
-        let stream_change = stream_change(round, current.as_ref(), &change);
-        self.ids_in_flight.insert(write.request.request_id, round.next_index);
-        let sizes = result.as_ref().map_or((0, 0), |outcome| (outcome.size_before, outcome.size_after));
-        let taken = Taken { key: key.clone(), version_time, change, held_item: current.is_some(), sizes };
-        let outcome = wire::encode_outcome(&result)?;
-        let entry_write = self.take_in(round, write.request.request_id, taken, outcome);
-        entry.bytes += entry_write.encoded_bytes()
-            + index_changes.iter().map(|change| change.key.len()).sum::<usize>()
-            + stream_change.as_ref().map_or(0, StreamChange::encoded_bytes);
-        entry.beside.index_changes.extend(index_changes);
-        entry.beside.stream_changes.extend(stream_change);
-        entry.writes.push((write, result, entry_write));
-        Ok(())
-    }
-
-    /// Takes a write into the overlay; gives what it is in an entry.
-    fn take_in<S>(&mut self, round: &Round<'_, S>, request_id: RequestId, taken: Taken, outcome: Bytes) -> EntryWrite {
-        let Taken { key, version_time, change, held_item, sizes: (before, after) } = taken;
-        let (effect, holds_item) = match change {
-            Change::Put(item) => {
-                (Effect::Put(StoredVersion { version_time, origin: Bytes::new(), item }.encode()), true)
-            }
-            Change::Delete => (Effect::Delete, false),
-            Change::Nothing => (Effect::Nothing, held_item),
-        };
-        match &effect {
-            Effect::Put(version) => self.overlay.put(key.clone(), Some(version.clone()), round.next_index),
-            Effect::Delete => {
-                let tombstone = || StoredVersion::tombstone(version_time, Bytes::new()).encode();
-                self.overlay.put(key.clone(), round.replicas().map(|_| tombstone()), round.next_index);
-            }
-            Effect::Nothing | Effect::Expire => {}
-        }
-        let size_change = if effect == Effect::Nothing { 0 } else { i64::from(after) - i64::from(before) };
-        let count_change = i8::from(holds_item) - i8::from(held_item);
-        EntryWrite { request_id, key, effect, version_time, size_change, count_change, outcome }
-    }
-
-    /// Proposes the open entry and begins the next.
-    fn close<S>(
-        &mut self,
-        round: &mut Round<'_, S>,
-        entry: &mut OpenEntry,
-        propose: Propose<'_>,
-    ) -> Result<(), ProposerError> {
-        if entry.writes.is_empty() {
-            return Ok(());
-        }
-        let OpenEntry { writes: evaluated, beside, .. } = std::mem::take(entry);
-        let mut writes = Vec::with_capacity(evaluated.len());
-        let mut effects = Vec::with_capacity(evaluated.len());
-        for (write, result, effect) in evaluated {
-            writes.push((write, result));
-            effects.push(effect);
-        }
-        match self.propose(round, EntryBody::Writes(effects), beside, propose)? {
-            Some(in_flight) => in_flight.writes = writes,
-            None => self.discard(writes.into_iter().map(|(write, _)| write)),
-        }
-        Ok(())
     }
 
     /// Proposes the next entry, stamped with the last time. Gives it as it is in flight, for whoever waits for it; none: it was
@@ -531,7 +358,7 @@ impl Proposer {
             entry.remote.answer(Ok(()), &mut self.remote);
             entry.feed.into_iter().for_each(|feed| feed.answer(Ok(()), answers));
             for (write, result) in entry.writes {
-                answer_all(&write, answer_of(result), answers);
+                write.answer(answer_of(result, PartitionOutcome::Write), answers);
             }
         } else {
             let reason = "the entry was void".into();
@@ -550,27 +377,17 @@ impl Proposer {
             self.feeds.forget();
             self.expiry.forget();
             self.transactions.settle(self.limits.evaluations_max, answers);
+            self.writes.settle(self.limits.evaluations_max, answers);
             self.sequence = applied.sequence;
             self.last_time = self.last_time.max(applied.entry_time);
-            for write in std::mem::take(&mut self.retries).into_iter().rev() {
-                if write.waiters.is_empty() {
-                    continue;
-                }
-                if write.evaluations >= self.limits.evaluations_max {
-                    let reason = format!("the write was evaluated {} times in vain", write.evaluations);
-                    answer_all(&write, Err(PartitionError::Overloaded { reason }), answers);
-                } else {
-                    self.waiting.push_front(write);
-                }
-            }
         }
     }
 
     /// The overlay is worth nothing: what was evaluated on it is evaluated anew, after all in flight is applied.
-    fn discard(&mut self, writes: impl Iterator<Item = WaitingWrite>) {
+    fn discard(&mut self, writes: impl Iterator<Item = Waiting<WriteRequest>>) {
         self.draining = true;
         self.overlay.clear();
-        self.retries.extend(writes);
+        self.writes.retry(writes);
         let in_flight = &self.in_flight;
         self.ids_in_flight.retain(|_, index| in_flight.iter().any(|entry| entry.index == *index));
     }
@@ -579,7 +396,7 @@ impl Proposer {
     pub(crate) fn abandon(&mut self, not_leader: &PartitionError, answers: &mut Vec<Answer>) {
         let unknown = PartitionError::Unknown { reason: "the partition's leader changed".into() };
         for entry in self.in_flight.drain(..) {
-            entry.writes.iter().for_each(|(write, _)| answer_all(write, Err(unknown.clone()), answers));
+            entry.writes.iter().for_each(|(write, _)| write.answer(Err(unknown.clone()), answers));
             entry.remote.answer(Err(unknown.clone()), &mut self.remote);
             entry.feed.into_iter().for_each(|feed| feed.answer(Err(unknown.clone()), answers));
             entry.step.abandon(&unknown, answers);
@@ -590,9 +407,7 @@ impl Proposer {
         self.feeds.refuse_waiting(not_leader, answers);
         self.feeds.forget();
         self.expiry.forget();
-        for write in self.retries.drain(..).chain(self.waiting.drain(..)) {
-            answer_all(&write, Err(not_leader.clone()), answers);
-        }
+        self.writes.refuse(not_leader, answers);
         self.bytes_in_flight = 0;
         self.ids_in_flight.clear();
         self.overlay.clear();
@@ -601,7 +416,7 @@ impl Proposer {
 
     /// What waits for its evaluation is turned away; what is under way goes on.
     pub(crate) fn refuse_waiting(&mut self, error: &PartitionError, answers: &mut Vec<Answer>) {
-        self.waiting.drain(..).for_each(|write| answer_all(&write, Err(error.clone()), answers));
+        self.writes.refuse_waiting(error, answers);
         self.remote.refuse_waiting(error);
         self.feeds.refuse_waiting(error, answers);
         self.transactions.refuse_waiting(error, answers);
@@ -611,16 +426,12 @@ impl Proposer {
     pub(crate) fn expire(&mut self, boot_ms: u64, answers: &mut Vec<Answer>) {
         let undone = PartitionError::Overloaded { reason: "the write was not evaluated in time".into() };
         let unknown = PartitionError::Unknown { reason: "the write was not committed in time".into() };
-        for write in self.waiting.iter_mut().chain(&mut self.retries) {
-            expire_waiters(&mut write.waiters, boot_ms, &undone, answers);
-        }
-        self.waiting.retain(|write| !write.waiters.is_empty());
+        self.writes.expire(boot_ms, &undone, answers);
         self.remote.expire(boot_ms, &undone);
         self.feeds.expire(boot_ms, &undone, answers);
         self.transactions.expire(boot_ms, &undone, answers);
         for entry in &mut self.in_flight {
-            let writes = entry.writes.iter_mut();
-            writes.for_each(|(write, _)| expire_waiters(&mut write.waiters, boot_ms, &unknown, answers));
+            entry.writes.iter_mut().for_each(|(write, _)| write.expire(boot_ms, &unknown, answers));
             entry.remote.expire(boot_ms, &unknown, &mut self.remote);
             entry.feed.iter_mut().for_each(|feed| feed.expire(boot_ms, &unknown, answers));
             entry.step.expire(boot_ms, &unknown, answers);
@@ -628,79 +439,11 @@ impl Proposer {
     }
 }
 
-/// What an entry says of its effects behind its body.
-#[derive(Debug, Default)]
-struct Beside {
-    index_changes: Vec<IndexChange>,
-    stream_changes: Vec<StreamChange>,
-}
-
-impl Beside {
-    fn extend(&mut self, other: Self) {
-        self.index_changes.extend(other.index_changes);
-        self.stream_changes.extend(other.stream_changes);
-    }
-}
-
-/// An entry that still takes writes.
-#[derive(Debug, Default)]
-struct OpenEntry {
-    writes: Vec<(WaitingWrite, WriteResult, EntryWrite)>,
-    beside: Beside,
-    bytes: usize,
-}
-
 impl<'a, S> Round<'a, S> {
     /// Of a global table.
     fn replicas(&self) -> Option<&'a GlobalReplicas> {
         self.definition.replicas.as_ref()
     }
-}
-
-/// What was evaluated, with what it changes in indexes.
-fn with_indexes<S: Store>(
-    round: &Round<'_, S>,
-    key: &EncodedKey,
-    current: Option<&StoredVersion>,
-    (change, mut outcome): (Change, WriteOutcome),
-    is_decided: bool,
-) -> Result<(Change, Vec<IndexChange>, WriteOutcome), ServiceError> {
-    let before = indexes::item_of(current);
-    let after = match &change {
-        Change::Put(item) => Some(item),
-        Change::Delete => None,
-        Change::Nothing => before,
-    };
-    let IndexEffects { changes, writes } = indexes::effects(round.definition, key, before, after)?;
-    if !round.definition.local_indexes.is_empty() {
-        let of_item = match change {
-            Change::Nothing => 0,
-            Change::Put(_) | Change::Delete => i64::from(outcome.size_after) - i64::from(outcome.size_before),
-        };
-        let growth = of_item + changes.iter().map(|change| change.size_change).sum::<i64>();
-        // Of what is applied: what is under way comes to little beside the limit.
-        let before = round.engine.collection_bytes(round.storage_id, key).map_err(|error| internal(&error))?;
-        let is_over = before.saturating_add_signed(growth) > ITEM_COLLECTION_BYTES_MAX;
-        if growth > 0 && is_over && !is_decided {
-            return Err(ServiceError::new(
-                ErrorKind::ItemCollectionSizeLimitExceededException,
-                "Item collection size limit of 10 GB exceeded.",
-            ));
-        }
-        outcome.collection_bytes = Some(before.saturating_add_signed(growth));
-    }
-    outcome.indexes = writes;
-    Ok((change, changes, outcome))
-}
-
-/// What a change of an item is in the table's stream, if it has one.
-fn stream_change<S>(round: &Round<'_, S>, current: Option<&StoredVersion>, change: &Change) -> Option<StreamChange> {
-    let after = match change {
-        Change::Put(item) => Some(item),
-        Change::Delete => None,
-        Change::Nothing => return None,
-    };
-    StreamChange::of(round.definition.current_stream(), indexes::item_of(current), after, false)
 }
 
 /// What can't be read fails the requests for it, not the node.
@@ -713,26 +456,8 @@ fn too_many_wait() -> PartitionError {
     PartitionError::Overloaded { reason: "too many writes of the partition wait".into() }
 }
 
-fn answer_of(result: WriteResult) -> Result<PartitionOutcome, PartitionError> {
-    result.map(PartitionOutcome::Write).map_err(PartitionError::Service)
-}
-
-fn answer_all(write: &WaitingWrite, result: Result<PartitionOutcome, PartitionError>, answers: &mut Vec<Answer>) {
-    answers.extend(write.waiters.iter().map(|waiter| (waiter.token, result.clone())));
-}
-
 fn answer_one(token: u64, error: ServiceError) -> Answer {
     (token, Err(PartitionError::Service(error)))
-}
-
-fn expire_waiters(waiters: &mut Vec<Waiter>, boot_ms: u64, error: &PartitionError, answers: &mut Vec<Answer>) {
-    waiters.retain(|waiter| {
-        let expired = waiter.deadline_ms <= boot_ms;
-        if expired {
-            answers.push((waiter.token, Err(error.clone())));
-        }
-        !expired
-    });
 }
 
 #[cfg(test)]

@@ -23,15 +23,7 @@ pub(crate) fn descriptor(voters: u8) -> PartitionDescriptor {
             role: MemberRole::Voter,
         })
         .collect();
-    PartitionDescriptor {
-        partition_id: PartitionId([7; 16]),
-        table_id: TableId([8; 16]),
-        range: KeyRange::default(),
-        epoch: 1,
-        members,
-        next_replica_id: u64::from(voters) + 1,
-        parents: Vec::new(),
-    }
+    PartitionDescriptor::first(PartitionId([7; 16]), TableId([8; 16]), KeyRange::default(), members)
 }
 
 pub(crate) fn definition() -> TableDefinition {

@@ -42,15 +42,7 @@ fn descriptor(voters: u8) -> PartitionDescriptor {
         address: format!("node-{node}:7400"),
         role: MemberRole::Voter,
     };
-    PartitionDescriptor {
-        partition_id: PARTITION,
-        table_id: TABLE,
-        range: KeyRange::default(),
-        epoch: 1,
-        members: (0..voters).map(member).collect(),
-        next_replica_id: u64::from(voters) + 1,
-        parents: Vec::new(),
-    }
+    PartitionDescriptor::first(PARTITION, TABLE, KeyRange::default(), (0..voters).map(member).collect())
 }
 
 fn definition() -> TableDefinition {

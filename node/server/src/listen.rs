@@ -33,10 +33,17 @@ pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("failed to listen on {address}"))
 }
 
-/// Serves clients until a signal ends the process.
+/// Serves clients, and ends the transactions that others left behind, until a signal ends the process.
 pub(crate) async fn serve(listener: TcpListener, tls: Option<Arc<ClientTls>>, api: Arc<Api>) -> io::Result<()> {
-    match tls {
-        Some(tls) => cairn_api::serve_after(tls, listener, api, shutdown::requested()).await,
-        None => cairn_api::serve(listener, api, shutdown::requested()).await,
+    let ending = api.end_left_transactions();
+    let serving = async {
+        match tls {
+            Some(tls) => cairn_api::serve_after(tls, listener, api.clone(), shutdown::requested()).await,
+            None => cairn_api::serve(listener, api.clone(), shutdown::requested()).await,
+        }
+    };
+    tokio::select! {
+        served = serving => served,
+        never = ending => match never {},
     }
 }

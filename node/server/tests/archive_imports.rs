@@ -12,13 +12,12 @@ use cairn_model::{
     },
     ids::{PartitionId, TableId},
     key::EncodedKey,
-    table::TableStatus,
 };
 use cairn_replication::operation::{GetRequest, PartitionOutcome, PartitionRequest};
 use std::{fmt::Write as _, io::Write as _, path::Path, time::Duration};
 use support::{
     archives::Archives,
-    group::{ACCOUNT, Group, definition},
+    group::{ACCOUNT, Group, definition, view},
     s3,
 };
 
@@ -39,18 +38,6 @@ fn order(number: u8, prefix: &str, format: ImportFormat, compression: ImportComp
         format,
         compression,
         start_time_ms: 1,
-    }
-}
-
-fn view(order: &ImportOrder) -> TableView {
-    let definition = order.definition.clone();
-    TableView {
-        definition,
-        status: TableStatus::Active,
-        item_count: 0,
-        size_bytes: 0,
-        arn: String::new(),
-        global_indexes: Vec::new(),
     }
 }
 
@@ -147,7 +134,7 @@ async fn tables_are_made_of_csv_json_and_ion_and_what_is_no_item_is_told() {
         let node = usize::from(number % 3);
         let report = ended(&group, &archives, node, &order).await;
         assert_eq!((report.status, report.progress.error_count), (ImportStatus::Completed, errors), "{report:?}");
-        assert_eq!(value(&group, &view(&order), "a").await.as_deref(), Some(expected));
+        assert_eq!(value(&group, &view(order.definition), "a").await.as_deref(), Some(expected));
         // Any archive knows it, and where its errors are told.
         let describe = ArchiveCall::DescribeImport { import_id: order.import_id.clone() };
         assert_eq!(ask(&group, &archives, (node + 1) % 3, &describe).await, report);
@@ -158,7 +145,8 @@ async fn tables_are_made_of_csv_json_and_ion_and_what_is_no_item_is_told() {
             assert!(lines.contains("\"line\":2"), "{lines}");
         }
     }
-    assert_eq!(value(&group, &view(&order(20, "", ImportFormat::Ion, ImportCompression::None)), "b").await, None);
+    let first = order(20, "", ImportFormat::Ion, ImportCompression::None);
+    assert_eq!(value(&group, &view(first.definition), "b").await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,7 +207,7 @@ async fn an_import_that_is_killed_in_the_middle_begins_anew_when_it_is_asked_aga
     assert_eq!((report.status, report.progress.imported_item_count), (ImportStatus::Completed, ITEMS as u64));
     for n in [0, 1, ITEMS / 2, ITEMS - 1] {
         let expected = "v".repeat(300);
-        assert_eq!(value(&group, &view(&order), &n.to_string()).await, Some(expected), "item {n}");
+        assert_eq!(value(&group, &view(order.definition.clone()), &n.to_string()).await, Some(expected), "item {n}");
     }
     let held = group.report(0).await.replicas;
     assert_eq!((held.len(), held[0].item_count), (1, ITEMS as u64));

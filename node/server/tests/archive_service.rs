@@ -16,7 +16,7 @@ use cairn_model::{
     ids::{PartitionId, RequestId, TableId},
     key::EncodedKey,
     node::{Order, OrderOutcome},
-    table::{ContinuousBackups, TableStatus},
+    table::ContinuousBackups,
 };
 use cairn_replication::operation::{
     GetRequest, PartitionOutcome, PartitionRequest, ReturnValues, WriteAction, WriteRequest,
@@ -26,7 +26,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use support::{
     admin_page,
     archives::Archives,
-    group::{ACCOUNT, Group, client, definition, group_name},
+    group::{ACCOUNT, Group, client, definition, group_name, view},
     s3,
 };
 
@@ -140,15 +140,8 @@ async fn restore_call(group: &Group, resolved: &Resolved, number: u8) -> (Archiv
         ..resolved.definition.clone()
     };
     let descriptor = group.descriptor(PartitionId([number; 16]), definition.table_id).await;
-    let view = TableView {
-        definition: definition.clone(),
-        status: TableStatus::Active,
-        item_count: 0,
-        size_bytes: 0,
-        arn: String::new(),
-        global_indexes: Vec::new(),
-    };
-    (ArchiveCall::Restore { descriptor, definition, origin: resolved.origin.clone() }, view)
+    let table = view(definition.clone());
+    (ArchiveCall::Restore { descriptor, definition, origin: resolved.origin.clone() }, table)
 }
 
 fn create_backup(id: &str) -> ArchiveCall {

@@ -15,7 +15,7 @@ use cairn_model::{
     descriptor::PartitionDescriptor,
     ids::{PartitionId, RequestId, TableId},
     key::EncodedKey,
-    table::{ContinuousBackups, TableStatus},
+    table::ContinuousBackups,
     time::Timestamp,
 };
 use cairn_replication::{
@@ -25,7 +25,7 @@ use cairn_replication::{
 };
 use cairn_server::archive::{Adopter, SocketNode};
 use std::{sync::Arc, time::Duration};
-use support::group::{ACCOUNT, Group, definition};
+use support::group::{ACCOUNT, Group, definition, view};
 use tempfile::TempDir;
 use tokio::{net::UnixStream, task::JoinSet};
 
@@ -75,15 +75,7 @@ fn archived_definition() -> TableDefinition {
 }
 
 fn new_table() -> TableView {
-    let definition = TableDefinition { table_name: "restored".to_owned(), ..definition(NEW_TABLE) };
-    TableView {
-        definition,
-        status: TableStatus::Active,
-        item_count: 0,
-        size_bytes: 0,
-        arn: String::new(),
-        global_indexes: Vec::new(),
-    }
+    view(TableDefinition { table_name: "restored".to_owned(), ..definition(NEW_TABLE) })
 }
 
 async fn eventually(what: &str, done: impl AsyncFn() -> bool) {

@@ -4,7 +4,7 @@
 mod support;
 
 use bytes::Bytes;
-use cairn_api::{Partitions, Room, RoutingKey, TableView};
+use cairn_api::{Partitions, Room, RoutingKey};
 use cairn_model::{
     AttributeValue, ErrorKind, Item, ServiceError,
     codec::EncodedItem,
@@ -12,7 +12,6 @@ use cairn_model::{
     ids::{NodeId, PartitionId, ReplicaId, RequestId, TableId},
     key::EncodedKey,
     node::{NodeReport, ReplicaReport, ReplicaState},
-    table::TableStatus,
 };
 use cairn_replication::{
     operation::{
@@ -30,7 +29,7 @@ use parking_lot::Mutex;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::json;
 use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
-use support::group::{ACCOUNT, GROUP, client, definition, issuer, write_certificate};
+use support::group::{ACCOUNT, GROUP, client, definition, issuer, view, write_certificate};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -106,15 +105,7 @@ impl Setting {
         request: PartitionRequest,
         room: &Room,
     ) -> Result<PartitionOutcome, ServiceError> {
-        let table = TableView {
-            definition: definition(TABLE),
-            status: TableStatus::Active,
-            item_count: 0,
-            size_bytes: 0,
-            arn: String::new(),
-            global_indexes: Vec::new(),
-        };
-        self.router.request(&table, RoutingKey(&key.0), request, room).await
+        self.router.request(&view(definition(TABLE)), RoutingKey(&key.0), request, room).await
     }
 }
 
@@ -193,31 +184,8 @@ impl Node {
             address: self.address.clone(),
             role: MemberRole::Voter,
         };
-        let descriptor = PartitionDescriptor {
-            partition_id: PartitionId([8; 16]),
-            table_id: TABLE,
-            range: KeyRange::default(),
-            epoch: 1,
-            members: vec![member],
-            next_replica_id: 2,
-            parents: Vec::new(),
-        };
-        let replica = ReplicaReport {
-            replica_id: ReplicaId(1),
-            descriptor,
-            definition: definition(TABLE),
-            state: ReplicaState::Leader,
-            leader: Some(ReplicaId(1)),
-            term: 1,
-            applied_index: 1,
-            caught_up: true,
-            item_count: 0,
-            size_bytes: 0,
-            unarchived_bytes: 0,
-            regions: Vec::new(),
-            fed_by: Vec::new(),
-            left_transactions: Vec::new(),
-        };
+        let descriptor = PartitionDescriptor::first(PartitionId([8; 16]), TABLE, KeyRange::default(), vec![member]);
+        let replica = ReplicaReport::new(ReplicaId(1), ReplicaState::Leader, descriptor, definition(TABLE));
         NodeReport {
             node_id,
             region: "east".to_owned(),

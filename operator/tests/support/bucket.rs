@@ -192,21 +192,14 @@ fn adopt(fleet: &Fleet, address: &str, descriptor: &PartitionDescriptor, definit
             if node.replicas.iter().any(|replica| replica.descriptor.partition_id == descriptor.partition_id) {
                 continue;
             }
+            let state = if member.address == address { ReplicaState::Leader } else { ReplicaState::Follower };
             node.replicas.push(ReplicaReport {
-                replica_id: member.replica_id,
-                descriptor: descriptor.clone(),
-                definition: definition.clone(),
-                state: if member.address == address { ReplicaState::Leader } else { ReplicaState::Follower },
-                leader: None,
                 term: 1,
                 applied_index: 1,
                 caught_up: true,
                 item_count: RESTORED_ITEMS,
                 size_bytes: 4_200,
-                unarchived_bytes: 0,
-                regions: Vec::new(),
-                fed_by: Vec::new(),
-                left_transactions: Vec::new(),
+                ..ReplicaReport::new(member.replica_id, state, descriptor.clone(), definition.clone())
             });
         }
     });

@@ -77,21 +77,14 @@ impl Fleet {
                         continue;
                     };
                     let leads = member.address == target.address;
+                    let state = if leads { ReplicaState::Leader } else { ReplicaState::Follower };
                     node.replicas.push(ReplicaReport {
-                        replica_id: member.replica_id,
-                        descriptor: descriptor.clone(),
-                        definition: definition.clone(),
-                        state: if leads { ReplicaState::Leader } else { ReplicaState::Follower },
-                        leader: None,
                         term: 1,
                         applied_index: 1,
                         caught_up: true,
                         item_count: 7,
                         size_bytes: 700,
-                        unarchived_bytes: 0,
-                        regions: Vec::new(),
-                        fed_by: Vec::new(),
-                        left_transactions: Vec::new(),
+                        ..ReplicaReport::new(member.replica_id, state, descriptor.clone(), definition.clone())
                     });
                 }
                 OrderOutcome::Done

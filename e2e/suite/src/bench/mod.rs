@@ -157,30 +157,28 @@ async fn prepare(server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// Ours against the other: prints and records the medians; true when ours reaches its share of the other's.
+/// Ours against the other: prints and records the rates; true when ours reaches its share of the other's.
 async fn compare(what: &str, contenders: [Contender<'_>; 2], share_min: f64) -> Result<bool> {
-    let names = contenders.map(|contender| contender.name);
+    let [ours, other] = contenders.map(|contender| contender.name);
     let mut tries_left = TRIES;
     loop {
-        let rates = measure(what, &contenders).await?;
+        let share = measure(what, &contenders, share_min).await?;
         tries_left -= 1;
-        let share = median(&rates[0]) / median(&rates[1]);
-        if share >= share_min || tries_left == 0 {
-            return record(what, names, unit(&contenders), rates.each_ref(), share_min);
+        let held = share >= share_min;
+        let (percent, percent_min) = (share * 100.0, share_min * 100.0);
+        if held || tries_left == 0 {
+            let word = if held { "ok" } else { "FAILED" };
+            println!("test {what}: {ours} is {percent:.0} % of {other}, at least {percent_min:.0} % wanted ... {word}");
+            return Ok(held);
         }
         println!(
-            "  {:.0} %: measured again, for what else runs on a machine takes more from one than the other",
-            share * 100.0
+            "  {percent:.0} %: measured again, for what else runs on a machine takes more from one than the other"
         );
     }
 }
 
-fn unit(contenders: &[Contender<'_>; 2]) -> &'static str {
-    if contenders.iter().all(|contender| contender.ask.counts == 1) { "requestsPerSecond" } else { "itemsPerSecond" }
-}
-
-/// What the two come to a second, round by round.
-async fn measure(what: &str, contenders: &[Contender<'_>; 2]) -> Result<[Vec<f64>; 2]> {
+/// Records what the two come to a second, round by round; gives the share that the first one's median has of the other's.
+async fn measure(what: &str, contenders: &[Contender<'_>; 2], share_wanted: f64) -> Result<f64> {
     println!("\n{what}, {CONNECTIONS} connections, {ROUNDS} interleaved rounds of {} s", ROUND.as_secs());
     let mut rates: [Vec<f64>; 2] = Default::default();
     for round in 0..=ROUNDS {
@@ -202,22 +200,9 @@ async fn measure(what: &str, contenders: &[Contender<'_>; 2]) -> Result<[Vec<f64
             }
         }
     }
-    Ok(rates)
-}
-
-/// Prints and records the medians; true when the first one's reaches its share of the other's.
-fn record(what: &str, names: [&str; 2], unit: &str, rates: [&Vec<f64>; 2], share_min: f64) -> Result<bool> {
-    let share = keep(what, names, unit, rates, share_min)?;
-    let held = share >= share_min;
-    let word = if held { "ok" } else { "FAILED" };
-    println!(
-        "test {what}: {} is {:.0} % of {}, at least {:.0} % wanted ... {word}",
-        names[0],
-        share * 100.0,
-        names[1],
-        share_min * 100.0
-    );
-    Ok(held)
+    let are_items = contenders.iter().any(|contender| contender.ask.counts > 1);
+    let unit = if are_items { "itemsPerSecond" } else { "requestsPerSecond" };
+    keep(what, contenders.map(|contender| contender.name), unit, rates.each_ref(), share_wanted)
 }
 
 /// Records the rates, and gives the share that the first one's median has of the other's.

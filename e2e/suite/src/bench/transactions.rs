@@ -1,6 +1,6 @@
 //! Transactions of three items, of one table and across two, beside writing one item and reading one.
 
-use super::{Ask, Contender, GET, ITEMS, OTHER, PUT, TABLE, compare, fill, keep, measure, servers::Server, unit};
+use super::{Ask, Contender, GET, ITEMS, OTHER, PUT, TABLE, compare, fill, measure, servers::Server};
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -81,10 +81,9 @@ pub(super) async fn run(server: &Server) -> Result<Vec<bool>> {
 
 /// A figure, and no test.
 async fn told(what: &str, contenders: [Contender<'_>; 2], share_wanted: f64) -> Result<()> {
-    let rates = measure(what, &contenders).await?;
-    let names = contenders.map(|contender| contender.name);
-    let share = keep(what, names, unit(&contenders), rates.each_ref(), share_wanted)?;
-    let (word, [ours, other]) = (if share < share_wanted { "is not reached" } else { "is reached" }, names);
+    let share = measure(what, &contenders, share_wanted).await?;
+    let [ours, other] = contenders.map(|contender| contender.name);
+    let word = if share < share_wanted { "is not reached" } else { "is reached" };
     println!("  {ours} is {:.0} % of {other}; {:.0} % are wanted: that {word}", share * 100.0, share_wanted * 100.0);
     Ok(())
 }

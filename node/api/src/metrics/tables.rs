@@ -3,6 +3,8 @@
 //!
 //! A table, or an index, is counted from its first request until it is deleted; then its series go.
 
+mod series;
+
 use crate::{
     Catalog,
     capacity::{ConsumedCapacity, HalfUnits},
@@ -13,11 +15,8 @@ use cairn_model::{
     ErrorKind, ServiceError, TableDefinition, ids::TableId, index::GlobalIndex, throttling::CapacityKind,
 };
 use parking_lot::{Mutex, RwLock};
-use prometheus::{
-    CounterVec, Opts, Registry,
-    core::{Collector, Desc},
-    proto::MetricFamily,
-};
+use prometheus::Registry;
+use series::TableCollector;
 use std::{
     collections::HashMap,
     sync::{
@@ -29,9 +28,6 @@ use std::{
 
 /// Further ones are not counted, indexes as tables: a series costs memory here and more in Prometheus.
 const TABLES_MAX: usize = 10_000;
-const OF_TABLE: &[&str] = &["account", "table"];
-const OF_INDEX: &[&str] = &["account", "table", "index"];
-const OF_OPERATION: &[&str] = &["account", "table", "operation"];
 
 /// A table, or a global index as one.
 #[derive(Clone, Copy, Debug)]
@@ -118,10 +114,7 @@ pub(crate) struct TableMeters {
 impl TableMeters {
     pub(crate) fn new(catalog: Arc<dyn Catalog>, registry: &Registry) -> Result<Self, prometheus::Error> {
         let meters = Self { tables: Arc::default(), users: Arc::default(), catalog };
-        registry.register(Box::new(TableCollector {
-            descriptions: Families::new()?.descriptions(),
-            meters: meters.clone(),
-        }))?;
+        registry.register(Box::new(TableCollector::new(meters.clone())?))?;
         Ok(meters)
     }
 
@@ -302,207 +295,6 @@ impl RequestMeter<'_> {
             Some(ErrorKind::ConditionalCheckFailedException | ErrorKind::DuplicateItemException) => {}
             Some(_) => self.meters.user_error(account),
         }
-    }
-}
-
-/// The series, filled when they are asked for.
-struct Families {
-    read_units: CounterVec,
-    write_units: CounterVec,
-    conditional_check_failed: CounterVec,
-    read_throttles: CounterVec,
-    write_throttles: CounterVec,
-    transaction_conflict: CounterVec,
-    latency_seconds: CounterVec,
-    successes: CounterVec,
-    returned_items: CounterVec,
-    throttled: CounterVec,
-    system_errors: CounterVec,
-    user_errors: CounterVec,
-    index_read_units: CounterVec,
-    index_write_units: CounterVec,
-    index_read_throttles: CounterVec,
-    index_write_throttles: CounterVec,
-}
-
-impl Families {
-    fn new() -> Result<Self, prometheus::Error> {
-        let counter = |name: &str, help: &str, labels: &[&str]| CounterVec::new(Opts::new(name, help), labels);
-        Ok(Self {
-            read_units: counter(
-                "cairn_consumed_read_capacity_units_total",
-                "Read units consumed: CloudWatch's ConsumedReadCapacityUnits.",
-                OF_TABLE,
-            )?,
-            write_units: counter(
-                "cairn_consumed_write_capacity_units_total",
-                "Write units consumed: CloudWatch's ConsumedWriteCapacityUnits. A failed condition counts as one.",
-                OF_TABLE,
-            )?,
-            transaction_conflict: counter(
-                "cairn_transaction_conflicts_total",
-                "Items of requests that another transaction was about to write: CloudWatch's TransactionConflict.",
-                OF_TABLE,
-            )?,
-            conditional_check_failed: counter(
-                "cairn_conditional_check_failed_requests_total",
-                "Writes whose condition was false: CloudWatch's ConditionalCheckFailedRequests.",
-                OF_TABLE,
-            )?,
-            read_throttles: counter(
-                "cairn_read_throttle_events_total",
-                "Reads that met the table's throughput, each part of a batch on its own: CloudWatch's ReadThrottleEvents.",
-                OF_TABLE,
-            )?,
-            write_throttles: counter(
-                "cairn_write_throttle_events_total",
-                "Writes that met the table's throughput, each of a batch on its own: CloudWatch's WriteThrottleEvents.",
-                OF_TABLE,
-            )?,
-            latency_seconds: counter(
-                "cairn_successful_request_latency_seconds_total",
-                "Time of successful requests, from their head to their answer: CloudWatch's SuccessfulRequestLatency.",
-                OF_OPERATION,
-            )?,
-            successes: counter(
-                "cairn_successful_requests_total",
-                "Successful requests: the samples of CloudWatch's SuccessfulRequestLatency.",
-                OF_OPERATION,
-            )?,
-            returned_items: counter(
-                "cairn_returned_item_count_total",
-                "Items that Query, Scan and ExecuteStatement returned: CloudWatch's ReturnedItemCount.",
-                OF_OPERATION,
-            )?,
-            throttled: counter(
-                "cairn_throttled_requests_total",
-                "Requests turned away because there was no capacity: CloudWatch's ThrottledRequests.",
-                OF_OPERATION,
-            )?,
-            system_errors: counter(
-                "cairn_system_errors_total",
-                "Requests answered with 500: CloudWatch's SystemErrors.",
-                OF_OPERATION,
-            )?,
-            user_errors: counter(
-                "cairn_user_errors_total",
-                "Requests refused for what is wrong with them, but for false conditions: CloudWatch's UserErrors.",
-                &["account"],
-            )?,
-            index_read_units: counter(
-                "cairn_index_consumed_read_capacity_units_total",
-                "Read units consumed of global indexes: CloudWatch's ConsumedReadCapacityUnits by index.",
-                OF_INDEX,
-            )?,
-            index_write_units: counter(
-                "cairn_index_consumed_write_capacity_units_total",
-                "Write units consumed of global indexes: CloudWatch's ConsumedWriteCapacityUnits by index.",
-                OF_INDEX,
-            )?,
-            index_read_throttles: counter(
-                "cairn_index_read_throttle_events_total",
-                "Reads that met a global index's throughput: CloudWatch's ReadThrottleEvents by index.",
-                OF_INDEX,
-            )?,
-            index_write_throttles: counter(
-                "cairn_index_write_throttle_events_total",
-                "Writes that met a global index's throughput: CloudWatch's WriteThrottleEvents by index.",
-                OF_INDEX,
-            )?,
-        })
-    }
-
-    fn all(&self) -> [&CounterVec; 16] {
-        [
-            &self.read_units,
-            &self.write_units,
-            &self.conditional_check_failed,
-            &self.read_throttles,
-            &self.write_throttles,
-            &self.transaction_conflict,
-            &self.latency_seconds,
-            &self.successes,
-            &self.returned_items,
-            &self.throttled,
-            &self.system_errors,
-            &self.user_errors,
-            &self.index_read_units,
-            &self.index_write_units,
-            &self.index_read_throttles,
-            &self.index_write_throttles,
-        ]
-    }
-
-    fn descriptions(&self) -> Vec<Desc> {
-        self.all().into_iter().flat_map(Collector::desc).cloned().collect()
-    }
-
-    fn fill(&self, meter: &TableMeter) {
-        if let Some(index) = &meter.index {
-            let of_index: &[&str] = &[&meter.account, &meter.table, index];
-            for (series, counted) in [
-                (&self.index_read_units, read(&meter.read_half_units) / 2.0),
-                (&self.index_write_units, read(&meter.write_half_units) / 2.0),
-                (&self.index_read_throttles, read(&meter.read_throttles)),
-                (&self.index_write_throttles, read(&meter.write_throttles)),
-            ] {
-                series.with_label_values(of_index).inc_by(counted);
-            }
-            return;
-        }
-        let of_table: &[&str] = &[&meter.account, &meter.table];
-        for (series, counted) in [
-            (&self.read_units, read(&meter.read_half_units) / 2.0),
-            (&self.write_units, read(&meter.write_half_units) / 2.0),
-            (&self.conditional_check_failed, read(&meter.conditional_check_failed)),
-            (&self.read_throttles, read(&meter.read_throttles)),
-            (&self.write_throttles, read(&meter.write_throttles)),
-            (&self.transaction_conflict, read(&meter.transaction_conflict)),
-        ] {
-            series.with_label_values(of_table).inc_by(counted);
-        }
-        for (operation, counted) in OPERATIONS.iter().zip(&meter.operations) {
-            for (series, counted) in [
-                (&self.latency_seconds, read(&counted.succeeded_micros) / 1e6),
-                (&self.successes, read(&counted.succeeded)),
-                (&self.returned_items, read(&counted.returned_items)),
-                (&self.throttled, read(&counted.throttled)),
-                (&self.system_errors, read(&counted.system_errors)),
-            ] {
-                // Of the many that never happened nothing is told.
-                if counted > 0.0 {
-                    let labels: &[&str] = &[&meter.account, &meter.table, operation.name];
-                    series.with_label_values(labels).inc_by(counted);
-                }
-            }
-        }
-    }
-}
-
-struct TableCollector {
-    descriptions: Vec<Desc>,
-    meters: TableMeters,
-}
-
-impl Collector for TableCollector {
-    fn desc(&self) -> Vec<&Desc> {
-        self.descriptions.iter().collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let Ok(families) = Families::new() else { return Vec::new() };
-        self.meters.retain();
-        let tables: Vec<Arc<TableMeter>> = self.meters.tables.read().values().cloned().collect();
-        tables.iter().for_each(|meter| families.fill(meter));
-        for (account, count) in self.meters.users.read().iter() {
-            families.user_errors.with_label_values(&[account.as_str()]).inc_by(read(count));
-        }
-        families
-            .all()
-            .into_iter()
-            .flat_map(Collector::collect)
-            .filter(|family| !family.get_metric().is_empty())
-            .collect()
     }
 }
 

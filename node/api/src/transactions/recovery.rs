@@ -6,7 +6,7 @@ use crate::{Backends, Catalog, Environment, Partitions, Room, TableView};
 use cairn_model::{ids::RequestId, transaction::LeftTransaction};
 use cairn_replication::transaction::{MetLock, Participant, TransactOutcome, TransactRequest, TransactStep};
 use futures::{StreamExt, future::join_all, stream};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 /// A coordinator that lives is done within that long, or loses.
 pub(super) const LOCK_AGE_MS_MIN: u64 = 3_000;
@@ -20,7 +20,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 const ROOM_BYTES: usize = 1 << 20;
 
 /// Ends transactions that nobody meets, until it is dropped.
-pub(crate) async fn end_left_behind(backends: &Backends, finished: &Finished) {
+pub(crate) async fn end_left_behind(backends: &Backends, finished: &Finished) -> Infallible {
     loop {
         backends.environment.sleep(LOOK_INTERVAL).await;
         end_those_left(&*backends.partitions, &*backends.catalog, &*backends.environment, finished).await;
@@ -35,7 +35,12 @@ pub(super) async fn end_those_left(
     finished: &Finished,
 ) {
     let room = &Room::within(ROOM_BYTES);
-    let ending = partitions.left_transactions().into_iter().map(|(account, left)| async move {
+    // Whoever takes part may tell of it.
+    let mut left = BTreeMap::new();
+    for (account, told) in partitions.left_transactions() {
+        left.extend(told.into_iter().map(|told| (told.transaction, (account.clone(), told))));
+    }
+    let ending = left.into_values().map(|(account, left)| async move {
         let account = account.as_str();
         let coordinator = Coordinator { partitions, catalog, environment, account, room, finished };
         coordinator.resolve(&[met(left)]).await

@@ -105,7 +105,7 @@ impl Partitions for MemoryPartitions {
         Ok(outcome)
     }
 
-    fn left_transactions(&self) -> Vec<(String, LeftTransaction)> {
+    fn left_transactions(&self) -> Vec<(String, Vec<LeftTransaction>)> {
         Vec::new()
     }
 

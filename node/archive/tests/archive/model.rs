@@ -201,15 +201,7 @@ fn apply(state: &mut State, pair: &[u8]) {
 }
 
 pub(crate) fn descriptor() -> PartitionDescriptor {
-    PartitionDescriptor {
-        partition_id: PARTITION_ID,
-        table_id: TABLE_ID,
-        range: KeyRange::default(),
-        epoch: 1,
-        members: Vec::new(),
-        next_replica_id: 1,
-        parents: Vec::new(),
-    }
+    PartitionDescriptor::first(PARTITION_ID, TABLE_ID, KeyRange::default(), Vec::new())
 }
 
 pub(crate) fn definition() -> TableDefinition {

@@ -29,10 +29,8 @@ use arc_swap::ArcSwap;
 use cairn_engine::{Engine, EngineError, LogMark, Pressure, ReplicaRecord, Store};
 use cairn_model::{
     ServiceError,
-    descriptor::PartitionDescriptor,
     ids::{PartitionId, ReplicaId},
     node::{ReplicaReport, ReplicaState},
-    table::TableDefinition,
     time::Timestamp,
 };
 use rand::{SeedableRng, rngs::StdRng};
@@ -444,21 +442,13 @@ impl<S: Store, L: LogStore> Core<S, L> {
 
 impl Stopped {
     fn report(&self) -> ReplicaReport {
+        let Self { record, reason } = self;
+        let state = ReplicaState::Damaged(reason.clone());
         ReplicaReport {
-            replica_id: self.record.replica_id,
-            descriptor: PartitionDescriptor::clone(&self.record.descriptor),
-            definition: TableDefinition::clone(&self.record.definition),
-            state: ReplicaState::Damaged(self.reason.clone()),
-            leader: None,
-            term: 0,
-            applied_index: self.record.applied.index,
-            caught_up: false,
-            item_count: self.record.applied.item_count,
-            size_bytes: self.record.applied.size_bytes,
-            unarchived_bytes: 0,
-            regions: Vec::new(),
-            fed_by: Vec::new(),
-            left_transactions: Vec::new(),
+            applied_index: record.applied.index,
+            item_count: record.applied.item_count,
+            size_bytes: record.applied.size_bytes,
+            ..ReplicaReport::new(record.replica_id, state, record.descriptor.clone(), record.definition.clone())
         }
     }
 }

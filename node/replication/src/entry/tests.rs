@@ -76,6 +76,16 @@ const GOLDEN: &[u8] = &[
     6, 0, 0, 0, b'f', b'a', b'i', b'l', b'e', b'd',
 ];
 
+/// The entry is written as these bytes and read from them, and from nothing less or more.
+fn assert_stays(entry: &Entry, golden: &[u8]) {
+    assert_eq!(entry.encode().unwrap(), golden);
+    assert_eq!(Entry::decode(golden.to_vec().into()).as_ref(), Ok(entry));
+    for end in 0..golden.len() {
+        assert!(Entry::decode(golden[..end].to_vec().into()).is_err(), "cut at {end}");
+    }
+    assert!(Entry::decode([golden, &[0]].concat().into()).is_err());
+}
+
 #[test]
 fn entries_of_format_version_1_stay_readable() {
     assert_eq!(entry().encode().unwrap(), GOLDEN);
@@ -162,12 +172,7 @@ const UPKEEP: &[u8] = &[
 #[test]
 fn entries_of_global_tables_stay_readable() {
     for (entry, golden) in [(remote(), golden_of(4, REMOTE)), (upkeep(), golden_of(5, UPKEEP))] {
-        assert_eq!(entry.encode().unwrap(), golden);
-        assert_eq!(Entry::decode(golden.clone().into()), Ok(entry));
-        for end in 0..golden.len() {
-            assert!(Entry::decode(golden[..end].to_vec().into()).is_err(), "cut at {end}");
-        }
-        assert!(Entry::decode([&golden[..], &[0]].concat().into()).is_err());
+        assert_stays(&entry, &golden);
     }
 }
 
@@ -216,13 +221,8 @@ fn entries_that_change_indexes_or_have_records_stay_readable() {
     for (entry, golden, beside) in indexed.into_iter().chain(recorded).chain(both) {
         let (header, body) = golden.split_at(42);
         let golden = [&[2], &header[1..], &(body.len() as u32).to_le_bytes(), body, &beside].concat();
-        assert_eq!(entry.encode().unwrap(), golden);
-        assert_eq!(Entry::decode(golden.clone().into()), Ok(entry));
+        assert_stays(&entry, &golden);
         assert_eq!(Entry::time_of(&golden), Some(Timestamp(0x0102_0304)));
-        for end in 0..golden.len() {
-            assert!(Entry::decode(golden[..end].to_vec().into()).is_err(), "cut at {end}");
-        }
-        assert!(Entry::decode([&golden[..], &[0]].concat().into()).is_err());
     }
 }
 
@@ -272,12 +272,7 @@ const SHOWN: &[u8] = &[
 #[test]
 fn entries_of_global_indexes_stay_readable() {
     for (entry, golden) in [(fed(), golden_of(10, FED)), (shown(), golden_of(11, SHOWN))] {
-        assert_eq!(entry.encode().unwrap(), golden);
-        assert_eq!(Entry::decode(golden.clone().into()), Ok(entry));
-        for end in 0..golden.len() {
-            assert!(Entry::decode(golden[..end].to_vec().into()).is_err(), "cut at {end}");
-        }
-        assert!(Entry::decode([&golden[..], &[0]].concat().into()).is_err());
+        assert_stays(&entry, &golden);
     }
 }
 
@@ -324,12 +319,7 @@ fn entries_of_expired_items_stay_readable() {
     let of_expired = [&[2, 1], &GOLDEN[2..42], EXPIRED].concat();
     let of_half = golden_of(6, &[4, 0, 0, 0, b'h', b'a', b'l', b'f']);
     for (entry, golden) in [(expired, of_expired), (half, of_half), (made, golden_of(6, &[0, 0, 0, 0]))] {
-        assert_eq!(entry.encode().unwrap(), golden);
-        assert_eq!(Entry::decode(golden.clone().into()), Ok(entry));
-        for end in 0..golden.len() {
-            assert!(Entry::decode(golden[..end].to_vec().into()).is_err(), "cut at {end}");
-        }
-        assert!(Entry::decode([&golden[..], &[0]].concat().into()).is_err());
+        assert_stays(&entry, &golden);
     }
 }
 
@@ -355,10 +345,6 @@ fn entries_of_transactions_stay_readable() {
     for (body, golden) in [(body, of_step), (dropped, golden_of(7, &[0; 9]))] {
         let header = Entry::decode(golden.clone().into()).unwrap().header;
         let entry = Entry { header, body, index_changes: Vec::new(), stream_changes: Vec::new() };
-        assert_eq!(entry.encode().unwrap(), golden);
-        assert_eq!(Entry::decode(golden.clone().into()), Ok(entry));
-        for end in 0..golden.len() {
-            assert!(Entry::decode(golden[..end].to_vec().into()).is_err(), "cut at {end}");
-        }
+        assert_stays(&entry, &golden);
     }
 }

@@ -133,7 +133,7 @@ impl Proposer {
         round: &mut Round<'_, S>,
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
-        let others_wait = !self.waiting.is_empty() || self.remote.waits() || self.transactions.waits();
+        let others_wait = self.writes.waits() || self.remote.waits() || self.transactions.waits();
         if !self.expiry.is_due || others_wait || self.draining || !self.has_room() {
             return Ok(());
         }

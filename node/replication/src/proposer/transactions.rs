@@ -7,14 +7,16 @@
 mod decide;
 mod table;
 
-use super::{InFlight, Propose, Proposer, ProposerError, Round, Waiter, internal, remote::Undecided};
+use super::{
+    Answer, InFlight, Propose, Proposer, ProposerError, Round, internal,
+    remote::Undecided,
+    waiting::{Queue, Waiting, answer_of, done_before},
+};
 use crate::{
     entry::{EntryBody, EntryWrite, TransactionEntry, TransactionWrite},
     operation::{PartitionError, PartitionOutcome, WriteRequest},
     read,
-    transaction::{
-        FINISHED_MAX, MetLock, RECORD_AGE_MS_MAX, TransactOutcome, TransactRequest, TransactStep, TransactionId, kept,
-    },
+    transaction::{FINISHED_MAX, MetLock, RECORD_AGE_MS_MAX, TransactOutcome, TransactRequest, TransactionId, kept},
     wire,
 };
 use bytes::Bytes;
@@ -28,12 +30,7 @@ use table::{PreparedTable, TableChange};
 const DROPPED_WITH_STEP_MAX: usize = 8;
 const DROPPED_MAX: usize = 512;
 
-#[derive(Debug)]
-struct WaitingStep {
-    waiters: Vec<Waiter>,
-    request: TransactRequest,
-    evaluations: u32,
-}
+type WaitingStep = Waiting<TransactRequest>;
 
 /// What a router is answered, as it is kept.
 type StepResult = Result<TransactOutcome, ServiceError>;
@@ -41,9 +38,7 @@ type StepResult = Result<TransactOutcome, ServiceError>;
 /// A leader's part in transactions.
 #[derive(Debug, Default)]
 pub(super) struct Transactions {
-    waiting: VecDeque<WaitingStep>,
-    /// To be decided anew once all that is under way is applied.
-    retries: Vec<WaitingStep>,
+    steps: Queue<TransactRequest>,
     /// As of every entry proposed. None: to be read from the engine before anything is evaluated.
     table: Option<PreparedTable>,
     /// The keys of what entries under way keep, or let go, and the last index of each.
@@ -73,7 +68,7 @@ enum Found {
 
 impl Transactions {
     pub(super) fn waits(&self) -> bool {
-        !self.waiting.is_empty()
+        self.steps.waits()
     }
 
     pub(super) fn is_due(&self) -> bool {
@@ -81,7 +76,7 @@ impl Transactions {
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len() + self.retries.len()
+        self.steps.len()
     }
 
     /// What was evaluated on entries that are worth nothing is read anew.
@@ -105,38 +100,24 @@ impl Transactions {
         self.table.as_ref()?.lock_on(&write.key, 0)
     }
 
-    /// All that was under way is applied: what was in vain is decided anew, before what came later.
-    pub(super) fn settle(&mut self, evaluations_max: u32, answers: &mut Vec<super::Answer>) {
+    /// All that was under way is applied.
+    pub(super) fn settle(&mut self, evaluations_max: u32, answers: &mut Vec<Answer>) {
         self.forget();
-        for step in std::mem::take(&mut self.retries).into_iter().rev() {
-            if step.waiters.is_empty() {
-                continue;
-            }
-            if step.evaluations >= evaluations_max {
-                let reason = format!("the step was evaluated {} times in vain", step.evaluations);
-                answer(&step, Err(PartitionError::Overloaded { reason }), answers);
-            } else {
-                self.waiting.push_front(step);
-            }
-        }
+        self.steps.settle(evaluations_max, answers);
     }
 
-    pub(super) fn refuse_waiting(&mut self, error: &PartitionError, answers: &mut Vec<super::Answer>) {
-        self.waiting.drain(..).for_each(|step| answer(&step, Err(error.clone()), answers));
+    pub(super) fn refuse_waiting(&mut self, error: &PartitionError, answers: &mut Vec<Answer>) {
+        self.steps.refuse_waiting(error, answers);
     }
 
     /// Leads no more; what is in flight is told by [`StepInFlight::abandon`].
-    pub(super) fn abandon(&mut self, error: &PartitionError, answers: &mut Vec<super::Answer>) {
-        self.retries.drain(..).for_each(|step| answer(&step, Err(error.clone()), answers));
-        self.refuse_waiting(error, answers);
+    pub(super) fn abandon(&mut self, error: &PartitionError, answers: &mut Vec<Answer>) {
+        self.steps.refuse(error, answers);
         self.forget();
     }
 
-    pub(super) fn expire(&mut self, boot_ms: u64, error: &PartitionError, answers: &mut Vec<super::Answer>) {
-        for step in self.waiting.iter_mut().chain(&mut self.retries) {
-            super::expire_waiters(&mut step.waiters, boot_ms, error, answers);
-        }
-        self.waiting.retain(|step| !step.waiters.is_empty());
+    pub(super) fn expire(&mut self, boot_ms: u64, error: &PartitionError, answers: &mut Vec<Answer>) {
+        self.steps.expire(boot_ms, error, answers);
     }
 
     fn under_way_applied(&mut self, kept: &[Bytes], index: u64) {
@@ -149,32 +130,26 @@ impl Transactions {
 }
 
 impl StepInFlight {
-    pub(super) fn abandon(self, error: &PartitionError, answers: &mut Vec<super::Answer>) {
+    pub(super) fn abandon(self, error: &PartitionError, answers: &mut Vec<Answer>) {
         if let Some((step, _)) = self.step {
-            answer(&step, Err(error.clone()), answers);
+            step.answer(Err(error.clone()), answers);
         }
     }
 
-    pub(super) fn expire(&mut self, boot_ms: u64, error: &PartitionError, answers: &mut Vec<super::Answer>) {
+    pub(super) fn expire(&mut self, boot_ms: u64, error: &PartitionError, answers: &mut Vec<Answer>) {
         if let Some((step, _)) = &mut self.step {
-            super::expire_waiters(&mut step.waiters, boot_ms, error, answers);
+            step.expire(boot_ms, error, answers);
         }
     }
 }
 
 impl Proposer {
     /// Takes a step in; gives the answer if there is no room.
-    pub(crate) fn enqueue_step(
-        &mut self,
-        token: u64,
-        request: TransactRequest,
-        deadline_ms: u64,
-    ) -> Option<super::Answer> {
+    pub(crate) fn enqueue_step(&mut self, token: u64, request: TransactRequest, deadline_ms: u64) -> Option<Answer> {
         if self.waiting() >= self.limits.waiting_max {
             return Some((token, Err(super::too_many_wait())));
         }
-        let waiters = vec![Waiter { token, deadline_ms }];
-        self.transactions.waiting.push_back(WaitingStep { waiters, request, evaluations: 0 });
+        self.transactions.steps.push(token, request, deadline_ms);
         None
     }
 
@@ -196,72 +171,50 @@ impl Proposer {
         &mut self,
         round: &mut Round<'_, S>,
         propose: Propose<'_>,
-        answers: &mut Vec<super::Answer>,
+        answers: &mut Vec<Answer>,
     ) -> Result<(), ProposerError> {
-        let Some(step) = self.transactions.waiting.pop_front() else { return Ok(()) };
+        let Some(step) = self.transactions.steps.pop() else { return Ok(()) };
         let Some(mut step) = self.answer_step_retry(round, step, answers)? else { return Ok(()) };
         if let Some(write) = step.request.step.write()
             && !write.actions.iter().all(|action| read::contains(round.range, action.key()))
         {
-            answer(&step, Err(PartitionError::EpochMismatch { epoch: round.epoch }), answers);
+            step.answer(Err(PartitionError::EpochMismatch { epoch: round.epoch }), answers);
             return Ok(());
         }
         step.evaluations += 1;
-        match self.decide_step(round, &step.request) {
-            Ok(Decided::Answer(outcome)) => {
-                answer(&step, Ok(PartitionOutcome::Transact(outcome)), answers);
-                Ok(())
+        let answer = match self.decide_step(round, &step.request) {
+            Ok(Decided::Entry { result, effects }) => {
+                return self.propose_step(round, Some((step, result)), *effects, propose);
             }
-            Ok(Decided::Locked(met)) => {
-                answer(&step, Ok(PartitionOutcome::Locked(met)), answers);
-                Ok(())
-            }
-            Ok(Decided::Overloaded(reason)) => {
-                answer(&step, Err(PartitionError::Overloaded { reason: reason.into() }), answers);
-                Ok(())
-            }
-            Ok(Decided::Entry { result, effects }) => self.propose_step(round, Some((step, result)), *effects, propose),
-            Err(Undecided::Fatal(error)) => Err(error),
+            Ok(Decided::Answer(outcome)) => Ok(PartitionOutcome::Transact(outcome)),
+            Ok(Decided::Locked(met)) => Ok(PartitionOutcome::Locked(met)),
+            Ok(Decided::Overloaded(reason)) => Err(PartitionError::Overloaded { reason: reason.into() }),
+            Err(Undecided::Fatal(error)) => return Err(error),
             // Of this replica's disk only, so no outcome.
-            Err(Undecided::Refused(error)) => {
-                answer(&step, Err(PartitionError::Service(error)), answers);
-                Ok(())
-            }
-        }
+            Err(Undecided::Refused(error)) => Err(PartitionError::Service(error)),
+        };
+        step.answer(answer, answers);
+        Ok(())
     }
 
     /// A request id that is under way gets the answer of the attempt under way; one that is done gets its outcome.
     fn answer_step_retry<S: Store>(
         &mut self,
         round: &Round<'_, S>,
-        mut step: WaitingStep,
-        answers: &mut Vec<super::Answer>,
+        step: WaitingStep,
+        answers: &mut Vec<Answer>,
     ) -> Result<Option<WaitingStep>, ProposerError> {
         let request_id = step.request.request_id;
         if let Some(&index) = self.ids_in_flight.get(&request_id) {
             let entry = self.in_flight.iter_mut().find(|entry| entry.index == index);
             if let Some((first, _)) = entry.and_then(|entry| entry.step.step.as_mut()) {
-                first.waiters.append(&mut step.waiters);
+                first.join(step);
                 return Ok(None);
             }
         }
-        match round.engine.outcome(round.storage_id, &request_id) {
-            Ok(None) => Ok(Some(step)),
-            Ok(Some(outcome)) => {
-                let result = match wire::decode_outcome::<TransactOutcome>(&outcome) {
-                    Ok(result) => answer_of(result),
-                    Err(error) => Err(PartitionError::Unknown { reason: error.to_string() }),
-                };
-                answer(&step, result, answers);
-                Ok(None)
-            }
-            Err(error) if error.is_fatal() => Err(error.into()),
-            // Whether it was done already is not known: it must not be done again.
-            Err(error) => {
-                answer(&step, Err(PartitionError::Service(internal(&error))), answers);
-                Ok(None)
-            }
-        }
+        let Some(answer) = done_before(round, &request_id, PartitionOutcome::Transact)? else { return Ok(Some(step)) };
+        step.answer(answer, answers);
+        Ok(None)
     }
 
     /// Drops what was kept for long enough, in an entry of its own if there is anything.
@@ -368,19 +321,13 @@ impl Proposer {
         propose: Propose<'_>,
     ) -> Result<(), ProposerError> {
         let Effects { writes, beside, mut kept, change } = effects;
-        if step.is_some() && !kept.is_empty() {
+        if let Some((step, _)) = &step
+            && !(kept.is_empty() && step.request.finished().is_empty())
+        {
             // What the step keeps comes behind: a token may be dropped and kept again.
             let dropped = self.dropped(round, DROPPED_WITH_STEP_MAX)?;
             kept.splice(0..0, dropped);
-        }
-        if let Some((step, _)) = &step
-            && let TransactStep::Decide { finished, .. } = &step.request.step
-        {
-            let noted = self.finish(finished);
-            if let (Some(table), false) = (&mut self.transactions.table, noted.is_empty()) {
-                table.change(TableChange::Recorded);
-            }
-            kept.extend(noted);
+            kept.extend(self.finish(step.request.finished()));
         }
         let outcome = match &step {
             Some((step, result)) => Some((step.request.request_id, wire::encode_outcome(result)?)),
@@ -405,7 +352,7 @@ impl Proposer {
         let body = EntryBody::Transaction(TransactionEntry { outcome, kept, writes });
         let index = round.next_index;
         let Some(entry) = self.propose(round, body, beside, propose)? else {
-            self.transactions.retries.extend(in_flight.step.map(|(step, _)| step));
+            self.transactions.steps.retry(in_flight.step.map(|(step, _)| step));
             self.discard(std::iter::empty());
             return Ok(());
         };
@@ -418,13 +365,7 @@ impl Proposer {
     }
 
     /// The entry at `index` was applied, or was void: then its step is decided anew.
-    pub(super) fn step_applied(
-        &mut self,
-        index: u64,
-        in_flight: StepInFlight,
-        valid: bool,
-        answers: &mut Vec<super::Answer>,
-    ) {
+    pub(super) fn step_applied(&mut self, index: u64, in_flight: StepInFlight, valid: bool, answers: &mut Vec<Answer>) {
         in_flight.keys.iter().for_each(|key| self.overlay.applied(key, index));
         self.transactions.under_way_applied(&in_flight.kept, index);
         if let (Some(id), Some(table), true) = (in_flight.prepares, &mut self.transactions.table, valid) {
@@ -435,9 +376,9 @@ impl Proposer {
             self.ids_in_flight.remove(&step.request.request_id);
         }
         if valid {
-            answer(&step, answer_of(result), answers);
+            step.answer(answer_of(result, PartitionOutcome::Transact), answers);
         } else {
-            self.transactions.retries.push(step);
+            self.transactions.steps.retry([step]);
         }
     }
 }
@@ -445,12 +386,4 @@ impl Proposer {
 /// What is under way lies before what is looked for: so much more is looked at.
 fn is_many(in_flight: &VecDeque<InFlight>) -> usize {
     in_flight.iter().map(|entry| entry.step.kept.len()).sum()
-}
-
-fn answer_of(result: StepResult) -> Result<PartitionOutcome, PartitionError> {
-    result.map(PartitionOutcome::Transact).map_err(PartitionError::Service)
-}
-
-fn answer(step: &WaitingStep, result: Result<PartitionOutcome, PartitionError>, answers: &mut Vec<super::Answer>) {
-    answers.extend(step.waiters.iter().map(|waiter| (waiter.token, result.clone())));
 }

@@ -119,11 +119,16 @@ pub(crate) fn token(token: &[u8; 16]) -> Bytes {
 }
 
 pub(crate) fn noted(time: Timestamp, id: TransactionId) -> Bytes {
-    key_of(NOTED, &[&time.0.to_be_bytes()[..], &id.0].concat())
+    timed(NOTED, time, id)
 }
 
 pub(crate) fn unfinished(time: Timestamp, id: TransactionId) -> Bytes {
-    key_of(UNFINISHED, &[&time.0.to_be_bytes()[..], &id.0].concat())
+    timed(UNFINISHED, time, id)
+}
+
+/// Read by [`of_timed`].
+fn timed(kind: u8, time: Timestamp, id: TransactionId) -> Bytes {
+    key_of(kind, &[&time.0.to_be_bytes()[..], &id.0].concat())
 }
 
 /// From the first prepared transaction to behind the last.

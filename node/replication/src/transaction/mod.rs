@@ -23,6 +23,7 @@ use cairn_expression::{Condition, Projection};
 pub use cairn_model::transaction::{Participant, TransactionId};
 use cairn_model::{ServiceError, codec::EncodedItem, ids::RequestId, key::EncodedKey, time::Timestamp};
 use serde::{Deserialize, Serialize};
+use std::slice;
 
 /// For how long a token is remembered, by the clock of the partition's leader (reference, TransactWriteItems).
 pub const TOKEN_AGE_MS_MAX: u64 = 10 * 60 * 1000;
@@ -72,6 +73,17 @@ pub struct TransactRequest {
     pub request_id: RequestId,
     pub transaction: TransactionId,
     pub step: TransactStep,
+}
+
+impl TransactRequest {
+    /// Of which transactions it says that all others have applied them.
+    pub(crate) fn finished(&self) -> &[TransactionId] {
+        match &self.step {
+            TransactStep::Decide { finished, .. } => finished,
+            TransactStep::Finish => slice::from_ref(&self.transaction),
+            TransactStep::Write(_) | TransactStep::Commit | TransactStep::Abort { .. } => &[],
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -38,15 +38,8 @@ pub fn member(node: usize, replica: u64) -> Member {
 
 /// Voters on nodes 0 to `voters`, with replica ids from 1.
 pub fn descriptor(voters: usize) -> PartitionDescriptor {
-    PartitionDescriptor {
-        partition_id: PARTITION,
-        table_id: TABLE,
-        range: KeyRange::default(),
-        epoch: 1,
-        members: (0..voters).map(|node| member(node, node as u64 + 1)).collect(),
-        next_replica_id: voters as u64 + 1,
-        parents: Vec::new(),
-    }
+    let members = (0..voters).map(|node| member(node, node as u64 + 1)).collect();
+    PartitionDescriptor::first(PARTITION, TABLE, KeyRange::default(), members)
 }
 
 /// With a stream, and two local indexes on `n`, one of whole items and one of keys.

@@ -56,7 +56,7 @@ fn definition_of(table: usize, schema_version: u64) -> TableDefinition {
 
 /// The first descriptor of a table's partition, with a voter on each of `nodes`.
 pub fn descriptor(table: usize, nodes: &[(usize, NodeId)]) -> PartitionDescriptor {
-    let members: Vec<Member> = nodes
+    let members = nodes
         .iter()
         .zip(1..)
         .map(|(&(slot, node_id), replica)| Member {
@@ -67,15 +67,7 @@ pub fn descriptor(table: usize, nodes: &[(usize, NodeId)]) -> PartitionDescripto
             role: MemberRole::Voter,
         })
         .collect();
-    PartitionDescriptor {
-        partition_id: partition_id(table),
-        table_id: table_id(table),
-        range: KeyRange::default(),
-        epoch: 1,
-        next_replica_id: members.len() as u64 + 1,
-        members,
-        parents: Vec::new(),
-    }
+    PartitionDescriptor::first(partition_id(table), table_id(table), KeyRange::default(), members)
 }
 
 #[derive(Clone, Debug)]

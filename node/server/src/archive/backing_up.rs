@@ -119,15 +119,8 @@ mod tests {
 
         async fn snapshot(&self, partition_id: PartitionId) -> Result<SourceSnapshot, SourceError> {
             let index = self.applied.fetch_add(1, Ordering::Relaxed).min(self.last);
-            let descriptor = PartitionDescriptor {
-                partition_id,
-                table_id: TableId([7; 16]),
-                range: KeyRange::default(),
-                epoch: 1,
-                members: Vec::new(),
-                next_replica_id: 1,
-                parents: Vec::new(),
-            };
+            let descriptor =
+                PartitionDescriptor::first(partition_id, TableId([7; 16]), KeyRange::default(), Vec::new());
             Ok(SourceSnapshot {
                 descriptor,
                 definition: definition("users", 7),

@@ -89,21 +89,14 @@ impl TestNode {
 
     /// The first of a table whose one partition has this id.
     pub(crate) fn descriptor(&self, table_id: TableId, id: u8) -> PartitionDescriptor {
-        PartitionDescriptor {
-            partition_id: PartitionId([id; 16]),
-            table_id,
-            range: KeyRange::default(),
-            epoch: 1,
-            members: vec![Member {
-                replica_id: ReplicaId(1),
-                node_id: self.node.id(),
-                zone: "z".to_owned(),
-                address: String::new(),
-                role: MemberRole::Voter,
-            }],
-            next_replica_id: 2,
-            parents: Vec::new(),
-        }
+        let member = Member {
+            replica_id: ReplicaId(1),
+            node_id: self.node.id(),
+            zone: "z".to_owned(),
+            address: String::new(),
+            role: MemberRole::Voter,
+        };
+        PartitionDescriptor::first(PartitionId([id; 16]), table_id, KeyRange::default(), vec![member])
     }
 
     /// Makes the table [`definition`] says, with one partition of the same number.

@@ -28,15 +28,6 @@ pub(super) fn first_member(node_id: NodeId) -> Member {
     Member { replica_id: ReplicaId(1), node_id, zone: ZONE.to_owned(), address: String::new(), role: MemberRole::Voter }
 }
 
-pub(super) fn first_descriptor(
-    partition_id: PartitionId,
-    table_id: TableId,
-    range: KeyRange,
-    members: Vec<Member>,
-) -> PartitionDescriptor {
-    PartitionDescriptor { partition_id, table_id, range, epoch: 1, members, next_replica_id: 2, parents: Vec::new() }
-}
-
 /// What to order so that the partitions of indexes are as their tables' definitions say: of each at most one thing.
 pub(super) fn due(replicas: &[ReplicaReport]) -> Vec<Order> {
     let (hidden, tables): (Vec<_>, Vec<_>) = replicas.iter().partition(|report| report.definition.index_of.is_some());
@@ -62,7 +53,7 @@ pub(super) fn due(replicas: &[ReplicaReport]) -> Vec<Order> {
 
 fn make(index: &GlobalIndex, definition: TableDefinition) -> Option<Order> {
     let IndexPartition { partition_id, members } = index.partitions.first()?.clone();
-    let descriptor = first_descriptor(partition_id, index.index_id, KeyRange::default(), members);
+    let descriptor = PartitionDescriptor::first(partition_id, index.index_id, KeyRange::default(), members);
     Some(Order::Bootstrap { descriptor, definition })
 }
 

@@ -178,8 +178,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         tokio::spawn(admin::serve(admin, registry, Arc::new(|| None)));
     }
     welcome(&arguments, listen);
-    let left = api.clone();
-    tokio::spawn(async move { left.end_left_transactions().await });
     listen::serve(listener, client_tls, api).await?;
     let _ = stop.send(true);
     if let Some((_, shipping)) = backups {

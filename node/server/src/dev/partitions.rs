@@ -4,11 +4,7 @@ use super::tables::{LEADER_DEADLINE, LocalTables, ORDER_PAUSE};
 use crate::throttle::Demand;
 use async_trait::async_trait;
 use cairn_api::{Partitions, Room, RoutingKey, TableView, errors};
-use cairn_model::{
-    ErrorKind, ServiceError,
-    node::{Counts, ReplicaReport},
-    transaction::LeftTransaction,
-};
+use cairn_model::{ErrorKind, ServiceError, node::Counts, transaction::LeftTransaction};
 use cairn_replication::operation::{PartitionError, PartitionOutcome, PartitionRequest};
 
 #[async_trait]
@@ -27,13 +23,9 @@ impl Partitions for LocalTables {
         counted.await.ok()?
     }
 
-    fn left_transactions(&self) -> Vec<(String, LeftTransaction)> {
+    fn left_transactions(&self) -> Vec<(String, Vec<LeftTransaction>)> {
         let reports = self.node.host().reports();
-        let of = |report: &ReplicaReport| {
-            let account = report.definition.account.clone();
-            report.left_transactions.iter().map(move |left| (account.clone(), left.clone())).collect::<Vec<_>>()
-        };
-        reports.iter().flat_map(of).collect()
+        reports.iter().map(|report| (report.definition.account.clone(), report.left_transactions.clone())).collect()
     }
 
     async fn request(

@@ -248,7 +248,7 @@ impl LocalTables {
 
     fn first_descriptor(&self, table_id: TableId, range: KeyRange) -> PartitionDescriptor {
         let partition_id = PartitionId(uuid::Uuid::new_v4().into_bytes());
-        indexes::first_descriptor(partition_id, table_id, range, vec![indexes::first_member(self.node.id())])
+        PartitionDescriptor::first(partition_id, table_id, range, vec![indexes::first_member(self.node.id())])
     }
 
     async fn keep(&self, table_id: TableId, record: TableRecord) -> Result<(), ServiceError> {

@@ -91,33 +91,13 @@ mod tests {
         replicas.members.extend(["north".to_owned(), "west".to_owned()]);
         replicas.peers.insert("west".into(), west);
         let partition = KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S };
-        ReplicaReport {
-            replica_id: ReplicaId(1),
-            descriptor: PartitionDescriptor {
-                partition_id: PartitionId([1; 16]),
-                table_id: TableId([2; 16]),
-                range: KeyRange::default(),
-                epoch: 1,
-                members: Vec::new(),
-                next_replica_id: 2,
-                parents: Vec::new(),
-            },
-            definition: TableDefinition {
-                replicas: Some(replicas),
-                ..TableDefinition::new("game", "users", TableId([2; 16]), KeySchema { partition, sort: None })
-            },
-            state: ReplicaState::Leader,
-            leader: None,
-            term: 1,
-            applied_index: 1,
-            caught_up: true,
-            item_count: 0,
-            size_bytes: 0,
-            unarchived_bytes: 0,
-            regions: Vec::new(),
-            fed_by: Vec::new(),
-            left_transactions: Vec::new(),
-        }
+        let table_id = TableId([2; 16]);
+        let descriptor = PartitionDescriptor::first(PartitionId([1; 16]), table_id, KeyRange::default(), Vec::new());
+        let definition = TableDefinition {
+            replicas: Some(replicas),
+            ..TableDefinition::new("game", "users", table_id, KeySchema { partition, sort: None })
+        };
+        ReplicaReport::new(ReplicaId(1), ReplicaState::Leader, descriptor, definition)
     }
 
     fn read(replica: &ReplicaReport) -> Vec<String> {

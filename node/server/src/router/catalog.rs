@@ -7,6 +7,7 @@ mod look_ups;
 mod tags;
 
 use super::{
+    resources,
     tables::Tables,
     writes::{ApiWrites, FIELD_MANAGER, OF_NONE, answered},
 };
@@ -25,14 +26,11 @@ use cairn_model::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, Preconditions},
+    api::{DeleteParams, ObjectMeta, Patch, PatchParams, Preconditions},
 };
 use look_ups::{LookUp, LookUps};
 use std::{sync::Arc, time::Duration};
 
-/// Resources a call of the API server lists, and how many such calls are made before giving up.
-const PAGE: u32 = 500;
-const PAGES_MAX: usize = 100;
 /// For the API server's answer to a look-up: a request waits for it.
 const LOOK_UP_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -106,18 +104,10 @@ impl KubernetesCatalog {
 
     /// All of the account's Tables, as the API server has them now.
     pub(super) async fn resources(&self, account: &str) -> Result<Vec<Table>, ServiceError> {
-        let (api, mut params) = (self.api(account), ListParams::default().limit(PAGE));
-        let mut all = Vec::new();
-        for _ in 0..PAGES_MAX {
-            let page = answered(api.list(&params)).await?;
-            all.extend(page.items);
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params.continue_token = Some(token),
-                None => return Ok(all),
-            }
-        }
-        tracing::error!(account, "the namespace has more Tables than can be listed");
-        Err(errors::internal())
+        resources::all(&self.api(account)).await?.ok_or_else(|| {
+            tracing::error!(account, "the namespace has more Tables than can be listed");
+            errors::internal()
+        })
     }
 
     /// The error of a change, once it is known what came before a change that was overtaken.

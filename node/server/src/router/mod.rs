@@ -13,6 +13,7 @@ mod mirror;
 pub mod nodes;
 pub mod partitions;
 pub mod peers;
+mod resources;
 pub mod routes;
 pub mod tables;
 mod watch;
@@ -157,8 +158,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let admin = bind(arguments.admin).await?;
     tokio::spawn(admin::serve(admin, registry, Arc::new(|| None)));
     tracing::info!(listen = %arguments.listen, "serving");
-    let left = api.clone();
-    tokio::spawn(async move { left.end_left_transactions().await });
     listen::serve(listener, client_tls, api).await?;
     Ok(())
 }

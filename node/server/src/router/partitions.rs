@@ -150,12 +150,9 @@ impl Partitions for RemotePartitions {
         Some(counted.into_iter().flatten().sum())
     }
 
-    fn left_transactions(&self) -> Vec<(String, LeftTransaction)> {
+    fn left_transactions(&self) -> Vec<(String, Vec<LeftTransaction>)> {
         let routes = self.nodes.routes();
-        let left = routes.tables().flat_map(|known| {
-            known.left_transactions.iter().map(|left| (known.definition.account.clone(), left.clone()))
-        });
-        left.collect()
+        routes.tables().map(|known| (known.definition.account.clone(), known.left_transactions.clone())).collect()
     }
 
     async fn request(

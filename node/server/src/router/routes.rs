@@ -6,7 +6,7 @@ use cairn_model::{
     TableDefinition,
     descriptor::{Member, PartitionDescriptor},
     ids::{PartitionId, ReplicaId, TableId},
-    node::{FedReport, NodeReport, ReplicaState},
+    node::{FedReport, NodeReport, ReplicaReport, ReplicaState},
     region::RegionReport,
     transaction::LeftTransaction,
 };
@@ -72,9 +72,6 @@ impl Routes {
                     descriptor: &replica.descriptor,
                     definition: &replica.definition,
                     leader: None,
-                    regions: &[],
-                    fed_by: &[],
-                    left_transactions: &[],
                     counted: (0, 0, 0),
                 });
                 if replica.descriptor.epoch > candidate.descriptor.epoch {
@@ -83,46 +80,20 @@ impl Routes {
                 if replica.definition.schema_version > candidate.definition.schema_version {
                     candidate.definition = &replica.definition;
                 }
-                if replica.state == ReplicaState::Leader && candidate.leader.is_none_or(|(term, _)| term < replica.term)
+                if replica.state == ReplicaState::Leader
+                    && candidate.leader.is_none_or(|leader| leader.term < replica.term)
                 {
-                    candidate.leader = Some((replica.term, replica.replica_id));
-                    candidate.regions = &replica.regions;
-                    candidate.fed_by = &replica.fed_by;
-                    candidate.left_transactions = &replica.left_transactions;
+                    candidate.leader = Some(replica);
                 }
                 candidate.counted =
                     candidate.counted.max((replica.applied_index, replica.item_count, replica.size_bytes));
             }
         }
-        let mut tables: HashMap<TableId, KnownTable> = HashMap::new();
+        let mut tables: HashMap<TableId, Vec<Candidate<'a>>> = HashMap::new();
         for candidate in partitions.into_values() {
-            let table = tables.entry(candidate.descriptor.table_id).or_insert_with(|| KnownTable {
-                definition: candidate.definition.clone(),
-                item_count: 0,
-                size_bytes: 0,
-                routes: Vec::new(),
-                regions: Vec::new(),
-                fed_by: Vec::new(),
-                left_transactions: Vec::new(),
-            });
-            if candidate.definition.schema_version > table.definition.schema_version {
-                table.definition = candidate.definition.clone();
-            }
-            table.item_count += candidate.counted.1;
-            table.size_bytes += candidate.counted.2;
-            table.regions.extend_from_slice(candidate.regions);
-            table.fed_by.extend_from_slice(candidate.fed_by);
-            table.left_transactions.extend_from_slice(candidate.left_transactions);
-            table.routes.push(Arc::new(Route {
-                group: candidate.group,
-                descriptor: candidate.descriptor.clone(),
-                leader: candidate.leader.map(|(_, replica)| replica),
-            }));
+            tables.entry(candidate.descriptor.table_id).or_default().push(candidate);
         }
-        for table in tables.values_mut() {
-            table.routes.sort_by(|a, b| a.descriptor.range.start.cmp(&b.descriptor.range.start));
-        }
-        Self { tables }
+        Self { tables: tables.into_iter().filter_map(|(id, partitions)| Some((id, known(partitions)?))).collect() }
     }
 
     /// The tables; the partitions of their global indexes are none, though [`Self::table`] and [`Self::find`] know them.
@@ -150,17 +121,38 @@ impl Routes {
     }
 }
 
+/// A partition, as far as the reports that were looked at tell.
 struct Candidate<'a> {
     group: GroupName,
     descriptor: &'a PartitionDescriptor,
     definition: &'a TableDefinition,
-    leader: Option<(u64, ReplicaId)>,
-    /// The leader's.
-    regions: &'a [RegionReport],
-    fed_by: &'a [FedReport],
-    left_transactions: &'a [LeftTransaction],
+    leader: Option<&'a ReplicaReport>,
     /// Applied index, items and bytes of the replica that has applied the most.
     counted: (u64, u64, u64),
+}
+
+/// The table of these partitions; none where there is no partition.
+fn known(mut partitions: Vec<Candidate<'_>>) -> Option<KnownTable> {
+    partitions.sort_by(|a, b| a.descriptor.range.start.cmp(&b.descriptor.range.start));
+    let definitions = partitions.iter().map(|partition| partition.definition);
+    let definition = definitions.max_by_key(|definition| definition.schema_version)?.clone();
+    let leaders = || partitions.iter().filter_map(|partition| partition.leader);
+    Some(KnownTable {
+        definition,
+        item_count: partitions.iter().map(|partition| partition.counted.1).sum(),
+        size_bytes: partitions.iter().map(|partition| partition.counted.2).sum(),
+        regions: leaders().flat_map(|leader| leader.regions.clone()).collect(),
+        fed_by: leaders().flat_map(|leader| leader.fed_by.clone()).collect(),
+        left_transactions: leaders().flat_map(|leader| leader.left_transactions.clone()).collect(),
+        routes: partitions.into_iter().map(|partition| Arc::new(partition.into())).collect(),
+    })
+}
+
+impl From<Candidate<'_>> for Route {
+    fn from(partition: Candidate<'_>) -> Self {
+        let leader = partition.leader.map(|leader| leader.replica_id);
+        Self { group: partition.group, descriptor: partition.descriptor.clone(), leader }
+    }
 }
 
 #[cfg(test)]
@@ -171,7 +163,6 @@ mod tests {
         descriptor::{KeyRange, MemberRole},
         ids::NodeId,
         index::{GlobalIndex, IndexProjection, ProjectionType},
-        node::ReplicaReport,
         table::{KeyAttribute, KeySchema, ScalarType},
     };
 
@@ -197,29 +188,15 @@ mod tests {
             address: format!("node-{id}:7400"),
             role: MemberRole::Voter,
         };
+        let range = KeyRange { start: Bytes::from_static(range.0), end: Bytes::from_static(range.1) };
+        let members = (1..=3).map(member).collect();
+        let mut descriptor = PartitionDescriptor::first(PartitionId([partition; 16]), TABLE, range, members);
+        descriptor.epoch = epoch;
         ReplicaReport {
-            replica_id: ReplicaId(1),
-            descriptor: PartitionDescriptor {
-                partition_id: PartitionId([partition; 16]),
-                table_id: TABLE,
-                range: KeyRange { start: Bytes::from_static(range.0), end: Bytes::from_static(range.1) },
-                epoch,
-                members: (1..=3).map(member).collect(),
-                next_replica_id: 4,
-                parents: Vec::new(),
-            },
-            definition: definition(epoch),
-            state: ReplicaState::Follower,
-            leader: None,
-            term: 1,
             applied_index: epoch,
-            caught_up: true,
             item_count: 10 * epoch,
             size_bytes: 100 * epoch,
-            unarchived_bytes: 0,
-            regions: Vec::new(),
-            fed_by: Vec::new(),
-            left_transactions: Vec::new(),
+            ..ReplicaReport::new(ReplicaId(1), ReplicaState::Follower, descriptor, definition(epoch))
         }
     }
 

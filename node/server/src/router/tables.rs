@@ -364,30 +364,9 @@ mod tests {
     }
 
     fn reported(definition: TableDefinition, partition: u8, fed_by: Vec<FedReport>) -> ReplicaReport {
-        ReplicaReport {
-            replica_id: ReplicaId(1),
-            descriptor: PartitionDescriptor {
-                partition_id: PartitionId([partition; 16]),
-                table_id: definition.table_id,
-                range: KeyRange::default(),
-                epoch: 1,
-                members: Vec::new(),
-                next_replica_id: 2,
-                parents: Vec::new(),
-            },
-            definition,
-            state: ReplicaState::Leader,
-            leader: None,
-            term: 1,
-            applied_index: 1,
-            caught_up: true,
-            item_count: 0,
-            size_bytes: 0,
-            unarchived_bytes: 0,
-            regions: Vec::new(),
-            fed_by,
-            left_transactions: Vec::new(),
-        }
+        let (partition, range) = (PartitionId([partition; 16]), KeyRange::default());
+        let descriptor = PartitionDescriptor::first(partition, definition.table_id, range, Vec::new());
+        ReplicaReport { fed_by, ..ReplicaReport::new(ReplicaId(1), ReplicaState::Leader, descriptor, definition) }
     }
 
     fn node(replicas: Vec<ReplicaReport>) -> NodeReport {

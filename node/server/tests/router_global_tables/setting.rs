@@ -60,7 +60,7 @@ impl Partitions for NoPartitions {
         None
     }
 
-    fn left_transactions(&self) -> Vec<(String, LeftTransaction)> {
+    fn left_transactions(&self) -> Vec<(String, Vec<LeftTransaction>)> {
         Vec::new()
     }
 }
@@ -147,30 +147,13 @@ impl Setting {
             replicas.members.extend(others.iter().map(|region| (*region).to_owned()));
             held.replicas = Some(replicas);
         }
-        let range = KeyRange { start: Default::default(), end: Default::default() };
+        let descriptor = PartitionDescriptor::first(PartitionId([1; 16]), TABLE, KeyRange::default(), Vec::new());
+        let state = if regions.is_empty() { ReplicaState::Follower } else { ReplicaState::Leader };
         let replica = ReplicaReport {
-            replica_id: ReplicaId(1),
-            descriptor: PartitionDescriptor {
-                partition_id: PartitionId([1; 16]),
-                table_id: TABLE,
-                range,
-                epoch: 1,
-                members: Vec::new(),
-                next_replica_id: 2,
-                parents: Vec::new(),
-            },
-            definition: held,
-            state: if regions.is_empty() { ReplicaState::Follower } else { ReplicaState::Leader },
-            leader: None,
-            term: 1,
-            applied_index: 1,
-            caught_up: true,
             item_count: 3,
             size_bytes: 30,
-            unarchived_bytes: 0,
             regions,
-            fed_by: Vec::new(),
-            left_transactions: Vec::new(),
+            ..ReplicaReport::new(ReplicaId(1), state, descriptor, held)
         };
         let report = NodeReport {
             node_id: NodeId([1; 16]),

@@ -227,14 +227,7 @@ impl Group {
         let descriptor = self.descriptor(partition, definition.table_id).await;
         let outcome = self.order(0, &Order::Bootstrap { descriptor, definition: definition.clone() }).await;
         assert!(matches!(outcome, OrderOutcome::Done | OrderOutcome::InProgress { .. }), "{outcome:?}");
-        TableView {
-            definition,
-            status: TableStatus::Active,
-            item_count: 0,
-            size_bytes: 0,
-            arn: String::new(),
-            global_indexes: Vec::new(),
-        }
+        view(definition)
     }
 
     /// A partition's first, with a voter on each of the nodes.
@@ -249,15 +242,7 @@ impl Group {
                 role: MemberRole::Voter,
             });
         }
-        PartitionDescriptor {
-            partition_id,
-            table_id,
-            range: KeyRange::default(),
-            epoch: 1,
-            members,
-            next_replica_id: self.ports.len() as u64 + 1,
-            parents: Vec::new(),
-        }
+        PartitionDescriptor::first(partition_id, table_id, KeyRange::default(), members)
     }
 
     /// What this one node answers, as to a router.
@@ -310,6 +295,18 @@ pub fn definition(table_id: TableId) -> TableDefinition {
         table_id,
         KeySchema { partition: KeyAttribute { name: "Id".to_owned(), scalar_type: ScalarType::S }, sort: None },
     )
+}
+
+/// A table as a router takes requests for it.
+pub fn view(definition: TableDefinition) -> TableView {
+    TableView {
+        definition,
+        status: TableStatus::Active,
+        item_count: 0,
+        size_bytes: 0,
+        arn: String::new(),
+        global_indexes: Vec::new(),
+    }
 }
 
 pub fn client(tls_dir: &Path) -> Arc<NodeClient> {

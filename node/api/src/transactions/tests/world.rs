@@ -157,15 +157,9 @@ impl World {
                 address: "node:7400".into(),
                 role: MemberRole::Voter,
             };
-            let descriptor = PartitionDescriptor {
-                partition_id: partition_id(table),
-                table_id: definition(table).table_id,
-                range: KeyRange::default(),
-                epoch: 1,
-                members: vec![member],
-                next_replica_id: 2,
-                parents: Vec::new(),
-            };
+            let table_id = definition(table).table_id;
+            let descriptor =
+                PartitionDescriptor::first(partition_id(table), table_id, KeyRange::default(), vec![member]);
             let order = Order::Bootstrap { descriptor, definition: definition(table) };
             state.run(table, Input::Order { token: 0, order }, 0);
             state.elect(table);
@@ -428,8 +422,8 @@ impl Partitions for Client {
         None
     }
 
-    fn left_transactions(&self) -> Vec<(String, LeftTransaction)> {
-        self.world.left_transactions().into_iter().map(|left| ("game".to_owned(), left)).collect()
+    fn left_transactions(&self) -> Vec<(String, Vec<LeftTransaction>)> {
+        vec![("game".to_owned(), self.world.left_transactions())]
     }
 }
 

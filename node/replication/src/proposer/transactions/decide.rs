@@ -5,7 +5,12 @@ use crate::{
     entry::TransactionWrite,
     evaluate::{self, Change},
     operation::WriteOutcome,
-    proposer::{Beside, Round, Taken, internal, remote::Undecided, stream_change, with_indexes},
+    proposer::{
+        Round,
+        effects::{Beside, Taken, stream_change, with_indexes},
+        internal,
+        remote::Undecided,
+    },
     stream::StreamChange,
     transaction::{
         BEGUN_AGE_MS_MAX, ConditionCheck, Idempotency, MetLock, Participant, TOKEN_AGE_MS_MAX, TransactAction,
@@ -255,7 +260,7 @@ impl Proposer {
             effects.change = Some(TableChange::Unfinished(id, time, unfinished));
         } else {
             kept.push(put(kept::noted(time, id), kept::encode_noted(Some(&idempotency.token))));
-            effects.change = Some(if prepared.is_some() { TableChange::Decided(id) } else { TableChange::Recorded });
+            effects.change = Some(TableChange::Decided(id));
         }
         effects.kept = kept;
         Ok(Decided::Entry { result: Ok(TransactOutcome::Committed(record.outcomes)), effects })
@@ -288,14 +293,12 @@ impl Proposer {
     }
 
     fn decide_finish<S>(&mut self, round: &Round<'_, S>, id: TransactionId) -> Decided {
-        self.last_time = self.last_time.next(round.wall_ms);
-        let kept = self.finish(&[id]);
         let outcome = TransactOutcome::Committed(Vec::new());
-        if kept.is_empty() {
+        if self.transactions.table.as_ref().is_none_or(|table| table.unfinished(id).is_none()) {
             return Decided::Answer(outcome);
         }
-        let effects = Box::new(Effects { kept, change: Some(TableChange::Recorded), ..Effects::default() });
-        Decided::Entry { result: Ok(outcome), effects }
+        self.last_time = self.last_time.next(round.wall_ms);
+        Decided::Entry { result: Ok(outcome), effects: Box::default() }
     }
 
     fn decide_abort<S: Store>(

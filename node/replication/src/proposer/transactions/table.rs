@@ -37,10 +37,9 @@ struct Standing {
 #[derive(Debug)]
 pub(super) enum TableChange {
     Prepared(TransactionId, Prepared),
+    /// Noted, perhaps without having been prepared.
     Decided(TransactionId),
-    /// Noted without having been prepared.
-    Recorded,
-    /// The same, where others are to follow.
+    /// Committed, without having been prepared, where others are to follow.
     Unfinished(TransactionId, Timestamp, Unfinished),
 }
 
@@ -77,9 +76,11 @@ impl PreparedTable {
         self.unfinished.get(&id)
     }
 
-    /// All others have applied it: it is noted, and kept for a while yet.
+    /// All others have applied it: it is noted, and kept for a while yet. Whoever looks in the engine for what is to be dropped
+    /// does so before: it does not see the note, and would have it that there is none.
     pub(super) fn finish(&mut self, id: TransactionId) {
         self.unfinished.remove(&id);
+        self.recorded();
     }
 
     /// Of those that wait for somebody to end them some, others at another time.
@@ -147,7 +148,6 @@ impl PreparedTable {
                 }
                 self.tokens.remove(&prepared.idempotency.token);
             }
-            TableChange::Recorded => self.recorded(),
             TableChange::Unfinished(id, time, unfinished) => drop(self.unfinished.insert(id, (time, unfinished))),
         }
     }

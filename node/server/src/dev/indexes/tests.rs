@@ -81,22 +81,10 @@ fn definition(version: u64) -> TableDefinition {
 
 fn report(partition: u8, definition: TableDefinition) -> ReplicaReport {
     let members = vec![first_member(NodeId([3; 16]))];
-    ReplicaReport {
-        replica_id: ReplicaId(1),
-        descriptor: first_descriptor(PartitionId([partition; 16]), definition.table_id, KeyRange::default(), members),
-        definition,
-        state: ReplicaState::Leader,
-        leader: None,
-        term: 1,
-        applied_index: 1,
-        caught_up: true,
-        item_count: 7,
-        size_bytes: 70,
-        unarchived_bytes: 0,
-        regions: Vec::new(),
-        fed_by: Vec::new(),
-        left_transactions: Vec::new(),
-    }
+    let descriptor =
+        PartitionDescriptor::first(PartitionId([partition; 16]), definition.table_id, KeyRange::default(), members);
+    let report = ReplicaReport::new(ReplicaId(1), ReplicaState::Leader, descriptor, definition);
+    ReplicaReport { item_count: 7, size_bytes: 70, ..report }
 }
 
 #[test]
@@ -358,7 +346,7 @@ async fn what_a_crash_left_half_done_is_made_good_at_the_next_start() {
     locate(&mut definition, world.node.id());
     let orphan = by_group().into_index(TableId([8; 16]), 1);
     let orphan = Order::Bootstrap {
-        descriptor: first_descriptor(
+        descriptor: PartitionDescriptor::first(
             PartitionId([8; 16]),
             orphan.index_id,
             KeyRange::default(),

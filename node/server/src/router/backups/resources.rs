@@ -3,14 +3,17 @@
 use super::description;
 use crate::{
     environment::SystemEnvironment,
-    router::writes::{ApiWrites, FIELD_MANAGER, answered},
+    router::{
+        resources,
+        writes::{ApiWrites, FIELD_MANAGER, answered},
+    },
 };
 use cairn_api::{Environment, arn::BackupArn};
 use cairn_crds::{Backup, BackupSpec, backup::DeletionPolicy, resource_name};
 use cairn_model::{ErrorKind, ServiceError};
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, ListParams, ObjectMeta, PostParams, Preconditions},
+    api::{DeleteParams, ObjectMeta, PostParams, Preconditions},
 };
 use std::time::Duration;
 
@@ -18,9 +21,6 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two looks at a resource meanwhile.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-/// Resources a call of the API server lists, and how many such calls are made before giving up.
-const PAGE: u32 = 500;
-const PAGES_MAX: usize = 100;
 /// Of the table's and the backup's names, in the name of the resource: what else is in it needs the rest of 253 characters.
 const NAME_LENGTH_MAX: usize = 220;
 
@@ -93,23 +93,12 @@ impl Resources {
 
     /// All of the account's.
     pub(super) async fn list(&self, account: &str) -> Result<Vec<Backup>, ServiceError> {
-        let api = self.api(account);
-        let mut params = ListParams::default().limit(PAGE);
-        let mut all = Vec::new();
-        for _ in 0..PAGES_MAX {
-            let page = answered(api.list(&params)).await?;
-            all.extend(page.items);
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params.continue_token = Some(token),
-                None => return Ok(all),
-            }
-        }
-        Err(ServiceError::new(
-            ErrorKind::InternalServerError,
-            format!(
+        resources::all(&self.api(account)).await?.ok_or_else(|| {
+            let message = format!(
                 "The namespace {account} has more Backup resources than can be listed: delete those no longer wanted"
-            ),
-        ))
+            );
+            ServiceError::new(ErrorKind::InternalServerError, message)
+        })
     }
 
     /// Those that stand for one backup: made by one, it can be adopted by others.

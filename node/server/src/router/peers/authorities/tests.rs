@@ -32,38 +32,13 @@ fn table(number: u8, account: &str, peers: &[(&str, &Ca)]) -> ReplicaReport {
         replicas.peers.insert((*region).to_owned(), peer);
     }
     let partition = KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S };
-    ReplicaReport {
-        replica_id: ReplicaId(1),
-        descriptor: PartitionDescriptor {
-            partition_id: PartitionId([number; 16]),
-            table_id: TableId([number; 16]),
-            range: KeyRange::default(),
-            epoch: 1,
-            members: Vec::new(),
-            next_replica_id: 2,
-            parents: Vec::new(),
-        },
-        definition: TableDefinition {
-            replicas: (!peers.is_empty()).then_some(replicas),
-            ..TableDefinition::new(
-                account,
-                format!("table-{number}"),
-                TableId([number; 16]),
-                KeySchema { partition, sort: None },
-            )
-        },
-        state: ReplicaState::Leader,
-        leader: None,
-        term: 1,
-        applied_index: 1,
-        caught_up: true,
-        item_count: 0,
-        size_bytes: 0,
-        unarchived_bytes: 0,
-        regions: Vec::new(),
-        fed_by: Vec::new(),
-        left_transactions: Vec::new(),
-    }
+    let table_id = TableId([number; 16]);
+    let descriptor = PartitionDescriptor::first(PartitionId([number; 16]), table_id, KeyRange::default(), Vec::new());
+    let definition = TableDefinition {
+        replicas: (!peers.is_empty()).then_some(replicas),
+        ..TableDefinition::new(account, format!("table-{number}"), table_id, KeySchema { partition, sort: None })
+    };
+    ReplicaReport::new(ReplicaId(1), ReplicaState::Leader, descriptor, definition)
 }
 
 fn routes(replicas: Vec<ReplicaReport>) -> Routes {
