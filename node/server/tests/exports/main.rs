@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 mod changes;
+mod filtered;
 mod indexed;
 #[path = "../support/mod.rs"]
 mod support;
