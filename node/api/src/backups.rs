@@ -147,6 +147,8 @@ pub struct RestoreTarget {
     pub table_name: String,
     pub billing_mode: Option<BillingMode>,
     pub provisioned_throughput: Option<ProvisionedThroughput>,
+    /// Only where it is PAY_PER_REQUEST.
+    pub on_demand_throughput: Option<OnDemandThroughput>,
     /// Those of the source's local indexes that it is to have; none: all.
     pub local_indexes: Option<Vec<IndexOverride>>,
     /// Those of its global ones.
@@ -189,9 +191,10 @@ impl RestoreTarget {
         mut index_id: impl FnMut() -> TableId,
     ) -> Result<TableDefinition, ServiceError> {
         let (billing_mode, provisioned_throughput) = self.billing(source)?;
-        let on_demand_throughput = source.on_demand_throughput.filter(|_| billing_mode == BillingMode::PayPerRequest);
-        let local_indexes = self.local_indexes(source)?;
-        let in_slots = (0..).zip(self.global_indexes(source, billing_mode)?);
+        let maxima = self.on_demand_throughput.or(source.on_demand_throughput);
+        let on_demand_throughput = maxima.filter(|_| billing_mode == BillingMode::PayPerRequest);
+        let (local_indexes, global_indexes) = self.indexes(source, billing_mode)?;
+        let in_slots = (0..).zip(global_indexes);
         let global_indexes = in_slots.map(|(slot, index)| index.into_index(index_id(), slot)).collect();
         Ok(TableDefinition {
             billing_mode,
@@ -208,8 +211,21 @@ impl RestoreTarget {
     /// Whether the overrides go with what the source has.
     pub(crate) fn check(&self, source: &TableDefinition) -> Result<(), ServiceError> {
         let (billing_mode, _) = self.billing(source)?;
-        self.local_indexes(source)?;
-        self.global_indexes(source, billing_mode).map(drop)
+        self.indexes(source, billing_mode).map(drop)
+    }
+
+    /// The new table's indexes, no two of one name.
+    fn indexes(
+        &self,
+        source: &TableDefinition,
+        billing_mode: BillingMode,
+    ) -> Result<(Vec<LocalIndex>, Vec<NewGlobalIndex>), ServiceError> {
+        let (local, global) = (self.local_indexes(source)?, self.global_indexes(source, billing_mode)?);
+        let is_local = |name: &str| local.iter().any(|index| index.index_name == name);
+        match global.iter().find(|index| is_local(&index.index_name)) {
+            Some(index) => Err(errors::index_named_twice(&index.index_name)),
+            None => Ok((local, global)),
+        }
     }
 
     /// The new table's local indexes. Indexes can be left out and named otherwise, not added and not changed.
@@ -247,6 +263,9 @@ impl RestoreTarget {
 
     fn billing(&self, source: &TableDefinition) -> Result<(BillingMode, Option<ProvisionedThroughput>), ServiceError> {
         let mode = self.billing_mode.unwrap_or(source.billing_mode);
+        if let (BillingMode::Provisioned, Some(maxima)) = (mode, self.on_demand_throughput) {
+            return Err(errors::override_maxima(maxima));
+        }
         match (mode, self.provisioned_throughput.or(source.provisioned_throughput)) {
             (BillingMode::PayPerRequest, _) if self.provisioned_throughput.is_some() => {
                 Err(errors::throughput_override_on_demand())
@@ -277,8 +296,7 @@ impl GlobalIndexOverride {
             return Err(errors::index_override_units_on_demand(name));
         }
         if let (BillingMode::Provisioned, Some(maxima)) = (billing_mode, self.on_demand_throughput) {
-            let reads = maxima.max_read_request_units.map(|_| "MaxReadRequestUnits");
-            return Err(errors::index_override_maxima(reads.unwrap_or("MaxWriteRequestUnits")));
+            return Err(errors::override_maxima(maxima));
         }
         Ok(NewGlobalIndex {
             index_name: name.clone(),

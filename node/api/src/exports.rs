@@ -1,6 +1,11 @@
 //! What this package asks of whoever exports tables: what a table held, or how it changed, as files in a bucket. Where
 //! the past is kept and how the bucket is reached is the implementor's business.
 
+mod filter;
+
+pub use cairn_model::export::ExportFilter;
+pub use filter::Filter;
+
 use crate::{arn::ExportArn, catalog::TableView};
 use async_trait::async_trait;
 use cairn_model::{ServiceError, ids::TableId};
@@ -54,6 +59,8 @@ pub struct ExportRequest {
     pub s3_bucket: String,
     pub s3_prefix: Option<String>,
     pub encryption: Option<ExportEncryption>,
+    /// A [`Filter`] for the table; none: all items, whole.
+    pub filter: Option<ExportFilter>,
 }
 
 /// Why an export came to nothing.

@@ -2,6 +2,7 @@
 
 use crate::ids::TableId;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How the lines of data files are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +48,23 @@ pub enum ExportEncryption {
     },
 }
 
+/// `FilterSpecification`, as it was asked for: which items are exported, and what of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExportFilter {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter_expression: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub projection_expression: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_condition_expression: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expression_attribute_names: Option<BTreeMap<String, String>>,
+    /// An object in DynamoDB JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expression_attribute_values: Option<serde_json::Value>,
+}
+
 /// How far an export is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
@@ -87,6 +105,9 @@ pub struct ExportRecord {
     pub s3_prefix: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<ExportEncryption>,
+    /// None: all items, whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<ExportFilter>,
     pub start_time_ms: u64,
     pub state: ExportState,
 }
@@ -101,7 +122,9 @@ mod tests {
             r#"{"exportId":"01-a","arn":"arn","tableArn":"table","tableId":"01010101-0101-0101-0101-010101010101","#,
             r#""scope":{"exportType":"INCREMENTAL_EXPORT","fromMs":1,"toMs":2,"view":"NEW_IMAGE"},"format":"ION","#,
             r#""untilRequest":true,"clientToken":"once","s3Bucket":"exports","s3Prefix":"some","#,
-            r#""encryption":{"algorithm":"KMS","keyId":"key"},"startTimeMs":3,"#,
+            r#""encryption":{"algorithm":"KMS","keyId":"key"},"filter":{"filterExpression":"V > :v","#,
+            r##""projectionExpression":"#v","keyConditionExpression":"Id = :i","expressionAttributeNames":{"#v":"V"},"##,
+            r#""expressionAttributeValues":{":i":{"S":"a"},":v":{"N":"1"}}},"startTimeMs":3,"#,
             r#""state":{"status":"FAILED","endTimeMs":4,"code":"S3NoSuchBucket","message":"none"}}"#,
         );
         let record = ExportRecord {
@@ -116,6 +139,13 @@ mod tests {
             s3_bucket: "exports".into(),
             s3_prefix: Some("some".into()),
             encryption: Some(ExportEncryption::Kms { key_id: Some("key".into()) }),
+            filter: Some(ExportFilter {
+                filter_expression: Some("V > :v".into()),
+                projection_expression: Some("#v".into()),
+                key_condition_expression: Some("Id = :i".into()),
+                expression_attribute_names: Some(BTreeMap::from([("#v".into(), "V".into())])),
+                expression_attribute_values: Some(serde_json::json!({":i": {"S": "a"}, ":v": {"N": "1"}})),
+            }),
             start_time_ms: 3,
             state: ExportState::Failed { end_time_ms: 4, code: "S3NoSuchBucket".into(), message: "none".into() },
         };

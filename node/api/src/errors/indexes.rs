@@ -3,7 +3,7 @@
 use cairn_model::{
     ErrorKind, ServiceError,
     index::GLOBAL_INDEXES_MAX,
-    table::{ProvisionedThroughput, TableStatus},
+    table::{OnDemandThroughput, ProvisionedThroughput, TableStatus},
 };
 
 /// A Query or Scan of an index that is being made.
@@ -104,8 +104,22 @@ pub(crate) fn index_override_units_on_demand(index_name: &str) -> ServiceError {
     ))
 }
 
-/// Maxima for a restored table's index, where the table is PROVISIONED.
-pub(crate) fn index_override_maxima(member: &str) -> ServiceError {
+/// What a restored table's index takes at once, where the restore is to a point in time.
+pub(crate) fn index_override_warmed(index_name: &str) -> ServiceError {
+    ServiceError::validation(format!(
+        "Invalid Request: Cannot override WarmThroughput for index {index_name} when a table is restored to a point in time"
+    ))
+}
+
+/// Two indexes of a table, global or local, under one name.
+pub(crate) fn index_named_twice(index_name: &str) -> ServiceError {
+    ServiceError::validation(format!("One or more parameter values were invalid: Duplicate index name: {index_name}"))
+}
+
+/// Maxima for a restored table that is PROVISIONED, or for an index of it.
+pub(crate) fn override_maxima(maxima: OnDemandThroughput) -> ServiceError {
+    let reads = maxima.max_read_request_units.map(|_| "MaxReadRequestUnits");
+    let member = reads.unwrap_or("MaxWriteRequestUnits");
     ServiceError::validation(format!(
         "Invalid Request: Cannot override {member} for OnDemandThroughput unless BillingModeOverride is PAY_PER_REQUEST"
     ))

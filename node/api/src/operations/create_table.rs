@@ -178,10 +178,18 @@ impl CreateTableInput {
         })
     }
 
-    /// As ImportTable has it, which takes no local indexes and does not warm the table: a field that it doesn't know is nothing to
-    /// it.
+    /// As ImportTable has it, whose `TableCreationParameters` have fewer members: a field that it doesn't know is nothing to it.
     pub(super) fn of_import(self) -> Self {
-        Self { local_secondary_indexes: None, warm_throughput: None, ..self }
+        Self {
+            local_secondary_indexes: None,
+            warm_throughput: None,
+            table_class: None,
+            deletion_protection_enabled: None,
+            resource_policy: None,
+            global_table_source_arn: None,
+            global_table_settings_replication_mode: None,
+            ..self
+        }
     }
 
     fn refuse_unsupported(&self) -> Result<(), ServiceError> {

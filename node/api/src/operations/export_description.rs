@@ -1,9 +1,10 @@
 //! `ExportDescription`: what ExportTableToPointInTime and DescribeExport answer; `ExportSummary`, of ListExports.
 
 use crate::{
-    exports::{ExportDescription, ExportEncryption, ExportFormat, ExportScope, ExportStatus, ExportView},
+    exports::{ExportDescription, ExportEncryption, ExportFilter, ExportFormat, ExportScope, ExportStatus, ExportView},
     output::Object,
 };
+use cairn_model::json;
 
 pub(super) fn answer(export: &ExportDescription) -> Vec<u8> {
     let mut out = Vec::new();
@@ -49,6 +50,9 @@ fn write_description(export: &ExportDescription, mut description: Object<'_>) {
             incremental.end();
         }
     }
+    if let Some(filter) = &export.request.filter {
+        write_filter(filter, description.object("FilterSpecification"));
+    }
     let (algorithm, key_id) = match &export.request.encryption {
         Some(ExportEncryption::Aes256) => (Some("AES256"), None),
         Some(ExportEncryption::Kms { key_id }) => (Some("KMS"), key_id.as_deref()),
@@ -76,6 +80,28 @@ fn write_description(export: &ExportDescription, mut description: Object<'_>) {
         }
     }
     description.end();
+}
+
+fn write_filter(filter: &ExportFilter, mut object: Object<'_>) {
+    let texts = [
+        ("FilterExpression", &filter.filter_expression),
+        ("ProjectionExpression", &filter.projection_expression),
+        ("KeyConditionExpression", &filter.key_condition_expression),
+    ];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            object.text(name, text);
+        }
+    }
+    if let Some(names) = &filter.expression_attribute_names {
+        let mut written = object.object("ExpressionAttributeNames");
+        names.iter().for_each(|(placeholder, name)| json::write_string(name, written.escaped_field(placeholder)));
+        written.end();
+    }
+    if let Some(values) = &filter.expression_attribute_values {
+        object.field("ExpressionAttributeValues").extend_from_slice(values.to_string().as_bytes());
+    }
+    object.end();
 }
 
 fn status(status: ExportStatus) -> &'static str {

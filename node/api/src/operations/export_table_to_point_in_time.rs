@@ -3,15 +3,20 @@
 use super::{Call, export_description};
 use crate::{
     errors,
-    exports::{ExportEncryption, ExportFormat, ExportRequest, ExportScope, ExportView},
-    input::{self, Input, fields::Time, shape::Shape},
+    exports::{ExportEncryption, ExportFilter, ExportFormat, ExportRequest, ExportScope, ExportView, Filter},
+    input::{
+        self, Input,
+        fields::Time,
+        shape::{ATTRIBUTES, NAMES, Shape},
+    },
     validation::{
         constraints::Constraints,
+        parameters::{Names, Values, ValuesOf, read_values},
         references::{constrain_table_arn, parse_table_arn},
-        unsupported::{Unsupported, refuse, unsupported},
+        unsupported::unsupported,
     },
 };
-use cairn_model::{ServiceError, table::TableStatus};
+use cairn_model::{Item, ServiceError, json, table::TableStatus};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -40,7 +45,7 @@ struct ExportInput {
     export_format: Option<String>,
     export_type: Option<String>,
     incremental_export_specification: Option<IncrementalInput>,
-    filter_specification: Option<Unsupported>,
+    filter_specification: Option<FilterInput>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,6 +56,45 @@ struct IncrementalInput {
     export_view_type: Option<String>,
 }
 
+/// `FilterSpecification` as a request has it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct FilterInput {
+    filter_expression: Option<String>,
+    projection_expression: Option<String>,
+    key_condition_expression: Option<String>,
+    expression_attribute_names: Option<Names>,
+    expression_attribute_values: Option<Values>,
+}
+
+impl FilterInput {
+    fn asked(self) -> Result<ExportFilter, ServiceError> {
+        let values = self.expression_attribute_values.map(|values| read_values(values, ValuesOf::Query)).transpose()?;
+        let written = |values: Item| {
+            let mut text = Vec::new();
+            json::write_item(&values, &mut text);
+            serde_json::from_slice(&text).map_err(|_| errors::internal())
+        };
+        Ok(ExportFilter {
+            filter_expression: self.filter_expression,
+            projection_expression: self.projection_expression,
+            key_condition_expression: self.key_condition_expression,
+            expression_attribute_names: self.expression_attribute_names,
+            expression_attribute_values: values.map(written).transpose()?,
+        })
+    }
+}
+
+const FILTER: Shape = Shape::Struct(
+    "FilterSpecification",
+    &[
+        ("FilterExpression", Shape::Text),
+        ("ProjectionExpression", Shape::Text),
+        ("KeyConditionExpression", Shape::Text),
+        ("ExpressionAttributeNames", NAMES),
+        ("ExpressionAttributeValues", ATTRIBUTES),
+    ],
+);
 const INCREMENTAL: Shape = Shape::Struct(
     "IncrementalExportSpecification",
     &[("ExportFromTime", Shape::Time), ("ExportToTime", Shape::Time), ("ExportViewType", Shape::Text)],
@@ -69,13 +113,17 @@ impl Input for ExportInput {
         ("ExportFormat", Shape::Text),
         ("ExportType", Shape::Text),
         ("IncrementalExportSpecification", INCREMENTAL),
+        ("FilterSpecification", FILTER),
     ];
 }
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let input: ExportInput = input::parse(call.body)?;
     input.constrain()?;
-    input.refuse_what_is_missing()?;
+    // S3-compatible stores have no accounts to compare with, and an owner that is not compared must not be taken for one.
+    if input.s3_bucket_owner.is_some() {
+        return Err(unsupported("S3BucketOwner"));
+    }
     let encryption = input.encryption()?;
     let now_ms = call.request_ids.environment.wall_ms();
     let scope = input.scope(now_ms, call.export_span_min)?;
@@ -87,6 +135,10 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     if table.definition.continuous_backups.is_none() {
         return Err(errors::recovery_off(arn.table_name));
     }
+    let filter = input.filter_specification.map(FilterInput::asked).transpose()?;
+    // One that asks for nothing is none.
+    let filter = filter.filter(|asked| *asked != ExportFilter::default());
+    filter.as_ref().map(|asked| Filter::new(asked, &table.definition)).transpose()?;
     let request = ExportRequest {
         scope,
         format: match input.export_format.as_deref() {
@@ -97,6 +149,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         s3_bucket: input.s3_bucket.unwrap_or_default(),
         s3_prefix: input.s3_prefix,
         encryption,
+        filter,
     };
     Ok(export_description::answer(&exports.export_table(&table, request).await?))
 }
@@ -133,14 +186,6 @@ impl ExportInput {
         let view = self.incremental_export_specification.as_ref().and_then(|given| given.export_view_type.as_deref());
         constraints.one_of("incrementalExportSpecification.exportViewType", view, &["NEW_IMAGE", "NEW_AND_OLD_IMAGES"]);
         constraints.finish()
-    }
-
-    /// S3-compatible stores have no accounts to compare with, and an owner that is not compared must not be taken for one.
-    fn refuse_what_is_missing(&self) -> Result<(), ServiceError> {
-        if self.s3_bucket_owner.is_some() {
-            return Err(unsupported("S3BucketOwner"));
-        }
-        refuse([("FilterSpecification", &self.filter_specification)])
     }
 
     fn encryption(&self) -> Result<Option<ExportEncryption>, ServiceError> {

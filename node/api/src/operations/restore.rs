@@ -10,11 +10,12 @@ use crate::{
     input::shape::Shape,
     validation::{
         constraints::{Constraints, table_name},
+        on_demand::{ON_DEMAND_THROUGHPUT, OnDemandInput},
         throughput::{self, THROUGHPUT, ThroughputInput},
         unsupported::{Unsupported, refuse},
     },
 };
-use cairn_model::ServiceError;
+use cairn_model::{ServiceError, table::BillingMode};
 use serde::Deserialize;
 
 /// The overrides' fields that are read, for the operations' [`crate::input::Input::FIELDS`].
@@ -22,6 +23,7 @@ pub(super) const BILLING_MODE_OVERRIDE: (&str, Shape) = ("BillingModeOverride", 
 pub(super) const LOCAL_INDEX_OVERRIDE: (&str, Shape) = ("LocalSecondaryIndexOverride", LOCAL_INDEXES);
 pub(super) const GLOBAL_INDEX_OVERRIDE: (&str, Shape) = ("GlobalSecondaryIndexOverride", GLOBAL_INDEXES);
 pub(super) const PROVISIONED_THROUGHPUT_OVERRIDE: (&str, Shape) = ("ProvisionedThroughputOverride", THROUGHPUT);
+pub(super) const ON_DEMAND_THROUGHPUT_OVERRIDE: (&str, Shape) = ("OnDemandThroughputOverride", ON_DEMAND_THROUGHPUT);
 
 /// `TargetTableName` and the overrides, as a request has them.
 #[derive(Debug, Deserialize)]
@@ -32,7 +34,7 @@ pub(super) struct TargetInput {
     provisioned_throughput_override: Option<ThroughputInput>,
     global_secondary_index_override: Option<Vec<GlobalIndexInput>>,
     local_secondary_index_override: Option<Vec<LocalIndexInput>>,
-    on_demand_throughput_override: Option<Unsupported>,
+    on_demand_throughput_override: Option<OnDemandInput>,
     #[serde(rename = "SSESpecificationOverride")]
     sse_specification_override: Option<Unsupported>,
     vector_index_override: Option<Unsupported>,
@@ -59,14 +61,17 @@ impl TargetInput {
     /// After [`Self::constrain`] found nothing.
     pub(super) fn into_target(self) -> Result<RestoreTarget, ServiceError> {
         refuse([
-            ("OnDemandThroughputOverride", &self.on_demand_throughput_override),
             ("SSESpecificationOverride", &self.sse_specification_override),
             ("VectorIndexOverride", &self.vector_index_override),
         ])?;
+        // Whether the new table may have maxima is known once its source is.
+        let maxima = self.on_demand_throughput_override.as_ref();
+        let maxima = maxima.map(|maxima| maxima.of_new(BillingMode::PayPerRequest, None));
         Ok(RestoreTarget {
             table_name: self.target_table_name.unwrap_or_default(),
             billing_mode: self.billing_mode_override.as_deref().map(throughput::billing_mode),
             provisioned_throughput: self.provisioned_throughput_override.map(|units| units.checked()).transpose()?,
+            on_demand_throughput: maxima.transpose()?.flatten(),
             local_indexes: self.local_secondary_index_override.as_deref().map(create_table::overrides).transpose()?,
             global_indexes: self.global_secondary_index_override.map(create_table::global_overrides).transpose()?,
         })

@@ -3,8 +3,8 @@
 use super::{
     Call,
     restore::{
-        self, BILLING_MODE_OVERRIDE, GLOBAL_INDEX_OVERRIDE, LOCAL_INDEX_OVERRIDE, PROVISIONED_THROUGHPUT_OVERRIDE,
-        TargetInput,
+        self, BILLING_MODE_OVERRIDE, GLOBAL_INDEX_OVERRIDE, LOCAL_INDEX_OVERRIDE, ON_DEMAND_THROUGHPUT_OVERRIDE,
+        PROVISIONED_THROUGHPUT_OVERRIDE, TargetInput,
     },
     table_description,
 };
@@ -35,6 +35,7 @@ impl Input for RestoreTableFromBackupInput {
         GLOBAL_INDEX_OVERRIDE,
         LOCAL_INDEX_OVERRIDE,
         PROVISIONED_THROUGHPUT_OVERRIDE,
+        ON_DEMAND_THROUGHPUT_OVERRIDE,
     ];
 }
 

@@ -3,15 +3,15 @@
 use super::{
     Call,
     restore::{
-        self, BILLING_MODE_OVERRIDE, GLOBAL_INDEX_OVERRIDE, LOCAL_INDEX_OVERRIDE, PROVISIONED_THROUGHPUT_OVERRIDE,
-        TargetInput,
+        self, BILLING_MODE_OVERRIDE, GLOBAL_INDEX_OVERRIDE, LOCAL_INDEX_OVERRIDE, ON_DEMAND_THROUGHPUT_OVERRIDE,
+        PROVISIONED_THROUGHPUT_OVERRIDE, TargetInput,
     },
     table_description,
 };
 use crate::{
     TableView,
     arn::TableArn,
-    backups::{Backups, RestoreSource, RestoreTime},
+    backups::{Backups, RestoreSource, RestoreTarget, RestoreTime},
     errors,
     input::{
         self, Input,
@@ -45,6 +45,7 @@ impl Input for RestoreTableToPointInTimeInput {
         GLOBAL_INDEX_OVERRIDE,
         LOCAL_INDEX_OVERRIDE,
         PROVISIONED_THROUGHPUT_OVERRIDE,
+        ON_DEMAND_THROUGHPUT_OVERRIDE,
     ];
 }
 
@@ -59,6 +60,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let name = input.source_table(call)?;
     let time = input.time()?;
     let target = input.target.into_target()?;
+    check_not_warmed(&target)?;
     let backups = call.backups.ok_or_else(errors::backups_unavailable)?;
     call.check_table_count()?;
     let table = call.known_table(&name).filter(|table| table.status != TableStatus::Deleting);
@@ -122,6 +124,16 @@ fn source_named_by_arn(call: &Call<'_>, text: &str) -> Result<String, ServiceErr
         return Err(errors::backed_up_table_not_found(arn.table_name));
     }
     Ok(arn.table_name.to_owned())
+}
+
+/// "The WarmThroughput setting is not supported on global secondary indexes when you use RestoreTableToPointInTime" (reference,
+/// GlobalSecondaryIndexOverride).
+fn check_not_warmed(target: &RestoreTarget) -> Result<(), ServiceError> {
+    let mut overrides = target.global_indexes.iter().flatten();
+    match overrides.find(|index| index.warm_throughput.is_some()) {
+        Some(index) => Err(errors::index_override_warmed(&index.like.index_name)),
+        None => Ok(()),
+    }
 }
 
 /// Whether the table can be restored to that time.

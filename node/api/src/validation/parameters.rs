@@ -79,9 +79,12 @@ pub(crate) fn placeholders(
     if names.is_none() && values.is_none() {
         return Ok(Placeholders::default());
     }
-    let read =
-        |values: Values| values.into_iter().map(|entry| read_value(entry, values_of)).collect::<Result<Item, _>>();
-    Placeholders::new(names, values.map(read).transpose()?)
+    Placeholders::new(names, values.map(|values| read_values(values, values_of)).transpose()?)
+}
+
+/// `ExpressionAttributeValues`, read.
+pub(crate) fn read_values(values: Values, values_of: ValuesOf) -> Result<Item, ServiceError> {
+    values.into_iter().map(|entry| read_value(entry, values_of)).collect()
 }
 
 fn read_value(

@@ -513,3 +513,29 @@ async fn a_restored_index_has_its_throughput_by_the_restored_tables_billing_mode
     let throughput = &answer["TableDescription"]["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"];
     assert_eq!(throughput["ReadCapacityUnits"], 0);
 }
+
+#[tokio::test]
+async fn an_index_is_warmed_by_a_restore_from_a_backup_alone() {
+    let service = backed_up(two()).await;
+    let warm = json!({"WarmThroughput": {"ReadUnitsPerSecond": 20_000, "WriteUnitsPerSecond": 5_000}});
+    let chosen = json!({"GlobalSecondaryIndexOverride": [with(ranks(), warm)]});
+    let answer = service.ok("RestoreTableFromBackup", restore(chosen.clone())).await;
+    let index = &answer["TableDescription"]["GlobalSecondaryIndexes"][0];
+    assert_eq!(index["WarmThroughput"]["ReadUnitsPerSecond"], 20_000);
+    let past = json!({"SourceTableName": "scores", "TargetTableName": "other", "UseLatestRestorableTime": true});
+    assert_eq!(
+        service.invalid("RestoreTableToPointInTime", with(past, chosen)).await,
+        "Invalid Request: Cannot override WarmThroughput for index by-rank when a table is restored to a point in time"
+    );
+}
+
+#[tokio::test]
+async fn a_restored_tables_indexes_have_one_name_each_whichever_kind_they_are() {
+    let local = json!({"LocalSecondaryIndexes": [index("by-age", &["User", "Rank"], all())]});
+    let service = backed_up(with(two(), local)).await;
+    let twice = json!({"LocalSecondaryIndexOverride": [index("by-team", &["User", "Rank"], all())]});
+    assert_eq!(
+        service.invalid("RestoreTableFromBackup", restore(twice)).await,
+        format!("{INVALID}Duplicate index name: by-team")
+    );
+}

@@ -2,6 +2,7 @@
 
 use crate::client::Service;
 use cairn_api::imports::{ImportFailure, ImportProgress, ImportStatus};
+use cairn_model::table::TableStatus;
 use serde_json::{Value, json};
 
 const UNKNOWN: &str = "arn:aws:dynamodb:east:game:table/users/import/01600000000000-00000000";
@@ -26,10 +27,22 @@ fn with(path: &str, member: &str, value: Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_import_knows_no_local_indexes() {
+async fn an_import_knows_no_local_indexes_and_nothing_else_that_only_create_table_has() {
     let service = Service::archived().await;
-    let indexes = json!([{"IndexName": "by-rank"}]);
-    service.ok("ImportTable", with("/TableCreationParameters", "LocalSecondaryIndexes", indexes)).await;
+    let mut asked = with("/TableCreationParameters", "LocalSecondaryIndexes", json!([{"IndexName": "by-rank"}]));
+    for (member, value) in [
+        ("TableClass", json!("STANDARD_INFREQUENT_ACCESS")),
+        ("DeletionProtectionEnabled", json!(true)),
+        ("ResourcePolicy", json!("{}")),
+        ("WarmThroughput", json!({"ReadUnitsPerSecond": 20_000})),
+    ] {
+        asked["TableCreationParameters"][member] = value;
+    }
+    service.ok("ImportTable", asked).await;
+    service.catalog.set_status("users", TableStatus::Active);
+    let table = service.ok("DescribeTable", json!({"TableName": "users"})).await["Table"].clone();
+    assert_eq!(table["DeletionProtectionEnabled"], false);
+    assert!(table.get("TableClassSummary").is_none());
 }
 
 #[tokio::test]

@@ -101,6 +101,24 @@ async fn a_restored_table_can_be_billed_otherwise_than_its_source() {
 }
 
 #[tokio::test]
+async fn a_restored_table_on_demand_has_the_maxima_of_its_source_or_those_it_is_given() {
+    let service = users().await;
+    let maxima = json!({"MaxReadRequestUnits": 50, "MaxWriteRequestUnits": 60});
+    service.ok("UpdateTable", json!({"TableName": "users", "OnDemandThroughput": maxima})).await;
+    let inherited = service.ok("RestoreTableToPointInTime", of_past(json!({}))).await;
+    assert_eq!(inherited["TableDescription"]["OnDemandThroughput"], maxima);
+    let given = json!({"MaxReadRequestUnits": 5});
+    let request = |target: &str| json!({"TargetTableName": target, "OnDemandThroughputOverride": given});
+    for (operation, request) in [
+        ("RestoreTableFromBackup", of_backup(request("from-backup"))),
+        ("RestoreTableToPointInTime", of_past(request("from-past"))),
+    ] {
+        let restored = service.ok(operation, request).await;
+        assert_eq!(restored["TableDescription"]["OnDemandThroughput"], given, "{operation}");
+    }
+}
+
+#[tokio::test]
 async fn a_restored_table_has_its_sources_throughput_and_none_of_its_protections() {
     let service = users().await;
     for change in [
@@ -136,6 +154,19 @@ async fn overrides_that_do_not_go_with_the_source_are_refused() {
             json!({"BillingModeOverride": "PROVISIONED"}),
             "Invalid Request: Must override ProvisionedThroughput if BillingMode is overridden to PROVISIONED",
         ),
+        (
+            json!({
+                "BillingModeOverride": "PROVISIONED", "ProvisionedThroughputOverride": units,
+                "OnDemandThroughputOverride": {"MaxWriteRequestUnits": 5},
+            }),
+            "Invalid Request: Cannot override MaxWriteRequestUnits for OnDemandThroughput unless BillingModeOverride is \
+             PAY_PER_REQUEST",
+        ),
+        (
+            json!({"OnDemandThroughputOverride": {"MaxReadRequestUnits": 0}}),
+            "One or more parameter values were invalid: Requested MaxReadRequestUnits for OnDemandThroughput for table is \
+             outside of valid range",
+        ),
     ] {
         assert_eq!(service.invalid("RestoreTableFromBackup", of_backup(overrides.clone())).await, expected);
         assert_eq!(service.invalid("RestoreTableToPointInTime", of_past(overrides)).await, expected);
@@ -145,10 +176,7 @@ async fn overrides_that_do_not_go_with_the_source_are_refused() {
 #[tokio::test]
 async fn overrides_of_what_is_not_there_yet_are_refused_by_name() {
     let service = users().await;
-    for (name, value) in [
-        ("SSESpecificationOverride", json!({"Enabled": true})),
-        ("OnDemandThroughputOverride", json!({"MaxReadRequestUnits": 5})),
-    ] {
+    for (name, value) in [("SSESpecificationOverride", json!({"Enabled": true}))] {
         for (operation, request) in [
             ("RestoreTableFromBackup", of_backup(json!({name: value}))),
             ("RestoreTableToPointInTime", of_past(json!({name: value}))),

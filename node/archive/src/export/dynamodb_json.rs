@@ -14,13 +14,7 @@ pub(super) fn item(item: &EncodedItem, out: &mut Vec<u8>) -> Result<(), CodecErr
     Ok(())
 }
 
-pub(super) fn change(
-    schema: &KeySchema,
-    change: Change<'_>,
-    show_old: bool,
-    out: &mut Vec<u8>,
-) -> Result<(), CodecError> {
-    let Some(image) = change.image() else { return Ok(()) };
+pub(super) fn change(schema: &KeySchema, change: Change<'_>, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let micros = change.micros();
     out.extend_from_slice(
         format!("{{\"Metadata\":{{\"WriteTimestampMicros\":{{\"N\":\"{micros}\"}}}},\"Keys\":{{").as_bytes(),
@@ -28,7 +22,7 @@ pub(super) fn change(
     let names = [Some(&schema.partition), schema.sort.as_ref()];
     let mut first = true;
     for key in names.into_iter().flatten() {
-        let Some(value) = image.get(&key.name)? else { continue };
+        let Some(value) = change.latest.get(&key.name)? else { continue };
         if !std::mem::take(&mut first) {
             out.push(b',');
         }
@@ -37,7 +31,7 @@ pub(super) fn change(
         json::write_value(&value, out);
     }
     out.push(b'}');
-    let images = [("NewImage", change.new), ("OldImage", change.old.filter(|_| show_old))];
+    let images = [("NewImage", change.new), ("OldImage", change.old)];
     for (name, image) in images {
         if let Some(image) = image {
             out.extend_from_slice(format!(",\"{name}\":").as_bytes());
@@ -78,18 +72,17 @@ mod tests {
             KeySchema { partition: KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S }, sort: None };
         let (new, old) = (encoded(2), encoded(1));
         let written_at = Timestamp((7 << 16) | 3);
-        let line = |new, old, show_old| {
+        let line = |latest, new, old| {
             let mut out = Vec::new();
-            change(&schema, Change { written_at, new, old }, show_old, &mut out).unwrap();
+            change(&schema, Change { written_at, latest, new, old }, &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
         let head = r#"{"Metadata":{"WriteTimestampMicros":{"N":"7003"}},"Keys":{"Id":{"S":"a"}}"#;
         let image = |name: &str, n: i64| format!(r#","{name}":{{"Id":{{"S":"a"}},"N":{{"N":"{n}"}}}}"#);
         let (shown, gone) = (image("NewImage", 2), image("OldImage", 1));
-        assert_eq!(line(Some(&new), None, true), format!("{head}{shown}}}\n"));
-        assert_eq!(line(Some(&new), Some(&old), true), format!("{head}{shown}{gone}}}\n"));
-        assert_eq!(line(Some(&new), Some(&old), false), format!("{head}{shown}}}\n"));
-        assert_eq!(line(None, Some(&old), true), format!("{head}{gone}}}\n"));
-        assert_eq!(line(None, Some(&old), false), format!("{head}}}\n"));
+        assert_eq!(line(&new, Some(&new), None), format!("{head}{shown}}}\n"));
+        assert_eq!(line(&new, Some(&new), Some(&old)), format!("{head}{shown}{gone}}}\n"));
+        assert_eq!(line(&old, None, Some(&old)), format!("{head}{gone}}}\n"));
+        assert_eq!(line(&old, None, None), format!("{head}}}\n"));
     }
 }

@@ -21,17 +21,11 @@ pub(super) fn item(item: &EncodedItem, out: &mut Vec<u8>) -> Result<(), CodecErr
     Ok(())
 }
 
-pub(super) fn change(
-    schema: &KeySchema,
-    change: Change<'_>,
-    show_old: bool,
-    out: &mut Vec<u8>,
-) -> Result<(), CodecError> {
-    let Some(image) = change.image() else { return Ok(()) };
+pub(super) fn change(schema: &KeySchema, change: Change<'_>, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let names = std::iter::once(&schema.partition).chain(&schema.sort).map(|key| &key.name);
     let mut keys = Item::new();
     for name in names {
-        if let Some(value) = image.get(name)? {
+        if let Some(value) = change.latest.get(name)? {
             keys.insert(name.clone(), value);
         }
     }
@@ -40,7 +34,7 @@ pub(super) fn change(
     out.extend_from_slice(b",Metadata:{WriteTimestampMicros:");
     write_decimal(&Number::from(change.micros()), out);
     out.push(b'}');
-    for (name, image) in [("OldImage", change.old.filter(|_| show_old)), ("NewImage", change.new)] {
+    for (name, image) in [("OldImage", change.old), ("NewImage", change.new)] {
         if let Some(image) = image {
             out.push(b',');
             out.extend_from_slice(name.as_bytes());
@@ -282,19 +276,17 @@ mod tests {
         let image = |n: &str| EncodedItem::encode(&[("Id".to_owned(), text("a")), ("N".to_owned(), number(n))].into());
         let (new, old) = (image("2"), image("1"));
         let written_at = Timestamp((7 << 16) | 3);
-        let line = |new, old, show_old| {
+        let line = |latest, new, old| {
             let mut out = Vec::new();
-            change(&schema, Change { written_at, new, old }, show_old, &mut out).unwrap();
+            change(&schema, Change { written_at, latest, new, old }, &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
         let head = r#"$ion_1_0 {Record:{Keys:{Id:"a"},Metadata:{WriteTimestampMicros:7003.}"#;
         let shown = |name: &str, n: &str| format!(r#",{name}:{{Id:"a",N:{n}.}}"#);
         let (is, was) = (shown("NewImage", "2"), shown("OldImage", "1"));
-        assert_eq!(line(Some(&new), None, true), format!("{head}{is}}}}}\n"));
-        assert_eq!(line(Some(&new), Some(&old), true), format!("{head}{was}{is}}}}}\n"));
-        assert_eq!(line(Some(&new), Some(&old), false), format!("{head}{is}}}}}\n"));
-        assert_eq!(line(None, Some(&old), true), format!("{head}{was}}}}}\n"));
-        assert_eq!(line(None, Some(&old), false), format!("{head}}}}}\n"));
-        assert_eq!(line(None, None, true), "");
+        assert_eq!(line(&new, Some(&new), None), format!("{head}{is}}}}}\n"));
+        assert_eq!(line(&new, Some(&new), Some(&old)), format!("{head}{was}{is}}}}}\n"));
+        assert_eq!(line(&old, None, Some(&old)), format!("{head}{was}}}}}\n"));
+        assert_eq!(line(&old, None, None), format!("{head}}}}}\n"));
     }
 }

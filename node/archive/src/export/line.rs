@@ -12,16 +12,13 @@ use cairn_model::{
 #[derive(Clone, Copy, Debug)]
 pub struct Change<'a> {
     pub written_at: Timestamp,
+    /// The item as it is, or was last: it has its key.
+    pub latest: &'a EncodedItem,
     pub new: Option<&'a EncodedItem>,
     pub old: Option<&'a EncodedItem>,
 }
 
-impl<'a> Change<'a> {
-    /// One that has its key; none where it came and went.
-    pub(super) fn image(&self) -> Option<&'a EncodedItem> {
-        self.new.or(self.old)
-    }
-
+impl Change<'_> {
     /// Whole milliseconds, and what came within one in its order.
     pub(super) fn micros(&self) -> u64 {
         self.written_at.millis() * 1_000 + (self.written_at.0 & 0xffff).min(999)
@@ -36,16 +33,15 @@ pub fn item(format: ExportFormat, item: &EncodedItem, out: &mut Vec<u8>) -> Resu
     }
 }
 
-/// A changed item of an incremental export; nothing for one that came and went.
+/// A changed item of an incremental export.
 pub fn change(
     format: ExportFormat,
     schema: &KeySchema,
     change: Change<'_>,
-    show_old: bool,
     out: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
     match format {
-        ExportFormat::DynamodbJson => dynamodb_json::change(schema, change, show_old, out),
-        ExportFormat::Ion => ion::change(schema, change, show_old, out),
+        ExportFormat::DynamodbJson => dynamodb_json::change(schema, change, out),
+        ExportFormat::Ion => ion::change(schema, change, out),
     }
 }

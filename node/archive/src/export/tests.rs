@@ -30,6 +30,7 @@ fn record(start_time_ms: u64, random: u32) -> ExportRecord {
         s3_bucket: "exports".into(),
         s3_prefix: None,
         encryption: None,
+        filter: None,
         start_time_ms,
         state: ExportState::InProgress,
     }

@@ -42,6 +42,7 @@ pub(super) fn new_record(
             ExportEncryption::Aes256 => model::ExportEncryption::Aes256,
             ExportEncryption::Kms { key_id } => model::ExportEncryption::Kms { key_id },
         }),
+        filter: request.filter,
         start_time_ms: now_ms,
         state: ExportState::InProgress,
     })
@@ -118,5 +119,6 @@ pub(super) fn asked(record: &ExportRecord) -> ExportRequest {
             model::ExportEncryption::Aes256 => ExportEncryption::Aes256,
             model::ExportEncryption::Kms { key_id } => ExportEncryption::Kms { key_id: key_id.clone() },
         }),
+        filter: record.filter.clone(),
     }
 }

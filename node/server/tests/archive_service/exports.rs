@@ -105,6 +105,7 @@ fn record(random: u32, bucket: &str, scope: ExportScope) -> ExportRecord {
         s3_bucket: bucket.to_owned(),
         s3_prefix: None,
         encryption: None,
+        filter: None,
         start_time_ms,
         state: ExportState::InProgress,
     }

@@ -177,3 +177,105 @@ async fn the_indexes_that_a_table_has_come_back_with_the_items_of_a_time() {
     assert_eq!(table["BillingModeSummary"]["BillingMode"], "PAY_PER_REQUEST");
     assert_eq!(scanned(&caller, "otherwise", Some("teams")).await, then);
 }
+
+/// On demand, with what an index and a restore can be told of.
+fn on_demand() -> Value {
+    json!({
+        "TableName": "users", "AttributeDefinitions": attributes(), "KeySchema": keys("Id", "At"),
+        "BillingMode": "PAY_PER_REQUEST", "OnDemandThroughput": {"MaxReadRequestUnits": 40, "MaxWriteRequestUnits": 50},
+        "LocalSecondaryIndexes": [index("by-rank", "Id", "Rank")],
+        "GlobalSecondaryIndexes": [index("by-team", "Team", "Rank"), index("ranks", "Rank", "At")],
+    })
+}
+
+/// "GlobalSecondaryIndexOverride: … The indexes provided should match existing secondary indexes. You can choose to exclude some
+/// or all of the indexes at the time of restore" (reference, RestoreTableFromBackup and RestoreTableToPointInTime).
+#[tokio::test]
+async fn a_restored_table_is_what_its_overrides_say_and_stays_so() {
+    let folders = Folders::new();
+    let (mut dev, caller) = folders.start("data");
+    caller.ok("CreateTable", on_demand()).await;
+    recovery(&caller, "users", true).await;
+    restorable(&caller, "users", now_ms()).await;
+    write(&caller, 0..20, "one").await;
+    let then = scanned(&caller, "users", None).await;
+    let made = caller.ok("CreateBackup", json!({"TableName": "users", "BackupName": "all"})).await;
+    let arn = made["BackupDetails"]["BackupArn"].clone();
+    restorable(&caller, "users", now_ms()).await;
+    let provisioned = json!({
+        "BillingModeOverride": "PROVISIONED", "ProvisionedThroughputOverride": units(9),
+        "GlobalSecondaryIndexOverride": [with(index("teams", "Team", "Rank"), json!({"ProvisionedThroughput": units(3)}))],
+        "LocalSecondaryIndexOverride": [],
+    });
+    let maxima = json!({"MaxWriteRequestUnits": 60});
+    let of_index = with(index("ranks", "Rank", "At"), json!({"OnDemandThroughput": {"MaxReadRequestUnits": 5}}));
+    let limited = json!({"OnDemandThroughputOverride": maxima, "GlobalSecondaryIndexOverride": [of_index]});
+    let past = json!({"SourceTableName": "users", "UseLatestRestorableTime": true});
+    for (name, overrides) in [("provisioned", &provisioned), ("limited", &limited)] {
+        for (operation, source) in
+            [("RestoreTableFromBackup", &json!({"BackupArn": arn})), ("RestoreTableToPointInTime", &past)]
+        {
+            let target = json!({"TargetTableName": format!("{name}-{operation}")});
+            caller.ok(operation, with(with(source.clone(), target), overrides.clone())).await;
+        }
+    }
+    for operation in ["RestoreTableFromBackup", "RestoreTableToPointInTime"] {
+        active(&caller, &format!("provisioned-{operation}")).await;
+        active(&caller, &format!("limited-{operation}")).await;
+    }
+    dev.kill();
+    let (_dev, caller) = folders.start("data");
+    for operation in ["RestoreTableFromBackup", "RestoreTableToPointInTime"] {
+        let name = format!("provisioned-{operation}");
+        let table = active(&caller, &name).await;
+        assert_eq!(names(&table, "LocalSecondaryIndexes"), [""; 0]);
+        assert_eq!(names(&table, "GlobalSecondaryIndexes"), ["teams"]);
+        assert_eq!(table["ProvisionedThroughput"]["WriteCapacityUnits"], 9);
+        assert_eq!(table["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"]["ReadCapacityUnits"], 3);
+        assert!(table.get("BillingModeSummary").is_none() && table.get("OnDemandThroughput").is_none(), "{table}");
+        assert_eq!(table["AttributeDefinitions"].as_array().unwrap().len(), 4);
+        assert_eq!(scanned(&caller, &name, Some("teams")).await, then);
+
+        let name = format!("limited-{operation}");
+        let table = active(&caller, &name).await;
+        assert_eq!(names(&table, "LocalSecondaryIndexes"), ["by-rank"]);
+        assert_eq!(names(&table, "GlobalSecondaryIndexes"), ["ranks"]);
+        assert_eq!(table["OnDemandThroughput"], maxima);
+        assert_eq!(table["GlobalSecondaryIndexes"][0]["OnDemandThroughput"], json!({"MaxReadRequestUnits": 5}));
+        assert_eq!(table["AttributeDefinitions"].as_array().unwrap().len(), 3);
+        for index in ["by-rank", "ranks"] {
+            assert_eq!(scanned(&caller, &name, Some(index)).await, then, "{index}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_item_that_has_no_place_in_an_index_comes_back_without_one() {
+    let folders = Folders::new();
+    let (_dev, caller) = folders.start("data");
+    let request = json!({
+        "TableName": "users", "AttributeDefinitions": [attributes()[0], attributes()[1], attributes()[2]],
+        "KeySchema": keys("Id", "At"), "BillingMode": "PAY_PER_REQUEST",
+        "LocalSecondaryIndexes": [index("by-rank", "Id", "Rank")],
+    });
+    caller.ok("CreateTable", request).await;
+    recovery(&caller, "users", true).await;
+    restorable(&caller, "users", now_ms()).await;
+    write(&caller, 0..5, "one").await;
+    let odd = json!({"Id": {"S": "odd"}, "At": {"N": "0"}, "Rank": {"N": "1"}, "Team": {"N": "1"}});
+    caller.ok("PutItem", json!({"TableName": "users", "Item": odd})).await;
+    update_indexes(&caller, json!({"Create": index("by-team", "Team", "Rank")}), &["by-team"]).await;
+    let made = caller.ok("CreateBackup", json!({"TableName": "users", "BackupName": "all"})).await;
+    let backup = json!({"BackupArn": made["BackupDetails"]["BackupArn"], "TargetTableName": "from-backup"});
+    caller.ok("RestoreTableFromBackup", backup).await;
+    restorable(&caller, "users", now_ms()).await;
+    restore(&caller, "users", "from-past", None).await;
+    let all = scanned(&caller, "users", None).await;
+    for name in ["from-backup", "from-past"] {
+        active(&caller, name).await;
+        assert_eq!(scanned(&caller, name, None).await, all, "{name}");
+        assert_eq!(scanned(&caller, name, Some("by-rank")).await, all, "{name}");
+        let in_index = scanned(&caller, name, Some("by-team")).await;
+        assert_eq!((in_index.len(), in_index.contains_key("odd")), (5, false), "{name}");
+    }
+}

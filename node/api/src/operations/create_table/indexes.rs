@@ -92,7 +92,7 @@ pub(super) fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<()
     let mut seen = BTreeSet::new();
     for name in names {
         if !seen.insert(name) {
-            return Err(invalid(format_args!("Duplicate index name: {name}")));
+            return Err(errors::index_named_twice(name));
         }
     }
     Ok(())

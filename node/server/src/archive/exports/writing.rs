@@ -7,14 +7,17 @@ use crate::{
 };
 use anyhow::Context;
 use bytes::Bytes;
+use cairn_api::exports::Filter;
 use cairn_archive::{
     ArchiveConfig, ArchiveError, Bucket, TablePath,
     export::{ExportWriter, Fence, line},
     restore::{self, RestoreSink},
 };
 use cairn_model::{
-    export::{ExportRecord, ExportScope, ExportState, ExportView},
+    codec::EncodedItem,
+    export::{ExportFilter, ExportRecord, ExportScope, ExportState, ExportView},
     key::EncodedKey,
+    table::TableDefinition,
     time::Timestamp,
 };
 use cairn_replication::{log::LogEntry, restore::LoadedVersion};
@@ -57,16 +60,17 @@ impl Exporter {
         let (writer, billed_size_bytes) = match record.scope {
             ExportScope::FullExport { .. } => {
                 let now = self.lay_out(&archive, &path, until, None, fence).await?;
-                blocking(move || write_items(now.read()?, writer)).await?
+                let asked = record.filter.clone();
+                blocking(move || write_items(now.read()?, asked.as_ref(), writer)).await?
             }
             ExportScope::IncrementalExport { from_ms, view, .. } => {
                 let from = end_of(from_ms - 1);
                 let before = self.lay_out(&archive, &path, from, None, fence.clone()).await?;
                 let after = self.lay_out(&archive, &path, until, Some(from), fence).await;
-                let show_old = view == ExportView::NewAndOldImages;
+                let asked = record.filter.clone();
                 let write = move || {
                     let after = after?;
-                    write_changes(before.read()?, after.read()?, show_old, writer)
+                    write_changes(before.read()?, after.read()?, view, asked.as_ref(), writer)
                 };
                 blocking(write).await?
             }
@@ -163,11 +167,24 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + 
 
 type Written = (ExportWriter, u64);
 
-/// Every item; with the size of the table.
-fn write_items(table: PastItems, mut writer: ExportWriter) -> anyhow::Result<Written> {
+/// Of a table, what was asked for of it.
+fn filter(asked: Option<&ExportFilter>, table: &TableDefinition) -> anyhow::Result<Option<Filter>> {
+    let filter = asked.map(|asked| Filter::new(asked, table)).transpose();
+    filter.map_err(|error| anyhow::anyhow!("the filter does not go with the table: {}", error.message))
+}
+
+/// Every item that is asked for; with the size of the table.
+fn write_items(table: PastItems, asked: Option<&ExportFilter>, mut writer: ExportWriter) -> anyhow::Result<Written> {
+    let filter = filter(asked, &table.definition)?;
     let (format, mut text) = (writer.format(), Vec::new());
     for item in table.items {
-        let (_, LoadedVersion::Item(version)) = item? else { continue };
+        let (key, LoadedVersion::Item(mut version)) = item? else { continue };
+        if let Some(filter) = &filter {
+            if !filter.admits(&key, &version.item)? {
+                continue;
+            }
+            version.item = filter.shown(&version.item)?;
+        }
         text.clear();
         line::item(format, &version.item, &mut text)?;
         writer.line(&text)?;
@@ -175,14 +192,15 @@ fn write_items(table: PastItems, mut writer: ExportWriter) -> anyhow::Result<Wri
     Ok((writer, table.size_bytes))
 }
 
-/// Every item that was written after `before`; with the size of what is shown of them.
+/// Every item that was written after `before` and is asked for; with the size of what is shown of them.
 fn write_changes(
     before: PastItems,
     after: PastItems,
-    show_old: bool,
+    view: ExportView,
+    asked: Option<&ExportFilter>,
     mut writer: ExportWriter,
 ) -> anyhow::Result<Written> {
-    let schema = &after.definition.key_schema;
+    let (schema, filter) = (&after.definition.key_schema, filter(asked, &after.definition)?);
     let (format, mut text, mut bytes) = (writer.format(), Vec::new(), 0);
     let mut before = before.items.peekable();
     for item in after.items {
@@ -197,13 +215,25 @@ fn write_changes(
             LoadedVersion::Deleted(at) => (*at, None),
         };
         let old = old.as_ref().map(|old| &old.item);
-        text.clear();
-        line::change(format, schema, line::Change { written_at, new, old }, show_old, &mut text)?;
         // What came and went meanwhile is not shown.
-        if text.is_empty() {
+        let Some(latest) = new.or(old) else { continue };
+        // "DynamoDB evaluates the filter against the latest image of each changed item. For a deleted item, … against the old image"
+        // (developer guide, Filtering a table export).
+        if let Some(filter) = &filter
+            && !filter.admits(&key, latest)?
+        {
             continue;
         }
-        for image in [new, old.filter(|_| show_old)].into_iter().flatten() {
+        let shown = |image: Option<&EncodedItem>| {
+            image
+                .map(|image| filter.as_ref().map_or_else(|| Ok(image.clone()), |filter| filter.shown(image)))
+                .transpose()
+        };
+        let (new, old) = (shown(new)?, shown(old.filter(|_| view == ExportView::NewAndOldImages))?);
+        text.clear();
+        let change = line::Change { written_at, latest, new: new.as_ref(), old: old.as_ref() };
+        line::change(format, schema, change, &mut text)?;
+        for image in new.iter().chain(&old) {
             bytes += u64::from(image.size()?);
         }
         writer.line(&text)?;

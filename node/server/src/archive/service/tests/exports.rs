@@ -28,6 +28,7 @@ fn record(random: u32, scope: ExportScope) -> ExportRecord {
         s3_bucket: "exports".into(),
         s3_prefix: Some("some".into()),
         encryption: None,
+        filter: None,
         start_time_ms,
         state: ExportState::InProgress,
     }

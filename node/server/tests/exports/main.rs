@@ -2,6 +2,10 @@
 //! killed in between.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
+mod changes;
+mod filtered;
+mod indexed;
+#[path = "../support/mod.rs"]
 mod support;
 
 use flate2::read::GzDecoder;
@@ -42,9 +46,20 @@ struct World {
 impl World {
     /// With the table `users`, whose recovery is on and has begun.
     async fn new() -> Self {
+        Self::of(json!({
+            "AttributeDefinitions": [{"AttributeName": "Id", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}],
+            "BillingMode": "PAY_PER_REQUEST",
+        }))
+        .await
+    }
+
+    /// With the table `users` of this definition, whose recovery is on and has begun.
+    async fn of(mut definition: Value) -> Self {
         let root = tempfile::tempdir().unwrap();
         let (dev, caller) = start(&root);
-        caller.create_table("users").await;
+        definition["TableName"] = json!("users");
+        caller.ok("CreateTable", definition).await;
         let specification = json!({"PointInTimeRecoveryEnabled": true});
         let body = json!({"TableName": "users", "PointInTimeRecoverySpecification": specification});
         caller.ok("UpdateContinuousBackups", body).await;
@@ -65,8 +80,7 @@ impl World {
     }
 
     async fn put(&self, id: &str, value: &str) {
-        let item = json!({"Id": {"S": id}, "V": {"S": value}});
-        self.caller.ok("PutItem", json!({"TableName": "users", "Item": item})).await;
+        self.caller.ok("PutItem", json!({"TableName": "users", "Item": image(id, value)})).await;
     }
 
     async fn delete(&self, id: &str) {
@@ -99,6 +113,21 @@ impl World {
         let export = self.end(&arn).await;
         assert_eq!(export["ExportStatus"], "COMPLETED", "{export}");
         export
+    }
+
+    /// An import, once it has ended.
+    async fn import(&self, request: Value) -> Value {
+        let begun = self.caller.ok("ImportTable", request).await;
+        let arn = json!({"ImportArn": begun["ImportTableDescription"]["ImportArn"]});
+        for _ in 0..400 {
+            let mut described = self.caller.ok("DescribeImport", arn.clone()).await;
+            let import = described["ImportTableDescription"].take();
+            if import["ImportStatus"] != "IN_PROGRESS" {
+                return import;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the import did not end");
     }
 
     fn object(&self, key: &str) -> PathBuf {
@@ -138,7 +167,8 @@ impl World {
 
 fn start(root: &tempfile::TempDir) -> (Dev, Caller) {
     let archive = format!("file://{}", root.path().join("archive").display());
-    let dev = Dev::start_with(&root.path().join("data"), &["--archive", &archive, "--export-span-min-seconds", "0"]);
+    let often = ["--export-span-min-seconds", "0", "--ttl-interval-ms", "50"];
+    let dev = Dev::start_with(&root.path().join("data"), &[&["--archive", &archive][..], &often].concat());
     let caller = Caller::new(&dev.endpoint);
     (dev, caller)
 }
@@ -147,6 +177,10 @@ fn request(more: Value) -> Value {
     let mut request = json!({"TableArn": ARN, "S3Bucket": "exports"});
     request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     request
+}
+
+fn image(id: &str, value: &str) -> Value {
+    json!({"Id": {"S": id}, "V": {"S": value}})
 }
 
 fn items(items: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -202,7 +236,6 @@ async fn an_incremental_export_has_what_changed_between_two_times_once() {
     world.put("same", "2").await;
     world.delete("changed").await;
 
-    let image = |id: &str, value: &str| json!({"Id": {"S": id}, "V": {"S": value}});
     for view in ["NEW_AND_OLD_IMAGES", "NEW_IMAGE"] {
         let specification =
             json!({"ExportFromTime": seconds(from), "ExportToTime": seconds(to), "ExportViewType": view});
@@ -289,25 +322,14 @@ async fn a_table_that_was_exported_in_ion_is_imported_as_it_was() {
             "BillingMode": "PAY_PER_REQUEST",
         },
     });
-    let begun = world.caller.ok("ImportTable", import).await;
-    let arn = json!({"ImportArn": begun["ImportTableDescription"]["ImportArn"]});
-    for _ in 0..400 {
-        let described = world.caller.ok("DescribeImport", arn.clone()).await;
-        let import = &described["ImportTableDescription"];
-        if import["ImportStatus"] == "IN_PROGRESS" {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        }
-        assert_eq!((&import["ImportStatus"], &import["ErrorCount"]), (&json!("COMPLETED"), &json!(0)), "{import}");
-        for id in [every_type()["Id"].clone(), json!({"S": "b"})] {
-            let get = |table: &str| json!({"TableName": table, "Key": {"Id": id}, "ConsistentRead": true});
-            let before = world.caller.ok("GetItem", get("users")).await;
-            assert!(before["Item"].is_object());
-            assert_eq!(world.caller.ok("GetItem", get("again")).await["Item"], before["Item"]);
-        }
-        return;
+    let import = world.import(import).await;
+    assert_eq!((&import["ImportStatus"], &import["ErrorCount"]), (&json!("COMPLETED"), &json!(0)), "{import}");
+    for id in [every_type()["Id"].clone(), json!({"S": "b"})] {
+        let get = |table: &str| json!({"TableName": table, "Key": {"Id": id}, "ConsistentRead": true});
+        let before = world.caller.ok("GetItem", get("users")).await;
+        assert!(before["Item"].is_object());
+        assert_eq!(world.caller.ok("GetItem", get("again")).await["Item"], before["Item"]);
     }
-    panic!("the import did not end");
 }
 
 #[tokio::test]
