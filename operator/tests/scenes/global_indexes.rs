@@ -2,10 +2,11 @@
 
 use crate::{
     merge,
-    support::{World, api_server::ApiServer, wait},
+    support::{World, api_server::ApiServer, bucket::Bucket, wait},
 };
 use cairn_crds::{Table, TableResourceStatus, table::GlobalSecondaryIndexStatus};
 use cairn_model::{
+    archive::import::ImportStatus,
     ids::{NodeId, TableId},
     index::GlobalIndex,
     node::{FedReport, ReplicaReport, ReplicaState},
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 
 pub(crate) async fn play(server: &ApiServer) {
     a_table_is_made_with_its_indexes_and_serves_once_they_are_filled(server).await;
+    an_imported_table_is_told_where_its_indexes_are_and_serves_once_they_are_filled(server).await;
     indexes_come_and_go_while_the_table_serves(server).await;
     an_index_heals_as_its_table_does(server).await;
     what_two_own_each_can_take_out_again(server).await;
@@ -115,6 +117,37 @@ async fn a_table_is_made_with_its_indexes_and_serves_once_they_are_filled(server
     tables.delete("games", &DeleteParams::default()).await.unwrap();
     wait("the data of the table and its indexes to be gone", || async {
         replicas(&world, |_| true).is_empty().then_some(())
+    })
+    .await;
+}
+
+async fn an_imported_table_is_told_where_its_indexes_are_and_serves_once_they_are_filled(server: &ApiServer) {
+    let defaults = "{volume: {size: 1Gi}, archive: {url: 's3://tables'}}";
+    let (world, bucket) = (World::with_defaults(server, "gsi-import", defaults, &[]).await, Bucket::default());
+    bucket.serve(&world.fleet);
+    bucket.with(|contents| contents.finishes = true);
+    let mut imported = table(&["Team", "Rank"]);
+    let from = json!({"s3BucketSource": {"s3Bucket": "source"}, "inputFormat": "ION"});
+    imported.spec.import_from = Some(serde_json::from_value(from).unwrap());
+    world.api().create(&PostParams::default(), &imported).await.unwrap();
+    for name in ["by-Team", "by-Rank"] {
+        wait("the table to know where its index is", || async {
+            wait_index(&world, name, Some(TableStatus::Creating)).await?.backfilling?;
+            held_index(&world, name).filter(|index| index.partitions.iter().any(|at| at.members.len() == 3))
+        })
+        .await;
+    }
+    let filling = status(&world).await;
+    assert_eq!(filling.table_status, Some(TableStatus::Creating));
+    assert!(
+        filling.import.is_some_and(|import| import.is_in_progress()),
+        "what is COMPLETED can be queried by its indexes"
+    );
+    fill(&world);
+    let table = world.wait_active("games").await;
+    assert_eq!(table.definition().unwrap().global_indexes.len(), 2);
+    wait("the import to be told as ended", || async {
+        status(&world).await.import.filter(|import| import.import_status == ImportStatus::Completed)
     })
     .await;
 }

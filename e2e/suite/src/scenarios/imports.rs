@@ -49,7 +49,7 @@ pub(crate) async fn files_in_a_bucket_become_tables_whole_or_not_at_all(world: &
     let status = tables::status("unimported")?;
     ensure!(status["import"]["failureCode"] == "S3NoSuchBucket" && status["itemCount"].is_null(), "{status}");
 
-    // Through the API, with a line that is no item.
+    // Through the API, with an index and a line that is no item.
     let mut aws = |arguments: &[&str]| aws(world, arguments);
     let begun = aws(&[
         "import-table",
@@ -60,7 +60,18 @@ pub(crate) async fn files_in_a_bucket_become_tables_whole_or_not_at_all(world: &
         "--input-format-options",
         r#"{"Csv": {"Delimiter": ";"}}"#,
         "--table-creation-parameters",
-        r#"{"TableName": "asked", "BillingMode": "PAY_PER_REQUEST", "AttributeDefinitions": [{"AttributeName": "Id", "AttributeType": "S"}], "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}]}"#,
+        &json!({
+            "TableName": "asked", "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [
+                {"AttributeName": "Id", "AttributeType": "S"}, {"AttributeName": "Value", "AttributeType": "S"},
+            ],
+            "KeySchema": [{"AttributeName": "Id", "KeyType": "HASH"}],
+            "GlobalSecondaryIndexes": [{
+                "IndexName": "by-value", "KeySchema": [{"AttributeName": "Value", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }],
+        })
+        .to_string(),
     ])?;
     let arn = begun["ImportTableDescription"]["ImportArn"].as_str().context("no ARN")?.to_owned();
     kube::wait("the import is COMPLETED", PATIENCE, || {
@@ -70,6 +81,20 @@ pub(crate) async fn files_in_a_bucket_become_tables_whole_or_not_at_all(world: &
     })?;
     let item = aws(&["get-item", "--table-name", "asked", "--key", r#"{"Id": {"S": "a"}}"#])?;
     ensure!(item["Item"]["Value"]["S"] == "1", "the file held {item}");
+    let found = aws(&[
+        "query",
+        "--table-name",
+        "asked",
+        "--index-name",
+        "by-value",
+        "--key-condition-expression",
+        "#v = :v",
+        "--expression-attribute-names",
+        r##"{"#v": "Value"}"##,
+        "--expression-attribute-values",
+        r#"{":v": {"S": "1"}}"#,
+    ])?;
+    ensure!(found["Items"] == json!([{"Id": {"S": "a"}, "Value": {"S": "1"}}]), "the index has {found}");
     let listed = aws(&["list-imports"])?;
     let count = listed["ImportSummaryList"].as_array().map_or(0, Vec::len);
     ensure!(count == 3, "list-imports answers {listed}");

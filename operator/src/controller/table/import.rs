@@ -71,6 +71,15 @@ pub fn begin(
     Ok(Ok(Some(ImportStatus::of_report(&begun))))
 }
 
+/// How far the table is itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    No,
+    /// Its indexes are not filled.
+    Led,
+    Whole,
+}
+
 /// Has the table imported as long as it is not made yet (`missing` are its partitions then), and hears how it ended once it is.
 /// None where there is nothing more to do or to say.
 pub async fn proceed(
@@ -79,9 +88,10 @@ pub async fn proceed(
     group: &StorageGroup,
     missing: Vec<(Target, PartitionDescriptor)>,
     definition: &TableDefinition,
-    is_led: bool,
+    made: Made,
     nodes: &[ExpectedNode],
 ) -> Result<Option<Importing>> {
+    let is_led = made != Made::No;
     let Some(status) = table.status.as_ref().and_then(|status| status.import.clone()) else { return Ok(None) };
     if status.import_status == import::ImportStatus::Failed {
         return Ok(Some(failed(status)));
@@ -92,7 +102,7 @@ pub async fn proceed(
     }
     let Some(order) = table.import_order(&ctx.config.region, definition.clone())? else { return Ok(None) };
     if group.spec.archive.is_none() {
-        return Ok(Some(told(status, Heard::Hindered("ArchiveMissing", archive_missing(group)), is_led)));
+        return Ok(Some(told(status, Heard::Hindered("ArchiveMissing", archive_missing(group)), made)));
     }
     let uid = table.uid().unwrap_or_default();
     let heard = match ctx.archives.imports.get(&uid) {
@@ -108,7 +118,7 @@ pub async fn proceed(
             heard
         }
     };
-    Ok(Some(told(status, heard, is_led)))
+    Ok(Some(told(status, heard, made)))
 }
 
 /// How an import ended whose table is there, by any archive of the group.
@@ -144,8 +154,11 @@ fn failed(status: ImportStatus) -> Importing {
     Importing { progress: Some(Progress::stalled(FAILED, message)), status, again: super::REFUSED_WAIT }
 }
 
-fn told(status: ImportStatus, heard: Heard, is_led: bool) -> Importing {
+/// "You can … query and update your data across all primary and secondary indexes as soon as the import is complete" (developer
+/// guide, data import: how it works).
+fn told(status: ImportStatus, heard: Heard, made: Made) -> Importing {
     use import::ImportStatus::{Completed, Failed, InProgress};
+    let is_led = made != Made::No;
     let waits = |status, reason, message: String| {
         let progress = (!is_led).then(|| Progress::reconciling(reason, message));
         Importing { status, progress, again: LOOK_AGAIN }
@@ -155,10 +168,10 @@ fn told(status: ImportStatus, heard: Heard, is_led: bool) -> Importing {
         Heard::Report(report) if report.status == Failed && !is_led => failed(ImportStatus::of_report(&report)),
         Heard::Report(report) => {
             let mut heard = ImportStatus::of_report(&report);
-            if is_led && report.status == Completed {
+            if made == Made::Whole && report.status == Completed {
                 return Importing { status: heard, progress: None, again: super::MENDING };
             }
-            // It has ended once the table is led: until then, another beginning is still possible.
+            // Until the table is led, another beginning is still possible.
             (heard.import_status, heard.end_time) = (InProgress, None);
             (heard.failure_code, heard.failure_message, heard.cloud_watch_log_group_arn) = (None, None, None);
             let message = match report.status {
@@ -167,7 +180,7 @@ fn told(status: ImportStatus, heard: Heard, is_led: bool) -> Importing {
             };
             waits(heard, "Importing", message.to_owned())
         }
-        Heard::Forgotten if is_led => {
+        Heard::Forgotten if made == Made::Whole => {
             let status = ImportStatus { import_status: Completed, ..status };
             Importing { status, progress: None, again: super::MENDING }
         }
@@ -204,19 +217,21 @@ mod tests {
     }
 
     #[test]
-    fn an_import_has_ended_well_only_once_the_table_is_led() {
-        let early = told(status(), ended(true), false);
+    fn an_import_has_ended_well_only_once_the_table_is_led_and_its_indexes_are_filled() {
+        let early = told(status(), ended(true), Made::No);
         assert!(early.status.is_in_progress() && early.status.end_time.is_none(), "{early:?}");
         assert_eq!((early.status.imported_item_count, early.progress.unwrap().reason()), (5, "Importing"));
-        let late = told(status(), ended(true), true);
-        assert_eq!((late.status.import_status, late.progress), (import::ImportStatus::Completed, None));
-        let forgotten = told(status(), Heard::Forgotten, true);
-        assert_eq!(forgotten.status.import_status, import::ImportStatus::Completed);
+        for heard in [ended(true), Heard::Forgotten] {
+            let filling = told(status(), heard.clone(), Made::Led);
+            assert!(filling.status.is_in_progress() && filling.progress.is_none(), "{filling:?}");
+            let late = told(status(), heard, Made::Whole);
+            assert_eq!((late.status.import_status, late.progress), (import::ImportStatus::Completed, None));
+        }
     }
 
     #[test]
     fn an_import_that_failed_stalls_the_table_and_says_what_to_do() {
-        let first = told(status(), ended(false), false);
+        let first = told(status(), ended(false), Made::No);
         assert_eq!(first.status.import_status, import::ImportStatus::Failed);
         assert_eq!(failed(first.status.clone()), first, "it is told the same from then on");
         let Some(Progress::Stalled { reason, message }) = first.progress else { panic!("{:?}", first.progress) };
@@ -227,7 +242,7 @@ mod tests {
     #[test]
     fn an_archive_that_is_hindered_changes_nothing_of_what_is_known() {
         let before = ImportStatus { imported_item_count: 3, ..status() };
-        let hindered = told(before.clone(), Heard::Hindered("ArchiveSilent", "gone".into()), false);
+        let hindered = told(before.clone(), Heard::Hindered("ArchiveSilent", "gone".into()), Made::No);
         assert_eq!((hindered.status, hindered.progress.unwrap().reason()), (before, "ArchiveSilent"));
     }
 }

@@ -227,8 +227,12 @@ async fn settle(
                 match &before.restore {
                     Some(restore) => loading = restore::load(ctx, restore, group, missing, &first).await?,
                     None if table.spec.import_from.is_some() => {
-                        let is_led = observation.is_led();
-                        importing = import::proceed(ctx, table, group, missing, &first, is_led, nodes).await?;
+                        let made = match observation.is_led() {
+                            true if indexes::status::are_made(&before) => import::Made::Whole,
+                            true => import::Made::Led,
+                            false => import::Made::No,
+                        };
+                        importing = import::proceed(ctx, table, group, missing, &first, made, nodes).await?;
                     }
                     None => orders.extend(missing.into_iter().map(|(target, descriptor)| {
                         (target, Order::Bootstrap { descriptor, definition: first.clone() })
