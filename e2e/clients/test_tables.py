@@ -32,6 +32,7 @@ class Tables(Case):
     def test_a_table_is_created_described_and_deleted(self):
         created = self.create("life", **definition("life", "S", "N"))
         self.assertEqual(created["TableStatus"], "CREATING")
+        self.assertNotIn("WarmThroughput", created)
         table = self.describe("life")
         self.assertEqual(table["TableStatus"], "ACTIVE")
         self.assertEqual(table["KeySchema"], definition("life", "S", "N")["KeySchema"])
@@ -42,6 +43,8 @@ class Tables(Case):
         )
         deleted = self.client.delete_table(TableName="life")
         self.assertEqual(deleted["TableDescription"]["TableStatus"], "DELETING")
+        self.assertEqual(deleted["TableDescription"]["TableId"], table["TableId"])
+        self.assertFalse({"KeySchema", "AttributeDefinitions", "CreationDateTime"} & deleted["TableDescription"].keys())
         self.client.get_waiter("table_not_exists").wait(TableName="life", WaiterConfig={"Delay": 1})
         self.refused(
             "ResourceNotFoundException",
@@ -118,7 +121,8 @@ class Tables(Case):
             TableName="changing",
             ProvisionedThroughput=units,
         )
-        self.client.update_table(TableName="changing", TableClass="STANDARD_INFREQUENT_ACCESS")
+        changing = self.client.update_table(TableName="changing", TableClass="STANDARD_INFREQUENT_ACCESS")
+        self.assertNotIn("TableClassSummary", changing["TableDescription"])
         self.assertEqual(self.updated("changing")["TableClassSummary"]["TableClass"], "STANDARD_INFREQUENT_ACCESS")
         self.client.update_table(TableName="changing", BillingMode="PAY_PER_REQUEST")
         table = self.updated("changing")

@@ -1,6 +1,7 @@
 //! What a partition's answer consumed, in half units: what the storage node that gave it charges the table for.
 
 use crate::capacity::HalfUnits;
+use cairn_model::ServiceError;
 use cairn_replication::{
     operation::{GetOutcome, RangeOutcome, WriteOutcome},
     transaction::TransactGetOutcome,
@@ -11,6 +12,12 @@ pub fn of_write(outcome: &WriteOutcome) -> u64 {
     let item = HalfUnits::write(outcome.size_before, outcome.size_after);
     let of_local = outcome.indexes.iter().filter(|write| write.global_slot().is_none());
     of_local.map(HalfUnits::index_write).fold(item, HalfUnits::plus).halves()
+}
+
+/// Of the item that the condition met: a write that fails costs what the item has, and not what it would have become (Developer
+/// Guide, conditional writes).
+pub fn of_failed_condition(error: &ServiceError) -> u64 {
+    HalfUnits::write(error.met_bytes, 0).halves()
 }
 
 /// Of each global index that changed with it, by its slot: what the index is charged for and not the table, in a transaction

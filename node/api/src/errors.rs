@@ -27,7 +27,7 @@ pub(crate) use tags::{tagged_table_not_found, too_many_tags};
 pub(crate) use throughput::{auto_scaling_on_demand, nobody_scales, too_many_decreases};
 pub(crate) use time_to_live::{
     time_to_live_changed_just_now, time_to_live_disabled_already, time_to_live_enabled_already,
-    time_to_live_of_another_attribute,
+    time_to_live_not_described, time_to_live_of_another_attribute, time_to_live_of_new_table,
 };
 pub(crate) use transactions::{
     transaction_aborted, transaction_in_progress, transaction_parameter_mismatch, transaction_too_large,
@@ -60,7 +60,7 @@ pub fn table_exists(name: &str) -> ServiceError {
     ServiceError::new(ErrorKind::ResourceInUseException, format!("Table already exists: {name}"))
 }
 
-/// DeleteTable or UpdateTable of a table that is being changed or deleted.
+/// UpdateTable of a table that is being changed.
 pub fn table_in_use(name: &str) -> ServiceError {
     ServiceError::new(
         ErrorKind::ResourceInUseException,
@@ -68,7 +68,17 @@ pub fn table_in_use(name: &str) -> ServiceError {
     )
 }
 
-/// DeleteTable or UpdateTable of a table that is being created.
+/// DeleteTable of a table that is being changed.
+pub fn table_being_updated(name: &str) -> ServiceError {
+    ServiceError::new(
+        ErrorKind::ResourceInUseException,
+        format!(
+            "Attempt to change a resource which is still in use: Table: {name} is in the process of being updated."
+        ),
+    )
+}
+
+/// CreateTable, DeleteTable or UpdateTable of a table that is being created.
 pub fn table_being_created(name: &str) -> ServiceError {
     ServiceError::new(
         ErrorKind::ResourceInUseException,

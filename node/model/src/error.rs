@@ -13,6 +13,9 @@ pub struct ServiceError {
     pub message: String,
     /// The item a failed condition met, when `ReturnValuesOnConditionCheckFailure` asked for it.
     pub item: Option<Item>,
+    /// How large the item was that a failed condition met, in bytes. Known where that was decided, which is where it is charged.
+    #[serde(skip)]
+    pub met_bytes: u32,
     /// Of a transaction that was cancelled: for each action why, if it was for it. A storage node never has any.
     #[serde(skip)]
     pub cancellation_reasons: Vec<CancellationReason>,
@@ -81,7 +84,7 @@ pub enum ErrorKind {
 impl ServiceError {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let (cancellation_reasons, throttling_reasons) = (Vec::new(), Vec::new());
-        Self { kind, message: message.into(), item: None, cancellation_reasons, throttling_reasons }
+        Self { kind, message: message.into(), item: None, met_bytes: 0, cancellation_reasons, throttling_reasons }
     }
 
     pub fn validation(message: impl Into<String>) -> Self {

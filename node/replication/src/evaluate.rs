@@ -35,6 +35,7 @@ pub(crate) fn evaluate(
     {
         let mut error = ServiceError::new(ErrorKind::ConditionalCheckFailedException, "The conditional request failed");
         error.item = item.filter(|_| request.return_item_on_condition_failure);
+        error.met_bytes = current.map_or(Ok(0), EncodedItem::size)?;
         return Err(error);
     }
     let size_before = current.map_or(Ok(0), EncodedItem::size)?;
@@ -162,7 +163,7 @@ mod tests {
         let failed = error(&request, Some(&before));
         assert_eq!(failed.kind, ErrorKind::ConditionalCheckFailedException);
         assert_eq!(failed.message, "The conditional request failed");
-        assert_eq!(failed.item, None);
+        assert_eq!((failed.item, failed.met_bytes), (None, before.item.size().unwrap()));
         request.return_item_on_condition_failure = true;
         assert_eq!(error(&request, Some(&before)).item, Some(testing::item("a", 2)));
     }

@@ -30,8 +30,7 @@ use crate::{
 use attributes::{KEY_SCHEMA, KeySchemaElement};
 use cairn_model::{
     ServiceError,
-    node::Counts,
-    table::{BillingMode, TableClass},
+    table::{BillingMode, TableClass, TableStatus},
 };
 use serde::Deserialize;
 
@@ -98,12 +97,15 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let table = input.into_table(name)?;
     let stream = stream.map_or(Ok(None), |stream| stream.of_new_table())?;
     let table = NewTable { tags: tags::checked(tags)?, stream, ..table };
-    if call.known_table(&table.table_name).is_some() {
-        return Err(errors::table_exists(&table.table_name));
+    if let Some(taken) = call.known_table(&table.table_name) {
+        return Err(match taken.status {
+            TableStatus::Creating => errors::table_being_created(&table.table_name),
+            _ => errors::table_exists(&table.table_name),
+        });
     }
     call.check_table_count()?;
     let table = call.catalog.create_table(call.account, table).await?;
-    Ok(table_description::answer(call, "TableDescription", &table, &Counts::of_new(&table.definition)))
+    Ok(table_description::created(call, &table))
 }
 
 impl CreateTableInput {
@@ -118,15 +120,14 @@ impl CreateTableInput {
         if let Some(units) = &self.provisioned_throughput {
             units.constrain(&of("provisionedThroughput"), constraints);
         }
-        let path = of("keySchema");
-        attributes::constrain_key_schema(&path, (&path, 2), self.key_schema.as_deref(), constraints);
+        attributes::constrain_key_schema(&of("keySchema"), None, self.key_schema.as_deref(), constraints);
         constrain_global_indexes(&of("globalSecondaryIndexes"), self.global_secondary_indexes.as_deref(), constraints);
         constrain_local_indexes(&of("localSecondaryIndexes"), self.local_secondary_indexes.as_deref(), constraints);
-        constrain_table_class(self.table_class.as_deref(), constraints);
     }
 
     /// After the constraints found nothing. Without the tags and the stream, which only CreateTable itself has.
     pub(super) fn into_table(self, table_name: String) -> Result<NewTable, ServiceError> {
+        let table_class = self.table_class.as_deref().map(parse_table_class).transpose()?;
         let billing_mode = self.billing_mode.as_deref().map_or(BillingMode::Provisioned, throughput::billing_mode);
         let provisioned_throughput = match (billing_mode, self.provisioned_throughput) {
             (BillingMode::PayPerRequest, Some(_)) => return Err(throughput::units_on_demand()),
@@ -146,22 +147,26 @@ impl CreateTableInput {
         self.refuse_unsupported()?;
         let definitions = Definitions(self.attribute_definitions.unwrap_or_default());
         let elements = self.key_schema.unwrap_or_default();
+        attributes::check_key_elements(&elements)?;
         let key_schema = definitions.key_schema(&elements)?;
         refuse_empty_list("LocalSecondaryIndexes", self.local_secondary_indexes.as_ref().map(Vec::is_empty))?;
         refuse_empty_list("GlobalSecondaryIndexes", self.global_secondary_indexes.as_ref().map(Vec::is_empty))?;
         let local = self.local_secondary_indexes.unwrap_or_default();
         let global = self.global_secondary_indexes.unwrap_or_default();
-        let of_local = local.iter().flat_map(LocalIndexInput::key_schema);
-        let of_indexes: Vec<&KeySchemaElement> =
-            of_local.chain(global.iter().flat_map(GlobalIndexInput::key_schema)).collect();
-        let all_used = definitions.all_used(&elements, &of_indexes);
+        let of_indexes = || {
+            let of_local = local.iter().map(LocalIndexInput::key_schema);
+            of_local.chain(global.iter().map(GlobalIndexInput::key_schema))
+        };
+        // What is not defined is told of in its place.
+        if of_indexes().all(|keys| definitions.check_index_keys(keys).is_ok()) {
+            definitions.all_used(&elements, &of_indexes().flatten().collect::<Vec<_>>())?;
+        }
         let local_indexes = indexes::checked(&local, &key_schema, &definitions)?;
         let global_indexes = global_indexes::checked(global, billing_mode, &definitions)?;
         let names = local_indexes.iter().map(|index| index.index_name.as_str());
         indexes::check_names(names.chain(global_indexes.iter().map(|index| index.index_name.as_str())))?;
         let projections = local_indexes.iter().map(|index| &index.projection);
         check_together(projections.chain(global_indexes.iter().map(|index| &index.projection)))?;
-        all_used?;
         Ok(NewTable {
             key_schema,
             local_indexes,
@@ -170,7 +175,7 @@ impl CreateTableInput {
             provisioned_throughput,
             on_demand_throughput,
             warm_throughput,
-            table_class: self.table_class.as_deref().map(parse_table_class),
+            table_class,
             deletion_protection_enabled: self.deletion_protection_enabled.is_some_and(|flag| flag.0),
             table_name,
             stream: None,
@@ -203,11 +208,13 @@ impl CreateTableInput {
     }
 }
 
-pub(super) fn constrain_table_class(class: Option<&str>, constraints: &mut Constraints) {
-    constraints.one_of("tableClass", class, &["STANDARD", "STANDARD_INFREQUENT_ACCESS"]);
-}
-
-/// After [`constrain_table_class`] found nothing.
-pub(super) fn parse_table_class(class: &str) -> TableClass {
-    if class == "STANDARD" { TableClass::Standard } else { TableClass::StandardInfrequentAccess }
+pub(super) fn parse_table_class(class: &str) -> Result<TableClass, ServiceError> {
+    match class {
+        "STANDARD" => Ok(TableClass::Standard),
+        "STANDARD_INFREQUENT_ACCESS" => Ok(TableClass::StandardInfrequentAccess),
+        _ => Err(ServiceError::validation(
+            "Invalid table-class parameter provided. Please try again with a valid table-class value: [STANDARD, \
+             STANDARD_INFREQUENT_ACCESS].",
+        )),
+    }
 }

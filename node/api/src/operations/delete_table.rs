@@ -15,18 +15,17 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     if table.definition.deletion_protection_enabled {
         return Err(errors::deletion_protected());
     }
-    let counts = call.index_counts(&table).await;
     match table.status {
         TableStatus::Creating if call.catalog.has_failed(&table) => {}
         TableStatus::Creating => return Err(errors::table_being_created(&name)),
-        TableStatus::Updating => return Err(errors::table_in_use(&name)),
+        TableStatus::Updating => return Err(errors::table_being_updated(&name)),
         // Deleting it once more changes nothing.
-        TableStatus::Deleting => return Ok(table_description::answer(call, "TableDescription", &table, &counts)),
+        TableStatus::Deleting => return Ok(table_description::deleted(call, &table)),
         TableStatus::Active if table.global_indexes.iter().any(|index| index.table.status != TableStatus::Active) => {
             return Err(errors::table_with_indexes_in_use());
         }
         TableStatus::Active => {}
     }
     let table = call.catalog.delete_table(call.account, &name).await?;
-    Ok(table_description::answer(call, "TableDescription", &table, &counts))
+    Ok(table_description::deleted(call, &table))
 }

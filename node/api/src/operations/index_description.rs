@@ -3,7 +3,7 @@
 use super::{
     Call,
     table_description::{
-        status, write_key_schema, write_on_demand_throughput, write_throughput, write_warm_throughput,
+        Extent, status, write_key_schema, write_on_demand_throughput, write_throughput, write_warm_throughput,
     },
 };
 use crate::{IndexView, TableView, output::Object};
@@ -16,7 +16,13 @@ use cairn_model::{
 };
 
 /// The fields of a `TableDescription`, where the table has indexes. Of the counts, those of the local ones are shown.
-pub(super) fn write_descriptions(call: &Call<'_>, table: &TableView, counts: &Counts, description: &mut Object<'_>) {
+pub(super) fn write_descriptions(
+    extent: Extent,
+    call: &Call<'_>,
+    table: &TableView,
+    counts: &Counts,
+    description: &mut Object<'_>,
+) {
     let definition = &table.definition;
     write_local(definition, description, |index, object| {
         if let Some(counts) = counts.of_index(index.slot) {
@@ -28,13 +34,13 @@ pub(super) fn write_descriptions(call: &Call<'_>, table: &TableView, counts: &Co
     if !table.global_indexes.is_empty() {
         description.list("GlobalSecondaryIndexes", &table.global_indexes, |index, out| {
             let mut object = Object::begin(out);
-            write_global(call, table, index, &mut object);
+            write_global(extent, call, table, index, &mut object);
             object.end();
         });
     }
 }
 
-fn write_global(call: &Call<'_>, table: &TableView, index: &IndexView, object: &mut Object<'_>) {
+fn write_global(extent: Extent, call: &Call<'_>, table: &TableView, index: &IndexView, object: &mut Object<'_>) {
     let view = &index.table;
     object.text("IndexName", index.name());
     write_key_schema(view.definition.keys(), object);
@@ -52,7 +58,9 @@ fn write_global(call: &Call<'_>, table: &TableView, index: &IndexView, object: &
     if let Some(maxima) = view.definition.on_demand_throughput {
         write_on_demand_throughput(maxima, object);
     }
-    write_warm_throughput(view.definition.warm(), view.status, object);
+    if extent == Extent::Whole {
+        write_warm_throughput(view.definition.warm(), view.status, object);
+    }
     object.literal("IndexSizeBytes", view.size_bytes);
     object.literal("ItemCount", view.item_count);
     object.text("IndexArn", &view.arn);

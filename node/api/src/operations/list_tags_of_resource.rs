@@ -1,4 +1,4 @@
-//! ListTagsOfResource.
+//! ListTagsOfResource. The first page has all that a table can have: whatever `NextToken` there is, DynamoDB begins with that one.
 
 use super::Call;
 use crate::{
@@ -13,7 +13,6 @@ use serde::Deserialize;
 #[serde(rename_all = "PascalCase")]
 struct ListTagsOfResourceInput {
     resource_arn: Option<String>,
-    next_token: Option<String>,
 }
 
 impl Input for ListTagsOfResourceInput {
@@ -24,10 +23,6 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let input: ListTagsOfResourceInput = input::parse(call.body)?;
     let arn = required_resource_arn(input.resource_arn)?;
     let name = tagged_table(call, &arn)?;
-    if input.next_token.is_some() {
-        // As in DynamoDB, the first page has all that a table can have, and no token.
-        return Err(ServiceError::validation("One or more parameter values were invalid: Invalid NextToken"));
-    }
     call.renew(name).await;
     let table = call.tagged_table(name, &arn)?;
     let tags = call.catalog.tags(&table).await?;

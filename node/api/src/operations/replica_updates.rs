@@ -103,7 +103,8 @@ pub(super) async fn run(
     let table = call.any_table(name)?;
     match table.status {
         TableStatus::Creating => return Err(errors::table_being_created(name)),
-        TableStatus::Updating | TableStatus::Deleting => return Err(errors::table_in_use(name)),
+        TableStatus::Updating => return Err(errors::table_in_use(name)),
+        TableStatus::Deleting => return Err(errors::table_being_deleted(name)),
         TableStatus::Active => {}
     }
     let present = call.global_table(&table);
@@ -122,7 +123,7 @@ pub(super) async fn run(
         // DynamoDB's words, its slip included.
         (Action::Create, Some(_)) => {
             return Err(ServiceError::validation(format!(
-                "Failed to create a the new replica of table with name: '{name}' because one or more replicas already \
+                "Failed to create a the new replica of table with name: ‘{name}’ because one or more replicas already \
                  existed as tables."
             )));
         }

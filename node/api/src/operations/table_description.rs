@@ -18,9 +18,33 @@ use cairn_model::{
 /// Writes the answer of an operation that returns nothing but a table's description, in the field `name`. Of the counts, those of
 /// the local indexes are shown.
 pub(super) fn answer(call: &Call<'_>, name: &str, table: &TableView, counts: &Counts) -> Vec<u8> {
+    answer_in(Extent::Whole, call, name, table, counts)
+}
+
+/// CreateTable's answer.
+pub(super) fn created(call: &Call<'_>, table: &TableView) -> Vec<u8> {
+    answer_in(Extent::Created, call, "TableDescription", table, &Counts::of_new(&table.definition))
+}
+
+/// DeleteTable's answer.
+pub(super) fn deleted(call: &Call<'_>, table: &TableView) -> Vec<u8> {
+    answer_in(Extent::Deleted, call, "TableDescription", table, &Counts::of_new(&table.definition))
+}
+
+/// How much of a table is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    Whole,
+    /// What is not asked for is not told of `WarmThroughput`.
+    Created,
+    /// Neither the keys nor the indexes, nor when it was made.
+    Deleted,
+}
+
+fn answer_in(extent: Extent, call: &Call<'_>, name: &str, table: &TableView, counts: &Counts) -> Vec<u8> {
     let mut out = Vec::with_capacity(1_024);
     let mut answer = Object::begin(&mut out);
-    write(call, table, counts, answer.field(name));
+    write(extent, call, table, counts, answer.field(name));
     answer.end();
     out
 }
@@ -28,17 +52,20 @@ pub(super) fn answer(call: &Call<'_>, name: &str, table: &TableView, counts: &Co
 /// The version of global tables that these are.
 const GLOBAL_TABLE_VERSION: &str = "2019.11.21";
 
-fn write(call: &Call<'_>, table: &TableView, counts: &Counts, out: &mut Vec<u8>) {
+fn write(extent: Extent, call: &Call<'_>, table: &TableView, counts: &Counts, out: &mut Vec<u8>) {
     let definition = &table.definition;
     let global = call.global_table(table);
     let now_ms = call.request_ids.environment.wall_ms();
     let mut description = Object::begin(out);
-    write_attribute_definitions(definition, &mut description);
     description.text("TableName", &definition.table_name);
-    write_key_schema(definition.key_schema.keys(), &mut description);
+    if extent != Extent::Deleted {
+        write_attribute_definitions(definition, &mut description);
+        write_key_schema(definition.key_schema.keys(), &mut description);
+        description.timestamp("CreationDateTime", definition.creation_time_ms);
+        write_descriptions(extent, call, table, counts, &mut description);
+    }
     let changing = table.status == TableStatus::Active && global.as_ref().is_some_and(|global| global.changing);
     description.text("TableStatus", status(if changing { TableStatus::Updating } else { table.status }));
-    description.timestamp("CreationDateTime", definition.creation_time_ms);
     write_throughput(call, table, &mut description);
     description.literal("TableSizeBytes", table.size_bytes);
     description.literal("ItemCount", table.item_count);
@@ -48,13 +75,14 @@ fn write(call: &Call<'_>, table: &TableView, counts: &Counts, out: &mut Vec<u8>)
     if let Some(maxima) = definition.on_demand_throughput {
         write_on_demand_throughput(maxima, &mut description);
     }
-    write_warm_throughput(definition.warm(), table.status, &mut description);
+    if extent == Extent::Whole || (extent == Extent::Created && definition.warm_throughput.is_some()) {
+        write_warm_throughput(definition.warm(), table.status, &mut description);
+    }
     if let Some(class) = definition.table_class {
         let mut summary = description.object("TableClassSummary");
         summary.text("TableClass", table_class(class));
         summary.end();
     }
-    write_descriptions(call, table, counts, &mut description);
     if let Some(stream) = definition.current_stream() {
         let mut specification = description.object("StreamSpecification");
         specification.literal("StreamEnabled", true);

@@ -63,7 +63,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let update = read(call, &name, &global, updates.unwrap_or_default())?;
     match table.status {
         TableStatus::Creating => return Err(errors::table_being_created(&name)),
-        TableStatus::Updating | TableStatus::Deleting => return Err(errors::table_in_use(&name)),
+        TableStatus::Updating => return Err(errors::table_in_use(&name)),
+        TableStatus::Deleting => return Err(errors::table_being_deleted(&name)),
         TableStatus::Active => {}
     }
     let global_tables = call.global_tables.ok_or_else(errors::no_other_regions)?;

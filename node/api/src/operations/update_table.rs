@@ -1,11 +1,12 @@
 //! UpdateTable: billing mode, throughput and maxima, global indexes, deletion protection, table class, stream; or the replicas.
 
+mod answered;
 mod combination;
 mod index_updates;
 
 use super::{
     Call,
-    create_table::{ATTRIBUTE_DEFINITION, AttributeDefinition, constrain_table_class, parse_table_class},
+    create_table::{ATTRIBUTE_DEFINITION, AttributeDefinition, invalid, parse_table_class},
     replica_updates::{self, GROUP_UPDATES, GroupUpdate},
     table_description,
 };
@@ -80,7 +81,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         billing_mode: input.billing_mode.as_deref().map(throughput::billing_mode),
         provisioned_throughput: input.provisioned_throughput.map(|units| units.checked()).transpose()?,
         on_demand_throughput: input.on_demand_throughput.as_ref().and_then(OnDemandInput::update),
-        table_class: input.table_class.as_deref().map(parse_table_class),
+        table_class: input.table_class.as_deref().map(parse_table_class).transpose()?,
         deletion_protection_enabled: input.deletion_protection_enabled.map(|flag| flag.0),
         stream: input.stream_specification.as_ref().map(StreamSpecificationInput::update).transpose()?,
         ..TableUpdate::default()
@@ -90,24 +91,22 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let has_index_updates = index_updates.as_ref().is_some_and(|updates| !updates.is_empty());
     if let Some(updates) = &input.replica_updates {
         if update != TableUpdate::default() || warm.is_some() || has_index_updates {
-            return Err(ServiceError::validation(
-                "Requests that modify replicas or witnesses must not also modify other fields",
-            ));
+            return Err(invalid("Requests that modify replicas or witnesses must not also modify other fields"));
         }
         return replica_updates::run(call, &name, updates, input.multi_region_consistency.as_deref()).await;
     }
     if update == TableUpdate::default() && warm.is_none() && !has_index_updates {
         // What asks for more was refused by name.
         if input.sse_specification.is_some() {
-            return Err(ServiceError::validation(
-                "One or more parameter values were invalid: Table is already encrypted by default",
-            ));
+            return Err(invalid("Table is already encrypted by default"));
         }
-        return Err(ServiceError::validation(
+        // What is there already is not asked for.
+        let consistency = if input.multi_region_consistency.is_some() { "" } else { "MultiRegionConsistency, " };
+        return Err(ServiceError::validation(format!(
             "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, \
-             SSESpecification, ReplicaUpdates, MultiAccountReplicaReady, ReplicaTransitRoleArn, MultiRegionConsistency, \
-             DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required",
-        ));
+             SSESpecification, ReplicaUpdates, MultiAccountReplicaReady, ReplicaTransitRoleArn, \
+             {consistency}DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required"
+        )));
     }
     if update.billing_mode == Some(BillingMode::Provisioned) && update.provisioned_throughput.is_none() {
         return Err(ServiceError::validation(
@@ -126,7 +125,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     if has_index_updates {
         index_updates::check(&index_updates)?;
     }
-    combination::check(&update, warm.is_some(), &index_updates)?;
+    combination::check(&update, input.sse_specification.is_some(), warm.is_some(), &index_updates)?;
     if has_index_updates {
         index_updates::check_beside(&index_updates, &update)?;
     }
@@ -142,15 +141,17 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     }
     update.global_indexes = index_updates::resolve(index_updates, input.attribute_definitions, mode, &table)?;
     match table.status {
-        TableStatus::Updating | TableStatus::Deleting => return Err(errors::table_in_use(&name)),
+        TableStatus::Updating => return Err(errors::table_in_use(&name)),
+        TableStatus::Deleting => return Err(errors::table_being_deleted(&name)),
         TableStatus::Active | TableStatus::Creating => {}
     }
     if let Some(stream) = update.stream {
         check_stream_change(&table.definition, stream)?;
     }
     check_decreases(call, &table, &update)?;
-    let table = call.catalog.update_table(call.account, &name, update).await?;
-    Ok(table_description::answer(call, "TableDescription", &table, &call.index_counts(&table).await))
+    let changed = call.catalog.update_table(call.account, &name, update).await?;
+    let shown = answered::of_change(&table, &changed);
+    Ok(table_description::answer(call, "TableDescription", &shown, &call.index_counts(&changed).await))
 }
 
 impl UpdateTableInput {
@@ -165,7 +166,6 @@ impl UpdateTableInput {
             units.constrain("provisionedThroughput", &mut constraints);
         }
         throughput::constrain_billing_mode("billingMode", self.billing_mode.as_deref(), &mut constraints);
-        constrain_table_class(self.table_class.as_deref(), &mut constraints);
         if let Some(stream) = &self.stream_specification {
             stream.constrain(&mut constraints);
         }

@@ -45,7 +45,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let (attribute_name, enabled) = specification.and_then(Specification::parts).ok_or_else(errors::internal)?;
     let table = call.any_table(&name)?;
     match table.status {
-        TableStatus::Creating => return Err(errors::table_being_created(&name)),
+        TableStatus::Creating => return Err(errors::time_to_live_of_new_table(&name)),
         TableStatus::Deleting => return Err(errors::table_being_deleted(&name)),
         TableStatus::Active | TableStatus::Updating => {}
     }

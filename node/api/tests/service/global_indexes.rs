@@ -1,6 +1,6 @@
 //! Global secondary indexes: how they are declared, changed, described and restored.
 
-use crate::client::Service;
+use crate::{client::Service, local_indexes::defining_keys};
 use cairn_api::Catalog;
 use cairn_model::table::TableStatus;
 use serde_json::{Value, json};
@@ -176,13 +176,6 @@ async fn indexes_that_do_not_fit_are_refused_in_dynamodbs_words() {
                 .to_owned(),
         ),
         (
-            json!([index("by-zone", &["Zone"], all())]),
-            format!(
-                "{INVALID}Some index key attributes are not defined in AttributeDefinitions. Keys: [Zone], \
-                 AttributeDefinitions: [Team, Rank, User, At]"
-            ),
-        ),
-        (
             key_types(&[("Team", "RANGE")]),
             "Invalid KeySchema: The first KeySchemaElement is not a HASH key type".to_owned(),
         ),
@@ -209,16 +202,25 @@ async fn indexes_that_do_not_fit_are_refused_in_dynamodbs_words() {
             wide(6),
             format!("{INVALID}Number of NonKeyAttributes of all secondary indexes exceeds the per-table limit of 100"),
         ),
+    ] {
+        let request = with(definition(RANKS, &[]), json!({"GlobalSecondaryIndexes": indexes}));
+        assert_eq!(service.invalid("CreateTable", defining_keys(request)).await, expected);
+    }
+    for (indexes, expected) in [
         (
-            json!([index("by-team", &["Team"], all())]),
-            format!(
-                "{INVALID}Some AttributeDefinitions are not used. AttributeDefinitions: [Team, Rank, User, At], keys used: \
-                 [User, At, Team]"
-            ),
+            json!([index("by-zone", &["Zone"], all())]),
+            "Some index key attributes are not defined in AttributeDefinitions. Keys: [Zone], AttributeDefinitions: \
+             [Team, Rank, User, At]",
+        ),
+        // Before all that is wrong with the index besides.
+        (
+            json!([with(index("by-team", &["Team"], json!({})), json!({"ProvisionedThroughput": units(1, 1)}))]),
+            "Some AttributeDefinitions are not used. AttributeDefinitions: [Team, Rank, User, At], keys used: [User, At, \
+             Team]",
         ),
     ] {
         let request = with(definition(RANKS, &[]), json!({"GlobalSecondaryIndexes": indexes}));
-        assert_eq!(service.invalid("CreateTable", request).await, expected);
+        assert_eq!(service.invalid("CreateTable", request).await, format!("{INVALID}{expected}"));
     }
     let local = json!([{"IndexName": "by-rank", "KeySchema": keys(&["User", "Rank"]), "Projection": all()}]);
     let both = with(definition(RANKS, &[ranks()]), json!({"LocalSecondaryIndexes": local}));

@@ -82,7 +82,7 @@ async fn what_is_and_what_is_not_a_replica_is_said_in_dynamodbs_words() {
     let text = service.invalid("UpdateTable", create("west")).await;
     assert_eq!(
         text,
-        "Failed to create a the new replica of table with name: 'users' because one or more replicas already existed as \
+        "Failed to create a the new replica of table with name: ‘users’ because one or more replicas already existed as \
          tables."
     );
     let text = service.invalid("UpdateTable", delete("north")).await;
@@ -124,7 +124,11 @@ async fn a_call_changes_one_replica_and_nothing_else() {
     let mut both = create("west");
     both["DeletionProtectionEnabled"] = json!(true);
     let text = service.invalid("UpdateTable", both).await;
-    assert_eq!(text, "Requests that modify replicas or witnesses must not also modify other fields");
+    assert_eq!(
+        text,
+        "One or more parameter values were invalid: Requests that modify replicas or witnesses must not also modify other \
+         fields"
+    );
     assert!(described(&service).await.get("Replicas").is_none());
 }
 

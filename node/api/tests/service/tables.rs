@@ -37,7 +37,6 @@ async fn a_table_is_described_as_it_was_created() {
             "ProvisionedThroughput": {
                 "NumberOfDecreasesToday": 0, "ReadCapacityUnits": 5, "WriteCapacityUnits": 6
             },
-            "WarmThroughput": {"ReadUnitsPerSecond": 5, "WriteUnitsPerSecond": 6, "Status": "ACTIVE"},
             "TableSizeBytes": 0,
             "ItemCount": 0,
             "TableArn": "arn:aws:dynamodb:east:game:table/scores",
@@ -45,8 +44,37 @@ async fn a_table_is_described_as_it_was_created() {
             "DeletionProtectionEnabled": false
         })
     );
+    // What it takes at once is told by DescribeTable alone where it was not asked for.
+    let warm = json!({"WarmThroughput": {"ReadUnitsPerSecond": 5, "WriteUnitsPerSecond": 6, "Status": "ACTIVE"}});
     let described = service.ok("DescribeTable", json!({"TableName": "scores"})).await;
-    assert_eq!(described["Table"], answer["TableDescription"]);
+    assert_eq!(described["Table"], with(answer["TableDescription"].clone(), warm));
+}
+
+#[tokio::test]
+async fn of_a_table_that_is_deleted_neither_the_keys_nor_the_indexes_are_told() {
+    let service = Service::start().await;
+    let index = json!({
+        "IndexName": "by-time", "Projection": {"ProjectionType": "ALL"},
+        "KeySchema": [{"AttributeName": "At", "KeyType": "HASH"}],
+        "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}
+    });
+    service.ok("CreateTable", with(definition(), json!({"GlobalSecondaryIndexes": [index]}))).await;
+    let answer = service.ok("DeleteTable", json!({"TableName": "scores"})).await;
+    assert_eq!(
+        answer["TableDescription"],
+        json!({
+            "TableName": "scores",
+            "TableStatus": "DELETING",
+            "ProvisionedThroughput": {
+                "NumberOfDecreasesToday": 0, "ReadCapacityUnits": 5, "WriteCapacityUnits": 6
+            },
+            "TableSizeBytes": 0,
+            "ItemCount": 0,
+            "TableArn": "arn:aws:dynamodb:east:game:table/scores",
+            "TableId": "00000000-0000-0000-0000-000000000000",
+            "DeletionProtectionEnabled": false
+        })
+    );
 }
 
 #[tokio::test]
@@ -114,16 +142,18 @@ async fn a_table_changes_its_billing_throughput_class_and_protection() {
     service.ok("CreateTable", definition()).await;
     let update = |more| with(json!({"TableName": "scores"}), more);
     let units = json!({"ReadCapacityUnits": 7, "WriteCapacityUnits": 6});
-    let answer = service.ok("UpdateTable", update(json!({"ProvisionedThroughput": units}))).await;
-    assert_eq!(answer["TableDescription"]["ProvisionedThroughput"]["ReadCapacityUnits"], 7);
+    service.ok("UpdateTable", update(json!({"ProvisionedThroughput": units}))).await;
+    let table = service.ok("DescribeTable", json!({"TableName": "scores"})).await["Table"].clone();
+    assert_eq!(table["ProvisionedThroughput"]["ReadCapacityUnits"], 7);
     let text = service.invalid("UpdateTable", update(json!({"ProvisionedThroughput": units}))).await;
     assert!(text.starts_with("The provisioned throughput for the table will not change."), "{text}");
     let answer = service.ok("UpdateTable", update(json!({"BillingMode": "PAY_PER_REQUEST"}))).await;
     assert_eq!(answer["TableDescription"]["BillingModeSummary"]["BillingMode"], "PAY_PER_REQUEST");
     let class = json!({"TableClass": "STANDARD_INFREQUENT_ACCESS"});
-    let answer = service.ok("UpdateTable", update(class)).await;
-    assert_eq!(answer["TableDescription"]["TableClassSummary"]["TableClass"], "STANDARD_INFREQUENT_ACCESS");
-    assert_eq!(answer["TableDescription"]["ProvisionedThroughput"]["ReadCapacityUnits"], 0);
+    service.ok("UpdateTable", update(class)).await;
+    let table = service.ok("DescribeTable", json!({"TableName": "scores"})).await["Table"].clone();
+    assert_eq!(table["TableClassSummary"]["TableClass"], "STANDARD_INFREQUENT_ACCESS");
+    assert_eq!(table["ProvisionedThroughput"]["ReadCapacityUnits"], 0);
     let text = service.invalid("UpdateTable", update(json!({"ProvisionedThroughput": units}))).await;
     assert!(text.ends_with("when BillingMode is PAY_PER_REQUEST"), "{text}");
     let text = service.invalid("UpdateTable", update(json!({"BillingMode": "PROVISIONED"}))).await;
@@ -135,8 +165,57 @@ async fn a_table_changes_its_billing_throughput_class_and_protection() {
         let text = service.invalid("UpdateTable", update(json!({"SSESpecification": encryption}))).await;
         assert!(text.ends_with("Table is already encrypted by default"), "{text}");
     }
+    let encrypted = json!({"SSESpecification": {"Enabled": false}, "DeletionProtectionEnabled": true});
+    let text = service.invalid("UpdateTable", update(encrypted)).await;
+    assert!(text.ends_with("Server-Side Encryption modification must be the only operation in the request"), "{text}");
     let text = service.invalid("UpdateTable", update(json!({}))).await;
-    assert!(text.starts_with("At least one of ProvisionedThroughput, BillingMode"), "{text}");
+    assert_eq!(
+        text,
+        "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, \
+         SSESpecification, ReplicaUpdates, MultiAccountReplicaReady, ReplicaTransitRoleArn, MultiRegionConsistency, \
+         DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required"
+    );
+    let consistency = service.invalid("UpdateTable", update(json!({"MultiRegionConsistency": "EVENTUAL"}))).await;
+    assert_eq!(consistency, text.replace("MultiRegionConsistency, ", ""));
+    let class = service.invalid("UpdateTable", update(json!({"TableClass": "COLD"}))).await;
+    assert!(class.starts_with("Invalid table-class parameter provided."), "{class}");
+}
+
+#[tokio::test]
+async fn a_changes_answer_has_the_throughput_and_the_class_that_were_and_the_mode_that_is_to_be() {
+    let service = Service::start().await;
+    let units = |read: u64, write: u64| json!({"ReadCapacityUnits": read, "WriteCapacityUnits": write});
+    let index = json!({
+        "IndexName": "by-time", "Projection": {"ProjectionType": "ALL"}, "ProvisionedThroughput": units(1, 1),
+        "KeySchema": [{"AttributeName": "At", "KeyType": "HASH"}]
+    });
+    service.ok("CreateTable", with(definition(), json!({"GlobalSecondaryIndexes": [index]}))).await;
+    let answered = async |more: Value| {
+        let request = with(json!({"TableName": "scores"}), more);
+        service.ok("UpdateTable", request).await["TableDescription"].clone()
+    };
+    let reads = |of: &Value| of["ProvisionedThroughput"]["ReadCapacityUnits"].clone();
+    let warm = |of: &Value| of["WarmThroughput"]["ReadUnitsPerSecond"].clone();
+    let of_index = |units| json!([{"Update": {"IndexName": "by-time", "ProvisionedThroughput": units}}]);
+    let told = answered(json!({
+        "ProvisionedThroughput": units(9, 9), "GlobalSecondaryIndexUpdates": of_index(units(3, 3))
+    }))
+    .await;
+    assert_eq!((reads(&told), warm(&told)), (json!(5), json!(5)));
+    let by_time = &told["GlobalSecondaryIndexes"][0];
+    assert_eq!((reads(by_time), warm(by_time)), (json!(1), json!(1)));
+    let told = answered(json!({"TableClass": "STANDARD_INFREQUENT_ACCESS"})).await;
+    assert_eq!((reads(&told), told.get("TableClassSummary")), (json!(9), None));
+    let told = answered(json!({"TableClass": "STANDARD"})).await;
+    assert_eq!(told["TableClassSummary"]["TableClass"], "STANDARD_INFREQUENT_ACCESS");
+    let told = answered(json!({"BillingMode": "PAY_PER_REQUEST"})).await;
+    assert_eq!((reads(&told), &told["BillingModeSummary"]["BillingMode"]), (json!(0), &json!("PAY_PER_REQUEST")));
+    let told = answered(json!({
+        "BillingMode": "PROVISIONED", "ProvisionedThroughput": units(50, 50),
+        "GlobalSecondaryIndexUpdates": of_index(units(50, 50))
+    }))
+    .await;
+    assert_eq!((reads(&told), reads(&told["GlobalSecondaryIndexes"][0])), (json!(50), json!(50)));
 }
 
 #[tokio::test]
@@ -209,18 +288,35 @@ async fn states_decide_which_operations_a_table_takes() {
     let get = json!({"TableName": "users", "Key": {"Id": {"S": "a"}, "Game": {"N": "1"}}});
     let name = json!({"TableName": "users"});
     let update = json!({"TableName": "users", "DeletionProtectionEnabled": true});
-    let (exists, _) = service.error("CreateTable", with(definition(), json!({"TableName": "users"}))).await;
-    assert_eq!(exists, "ResourceInUseException");
+    let again = with(definition(), json!({"TableName": "users"}));
+    let in_use = |what: &str| {
+        ("ResourceInUseException".to_owned(), format!("Attempt to change a resource which is still in use: {what}"))
+    };
+    let exists = ("ResourceInUseException".to_owned(), "Table already exists: users".to_owned());
+    assert_eq!(service.error("CreateTable", again.clone()).await, exists);
     service.catalog.set_status("users", TableStatus::Updating);
     service.ok("GetItem", get.clone()).await;
-    assert_eq!(service.error("UpdateTable", update.clone()).await.0, "ResourceInUseException");
+    assert_eq!(service.error("UpdateTable", update.clone()).await, in_use("Table is being changed: users"));
+    let updated = in_use("Table: users is in the process of being updated.");
+    assert_eq!(service.error("DeleteTable", name.clone()).await, updated);
+    assert_eq!(service.error("CreateTable", again.clone()).await, exists);
+    service.catalog.set_status("users", TableStatus::Deleting);
+    assert_eq!(service.error("UpdateTable", update.clone()).await, in_use("Table is being deleted: users"));
+    assert_eq!(service.error("CreateTable", again.clone()).await, exists);
     service.catalog.set_status("users", TableStatus::Creating);
     assert_eq!(service.error("GetItem", get).await.0, "ResourceNotFoundException");
-    assert_eq!(service.error("UpdateTable", update).await.0, "ResourceInUseException");
-    let (error, text) = service.error("DeleteTable", name.clone()).await;
-    assert_eq!(error, "ResourceInUseException");
-    assert_eq!(text, "Attempt to change a resource which is still in use: Table is being created: users");
+    let created = in_use("Table is being created: users");
+    for (operation, request) in [("CreateTable", &again), ("UpdateTable", &update), ("DeleteTable", &name)] {
+        assert_eq!(service.error(operation, request.clone()).await, created, "{operation}");
+    }
     assert_eq!(service.ok("DescribeTable", name).await["Table"]["TableStatus"], "CREATING");
+}
+
+fn three() -> Value {
+    json!([
+        {"AttributeName": "User", "KeyType": "HASH"}, {"AttributeName": "At", "KeyType": "RANGE"},
+        {"AttributeName": "Other", "KeyType": "RANGE"}
+    ])
 }
 
 #[tokio::test]
@@ -262,6 +358,29 @@ async fn definitions_that_do_not_fit_are_refused_in_dynamodbs_words() {
             "2 validation errors detected: Value null at 'provisionedThroughput.writeCapacityUnits' failed to satisfy \
              constraint: Member must not be null; Value '0' at 'provisionedThroughput.readCapacityUnits' failed to \
              satisfy constraint: Member must have value greater than or equal to 1",
+        ),
+        (
+            json!({"KeySchema": three(), "ProvisionedThroughput": null}),
+            "One or more parameter values were invalid: ReadCapacityUnits and WriteCapacityUnits must both be \
+             specified when BillingMode is PROVISIONED",
+        ),
+        (
+            json!({"KeySchema": three()}),
+            "1 validation error detected: Value '[KeySchemaElement(attributeName=User, keyType=HASH), \
+             KeySchemaElement(attributeName=At, keyType=RANGE), KeySchemaElement(attributeName=Other, keyType=RANGE)]' \
+             at 'keySchema' failed to satisfy constraint: Member must have length less than or equal to 2",
+        ),
+        (
+            json!({"AttributeDefinitions": [
+                {"AttributeName": "User", "AttributeType": "S"}, {"AttributeName": "At", "AttributeType": "N"},
+                {"AttributeName": "User", "AttributeType": "B"}
+            ]}),
+            "Attribute Name is duplicated: User",
+        ),
+        (
+            json!({"TableClass": "COLD"}),
+            "Invalid table-class parameter provided. Please try again with a valid table-class value: [STANDARD, \
+             STANDARD_INFREQUENT_ACCESS].",
         ),
         (
             json!({"KeySchema": [{"AttributeName": "User", "KeyType": "HASH"}]}),

@@ -126,9 +126,14 @@ async fn what_is_not_given_is_told_of_before_the_arn_is_looked_at() {
             )
         );
     }
+}
+
+#[tokio::test]
+async fn whatever_the_token_tags_are_listed_from_the_first() {
+    let service = Service::with_users().await;
+    tag(&service, tags(&[("env", "prod")])).await;
     let again = json!({"ResourceArn": ARN, "NextToken": "more"});
-    let text = service.invalid("ListTagsOfResource", again).await;
-    assert_eq!(text, "One or more parameter values were invalid: Invalid NextToken");
+    assert_eq!(service.ok("ListTagsOfResource", again).await, listed(&service).await);
 }
 
 #[tokio::test]

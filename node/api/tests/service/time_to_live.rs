@@ -122,12 +122,26 @@ async fn settings_that_do_not_fit_are_refused_in_dynamodbs_words() {
 }
 
 #[tokio::test]
+async fn what_is_not_there_yet_or_no_more_is_not_described() {
+    let service = Service::with_users().await;
+    for (status, name) in [(TableStatus::Creating, "CREATING"), (TableStatus::Deleting, "DELETING")] {
+        service.catalog.set_status("users", status);
+        assert_eq!(
+            service.invalid("DescribeTimeToLive", json!({"TableName": "users"})).await,
+            format!("Cannot describe time to live while table is in {name} state: Current table state is {name}")
+        );
+    }
+    service.catalog.set_status("users", TableStatus::Updating);
+    assert_eq!(described(&service).await, json!({"TimeToLiveStatus": "DISABLED"}));
+}
+
+#[tokio::test]
 async fn a_table_that_is_not_there_or_not_yet_is_not_changed() {
     let service = Service::with_users().await;
     service.catalog.set_status("users", TableStatus::Creating);
     let (name, text) = service.error("UpdateTimeToLive", specification("expires", true)).await;
     assert_eq!(name, "ResourceInUseException");
-    assert!(text.ends_with("Table is being created: users"), "{text}");
+    assert_eq!(text, "Attempt to change a resource which is still in use: Table users is being created");
     let missing = json!({"TableName": "missing", "TimeToLiveSpecification": {"AttributeName": "a", "Enabled": true}});
     let expected =
         ("ResourceNotFoundException".to_owned(), "Requested resource not found: Table: missing not found".to_owned());
@@ -148,6 +162,7 @@ async fn a_backup_tells_it_and_what_is_restored_from_it_has_none() {
         json!({"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}})
     );
     service.ok("RestoreTableFromBackup", json!({"TargetTableName": "restored", "BackupArn": arn})).await;
+    service.catalog.set_status("restored", TableStatus::Active);
     let answer = service.ok("DescribeTimeToLive", json!({"TableName": "restored"})).await;
     assert_eq!(answer["TimeToLiveDescription"], json!({"TimeToLiveStatus": "DISABLED"}));
 }

@@ -243,8 +243,10 @@ impl Catalog for KubernetesCatalog {
         let asked = self.tables.moment();
         let resource = self.own(account, name)?;
         let view = self.tables.describe(&resource)?;
-        if matches!(view.status, TableStatus::Deleting | TableStatus::Updating) {
-            return Err(errors::table_in_use(name));
+        match view.status {
+            TableStatus::Deleting => return Err(errors::table_being_deleted(name)),
+            TableStatus::Updating => return Err(errors::table_being_updated(name)),
+            TableStatus::Creating | TableStatus::Active => {}
         }
         // As it was when the deletion was found right: somebody may have protected it since.
         let preconditions = Preconditions { uid: resource.uid(), resource_version: resource.resource_version() };

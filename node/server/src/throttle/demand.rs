@@ -67,9 +67,8 @@ impl Demand {
             },
             Ok(PartitionOutcome::TransactGet(outcome)) => consumption::of_transact_get(outcome),
             Ok(PartitionOutcome::Stream(_) | PartitionOutcome::Locked(_) | PartitionOutcome::Fed(_)) => 0,
-            // The item that the condition met was read; how large it is, is not told here.
             Err(PartitionError::Service(error)) if error.kind == ErrorKind::ConditionalCheckFailedException => {
-                self.least
+                consumption::of_failed_condition(error)
             }
             Err(PartitionError::Unknown { .. }) => self.least,
             Err(_) => 0,

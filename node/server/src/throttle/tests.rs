@@ -141,8 +141,22 @@ fn a_condition_that_fails_is_charged_and_what_did_nothing_is_not() {
     for error in [PartitionError::NotLeader { leader: None }, ServiceError::validation("no").into()] {
         assert!(serve(&throttle, &table, write(), &Err(error)));
     }
+    assert!(serve(&throttle, &table, write(), &Err(failed_on(0).into())));
+    assert!(!serve(&throttle, &table, write(), &written(1)));
+}
+
+fn failed_on(met_bytes: u32) -> ServiceError {
     let failed = ServiceError::new(ErrorKind::ConditionalCheckFailedException, "failed");
-    assert!(serve(&throttle, &table, write(), &Err(failed.into())));
+    ServiceError { met_bytes, ..failed }
+}
+
+#[test]
+fn a_condition_that_fails_is_charged_for_the_item_that_it_met() {
+    let (_, throttle) = throttle();
+    let table = provisioned(5, 5);
+    assert!(serve(&throttle, &table, write(), &Err(failed_on(2_049).into())));
+    assert!(serve(&throttle, &table, write(), &Err(failed_on(1_024).into())));
+    assert!(serve(&throttle, &table, write(), &Err(failed_on(0).into())));
     assert!(!serve(&throttle, &table, write(), &written(1)));
 }
 

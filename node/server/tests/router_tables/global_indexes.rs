@@ -121,6 +121,9 @@ async fn the_api_adds_and_removes_an_index_with_the_attributes_of_its_keys() {
     let delete = json!({"TableName": "users", "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "by-team"}}]});
     let updated = setting.caller.ok("UpdateTable", delete).await["TableDescription"].clone();
     assert_eq!(states(&updated), [state("by-team", "DELETING")]);
+    // It is told of as it was until it is gone.
+    assert_eq!(updated["GlobalSecondaryIndexes"][0]["Projection"]["ProjectionType"], "ALL");
+    assert_eq!(updated["AttributeDefinitions"], json!([attribute("Id"), attribute("Team")]));
     let spec = declared(&setting, "users");
     assert_eq!(spec.get("globalSecondaryIndexes"), None);
     assert_eq!(spec["attributeDefinitions"], json!([{"attributeName": "Id", "attributeType": "S"}]));

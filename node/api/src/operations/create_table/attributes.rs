@@ -50,10 +50,14 @@ impl KeySchemaElement {
     }
 }
 
-/// `path_when_long` is the path under which a schema with more than `elements_max` elements is reported.
+/// How many elements a table's key has, or a local index's.
+pub(super) const KEY_ELEMENTS_MAX: usize = 2;
+
+/// With more than `elements_max` elements, if there is such a limit here, a schema is reported as if it were the table's, as
+/// DynamoDB does.
 pub(super) fn constrain_key_schema(
     path: &str,
-    (path_when_long, elements_max): (&str, usize),
+    elements_max: Option<usize>,
     elements: Option<&[KeySchemaElement]>,
     constraints: &mut Constraints,
 ) {
@@ -63,9 +67,8 @@ pub(super) fn constrain_key_schema(
         Some([]) => return constraints.value("[]", path, "Member must have length greater than or equal to 1"),
         Some(elements) => elements,
     };
-    if elements.len() > elements_max {
-        let constraint = format!("Member must have length less than or equal to {elements_max}");
-        constraints.value(shown(elements), path_when_long, &constraint);
+    if let Some(elements_max) = elements_max {
+        constrain_key_elements(elements, elements_max, constraints);
     }
     for (position, element) in elements.iter().enumerate() {
         let path = |member| format!("{path}.{}.member.{member}", position + 1);
@@ -73,6 +76,20 @@ pub(super) fn constrain_key_schema(
         constraints.required(&path("keyType"), element.key_type.is_some());
         constraints.one_of(&path("keyType"), element.key_type.as_deref(), &["HASH", "RANGE"]);
     }
+}
+
+fn constrain_key_elements(elements: &[KeySchemaElement], elements_max: usize, constraints: &mut Constraints) {
+    if elements.len() > elements_max {
+        let constraint = format!("Member must have length less than or equal to {elements_max}");
+        constraints.value(shown(elements), "keySchema", &constraint);
+    }
+}
+
+/// That a table's key has no more elements than it can have: looked at when its throughput is found right.
+pub(super) fn check_key_elements(elements: &[KeySchemaElement]) -> Result<(), ServiceError> {
+    let mut constraints = Constraints::default();
+    constrain_key_elements(elements, KEY_ELEMENTS_MAX, &mut constraints);
+    constraints.finish()
 }
 
 /// The name of a key's attribute, or of one that an index shows.
@@ -138,6 +155,9 @@ impl Definitions {
     pub(super) fn key_schema(&self, elements: &[KeySchemaElement]) -> Result<KeySchema, ServiceError> {
         let keys: Vec<&str> = elements.iter().map(KeySchemaElement::name).collect();
         let defined = self.names();
+        if let Some((_, name)) = defined.iter().enumerate().find(|(at, name)| defined[..*at].contains(name)) {
+            return Err(ServiceError::validation(format!("Attribute Name is duplicated: {name}")));
+        }
         if keys.len() > defined.len() {
             return Err(undefined_of_few());
         }

@@ -124,9 +124,8 @@ impl GlobalIndexInput {
     /// `path`: the index's.
     pub(in crate::operations) fn constrain(&self, path: &str, constraints: &mut Constraints) {
         let of = |member| format!("{path}.{member}");
-        // DynamoDB names a schema that is too long as if it were the table's.
-        let too_long = ("keySchema", 2 * KEYS_OF_A_KIND_MAX);
-        constrain_key_schema(&of("keySchema"), too_long, self.key_schema.as_deref(), constraints);
+        let elements_max = Some(2 * KEYS_OF_A_KIND_MAX);
+        constrain_key_schema(&of("keySchema"), elements_max, self.key_schema.as_deref(), constraints);
         match &self.projection {
             Some(projection) => projection.constrain(&of("projection"), constraints),
             None => constraints.required(&of("projection"), false),

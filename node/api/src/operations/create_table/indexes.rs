@@ -1,7 +1,7 @@
 //! `LocalSecondaryIndexes` of a table that is made, and `LocalSecondaryIndexOverride` of one that is restored.
 
 use super::{
-    attributes::{Definitions, KEY_SCHEMA, KeySchemaElement, constrain_key_schema, keys_of},
+    attributes::{Definitions, KEY_ELEMENTS_MAX, KEY_SCHEMA, KeySchemaElement, constrain_key_schema, keys_of},
     projection::{PROJECTION, ProjectionInput},
 };
 use crate::{backups::IndexOverride, errors, input::shape::Shape, validation::constraints::Constraints};
@@ -38,8 +38,8 @@ pub(in crate::operations) fn constrain_local_indexes(
             Some(name) => constraints.name_in_full(&path("indexName"), name),
             None => constraints.required(&path("indexName"), false),
         }
-        // DynamoDB names a schema that is too long as if it were the table's.
-        constrain_key_schema(&path("keySchema"), ("keySchema", 2), index.key_schema.as_deref(), constraints);
+        let elements = index.key_schema.as_deref();
+        constrain_key_schema(&path("keySchema"), Some(KEY_ELEMENTS_MAX), elements, constraints);
         match &index.projection {
             Some(projection) => projection.constrain(&path("projection"), constraints),
             None => constraints.required(&path("projection"), false),

@@ -5,14 +5,23 @@ use super::index_updates::IndexUpdateInput;
 use crate::{TableUpdate, operations::create_table::invalid};
 use cairn_model::{ServiceError, table::BillingMode};
 
-/// `warms`: whether the table is to take more at once.
-pub(super) fn check(update: &TableUpdate, warms: bool, indexes: &[IndexUpdateInput]) -> Result<(), ServiceError> {
+/// `encrypts`: whether there is anything about encryption; `warms`: whether the table is to take more at once.
+pub(super) fn check(
+    update: &TableUpdate,
+    encrypts: bool,
+    warms: bool,
+    indexes: &[IndexUpdateInput],
+) -> Result<(), ServiceError> {
     let (units, stream) = (update.provisioned_throughput.is_some(), update.stream.is_some());
     let (class, protection) = (update.table_class.is_some(), update.deletion_protection_enabled.is_some());
     let (mode, maxima) = (update.billing_mode.is_some(), update.on_demand_throughput.is_some());
     let given = [units, stream, class, protection, mode, maxima, warms, !indexes.is_empty()];
     let is_alone = given.iter().filter(|given| **given).count() == 1;
     let alone = "must be the only operation in the request";
+    // Alone, it was refused.
+    if encrypts {
+        return Err(invalid(format_args!("Server-Side Encryption modification {alone}")));
+    }
     if class && !is_alone {
         return Err(invalid(format_args!("TableClass modification {alone}")));
     }
