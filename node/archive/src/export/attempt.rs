@@ -52,7 +52,7 @@ struct SignOfLife {
 enum Place {
     SignOfLife(SignOfLife),
     /// What the attempt before it came to.
-    Outcome(ExportRecord),
+    Outcome(Box<ExportRecord>),
 }
 
 /// What is known of an attempt without waiting for a sign of life.
@@ -105,7 +105,7 @@ impl ExportRecords {
         let read = document::read::<Place>(&self.bucket, &self.open_object(export_id, &name(number))).await;
         let sign = match document::pass_over(read)? {
             None => return Ok(None),
-            Some(Place::Outcome(record)) => return Ok(Some(AttemptEnd::Outcome(Box::new(record)))),
+            Some(Place::Outcome(record)) => return Ok(Some(AttemptEnd::Outcome(record))),
             Some(Place::SignOfLife(sign)) => sign,
         };
         let by_us = sign.maker == *maker;
@@ -141,7 +141,11 @@ impl Attempt {
     /// Lets this be how the export ended; false where somebody has begun the next attempt. It is then to be noted, by whoever
     /// comes across it.
     pub async fn conclude(&self, outcome: &ExportRecord) -> Result<bool, ArchiveError> {
-        match self.bucket.create(&self.next, document::encode(&self.next, &Place::Outcome(outcome.clone()))?).await {
+        match self
+            .bucket
+            .create(&self.next, document::encode(&self.next, &Place::Outcome(Box::new(outcome.clone())))?)
+            .await
+        {
             Ok(()) => Ok(true),
             Err(ArchiveError::Exists { .. }) => Ok(false),
             Err(error) => Err(error),

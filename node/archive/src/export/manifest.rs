@@ -132,6 +132,7 @@ mod tests {
             s3_bucket: "exports".into(),
             s3_prefix: Some("2020".into()),
             encryption: None,
+            filter: None,
             start_time_ms: 1_604_474_914_028,
             state: ExportState::InProgress,
         }

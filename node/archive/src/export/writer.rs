@@ -336,6 +336,7 @@ mod tests {
             s3_bucket: "exports".into(),
             s3_prefix: Some("/some/prefix/".into()),
             encryption: None,
+            filter: None,
             start_time_ms: 0,
             state: ExportState::InProgress,
         }

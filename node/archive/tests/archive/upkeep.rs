@@ -271,6 +271,7 @@ async fn what_is_known_of_an_export_goes_after_90_days_by_a_clock_that_agrees_wi
         s3_bucket: "exports".into(),
         s3_prefix: None,
         encryption: None,
+        filter: None,
         start_time_ms,
         state: ExportState::InProgress,
     };

@@ -236,7 +236,7 @@ impl ApiServer {
         }
         if matches!(parts.method, Method::POST | Method::PATCH) {
             let deed = self.before.lock().take();
-            deed.into_iter().for_each(|deed| deed(&self));
+            deed.into_iter().for_each(|deed| deed(self));
         }
         match (parts.method, name) {
             (Method::GET, None) => {
