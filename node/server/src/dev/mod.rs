@@ -129,6 +129,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let there = node.host().replicas().into_iter().map(|replica| replica.definition.table_id).collect();
     let records = Records::open(&arguments.data, there).await?;
     let tables = LocalTables::new(node.clone(), arguments.region.clone(), records);
+    tables.indexes_lead().await;
     let sink = NodeSink { node: node.clone(), others: None };
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
     tokio::spawn(Feeders::new(node.clone(), sink, Arc::new(SystemClock), seed, &registry)?.run());

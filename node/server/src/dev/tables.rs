@@ -307,6 +307,25 @@ impl LocalTables {
         done.unwrap_or_else(|_| Err(failed(format!("the node did not carry out the change within {ORDER_DEADLINE:?}"))))
     }
 
+    /// Waits a while until the partitions of indexes lead themselves, as they do in the moment after a start: before that nobody knows
+    /// whether an index has all that it had.
+    pub(super) async fn indexes_lead(&self) {
+        let lead = || {
+            let reports = self.node.host().reports();
+            let mut of_indexes = reports.iter().filter(|report| report.definition.index_of.is_some());
+            of_indexes.all(|report| report.state == ReplicaState::Leader)
+        };
+        let led = tokio::time::timeout(LEADER_DEADLINE, async {
+            while !lead() {
+                tokio::time::sleep(ORDER_PAUSE).await;
+            }
+        });
+        if led.await.is_err() {
+            tracing::warn!("an index did not start: it is shown as CREATING until it does");
+        }
+        self.refresh();
+    }
+
     async fn leads(&self, partition: PartitionId) -> Result<(), ServiceError> {
         let leads = || {
             let replicas = self.node.host().replicas();
