@@ -4,11 +4,12 @@
 //! The limit is one that the kernel keeps, where it has one to give: pages of files count to it, and are given back. So reads
 //! of items all over the table go to the disk, and what these take is told only. Tested is, within the limit, what many
 //! ask for, as many items as the small table has; and once the limit is lifted (the settings stay as they are) and the kernel
-//! has the files in its cache, items all over the table.
+//! keeps the files in its cache, items all over the table.
 
 use super::{
     fill::{self, key},
     keep_json,
+    resident::Resident,
     servers::Server,
     sizes::{self, Asked, GROWTH_MAX},
     verdict,
@@ -16,13 +17,7 @@ use super::{
 use crate::client::now;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use std::{
-    fs::{self, File},
-    io,
-    path::Path,
-    sync::LazyLock,
-    time::Duration,
-};
+use std::{sync::LazyLock, time::Duration};
 
 pub(crate) const ITEMS: usize = 10_000_000;
 const SMALL: usize = 10_000;
@@ -60,17 +55,31 @@ pub(crate) async fn run(items: usize) -> Result<bool> {
     }
     println!("\nwithin the limit, {SMALL} items of each");
     let hot = [small.clone(), Asked { among: SMALL, ..large.clone() }];
-    let mut hot = sizes::compare(&server, &hot, Some(GROWTH_MAX)).await?;
+    let mut hot = sizes::compare(&server, &hot, Some(GROWTH_MAX), None).await?;
     println!("\nwithin the limit, items all over: they come from the disk");
     let tables = [small, large];
-    let cold = sizes::compare(&server, &tables, None).await?;
+    let cold = sizes::compare(&server, &tables, None, None).await?;
     if let Some(cage) = server.cage() {
         cage.lift()?;
     }
     let data = server.folder().context("the server keeps no data")?.to_owned();
-    let bytes = tokio::task::spawn_blocking(move || read_all(&data)).await??;
-    println!("\nwithout the limit, items all over, of {} that the kernel has read", megabytes(bytes));
-    let warm = sizes::compare(&server, &tables, Some(GROWTH_MAX)).await?;
+    let files = tokio::task::spawn_blocking({
+        let data = data.clone();
+        move || Resident::under(&data)
+    });
+    let files = files.await??;
+    let bytes = files.locked_bytes + files.read_bytes;
+    println!("\nwithout the limit, items all over, of {} in the kernel's cache", megabytes(bytes));
+    if files.read_bytes > 0 {
+        println!(
+            "{} of it may be given up by the kernel: this user may not lock so much (ulimit -l)",
+            megabytes(files.read_bytes)
+        );
+    }
+    let before = server.disk_bytes_read()?;
+    let warm = sizes::compare(&server, &tables, Some(GROWTH_MAX), Some(&data)).await?;
+    println!("{} were read from the disk meanwhile", megabytes(server.disk_bytes_read()? - before));
+    drop(files);
     let (peak, held) = (server.memory_bytes_peak()?, &mut hot.held);
     held.extend(warm.held);
     held.push(peak <= MEMORY_BYTES);
@@ -109,21 +118,6 @@ async fn fill_in_parts(server: &Server, table: &str, items: usize) -> Result<Dur
         );
     }
     Ok(longest)
-}
-
-/// Has the kernel read every file under a folder; gives their bytes. What goes meanwhile is none.
-fn read_all(folder: &Path) -> Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        bytes += match File::open(&path) {
-            Ok(_) if path.is_dir() => read_all(&path)?,
-            Ok(mut file) => io::copy(&mut file, &mut io::sink())?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(error.into()),
-        };
-    }
-    Ok(bytes)
 }
 
 fn megabytes(bytes: u64) -> String {

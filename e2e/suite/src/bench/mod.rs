@@ -2,6 +2,7 @@
 //!
 //! Requests are signed before the clock starts and sent over and over, so that what is measured is the server.
 
+mod disk;
 mod drive;
 pub(crate) mod expiry;
 mod fill;
@@ -10,6 +11,7 @@ pub(crate) mod large;
 mod memory;
 mod operations;
 mod processor;
+mod resident;
 mod restore;
 mod servers;
 pub(crate) mod sizes;

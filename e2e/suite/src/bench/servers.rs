@@ -1,7 +1,7 @@
 //! The servers that are measured, each a process of its own.
 
 use super::{
-    ACCESS_KEY, REGION, SECRET_KEY,
+    ACCESS_KEY, REGION, SECRET_KEY, disk,
     memory::{self, Cage},
     processor,
 };
@@ -146,6 +146,11 @@ impl Server {
     /// The most it ever had.
     pub(super) fn memory_bytes_peak(&self) -> Result<u64> {
         memory::peak_bytes(self.child.id())
+    }
+
+    /// What the kernel had to fetch for it so far.
+    pub(super) fn disk_bytes_read(&self) -> Result<u64> {
+        disk::bytes_read(self.child.id())
     }
 
     pub(super) fn client(&self) -> Dynamo {

@@ -6,12 +6,13 @@ use super::{
     drive::{self, Load},
     fill::{self, item},
     keep_json, median,
+    resident::Resident,
     servers::Server,
     signed, verdict,
 };
 use anyhow::Result;
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 const ROUNDS: usize = 5;
 const DURATION: Duration = Duration::from_secs(1);
@@ -71,7 +72,7 @@ pub(crate) async fn run(sizes: &[usize]) -> Result<bool> {
         fill::create_table(&server, table, None).await?;
         fill::fill(&server, table, (0..*items).map(item)).await?;
     }
-    let compared = compare(&server, &asked, Some(GROWTH_MAX)).await?;
+    let compared = compare(&server, &asked, Some(GROWTH_MAX), None).await?;
     keep_json("sizes", &json!({"what": "sizes", "figures": compared.records}))?;
     Ok(verdict(&compared.held))
 }
@@ -85,12 +86,23 @@ pub(super) struct Compared {
 }
 
 /// Every operation at one connection and at many, on each of the tables in turn, against the first of them. Without
-/// `growth_max` the times are told, and no test.
-pub(super) async fn compare(server: &Server, asked: &[Asked], growth_max: Option<f64>) -> Result<Compared> {
+/// `growth_max` the times are told, and no test. What is in `resident`, a folder, the kernel keeps in its cache meanwhile.
+pub(super) async fn compare(
+    server: &Server,
+    asked: &[Asked],
+    growth_max: Option<f64>,
+    resident: Option<&Path>,
+) -> Result<Compared> {
     let mut compared = Compared { held: Vec::new(), records: Vec::new() };
     let sizes: Vec<usize> = asked.iter().map(|asked| asked.items).collect();
+    let mut kept = Resident::default();
     for call in CALLS {
         for connections in [1, CONNECTIONS] {
+            if let Some(folder) = resident.map(Path::to_owned) {
+                // Those that the last call has made are new; what is kept already stays so until then.
+                let found = tokio::task::spawn_blocking(move || Resident::under(&folder)).await??;
+                drop(std::mem::replace(&mut kept, found));
+            }
             let medians = measure(server, asked, call, connections).await?;
             let smallest = median(&medians[0]);
             for (asked, medians) in asked.iter().zip(&medians).skip(1) {
