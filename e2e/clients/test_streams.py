@@ -87,7 +87,7 @@ class Streams(Case):
     def test_the_streams_of_an_account_are_listed_and_a_disabled_one_ends(self):
         self.client.put_item(TableName="changes", Item={"h": {"S": "a"}})
         listed = self.server.streams().list_streams(TableName="changes")["Streams"]
-        self.assertEqual([stream["StreamArn"] for stream in listed], [self.arn])
+        self.assertEqual(listed[-1]["StreamArn"], self.arn, "behind those of the tables of this name that were deleted")
         self.client.update_table(TableName="changes", StreamSpecification={"StreamEnabled": False})
         self.client.get_waiter("table_exists").wait(TableName="changes", WaiterConfig={"Delay": 1})
         table = self.client.describe_table(TableName="changes")["Table"]
@@ -100,6 +100,24 @@ class Streams(Case):
         self.assertEqual(consumer.ended, set(consumer.iterators))
         description = self.server.streams().describe_stream(StreamArn=self.arn)["StreamDescription"]
         self.assertEqual(description["StreamStatus"], "DISABLED")
+
+    def test_a_deleted_tables_stream_is_read_to_its_end(self):
+        self.client.put_item(TableName="changes", Item={"h": {"S": "a"}})
+        consumer = Consumer(self.server.streams, self.arn)
+        consumer.read()
+        self.client.delete_item(TableName="changes", Key={"h": {"S": "a"}})
+        self.client.delete_table(TableName="changes")
+        self.client.get_waiter("table_not_exists").wait(TableName="changes", WaiterConfig={"Delay": 1})
+        enable(self.client, "changes")
+        while consumer.read():
+            pass
+        self.assertEqual([record["eventName"] for record in consumer.records], ["INSERT", "REMOVE"])
+        self.assertEqual(consumer.ended, set(consumer.iterators))
+        description = self.server.streams().describe_stream(StreamArn=self.arn)["StreamDescription"]
+        self.assertEqual(description["StreamStatus"], "DISABLED")
+        self.assertIn("EndingSequenceNumber", description["Shards"][0]["SequenceNumberRange"])
+        listed = self.server.streams().list_streams()["Streams"]
+        self.assertIn(self.arn, [stream["StreamArn"] for stream in listed])
 
     def test_what_is_not_there_is_refused_with_the_services_own_exceptions(self):
         streams = self.server.streams()

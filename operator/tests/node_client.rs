@@ -43,6 +43,7 @@ fn report() -> NodeReport {
         disk_free_bytes: 1,
         disk_total_bytes: 2,
         disk_full: false,
+        retired: Vec::new(),
         consumption: None,
     }
 }
@@ -110,6 +111,7 @@ async fn a_node_is_asked_and_ordered() {
     let drop = Order::DropPartition {
         partition_id: cairn_model::ids::PartitionId([1; 16]),
         table_id: cairn_model::ids::TableId([2; 16]),
+        deleted_at_ms: Some(3),
     };
     assert_eq!(client.order(&target, &drop).await.unwrap(), OrderOutcome::NotLeader { leader: None });
 }

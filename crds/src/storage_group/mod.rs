@@ -151,6 +151,9 @@ pub struct PendingDrop {
     /// Until then an archive may still bring the partition to a node, for a table that was deleted while it was restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loading_until: Option<Time>,
+    /// When the table was deleted: its streams stay readable for a day from then on. Absent: nothing stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Time>,
 }
 
 /// The backup that a deleted table leaves which had point-in-time recovery; or that it leaves nothing in the bucket.

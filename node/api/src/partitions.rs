@@ -2,7 +2,7 @@
 
 use crate::{catalog::TableView, memory::Room};
 use async_trait::async_trait;
-use cairn_model::{ServiceError, key::EncodedKey, node::Counts, transaction::LeftTransaction};
+use cairn_model::{ServiceError, TableDefinition, key::EncodedKey, node::Counts, transaction::LeftTransaction};
 use cairn_replication::operation::{PartitionOutcome, PartitionRequest};
 
 /// Where in a table's keys a request goes: an encoded key, or the lower bound of a range; inclusive.
@@ -36,6 +36,12 @@ pub trait Partitions: Send + Sync {
     /// What the table holds now, with every write that was acknowledged. Where a partition's leader does not answer within a
     /// moment: what was last heard of it, or nothing.
     async fn counts(&self, table: &TableView) -> Option<Counts>;
+
+    /// The tables of the account with streams, all or those of this name, as the storage nodes have them: of one that was deleted
+    /// nobody else knows. From memory, without waiting; of tables that are there any may be missing.
+    fn streamed(&self, _account: &str, _name: Option<&str>) -> Vec<TableDefinition> {
+        Vec::new()
+    }
 
     /// Some of the transactions that wait for somebody to end them, beside the account of the table whose leader tells of them.
     fn left_transactions(&self) -> Vec<(String, Vec<LeftTransaction>)>;

@@ -12,6 +12,7 @@
 //! 0           0x03        partition id, 16 bytes        tombstone         (record.rs)
 //! 0           0x04        storage id, 8 bytes           empty: a dead storage id, whose data is still to be reclaimed
 //! 0           0x05        storage id, 8 bytes           empty: a snapshot is loading under this storage id
+//! 0           0x06        partition id, 16 bytes        retired replica   (record.rs)
 //! ≥ 1         0x00        encoded key                   an item           (cairn_model::codec::StoredVersion)
 //! ≥ 1         0x01..0x05  key in the local index      empty                     (cairn_model::index)
 //! -           0x20..0x33  changes of global indexes in entries: nothing lies under them
@@ -58,6 +59,7 @@ const RECORD: u8 = 0x02;
 const TOMBSTONE: u8 = 0x03;
 const DEAD: u8 = 0x04;
 const LOADING: u8 = 0x05;
+const RETIRED: u8 = 0x06;
 
 const BASE_TABLE: u8 = 0x00;
 const TOMBSTONES: u8 = 0x80;
@@ -121,6 +123,14 @@ pub(crate) fn loading(storage_id: u64) -> Bytes {
 
 pub(crate) fn all_loading() -> (Bound<Bytes>, Bound<Bytes>) {
     whole_index(NODE, LOADING)
+}
+
+pub(crate) fn retired(partition_id: PartitionId) -> Bytes {
+    key(NODE, RETIRED, &partition_id.0)
+}
+
+pub(crate) fn all_retired() -> (Bound<Bytes>, Bound<Bytes>) {
+    whole_index(NODE, RETIRED)
 }
 
 pub(crate) fn item(storage_id: u64, encoded_key: &[u8]) -> Bytes {
@@ -269,6 +279,15 @@ pub(crate) fn applied(storage_id: u64) -> Bytes {
 /// Everything under a storage id.
 pub(crate) fn storage(storage_id: u64) -> (Bound<Bytes>, Bound<Bytes>) {
     (Bound::Included(key(storage_id, 0, &[])), Bound::Excluded(key(storage_id + 1, 0, &[])))
+}
+
+/// Everything under a storage id but the records of streams.
+pub(crate) fn all_but_streams(storage_id: u64) -> [(Bound<Bytes>, Bound<Bytes>); 2] {
+    let (lower, upper) = storage(storage_id);
+    [
+        (lower, Bound::Excluded(key(storage_id, STREAMS, &[]))),
+        (Bound::Included(key(storage_id, STREAMS + 1, &[])), upper),
+    ]
 }
 
 /// Everything under a storage id but its applied state: what a snapshot carries.

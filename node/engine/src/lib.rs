@@ -29,6 +29,6 @@ pub use layout::{EXPIRATIONS, global_index, global_slot, is_index};
 pub use marker::{LogMark, Marker, MarkerEntry};
 pub use memory_store::MemoryStore;
 pub use outcome::{OUTCOME_AGE_MS_MAX, OUTCOME_BYTES_MAX, OUTCOME_COUNT_MAX};
-pub use record::{Applied, ReplicaRecord};
+pub use record::{Applied, ReplicaRecord, RetiredReplica};
 pub use snapshot::{SNAPSHOT_CHUNK_BYTES_MAX, SnapshotReader, SnapshotWriter};
 pub use store::{Changes, Ingestion, Pairs, Pressure, Store, StoreRange, StoreSnapshot};

@@ -11,6 +11,11 @@
 //! 1   …  JSON object: partitionId, replicaId, storageId, logId, descriptor, definition, and damaged (a text) if it is.
 //!        Fields are only ever added, and only such as may be absent; unknown ones are ignored.
 //!
+//! retired replica (version 1)
+//! 0   1  version: 1
+//! 1   …  JSON object: storageId, descriptor, definition and entryTime (RetiredReplica). As for the replica record, fields are
+//!        only ever added.
+//!
 //! tombstone (version 1, 9 bytes)
 //! 0   1  version: 1
 //! 1   8  the highest replica id of the partition that was ever dropped from this node, big-endian; 0: the partition was
@@ -35,15 +40,19 @@ use cairn_model::{
     TableDefinition,
     descriptor::PartitionDescriptor,
     ids::{PartitionId, ReplicaId},
+    stream::Streams,
     time::Timestamp,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 const COUNTERS_VERSION: u8 = 1;
 const RECORD_VERSION: u8 = 1;
+const RETIRED_VERSION: u8 = 1;
 const TOMBSTONE_VERSION: u8 = 1;
 const APPLIED_VERSION: u8 = 1;
 const APPLIED_BYTES: usize = 73;
+const RECORD: &str = "replica record";
+const RETIRED: &str = "retired replica";
 
 /// A replica on this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +83,35 @@ pub struct Applied {
     pub size_bytes: u64,
 }
 
+/// What is left on this node of a partition whose table was deleted: the records of its streams.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetiredReplica {
+    /// Where they lie.
+    pub storage_id: u64,
+    /// As it was last.
+    pub descriptor: PartitionDescriptor,
+    /// [`TableDefinition::retired`].
+    pub definition: TableDefinition,
+    /// Of the last entry that was applied.
+    pub entry_time: Timestamp,
+}
+
+impl RetiredReplica {
+    pub(crate) fn encode(&self) -> Result<Bytes, EngineError> {
+        encode_json(RETIRED, RETIRED_VERSION, self)
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, EngineError> {
+        decode_json(RETIRED, RETIRED_VERSION, bytes)
+    }
+
+    /// Until when anything of it can be read; milliseconds since the Unix epoch.
+    pub(crate) fn until_ms(&self) -> u64 {
+        self.definition.stream.as_ref().map_or(0, Streams::past_until_ms)
+    }
+}
+
 /// The stored form of a record; what is applied is stored apart, because it changes with every batch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -90,16 +128,11 @@ pub(crate) struct StoredRecord {
 
 impl StoredRecord {
     pub(crate) fn encode(&self) -> Result<Bytes, EngineError> {
-        let mut bytes = vec![RECORD_VERSION];
-        serde_json::to_writer(&mut bytes, self)
-            .map_err(|error| EngineError::Damaged { what: "replica record", reason: error.to_string() })?;
-        Ok(bytes.into())
+        encode_json(RECORD, RECORD_VERSION, self)
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, EngineError> {
-        let json = versioned("replica record", bytes, RECORD_VERSION)?;
-        serde_json::from_slice(json)
-            .map_err(|error| EngineError::Damaged { what: "replica record", reason: error.to_string() })
+        decode_json(RECORD, RECORD_VERSION, bytes)
     }
 
     pub(crate) fn with_applied(self, applied: Applied) -> ReplicaRecord {
@@ -206,6 +239,18 @@ impl AppliedState {
         }
         Ok(Self { applied, outcomes })
     }
+}
+
+fn encode_json(what: &'static str, version: u8, record: &impl Serialize) -> Result<Bytes, EngineError> {
+    let mut bytes = vec![version];
+    serde_json::to_writer(&mut bytes, record)
+        .map_err(|error| EngineError::Damaged { what, reason: error.to_string() })?;
+    Ok(bytes.into())
+}
+
+fn decode_json<T: DeserializeOwned>(what: &'static str, known: u8, bytes: &[u8]) -> Result<T, EngineError> {
+    let json = versioned(what, bytes, known)?;
+    serde_json::from_slice(json).map_err(|error| EngineError::Damaged { what, reason: error.to_string() })
 }
 
 /// The bytes after a known version.

@@ -22,6 +22,9 @@ pub struct NodeReport {
     /// Version of the program.
     pub version: String,
     pub replicas: Vec<ReplicaReport>,
+    /// What is left here of tables that were deleted lately.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retired: Vec<RetiredReport>,
     /// Bytes free and in all on the volume.
     pub disk_free_bytes: u64,
     pub disk_total_bytes: u64,
@@ -31,6 +34,16 @@ pub struct NodeReport {
     /// Absent where the node has no throttling, and so counts nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumption: Option<crate::consumption::Consumption>,
+}
+
+/// What a node has of a partition whose table was deleted: all records of its streams, which never change again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetiredReport {
+    /// As it was last.
+    pub descriptor: PartitionDescriptor,
+    /// [`TableDefinition::retired`].
+    pub definition: TableDefinition,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,8 +217,15 @@ pub enum Order {
     #[serde(rename_all = "camelCase")]
     ReplaceReplica { partition_id: PartitionId, replace: ReplicaId, node_id: NodeId, zone: String, address: String },
     /// Drop the partition's data on this node, for good; where there is none, it is not begun here any more. The table id must match.
+    /// With `deletedAtMs`, when the table was deleted in milliseconds since the Unix epoch, the records of its streams stay as long as
+    /// they can be read: [`crate::stream::RETENTION_MS`] from then on. Without, as older versions say it, nothing stays.
     #[serde(rename_all = "camelCase")]
-    DropPartition { partition_id: PartitionId, table_id: TableId },
+    DropPartition {
+        partition_id: PartitionId,
+        table_id: TableId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deleted_at_ms: Option<u64>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,6 +252,21 @@ pub enum OrderOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn orders_and_reports_of_older_versions_are_read() {
+        let id = "07070707-0707-0707-0707-070707070707";
+        let order = format!(r#"{{"order":"dropPartition","partitionId":"{id}","tableId":"{id}"}}"#);
+        let (partition_id, table_id) = (PartitionId([7; 16]), TableId([7; 16]));
+        let read: Order = serde_json::from_str(&order).unwrap();
+        assert_eq!(read, Order::DropPartition { partition_id, table_id, deleted_at_ms: None });
+        assert_eq!(serde_json::to_string(&read).unwrap(), order, "and an older node is told what it knows");
+        let report = format!(
+            r#"{{"nodeId":"{id}","region":"east","account":"game","group":"default","zone":"a","version":"0",
+                "replicas":[],"diskFreeBytes":1,"diskTotalBytes":2}}"#
+        );
+        assert_eq!(serde_json::from_str::<NodeReport>(&report).unwrap().retired, []);
+    }
 
     #[test]
     fn the_counts_of_partitions_add_up_index_by_index() {

@@ -113,8 +113,12 @@ pub struct PastStream {
 }
 
 impl PastStream {
+    fn until_ms(&self) -> u64 {
+        self.disabled_at_ms.saturating_add(RETENTION_MS)
+    }
+
     fn is_readable(&self, now_ms: u64) -> bool {
-        now_ms < self.disabled_at_ms.saturating_add(RETENTION_MS)
+        now_ms < self.until_ms()
     }
 }
 
@@ -140,6 +144,16 @@ impl Streams {
     pub fn readable(&self, now_ms: u64) -> impl DoubleEndedIterator<Item = (Stream, bool)> {
         let past = self.past.iter().filter(move |past| past.is_readable(now_ms)).map(|past| (past.stream, false));
         past.chain(self.current.map(|stream| (stream, true)))
+    }
+
+    /// Until when one that has ended can be read; milliseconds since the Unix epoch, 0 where none has.
+    pub fn past_until_ms(&self) -> u64 {
+        self.past.iter().map(PastStream::until_ms).max().unwrap_or_default()
+    }
+
+    /// Whether the stream that was enabled then takes no more.
+    pub fn has_ended(&self, enabled_at_ms: u64) -> bool {
+        self.past.iter().any(|past| past.stream.enabled_at_ms == enabled_at_ms)
     }
 
     pub fn is_empty(&self) -> bool {

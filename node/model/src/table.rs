@@ -214,6 +214,21 @@ impl TableDefinition {
         }
         self.stream = Some(streams).filter(|streams| !streams.is_empty());
     }
+
+    /// What is left of a table that was deleted then, in milliseconds since the Unix epoch: what its streams are described and read
+    /// by. The one that was on has ended with it.
+    #[must_use]
+    pub fn retired(&self, deleted_at_ms: u64) -> Self {
+        let Self { account, table_name, table_id, key_schema, .. } = self.clone();
+        let mut left = Self {
+            schema_version: self.schema_version,
+            creation_time_ms: self.creation_time_ms,
+            stream: self.stream.clone(),
+            ..Self::new(account, table_name, table_id, key_schema)
+        };
+        left.set_stream(None, deleted_at_ms);
+        left
+    }
 }
 
 /// What something with these settings takes at once.
@@ -353,6 +368,22 @@ mod tests {
     fn replicas(epoch: u64, members: &[&str]) -> GlobalReplicas {
         let members = members.iter().map(|region| (*region).to_owned()).collect();
         GlobalReplicas { epoch, members, ..GlobalReplicas::in_region("east") }
+    }
+
+    #[test]
+    fn of_a_deleted_table_its_streams_are_left_and_all_have_ended() {
+        let key = KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S };
+        let mut table =
+            TableDefinition::new("game", "users", TableId([1; 16]), KeySchema { partition: key, sort: None });
+        assert_eq!(table.retired(5_000).stream, None);
+        table.time_to_live = Some(TimeToLive { attribute_name: "End".into(), enabled_at_ms: 1 });
+        table.set_stream(Some(StreamViewType::KeysOnly), 1_000);
+        table.set_stream(Some(StreamViewType::NewImage), 2_000);
+        let left = table.retired(5_000);
+        assert_eq!((&left.table_name, left.table_id, &left.time_to_live), (&table.table_name, table.table_id, &None));
+        let shown: Vec<_> = left.readable_streams(5_000).map(|(stream, is_on)| (stream.enabled_at_ms, is_on)).collect();
+        assert_eq!(shown, [(1_000, false), (2_000, false)]);
+        assert_eq!(left.stream.unwrap().past_until_ms(), 5_000 + crate::stream::RETENTION_MS);
     }
 
     #[test]

@@ -10,19 +10,25 @@ use cairn_model::{
     ids::{NodeId, PartitionId, ReplicaId, RequestId, TableId},
     key::EncodedKey,
     node::{Order, OrderOutcome, ReplicaState},
-    table::{GlobalReplicas, KeyAttribute, KeySchema, ScalarType, TableDefinition},
+    stream::RETENTION_MS,
+    table::{GlobalReplicas, KeyAttribute, KeySchema, ScalarType, StreamViewType, TableDefinition},
+    time::Timestamp,
 };
 use cairn_replication::{
-    CoreConfig, Host, HostConfig, SystemClock, Transport,
+    Clock, CoreConfig, Host, HostConfig, Now, SystemClock, Transport,
     log::{EngineLog, OnDamage},
     operation::{
-        GetRequest, PartitionError, PartitionOutcome, PartitionRequest, ReturnValues, WriteAction, WriteRequest,
+        GetRequest, PartitionError, PartitionOutcome, PartitionRequest, ReturnValues, StreamRequest, WriteAction,
+        WriteRequest,
     },
 };
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -109,6 +115,10 @@ impl Transport for From {
 }
 
 fn start(node: u8, folder: &Path, channels: &Arc<Channels>) -> (Host, Folder) {
+    start_at(node, folder, channels, Arc::new(SystemClock))
+}
+
+fn start_at(node: u8, folder: &Path, channels: &Arc<Channels>, clock: Arc<dyn Clock>) -> (Host, Folder) {
     let owner = Owner { region: "east".into(), account: "local".into(), group: "default".into() };
     let folder = Folder::open(folder, &owner, node_id(node)).unwrap();
     let store = FjallStore::open(&folder.items(), &folder.marker(), FjallOptions::default()).unwrap();
@@ -120,7 +130,7 @@ fn start(node: u8, folder: &Path, channels: &Arc<Channels>) -> (Host, Folder) {
         on_fatal: Box::new(|error| panic!("{error}")),
     };
     let transport = Arc::new(From { own: node_id(node), channels: channels.clone() });
-    let host = Host::start(config, engine, log, Arc::new(SystemClock), transport).unwrap();
+    let host = Host::start(config, engine, log, clock, transport).unwrap();
     channels.0.lock().unwrap().insert(node_id(node), host.clone());
     (host, folder)
 }
@@ -294,7 +304,51 @@ async fn whoever_waits_for_the_log_to_go_on_is_told_within_a_moment() {
     assert!(host.request(PARTITION, 1, put(1)).await.is_ok());
     assert_eq!(tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap(), Ok(applied + 1));
     let waiting = host.applied_beyond(PARTITION, applied + 1, long);
-    let drop = Order::DropPartition { partition_id: PARTITION, table_id: TABLE };
+    let drop = Order::DropPartition { partition_id: PARTITION, table_id: TABLE, deleted_at_ms: None };
     let (ended, dropped) = tokio::join!(waiting, host.order(drop));
     assert_eq!((ended, dropped), (Err(PartitionError::UnknownPartition), OrderOutcome::Done));
+}
+
+/// The machine's clock, but for the time of day, which is so many milliseconds ahead.
+#[derive(Debug, Default)]
+struct Ahead(AtomicU64);
+
+impl Clock for Ahead {
+    fn now(&self) -> Now {
+        let now = SystemClock.now();
+        Now { wall_ms: now.wall_ms + self.0.load(Ordering::Relaxed), ..now }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stream_of_a_deleted_table_is_read_for_a_day_and_then_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Ahead::default());
+    let (host, _lock) = start_at(0, folder.path(), &Arc::default(), clock.clone());
+    let mut definition = definition();
+    definition.set_stream(Some(StreamViewType::KeysOnly), 1_000);
+    assert_eq!(host.order(Order::Bootstrap { descriptor: descriptor(1), definition }).await, OrderOutcome::Done);
+    await_leader(std::slice::from_ref(&host)).await;
+    for id in 0..3 {
+        assert!(host.request(PARTITION, 1, put(id)).await.is_ok());
+    }
+    let deleted_at_ms = Some(clock.now().wall_ms);
+    let drop = Order::DropPartition { partition_id: PARTITION, table_id: TABLE, deleted_at_ms };
+    assert_eq!(host.order(drop).await, OrderOutcome::Done);
+    assert!(host.replicas().is_empty());
+    assert_eq!(host.request(PARTITION, 1, get(1, true)).await, Err(PartitionError::UnknownPartition));
+    let request = StreamRequest { stream: 1_000, after: None, horizon: Timestamp(1), limit: 9, page_bytes: 1 << 20 };
+    let request = PartitionRequest::Stream(request);
+    match host.request(PARTITION, 1, request.clone()).await {
+        Ok(PartitionOutcome::Stream(page)) => assert_eq!((page.records.len(), page.ended), (3, true)),
+        other => panic!("not read: {other:?}"),
+    }
+    clock.0.store(RETENTION_MS, Ordering::Relaxed);
+    for _ in 0..1_000 {
+        if host.retired().is_empty() {
+            break;
+        }
+        tokio::time::sleep(TICK).await;
+    }
+    assert_eq!(host.request(PARTITION, 1, request).await, Err(PartitionError::UnknownPartition));
 }

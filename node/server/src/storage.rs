@@ -141,6 +141,7 @@ impl StorageNode {
             zone: self.zone.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             replicas: self.replicas(),
+            retired: self.host().retired(),
             disk_free_bytes: disk.free_bytes(),
             disk_total_bytes: disk.total_bytes(),
             disk_full: disk.full(),

@@ -219,7 +219,7 @@ async fn a_table_is_archived_and_comes_back_from_its_past_and_from_a_backup_when
     assert_eq!(listed, ArchiveAnswer::Backups { backups: vec![made], more: false });
 
     for node in 0..3 {
-        let order = Order::DropPartition { partition_id: PARTITION, table_id: TABLE };
+        let order = Order::DropPartition { partition_id: PARTITION, table_id: TABLE, deleted_at_ms: None };
         eventually("the table is dropped", async || group.order(node, &order).await == OrderOutcome::Done).await;
     }
     let mark = ArchiveCall::MarkDeleted { table_id: TABLE, deleted_at_ms: now_ms(), with_archive: false };

@@ -7,18 +7,23 @@ use cairn_api::{Partitions, TableView};
 use cairn_model::{
     AttributeValue, Item,
     codec::EncodedItem,
-    ids::{RequestId, TableId},
+    ids::{PartitionId, RequestId, TableId},
     key::EncodedKey,
-    node::ReplicaState,
+    node::{Order, OrderOutcome, ReplicaState},
     table::StreamViewType,
     time::Timestamp,
 };
-use cairn_replication::operation::{
-    GetRequest, PartitionOutcome, PartitionRequest, ReturnValues, StreamRequest, WriteAction, WriteRequest,
+use cairn_replication::{
+    Clock, SystemClock,
+    operation::{
+        GetRequest, PartitionError, PartitionOutcome, PartitionRequest, ReturnValues, StreamRequest, WriteAction,
+        WriteRequest,
+    },
+    wire::PartitionCall,
 };
 use cairn_server::internal::client::CallError;
 use std::time::Duration;
-use support::group::{Group, definition, group_name};
+use support::group::{ACCOUNT, Group, definition, group_name};
 
 fn item(id: u64, value: u64) -> Item {
     Item::from([
@@ -113,6 +118,70 @@ async fn a_reader_of_a_stream_meets_every_change_once_while_leaders_die() {
     }
     let ids: Vec<_> = seen.iter().map(|record| record.keys.get("Id").unwrap().unwrap()).collect();
     assert_eq!(ids, (0..60).map(|id: u64| AttributeValue::S(id.to_string())).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stream_of_a_deleted_table_is_on_every_node_and_nothing_else_of_the_table_is() {
+    const RECORDS: u64 = 20;
+    let mut group = Group::start().await;
+    let now_ms = SystemClock.now().wall_ms;
+    let mut definition = definition(TableId([9; 16]));
+    definition.set_stream(Some(StreamViewType::NewImage), now_ms);
+    let table = group.create_table_of(definition).await;
+    for id in 0..RECORDS {
+        put(&group, &table, id, 1).await;
+    }
+    let (partition_id, table_id) = (PartitionId([8; 16]), TableId([9; 16]));
+    let drop = Order::DropPartition { partition_id, table_id, deleted_at_ms: Some(SystemClock.now().wall_ms) };
+    let dropped = tokio::time::timeout(Duration::from_secs(30), async {
+        let mut left: Vec<usize> = vec![0, 1, 2];
+        while !left.is_empty() {
+            for node in std::mem::take(&mut left) {
+                match group.order(node, &drop).await {
+                    OrderOutcome::Done => {}
+                    OrderOutcome::InProgress { .. } => left.push(node),
+                    other => panic!("{other:?}"),
+                }
+            }
+            // Meanwhile it can be read as ever.
+            assert_eq!(ids_in_stream(&group, &table, now_ms).await.len() as u64, RECORDS);
+        }
+    });
+    dropped.await.expect("the order is carried out");
+    for node in 0..3 {
+        let report = group.report(node).await;
+        assert_eq!((report.replicas.len(), report.retired.len()), (0, 1), "node {node}");
+        let get = GetRequest { keys: Vec::new(), projection: None, consistent: false };
+        let call = PartitionCall { partition: partition_id, epoch: 1, request: PartitionRequest::Get(get) };
+        assert_eq!(group.request_at(node, &call).await, Err(PartitionError::UnknownPartition));
+    }
+    group.map.refresh(Duration::from_secs(2)).await;
+    let told = group.router.streamed(ACCOUNT, Some("counters"));
+    assert_eq!(
+        told.iter().map(|table| (table.table_id, table.current_stream())).collect::<Vec<_>>(),
+        [(table_id, None)]
+    );
+    assert_eq!(group.router.streamed(ACCOUNT, Some("others")), []);
+    // Any node alone has it, after a restart too.
+    (0..3).for_each(|node| group.kill_node(node));
+    for node in 0..3 {
+        group.start_node(node);
+        group.report(node).await;
+        let ids = ids_in_stream(&group, &table, now_ms).await;
+        assert_eq!(ids, (0..RECORDS).map(|id| AttributeValue::S(id.to_string())).collect::<Vec<_>>(), "node {node}");
+        group.kill_node(node);
+    }
+}
+
+/// The keys of all records of a stream, which are fewer than a page has room for.
+async fn ids_in_stream(group: &Group, table: &TableView, stream: u64) -> Vec<AttributeValue> {
+    let request = StreamRequest { stream, after: None, horizon: Timestamp(1), limit: 1_000, page_bytes: 1 << 20 };
+    match group.request(table, b"", PartitionRequest::Stream(request)).await.unwrap() {
+        PartitionOutcome::Stream(page) => {
+            page.records.iter().map(|record| record.keys.get("Id").unwrap().unwrap()).collect()
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

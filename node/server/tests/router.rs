@@ -197,6 +197,7 @@ impl Node {
             disk_free_bytes: 1,
             disk_total_bytes: 1,
             disk_full: false,
+            retired: Vec::new(),
             consumption: None,
         }
     }

@@ -242,6 +242,63 @@ async fn a_disabled_stream_is_read_to_its_end_and_the_next_is_another() {
     assert_eq!(arns, [&first.stream_arn, &second.stream_arn]);
 }
 
+#[tokio::test]
+async fn the_stream_of_a_deleted_table_is_read_to_its_end_and_nothing_else_is_left_of_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    create(&caller, USERS, "NEW_IMAGE").await;
+    put(&caller, USERS, "a", 1).await;
+    put(&caller, USERS, "b", 1).await;
+    let first = Shard::of(&caller, USERS).await;
+    let all = first.all().await;
+    let (_, open) = first.page(&first.iterator("TRIM_HORIZON", None).await, 1).await;
+    caller.ok("DeleteTable", json!({"TableName": USERS})).await;
+    assert_eq!(caller.call("DescribeTable", json!({"TableName": USERS})).await.unwrap().0, 400);
+    assert_eq!(caller.ok("ListTables", json!({})).await["TableNames"], json!([]));
+    create(&caller, USERS, "KEYS_ONLY").await;
+    put(&caller, USERS, "c", 1).await;
+    let second = Shard::of(&caller, USERS).await;
+
+    dev.kill();
+    let dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    let (first, second) = (Shard { caller: caller.clone(), ..first }, Shard { caller: caller.clone(), ..second });
+    let last = number(&all[1]).to_owned();
+    for (kind, at, left) in [
+        ("TRIM_HORIZON", None, &all[..]),
+        ("AT_SEQUENCE_NUMBER", Some(&*last), &all[1..]),
+        ("AFTER_SEQUENCE_NUMBER", Some(&*last), &[]),
+        ("LATEST", None, &[]),
+    ] {
+        let page = first.page(&first.iterator(kind, at).await, 10).await;
+        assert_eq!(page, (left.to_vec(), None), "{kind}");
+    }
+    assert_eq!(first.page(&open.unwrap(), 10).await, (all[1..].to_vec(), None), "an iterator that was given before");
+    let described = caller.streams("DescribeStream", json!({"StreamArn": first.stream_arn})).await;
+    let described = &described["StreamDescription"];
+    assert_eq!((&described["StreamStatus"], &described["StreamViewType"]), (&json!("DISABLED"), &json!("NEW_IMAGE")));
+    assert_eq!(described["Shards"][0]["SequenceNumberRange"]["EndingSequenceNumber"], *last);
+    assert_eq!(names(&second.all().await), pairs(&[("INSERT", "c")]));
+    for request in [json!({"TableName": USERS}), json!({})] {
+        let listed = caller.streams("ListStreams", request).await;
+        let arns = listed["Streams"].as_array().unwrap().iter().map(|it| it["StreamArn"].as_str().unwrap());
+        assert!(arns.eq([&first.stream_arn, &second.stream_arn]), "{listed}");
+    }
+    caller.ok("DeleteTable", json!({"TableName": USERS})).await;
+    assert_eq!(names(&second.all().await), pairs(&[("INSERT", "c")]));
+}
+
+#[tokio::test]
+async fn a_deleted_table_without_records_leaves_no_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path());
+    let caller = Caller::new(&dev.endpoint);
+    create(&caller, USERS, "NEW_IMAGE").await;
+    caller.ok("DeleteTable", json!({"TableName": USERS})).await;
+    assert_eq!(caller.streams("ListStreams", json!({})).await["Streams"], json!([]));
+}
+
 /// Every number that is written is met once, in order for each item, by a consumer that reads while others write.
 #[allow(clippy::disallowed_methods)] // a client's own clock
 #[tokio::test]

@@ -63,6 +63,7 @@ impl Fleet {
                 disk_free_bytes: 1,
                 disk_total_bytes: 2,
                 disk_full: false,
+                retired: Vec::new(),
                 consumption: None,
             });
         });

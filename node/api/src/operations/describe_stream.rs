@@ -52,7 +52,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let input: DescribeStreamInput = input::parse(call.body)?;
     input.constrain()?;
     let arn = input.stream_arn.as_deref().unwrap_or_default();
-    let named = NamedStream::find(call, arn)?;
+    let named = NamedStream::find(call, arn).await?;
     let mut shards = Vec::new();
     if named.has_shard() {
         let outcome = named.shard(call).await?;
@@ -70,12 +70,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     description.list("Shards", &shards, |(id, bounds), out| write_shard(id, *bounds, out));
     description.text("StreamArn", arn);
     description.text("StreamLabel", &label(named.stream.enabled_at_ms));
-    let status = match (named.is_on, named.has_shard()) {
-        (false, _) => "DISABLED",
-        (true, false) => "ENABLING",
-        (true, true) => "ENABLED",
-    };
-    description.text("StreamStatus", status);
+    description.text("StreamStatus", named.status());
     description.text("StreamViewType", named.stream.view_type.name());
     description.text("TableName", &definition.table_name);
     description.end();

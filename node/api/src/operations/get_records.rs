@@ -45,7 +45,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     if iterator.is_expired(now_ms) {
         return Err(errors::expired_iterator());
     }
-    let named = NamedStream::find(call, iterator.stream_arn)?;
+    let named = NamedStream::find(call, iterator.stream_arn).await?;
     if named.table.definition.table_id != iterator.table {
         return Err(errors::stream_not_found(iterator.stream_arn));
     }

@@ -46,7 +46,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     input.constrain()?;
     input.check_members()?;
     let arn = input.stream_arn.as_deref().unwrap_or_default();
-    let named = NamedStream::find(call, arn)?;
+    let named = NamedStream::find(call, arn).await?;
     let shard = named.shard(call).await?;
     if input.shard_id != Some(shard_id(named.stream.enabled_at_ms, shard.partition)) {
         return Err(errors::shard_not_found());

@@ -2,12 +2,14 @@
 
 use super::{Call, stream};
 use crate::{
+    TableView,
     input::{self, Input, fields::Integer, shape::Shape},
     output::Object,
     validation::constraints::Constraints,
 };
 use cairn_model::{ServiceError, arn::StreamArn, stream::label};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Of one page (reference, ListStreams).
 const LIMIT_MAX: usize = 100;
@@ -25,7 +27,7 @@ impl Input for ListStreamsInput {
         &[("TableName", Shape::Text), ("Limit", Shape::Integer), ("ExclusiveStartStreamArn", Shape::Text)];
 }
 
-/// Streams are listed by table, and those of one in the order in which they were enabled.
+/// Streams are listed by table, those of deleted ones among them, and those of one in the order in which they were enabled.
 pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let input: ListStreamsInput = input::parse(call.body)?;
     let mut constraints = Constraints::default();
@@ -42,25 +44,37 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let start = start.map(|arn| StreamArn::parse(arn).ok_or_else(|| invalid(arn))).transpose()?;
 
     let limit = limit.map_or(LIMIT_MAX, |limit| limit as usize);
-    let names = match input.table_name {
-        Some(name) => {
-            call.renew(&name).await;
-            vec![name]
-        }
+    if let Some(name) = &input.table_name {
+        call.renew(name).await;
+    }
+    let mut deleted: BTreeMap<String, Vec<TableView>> = BTreeMap::new();
+    for table in stream::deleted_tables(call, input.table_name.as_deref()) {
+        deleted.entry(table.definition.table_name.clone()).or_default().push(table);
+    }
+    let mut names = match input.table_name {
+        Some(name) => vec![name],
         None => call.catalog.list_tables(call.account),
     };
+    names.extend(deleted.keys().cloned());
+    names.sort_unstable();
+    names.dedup();
     let begin = start.map_or(0, |start| names.partition_point(|name| name.as_str() < start.table.table_name));
     let now_ms = call.request_ids.environment.wall_ms();
     let mut page = Vec::new();
     // One more than are shown tells whether there are more.
     'tables: for name in &names[begin..] {
-        let Some(table) = call.catalog.table(call.account, name) else { continue };
-        for (found, _) in table.definition.readable_streams(now_ms) {
-            let place = (name.as_str(), found.enabled_at_ms);
+        let there = call.catalog.table(call.account, name);
+        let tables = there.as_deref().into_iter().chain(deleted.get(name).into_iter().flatten());
+        let streams = tables.flat_map(|table| {
+            let streams = table.definition.readable_streams(now_ms);
+            streams.map(move |(found, _)| (found.enabled_at_ms, stream::stream_arn(table, found)))
+        });
+        for (enabled_at_ms, arn) in streams.collect::<BTreeMap<_, _>>() {
+            let place = (name.as_str(), enabled_at_ms);
             if start.is_some_and(|start| place <= (start.table.table_name, start.enabled_at_ms)) {
                 continue;
             }
-            page.push((stream::stream_arn(&table, found), name, label(found.enabled_at_ms)));
+            page.push((arn, name, label(enabled_at_ms)));
             if page.len() > limit {
                 break 'tables;
             }

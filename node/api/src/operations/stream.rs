@@ -3,12 +3,12 @@
 use super::Call;
 use crate::{
     RoutingKey, TableView,
-    arn::StreamArn,
+    arn::{StreamArn, TableArn},
     errors,
     validation::constraints::{Constraints, is_table_name},
 };
 use cairn_model::{
-    ServiceError,
+    ServiceError, TableDefinition,
     stream::{RETENTION_MS, SequenceNumber, Stream, label},
     table::TableStatus,
     time::Timestamp,
@@ -23,7 +23,7 @@ const SHARD_ID_BYTES_MAX: usize = 65;
 /// Of what a page of records shows (reference, GetRecords).
 const PAGE_BYTES: u32 = 1 << 20;
 
-/// A stream of one of the account's tables.
+/// A stream of one of the account's tables, or of one that was deleted within the retention.
 #[derive(Debug)]
 pub(super) struct NamedStream {
     pub(super) table: Arc<TableView>,
@@ -45,28 +45,76 @@ pub(super) fn stream_arn(table: &TableView, stream: Stream) -> String {
     format!("{}/stream/{}", table.arn, label(stream.enabled_at_ms))
 }
 
+/// The account's tables that were deleted, all or those of this name: what is left of them are their streams.
+pub(super) fn deleted_tables(call: &Call<'_>, name: Option<&str>) -> impl Iterator<Item = TableView> {
+    let is_deleted = |table: &TableDefinition| {
+        let there = call.catalog.table(call.account, &table.table_name);
+        there.is_none_or(|there| there.definition.table_id != table.table_id)
+    };
+    let streamed = call.partitions.streamed(call.account, name).into_iter();
+    streamed.filter(is_deleted).map(|definition| {
+        let arn = TableArn { region: call.region, account: call.account, table_name: &definition.table_name };
+        TableView {
+            arn: arn.to_string(),
+            definition,
+            status: TableStatus::Deleting,
+            item_count: 0,
+            size_bytes: 0,
+            global_indexes: Vec::new(),
+        }
+    })
+}
+
 impl NamedStream {
     /// The stream of this ARN.
-    pub(super) fn find(call: &Call<'_>, text: &str) -> Result<Self, ServiceError> {
+    pub(super) async fn find(call: &Call<'_>, text: &str) -> Result<Self, ServiceError> {
         let arn = StreamArn::parse(text)
             .filter(|arn| is_table_name(arn.table.table_name))
             .ok_or_else(|| ServiceError::validation(format!("Invalid StreamArn: {text}")))?;
         if arn.table.account != call.account {
             return Err(errors::access_denied());
         }
-        let table = call.catalog.table(call.account, arn.table.table_name).filter(|_| arn.table.region == call.region);
-        let found = table.and_then(|table| {
-            let mut streams = table.definition.readable_streams(call.request_ids.environment.wall_ms());
-            let (stream, is_on) = streams.find(|(stream, _)| stream.enabled_at_ms == arn.enabled_at_ms)?;
-            drop(streams);
-            Some(Self { table, stream, is_on })
-        });
-        let found = found.ok_or_else(|| {
+        let not_found = || {
             call.known_table(arn.table.table_name);
             errors::stream_not_found(text)
-        })?;
-        call.meter.touch(&found.table.definition);
-        Ok(found)
+        };
+        if arn.table.region != call.region {
+            return Err(not_found());
+        }
+        let name = arn.table.table_name;
+        let of = |table| Self::of(call, table, arn.enabled_at_ms);
+        let there = || {
+            let found = call.catalog.table(call.account, name).and_then(of)?;
+            call.meter.touch(&found.table.definition);
+            Some(found)
+        };
+        if let Some(found) = there() {
+            return Ok(found);
+        }
+        let deleted = deleted_tables(call, Some(name)).find_map(|table| of(Arc::new(table))).ok_or_else(not_found)?;
+        if !deleted.is_on {
+            return Ok(deleted);
+        }
+        // Its table was deleted a moment ago, or was made a moment ago.
+        call.renew(name).await;
+        Ok(there().unwrap_or(deleted))
+    }
+
+    fn of(call: &Call<'_>, table: Arc<TableView>, enabled_at_ms: u64) -> Option<Self> {
+        let mut streams = table.definition.readable_streams(call.request_ids.environment.wall_ms());
+        let (stream, is_on) = streams.find(|(stream, _)| stream.enabled_at_ms == enabled_at_ms)?;
+        drop(streams);
+        Some(Self { table, stream, is_on })
+    }
+
+    /// `StreamStatus`.
+    pub(super) fn status(&self) -> &'static str {
+        match (self.is_on, self.table.status) {
+            (false, _) => "DISABLED",
+            (true, TableStatus::Creating) => "ENABLING",
+            (true, TableStatus::Deleting) => "DISABLING",
+            (true, TableStatus::Active | TableStatus::Updating) => "ENABLED",
+        }
     }
 
     /// Whether there is a shard already.

@@ -37,6 +37,8 @@ pub(crate) struct MemoryPartitions {
     pub(crate) request_ids: Mutex<Vec<RequestId>>,
     /// What the nodes say of it; nothing at first.
     pub(crate) time_to_live: Mutex<Option<TimeToLiveState>>,
+    /// The tables with streams that the nodes tell of; none at first.
+    pub(crate) streamed: Mutex<Vec<TableDefinition>>,
 }
 
 impl MemoryPartitions {
@@ -103,6 +105,12 @@ impl Partitions for MemoryPartitions {
         let outcome = self.outcome(table, request)?;
         room.make_for(&outcome).await?;
         Ok(outcome)
+    }
+
+    fn streamed(&self, account: &str, name: Option<&str>) -> Vec<TableDefinition> {
+        let mut streamed = self.streamed.lock().unwrap().clone();
+        streamed.retain(|table| table.account == account && name.is_none_or(|name| name == table.table_name));
+        streamed
     }
 
     fn left_transactions(&self) -> Vec<(String, Vec<LeftTransaction>)> {

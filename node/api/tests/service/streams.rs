@@ -5,8 +5,9 @@ use bytes::Bytes;
 use cairn_model::{
     AttributeValue, Item,
     codec::EncodedItem,
-    ids::PartitionId,
-    stream::{RETENTION_MS, SequenceNumber},
+    ids::{PartitionId, TableId},
+    stream::{RETENTION_MS, SequenceNumber, label},
+    table::{KeyAttribute, KeySchema, ScalarType, StreamViewType, TableDefinition},
     time::Timestamp,
 };
 use cairn_replication::operation::{ShardBounds, StreamEvent, StreamOutcome, StreamRecord, StreamRequest};
@@ -327,4 +328,87 @@ async fn a_record_is_shown_in_dynamodbs_form() {
         }])
     );
     assert!(answer["NextShardIterator"].as_str().unwrap().starts_with(ARN));
+}
+
+/// A table with a stream that was made ten seconds before the time.
+fn made_before(name: &str, millis: u64) -> TableDefinition {
+    let partition = KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S };
+    let mut table = TableDefinition::new("game", name, TableId([9; 16]), KeySchema { partition, sort: None });
+    table.set_stream(Some(StreamViewType::KeysOnly), millis - 10_000);
+    table
+}
+
+fn arn_before(name: &str, millis: u64) -> String {
+    format!("arn:aws:dynamodb:east:game:table/{name}/stream/{}", label(millis - 10_000))
+}
+
+async fn listed(service: &Service, mut request: Value) -> Vec<String> {
+    let mut listed = Vec::new();
+    loop {
+        let page = service.ok(LIST, request.clone()).await;
+        let streams = page["Streams"].as_array().unwrap().clone();
+        listed.extend(streams.iter().map(|stream| stream["StreamArn"].as_str().unwrap().to_owned()));
+        let Some(last) = page["LastEvaluatedStreamArn"].as_str() else { return listed };
+        request["ExclusiveStartStreamArn"] = json!(last);
+    }
+}
+
+#[tokio::test]
+async fn the_stream_of_a_deleted_table_is_there_beside_that_of_one_of_the_same_name() {
+    let (service, asked) = answering(|outcome| StreamOutcome { ended: true, ..outcome }).await;
+    let deleted = ["users", "cities"].map(|name| made_before(name, NOW_MS).retired(NOW_MS));
+    *service.partitions.streamed.lock().unwrap() = deleted.to_vec();
+    let arns = ["cities", "users"].map(|name| arn_before(name, NOW_MS));
+    let all = [&arns[0], &arns[1], ARN];
+    for limit in [1, 2, 100] {
+        assert_eq!(listed(&service, json!({"Limit": limit})).await, all, "{limit}");
+    }
+    assert_eq!(listed(&service, json!({"TableName": "users"})).await, all[1..]);
+    assert_eq!(listed(&service, json!({"TableName": "cities"})).await, all[..1]);
+    assert_eq!(service.ok("ListTables", json!({})).await["TableNames"], json!(["users"]));
+    assert_eq!(service.error("DescribeTable", json!({"TableName": "cities"})).await.0, "ResourceNotFoundException");
+
+    let described = service.ok(DESCRIBE, json!({"StreamArn": arns[1]})).await["StreamDescription"].clone();
+    assert_eq!((&described["StreamStatus"], &described["StreamViewType"]), (&json!("DISABLED"), &json!("KEYS_ONLY")));
+    let shard_id = described["Shards"][0]["ShardId"].clone();
+    for kind in ["TRIM_HORIZON", "LATEST"] {
+        let iterator =
+            service.ok(ITERATOR, json!({"StreamArn": arns[1], "ShardId": shard_id, "ShardIteratorType": kind})).await;
+        let page = service.ok(RECORDS, iterator).await;
+        assert_eq!(page, json!({"Records": []}), "{kind}");
+    }
+    assert!(asked.lock().unwrap().iter().all(|request| request.stream == NOW_MS - 10_000));
+    let described = service.ok(DESCRIBE, json!({"StreamArn": ARN})).await;
+    assert_eq!(described["StreamDescription"]["StreamStatus"], "ENABLED");
+}
+
+#[tokio::test]
+async fn the_stream_of_a_table_that_was_deleted_a_day_ago_is_not_found() {
+    let (service, _) = answering(|outcome| outcome).await;
+    let long_ago = NOW_MS - RETENTION_MS;
+    *service.partitions.streamed.lock().unwrap() = vec![made_before("cities", long_ago).retired(long_ago)];
+    assert_eq!(listed(&service, json!({})).await, [ARN]);
+    let (name, _) = service.error(DESCRIBE, json!({"StreamArn": arn_before("cities", long_ago)})).await;
+    assert_eq!(name, "ResourceNotFoundException");
+    let just_within = long_ago + 1;
+    *service.partitions.streamed.lock().unwrap() = vec![made_before("cities", just_within).retired(just_within)];
+    service.ok(DESCRIBE, json!({"StreamArn": arn_before("cities", just_within)})).await;
+}
+
+#[tokio::test]
+async fn a_stream_whose_table_is_gone_before_the_nodes_know_is_on_its_way_out() {
+    let (service, _) = answering(|outcome| outcome).await;
+    *service.partitions.streamed.lock().unwrap() = vec![made_before("cities", NOW_MS)];
+    let described = service.ok(DESCRIBE, json!({"StreamArn": arn_before("cities", NOW_MS)})).await;
+    assert_eq!(described["StreamDescription"]["StreamStatus"], "DISABLING");
+}
+
+#[tokio::test]
+async fn a_table_that_the_nodes_tell_of_too_is_listed_once() {
+    let (service, _) = answering(|outcome| outcome).await;
+    let there = cairn_api::Catalog::table(&*service.catalog, "game", "users").unwrap();
+    *service.partitions.streamed.lock().unwrap() = vec![there.definition.clone()];
+    assert_eq!(listed(&service, json!({})).await, [ARN]);
+    let described = service.ok(DESCRIBE, json!({"StreamArn": ARN})).await;
+    assert_eq!(described["StreamDescription"]["StreamStatus"], "ENABLED");
 }

@@ -9,6 +9,7 @@ mod kept_iter;
 mod loading;
 mod read;
 mod replicas;
+mod retired;
 mod streams;
 mod view;
 
@@ -23,7 +24,7 @@ pub use view::View;
 use crate::{
     EngineError, LogMark, Marker, MarkerEntry, Pressure, Store, StoreSnapshot, layout,
     outcome::OutcomeIndex,
-    record::{self, AppliedState, Counters, StoredRecord},
+    record::{self, AppliedState, Counters, RetiredReplica, StoredRecord},
     store::Changes,
 };
 use bytes::Bytes;
@@ -56,6 +57,8 @@ pub struct Engine<S> {
 struct Directory {
     records: BTreeMap<PartitionId, (StoredRecord, Arc<Mutex<Live>>)>,
     by_storage: HashMap<u64, (PartitionId, Arc<Mutex<Live>>)>,
+    /// Nothing of these is in the other two.
+    retired: BTreeMap<PartitionId, RetiredReplica>,
 }
 
 /// A replica's applied state, as long as the replica is not dropped.
@@ -120,6 +123,7 @@ impl<S: Store> Engine<S> {
             changes.put(layout::dead(storage_id), Vec::new());
             dead.insert(storage_id);
         }
+        retired::open(&snapshot, &mut directory, store.damage(), &mut changes, &mut dead)?;
         for entry in &marker.entries {
             compare_with_marker(&snapshot, &mut directory, entry, &mut changes)?;
         }
@@ -179,19 +183,28 @@ impl<S: Store> Engine<S> {
         &self.store
     }
 
-    /// Takes back data under dead storage ids: at most `keys_max` keys in this step. True if more is left.
+    /// Takes back data under dead storage ids, but for what is kept of retired replicas: at most `keys_max` keys in this step. True if
+    /// more is left.
     pub fn reclaim(&self, keys_max: usize) -> Result<bool, EngineError> {
         let Some((storage_id, after)) = self.node.lock().dead.first_key_value().map(|(id, after)| (*id, after.clone()))
         else {
             return Ok(false);
         };
         let keys_max = keys_max.max(1);
-        let (lower, upper) = layout::storage(storage_id);
-        let lower = after.map_or(lower, Bound::Excluded);
+        let ranges = match self.retired_under(storage_id).is_some() {
+            true => layout::all_but_streams(storage_id).to_vec(),
+            false => vec![layout::storage(storage_id)],
+        };
         let mut changes = Changes::default();
         let mut last = None;
         let mut keys = 0;
-        for pair in self.store.snapshot().range(lower, upper, true).take(keys_max) {
+        let snapshot = self.store.snapshot();
+        let behind = |(lower, upper): (Bound<Bytes>, Bound<Bytes>)| match (&after, lower) {
+            (Some(after), Bound::Included(lower)) if *after >= lower => (Bound::Excluded(after.clone()), upper),
+            (_, lower) => (lower, upper),
+        };
+        let ranges = ranges.into_iter().map(behind);
+        for pair in ranges.flat_map(|(lower, upper)| snapshot.range(lower, upper, true)).take(keys_max) {
             let (key, _) = pair?;
             last = Some(key.clone());
             changes.delete(key);

@@ -3,9 +3,12 @@
 use super::{Engine, Ids, NodeState};
 use crate::{
     Applied, Changes, EngineError, ReplicaRecord, Store, layout,
-    record::{self, AppliedState, OutcomeWindow, StoredRecord},
+    record::{self, AppliedState, OutcomeWindow, RetiredReplica, StoredRecord},
 };
-use cairn_model::ids::{PartitionId, ReplicaId};
+use cairn_model::{
+    TableDefinition,
+    ids::{PartitionId, ReplicaId},
+};
 
 impl<S: Store> Engine<S> {
     /// A storage id and a log id for a replica to come. Durable before they are given: *never used twice*, whatever crashes.
@@ -120,17 +123,46 @@ impl<S: Store> Engine<S> {
     /// Drops a replica for good, durably; its data is reclaimed later. None if the node holds no such replica.
     /// The caller removes its log.
     pub fn drop_replica(&self, partition_id: PartitionId) -> Result<Option<ReplicaRecord>, EngineError> {
+        self.end_replica(partition_id, None)
+    }
+
+    /// The same, but the records of its streams stay, described by this definition ([`TableDefinition::retired`]), until nobody can read
+    /// them any more ([`Self::drop_retired`]).
+    pub fn retire_replica(
+        &self,
+        partition_id: PartitionId,
+        definition: TableDefinition,
+    ) -> Result<Option<ReplicaRecord>, EngineError> {
+        self.end_replica(partition_id, Some(definition))
+    }
+
+    fn end_replica(
+        &self,
+        partition_id: PartitionId,
+        kept: Option<TableDefinition>,
+    ) -> Result<Option<ReplicaRecord>, EngineError> {
         let mut node = self.node.lock();
         let Some(replica) = self.replica(partition_id) else {
             return Ok(None);
         };
+        let retired = kept.map(|definition| RetiredReplica {
+            storage_id: replica.storage_id,
+            descriptor: replica.descriptor.clone(),
+            definition,
+            entry_time: replica.applied.entry_time,
+        });
         let mut changes = Changes::default();
         changes.delete(layout::record(partition_id));
+        if let Some(retired) = &retired {
+            changes.put(layout::retired(partition_id), retired.encode()?);
+        }
         self.bury(&mut changes, partition_id, replica.replica_id)?;
         changes.put(layout::dead(replica.storage_id), Vec::new());
         self.directory.write().remove(partition_id);
         self.store.commit(changes)?;
         self.store.persist()?;
+        // Before anything is reclaimed.
+        self.directory.write().retired.extend(retired.map(|retired| (partition_id, retired)));
         node.dead.insert(replica.storage_id, None);
         Ok(Some(replica))
     }

@@ -9,6 +9,7 @@ mod global;
 mod golden;
 mod outcomes;
 mod replicas;
+mod retired;
 mod snapshots;
 mod streams;
 mod support;

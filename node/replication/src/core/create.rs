@@ -196,7 +196,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 return Ok(false);
             }
             tracing::warn!(partition = %header.partition, old = replica.0, new = header.to.0, "a replica gives way to its successor");
-            self.remove(header.partition)?;
+            self.remove(header.partition, None)?;
         }
         let tombstone = self.engine.tombstone(header.partition).map_err(engine_fatal)?;
         let is_dropped = |used| used >= header.to || descriptor.epoch == membership::FIRST_EPOCH;
@@ -209,8 +209,13 @@ impl<S: Store, L: LogStore> Core<S, L> {
         Ok(true)
     }
 
-    /// Drops a replica, its data and its log, for good; its id is never used again on this node.
-    pub(super) fn remove(&mut self, partition: PartitionId) -> Result<(), FatalError> {
+    /// Drops a replica, its data and its log, for good; its id is never used again on this node. The records of its streams stay for a
+    /// while, if they are described.
+    pub(super) fn remove(
+        &mut self,
+        partition: PartitionId,
+        streams: Option<TableDefinition>,
+    ) -> Result<(), FatalError> {
         if let Some(Slot::Live(mut replica)) = self.slots.remove(&partition) {
             super::expiry::forget(&replica, &self.config);
             self.release(&mut replica);
@@ -219,7 +224,11 @@ impl<S: Store, L: LogStore> Core<S, L> {
         self.going_on.remove(&partition);
         self.drop_snapshots(partition)?;
         self.publish_views();
-        match self.engine.drop_replica(partition) {
+        let dropped = match streams {
+            Some(definition) => self.engine.retire_replica(partition, definition),
+            None => self.engine.drop_replica(partition),
+        };
+        match dropped {
             Ok(Some(record)) => self.log.remove(record.log_id).map_err(log_fatal),
             Ok(None) | Err(EngineError::UnknownPartition { .. }) => Ok(()),
             Err(error) => Err(engine_fatal(error)),

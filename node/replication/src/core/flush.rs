@@ -96,7 +96,7 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 && replica.removed
             {
                 tracing::warn!(partition = %id, replica = replica.replica_id.0, "dropped a replica that is no member any more");
-                self.remove(*id)?;
+                self.remove(*id, None)?;
             }
         }
         Ok(())

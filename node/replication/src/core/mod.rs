@@ -486,7 +486,11 @@ pub(crate) fn serve_read<S: Store>(
     };
     let result = read::read(engine, place, request);
     // What was read may have been on its way out already, if the storage id died meanwhile.
-    if !engine.is_live(point.storage_id) {
+    let is_there = match request {
+        PartitionRequest::Stream(_) => engine.has_streams(point.storage_id),
+        _ => engine.is_live(point.storage_id),
+    };
+    if !is_there {
         return Err(PartitionError::NotLeader { leader: None });
     }
     result.map_err(|error| match error {

@@ -11,7 +11,9 @@ use cairn_model::{
     ids::{PartitionId, ReplicaId, TableId},
     index,
     node::{Order, OrderOutcome},
+    stream::RETENTION_MS,
     table::TableDefinition,
+    time::Timestamp,
 };
 
 /// Where no log has what is needed, leadership must not go round and round.
@@ -42,7 +44,9 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 let place = Member { replica_id: ReplicaId(0), node_id, zone, address, role: MemberRole::Learner };
                 Some(self.order_replacement(partition_id, replace, place, now)?)
             }
-            Order::DropPartition { partition_id, table_id } => Some(self.order_drop(partition_id, table_id)?),
+            Order::DropPartition { partition_id, table_id, deleted_at_ms } => {
+                Some(self.order_drop(partition_id, table_id, deleted_at_ms, now)?)
+            }
         };
         self.outputs.extend(outcome.map(|outcome| Output::OrderAnswer { token, outcome }));
         Ok(())
@@ -207,7 +211,13 @@ impl<S: Store, L: LogStore> Core<S, L> {
         })
     }
 
-    fn order_drop(&mut self, partition: PartitionId, table: TableId) -> Result<OrderOutcome, FatalError> {
+    fn order_drop(
+        &mut self,
+        partition: PartitionId,
+        table: TableId,
+        deleted_at_ms: Option<u64>,
+        now: Now,
+    ) -> Result<OrderOutcome, FatalError> {
         let held = match self.slots.get(&partition) {
             None => {
                 // What was ordered before it, or is told by a member that does not know yet, may come after it.
@@ -220,9 +230,63 @@ impl<S: Store, L: LogStore> Core<S, L> {
         if held != table {
             return Ok(refused(format!("the partition belongs to table {held}, not to {table}")));
         }
-        tracing::info!(%partition, "dropped a partition by order");
-        self.remove(partition)?;
+        let kept = match deleted_at_ms {
+            Some(deleted_at_ms) => match self.streams_left(partition, deleted_at_ms, now)? {
+                Ok(kept) => kept,
+                Err(outcome) => return Ok(outcome),
+            },
+            None => None,
+        };
+        tracing::info!(%partition, keeps_streams = kept.is_some(), "dropped a partition by order");
+        self.remove(partition, kept)?;
         Ok(OrderOutcome::Done)
+    }
+
+    /// What describes the streams that are left of a partition whose table was deleted then; none where nobody could read a record of
+    /// them. Or what is answered until that is known here.
+    ///
+    /// A replica that has applied the end of the streams has all that was ever in them, since the end goes through the log: whoever is
+    /// asked later answers the same. The leader goes last, because who follows learns only from it that the end is committed; without
+    /// a quorum it leads no more.
+    fn streams_left(
+        &mut self,
+        partition: PartitionId,
+        deleted_at_ms: u64,
+        now: Now,
+    ) -> Result<Result<Option<TableDefinition>, OrderOutcome>, FatalError> {
+        let engine = self.engine.clone();
+        let agreement = self.agreement(partition, now);
+        let Some(Slot::Live(replica)) = self.slots.get_mut(&partition) else { return Ok(Ok(None)) };
+        let present = &replica.state.definition;
+        let left = present.retired(deleted_at_ms);
+        let readable: Vec<u64> = left.readable_streams(now.wall_ms).map(|(stream, _)| stream.enabled_at_ms).collect();
+        if readable.is_empty() || !replica.has_data() {
+            return Ok(Ok(None));
+        }
+        if !replica.reads_alone() {
+            if present.current_stream().is_some() {
+                if replica.is_leader() {
+                    let mut ended = TableDefinition::clone(present);
+                    ended.schema_version += 1;
+                    ended.set_stream(None, deleted_at_ms);
+                    let body = EntryBody::Definition(Box::new(ended));
+                    replica.propose_change(&engine, agreement, now, body).map_err(proposer_fatal)?;
+                    self.dirty.insert(partition);
+                }
+                return Ok(Err(in_progress("the table's stream ends on all replicas first")));
+            }
+            if replica.is_leader() {
+                return Ok(Err(in_progress("the replicas that follow this one drop their data first")));
+            }
+        }
+        let horizon = Timestamp::from_millis(now.wall_ms.saturating_sub(RETENTION_MS));
+        for stream in readable {
+            let last = engine.last_stream_number(replica.storage_id, stream).map_err(super::engine_fatal)?;
+            if last.is_some_and(|last| last.time >= horizon) {
+                return Ok(Ok(Some(left)));
+            }
+        }
+        Ok(Ok(None))
     }
 
     fn agreement(&self, partition: PartitionId, now: Now) -> Agreement {

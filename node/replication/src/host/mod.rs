@@ -21,13 +21,13 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use cairn_engine::{Engine, FjallStore, Kept, Store};
+use cairn_engine::{Engine, FjallStore, Kept, RetiredReplica, Store};
 use cairn_model::{
     descriptor::{Member, PartitionDescriptor},
     ids::{NodeId, PartitionId},
     index::LocalIndex,
     key::HASH_BYTES,
-    node::{Counts, IndexCounts, Order, OrderOutcome, ReplicaReport, TimeToLiveState},
+    node::{Counts, IndexCounts, Order, OrderOutcome, ReplicaReport, RetiredReport, TimeToLiveState},
     table::TableDefinition,
     time::Timestamp,
 };
@@ -147,7 +147,11 @@ impl<S: Store> Host<S> {
             PartitionRequest::Range(range) => range.consistent,
             PartitionRequest::Stream(_) | PartitionRequest::TransactGet(_) => true,
         };
-        let point = match self.point_beside(partition, epoch, consistent)? {
+        let beside = match self.ended(partition, &request) {
+            Some(point) => Some(point),
+            None => self.point_beside(partition, epoch, consistent)?,
+        };
+        let point = match beside {
             Some(point) => point,
             None => self.ask(|answer| Command::ReadBarrier { partition, epoch, answer }).await??,
         };
@@ -164,6 +168,19 @@ impl<S: Store> Host<S> {
                 Unread::Broken => PartitionError::NotLeader { leader: None },
             })
         })
+    }
+
+    /// From where to read a stream that takes no more, if that is asked for: whoever has applied its end has all of it, whether it
+    /// leads or not, under whatever epoch, and where nothing else is left of the table.
+    fn ended(&self, partition: PartitionId, request: &PartitionRequest) -> Option<ReadPoint> {
+        let PartitionRequest::Stream(asked) = request else { return None };
+        if let Some(RetiredReplica { storage_id, descriptor, definition, .. }) = self.engine.retired(partition) {
+            return Some(ReadPoint { storage_id, descriptor: descriptor.into(), definition: definition.into() });
+        }
+        let views = self.views.load();
+        let point = &views.get(&partition)?.point;
+        let has_ended = point.definition.stream.as_ref().is_some_and(|streams| streams.has_ended(asked.stream));
+        has_ended.then(|| point.clone())
     }
 
     /// From where to read at once, if the machine need not be asked.
@@ -281,6 +298,12 @@ impl<S: Store> Host<S> {
     /// One of them.
     pub fn replica(&self, partition: PartitionId) -> Option<ReplicaReport> {
         self.told.reports.load().iter().find(|replica| replica.descriptor.partition_id == partition).cloned()
+    }
+
+    /// What is left here of tables that were deleted lately.
+    pub fn retired(&self) -> Vec<RetiredReport> {
+        let report = |RetiredReplica { descriptor, definition, .. }| RetiredReport { descriptor, definition };
+        self.engine.all_retired().into_iter().map(report).collect()
     }
 
     /// What a partition holds with every write that was acknowledged; none where the replica here does not lead it.

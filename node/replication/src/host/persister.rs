@@ -83,8 +83,9 @@ fn run<S: Store>(
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
         engine.rest();
-        engine.reclaim(RECLAIM_KEYS_A_STEP)?;
         let Now { wall_ms, boot_ms } = clock.now();
+        engine.drop_retired(wall_ms)?;
+        engine.reclaim(RECLAIM_KEYS_A_STEP)?;
         if boot_ms >= trim_boot_ms {
             let before = Timestamp::from_millis(wall_ms.saturating_sub(RETENTION_MS + TRIM_DELAY_MS));
             let is_left = engine.trim_streams(before, TRIM_KEYS_A_STEP)?;

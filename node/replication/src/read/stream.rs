@@ -14,8 +14,7 @@ pub(super) fn read<S: Store>(
     request: &StreamRequest,
 ) -> Result<StreamOutcome, ReadError> {
     // Looked at before the records: everything up to here is among them.
-    let applied = engine.applied(place.storage_id).unwrap_or_default();
-    let latest = SequenceNumber::last_of(applied.entry_time);
+    let latest = SequenceNumber::last_of(engine.entry_time(place.storage_id).unwrap_or_default());
     let horizon = SequenceNumber { time: request.horizon, ordinal: 0 };
     let begin = request.after.unwrap_or_else(|| horizon.before());
     let mut outcome = StreamOutcome {

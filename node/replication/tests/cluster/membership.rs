@@ -90,7 +90,7 @@ fn a_replica_that_missed_its_own_removal_learns_of_it() {
 #[test]
 fn a_dropped_replica_is_never_made_again_under_the_same_id() {
     let mut cluster = Cluster::with_partition(3, 3);
-    let order = Order::DropPartition { partition_id: PARTITION, table_id: TABLE };
+    let order = Order::DropPartition { partition_id: PARTITION, table_id: TABLE, deleted_at_ms: None };
     assert_eq!(cluster.order(2, order), OrderOutcome::Done);
     cluster.ticks(30);
     assert!(cluster.report(2).is_none());
@@ -104,7 +104,7 @@ fn a_dropped_replica_is_never_made_again_under_the_same_id() {
 #[test]
 fn a_replica_with_a_new_id_may_come_to_a_node_that_was_told_to_drop_what_it_did_not_hold() {
     let mut cluster = Cluster::with_partition(4, 3);
-    let order = Order::DropPartition { partition_id: PARTITION, table_id: TABLE };
+    let order = Order::DropPartition { partition_id: PARTITION, table_id: TABLE, deleted_at_ms: None };
     assert_eq!(cluster.order(3, order), OrderOutcome::Done);
     replace_until_done(&mut cluster, 3, 3);
     cluster.ticks(5);

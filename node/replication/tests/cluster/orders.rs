@@ -23,7 +23,7 @@ fn orders_are_idempotent() {
     assert_eq!(cluster.order(0, bootstrap), OrderOutcome::Done);
     assert_eq!(cluster.order(0, update(2)), OrderOutcome::Done);
     assert_eq!(cluster.order(0, update(2)), OrderOutcome::Done);
-    let drop = Order::DropPartition { partition_id: PARTITION, table_id: TABLE };
+    let drop = Order::DropPartition { partition_id: PARTITION, table_id: TABLE, deleted_at_ms: None };
     for node in 0..3 {
         assert_eq!(cluster.order(node, drop.clone()), OrderOutcome::Done);
         assert_eq!(cluster.order(node, drop.clone()), OrderOutcome::Done);
@@ -108,7 +108,7 @@ fn writes_under_way_while_the_definition_changes_are_all_done_once() {
 #[test]
 fn a_partition_that_was_dropped_before_it_was_begun_is_not_begun() {
     let mut cluster = Cluster::new(1);
-    let drop = Order::DropPartition { partition_id: PARTITION, table_id: TABLE };
+    let drop = Order::DropPartition { partition_id: PARTITION, table_id: TABLE, deleted_at_ms: None };
     assert_eq!(cluster.order(0, drop.clone()), OrderOutcome::Done);
     assert_eq!(cluster.order(0, drop), OrderOutcome::Done);
     cluster.crash(0);
@@ -129,7 +129,7 @@ fn no_message_begins_a_partition_on_a_node_that_was_told_to_drop_it() {
     let bootstrap = Order::Bootstrap { descriptor: descriptor(3), definition: definition() };
     assert_eq!(cluster.order(0, bootstrap), OrderOutcome::Done);
     cluster.ticks(5);
-    let drop = Order::DropPartition { partition_id: PARTITION, table_id: TABLE };
+    let drop = Order::DropPartition { partition_id: PARTITION, table_id: TABLE, deleted_at_ms: None };
     for node in 1..3 {
         assert_eq!(cluster.order(node, drop.clone()), OrderOutcome::Done);
     }
@@ -144,10 +144,10 @@ fn no_message_begins_a_partition_on_a_node_that_was_told_to_drop_it() {
 fn a_partition_is_dropped_only_for_its_own_table() {
     let mut cluster = Cluster::with_partition(1, 1);
     cluster.write(0, put(1, "a", 1));
-    let order = Order::DropPartition { partition_id: PARTITION, table_id: TableId([1; 16]) };
+    let order = Order::DropPartition { partition_id: PARTITION, table_id: TableId([1; 16]), deleted_at_ms: None };
     assert!(matches!(cluster.order(0, order), OrderOutcome::Refused { .. }));
     assert_eq!(cluster.get(0, "a"), Some(item("a", 1)));
-    let order = Order::DropPartition { partition_id: PARTITION, table_id: TABLE };
+    let order = Order::DropPartition { partition_id: PARTITION, table_id: TABLE, deleted_at_ms: None };
     assert_eq!(cluster.order(0, order), OrderOutcome::Done);
     assert!(cluster.report(0).is_none());
     // Gone for good, across a restart too.

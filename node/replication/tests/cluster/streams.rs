@@ -2,12 +2,13 @@
 
 use crate::{
     cluster::Cluster,
-    requests::{PARTITION, add, definition, delete, put, put_new},
+    requests::{PARTITION, TABLE, add, definition, delete, descriptor, put, put_new},
     streamed::{self, STREAM},
 };
+use cairn_engine::RetiredReplica;
 use cairn_model::{
     node::{Order, OrderOutcome},
-    stream::SequenceNumber,
+    stream::{RETENTION_MS, SequenceNumber},
     time::Timestamp,
 };
 use cairn_replication::operation::{
@@ -145,4 +146,92 @@ fn who_reads_behind_what_is_trimmed_is_told() {
             other => panic!("no page: {other:?}"),
         }
     }
+}
+
+fn delete_table(cluster: &Cluster) -> Order {
+    Order::DropPartition { partition_id: PARTITION, table_id: TABLE, deleted_at_ms: Some(cluster.now(0).wall_ms) }
+}
+
+/// What the nodes have left, once each of these has carried out the order.
+fn order_all(cluster: &mut Cluster, nodes: &[usize], order: &Order) -> Vec<Option<RetiredReplica>> {
+    for _ in 0..200 {
+        let mut outcomes = nodes.iter().map(|node| cluster.order(*node, order.clone())).collect::<Vec<_>>();
+        outcomes.retain(|outcome| *outcome != OrderOutcome::Done);
+        if outcomes.is_empty() {
+            let left = |node: &usize| cluster.nodes[*node].engine.as_ref().unwrap().retired(PARTITION);
+            return nodes.iter().map(left).collect();
+        }
+        cluster.ticks(1);
+    }
+    panic!("it is not carried out");
+}
+
+fn kept(cluster: &Cluster, node: usize, left: &RetiredReplica) -> Vec<StreamRecord> {
+    let engine = cluster.nodes[node].engine.as_ref().unwrap();
+    streamed::records(engine, left.storage_id, &left.definition)
+}
+
+#[test]
+fn of_a_deleted_table_every_replica_keeps_all_records_that_were_acknowledged() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    for n in 0..5 {
+        cluster.write(0, put(n, "a", n as i64));
+    }
+    let records = page(&mut cluster, 0, None, 100).records;
+    // No tick, by which those who follow would learn what is committed.
+    let order = delete_table(&cluster);
+    for (node, left) in order_all(&mut cluster, &[2, 1, 0], &order).into_iter().enumerate() {
+        let (node, left) = (2 - node, left.unwrap());
+        assert_eq!(kept(&cluster, node, &left), records, "node {node}");
+        let streams = left.definition.readable_streams(cluster.now(0).wall_ms).collect::<Vec<_>>();
+        assert_eq!(streams, [(STREAM, false)], "node {node}");
+    }
+    assert!((0..3).all(|node| cluster.report(node).is_none()), "and nothing else is there");
+    let again = cluster.order(0, Order::Bootstrap { descriptor: descriptor(3), definition: definition() });
+    assert!(matches!(again, OrderOutcome::Refused { .. }), "{again:?}");
+}
+
+#[test]
+fn what_a_deleted_tables_replicas_keep_is_all_there_whoever_of_them_dies() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    cluster.crash(2);
+    for n in 0..3 {
+        cluster.write(0, put(n, "a", n as i64));
+    }
+    let records = page(&mut cluster, 0, None, 100).records;
+    let order = delete_table(&cluster);
+    assert!(matches!(cluster.order(0, order.clone()), OrderOutcome::InProgress { .. }));
+    cluster.crash(0);
+    cluster.start(2);
+    cluster.await_leader(Some(0));
+    for (node, left) in order_all(&mut cluster, &[1, 2], &order).into_iter().enumerate() {
+        assert_eq!(kept(&cluster, node + 1, &left.unwrap()), records, "node {node}");
+    }
+}
+
+#[test]
+fn a_table_without_records_that_can_be_read_is_dropped_whole() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    let order = delete_table(&cluster);
+    assert_eq!(order_all(&mut cluster, &[0, 1, 2], &order), [None, None, None]);
+}
+
+#[test]
+fn what_was_deleted_a_day_ago_is_dropped_whole_and_at_once() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    cluster.write(0, put(1, "a", 1));
+    let deleted_at_ms = Some(cluster.now(0).wall_ms - RETENTION_MS);
+    let order = Order::DropPartition { partition_id: PARTITION, table_id: TABLE, deleted_at_ms };
+    for node in 0..3 {
+        assert_eq!(cluster.order(node, order.clone()), OrderOutcome::Done);
+        assert_eq!(cluster.nodes[node].engine.as_ref().unwrap().retired(PARTITION), None);
+    }
+}
+
+#[test]
+fn an_order_that_tells_nothing_of_streams_keeps_nothing() {
+    let mut cluster = Cluster::with_partition(1, 1);
+    cluster.write(0, put(1, "a", 1));
+    let order = Order::DropPartition { partition_id: PARTITION, table_id: TABLE, deleted_at_ms: None };
+    assert_eq!(order_all(&mut cluster, &[0], &order), [None]);
 }

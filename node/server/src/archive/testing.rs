@@ -111,7 +111,8 @@ impl TestNode {
     }
 
     pub(crate) async fn drop_table(&self, partition: PartitionId, table_id: TableId) {
-        let outcome = self.host().order(Order::DropPartition { partition_id: partition, table_id }).await;
+        let outcome =
+            self.host().order(Order::DropPartition { partition_id: partition, table_id, deleted_at_ms: None }).await;
         assert_eq!(outcome, OrderOutcome::Done);
     }
 

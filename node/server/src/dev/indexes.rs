@@ -45,8 +45,11 @@ pub(super) fn due(replicas: &[ReplicaReport]) -> Vec<Order> {
             }
         }
     }
-    orders.extend(hidden.iter().filter(|report| !wanted.contains(&report.definition.table_id)).map(|report| {
-        Order::DropPartition { partition_id: report.descriptor.partition_id, table_id: report.definition.table_id }
+    let unwanted = hidden.iter().filter(|report| !wanted.contains(&report.definition.table_id));
+    orders.extend(unwanted.map(|report| Order::DropPartition {
+        partition_id: report.descriptor.partition_id,
+        table_id: report.definition.table_id,
+        deleted_at_ms: None,
     }));
     orders
 }

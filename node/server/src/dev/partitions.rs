@@ -4,8 +4,21 @@ use super::tables::{LEADER_DEADLINE, LocalTables, ORDER_PAUSE};
 use crate::throttle::Demand;
 use async_trait::async_trait;
 use cairn_api::{Partitions, Room, RoutingKey, TableView, errors};
-use cairn_model::{ErrorKind, ServiceError, node::Counts, transaction::LeftTransaction};
+use cairn_model::{
+    ErrorKind, ServiceError, TableDefinition,
+    ids::{PartitionId, TableId},
+    node::Counts,
+    transaction::LeftTransaction,
+};
 use cairn_replication::operation::{PartitionError, PartitionOutcome, PartitionRequest};
+
+impl LocalTables {
+    /// What is left of a deleted table answers what is asked of its streams, and nothing else.
+    fn retired(&self, table: TableId) -> Option<(PartitionId, u64)> {
+        let retired = self.node.host().retired().into_iter().find(|retired| retired.definition.table_id == table)?;
+        Some((retired.descriptor.partition_id, retired.descriptor.epoch))
+    }
+}
 
 #[async_trait]
 impl Partitions for LocalTables {
@@ -26,6 +39,11 @@ impl Partitions for LocalTables {
     fn left_transactions(&self) -> Vec<(String, Vec<LeftTransaction>)> {
         let reports = self.node.host().reports();
         reports.iter().map(|report| (report.definition.account.clone(), report.left_transactions.clone())).collect()
+    }
+
+    fn streamed(&self, account: &str, name: Option<&str>) -> Vec<TableDefinition> {
+        let retired = self.node.host().retired().into_iter().map(|retired| retired.definition);
+        retired.filter(|table| table.account == account && name.is_none_or(|name| name == table.table_name)).collect()
     }
 
     async fn request(
@@ -50,8 +68,8 @@ impl Partitions for LocalTables {
         if request.brings_data() && self.node.disk().full() {
             return Err(ServiceError::new(ErrorKind::ThrottlingException, crate::node::DISK_FULL));
         }
-        let (partition, epoch) =
-            self.partition(table.definition.table_id).ok_or_else(|| errors::table_not_found(name))?;
+        let known = self.partition(table.definition.table_id).or_else(|| self.retired(table.definition.table_id));
+        let (partition, epoch) = known.ok_or_else(|| errors::table_not_found(name))?;
         let mut patience = LEADER_DEADLINE;
         loop {
             // The request is kept for another try only until the partition leads, in the moment after a start.

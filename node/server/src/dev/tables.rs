@@ -201,10 +201,11 @@ impl LocalTables {
         self.refresh();
     }
 
-    /// Drops what the node has of a table, whatever there is under its name by now.
+    /// Drops what the node has of a table, but for what can be read of its streams, whatever there is under its name by now.
     pub(super) async fn drop_table(&self, table_id: TableId) -> Result<(), ServiceError> {
         if let Some((partition_id, _)) = self.partition(table_id) {
-            self.order(Order::DropPartition { partition_id, table_id }).await?;
+            let deleted_at_ms = Some(environment::wall_ms());
+            self.order(Order::DropPartition { partition_id, table_id, deleted_at_ms }).await?;
         }
         self.tend_indexes().await;
         self.forget(table_id).await;

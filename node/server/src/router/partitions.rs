@@ -7,7 +7,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_api::{Partitions, Room, RoutingKey, TableView};
 use cairn_model::{
-    ErrorKind, ServiceError, descriptor::Member, ids::PartitionId, node::Counts, transaction::LeftTransaction,
+    ErrorKind, ServiceError, TableDefinition,
+    descriptor::Member,
+    ids::{PartitionId, TableId},
+    node::Counts,
+    transaction::LeftTransaction,
 };
 use cairn_replication::{
     operation::{PartitionError, PartitionOutcome, PartitionRequest},
@@ -81,6 +85,13 @@ impl RemotePartitions {
         }
     }
 
+    /// Where to ask; what is left of a deleted table is asked for its streams alone.
+    fn route(&self, table: TableId, key: RoutingKey<'_>, request: &PartitionRequest) -> Option<Arc<Route>> {
+        let routes = self.nodes.routes();
+        let retired = if matches!(request, PartitionRequest::Stream(_)) { routes.retired(table) } else { None };
+        retired.or_else(|| routes.find(table, key.0))
+    }
+
     /// What the leader of a partition says it holds; none where no replica says that it leads.
     async fn counts_of(&self, route: &Route) -> Option<Counts> {
         let body = Bytes::from(serde_json::to_vec(&route.descriptor.partition_id).ok()?);
@@ -150,6 +161,12 @@ impl Partitions for RemotePartitions {
         Some(counted.into_iter().flatten().sum())
     }
 
+    fn streamed(&self, account: &str, name: Option<&str>) -> Vec<TableDefinition> {
+        let routes = self.nodes.routes();
+        let of_account = routes.streamed().filter(|table| table.account == account);
+        of_account.filter(|table| name.is_none_or(|name| name == table.table_name)).cloned().collect()
+    }
+
     fn left_transactions(&self) -> Vec<(String, Vec<LeftTransaction>)> {
         let routes = self.nodes.routes();
         routes.tables().map(|known| (known.definition.account.clone(), known.left_transactions.clone())).collect()
@@ -167,7 +184,7 @@ impl Partitions for RemotePartitions {
         let mut last = "no storage node holds the table's partition, or none is known yet".to_owned();
         let tried = tokio::time::timeout(REQUEST_DEADLINE, async {
             loop {
-                let Some(route) = self.nodes.routes().find(table.definition.table_id, key.0) else {
+                let Some(route) = self.route(table.definition.table_id, key, &call.request) else {
                     self.nodes.refresh(REFRESH_PATIENCE).await;
                     tokio::time::sleep(ELECTION_PAUSE).await;
                     continue;

@@ -6,7 +6,7 @@ use cairn_model::{
     TableDefinition,
     descriptor::{Member, PartitionDescriptor},
     ids::{PartitionId, ReplicaId, TableId},
-    node::{FedReport, NodeReport, ReplicaReport, ReplicaState},
+    node::{FedReport, NodeReport, ReplicaReport, ReplicaState, RetiredReport},
     region::RegionReport,
     transaction::LeftTransaction,
 };
@@ -57,6 +57,15 @@ pub struct KnownTable {
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     tables: HashMap<TableId, KnownTable>,
+    retired: HashMap<TableId, RetiredTable>,
+}
+
+/// What is left of a table that was deleted: its streams.
+#[derive(Clone, Debug)]
+struct RetiredTable {
+    definition: TableDefinition,
+    /// Its members are those that have what is left; each has all of it.
+    route: Arc<Route>,
 }
 
 impl Routes {
@@ -64,8 +73,10 @@ impl Routes {
     /// the one of the highest term, of a table's definitions the one with the highest version.
     pub fn from_reports<'a>(nodes: impl IntoIterator<Item = &'a KnownNode>) -> Self {
         let mut partitions: BTreeMap<PartitionId, Candidate<'a>> = BTreeMap::new();
+        let mut retired = HashMap::new();
         for node in nodes {
             let group = GroupName { account: node.report.account.clone(), group: node.report.group.clone() };
+            node.report.retired.iter().for_each(|report| note_retired(&mut retired, node, &group, report));
             for replica in &node.report.replicas {
                 let candidate = partitions.entry(replica.descriptor.partition_id).or_insert_with(|| Candidate {
                     group: group.clone(),
@@ -93,7 +104,20 @@ impl Routes {
         for candidate in partitions.into_values() {
             tables.entry(candidate.descriptor.table_id).or_default().push(candidate);
         }
-        Self { tables: tables.into_iter().filter_map(|(id, partitions)| Some((id, known(partitions)?))).collect() }
+        let tables = tables.into_iter().filter_map(|(id, partitions)| Some((id, known(partitions)?))).collect();
+        Self { tables, retired }
+    }
+
+    /// The tables with streams, each once: those that were deleted, and those of which a replica is there.
+    pub fn streamed(&self) -> impl Iterator<Item = &TableDefinition> {
+        let there = self.tables().map(|known| &known.definition);
+        let there = there.filter(|table| table.stream.is_some() && !self.retired.contains_key(&table.table_id));
+        self.retired.values().map(|retired| &retired.definition).chain(there)
+    }
+
+    /// Where the streams of a table are that was deleted.
+    pub fn retired(&self, table: TableId) -> Option<Arc<Route>> {
+        self.retired.get(&table).map(|retired| retired.route.clone())
     }
 
     /// The tables; the partitions of their global indexes are none, though [`Self::table`] and [`Self::find`] know them.
@@ -131,6 +155,23 @@ struct Candidate<'a> {
     counted: (u64, u64, u64),
 }
 
+/// One more node has what is left of a table.
+fn note_retired(
+    retired: &mut HashMap<TableId, RetiredTable>,
+    node: &KnownNode,
+    group: &GroupName,
+    RetiredReport { descriptor, definition }: &RetiredReport,
+) {
+    let own = descriptor.members.iter().find(|member| member.node_id == node.report.node_id);
+    let own = own.map(|member| Member { address: node.address.clone(), ..member.clone() });
+    let table = retired.entry(definition.table_id).or_insert_with(|| {
+        let descriptor = PartitionDescriptor { members: Vec::new(), ..descriptor.clone() };
+        let route = Arc::new(Route { group: group.clone(), descriptor, leader: None });
+        RetiredTable { definition: definition.clone(), route }
+    });
+    Arc::make_mut(&mut table.route).descriptor.members.extend(own);
+}
+
 /// The table of these partitions; none where there is no partition.
 fn known(mut partitions: Vec<Candidate<'_>>) -> Option<KnownTable> {
     partitions.sort_by(|a, b| a.descriptor.range.start.cmp(&b.descriptor.range.start));
@@ -163,7 +204,7 @@ mod tests {
         descriptor::{KeyRange, MemberRole},
         ids::NodeId,
         index::{GlobalIndex, IndexProjection, ProjectionType},
-        table::{KeyAttribute, KeySchema, ScalarType},
+        table::{KeyAttribute, KeySchema, ScalarType, StreamViewType},
     };
 
     const TABLE: TableId = TableId([1; 16]);
@@ -214,6 +255,7 @@ mod tests {
                 disk_free_bytes: 0,
                 disk_total_bytes: 0,
                 disk_full: false,
+                retired: Vec::new(),
                 consumption: None,
             },
         }
@@ -263,6 +305,36 @@ mod tests {
         assert!(routes.tables().map(|table| table.definition.table_id).eq([TABLE]));
         assert_eq!(routes.find(id, b"x").unwrap().descriptor.partition_id, PartitionId([2; 16]));
         assert!(routes.table(id).unwrap().fed_by[0].complete);
+    }
+
+    #[test]
+    fn what_is_left_of_a_deleted_table_is_where_nodes_say_so_and_is_no_table() {
+        let mut open = replica(1, (b"", b""), 1);
+        open.definition.set_stream(Some(StreamViewType::KeysOnly), 1_000);
+        let (descriptor, definition) = (open.descriptor.clone(), open.definition.retired(5_000));
+        let retired = |id: u8| {
+            let mut node = node(&format!("pod-{id}"), Vec::new());
+            node.report.node_id = NodeId([id; 16]);
+            let (descriptor, definition) = (descriptor.clone(), definition.clone());
+            node.report.retired = vec![RetiredReport { descriptor, definition }];
+            node
+        };
+        let there = [node("a", vec![open.clone()])];
+        let routes = Routes::from_reports(&there);
+        assert!(routes.streamed().eq([&open.definition]) && routes.retired(TABLE).is_none());
+        let routes = Routes::from_reports(&[retired(1), retired(3), there[0].clone()]);
+        assert!(routes.streamed().eq([&definition]), "it is told of once, as it has ended");
+        let route = routes.retired(TABLE).unwrap();
+        let members: Vec<_> = route.descriptor.members.iter().map(|member| member.address.as_str()).collect();
+        assert_eq!(members, ["pod-1", "pod-3"]);
+        assert_eq!(
+            routes.find(TABLE, b"x").unwrap().descriptor.members.len(),
+            3,
+            "what is there of it is asked as before"
+        );
+        let routes = Routes::from_reports(&[retired(2)]);
+        assert_eq!(routes.tables().count(), 0);
+        assert!(routes.find(TABLE, b"x").is_none() && routes.table(TABLE).is_none());
     }
 
     #[test]

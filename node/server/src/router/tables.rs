@@ -381,6 +381,7 @@ mod tests {
             disk_free_bytes: 0,
             disk_total_bytes: 0,
             disk_full: false,
+            retired: Vec::new(),
             consumption: None,
         }
     }

@@ -166,6 +166,7 @@ impl Setting {
             disk_free_bytes: 1,
             disk_total_bytes: 1,
             disk_full: false,
+            retired: Vec::new(),
             consumption: None,
         };
         let node = KnownNode { address: "127.0.0.1:1".to_owned(), report };

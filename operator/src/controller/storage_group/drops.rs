@@ -5,7 +5,7 @@ use crate::{context::GuardedTable, node_client::Reports};
 use cairn_crds::{TableResourceStatus, storage_group::PendingDrop};
 use cairn_model::{
     ids::{NodeId, PartitionId, TableId},
-    node::{NodeReport, Order, OrderOutcome},
+    node::{NodeReport, Order, OrderOutcome, ReplicaReport},
 };
 use jiff::Timestamp;
 use std::{collections::BTreeSet, sync::Arc};
@@ -45,14 +45,15 @@ pub async fn order(
         if let (Ok(partition_id), Ok(table_id)) = (drop.partition_id.parse(), drop.table_id.parse()) {
             for (node, report) in nodes.iter().zip(answers) {
                 let Some(report) = report else { continue };
+                let deleted_at = drop.deleted_at.as_ref().filter(|_| !is_left_over(report, answers, partition_id));
+                let deleted_at_ms = deleted_at.and_then(|at| u64::try_from(at.0.as_millisecond()).ok());
+                let order = Order::DropPartition { partition_id, table_id, deleted_at_ms };
                 if is_loading {
                     // What has come to the node by now goes, and nothing comes after it; what may come yet is waited for.
-                    if holds(report, partition_id, table_id) && done(node, partition_id, table_id, reports).await {
+                    if holds(report, partition_id, table_id) && done(node, &order, reports).await {
                         still.loading_until = None;
                     }
-                } else if is_due(&still, partition_id, table_id, report)
-                    && done(node, partition_id, table_id, reports).await
-                {
+                } else if is_due(&still, partition_id, table_id, report) && done(node, &order, reports).await {
                     still.nodes.retain(|id| *id != report.node_id.to_string());
                 } else if holds(report, partition_id, table_id) && !still.nodes.contains(&report.node_id.to_string()) {
                     still.nodes.push(report.node_id.to_string());
@@ -89,16 +90,31 @@ fn holds(report: &NodeReport, partition_id: PartitionId, table_id: TableId) -> b
         .any(|replica| replica.descriptor.partition_id == partition_id && replica.descriptor.table_id == table_id)
 }
 
-async fn done(node: &ExpectedNode, partition_id: PartitionId, table_id: TableId, reports: &Reports) -> bool {
-    match reports.order(&node.target, &Order::DropPartition { partition_id, table_id }).await {
+/// Whether the node was away while all others dropped the partition: that its stream ended, it never learns. They have what is kept.
+fn is_left_over(report: &NodeReport, answers: &[Option<Arc<NodeReport>>], partition_id: PartitionId) -> bool {
+    let replica = |report: &NodeReport| {
+        let mut replicas = report.replicas.iter();
+        replicas.find(|replica| replica.descriptor.partition_id == partition_id).cloned()
+    };
+    let holds_none = |other: &NodeReport| other.node_id == report.node_id || replica(other).is_none();
+    let is_open = |replica: ReplicaReport| {
+        replica.definition.current_stream().is_some()
+            && replica.descriptor.members.len() > 1
+            && replica.leader.is_none()
+    };
+    replica(report).is_some_and(is_open) && answers.iter().all(|other| other.as_deref().is_some_and(holds_none))
+}
+
+async fn done(node: &ExpectedNode, order: &Order, reports: &Reports) -> bool {
+    match reports.order(&node.target, order).await {
         Ok(OrderOutcome::Done) => true,
         Ok(outcome) => {
-            tracing::info!(node = node.pod_name, partition = %partition_id, ?outcome, "a partition is not dropped yet");
+            tracing::info!(node = node.pod_name, ?order, ?outcome, "a partition is not dropped yet");
             false
         }
         Err(error) => {
             let error = crate::error::chain(&error);
-            tracing::warn!(node = node.pod_name, partition = %partition_id, error, "failed to order a drop");
+            tracing::warn!(node = node.pod_name, ?order, error, "failed to order a drop");
             false
         }
     }
@@ -109,7 +125,10 @@ mod tests {
     use super::*;
     use crate::controller::table::fixture;
     use cairn_crds::{Table, table::GlobalSecondaryIndexStatus};
-    use cairn_model::table::TableStatus;
+    use cairn_model::{
+        node::ReplicaState,
+        table::{StreamViewType, TableStatus},
+    };
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use kube::core::DeserializeGuard;
 
@@ -125,6 +144,7 @@ mod tests {
             disk_free_bytes: 0,
             disk_total_bytes: 0,
             disk_full: false,
+            retired: Vec::new(),
             consumption: None,
         }))
     }
@@ -136,6 +156,7 @@ mod tests {
             nodes: ids.iter().map(|id| NodeId([*id; 16]).to_string()).collect(),
             last_backup: None,
             loading_until: None,
+            deleted_at: None,
         }
     }
 
@@ -169,6 +190,36 @@ mod tests {
     #[test]
     fn a_node_that_is_no_more_is_not_waited_for() {
         assert_eq!(left_after_identities(&drop_on(&[1, 2]), &[report(1), report(3)]), drop_on(&[1]));
+    }
+
+    #[test]
+    fn what_was_away_while_all_others_dropped_a_table_is_not_kept_for_its_stream() {
+        let open = fixture::reports_of_one_table(3).into_iter().map(|mut report| {
+            let replica = &mut Arc::make_mut(&mut report).replicas[0];
+            replica.definition.set_stream(Some(StreamViewType::KeysOnly), 1_000);
+            (replica.leader, replica.state) = (None, ReplicaState::Follower);
+            report
+        });
+        let open: Vec<_> = open.collect();
+        let partition = open[0].replicas[0].descriptor.partition_id;
+        let ended = |report: &Arc<NodeReport>| {
+            let mut ended = report.clone();
+            Arc::make_mut(&mut ended).replicas[0].definition.set_stream(None, 2_000);
+            ended
+        };
+        let gone =
+            |report: &Arc<NodeReport>| Some(Arc::new(NodeReport { replicas: Vec::new(), ..NodeReport::clone(report) }));
+        let is_left_over = |own: &Arc<NodeReport>, others: [Option<Arc<NodeReport>>; 2]| {
+            let [one, other] = others;
+            is_left_over(own, &[one, other, Some(own.clone())], partition)
+        };
+        assert!(is_left_over(&open[2], [gone(&open[0]), gone(&open[1])]));
+        assert!(!is_left_over(&open[2], [gone(&open[0]), Some(open[1].clone())]), "the two of them may go on");
+        assert!(!is_left_over(&open[2], [gone(&open[0]), None]), "who is silent may hold it");
+        assert!(!is_left_over(&ended(&open[2]), [gone(&open[0]), gone(&open[1])]), "it has all that is kept");
+        let mut alone = open[2].clone();
+        Arc::make_mut(&mut alone).replicas[0].descriptor.members.truncate(1);
+        assert!(!is_left_over(&alone, [gone(&open[0]), gone(&open[1])]), "it is the only one there was");
     }
 
     #[test]

@@ -39,7 +39,9 @@ pub fn judge(
     retention: SignedDuration,
     now: Timestamp,
 ) -> Expiry {
-    let is_empty = |report: &Option<Arc<NodeReport>>| report.as_ref().is_some_and(|report| report.replicas.is_empty());
+    let is_empty = |report: &Option<Arc<NodeReport>>| {
+        report.as_ref().is_some_and(|report| report.replicas.is_empty() && report.retired.is_empty())
+    };
     let status = group.status.as_ref();
     if !default_group::is_ours(group)
         || status.is_some_and(|status| !status.pending_drops.is_empty())
@@ -108,6 +110,7 @@ pub fn note(status: &mut StorageGroupStatus, is_named: bool, now: Timestamp) {
 mod tests {
     use super::*;
     use crate::{build::fixture, controller::table::fixture::reports_of_one_table};
+    use cairn_model::node::RetiredReport;
 
     fn now() -> Timestamp {
         "2026-11-21T10:00:00Z".parse().unwrap()
@@ -141,6 +144,11 @@ mod tests {
         let held = reports_of_one_table(1).into_iter().map(Some).collect::<Vec<_>>();
         assert_eq!(judge_after(&group(1000), &held), Expiry::Stays);
         assert_eq!(judge_after(&group(1000), &[None]), Expiry::Stays);
+        let mut kept = nothing_held();
+        let replica = held[0].as_ref().unwrap().replicas[0].clone();
+        let retired = RetiredReport { descriptor: replica.descriptor, definition: replica.definition };
+        Arc::make_mut(kept[0].as_mut().unwrap()).retired = vec![retired];
+        assert_eq!(judge_after(&group(1000), &kept), Expiry::Stays, "the streams of a deleted table");
     }
 
     #[test]

@@ -276,6 +276,7 @@ mod tests {
                 delete_archive: false,
             }),
             loading_until: None,
+            deleted_at: None,
         }
     }
 

@@ -179,6 +179,7 @@ mod tests {
             nodes: vec!["x".into()],
             last_backup: None,
             loading_until: None,
+            deleted_at: None,
         };
         assert!(held("game", "users", &answers(), &[drop]).is_empty());
         assert!(held("game", "others", &answers(), &[]).is_empty());

@@ -128,6 +128,7 @@ fn drops(table: &Table, group: &StorageGroup, last_backup: Option<&LastBackup>, 
     let of_table = status.placements.iter().flatten().map(|placement| PendingDrop {
         last_backup: last_backup.cloned(),
         loading_until: loading_until.clone(),
+        deleted_at: Some(Time(now)),
         ..drop_of(placement, table_id, group)
     });
     let of_indexes = status.global_secondary_indexes.iter().flat_map(|entry| ending::of(entry, group));
@@ -147,6 +148,7 @@ pub fn drop_of(placement: &Placement, table_id: &str, group: &StorageGroup) -> P
         nodes,
         last_backup: None,
         loading_until: None,
+        deleted_at: None,
     }
 }
 
@@ -186,6 +188,7 @@ mod tests {
         let drops = drops(&table, &group, None, Timestamp::UNIX_EPOCH);
         assert_eq!(drops.len(), 1);
         assert_eq!(drops[0].nodes, [1, 2, 3, 9].map(|id| NodeId([id; 16]).to_string()));
+        assert_eq!(drops[0].deleted_at, Some(Time(Timestamp::UNIX_EPOCH)), "its streams are kept for a while");
     }
 
     #[test]
@@ -202,6 +205,7 @@ mod tests {
         let group = StorageGroup::new("default", crate::build::fixture::spec());
         let drops = drops(&table, &group, None, Timestamp::UNIX_EPOCH);
         assert_eq!((drops.len(), drops[0].table_id.clone()), (1, fixture::index_id().to_string()));
+        assert_eq!(drops[0].deleted_at, None, "an index has no streams");
     }
 
     #[test]

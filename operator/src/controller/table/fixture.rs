@@ -126,6 +126,7 @@ pub(crate) fn reports_of_one_table(count: u8) -> Vec<Arc<NodeReport>> {
             disk_free_bytes: 1,
             disk_total_bytes: 2,
             disk_full: false,
+            retired: Vec::new(),
             consumption: None,
         })
     };

@@ -99,7 +99,7 @@ fn what_tables_say_of_their_indexes_is_what_is_made_and_dropped() {
     let next = TableDefinition { schema_version: 3, ..index.clone() };
     let followed = Order::UpdateDefinition { partition_id: PartitionId([2; 16]), definition: next };
     assert_eq!(due(&[report(1, table), report(2, earlier)]), [followed], "a version at a time");
-    let dropped = Order::DropPartition { partition_id: PartitionId([2; 16]), table_id: INDEX };
+    let dropped = Order::DropPartition { partition_id: PartitionId([2; 16]), table_id: INDEX, deleted_at_ms: None };
     assert_eq!(due(&[report(2, index)]), [dropped], "its table is gone");
 }
 

@@ -54,6 +54,7 @@ fn routes(replicas: Vec<ReplicaReport>) -> Routes {
         disk_free_bytes: 0,
         disk_total_bytes: 0,
         disk_full: false,
+        retired: Vec::new(),
         consumption: None,
     };
     Routes::from_reports(&[KnownNode { address: "a:1".into(), report }])
