@@ -1,7 +1,12 @@
 //! What a Query, a Scan or a SELECT reads: a table, or one of its indexes. Those of a local one lie with the table's items, those
 //! of a global one in partitions of their own.
 
-use crate::{TableView, capacity::Charged, errors, validation::select::Select};
+use crate::{
+    TableView,
+    capacity::Charged,
+    errors,
+    validation::{java, select::Select},
+};
 use bytes::Bytes;
 use cairn_expression::{Condition, Path, Projection};
 use cairn_model::{
@@ -140,10 +145,10 @@ impl<'t> ReadTarget<'t> {
     /// Refuses a filter that asks for what the index doesn't show: nothing is fetched for one.
     pub(crate) fn check_filter(self, filter: &Condition) -> Result<(), ServiceError> {
         let Some(index) = self.index else { return Ok(()) };
-        let mut lacking = BTreeSet::new();
+        let mut lacking = Vec::new();
         filter.for_each_path(&mut |path| {
             if !self.projects(path) {
-                lacking.insert(path.name());
+                lacking.push(path.name());
             }
         });
         if lacking.is_empty() {
@@ -153,7 +158,7 @@ impl<'t> ReadTarget<'t> {
             "One or more parameter values were invalid: Secondary index {} does not project one or more filter \
              attributes: [{}]",
             index.name(),
-            Vec::from_iter(lacking).join(", ")
+            java::set_order(&lacking).join(", ")
         )))
     }
 

@@ -50,6 +50,8 @@ pub enum Operand {
     Path(Path),
     /// `size(…)` of another operand.
     Size(Box<Operand>),
+    /// What a condition says, as a boolean: statements compare that too.
+    Truth(Box<Condition>),
 }
 
 impl Condition {
@@ -133,6 +135,7 @@ impl Operand {
                 let length = length(operand.value(item)?.as_ref())?;
                 Some(Cow::Owned(AttributeValue::N(Number::from(length as u64))))
             }
+            Self::Truth(condition) => Some(Cow::Owned(AttributeValue::Bool(condition.holds(item)))),
         }
     }
 
@@ -141,6 +144,7 @@ impl Operand {
             Self::Value(_) => {}
             Self::Path(path) => visit(path),
             Self::Size(operand) => operand.for_each_path(visit),
+            Self::Truth(condition) => condition.for_each_path(visit),
         }
     }
 }

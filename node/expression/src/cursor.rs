@@ -42,6 +42,15 @@ pub(crate) fn note(fault: &mut Option<String>, message: impl FnOnce() -> String)
     fault.get_or_insert_with(message);
 }
 
+/// A list's index, which DynamoDB has in a signed integer of 32 bits.
+pub(crate) fn list_index(digits: &str) -> Option<u32> {
+    digits.parse().ok().filter(|index| i32::try_from(*index).is_ok())
+}
+
+pub(crate) fn index_out_of_range(index: &str) -> String {
+    format!("List index is not within the allowable range; index: [{index}]")
+}
+
 /// `language` is what one language alone needs to know.
 pub(crate) struct Cursor<'t, L> {
     text: &'t str,
@@ -165,8 +174,8 @@ impl<'t, L> Cursor<'t, L> {
     pub(crate) fn digits(&mut self) -> u32 {
         let word = self.word();
         self.advance();
-        word.parse().unwrap_or_else(|_| {
-            note(&mut self.faults.path, || format!("List index is not within the allowable range; index: [{word}]"));
+        list_index(word).unwrap_or_else(|| {
+            note(&mut self.faults.path, || index_out_of_range(word));
             0
         })
     }

@@ -189,7 +189,7 @@ fn collect(condition: Condition, clauses: &mut Vec<Clause>) -> Result<(), Servic
 fn first_operand(operator: &str, operand: Operand) -> Result<String, ServiceError> {
     match operand {
         Operand::Path(path) => key_name(path),
-        Operand::Size(_) => nested_operation(),
+        Operand::Size(_) | Operand::Truth(_) => nested_operation(),
         Operand::Value(_) => Err(invalid(
             PARAMETER,
             &format!(
@@ -210,7 +210,7 @@ fn value(operand: Operand) -> Result<AttributeValue, ServiceError> {
     match operand {
         Operand::Value(value) => Ok(value),
         Operand::Path(_) => several_names(),
-        Operand::Size(_) => nested_operation(),
+        Operand::Size(_) | Operand::Truth(_) => nested_operation(),
     }
 }
 

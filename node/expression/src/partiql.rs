@@ -181,8 +181,9 @@ pub(crate) enum Refusal {
     Malformed(String),
     /// DynamoDB has its own message for it.
     Refused(String),
-    /// A value that can't be stored, and where it lies in what was written: steps from its root.
-    InValue { message: String, place: String },
+    /// A value that can't be stored, and where it lies in what was written: steps from its root. `at` is where it stands in the
+    /// text, where that is told.
+    InValue { message: String, place: String, at: Option<String> },
 }
 
 impl Refusal {
@@ -195,13 +196,18 @@ impl Refusal {
     }
 
     fn in_value(message: impl Into<String>) -> Self {
-        Self::InValue { message: message.into(), place: String::new() }
+        Self::InValue { message: message.into(), place: String::new(), at: None }
+    }
+
+    /// What stands in a value's place and is none that can be written there.
+    fn unsupported(what: &str, at: String) -> Self {
+        Self::InValue { message: format!("Unsupported data type: {what}"), place: String::new(), at: Some(at) }
     }
 
     /// What is wrong with a part is so of the whole, a step away.
     fn within(self, step: impl std::fmt::Display) -> Self {
         match self {
-            Self::InValue { message, place } => Self::InValue { message, place: format!("{step}{place}") },
+            Self::InValue { message, place, at } => Self::InValue { message, place: format!("{step}{place}"), at },
             other => other,
         }
     }
@@ -210,7 +216,8 @@ impl Refusal {
         match self {
             Self::Malformed(message) => format!("Statement wasn't well formed, can't be processed: {message}"),
             Self::Refused(message) => message,
-            Self::InValue { message, place } => format!("{message} under root{place}"),
+            Self::InValue { message, place, at: None } => format!("{message} under root{place}"),
+            Self::InValue { message, place, at: Some(at) } => format!("{message} under key root{place} at {at}"),
         }
     }
 }

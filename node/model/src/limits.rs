@@ -47,8 +47,9 @@ pub const CLIENT_TOKEN_CHARS_MAX: usize = 36;
 pub const STATEMENT_CHARS_MAX: usize = 8192;
 /// Statements of a BatchExecuteStatement (reference, PartiQLBatchRequest).
 pub const BATCH_STATEMENTS_MAX: usize = 25;
-/// Partition keys that the IN of a SELECT can name (developer guide, PartiQL: IN).
-pub const STATEMENT_PARTITIONS_MAX: usize = 50;
+/// Reads that a SELECT can be by what its IN and OR say of keys: partition keys times what is listed of sort keys (developer guide,
+/// PartiQL: IN, has it of partition keys; measured of both).
+pub const STATEMENT_READS_MAX: usize = 50;
 
 /// An expression's text (quotas, expression parameters).
 pub const EXPRESSION_BYTES_MAX: usize = 4096;

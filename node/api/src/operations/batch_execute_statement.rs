@@ -181,12 +181,11 @@ impl Work {
             }
         };
         result.map_err(|error| {
-            let refused = error.kind == ErrorKind::ValidationException;
             let charged =
                 matches!(error.kind, ErrorKind::ConditionalCheckFailedException | ErrorKind::DuplicateItemException);
             Failure {
                 error: Box::new(error),
-                table_name: (!refused).then(|| self.table.definition.table_name.clone()),
+                table_name: Some(self.table.definition.table_name.clone()),
                 units: if charged { units_of_failure } else { HalfUnits::default() },
             }
         })

@@ -62,10 +62,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let mut statements = Vec::with_capacity(members.len());
     for (at, members) in members.iter_mut().enumerate() {
         let parameters = members.take_parameters()?;
-        let statement =
-            TransactStatement::parse(members.text(), &parameters).map_err(|error| of_statement(at, error))?;
-        refuse(at, &statement)?;
-        statements.push(statement);
+        let statement = TransactStatement::parse(members.text(), &parameters);
+        statements.push(statement.map_err(|error| of_statement(at, error))?);
     }
     let is_read =
         |statement: &&TransactStatement| matches!(statement, TransactStatement::Statement(Statement::Select(_)));
@@ -160,8 +158,8 @@ fn of_statement(at: usize, mut error: ServiceError) -> ServiceError {
     error
 }
 
-/// What other operations take, and a transaction does not.
-fn refuse(at: usize, statement: &TransactStatement) -> Result<(), ServiceError> {
+/// What other operations take, and a transaction does not: told of a table that is there.
+fn refuse(statement: &TransactStatement) -> Result<(), ServiceError> {
     let refused = match statement {
         TransactStatement::Statement(
             Statement::Update(UpdateItem { returning: Some(_), .. })
@@ -173,7 +171,7 @@ fn refuse(at: usize, statement: &TransactStatement) -> Result<(), ServiceError> 
         }
         _ => return Ok(()),
     };
-    Err(of_statement(at, ServiceError::validation(refused)))
+    Err(ServiceError::validation(refused))
 }
 
 /// The statements on their tables. A table that is not there, or a key that can't be its, is a reason to cancel them all.
@@ -185,9 +183,10 @@ fn plan(
     let mut plans = Vec::with_capacity(statements.len());
     let mut reasons = Vec::with_capacity(statements.len());
     for (at, (statement, members)) in statements.into_iter().zip(members).enumerate() {
-        let planned = call
-            .open_table(statement.table())
-            .and_then(|table| Ok((table.clone(), Plan::of(statement, &table, members.item_on_condition_failure())?)));
+        let planned = call.open_table(statement.table()).and_then(|table| {
+            refuse(&statement)?;
+            Ok((table.clone(), Plan::of(statement, &table, members.item_on_condition_failure())?))
+        });
         match planned {
             Ok(planned) => {
                 plans.push(planned);
@@ -197,15 +196,30 @@ fn plan(
                 let message = Some(error.message);
                 reasons.push(Some(CancellationReason { code: "ResourceNotFound", message, item: None }));
             }
-            Err(error) if is_of_key(&error) => reasons.push(Some(transactions::reason_of(error))),
-            Err(error) => return Err(of_statement(at, error)),
+            Err(error) => match of_key(error) {
+                Ok(error) => reasons.push(Some(transactions::reason_of(error))),
+                Err(error) => return Err(of_statement(at, error)),
+            },
         }
     }
     if reasons.iter().any(Option::is_some) { Err(transactions::canceled(reasons)) } else { Ok(plans) }
 }
 
-fn is_of_key(error: &ServiceError) -> bool {
-    error.kind == ErrorKind::ValidationException && error.message.contains("does not match the schema")
+/// What a transaction is cancelled for where a statement does not name one item by its key; `Err` for anything else.
+fn of_key(error: ServiceError) -> Result<ServiceError, ServiceError> {
+    const MISMATCH: &str = "The provided key element does not match the schema";
+    const AS_IT_IS: [&str; 3] = [MISMATCH, "Missing the key ", "Multiple conditions on same key "];
+    const OF_STATEMENTS: [&str; 3] = [
+        "Where clause does not contain a mandatory equality on all key attributes",
+        "Key attribute's data type should match its data type in table's schema",
+        "Key value must be of type S, N, or B",
+    ];
+    let says = |texts: [&str; 3]| texts.iter().any(|text| error.message.contains(text));
+    match error.kind {
+        ErrorKind::ValidationException if says(AS_IT_IS) => Ok(error),
+        ErrorKind::ValidationException if says(OF_STATEMENTS) => Ok(ServiceError::validation(MISMATCH)),
+        _ => Err(error),
+    }
 }
 
 impl Plan {

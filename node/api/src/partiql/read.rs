@@ -73,7 +73,7 @@ impl ReadPlan {
         }
         let several = "PartiQL statements cannot be executed on tables with multi-attribute HASH keys or multi-attribute RANGE keys.";
         let schema = target.keys().one_of_each().ok_or_else(|| ServiceError::validation(several))?;
-        let ReadKeys { partitions, sort, filter, forward, by_key } =
+        let ReadKeys { partitions, sort, alternatives, filter, forward, by_key } =
             ReadKeys::of(select.condition, &select.order, &schema)?;
         let list = SelectList::new(select.projection);
         target.check_projection(list.attributes().as_ref())?;
@@ -82,13 +82,9 @@ impl ReadPlan {
         }
         let reads = match partitions {
             None => Reads::Ranges { ranges: vec![(Bound::Unbounded, Bound::Unbounded)], forward: true },
-            Some(partitions) => match item_key(target, &partitions, &sort) {
+            Some(partitions) => match item_key(target, &partitions, &sort).filter(|_| alternatives.is_empty()) {
                 Some(key) => Reads::Item(EncodedKey::from_key(&schema, &key)?),
-                None => {
-                    let ranges =
-                        partitions.iter().map(|partition| bounds(partition, &sort)).collect::<Result<_, _>>()?;
-                    Reads::Ranges { ranges, forward }
-                }
+                None => Reads::Ranges { ranges: ranges(&partitions, &sort, alternatives)?, forward },
             },
         };
         Ok(Self { reads, filter, list, index_name: select.index })
@@ -229,6 +225,20 @@ fn item_key(target: ReadTarget<'_>, partitions: &[AttributeValue], sort: &[SortC
         _ => return None,
     }
     Some(key)
+}
+
+/// In each of the partitions, what all of the conditions allow together with each of the alternatives, if there are any.
+fn ranges(
+    partitions: &[AttributeValue],
+    sort: &[SortCondition],
+    mut alternatives: Vec<Vec<SortCondition>>,
+) -> Result<Vec<KeyBounds>, ServiceError> {
+    if alternatives.is_empty() {
+        alternatives.push(Vec::new());
+    }
+    alternatives.iter_mut().for_each(|alternative| alternative.extend_from_slice(sort));
+    let of = |partition| alternatives.iter().map(move |alternative| bounds(partition, alternative));
+    partitions.iter().flat_map(of).collect()
 }
 
 /// The keys of a partition key value that all of the conditions allow.

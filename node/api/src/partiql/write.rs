@@ -119,10 +119,12 @@ impl WritePlan {
         schema: &KeySchema,
         return_item_on_condition_failure: bool,
     ) -> Result<ConditionCheck, ServiceError> {
-        let WriteKey { key, condition } = WriteKey::of(select.condition, schema)?;
+        let not_one = || ServiceError::validation("EXISTS() must contain a single item read with additional condition");
+        let WriteKey { key, condition } = WriteKey::of(select.condition, schema)
+            .map_err(|error| if error.message.contains("mandatory equality") { not_one() } else { error })?;
         let key = EncodedKey::from_key(schema, &key)?;
         if condition.is_none() {
-            return Err(ServiceError::validation("EXISTS() must contain a single item read with additional condition"));
+            return Err(not_one());
         }
         Ok(ConditionCheck { key, condition: and_exists(condition, schema), return_item_on_condition_failure })
     }

@@ -252,6 +252,11 @@ async fn a_select_reads_an_index_page_by_page() {
             "SELECT * FROM scores.keys WHERE Team = 'red' AND More = 'y'",
             "Secondary index keys does not project one or more filter attributes: [More]",
         ),
+        (
+            // As Java has what it collected in a hash set.
+            "SELECT * FROM scores.keys WHERE Team = 'red' AND (zz = '1' OR aa = '2' OR mm = '3')",
+            "Secondary index keys does not project one or more filter attributes: [zz, aa, mm]",
+        ),
     ] {
         assert_eq!(
             service.invalid("ExecuteStatement", json!({"Statement": statement})).await,

@@ -94,6 +94,8 @@ async fn a_select_is_a_get_a_query_or_a_scan_by_what_it_says_of_the_keys() {
         ("WHERE Id = 'anna' AND Game > 1 AND Game <= 3", vec!["query"], vec!["a2", "a3"]),
         ("WHERE Id = 'anna' AND Game BETWEEN 1 AND 3 AND Score <> 20", vec!["query"], vec!["a1", "a3"]),
         ("WHERE Id IN ['ben', 'anna'] AND Game = 4", vec!["query", "query"], vec!["b4", "a4"]),
+        ("WHERE Id = 'anna' AND Game IN [3, 1]", vec!["query", "query"], vec!["a1", "a3"]),
+        ("WHERE Id = 'anna' AND (Game = 4 OR Game < 1) AND Score = 40", vec!["query", "query"], vec!["a4"]),
         ("WHERE Id = 'anna' AND Game = 0 OR Id = 'ben' AND Game = 1", vec!["query", "query"], vec!["a0", "b1"]),
         ("WHERE Id = 'anna' ORDER BY Game DESC", vec!["query"], vec!["a4", "a3", "a2", "a1", "a0"]),
         ("WHERE Game = 3 AND begins_with(Id, 'b')", vec!["scan"], vec!["b3"]),
@@ -129,6 +131,10 @@ async fn pages_follow_each_other_across_partitions_in_both_directions() {
         ("", vec![]),
         ("WHERE Id IN ['ben', 'anna']", vec!["b0", "b1", "b2", "b3", "b4", "a0", "a1", "a2", "a3", "a4"]),
         ("WHERE Id IN ['anna', 'ben'] AND Game > 2 ORDER BY Id DESC, Game DESC", vec!["b4", "b3", "a4", "a3"]),
+        (
+            "WHERE Id IN ['ben', 'anna'] AND Game IN [4, 0, 2] ORDER BY Id, Game DESC",
+            vec!["a4", "a2", "a0", "b4", "b2", "b0"],
+        ),
     ] {
         for limit in 1..4 {
             let mut request = json!({"Statement": format!("SELECT * FROM users {clause}"), "Limit": limit});
@@ -437,6 +443,7 @@ async fn a_batch_of_writes_does_each_that_can_be_done() {
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD"
             },
             {"Statement": "UPDATE users SET V = ? WHERE Id = 'anna' AND Game = 3", "Parameters": [{"N": "x"}]},
+            {"Statement": "UPDATE users SET V = gone + 1 WHERE Id = 'anna' AND Game = 0"},
             {"Statement": "DELETE FROM users WHERE Id = 'anna' AND Game = 4 RETURNING ALL OLD *"}
         ],
         "ReturnConsumedCapacity": "TOTAL"
@@ -458,6 +465,13 @@ async fn a_batch_of_writes_does_each_that_can_be_done() {
                 {"Error": {
                     "Code": "ValidationError", "Message": "The parameter cannot be converted to a numeric value: x"
                 }},
+                {
+                    "Error": {
+                        "Code": "ValidationError",
+                        "Message": "The provided expression refers to an attribute that does not exist in the item"
+                    },
+                    "TableName": "users"
+                },
                 {"Item": {"Id": {"S": "anna"}, "Game": {"N": "4"}, "Score": {"N": "40"}}, "TableName": "users"}
             ],
             "ConsumedCapacity": [{"TableName": "users", "CapacityUnits": 4.0}]

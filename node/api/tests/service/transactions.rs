@@ -391,6 +391,10 @@ async fn statements_that_no_transaction_takes_are_refused_by_their_place() {
             "Validation failed in TransactStatements[0]: Select statements within ExecuteTransaction must specify the primary key in the where clause.",
         ),
         (
+            &["SELECT * FROM nowhere WHERE Id = 'a'", "SELECT * FROM users.\"by-score\" WHERE Id = 'a'"],
+            "Validation failed in TransactStatements[1]: Reads on indices are not supported within transactions.",
+        ),
+        (
             &["SELECT * FROM users.\"by-score\" WHERE Id = 'a'"],
             "Validation failed in TransactStatements[0]: Reads on indices are not supported within transactions.",
         ),
@@ -398,10 +402,49 @@ async fn statements_that_no_transaction_takes_are_refused_by_their_place() {
             &["EXISTS(SELECT * FROM users WHERE Id = 'a' AND Game = 1)"],
             "Validation failed in TransactStatements[0]: EXISTS() must contain a single item read with additional condition",
         ),
+        (
+            &["EXISTS(SELECT * FROM users WHERE Id = 'a' AND Game IN [1] AND Score = 1)"],
+            "Validation failed in TransactStatements[0]: EXISTS() must contain a single item read with additional condition",
+        ),
     ];
     for (texts, expected) in cases {
         assert_eq!(service.refused("ExecuteTransaction", statements(texts)).await, expected);
     }
-    let (codes, _) = service.canceled("ExecuteTransaction", statements(&["DELETE FROM nowhere WHERE Id = 'a'"])).await;
-    assert_eq!(codes, ["ResourceNotFound"]);
+    for text in ["DELETE FROM nowhere WHERE Id = 'a'", "DELETE FROM nowhere WHERE Id = 'a' RETURNING ALL OLD *"] {
+        let (codes, _) = service.canceled("ExecuteTransaction", statements(&[text])).await;
+        assert_eq!(codes, ["ResourceNotFound"]);
+    }
+}
+
+/// As captured at DynamoDB: it reads the statements, and then cancels the transaction for their keys.
+#[tokio::test]
+async fn statements_that_name_no_item_cancel_their_transaction() {
+    let service = Service::with_users().await;
+    let mismatch = "The provided key element does not match the schema";
+    let update = |condition: &str| format!("UPDATE users SET Score = 1 WHERE {condition}");
+    for (text, message) in [
+        (update("Id = 'a'"), mismatch),
+        (update("Id = 'a' AND Game IN [1]"), mismatch),
+        (update("Id = 'a' AND Game = '1'"), mismatch),
+        (
+            update("Id = 'a' AND Game = 1 AND Id = 'b'"),
+            "Multiple conditions on same key Id. Only single item Update/Insert/Delete are supported",
+        ),
+        ("DELETE FROM users WHERE Game = 1".to_owned(), mismatch),
+        (
+            "INSERT INTO users VALUE {'Id': 'a'}".to_owned(),
+            "One or more parameter values were invalid: Missing the key Game in the item",
+        ),
+    ] {
+        let request = statements(&[&text, "DELETE FROM users WHERE Id = 'b' AND Game = 2"]);
+        let (codes, answer) = service.canceled("ExecuteTransaction", request).await;
+        assert_eq!(codes, ["ValidationError", "None"], "{text}");
+        assert_eq!(answer["CancellationReasons"][0]["Message"], message, "{text}");
+    }
+    let read = statements(&["SELECT * FROM users WHERE Id = 'a' AND Game = '1'"]);
+    let (codes, answer) = service.canceled("ExecuteTransaction", read).await;
+    assert_eq!(
+        (codes.as_slice(), &answer["CancellationReasons"][0]["Message"]),
+        (&["ValidationError".to_owned()][..], &mismatch.into())
+    );
 }

@@ -178,6 +178,7 @@ fn static_type(operand: &Operand) -> Option<&'static str> {
         Operand::Value(value) => Some(value.type_name()),
         Operand::Path(_) => None,
         Operand::Size(_) => Some("N"),
+        Operand::Truth(_) => Some("BOOL"),
     }
 }
 

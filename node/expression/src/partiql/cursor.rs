@@ -3,7 +3,7 @@
 use super::{Refusal, keywords::is_keyword, token::tokenize};
 use crate::{
     Path,
-    cursor::{self, TooMuch},
+    cursor::{self, TooMuch, index_out_of_range, list_index},
     token::TokenKind,
 };
 use cairn_model::AttributeValue;
@@ -78,6 +78,15 @@ impl<'t> Cursor<'t> {
         format!("{line}:{column}:{}", text[start..end].chars().count())
     }
 
+    /// What is written from the first to the last of these tokens, one at least.
+    pub(super) fn words(&self, tokens: Range<usize>) -> &'t str {
+        match self.tokens().get(tokens) {
+            Some([first, .., last]) => &self.text()[first.start..last.end],
+            Some([only]) => &self.text()[only.start..only.end],
+            _ => "",
+        }
+    }
+
     /// The word or the sign before the cursor.
     pub(super) fn word_before(&self) -> &'t str {
         let before = self.at().checked_sub(1).and_then(|at| self.tokens().get(at));
@@ -137,11 +146,18 @@ impl<'t> Cursor<'t> {
         if self.at_name() { self.name() } else { Err(Refusal::malformed(NO_STEP)) }
     }
 
+    /// What stands in brackets; only zero may have a sign.
     fn index(&mut self) -> Result<u32, Refusal> {
-        if self.peek() != Some(TokenKind::Number) || !self.word().bytes().all(|byte| byte.is_ascii_digit()) {
+        let negative = self.take(TokenKind::Minus);
+        let word = self.word();
+        if self.peek() != Some(TokenKind::Number) || !word.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Refusal::malformed(NO_STEP));
         }
-        let index = self.digits();
+        let Some(index) = list_index(word).filter(|index| !negative || *index == 0) else {
+            let (sign, position) = (if negative { "-" } else { "" }, self.position());
+            return Err(Refusal::refused(format!("{} at {position}", index_out_of_range(&format!("{sign}{word}")))));
+        };
+        self.advance();
         self.expect(TokenKind::CloseBracket, "Expected RIGHT_BRACKET")?;
         Ok(index)
     }

@@ -2,12 +2,11 @@
 
 use super::{Refusal, cursor::Cursor, literal};
 use crate::{
-    Comparator, Condition, Operand, Path,
+    Condition, Operand, Path,
     condition::build::{self, Term},
     cursor::note,
     token::TokenKind,
 };
-use cairn_model::AttributeValue;
 
 const WORD_OPERATORS: [&str; 6] = ["AND", "BETWEEN", "IN", "IS", "LIKE", "OR"];
 
@@ -72,28 +71,55 @@ fn not(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
         cursor.operator()?;
         return Ok(negated(cursor.nested(not)?, true));
     }
-    if cursor.take(TokenKind::OpenParen) {
+    let start = cursor.at();
+    let condition = if cursor.take(TokenKind::OpenParen) {
         let condition = cursor.nested(or)?;
         cursor.expect(TokenKind::CloseParen, "Expected RIGHT_PAREN")?;
-        return Ok(condition);
-    }
-    let condition = single(cursor)?;
+        if !follows_operand(cursor) {
+            return Ok(condition);
+        }
+        behind(truth(condition), start, cursor)?
+    } else {
+        behind(term(cursor)?, start, cursor)?
+    };
     build::close_condition(&mut cursor.faults);
     Ok(condition)
+}
+
+/// Whether what stands at the cursor asks something of what stands before it.
+fn follows_operand(cursor: &Cursor<'_>) -> bool {
+    let is_comparator = cursor.peek().is_some_and(|kind| kind.comparator().is_some());
+    is_comparator || ["BETWEEN", "IN", "IS"].iter().any(|word| cursor.at_keyword(word))
+}
+
+/// What a condition says, where it is compared.
+fn truth(condition: Condition) -> Term {
+    Term::Operand(Operand::Truth(Box::new(condition)))
+}
+
+/// A term that is compared: a condition too.
+fn operand(cursor: &mut Cursor<'_>) -> Result<Term, Refusal> {
+    term(cursor).map(as_operand)
+}
+
+fn as_operand(term: Term) -> Term {
+    match term {
+        Term::Condition(_, condition) => truth(condition),
+        operand => operand,
+    }
 }
 
 fn negated(condition: Condition, negative: bool) -> Condition {
     if negative { Condition::Not(Box::new(condition)) } else { condition }
 }
 
-fn single(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
-    let start = cursor.at();
-    let left = term(cursor)?;
+/// One condition, whose left side began at the token `start`.
+fn behind(left: Term, start: usize, cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
     if let Some(comparator) = cursor.peek().and_then(TokenKind::comparator) {
         cursor.advance();
         cursor.operator()?;
-        let right = term(cursor)?;
-        return Ok(compared(left, comparator, right, cursor));
+        let right = operand(cursor)?;
+        return Ok(build::compared(as_operand(left), comparator, right, &mut cursor.faults));
     }
     if cursor.at_keyword("IS") {
         let left_at = cursor.position_of(start..cursor.at());
@@ -105,35 +131,23 @@ fn single(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
     let negative = cursor.take_keyword("NOT");
     if cursor.take_keyword("BETWEEN") {
         cursor.operator()?;
-        let low = term(cursor)?;
+        let low = operand(cursor)?;
         if !cursor.take_keyword("AND") {
             return Err(Refusal::malformed("Expected AND keyword"));
         }
         if cursor.peek().is_none() {
             return Err(Refusal::malformed("Expected expression after AND"));
         }
-        let high = term(cursor)?;
-        return Ok(negated(build::between(left, low, high, &mut cursor.faults), negative));
+        let high = operand(cursor)?;
+        return Ok(negated(build::between(as_operand(left), low, high, &mut cursor.faults), negative));
     }
     if cursor.take_keyword("IN") {
         cursor.operator()?;
         let candidates = candidates(cursor)?;
-        return Ok(negated(build::one_of(left, candidates, &mut cursor.faults), negative));
+        return Ok(negated(build::one_of(as_operand(left), candidates, &mut cursor.faults), negative));
     }
     let alone = if negative { None } else { build::alone(left, &mut cursor.faults) };
     alone.ok_or_else(|| Refusal::malformed("Expected operator after attribute path"))
-}
-
-/// What a function says can be compared with what it can say.
-fn compared(left: Term, comparator: Comparator, right: Term, cursor: &mut Cursor<'_>) -> Condition {
-    match (left, comparator, right) {
-        (
-            Term::Condition(_, condition),
-            Comparator::Equal,
-            Term::Operand(Operand::Value(AttributeValue::Bool(holds))),
-        ) => negated(condition, !holds),
-        (left, _, right) => build::compared(left, comparator, right, &mut cursor.faults),
-    }
 }
 
 /// What stands behind IN, in brackets or parentheses; one at least.
@@ -145,7 +159,7 @@ fn candidates(cursor: &mut Cursor<'_>) -> Result<Vec<Term>, Refusal> {
     } else {
         return Err(Refusal::malformed("Expected '(' or '[' after IN"));
     };
-    let candidates = cursor.nested(|cursor| cursor.operands(close, missing, term))?;
+    let candidates = cursor.nested(|cursor| cursor.operands(close, missing, operand))?;
     if candidates.is_empty() {
         return Err(Refusal::malformed("Unexpected term"));
     }

@@ -5,7 +5,7 @@ use crate::{Comparator, Condition, Operand, Path, condition::order};
 use cairn_model::{
     AttributeValue, Item, KeySchema, ServiceError,
     key::{EncodedKey, SortCondition, sort_bounds},
-    limits::STATEMENT_PARTITIONS_MAX,
+    limits::STATEMENT_READS_MAX,
     table::KeyAttribute,
 };
 use std::ops::Bound;
@@ -17,6 +17,8 @@ pub struct ReadKeys {
     pub partitions: Option<Vec<AttributeValue>>,
     /// What holds of the sort keys in each of those, all of it.
     pub sort: Vec<SortCondition>,
+    /// Of which in each one at least holds besides, in the order to read them; no key fits two. None where nothing is said so.
+    pub alternatives: Vec<Vec<SortCondition>>,
     /// What is left to ask of the items that are read.
     pub filter: Option<Condition>,
     /// Whether sort keys ascend.
@@ -41,8 +43,8 @@ impl ReadKeys {
         let named = named_partitions(&mut conjuncts, schema)?;
         let by_key = named.as_ref().is_some_and(|named| named.by_key);
         let mut partitions = named.map(|named| named.partitions);
-        let mut sort = Vec::new();
-        if let (Some(_), Some(attribute)) = (&partitions, &schema.sort) {
+        let (mut sort, mut alternatives) = (Vec::new(), Vec::new());
+        if let (Some(named), Some(attribute)) = (&partitions, &schema.sort) {
             let mut rest = Vec::with_capacity(conjuncts.len());
             for conjunct in conjuncts {
                 match on_sort_key(&conjunct, attribute)? {
@@ -51,9 +53,89 @@ impl ReadKeys {
                 }
             }
             conjuncts = rest;
+            if by_key {
+                alternatives = sort_alternatives(&mut conjuncts, &named[0], attribute)?;
+            }
+            check_reads(named.len() * alternatives.len().max(1))?;
         }
         let forward = in_order(&mut partitions, terms, schema)?;
-        Ok(Self { partitions, sort, filter: joined(conjuncts), forward, by_key })
+        if !terms.is_empty() && !forward {
+            alternatives.reverse();
+        }
+        Ok(Self { partitions, sort, alternatives, filter: joined(conjuncts), forward, by_key })
+    }
+}
+
+/// A statement is no more than so many reads.
+fn check_reads(count: usize) -> Result<(), ServiceError> {
+    if count > STATEMENT_READS_MAX {
+        return Err(ServiceError::validation("Too many decomposed read operations for a given query."));
+    }
+    Ok(())
+}
+
+/// What the first conjunct that says it lists of the sort key, in ascending order: values of an IN, or what the branches of an OR ask
+/// for. The conjunct goes, where it says nothing more than that. `partition` is any of those that are read.
+fn sort_alternatives(
+    conjuncts: &mut Vec<Condition>,
+    partition: &AttributeValue,
+    attribute: &KeyAttribute,
+) -> Result<Vec<Vec<SortCondition>>, ServiceError> {
+    for (at, conjunct) in conjuncts.iter().enumerate() {
+        let Some(Listed { alternatives, is_all }) = Listed::of(conjunct, attribute)? else { continue };
+        let mut reads = Vec::with_capacity(alternatives.len());
+        for alternative in alternatives {
+            let mut range = Range::of(partition, None)?;
+            for condition in &alternative {
+                range = range.within(Range::of(partition, Some(condition))?);
+            }
+            // What no key fits is not read.
+            if !range.ends_before(&range.start) {
+                reads.push((range, alternative));
+            }
+        }
+        reads.sort_by(|(one, _), (other, _)| one.start.cmp(&other.start));
+        if reads.windows(2).any(|pair| !pair[0].0.ends_before(&pair[1].0.start)) {
+            return Err(overlapping());
+        }
+        if is_all && !reads.is_empty() {
+            conjuncts.remove(at);
+        }
+        return Ok(reads.into_iter().map(|(_, alternative)| alternative).collect());
+    }
+    Ok(Vec::new())
+}
+
+/// What a condition lists of the sort key.
+struct Listed {
+    alternatives: Vec<Vec<SortCondition>>,
+    /// Whether it says nothing more.
+    is_all: bool,
+}
+
+impl Listed {
+    /// None where it lists nothing, or denies something: that DynamoDB leaves aside here too.
+    fn of(condition: &Condition, attribute: &KeyAttribute) -> Result<Option<Self>, ServiceError> {
+        if let Some(values) = listed(condition, &attribute.name) {
+            values.iter().try_for_each(|value| check_type(attribute, value))?;
+            let alternatives = values.into_iter().map(|value| vec![SortCondition::Equal(value.clone())]).collect();
+            return Ok(Some(Self { alternatives, is_all: true }));
+        }
+        let Condition::Or(branches) = condition else { return Ok(None) };
+        let mut found = Self { alternatives: Vec::with_capacity(branches.len()), is_all: true };
+        for branch in branches {
+            let mut asked = Vec::new();
+            for part in conjuncts(Some(branch.clone())) {
+                match on_sort_key(&part, attribute)? {
+                    Some(condition) => asked.push(condition),
+                    None if asks_of(&part, &attribute.name) => return Ok(None),
+                    None => found.is_all = false,
+                }
+            }
+            found.alternatives.push(asked);
+        }
+        let lists = found.alternatives.iter().any(|asked| !asked.is_empty());
+        Ok(lists.then_some(found))
     }
 }
 
@@ -194,12 +276,7 @@ fn named_partitions(
         .find_map(|(at, conjunct)| partitions_of(conjunct, &attribute.name).map(|values| (at, values)));
     let Some((at, values)) = found else { return Ok(None) };
     let count = values.len();
-    if count > STATEMENT_PARTITIONS_MAX {
-        return Err(ServiceError::validation(format!(
-            "The WHERE clause names {count} values of the partition key {}; at most {STATEMENT_PARTITIONS_MAX} are allowed",
-            attribute.name
-        )));
-    }
+    check_reads(count)?;
     let mut partitions: Vec<AttributeValue> = Vec::with_capacity(count);
     for value in values {
         check_type(attribute, value)?;
@@ -216,6 +293,11 @@ fn named_partitions(
         return Err(overlapping());
     }
     conjuncts.remove(at);
+    if let [only] = partitions.as_slice() {
+        // Another that says the same says nothing.
+        let is_said = |conjunct: &Condition| matches!(partitions_of(conjunct, &attribute.name).as_deref(), Some([value]) if *value == only);
+        conjuncts.retain(|conjunct| !is_said(conjunct) || matches!(conjunct, Condition::Or(_)));
+    }
     Ok(Some(NamedPartitions { partitions, by_key: true }))
 }
 
@@ -299,11 +381,15 @@ fn ranges_of(branch: &Condition, schema: &KeySchema) -> Result<Vec<Range>, Servi
 
 /// Whether a condition denies something of this attribute, or has branches that ask for it.
 fn is_left_aside(condition: &Condition, name: &str) -> bool {
-    let mut of_attribute = false;
-    condition.for_each_path(&mut |path| of_attribute |= path.name() == name);
     let denies =
         matches!(condition, Condition::Not(_) | Condition::Or(_) | Condition::Compare(_, Comparator::NotEqual, _));
-    of_attribute && denies
+    denies && asks_of(condition, name)
+}
+
+fn asks_of(condition: &Condition, name: &str) -> bool {
+    let mut of_attribute = false;
+    condition.for_each_path(&mut |path| of_attribute |= path.name() == name);
+    of_attribute
 }
 
 fn overlapping() -> ServiceError {

@@ -31,9 +31,7 @@ pub(super) fn at_value(cursor: &Cursor<'_>) -> bool {
 }
 
 pub(super) fn value(cursor: &mut Cursor<'_>) -> Result<AttributeValue, Refusal> {
-    let value = part(cursor)?;
-    check_depth(&value)?;
-    Ok(value)
+    part(cursor, 1)
 }
 
 /// The map that INSERT puts as an item: each of its values is the root of what may be wrong in it.
@@ -41,23 +39,21 @@ pub(super) fn item(cursor: &mut Cursor<'_>) -> Result<Item, Refusal> {
     map(cursor, |cursor, _| value(cursor))
 }
 
-fn check_depth(value: &AttributeValue) -> Result<(), Refusal> {
-    if value.nesting_depth() >= NESTING_DEPTH_MAX {
-        return Err(Refusal::refused("Nesting Levels have exceeded supported limits"));
+/// A value at a depth, counted from 1: one within another has no parameters.
+fn part(cursor: &mut Cursor<'_>, depth: usize) -> Result<AttributeValue, Refusal> {
+    if depth > NESTING_DEPTH_MAX {
+        return Err(Refusal::in_value("Nesting Levels have exceeded supported limits"));
     }
-    Ok(())
-}
-
-/// A value, or one within another.
-fn part(cursor: &mut Cursor<'_>) -> Result<AttributeValue, Refusal> {
     match cursor.peek() {
         Some(TokenKind::Text) => text(cursor).map(AttributeValue::S),
         Some(TokenKind::Number | TokenKind::Plus | TokenKind::Minus) => number(cursor).map(AttributeValue::N),
-        Some(TokenKind::Parameter) => Ok(cursor.parameter()),
-        Some(TokenKind::OpenBracket) => list(cursor).map(AttributeValue::L),
+        Some(TokenKind::Parameter) if depth == 1 => Ok(cursor.parameter()),
+        Some(TokenKind::Parameter) => Err(Refusal::unsupported("Parameter", cursor.position())),
+        Some(TokenKind::OpenBracket) => list(cursor, depth).map(AttributeValue::L),
         Some(TokenKind::OpenBrace) => {
-            let members =
-                map(cursor, |cursor, name| part(cursor).map_err(|error| error.within(format_args!(".{name}"))));
+            let members = map(cursor, |cursor, name| {
+                part(cursor, depth + 1).map_err(|error| error.within(format_args!(".{name}")))
+            });
             members.map(AttributeValue::M)
         }
         Some(TokenKind::OpenSet) => set(cursor),
@@ -65,19 +61,18 @@ fn part(cursor: &mut Cursor<'_>) -> Result<AttributeValue, Refusal> {
         _ if cursor.take_keyword("FALSE") => Ok(AttributeValue::Bool(false)),
         _ if cursor.take_keyword("NULL") => Ok(AttributeValue::Null),
         Some(TokenKind::Word) if cursor.peek_ahead(1) == Some(TokenKind::OpenParen) => {
-            let (function, position) = (cursor.word(), cursor.position());
-            Err(Refusal::refused(format!("Unsupported data type: {function} under key root at {position}")))
+            Err(Refusal::unsupported(cursor.word(), cursor.position()))
         }
         _ => Err(Refusal::malformed("Unexpected term")),
     }
 }
 
-fn list(cursor: &mut Cursor<'_>) -> Result<Vec<AttributeValue>, Refusal> {
+fn list(cursor: &mut Cursor<'_>, depth: usize) -> Result<Vec<AttributeValue>, Refusal> {
     cursor.advance();
     let mut at = 0;
     cursor.nested(|cursor| {
         cursor.operands(TokenKind::CloseBracket, "Expected RIGHT_BRACKET", |cursor| {
-            let element = part(cursor).map_err(|error| error.within(format_args!("[{at}]")))?;
+            let element = part(cursor, depth + 1).map_err(|error| error.within(format_args!("[{at}]")))?;
             at += 1;
             Ok(element)
         })
@@ -94,9 +89,11 @@ fn text(cursor: &mut Cursor<'_>) -> Result<String, Refusal> {
 }
 
 fn number(cursor: &mut Cursor<'_>) -> Result<Number, Refusal> {
-    let negative = cursor.take(TokenKind::Minus);
-    if !negative {
-        cursor.take(TokenKind::Plus);
+    let mut negative = false;
+    // Each sign may stand before others.
+    while let Some(sign @ (TokenKind::Minus | TokenKind::Plus)) = cursor.peek() {
+        negative ^= sign == TokenKind::Minus;
+        cursor.advance();
     }
     if cursor.peek() != Some(TokenKind::Number) {
         return Err(Refusal::malformed("Unexpected term"));
@@ -142,8 +139,14 @@ fn set(cursor: &mut Cursor<'_>) -> Result<AttributeValue, Refusal> {
             Ok(AttributeValue::Ss(members))
         }
         Some(TokenKind::Number | TokenKind::Plus | TokenKind::Minus) => {
-            let mut members = cursor.operands(close, MISSING, |cursor| member(cursor, number))?;
-            let shown = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let mut shown = Vec::new();
+            let mut members = cursor.operands(close, MISSING, |cursor| {
+                let start = cursor.at();
+                let member = member(cursor, number)?;
+                shown.push(cursor.words(start..cursor.at()));
+                Ok(member)
+            })?;
+            let shown = shown.join(", ");
             if sorts_to_repeats(&mut members) {
                 return Err(Refusal::in_value(format!("{INVALID} Input collection [{shown}] contains duplicates!")));
             }

@@ -78,8 +78,8 @@ fn a_select_names_a_table_an_index_paths_and_an_order() {
 #[test]
 fn values_are_written_as_partiql_has_them() {
     let Statement::Insert(insert) = parse(
-        "INSERT INTO t VALUE {'a': 'it''s', 'b': -1.50e1, 'c': true, 'd': null, 'e': [1, 'x', [], ?], 'f': {'g': {}}, \
-         'h': <<'b', 'a'>>, 'i': <<1, -2>>, 'j': ?, 'k': .5}",
+        "INSERT INTO t VALUE {'a': 'it''s', 'b': -1.50e1, 'c': true, 'd': null, 'e': [1, 'x', []], 'f': {'g': {}}, \
+         'h': <<'b', 'a'>>, 'i': <<1, - + -2>>, 'j': ?, 'k': .5}",
     ) else {
         panic!("no INSERT")
     };
@@ -87,8 +87,8 @@ fn values_are_written_as_partiql_has_them() {
         insert.item,
         item(
             r#"{"a":{"S":"it's"},"b":{"N":"-15"},"c":{"BOOL":true},"d":{"NULL":true},
-                "e":{"L":[{"N":"1"},{"S":"x"},{"L":[]},{"S":"one"}]},"f":{"M":{"g":{"M":{}}}},"h":{"SS":["a","b"]},
-                "i":{"NS":["-2","1"]},"j":{"N":"2"},"k":{"N":"0.5"}}"#
+                "e":{"L":[{"N":"1"},{"S":"x"},{"L":[]}]},"f":{"M":{"g":{"M":{}}}},"h":{"SS":["a","b"]},
+                "i":{"NS":["1","2"]},"j":{"S":"one"},"k":{"N":"0.5"}}"#
         )
     );
 }
@@ -123,6 +123,15 @@ fn conditions_hold_as_those_of_expressions_do() {
         ("gone < 1", false),
         ("attribute_exists(m.x) = true", true),
         ("attribute_exists(m.x) = false", false),
+        ("true = attribute_exists(m.x)", true),
+        ("attribute_exists(m.x) <> 1", true),
+        ("attribute_exists(m.x) = 1", false),
+        ("(n BETWEEN 0 AND 5) = true", true),
+        ("(n = 4 OR t = 'x') = false", true),
+        ("(attribute_exists(m.x) = true) = false", false),
+        ("NOT attribute_exists(m.x) = true", false),
+        ("attribute_exists(gone) IN [true, false]", true),
+        ("attribute_exists(gone) = contains(t, 'x')", true),
         ("n = /* not 4 */ 5 -- nor 3\n AND t = 'b--cd'", false),
     ] {
         assert_eq!(condition(text).evaluate(Some(&item(ITEM))), expected, "{text}");
@@ -227,7 +236,8 @@ fn what_is_no_partiql_is_refused_in_dynamodbs_words() {
 #[test]
 fn what_dynamodb_does_not_take_is_refused_in_its_words() {
     let many = vec!["1"; 101].join(",");
-    let deep = format!("INSERT INTO t VALUE {{'a': {}1{}}}", "[".repeat(32), "]".repeat(32));
+    let deep = format!("INSERT INTO t VALUE {{'a': {{'b':{}1{}}}}}", "[".repeat(31), "]".repeat(31));
+    let too_deep = format!("Nesting Levels have exceeded supported limits under root.b{}", "[0]".repeat(31));
     let operators = format!("SELECT * FROM t WHERE a = 1{}", " OR a = 1".repeat(150));
     for (text, message) in [
         ("SELECT * FROM t x", "Aliasing is not supported"),
@@ -295,6 +305,10 @@ fn what_dynamodb_does_not_take_is_refused_in_its_words() {
             "Incorrect operand type for operator or function; operator or function: <, operand type: BOOL",
         ),
         (
+            "SELECT * FROM t WHERE attribute_exists(a) > false",
+            "Incorrect operand type for operator or function; operator or function: >, operand type: BOOL",
+        ),
+        (
             "SELECT * FROM t WHERE begins_with(a)",
             "Incorrect number of operands for operator or function; operator or function: begins_with, number of operands: 1",
         ),
@@ -310,13 +324,17 @@ fn what_dynamodb_does_not_take_is_refused_in_its_words() {
         ),
         (
             "INSERT INTO t VALUE {'a': <<1, 1.0>>}",
-            "One or more parameter values were invalid: Input collection [1, 1] contains duplicates! under root",
+            "One or more parameter values were invalid: Input collection [1, 1.0] contains duplicates! under root",
         ),
         (
             "INSERT INTO t VALUE {'a': {'b': [1, {'c': 1e999}]}}",
             "Number overflow. Attempting to store a number with magnitude larger than supported range under root.b[1].c",
         ),
-        (deep.as_str(), "Nesting Levels have exceeded supported limits"),
+        (deep.as_str(), too_deep.as_str()),
+        ("UPDATE t SET a = [?]", "Unsupported data type: Parameter under key root[0] at 1:19:1"),
+        ("INSERT INTO t VALUE {'a': {'k': ?}}", "Unsupported data type: Parameter under key root.k at 1:33:1"),
+        ("SELECT a[-1] FROM t", "List index is not within the allowable range; index: [-1] at 1:11:1"),
+        ("SELECT a[2147483648] FROM t", "List index is not within the allowable range; index: [2147483648] at 1:10:10"),
         (operators.as_str(), "The expression contains too many operators; operator count: 301"),
         (
             format!("SELECT * FROM t WHERE a IN ({many})").as_str(),
@@ -337,8 +355,11 @@ fn a_statement_s_length_and_depth_are_bounded() {
     parse(&parens(150));
     assert!(refused(&parens(4_000)).contains("nesting levels: 151"));
     assert!(refused(&format!("SELECT * FROM t WHERE {}", "NOT ".repeat(2_000))).contains("nesting levels: 151"));
-    for (open, text) in [("[", "nesting levels"), ("{'a':", "nesting levels")] {
-        assert!(refused(&format!("INSERT INTO t VALUE {{'a': {}", open.repeat(1_000))).contains(text));
+    for (open, close) in [("[", "]"), ("{'a':", "}")] {
+        let deep = refused(&format!("INSERT INTO t VALUE {{'a': {}", open.repeat(1_000)));
+        assert!(deep.starts_with("Nesting Levels have exceeded supported limits under root"), "{deep}");
+        let at_the_limit = format!("INSERT INTO t VALUE {{'a': {}1{}}}", open.repeat(31), close.repeat(31));
+        parse(&at_the_limit);
     }
 }
 
@@ -364,10 +385,37 @@ fn a_select_reads_the_partitions_its_condition_names() {
     assert_eq!(partitions("WHERE p = 'a' OR n = 1"), (None, 0, true));
     assert_eq!(partitions("WHERE NOT p = 'a'"), (None, 0, true));
     assert_eq!(partitions("WHERE s = 1"), (None, 0, true));
-    assert_eq!(partitions("WHERE p = 'a' AND (s = 1 OR s = 2)"), (named(&["a"]), 0, true));
+    assert_eq!(partitions("WHERE p = 'a' AND (s = 1 OR s = 2)"), (named(&["a"]), 0, false));
     assert_eq!(partitions("WHERE p = 'a' AND 1 = s AND (p = 'a' AND 1.0 = s)"), (named(&["a"]), 1, false));
+    assert_eq!(partitions("WHERE (p IN ['a']) AND p = 'a' AND s = 1"), (named(&["a"]), 1, false));
+    assert_eq!(partitions("WHERE p = 'a' AND p = 'b' AND s = 1"), (named(&["a"]), 1, true));
+    assert_eq!(partitions("WHERE p = 'a' AND (s = 1 AND n = 1 OR s = 2 AND n = 3)"), (named(&["a"]), 0, true));
     let keys = read("WHERE p = 'a' AND 1 <= s").unwrap();
     assert_eq!(keys.sort, [SortCondition::GreaterOrEqual(value(r#"{"N":"1"}"#))]);
+}
+
+#[test]
+fn what_is_listed_of_the_sort_key_is_read_and_nothing_else() {
+    let listed = |clauses: &str| {
+        let keys = read(clauses).unwrap();
+        assert_eq!(keys.filter, None, "{clauses}");
+        let shown = keys.alternatives.iter().map(|conditions| match conditions.as_slice() {
+            [SortCondition::Equal(AttributeValue::N(number))] => number.to_string(),
+            other => other.len().to_string() + " conditions",
+        });
+        shown.collect::<Vec<_>>().join(", ")
+    };
+    for (clauses, expected) in [
+        ("p = 'a' AND s IN [3, 1, 2]", "1, 2, 3"),
+        ("p = 'a' AND s IN [3, 1, 2] ORDER BY s DESC", "3, 2, 1"),
+        ("p IN ['a', 'b'] AND (s = 2 OR 1 = s)", "1, 2"),
+        ("p = 'a' AND (s > 4 AND s < 6 OR s = 2)", "2, 2 conditions"),
+        ("p = 'a' AND (s > 4 AND s < 2 OR s = 2)", "2"),
+        ("p = 'a' AND s IN [2]", ""),
+        ("p = 'a' AND (s = 1 AND s = 1 OR s = 2)", "2 conditions, 2"),
+    ] {
+        assert_eq!(listed(&format!("WHERE {clauses}")), expected, "{clauses}");
+    }
 }
 
 #[test]
@@ -378,6 +426,9 @@ fn branches_that_read_one_key_twice_are_refused_in_dynamodbs_words() {
         "p = 'a' OR p = 'a' AND s = 2",
         "p = 'a' AND s > 1 OR p = 'b' OR p = 'a' AND s BETWEEN 1 AND 2",
         "p = 'a' AND s IN [1, 2] OR p IN ['a', 'b'] AND s = 2",
+        "p = 'a' AND s IN [1, 2, 1.0]",
+        "p = 'a' AND (s > 0 OR s < 5)",
+        "p = 'a' AND (s = 1 OR n = 2)",
     ] {
         let message = read(&format!("WHERE {clauses}")).unwrap_err().message;
         assert_eq!(message, "Overlapping conditions with range keys are not supported in where clause", "{clauses}");
@@ -391,6 +442,8 @@ fn branches_that_read_one_key_twice_are_refused_in_dynamodbs_words() {
         "p = 'a' AND s <> 1 OR p = 'a' AND s = 2",
         "p = 'a' AND NOT s IN [1, 3] OR p = 'a' AND s = 2",
         "p = 'a' AND (s = 1 OR s = 2) OR p = 'a' AND s = 2",
+        "p = 'a' AND (s = 1 OR NOT s = 1)",
+        "p = 'a' AND (n = 1 OR n = 2)",
     ] {
         assert!(read(&format!("WHERE {clauses}")).is_ok(), "{clauses}");
     }
@@ -428,9 +481,10 @@ fn keys_that_don_t_fit_a_read_are_refused_in_dynamodbs_words() {
             "WHERE p IN ['a', 'b'] ORDER BY s",
             "Must have hash key in ORDER BY clause when more than one hash key condition specified in WHERE clause.",
         ),
+        (format!("WHERE p IN ({})", many.join(",")).as_str(), "Too many decomposed read operations for a given query."),
         (
-            format!("WHERE p IN ({})", many.join(",")).as_str(),
-            "The WHERE clause names 51 values of the partition key p; at most 50 are allowed",
+            format!("WHERE p IN ({}) AND s IN [1, 2]", many[..26].join(",")).as_str(),
+            "Too many decomposed read operations for a given query.",
         ),
     ] {
         assert_eq!(read(clauses).unwrap_err().message, message, "{clauses}");
@@ -579,8 +633,11 @@ proptest! {
                 let key = EncodedKey::new(&schema(), &item).unwrap().0;
                 let named = keys.partitions.as_ref().is_none_or(|partitions| partitions.contains(&item["p"]));
                 let within = |sort| sort_bounds(&item["p"], Some(sort)).unwrap().contains(&key);
+                let listed = keys.alternatives.iter().filter(|all| all.iter().all(within)).count();
+                prop_assert!(listed <= 1, "{} twice of {}", text, json(&item));
+                let within = keys.sort.iter().all(within) && (keys.alternatives.is_empty() || listed == 1);
                 let left = keys.filter.as_ref().is_none_or(|filter| filter.evaluate(Some(&item)));
-                prop_assert_eq!(holds, named && keys.sort.iter().all(within) && left, "{} of {}", text, json(&item));
+                prop_assert_eq!(holds, named && within && left, "{} of {}", text, json(&item));
             }
             if let Ok(keys) = &write {
                 let named = keys.key.iter().all(|(name, value)| item[name] == *value);

@@ -90,15 +90,16 @@ fn check_set(operator: &str, value: &AttributeValue, faults: &mut Faults) {
         AttributeValue::S(_) => "STRING",
         AttributeValue::N(_) => "NUMBER",
         AttributeValue::B(_) => "BINARY",
-        AttributeValue::Bool(_) => "BOOLEAN",
+        AttributeValue::Bool(_) => "BOOL",
         AttributeValue::Null => "NULL",
         AttributeValue::L(_) => "LIST",
         AttributeValue::M(_) => "MAP",
     };
+    // Of DELETE, too, DynamoDB tells the types that ADD takes.
     note(&mut faults.operand, || {
         format!(
             "Incorrect operand type for operator or function; operator: {operator}, operand type: {found}, typeSet: \
-             ALLOWED_FOR_{operator}_OPERAND"
+             ALLOWED_FOR_ADD_OPERAND"
         )
     });
 }

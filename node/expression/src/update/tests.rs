@@ -216,7 +216,7 @@ fn faults_are_told_in_dynamodbs_words() {
         (
             "DELETE a :n",
             "Incorrect operand type for operator or function; operator: DELETE, operand type: NUMBER, typeSet: \
-             ALLOWED_FOR_DELETE_OPERAND",
+             ALLOWED_FOR_ADD_OPERAND",
         ),
         (
             "SET a = :s + :n",
