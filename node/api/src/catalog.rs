@@ -15,6 +15,7 @@ use cairn_model::{
         BillingMode, ContinuousBackups, OnDemandThroughput, ProvisionedThroughput, StreamViewType, TableClass,
         TableStatus, TimeToLive, WarmThroughput,
     },
+    table_class::TableClassHistory,
     throughput::ThroughputHistory,
 };
 use std::sync::Arc;
@@ -354,6 +355,11 @@ pub trait Catalog: Send + Sync {
 
     /// When the throughput of the table, or of a global index as one, went up and down. From memory, without waiting.
     fn throughput_history(&self, table: &TableView) -> ThroughputHistory;
+
+    /// When the table's class was changed; where nobody keeps it, it never was. From memory, without waiting.
+    fn table_class_history(&self, _table: &TableView) -> TableClassHistory {
+        TableClassHistory::default()
+    }
 
     /// The table's tags, as the table is known.
     async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError>;

@@ -44,9 +44,11 @@ pub enum BillingMode {
     PayPerRequest,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TableClass {
+    /// That of every table that was given none.
+    #[default]
     Standard,
     StandardInfrequentAccess,
 }

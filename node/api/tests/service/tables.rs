@@ -137,6 +137,22 @@ async fn an_account_has_at_most_2500_tables_listed_by_the_hundred() {
 }
 
 #[tokio::test]
+async fn a_third_update_of_the_class_within_30_days_is_refused() {
+    let service = Service::start().await;
+    service.ok("CreateTable", definition()).await;
+    let update = |class| with(json!({"TableName": "scores"}), json!({"TableClass": class}));
+    let text = "Subscriber limit exceeded: Updates to TableClass are limited to 2 times in 30 day(s).";
+    let refused = ("LimitExceededException".to_owned(), text.to_owned());
+    for class in ["STANDARD", "STANDARD_INFREQUENT_ACCESS", "STANDARD_INFREQUENT_ACCESS", "STANDARD"] {
+        service.ok("UpdateTable", update(class)).await;
+    }
+    for class in ["STANDARD_INFREQUENT_ACCESS", "STANDARD"] {
+        assert_eq!(service.error("UpdateTable", update(class)).await, refused, "{class}");
+    }
+    service.ok("UpdateTable", with(json!({"TableName": "scores"}), json!({"DeletionProtectionEnabled": true}))).await;
+}
+
+#[tokio::test]
 async fn a_table_changes_its_billing_throughput_class_and_protection() {
     let service = Service::start().await;
     service.ok("CreateTable", definition()).await;

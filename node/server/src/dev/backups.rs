@@ -29,6 +29,7 @@ use cairn_model::{
     archive::{self as model, ArchiveOwner, BackupReport, RestoreOrigin, TableReference},
     ids::{PartitionId, TableId},
     table::RestoredFrom,
+    table_class::TableClassHistory,
     throughput::ThroughputHistory,
 };
 use parking_lot::Mutex;
@@ -399,6 +400,10 @@ impl Catalog for SharedBackups {
 
     fn throughput_history(&self, table: &TableView) -> ThroughputHistory {
         self.0.tables.throughput_history(table)
+    }
+
+    fn table_class_history(&self, table: &TableView) -> TableClassHistory {
+        self.0.tables.table_class_history(table)
     }
 
     async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError> {

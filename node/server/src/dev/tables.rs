@@ -15,6 +15,7 @@ use cairn_model::{
     ids::{PartitionId, TableId},
     node::{Order, OrderOutcome, ReplicaReport, ReplicaState},
     table::{TableDefinition, TableStatus},
+    table_class::TableClassHistory,
     throughput::ThroughputHistory,
 };
 use cairn_replication::restore::Restored;
@@ -282,6 +283,23 @@ impl LocalTables {
         Ok(())
     }
 
+    /// What it was, too: a process that ended before it noted that is made up for here.
+    async fn note_class(
+        &self,
+        before: &TableDefinition,
+        after: &TableDefinition,
+        now_ms: u64,
+    ) -> Result<(), ServiceError> {
+        let [class, changed] = [before, after].map(|definition| definition.table_class.unwrap_or_default());
+        if class == changed {
+            return Ok(());
+        }
+        let mut record = self.records.of(after.table_id);
+        record.table_class.note(class, now_ms);
+        record.table_class.note(changed, now_ms);
+        self.keep(after.table_id, record).await
+    }
+
     fn existing(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
         self.table(ACCOUNT, name).ok_or_else(|| errors::table_not_found(name))
     }
@@ -365,7 +383,8 @@ impl Catalog for LocalTables {
         let table_id = new_table_id();
         // First: a table that is there has its tags.
         let throughput = ThroughputHistory { units: table.provisioned_throughput, ..ThroughputHistory::default() };
-        self.keep(table_id, TableRecord { tags: std::mem::take(&mut table.tags), throughput }).await?;
+        let tags = std::mem::take(&mut table.tags);
+        self.keep(table_id, TableRecord { tags, throughput, ..TableRecord::default() }).await?;
         let definition = table.into_definition(ACCOUNT, table_id, environment::wall_ms(), new_table_id);
         self.make(definition).await?;
         let mut created = self.existing(&name)?;
@@ -395,6 +414,7 @@ impl Catalog for LocalTables {
         indexes::updating(Arc::make_mut(&mut updated), &before);
         self.tend_indexes().await;
         self.note_throughput(&before.definition, &definition, now_ms).await?;
+        self.note_class(&before.definition, &definition, now_ms).await?;
         Ok(updated)
     }
 
@@ -410,6 +430,10 @@ impl Catalog for LocalTables {
 
     fn throughput_history(&self, table: &TableView) -> ThroughputHistory {
         self.records.throughput_of(table.definition.table_id)
+    }
+
+    fn table_class_history(&self, table: &TableView) -> TableClassHistory {
+        self.records.of(table.definition.table_id).table_class
     }
 
     async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError> {

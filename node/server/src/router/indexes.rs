@@ -4,7 +4,10 @@ use super::routes::{KnownTable, Routes};
 use cairn_api::{IndexView, TableView};
 use cairn_crds::{
     Table, condition,
-    table::{GlobalSecondaryIndexStatus, definition::DefinitionError, throughput::DECREASE_LIMITED},
+    table::{
+        GlobalSecondaryIndexStatus, definition::DefinitionError, table_class::CLASS_LIMITED,
+        throughput::DECREASE_LIMITED,
+    },
 };
 use cairn_model::{
     TableDefinition,
@@ -76,7 +79,7 @@ fn is_settled(table: &Table) -> bool {
     let conditions = table.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     conditions.iter().any(|told| {
         let is_refused = told.type_ == condition::STALLED && told.status == "True";
-        let waits = told.type_ == condition::READY && told.reason == DECREASE_LIMITED;
+        let waits = told.type_ == condition::READY && [DECREASE_LIMITED, CLASS_LIMITED].contains(&told.reason.as_str());
         (is_refused || waits) && told.observed_generation == table.metadata.generation
     })
 }

@@ -164,7 +164,9 @@ impl Tables {
 
     /// The table as its resource describes it.
     pub(super) fn describe(&self, table: &Table) -> Result<TableView, ServiceError> {
-        let definition = definition(table, &self.region, environment::wall_ms()).map_err(ServiceError::validation)?;
+        let wanted = definition(table, &self.region, environment::wall_ms()).map_err(ServiceError::validation)?;
+        let was_changed = self.was_changed_just_now(table, &wanted);
+        let definition = with_class_of(table, wanted);
         let status = table.status.as_ref();
         let counted = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
         let arn = table_arn(&self.region, &definition.account, &definition.table_name);
@@ -175,7 +177,7 @@ impl Tables {
             arn,
             status: match status.and_then(|status| status.table_status) {
                 _ if table.metadata.deletion_timestamp.is_some() => TableStatus::Deleting,
-                Some(TableStatus::Active) if self.was_changed_just_now(table, &definition) => TableStatus::Updating,
+                Some(TableStatus::Active) if was_changed => TableStatus::Updating,
                 Some(status) => status,
                 None => TableStatus::Creating,
             },
@@ -258,6 +260,15 @@ impl Watched<Table> for Tables {
 
     fn replace(&self, namespace: Option<&str>, tables: Vec<Table>) {
         self.replace(namespace, tables);
+    }
+}
+
+/// With the class that the nodes have: what is asked for may have to wait.
+fn with_class_of(table: &Table, wanted: TableDefinition) -> TableDefinition {
+    let noted = table.status.as_ref().and_then(|status| status.table_class.as_ref()).map(|noted| noted.table_class);
+    match noted.filter(|noted| *noted != wanted.table_class.unwrap_or_default()) {
+        Some(noted) => TableDefinition { table_class: Some(noted), ..wanted },
+        None => wanted,
     }
 }
 

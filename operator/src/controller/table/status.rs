@@ -1,6 +1,6 @@
 //! What a Table's status says of what was observed.
 
-use super::{indexes, observation::Observation, restore::Loading, throughput, validate::ValidatedTable};
+use super::{indexes, observation::Observation, restore::Loading, table_class, throughput, validate::ValidatedTable};
 use cairn_crds::{TableResourceStatus, condition, condition::Progress, table::definition::table_arn};
 use cairn_model::table::{TableDefinition, TableStatus};
 use jiff::Timestamp;
@@ -86,6 +86,7 @@ pub fn observe(
     status.schema_version = status.schema_version.max(version);
     if let Some(held) = observation.definition() {
         throughput::note(status, held, now);
+        table_class::note(status, held, now);
     }
     status.item_count = i64::try_from(observation.item_count()).ok();
     status.table_size_bytes = i64::try_from(observation.size_bytes()).ok();
