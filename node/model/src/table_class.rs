@@ -31,6 +31,12 @@ impl TableClassHistory {
         }
     }
 
+    /// When the table came to have this class, its last one or the one before, by an update; none where it was made with it.
+    pub fn updated_to_ms(&self, class: TableClass) -> Option<u64> {
+        let later = usize::from(self.class.is_some_and(|last| last != class));
+        self.updates_ms.iter().rev().nth(later).copied()
+    }
+
     /// When the class may be updated again; none where it may now.
     pub fn next_update_ms(&self, now_ms: u64) -> Option<u64> {
         let oldest_ms = self.updates_ms.iter().rev().nth(UPDATES_MAX - 1)?;
@@ -55,6 +61,19 @@ mod tests {
         assert_eq!(history.next_update_ms(2 + PERIOD_MS), None);
         history.note(StandardInfrequentAccess, 2 + PERIOD_MS);
         assert_eq!((history.updates_ms.len(), history.next_update_ms(3 + PERIOD_MS)), (2, Some(4 + PERIOD_MS)));
+    }
+
+    #[test]
+    fn a_table_has_its_class_since_its_update_and_had_the_one_before_since_the_one_before() {
+        let mut history = TableClassHistory::default();
+        let mut since = |class, now_ms| {
+            history.note(class, now_ms);
+            [Standard, StandardInfrequentAccess].map(|class| history.updated_to_ms(class))
+        };
+        assert_eq!(since(Standard, 1), [None, None]);
+        assert_eq!(since(StandardInfrequentAccess, 2), [None, Some(2)]);
+        assert_eq!(since(Standard, 3), [Some(3), Some(2)]);
+        assert_eq!(since(StandardInfrequentAccess, 4), [Some(3), Some(4)]);
     }
 
     #[test]

@@ -78,11 +78,7 @@ fn write(extent: Extent, call: &Call<'_>, table: &TableView, counts: &Counts, ou
     if extent == Extent::Whole || (extent == Extent::Created && definition.warm_throughput.is_some()) {
         write_warm_throughput(definition.warm(), table.status, &mut description);
     }
-    if let Some(class) = definition.table_class {
-        let mut summary = description.object("TableClassSummary");
-        summary.text("TableClass", table_class(class));
-        summary.end();
-    }
+    write_table_class(call, "TableClassSummary", table, &mut description);
     if let Some(stream) = definition.current_stream() {
         let mut specification = description.object("StreamSpecification");
         specification.literal("StreamEnabled", true);
@@ -126,6 +122,17 @@ fn write_billing_mode(call: &Call<'_>, table: &TableView, description: &mut Obje
     summary.text("BillingMode", mode);
     if table.status != TableStatus::Creating {
         summary.timestamp("LastUpdateToPayPerRequestDateTime", since_ms);
+    }
+    summary.end();
+}
+
+/// A `TableClassSummary` in the field `name`: of a table that was given a class.
+pub(super) fn write_table_class(call: &Call<'_>, name: &str, table: &TableView, object: &mut Object<'_>) {
+    let Some(class) = table.definition.table_class else { return };
+    let mut summary = object.object(name);
+    summary.text("TableClass", table_class(class));
+    if let Some(time_ms) = call.catalog.table_class_history(table).updated_to_ms(class) {
+        summary.timestamp("LastUpdateDateTime", time_ms);
     }
     summary.end();
 }
@@ -207,7 +214,7 @@ fn scalar_type(scalar_type: ScalarType) -> &'static str {
     }
 }
 
-pub(super) fn table_class(class: TableClass) -> &'static str {
+fn table_class(class: TableClass) -> &'static str {
     match class {
         TableClass::Standard => "STANDARD",
         TableClass::StandardInfrequentAccess => "STANDARD_INFREQUENT_ACCESS",

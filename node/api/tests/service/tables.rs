@@ -153,6 +153,23 @@ async fn a_third_update_of_the_class_within_30_days_is_refused() {
 }
 
 #[tokio::test]
+async fn a_description_tells_when_the_class_was_updated_and_the_update_itself_of_the_one_before() {
+    let service = Service::start().await;
+    service.ok("CreateTable", definition()).await;
+    let updated = async |class: &str| {
+        let update = json!({"TableName": "scores", "TableClass": class});
+        let answered = service.ok("UpdateTable", update).await["TableDescription"]["TableClassSummary"].take();
+        let described = service.ok("DescribeTable", json!({"TableName": "scores"})).await["Table"].take();
+        (answered, described["TableClassSummary"].clone())
+    };
+    let since = |class: &str| json!({"TableClass": class, "LastUpdateDateTime": 1_700_000_000.0});
+    assert_eq!(updated("STANDARD").await, (json!(null), json!(null)), "it was so before");
+    let infrequent = since("STANDARD_INFREQUENT_ACCESS");
+    assert_eq!(updated("STANDARD_INFREQUENT_ACCESS").await, (json!(null), infrequent.clone()));
+    assert_eq!(updated("STANDARD").await, (infrequent, since("STANDARD")));
+}
+
+#[tokio::test]
 async fn a_table_changes_its_billing_throughput_class_and_protection() {
     let service = Service::start().await;
     service.ok("CreateTable", definition()).await;

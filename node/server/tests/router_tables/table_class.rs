@@ -24,9 +24,11 @@ fn class(setting: &Setting) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_description_has_the_class_that_the_nodes_have() {
+async fn a_description_has_the_class_that_the_nodes_have_and_since_when() {
     let setting = updated("STANDARD", INFREQUENT, 1).await;
-    assert_eq!(setting.described().await["TableClassSummary"], json!({"TableClass": INFREQUENT}));
+    let summary = setting.described().await["TableClassSummary"].clone();
+    assert_eq!(summary["TableClass"], INFREQUENT);
+    assert!(summary["LastUpdateDateTime"].is_f64());
 }
 
 #[tokio::test(flavor = "multi_thread")]
