@@ -334,7 +334,9 @@ async fn states_decide_which_operations_a_table_takes() {
     assert_eq!(service.error("DeleteTable", name.clone()).await, updated);
     assert_eq!(service.error("CreateTable", again.clone()).await, exists);
     service.catalog.set_status("users", TableStatus::Deleting);
-    assert_eq!(service.error("UpdateTable", update.clone()).await, in_use("Table is being deleted: users"));
+    let deleted = in_use("Table is being deleted: users");
+    assert_eq!(service.error("UpdateTable", update.clone()).await, deleted);
+    assert_eq!(service.error("DeleteTable", name.clone()).await, deleted);
     assert_eq!(service.error("CreateTable", again.clone()).await, exists);
     service.catalog.set_status("users", TableStatus::Creating);
     assert_eq!(service.error("GetItem", get).await.0, "ResourceNotFoundException");

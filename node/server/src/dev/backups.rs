@@ -420,10 +420,7 @@ impl Catalog for SharedBackups {
             return self.0.tables.delete_table(account, name).await;
         };
         let partition = self.0.tables.partition_of(&table)?;
-        let (table, began) = self.0.tables.begin_delete(name).await?;
-        if !began {
-            return Ok(table);
-        }
+        let table = self.0.tables.begin_delete(name).await?;
         let (backups, deleting) = (self.0.clone(), table.clone());
         tokio::spawn(async move {
             let (name, table_id) = (&deleting.definition.table_name, deleting.definition.table_id);

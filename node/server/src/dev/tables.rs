@@ -179,20 +179,21 @@ impl LocalTables {
         self.existing(&name)
     }
 
-    /// The table is DELETING from now on; and whether it was not before.
-    pub(super) async fn begin_delete(&self, name: &str) -> Result<(Arc<TableView>, bool), ServiceError> {
+    /// The table is DELETING from now on, and was not before.
+    pub(super) async fn begin_delete(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
         let _alone = self.changes.lock().await;
         let table_id = self.existing(name)?.definition.table_id;
-        let began = match self.passing.lock().entry(table_id) {
+        match self.passing.lock().entry(table_id) {
             Entry::Vacant(entry) => {
                 entry.insert(Passing::Out);
-                true
             }
-            Entry::Occupied(entry) if matches!(entry.get(), Passing::Out) => false,
+            Entry::Occupied(entry) if matches!(entry.get(), Passing::Out) => {
+                return Err(errors::table_being_deleted(name));
+            }
             Entry::Occupied(_) => return Err(errors::table_in_use(name)),
-        };
+        }
         self.refresh();
-        Ok((self.existing(name)?, began))
+        self.existing(name)
     }
 
     /// The table is there, or gone, as the node has it.
