@@ -11,7 +11,6 @@ use cairn_model::{
     stream::label,
     table::{
         BillingMode, KeyAttribute, OnDemandThroughput, ProvisionedThroughput, ScalarType, TableClass, TableStatus,
-        WarmThroughput,
     },
 };
 
@@ -76,7 +75,7 @@ fn write(extent: Extent, call: &Call<'_>, table: &TableView, counts: &Counts, ou
         write_on_demand_throughput(maxima, &mut description);
     }
     if extent == Extent::Whole || (extent == Extent::Created && definition.warm_throughput.is_some()) {
-        write_warm_throughput(definition.warm(), table.status, &mut description);
+        write_warm_throughput(table, &mut description);
     }
     write_table_class(call, "TableClassSummary", table, &mut description);
     if let Some(stream) = definition.current_stream() {
@@ -169,13 +168,14 @@ pub(super) fn write_on_demand_throughput(maxima: OnDemandThroughput, description
     on_demand.end();
 }
 
-/// The field `WarmThroughput`, of a table or an index with this status.
-pub(super) fn write_warm_throughput(warm: WarmThroughput, of: TableStatus, description: &mut Object<'_>) {
+/// The field `WarmThroughput`: of a table, or of a global index as one.
+pub(super) fn write_warm_throughput(table: &TableView, description: &mut Object<'_>) {
+    let warm = table.definition.warm();
     let mut object = description.object("WarmThroughput");
     object.literal("ReadUnitsPerSecond", warm.read_units_per_second);
     object.literal("WriteUnitsPerSecond", warm.write_units_per_second);
     // It has two states, whatever the table has.
-    let is_changing = matches!(of, TableStatus::Creating | TableStatus::Updating);
+    let is_changing = table.is_warming || matches!(table.status, TableStatus::Creating | TableStatus::Updating);
     object.text("Status", status(if is_changing { TableStatus::Updating } else { TableStatus::Active }));
     object.end();
 }

@@ -149,6 +149,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         check_stream_change(&table.definition, stream)?;
     }
     check_decreases(call, &table, &update)?;
+    let status = if update.is_updating() { TableStatus::Updating } else { TableStatus::Active };
     if update.table_class.is_some() {
         check_class(call, &table)?;
         // One that the table has is no update, and is not told of where it never was.
@@ -156,7 +157,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
             update.table_class.filter(|class| *class != table.definition.table_class.unwrap_or_default());
     }
     let changed = call.catalog.update_table(call.account, &name, update).await?;
-    let shown = answered::of_change(&table, &changed);
+    let shown = answered::of_change(&table, &changed, status);
     Ok(table_description::answer(call, "TableDescription", &shown, &call.index_counts(&changed).await))
 }
 

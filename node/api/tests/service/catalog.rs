@@ -83,7 +83,7 @@ fn new_index_id() -> TableId {
 fn view(definition: TableDefinition, status: TableStatus) -> TableView {
     let arn = format!("arn:aws:dynamodb:east:{}:table/{}", definition.account, definition.table_name);
     let global_indexes = index_views(&definition, &arn, status);
-    TableView { arn, status, item_count: 0, size_bytes: 0, definition, global_indexes }
+    TableView { arn, status, is_warming: false, item_count: 0, size_bytes: 0, definition, global_indexes }
 }
 
 fn index_views(table: &TableDefinition, arn: &str, status: TableStatus) -> Vec<IndexView> {

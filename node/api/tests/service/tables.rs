@@ -170,6 +170,26 @@ async fn a_description_tells_when_the_class_was_updated_and_the_update_itself_of
 }
 
 #[tokio::test]
+async fn an_update_answers_updating_for_what_dynamodb_does_not_change_at_once() {
+    let service = Service::start().await;
+    service.ok("CreateTable", definition()).await;
+    let units = json!({"ReadCapacityUnits": 7, "WriteCapacityUnits": 6});
+    for (change, status) in [
+        (json!({"ProvisionedThroughput": units}), "UPDATING"),
+        (json!({"BillingMode": "PAY_PER_REQUEST"}), "UPDATING"),
+        (json!({"BillingMode": "PAY_PER_REQUEST"}), "UPDATING"),
+        (json!({"TableClass": "STANDARD_INFREQUENT_ACCESS"}), "UPDATING"),
+        (json!({"StreamSpecification": {"StreamEnabled": true, "StreamViewType": "KEYS_ONLY"}}), "UPDATING"),
+        (json!({"DeletionProtectionEnabled": true}), "ACTIVE"),
+        (json!({"OnDemandThroughput": {"MaxReadRequestUnits": 5}}), "ACTIVE"),
+        (json!({"WarmThroughput": {"ReadUnitsPerSecond": 20_000}}), "ACTIVE"),
+    ] {
+        let answer = service.ok("UpdateTable", with(json!({"TableName": "scores"}), change.clone())).await;
+        assert_eq!(answer["TableDescription"]["TableStatus"], status, "{change}");
+    }
+}
+
+#[tokio::test]
 async fn a_table_changes_its_billing_throughput_class_and_protection() {
     let service = Service::start().await;
     service.ok("CreateTable", definition()).await;

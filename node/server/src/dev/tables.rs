@@ -145,7 +145,8 @@ impl LocalTables {
 
     fn view(&self, definition: TableDefinition, item_count: u64, size_bytes: u64) -> TableView {
         let arn = TableArn { region: &self.region, account: ACCOUNT, table_name: &definition.table_name }.to_string();
-        TableView { definition, status: TableStatus::Active, item_count, size_bytes, arn, global_indexes: Vec::new() }
+        let status = TableStatus::Active;
+        TableView { definition, status, is_warming: false, item_count, size_bytes, arn, global_indexes: Vec::new() }
     }
 
     /// The one partition of a table.
@@ -411,8 +412,7 @@ impl Catalog for LocalTables {
         indexes::locate(&mut definition, self.node.id());
         self.order(Order::UpdateDefinition { partition_id, definition: definition.clone() }).await?;
         self.refresh();
-        let mut updated = self.existing(name)?;
-        indexes::updating(Arc::make_mut(&mut updated), &before);
+        let updated = self.existing(name)?;
         self.tend_indexes().await;
         self.note_throughput(&before.definition, &definition, now_ms).await?;
         self.note_class(&before.definition, &definition, now_ms).await?;

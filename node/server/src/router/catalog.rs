@@ -236,7 +236,7 @@ impl Catalog for KubernetesCatalog {
         let TableView { global_indexes, definition: described, .. } = self.tables.describe(&updated)?;
         definition.global_indexes = described.global_indexes;
         self.tables.answer(updated, asked);
-        Ok(Arc::new(TableView { definition, status: TableStatus::Updating, global_indexes, ..view }))
+        Ok(Arc::new(TableView { definition, global_indexes, ..view }))
     }
 
     async fn delete_table(&self, account: &str, name: &str) -> Result<Arc<TableView>, ServiceError> {

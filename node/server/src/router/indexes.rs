@@ -65,6 +65,7 @@ fn view(
     let table = TableView {
         definition: definition.of_index(index),
         status,
+        is_warming: false,
         item_count: counted(entry.and_then(|entry| entry.item_count)),
         size_bytes: counted(entry.and_then(|entry| entry.index_size_bytes)),
         arn: arn(table_arn, &index.index_name),
@@ -107,6 +108,7 @@ pub(super) fn reported(routes: &Routes, table: &KnownTable, table_arn: &str) -> 
         let view = TableView {
             definition: table.definition.of_index(index),
             status: if is_complete { TableStatus::Active } else { TableStatus::Creating },
+            is_warming: false,
             item_count: known.map(|known| known.item_count).unwrap_or_default(),
             size_bytes: known.map(|known| known.size_bytes).unwrap_or_default(),
             arn: arn(table_arn, &index.index_name),

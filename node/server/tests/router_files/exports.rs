@@ -2,19 +2,18 @@
 
 use crate::{
     setting::{Setting, eventually},
+    support::group::view,
     support::indexed::{
         ATTRIBUTES, Items, PAIRS, assert_pairs_whole, attributes, by_key, definition, expected, global_indexes, item,
         keys, queried, scanned, write_pairs,
     },
 };
-use cairn_api::TableView;
 use cairn_model::{
     AttributeValue, Item, TableDefinition,
     codec::EncodedItem,
     ids::{RequestId, TableId},
     key::EncodedKey,
     number::Number,
-    table::TableStatus,
 };
 use cairn_replication::{
     operation::{PartitionOutcome, PartitionRequest, ReturnValues, WriteAction, WriteRequest},
@@ -84,15 +83,7 @@ async fn step(setting: &Setting, users: &TableDefinition, commits: bool) -> Tran
     let step = if commits { TransactStep::Commit } else { prepares };
     let request_id = RequestId(*uuid::Uuid::new_v4().as_bytes());
     let request = PartitionRequest::Transact(TransactRequest { request_id, transaction: TRANSACTION, step });
-    let view = TableView {
-        definition: users.clone(),
-        status: TableStatus::Active,
-        item_count: 0,
-        size_bytes: 0,
-        arn: String::new(),
-        global_indexes: Vec::new(),
-    };
-    match setting.group.request(&view, &key.0, request).await.unwrap() {
+    match setting.group.request(&view(users.clone()), &key.0, request).await.unwrap() {
         PartitionOutcome::Transact(outcome) => outcome,
         other => panic!("{other:?}"),
     }
