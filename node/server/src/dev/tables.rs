@@ -1,6 +1,7 @@
 //! The tables of `cairn dev`: what the one node holds is what there is.
 
 use super::{
+    asking::{asked, came_to_be},
     indexes,
     records::{Records, TableRecord},
     tending::FILLING_INTERVAL,
@@ -312,19 +313,15 @@ impl LocalTables {
 
     pub(super) async fn order(&self, order: Order) -> Result<(), ServiceError> {
         let failed = |message: String| ServiceError::new(ErrorKind::InternalServerError, message);
-        let done = tokio::time::timeout(ORDER_DEADLINE, async {
-            loop {
-                match self.node.host().order(order.clone()).await {
-                    OrderOutcome::Done => return Ok(()),
-                    OrderOutcome::Refused { message } => return Err(failed(message)),
-                    OrderOutcome::InProgress { .. } | OrderOutcome::NotLeader { .. } => {
-                        tokio::time::sleep(ORDER_PAUSE).await;
-                    }
-                }
+        let done = asked(ORDER_DEADLINE, ORDER_PAUSE, || async {
+            match self.node.host().order(order.clone()).await {
+                OrderOutcome::Done => Some(Ok(())),
+                OrderOutcome::Refused { message } => Some(Err(failed(message))),
+                OrderOutcome::InProgress { .. } | OrderOutcome::NotLeader { .. } => None,
             }
-        })
-        .await;
-        done.unwrap_or_else(|_| Err(failed(format!("the node did not carry out the change within {ORDER_DEADLINE:?}"))))
+        });
+        let late = || Err(failed(format!("the node did not carry out the change within {ORDER_DEADLINE:?}")));
+        done.await.unwrap_or_else(late)
     }
 
     /// Waits a while until the partitions of indexes lead themselves, as they do in the moment after a start: before that nobody knows
@@ -335,12 +332,7 @@ impl LocalTables {
             let mut of_indexes = reports.iter().filter(|report| report.definition.index_of.is_some());
             of_indexes.all(|report| report.state == ReplicaState::Leader)
         };
-        let led = tokio::time::timeout(LEADER_DEADLINE, async {
-            while !lead() {
-                tokio::time::sleep(ORDER_PAUSE).await;
-            }
-        });
-        if led.await.is_err() {
+        if !came_to_be(LEADER_DEADLINE, ORDER_PAUSE, lead).await {
             tracing::warn!("an index did not start: it is shown as CREATING until it does");
         }
         self.refresh();
@@ -351,12 +343,10 @@ impl LocalTables {
             let replicas = self.node.host().replicas();
             replicas.iter().any(|r| r.descriptor.partition_id == partition && r.state == ReplicaState::Leader)
         };
-        let led = tokio::time::timeout(LEADER_DEADLINE, async {
-            while !leads() {
-                tokio::time::sleep(ORDER_PAUSE).await;
-            }
-        });
-        led.await.map_err(|_| ServiceError::new(ErrorKind::InternalServerError, "the table's partition did not start"))
+        if came_to_be(LEADER_DEADLINE, ORDER_PAUSE, leads).await {
+            return Ok(());
+        }
+        Err(ServiceError::new(ErrorKind::InternalServerError, "the table's partition did not start"))
     }
 }
 

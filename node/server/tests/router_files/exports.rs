@@ -2,10 +2,12 @@
 
 use crate::{
     setting::{Setting, eventually},
-    support::group::view,
-    support::indexed::{
-        ATTRIBUTES, Items, PAIRS, assert_pairs_whole, attributes, by_key, definition, expected, global_indexes, item,
-        keys, queried, scanned, write_pairs,
+    support::{
+        group::view,
+        indexed::{
+            Items, PAIRS, assert_pairs_whole, by_key, definition, expected, global_indexes, import, item, queried,
+            scanned, write_pairs,
+        },
     },
 };
 use cairn_model::{
@@ -125,19 +127,8 @@ async fn an_export_has_the_items_alone_with_transactions_whole_and_becomes_a_tab
     );
 
     let prefix = export["ExportManifest"].as_str().unwrap().replace("manifest-summary.json", "data/");
-    let request = json!({
-        "ClientToken": "once",
-        "S3BucketSource": {"S3Bucket": "exports", "S3KeyPrefix": prefix},
-        "InputFormat": "DYNAMODB_JSON",
-        "InputCompressionType": "GZIP",
-        "TableCreationParameters": {
-            "TableName": "again",
-            "AttributeDefinitions": attributes(&ATTRIBUTES),
-            "KeySchema": keys(&["Id", "At"]),
-            "BillingMode": "PAY_PER_REQUEST",
-            "GlobalSecondaryIndexes": global_indexes(),
-        },
-    });
+    let more = json!({"ClientToken": "once", "InputCompressionType": "GZIP"});
+    let request = import("again", ["exports", &prefix], more);
     let begun = setting.caller.ok("ImportTable", request.clone()).await["ImportTableDescription"].clone();
     setting.import("again").await;
     let once_more = setting.caller.ok("ImportTable", request).await;
