@@ -307,7 +307,10 @@ impl TableSpec {
         if before.global_indexes != after.global_indexes {
             self.update_global_indexes(&before.global_indexes, &after.global_indexes);
         }
-        self.table_class = after.table_class;
+        // What the table has is not what was asked for while that has to wait.
+        if before.table_class != after.table_class {
+            self.table_class = after.table_class;
+        }
         if after.deletion_protection_enabled != self.deletion_protection_enabled.unwrap_or_default() {
             self.deletion_protection_enabled = Some(after.deletion_protection_enabled);
         }
@@ -501,6 +504,18 @@ mod tests {
         spec.update_from_definition(&definition(), &changed);
         assert_eq!(spec.storage_group, "analytics");
         assert_eq!(spec.definition("game", "Scores", &birth()).unwrap(), changed);
+    }
+
+    #[test]
+    fn another_update_leaves_a_class_that_the_table_does_not_have_yet() {
+        let asked = Some(table::TableClass::StandardInfrequentAccess);
+        let mut spec = TableSpec { table_class: asked, ..TableSpec::from_definition(&definition()) };
+        let after = TableDefinition { deletion_protection_enabled: false, ..definition() };
+        spec.update_from_definition(&definition(), &after);
+        assert_eq!(spec.table_class, asked);
+        let standard = TableDefinition { table_class: Some(table::TableClass::Standard), ..definition() };
+        spec.update_from_definition(&definition(), &standard);
+        assert_eq!(spec.table_class, standard.table_class);
     }
 
     fn scaled(spec: &mut TableSpec) -> Birth {

@@ -15,6 +15,7 @@ pub mod recovery;
 pub mod restore;
 mod rules;
 pub mod stream;
+pub mod table_class;
 pub mod tag;
 pub mod throughput;
 pub mod time_to_live;
@@ -30,6 +31,7 @@ pub use recovery::{ContinuousBackups, ContinuousBackupsStatus, RestorableWindow}
 pub use restore::{RestoreAsked, RestoreFrom, RestoreStatus};
 pub(crate) use rules::ROOT as ROOT_RULES;
 pub use stream::{StreamSpecification, StreamStatus};
+pub use table_class::TableClassStatus;
 pub use tag::Tag;
 pub use throughput::ThroughputStatus;
 pub use time_to_live::{TimeToLive, TimeToLiveStatus};
@@ -122,6 +124,7 @@ pub struct TableSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_scaling: Option<AutoScaling>,
 
+    /// It changes twice in 30 days at most: a third change waits, and holds up nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("enum" = ["STANDARD", "STANDARD_INFREQUENT_ACCESS"]))]
     pub table_class: Option<TableClass>,
@@ -249,6 +252,9 @@ pub struct TableResourceStatus {
     /// Present where the table is provisioned, or was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throughput: Option<ThroughputStatus>,
+    /// Present once the nodes have told of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table_class: Option<TableClassStatus>,
     /// Present while the table's throughput is scaled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auto_scaling: Option<AutoScalingStatus>,

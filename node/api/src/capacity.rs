@@ -1,7 +1,7 @@
 //! Capacity units: what an operation consumed, and how it is reported (SEMANTICS: Capacity).
 
 use crate::output::{Object, write_list};
-use cairn_model::{TableDefinition, limits};
+use cairn_model::{ServiceError, TableDefinition, limits};
 use cairn_replication::operation::{GetOutcome, IndexWrite, RangeOutcome, WriteOutcome};
 use std::collections::BTreeMap;
 
@@ -26,6 +26,12 @@ impl HalfUnits {
     pub(crate) fn write(size_before: u32, size_after: u32) -> Self {
         let larger = u64::from(size_before.max(size_after));
         Self(larger.div_ceil(limits::WRITE_UNIT_BYTES as u64).max(1) * 2)
+    }
+
+    /// A write whose condition failed: it costs what the item has that was met, and not what it would have become (Developer Guide,
+    /// conditional writes).
+    pub(crate) fn failed_condition(error: &ServiceError) -> Self {
+        Self::write(error.met_bytes, 0)
     }
 
     /// A write of what an index shows of an item; where the item's place in it changed, a deletion and a write.

@@ -15,6 +15,7 @@ use cairn_model::{
         BillingMode, ContinuousBackups, OnDemandThroughput, ProvisionedThroughput, StreamViewType, TableClass,
         TableStatus, TimeToLive, WarmThroughput,
     },
+    table_class::TableClassHistory,
     throughput::ThroughputHistory,
 };
 use std::sync::Arc;
@@ -24,6 +25,8 @@ use std::sync::Arc;
 pub struct TableView {
     pub definition: TableDefinition,
     pub status: TableStatus,
+    /// What it takes at once is about to be more, which DynamoDB shows of a table that stays ACTIVE.
+    pub is_warming: bool,
     /// As old as the catalog's last report, and the bytes too; [`crate::Partitions::counts`] has those of now.
     pub item_count: u64,
     /// In DynamoDB's bytes.
@@ -233,6 +236,16 @@ impl TableUpdate {
         *self != beside
     }
 
+    /// Whether DynamoDB answers that the table is UPDATING: by what is asked for, though it be so already.
+    pub(crate) fn is_updating(&self) -> bool {
+        let makes_or_deletes = |update: &GlobalIndexUpdate| !matches!(update, GlobalIndexUpdate::Update { .. });
+        self.billing_mode.is_some()
+            || self.provisioned_throughput.is_some()
+            || self.table_class.is_some()
+            || self.stream.is_some()
+            || self.global_indexes.iter().any(makes_or_deletes)
+    }
+
     /// Changes the definition accordingly; a table on demand has no throughput, another no maxima, either goes on taking at once what
     /// it took, and recovery that was on stays on since when it was, as does Time To Live by the same attribute. The version is the
     /// catalog's to raise.
@@ -340,7 +353,7 @@ pub trait Catalog: Send + Sync {
     /// at the same time.
     async fn create_table(&self, account: &str, table: NewTable) -> Result<Arc<TableView>, ServiceError>;
 
-    /// The table as it is after the call, UPDATING or ACTIVE again. [`crate::errors::overtaken`] where another change came first:
+    /// The table as it is after the call. [`crate::errors::overtaken`] where another change came first:
     /// then [`Self::table`] has what that one left.
     async fn update_table(
         &self,
@@ -354,6 +367,11 @@ pub trait Catalog: Send + Sync {
 
     /// When the throughput of the table, or of a global index as one, went up and down. From memory, without waiting.
     fn throughput_history(&self, table: &TableView) -> ThroughputHistory;
+
+    /// When the table's class was changed; where nobody keeps it, it never was. From memory, without waiting.
+    fn table_class_history(&self, _table: &TableView) -> TableClassHistory {
+        TableClassHistory::default()
+    }
 
     /// The table's tags, as the table is known.
     async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError>;

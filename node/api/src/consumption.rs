@@ -14,10 +14,9 @@ pub fn of_write(outcome: &WriteOutcome) -> u64 {
     of_local.map(HalfUnits::index_write).fold(item, HalfUnits::plus).halves()
 }
 
-/// Of the item that the condition met: a write that fails costs what the item has, and not what it would have become (Developer
-/// Guide, conditional writes).
+/// Of the item that the condition met.
 pub fn of_failed_condition(error: &ServiceError) -> u64 {
-    HalfUnits::write(error.met_bytes, 0).halves()
+    HalfUnits::failed_condition(error).halves()
 }
 
 /// Of each global index that changed with it, by its slot: what the index is charged for and not the table, in a transaction

@@ -3,6 +3,7 @@
 mod indexes;
 mod replicas;
 mod streams;
+mod table_class;
 mod tags;
 mod throughput;
 mod time_to_live;
@@ -23,6 +24,7 @@ pub(crate) use streams::{
     expired_iterator, invalid_iterator, no_stream_to_disable, shard_not_found, stream_enabled_already,
     stream_not_found, trimmed_data,
 };
+pub(crate) use table_class::too_many_class_updates;
 pub(crate) use tags::{tagged_table_not_found, too_many_tags};
 pub(crate) use throughput::{auto_scaling_on_demand, nobody_scales, too_many_decreases};
 pub(crate) use time_to_live::{

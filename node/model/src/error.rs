@@ -13,7 +13,8 @@ pub struct ServiceError {
     pub message: String,
     /// The item a failed condition met, when `ReturnValuesOnConditionCheckFailure` asked for it.
     pub item: Option<Item>,
-    /// How large the item was that a failed condition met, in bytes. Known where that was decided, which is where it is charged.
+    /// How large the item was that a failed condition met, in bytes. Known where that was decided, which is where it is charged, and to
+    /// whoever asked there; of what is kept for a retry it is not.
     #[serde(skip)]
     pub met_bytes: u32,
     /// Of a transaction that was cancelled: for each action why, if it was for it. A storage node never has any.

@@ -26,6 +26,7 @@ pub mod region;
 pub mod size;
 pub mod stream;
 pub mod table;
+pub mod table_class;
 pub mod tags;
 pub mod throttling;
 pub mod throughput;

@@ -44,9 +44,11 @@ pub enum BillingMode {
     PayPerRequest,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TableClass {
+    /// That of every table that was given none.
+    #[default]
     Standard,
     StandardInfrequentAccess,
 }
@@ -229,6 +231,22 @@ impl TableDefinition {
         left.set_stream(None, deleted_at_ms);
         left
     }
+}
+
+/// Whether a table is UPDATING on its way from one definition to the other: so DynamoDB shows it while its billing mode, its throughput,
+/// its class or its stream changes, or which global indexes it has. Whatever else changes does so while it is ACTIVE (measured:
+/// deletion protection, the maxima of a table on demand, what it takes at once, the throughput of an index).
+pub fn is_updating(before: &TableDefinition, after: &TableDefinition) -> bool {
+    shown_as_updating(before) != shown_as_updating(after)
+}
+
+fn shown_as_updating(
+    definition: &TableDefinition,
+) -> (BillingMode, Option<ProvisionedThroughput>, TableClass, Option<StreamViewType>, BTreeSet<&str>) {
+    let stream = definition.current_stream().map(|stream| stream.view_type);
+    let indexes = definition.global_indexes.iter().map(|index| index.index_name.as_str()).collect();
+    let class = definition.table_class.unwrap_or_default();
+    (definition.billing_mode, definition.provisioned_throughput, class, stream, indexes)
 }
 
 /// What something with these settings takes at once.

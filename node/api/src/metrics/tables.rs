@@ -233,11 +233,11 @@ impl RequestMeter<'_> {
         }
     }
 
-    /// It costs a unit at least; the size of the item that it met is not known here.
-    pub(crate) fn condition_failed(&self, table: &TableDefinition) {
+    /// Of one write, which consumed so much nevertheless.
+    pub(crate) fn condition_failed(&self, table: &TableDefinition, units: HalfUnits) {
         self.with(table, |meter| {
             add(&meter.conditional_check_failed, 1);
-            add(&meter.write_half_units, HalfUnits::write(0, 0).halves());
+            add(&meter.write_half_units, units.halves());
         });
     }
 

@@ -184,7 +184,7 @@ impl Call<'_> {
             Ok(_) => Err(mismatch()),
             Err(error) => {
                 if error.kind == ErrorKind::ConditionalCheckFailedException {
-                    self.meter.condition_failed(&table.definition);
+                    self.meter.condition_failed(&table.definition, HalfUnits::failed_condition(&error));
                 }
                 Err(error)
             }

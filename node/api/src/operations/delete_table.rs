@@ -19,8 +19,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         TableStatus::Creating if call.catalog.has_failed(&table) => {}
         TableStatus::Creating => return Err(errors::table_being_created(&name)),
         TableStatus::Updating => return Err(errors::table_being_updated(&name)),
-        // Deleting it once more changes nothing.
-        TableStatus::Deleting => return Ok(table_description::deleted(call, &table)),
+        // The API reference says that this is no error; DynamoDB says that it is.
+        TableStatus::Deleting => return Err(errors::table_being_deleted(&name)),
         TableStatus::Active if table.global_indexes.iter().any(|index| index.table.status != TableStatus::Active) => {
             return Err(errors::table_with_indexes_in_use());
         }

@@ -5,7 +5,7 @@ use super::{
     Call,
     auto_scaling_description::{write_index, write_table},
     global_table_description::group,
-    table_description::table_class,
+    table_description::write_table_class,
 };
 use crate::{TableView, global_tables::GlobalTable, output::Object};
 use cairn_model::table::{BillingMode, ProvisionedThroughput};
@@ -56,9 +56,5 @@ fn write_own(call: &Call<'_>, table: &TableView, settings: &mut Object<'_>) {
             settings.end();
         });
     }
-    if let Some(class) = definition.table_class {
-        let mut summary = settings.object("ReplicaTableClassSummary");
-        summary.text("TableClass", table_class(class));
-        summary.end();
-    }
+    write_table_class(call, "ReplicaTableClassSummary", table, settings);
 }

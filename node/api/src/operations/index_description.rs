@@ -59,7 +59,7 @@ fn write_global(extent: Extent, call: &Call<'_>, table: &TableView, index: &Inde
         write_on_demand_throughput(maxima, object);
     }
     if extent == Extent::Whole {
-        write_warm_throughput(view.definition.warm(), view.status, object);
+        write_warm_throughput(view, object);
     }
     object.literal("IndexSizeBytes", view.size_bytes);
     object.literal("ItemCount", view.item_count);

@@ -11,7 +11,6 @@ use cairn_model::{
     stream::label,
     table::{
         BillingMode, KeyAttribute, OnDemandThroughput, ProvisionedThroughput, ScalarType, TableClass, TableStatus,
-        WarmThroughput,
     },
 };
 
@@ -76,13 +75,9 @@ fn write(extent: Extent, call: &Call<'_>, table: &TableView, counts: &Counts, ou
         write_on_demand_throughput(maxima, &mut description);
     }
     if extent == Extent::Whole || (extent == Extent::Created && definition.warm_throughput.is_some()) {
-        write_warm_throughput(definition.warm(), table.status, &mut description);
+        write_warm_throughput(table, &mut description);
     }
-    if let Some(class) = definition.table_class {
-        let mut summary = description.object("TableClassSummary");
-        summary.text("TableClass", table_class(class));
-        summary.end();
-    }
+    write_table_class(call, "TableClassSummary", table, &mut description);
     if let Some(stream) = definition.current_stream() {
         let mut specification = description.object("StreamSpecification");
         specification.literal("StreamEnabled", true);
@@ -130,6 +125,17 @@ fn write_billing_mode(call: &Call<'_>, table: &TableView, description: &mut Obje
     summary.end();
 }
 
+/// A `TableClassSummary` in the field `name`: of a table that was given a class.
+pub(super) fn write_table_class(call: &Call<'_>, name: &str, table: &TableView, object: &mut Object<'_>) {
+    let Some(class) = table.definition.table_class else { return };
+    let mut summary = object.object(name);
+    summary.text("TableClass", table_class(class));
+    if let Some(time_ms) = call.catalog.table_class_history(table).updated_to_ms(class) {
+        summary.timestamp("LastUpdateDateTime", time_ms);
+    }
+    summary.end();
+}
+
 /// The field `ProvisionedThroughput`: of a table, or of a global index as one.
 pub(super) fn write_throughput(call: &Call<'_>, table: &TableView, description: &mut Object<'_>) {
     let history = call.catalog.throughput_history(table);
@@ -162,13 +168,14 @@ pub(super) fn write_on_demand_throughput(maxima: OnDemandThroughput, description
     on_demand.end();
 }
 
-/// The field `WarmThroughput`, of a table or an index with this status.
-pub(super) fn write_warm_throughput(warm: WarmThroughput, of: TableStatus, description: &mut Object<'_>) {
+/// The field `WarmThroughput`: of a table, or of a global index as one.
+pub(super) fn write_warm_throughput(table: &TableView, description: &mut Object<'_>) {
+    let warm = table.definition.warm();
     let mut object = description.object("WarmThroughput");
     object.literal("ReadUnitsPerSecond", warm.read_units_per_second);
     object.literal("WriteUnitsPerSecond", warm.write_units_per_second);
     // It has two states, whatever the table has.
-    let is_changing = matches!(of, TableStatus::Creating | TableStatus::Updating);
+    let is_changing = table.is_warming || matches!(table.status, TableStatus::Creating | TableStatus::Updating);
     object.text("Status", status(if is_changing { TableStatus::Updating } else { TableStatus::Active }));
     object.end();
 }
@@ -207,7 +214,7 @@ fn scalar_type(scalar_type: ScalarType) -> &'static str {
     }
 }
 
-pub(super) fn table_class(class: TableClass) -> &'static str {
+fn table_class(class: TableClass) -> &'static str {
     match class {
         TableClass::Standard => "STANDARD",
         TableClass::StandardInfrequentAccess => "STANDARD_INFREQUENT_ACCESS",

@@ -149,8 +149,15 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         check_stream_change(&table.definition, stream)?;
     }
     check_decreases(call, &table, &update)?;
+    let status = if update.is_updating() { TableStatus::Updating } else { TableStatus::Active };
+    if update.table_class.is_some() {
+        check_class(call, &table)?;
+        // One that the table has is no update, and is not told of where it never was.
+        update.table_class =
+            update.table_class.filter(|class| *class != table.definition.table_class.unwrap_or_default());
+    }
     let changed = call.catalog.update_table(call.account, &name, update).await?;
-    let shown = answered::of_change(&table, &changed);
+    let shown = answered::of_change(&table, &changed, status);
     Ok(table_description::answer(call, "TableDescription", &shown, &call.index_counts(&changed).await))
 }
 
@@ -212,6 +219,13 @@ fn check_decrease(
     history
         .next_decrease_ms(now_ms)
         .map_or(Ok(()), |next_ms| Err(errors::too_many_decreases(&history, now_ms, next_ms)))
+}
+
+/// Whether the class may be named: where it changed too often lately, DynamoDB refuses the one that the table has, too.
+fn check_class(call: &Call<'_>, table: &TableView) -> Result<(), ServiceError> {
+    let now_ms = call.request_ids.environment.wall_ms();
+    let next_ms = call.catalog.table_class_history(table).next_update_ms(now_ms);
+    next_ms.map_or(Ok(()), |_| Err(errors::too_many_class_updates()))
 }
 
 /// The throughput, against what the table is and will be.

@@ -5,7 +5,7 @@ use super::{
     capacity::{self, Consumed},
 };
 use crate::{
-    capacity::{ConsumedCapacity, Side},
+    capacity::{ConsumedCapacity, HalfUnits, Side},
     operations::Call,
 };
 use cairn_model::{ServiceError, throttling::CapacityKind};
@@ -77,7 +77,11 @@ fn metered<T>(
 ) -> ServiceError {
     for (reason, of) in error.cancellation_reasons.iter().zip(addressed) {
         match reason.code {
-            "ConditionalCheckFailed" => call.meter.condition_failed(&of.table.definition),
+            // The item that it met is not told of; the least that a write in a transaction costs is.
+            "ConditionalCheckFailed" => {
+                let least = HalfUnits::write(0, 0);
+                call.meter.condition_failed(&of.table.definition, least.plus(least));
+            }
             "ProvisionedThroughputExceeded" | "ThrottlingError" => {
                 call.meter.throttled_once(&of.table.definition, capacity);
             }

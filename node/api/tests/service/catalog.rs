@@ -10,6 +10,7 @@ use cairn_model::{
     ids::TableId,
     index::{GlobalIndex, LocalIndex},
     table::TableStatus,
+    table_class::TableClassHistory,
     throughput::ThroughputHistory,
 };
 use std::{
@@ -23,6 +24,7 @@ pub(crate) struct MemoryCatalog(
     Mutex<BTreeMap<TableId, Tags>>,
     Mutex<BTreeMap<TableId, ThroughputHistory>>,
     Mutex<BTreeMap<TableId, TableAutoScaling>>,
+    Mutex<BTreeMap<TableId, TableClassHistory>>,
 );
 
 impl MemoryCatalog {
@@ -81,7 +83,7 @@ fn new_index_id() -> TableId {
 fn view(definition: TableDefinition, status: TableStatus) -> TableView {
     let arn = format!("arn:aws:dynamodb:east:{}:table/{}", definition.account, definition.table_name);
     let global_indexes = index_views(&definition, &arn, status);
-    TableView { arn, status, item_count: 0, size_bytes: 0, definition, global_indexes }
+    TableView { arn, status, is_warming: false, item_count: 0, size_bytes: 0, definition, global_indexes }
 }
 
 fn index_views(table: &TableDefinition, arn: &str, status: TableStatus) -> Vec<IndexView> {
@@ -136,8 +138,12 @@ impl Catalog for MemoryCatalog {
             }
         };
         note_indexes(&view.definition);
+        let mut classes = self.4.lock().unwrap();
+        let class = classes.entry(view.definition.table_id).or_default();
+        class.note(view.definition.table_class.unwrap_or_default(), NOW_MS);
         update.apply(&mut view.definition, NOW_MS, new_index_id);
         note_indexes(&view.definition);
+        class.note(view.definition.table_class.unwrap_or_default(), NOW_MS);
         view.global_indexes = index_views(&view.definition, &view.arn, TableStatus::Active);
         let history = histories.entry(view.definition.table_id).or_default();
         history.note_mode(view.definition.provisioned_throughput, view.definition.creation_time_ms, NOW_MS);
@@ -155,6 +161,10 @@ impl Catalog for MemoryCatalog {
 
     fn throughput_history(&self, table: &TableView) -> ThroughputHistory {
         self.2.lock().unwrap().get(&table.definition.table_id).copied().unwrap_or_default()
+    }
+
+    fn table_class_history(&self, table: &TableView) -> TableClassHistory {
+        self.4.lock().unwrap().get(&table.definition.table_id).cloned().unwrap_or_default()
     }
 
     async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError> {

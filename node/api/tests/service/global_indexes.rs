@@ -383,7 +383,9 @@ async fn the_throughput_of_an_index_changes_for_itself() {
     let change = |read, write| {
         update(json!([{"Update": {"IndexName": "by-rank", "ProvisionedThroughput": units(read, write)}}]))
     };
-    service.ok("UpdateTable", change(2, 3)).await;
+    let answer = service.ok("UpdateTable", change(2, 3)).await["TableDescription"].take();
+    let shown = [&answer["TableStatus"], &answer["GlobalSecondaryIndexes"][0]["IndexStatus"]];
+    assert_eq!(shown, ["ACTIVE", "UPDATING"]);
     let table = described(&service).await;
     let shown = &table["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"];
     assert_eq!((&shown["WriteCapacityUnits"], shown.get("LastIncreaseDateTime").is_some()), (&json!(3), true));

@@ -102,6 +102,20 @@ async fn a_false_condition_is_counted_apart_from_what_is_wrong_with_requests() {
 }
 
 #[tokio::test]
+async fn a_false_condition_consumes_what_the_item_has_that_it_met() {
+    let service = Service::with_users().await;
+    let large = json!({"Id": {"S": "a"}, "Game": {"N": "1"}, "V": {"S": "v".repeat(3_000)}});
+    service.put(large).await;
+    assert_eq!(service.of_users("cairn_consumed_write_capacity_units_total"), Some(3.0));
+    let conditional = json!({
+        "TableName": "users", "Item": {"Id": {"S": "a"}, "Game": {"N": "1"}},
+        "ConditionExpression": "attribute_not_exists(Id)"
+    });
+    service.error("PutItem", conditional).await;
+    assert_eq!(service.of_users("cairn_consumed_write_capacity_units_total"), Some(6.0));
+}
+
+#[tokio::test]
 async fn what_is_turned_away_and_what_fails_here_is_told_by_operation() {
     let service = Service::with_users().await;
     let get = json!({"TableName": "users", "Key": {"Id": {"S": "a"}, "Game": {"N": "1"}}});

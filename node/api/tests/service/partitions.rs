@@ -160,6 +160,7 @@ pub(crate) fn write(
     let before_item: Option<Item> = before.as_ref().map(|item| item.decode().unwrap());
     if request.condition.is_some_and(|condition| !condition.evaluate(before_item.as_ref())) {
         let mut error = ServiceError::new(ErrorKind::ConditionalCheckFailedException, "The conditional request failed");
+        error.met_bytes = before.as_ref().map_or(0, |before| before.size().unwrap());
         error.item = before_item.filter(|_| request.return_item_on_condition_failure);
         return Err(error);
     }

@@ -137,6 +137,59 @@ async fn an_account_has_at_most_2500_tables_listed_by_the_hundred() {
 }
 
 #[tokio::test]
+async fn a_third_update_of_the_class_within_30_days_is_refused() {
+    let service = Service::start().await;
+    service.ok("CreateTable", definition()).await;
+    let update = |class| with(json!({"TableName": "scores"}), json!({"TableClass": class}));
+    let text = "Subscriber limit exceeded: Updates to TableClass are limited to 2 times in 30 day(s).";
+    let refused = ("LimitExceededException".to_owned(), text.to_owned());
+    for class in ["STANDARD", "STANDARD_INFREQUENT_ACCESS", "STANDARD_INFREQUENT_ACCESS", "STANDARD"] {
+        service.ok("UpdateTable", update(class)).await;
+    }
+    for class in ["STANDARD_INFREQUENT_ACCESS", "STANDARD"] {
+        assert_eq!(service.error("UpdateTable", update(class)).await, refused, "{class}");
+    }
+    service.ok("UpdateTable", with(json!({"TableName": "scores"}), json!({"DeletionProtectionEnabled": true}))).await;
+}
+
+#[tokio::test]
+async fn a_description_tells_when_the_class_was_updated_and_the_update_itself_of_the_one_before() {
+    let service = Service::start().await;
+    service.ok("CreateTable", definition()).await;
+    let updated = async |class: &str| {
+        let update = json!({"TableName": "scores", "TableClass": class});
+        let answered = service.ok("UpdateTable", update).await["TableDescription"]["TableClassSummary"].take();
+        let described = service.ok("DescribeTable", json!({"TableName": "scores"})).await["Table"].take();
+        (answered, described["TableClassSummary"].clone())
+    };
+    let since = |class: &str| json!({"TableClass": class, "LastUpdateDateTime": 1_700_000_000.0});
+    assert_eq!(updated("STANDARD").await, (json!(null), json!(null)), "it was so before");
+    let infrequent = since("STANDARD_INFREQUENT_ACCESS");
+    assert_eq!(updated("STANDARD_INFREQUENT_ACCESS").await, (json!(null), infrequent.clone()));
+    assert_eq!(updated("STANDARD").await, (infrequent, since("STANDARD")));
+}
+
+#[tokio::test]
+async fn an_update_answers_updating_for_what_dynamodb_does_not_change_at_once() {
+    let service = Service::start().await;
+    service.ok("CreateTable", definition()).await;
+    let units = json!({"ReadCapacityUnits": 7, "WriteCapacityUnits": 6});
+    for (change, status) in [
+        (json!({"ProvisionedThroughput": units}), "UPDATING"),
+        (json!({"BillingMode": "PAY_PER_REQUEST"}), "UPDATING"),
+        (json!({"BillingMode": "PAY_PER_REQUEST"}), "UPDATING"),
+        (json!({"TableClass": "STANDARD_INFREQUENT_ACCESS"}), "UPDATING"),
+        (json!({"StreamSpecification": {"StreamEnabled": true, "StreamViewType": "KEYS_ONLY"}}), "UPDATING"),
+        (json!({"DeletionProtectionEnabled": true}), "ACTIVE"),
+        (json!({"OnDemandThroughput": {"MaxReadRequestUnits": 5}}), "ACTIVE"),
+        (json!({"WarmThroughput": {"ReadUnitsPerSecond": 20_000}}), "ACTIVE"),
+    ] {
+        let answer = service.ok("UpdateTable", with(json!({"TableName": "scores"}), change.clone())).await;
+        assert_eq!(answer["TableDescription"]["TableStatus"], status, "{change}");
+    }
+}
+
+#[tokio::test]
 async fn a_table_changes_its_billing_throughput_class_and_protection() {
     let service = Service::start().await;
     service.ok("CreateTable", definition()).await;
@@ -301,7 +354,9 @@ async fn states_decide_which_operations_a_table_takes() {
     assert_eq!(service.error("DeleteTable", name.clone()).await, updated);
     assert_eq!(service.error("CreateTable", again.clone()).await, exists);
     service.catalog.set_status("users", TableStatus::Deleting);
-    assert_eq!(service.error("UpdateTable", update.clone()).await, in_use("Table is being deleted: users"));
+    let deleted = in_use("Table is being deleted: users");
+    assert_eq!(service.error("UpdateTable", update.clone()).await, deleted);
+    assert_eq!(service.error("DeleteTable", name.clone()).await, deleted);
     assert_eq!(service.error("CreateTable", again.clone()).await, exists);
     service.catalog.set_status("users", TableStatus::Creating);
     assert_eq!(service.error("GetItem", get).await.0, "ResourceNotFoundException");

@@ -81,8 +81,12 @@ async fn a_table_and_its_indexes_are_warmed_and_do_not_cool_down() {
     let service = Service::start().await;
     service.ok("CreateTable", scores(json!({}), json!({}))).await;
     let answer = service.ok("UpdateTable", update(warm(json!({"ReadUnitsPerSecond": 20_000})))).await;
-    assert_eq!(answer["TableDescription"]["WarmThroughput"]["ReadUnitsPerSecond"], 12_000, "as it was");
-    service.ok("UpdateTable", update(of_index(warm(json!({"WriteUnitsPerSecond": 6_000}))))).await;
+    let shown = &answer["TableDescription"]["WarmThroughput"];
+    assert_eq!((&shown["ReadUnitsPerSecond"], &shown["Status"]), (&json!(12_000), &json!("UPDATING")), "as it was");
+    let answer = service.ok("UpdateTable", update(of_index(warm(json!({"WriteUnitsPerSecond": 6_000}))))).await;
+    let index = &answer["TableDescription"]["GlobalSecondaryIndexes"][0];
+    let shown = [&answer["TableDescription"]["TableStatus"], &index["IndexStatus"], &index["WarmThroughput"]["Status"]];
+    assert_eq!(shown, ["ACTIVE", "ACTIVE", "UPDATING"]);
     assert_eq!(takes(&service).await, [(20_000, 4_000), (12_000, 6_000)]);
     // What it has already is no less.
     service.ok("UpdateTable", update(warm(json!({"ReadUnitsPerSecond": 20_000, "WriteUnitsPerSecond": 4_000})))).await;

@@ -29,6 +29,7 @@ use cairn_model::{
     archive::{self as model, ArchiveOwner, BackupReport, RestoreOrigin, TableReference},
     ids::{PartitionId, TableId},
     table::RestoredFrom,
+    table_class::TableClassHistory,
     throughput::ThroughputHistory,
 };
 use parking_lot::Mutex;
@@ -401,6 +402,10 @@ impl Catalog for SharedBackups {
         self.0.tables.throughput_history(table)
     }
 
+    fn table_class_history(&self, table: &TableView) -> TableClassHistory {
+        self.0.tables.table_class_history(table)
+    }
+
     async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError> {
         self.0.tables.tags(table).await
     }
@@ -415,10 +420,7 @@ impl Catalog for SharedBackups {
             return self.0.tables.delete_table(account, name).await;
         };
         let partition = self.0.tables.partition_of(&table)?;
-        let (table, began) = self.0.tables.begin_delete(name).await?;
-        if !began {
-            return Ok(table);
-        }
+        let table = self.0.tables.begin_delete(name).await?;
         let (backups, deleting) = (self.0.clone(), table.clone());
         tokio::spawn(async move {
             let (name, table_id) = (&deleting.definition.table_name, deleting.definition.table_id);

@@ -106,6 +106,7 @@ fn view(
     let table = TableView {
         arn,
         status,
+        is_warming: false,
         item_count: report.map_or(0, |report| report.item_count),
         size_bytes: report.map_or(0, |report| report.size_bytes),
         definition,
@@ -121,27 +122,6 @@ pub(super) fn passing(table: &mut TableView, status: TableStatus) {
         Arc::make_mut(&mut index.table).status = status;
         index.backfilling = false;
     }
-}
-
-/// The table right after a change: it is UPDATING, and so are the indexes that changed with it.
-pub(super) fn updating(table: &mut TableView, before: &TableView) {
-    table.status = TableStatus::Updating;
-    for index in &mut table.global_indexes {
-        let earlier = before.global_indexes.iter().find(|known| id(known) == id(index));
-        let throughput = |view: &IndexView| {
-            let definition = &view.table.definition;
-            let of_mode = (definition.billing_mode, definition.provisioned_throughput);
-            (of_mode, definition.on_demand_throughput, definition.warm_throughput)
-        };
-        let changed = earlier.is_some_and(|earlier| throughput(earlier) != throughput(index));
-        if changed && index.table.status == TableStatus::Active {
-            Arc::make_mut(&mut index.table).status = TableStatus::Updating;
-        }
-    }
-}
-
-fn id(index: &IndexView) -> TableId {
-    index.table.definition.table_id
 }
 
 /// Whether these changes still fit the table: it may have changed since that was looked at.

@@ -1,5 +1,6 @@
 //! The role `dev`: router and storage node in one process with one zone, its tables in a folder.
 
+mod asking;
 mod backups;
 mod exports;
 mod files;

@@ -1,6 +1,9 @@
 //! The partitions of `cairn dev`: requests go to the one node.
 
-use super::tables::{LEADER_DEADLINE, LocalTables, ORDER_PAUSE};
+use super::{
+    asking::asked,
+    tables::{LEADER_DEADLINE, LocalTables, ORDER_PAUSE},
+};
 use crate::throttle::Demand;
 use async_trait::async_trait;
 use cairn_api::{Partitions, Room, RoutingKey, TableView, errors};
@@ -23,17 +26,14 @@ impl LocalTables {
 #[async_trait]
 impl Partitions for LocalTables {
     async fn counts(&self, table: &TableView) -> Option<Counts> {
-        let (partition, _) = self.partition(table.definition.table_id)?;
-        let counted = tokio::time::timeout(LEADER_DEADLINE, async {
-            loop {
-                // None until the partition leads, in the moment after a start.
-                match self.node.host().counts(partition).await {
-                    None if self.has(table.definition.table_id) => tokio::time::sleep(ORDER_PAUSE).await,
-                    counted => return counted,
-                }
-            }
+        let table_id = table.definition.table_id;
+        let (partition, _) = self.partition(table_id)?;
+        let counted = asked(LEADER_DEADLINE, ORDER_PAUSE, || async {
+            // None until the partition leads, in the moment after a start.
+            let counts = self.node.host().counts(partition).await;
+            (counts.is_some() || !self.has(table_id)).then_some(counts)
         });
-        counted.await.ok()?
+        counted.await.flatten()
     }
 
     fn left_transactions(&self) -> Vec<(String, Vec<LeftTransaction>)> {

@@ -1,11 +1,12 @@
-//! What `cairn dev` keeps of its tables beside their definitions, which no replica needs: tags, and when the throughput changed.
+//! What `cairn dev` keeps of its tables beside their definitions, which no replica needs: tags, and when the throughput and the
+//! class changed.
 //!
 //! `tables/TABLE_ID.json` in the data folder: a file for each table of which there is something to keep, replaced whole.
 
 use super::files;
 use anyhow::Context;
 use cairn_api::Tags;
-use cairn_model::{ids::TableId, throughput::ThroughputHistory};
+use cairn_model::{ids::TableId, table_class::TableClassHistory, throughput::ThroughputHistory};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -21,6 +22,7 @@ const VERSION: u64 = 1;
 pub(super) struct TableRecord {
     pub(super) tags: Tags,
     pub(super) throughput: ThroughputHistory,
+    pub(super) table_class: TableClassHistory,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -98,12 +100,15 @@ fn read_all(folder: &Path, tables: &HashSet<TableId>) -> anyhow::Result<HashMap<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cairn_model::table::TableClass;
 
     const TABLE: TableId = TableId([1; 16]);
 
     fn record() -> TableRecord {
         let throughput = ThroughputHistory { last_decrease_ms: Some(5), decreases: 3, ..ThroughputHistory::default() };
-        TableRecord { tags: Tags::from([("env".to_owned(), "prod".to_owned())]), throughput }
+        let mut table_class = TableClassHistory::default();
+        table_class.note(TableClass::StandardInfrequentAccess, 6);
+        TableRecord { tags: Tags::from([("env".to_owned(), "prod".to_owned())]), throughput, table_class }
     }
 
     async fn open(folder: &tempfile::TempDir, tables: &[TableId]) -> anyhow::Result<Records> {

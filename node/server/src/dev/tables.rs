@@ -1,6 +1,7 @@
 //! The tables of `cairn dev`: what the one node holds is what there is.
 
 use super::{
+    asking::{asked, came_to_be},
     indexes,
     records::{Records, TableRecord},
     tending::FILLING_INTERVAL,
@@ -15,6 +16,7 @@ use cairn_model::{
     ids::{PartitionId, TableId},
     node::{Order, OrderOutcome, ReplicaReport, ReplicaState},
     table::{TableDefinition, TableStatus},
+    table_class::TableClassHistory,
     throughput::ThroughputHistory,
 };
 use cairn_replication::restore::Restored;
@@ -144,7 +146,8 @@ impl LocalTables {
 
     fn view(&self, definition: TableDefinition, item_count: u64, size_bytes: u64) -> TableView {
         let arn = TableArn { region: &self.region, account: ACCOUNT, table_name: &definition.table_name }.to_string();
-        TableView { definition, status: TableStatus::Active, item_count, size_bytes, arn, global_indexes: Vec::new() }
+        let status = TableStatus::Active;
+        TableView { definition, status, is_warming: false, item_count, size_bytes, arn, global_indexes: Vec::new() }
     }
 
     /// The one partition of a table.
@@ -178,20 +181,21 @@ impl LocalTables {
         self.existing(&name)
     }
 
-    /// The table is DELETING from now on; and whether it was not before.
-    pub(super) async fn begin_delete(&self, name: &str) -> Result<(Arc<TableView>, bool), ServiceError> {
+    /// The table is DELETING from now on, and was not before.
+    pub(super) async fn begin_delete(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
         let _alone = self.changes.lock().await;
         let table_id = self.existing(name)?.definition.table_id;
-        let began = match self.passing.lock().entry(table_id) {
+        match self.passing.lock().entry(table_id) {
             Entry::Vacant(entry) => {
                 entry.insert(Passing::Out);
-                true
             }
-            Entry::Occupied(entry) if matches!(entry.get(), Passing::Out) => false,
+            Entry::Occupied(entry) if matches!(entry.get(), Passing::Out) => {
+                return Err(errors::table_being_deleted(name));
+            }
             Entry::Occupied(_) => return Err(errors::table_in_use(name)),
-        };
+        }
         self.refresh();
-        Ok((self.existing(name)?, began))
+        self.existing(name)
     }
 
     /// The table is there, or gone, as the node has it.
@@ -283,6 +287,23 @@ impl LocalTables {
         Ok(())
     }
 
+    /// What it was, too: a process that ended before it noted that is made up for here.
+    async fn note_class(
+        &self,
+        before: &TableDefinition,
+        after: &TableDefinition,
+        now_ms: u64,
+    ) -> Result<(), ServiceError> {
+        let [class, changed] = [before, after].map(|definition| definition.table_class.unwrap_or_default());
+        if class == changed {
+            return Ok(());
+        }
+        let mut record = self.records.of(after.table_id);
+        record.table_class.note(class, now_ms);
+        record.table_class.note(changed, now_ms);
+        self.keep(after.table_id, record).await
+    }
+
     fn existing(&self, name: &str) -> Result<Arc<TableView>, ServiceError> {
         self.table(ACCOUNT, name).ok_or_else(|| errors::table_not_found(name))
     }
@@ -293,19 +314,15 @@ impl LocalTables {
 
     pub(super) async fn order(&self, order: Order) -> Result<(), ServiceError> {
         let failed = |message: String| ServiceError::new(ErrorKind::InternalServerError, message);
-        let done = tokio::time::timeout(ORDER_DEADLINE, async {
-            loop {
-                match self.node.host().order(order.clone()).await {
-                    OrderOutcome::Done => return Ok(()),
-                    OrderOutcome::Refused { message } => return Err(failed(message)),
-                    OrderOutcome::InProgress { .. } | OrderOutcome::NotLeader { .. } => {
-                        tokio::time::sleep(ORDER_PAUSE).await;
-                    }
-                }
+        let done = asked(ORDER_DEADLINE, ORDER_PAUSE, || async {
+            match self.node.host().order(order.clone()).await {
+                OrderOutcome::Done => Some(Ok(())),
+                OrderOutcome::Refused { message } => Some(Err(failed(message))),
+                OrderOutcome::InProgress { .. } | OrderOutcome::NotLeader { .. } => None,
             }
-        })
-        .await;
-        done.unwrap_or_else(|_| Err(failed(format!("the node did not carry out the change within {ORDER_DEADLINE:?}"))))
+        });
+        let late = || Err(failed(format!("the node did not carry out the change within {ORDER_DEADLINE:?}")));
+        done.await.unwrap_or_else(late)
     }
 
     /// Waits a while until the partitions of indexes lead themselves, as they do in the moment after a start: before that nobody knows
@@ -316,12 +333,7 @@ impl LocalTables {
             let mut of_indexes = reports.iter().filter(|report| report.definition.index_of.is_some());
             of_indexes.all(|report| report.state == ReplicaState::Leader)
         };
-        let led = tokio::time::timeout(LEADER_DEADLINE, async {
-            while !lead() {
-                tokio::time::sleep(ORDER_PAUSE).await;
-            }
-        });
-        if led.await.is_err() {
+        if !came_to_be(LEADER_DEADLINE, ORDER_PAUSE, lead).await {
             tracing::warn!("an index did not start: it is shown as CREATING until it does");
         }
         self.refresh();
@@ -332,12 +344,10 @@ impl LocalTables {
             let replicas = self.node.host().replicas();
             replicas.iter().any(|r| r.descriptor.partition_id == partition && r.state == ReplicaState::Leader)
         };
-        let led = tokio::time::timeout(LEADER_DEADLINE, async {
-            while !leads() {
-                tokio::time::sleep(ORDER_PAUSE).await;
-            }
-        });
-        led.await.map_err(|_| ServiceError::new(ErrorKind::InternalServerError, "the table's partition did not start"))
+        if came_to_be(LEADER_DEADLINE, ORDER_PAUSE, leads).await {
+            return Ok(());
+        }
+        Err(ServiceError::new(ErrorKind::InternalServerError, "the table's partition did not start"))
     }
 }
 
@@ -366,7 +376,8 @@ impl Catalog for LocalTables {
         let table_id = new_table_id();
         // First: a table that is there has its tags.
         let throughput = ThroughputHistory { units: table.provisioned_throughput, ..ThroughputHistory::default() };
-        self.keep(table_id, TableRecord { tags: std::mem::take(&mut table.tags), throughput }).await?;
+        let tags = std::mem::take(&mut table.tags);
+        self.keep(table_id, TableRecord { tags, throughput, ..TableRecord::default() }).await?;
         let definition = table.into_definition(ACCOUNT, table_id, environment::wall_ms(), new_table_id);
         self.make(definition).await?;
         let mut created = self.existing(&name)?;
@@ -392,10 +403,10 @@ impl Catalog for LocalTables {
         indexes::locate(&mut definition, self.node.id());
         self.order(Order::UpdateDefinition { partition_id, definition: definition.clone() }).await?;
         self.refresh();
-        let mut updated = self.existing(name)?;
-        indexes::updating(Arc::make_mut(&mut updated), &before);
+        let updated = self.existing(name)?;
         self.tend_indexes().await;
         self.note_throughput(&before.definition, &definition, now_ms).await?;
+        self.note_class(&before.definition, &definition, now_ms).await?;
         Ok(updated)
     }
 
@@ -411,6 +422,10 @@ impl Catalog for LocalTables {
 
     fn throughput_history(&self, table: &TableView) -> ThroughputHistory {
         self.records.throughput_of(table.definition.table_id)
+    }
+
+    fn table_class_history(&self, table: &TableView) -> TableClassHistory {
+        self.records.of(table.definition.table_id).table_class
     }
 
     async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError> {

@@ -1,6 +1,6 @@
 //! How the partitions of indexes come to be what the tables' definitions say, and when they are filled.
 
-use super::{indexes, records::TableRecord, tables::LocalTables};
+use super::{asking::came_to_be, indexes, records::TableRecord, tables::LocalTables};
 use cairn_model::{TableDefinition, ids::TableId, node::Order, table::TableStatus};
 use std::time::Duration;
 
@@ -65,12 +65,7 @@ impl LocalTables {
                 of_index.any(indexes::is_filled)
             })
         };
-        let filled = tokio::time::timeout(FILLING_DEADLINE, async {
-            while !is_filled() {
-                tokio::time::sleep(FILLING_INTERVAL).await;
-            }
-        });
-        if filled.await.is_err() {
+        if !came_to_be(FILLING_DEADLINE, FILLING_INTERVAL, is_filled).await {
             let name = &table.table_name;
             tracing::warn!(table = name, "the indexes of a table take long to fill: it is there, and they follow");
         }

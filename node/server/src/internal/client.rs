@@ -7,7 +7,7 @@ use cairn_api::Room;
 use cairn_model::identity::{Identity, Role};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
-    Method, Request, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode,
     body::{Body, Incoming},
     client::conn::http2::SendRequest,
 };
@@ -71,10 +71,10 @@ impl NodeClient {
         request: Request<Full<Bytes>>,
         deadline: Duration,
     ) -> Result<Bytes, CallError> {
-        self.call_with_room(group, address, request, deadline, None).await
+        self.call_with_room(group, address, request, deadline, None).await.map(|(_, body)| body)
     }
 
-    /// The same; the answer is taken into memory once there is room.
+    /// The same, with the answer's headers; it is taken into memory once there is room.
     async fn call_with_room(
         &self,
         group: &GroupName,
@@ -82,14 +82,15 @@ impl NodeClient {
         request: Request<Full<Bytes>>,
         deadline: Duration,
         room: Option<&Room>,
-    ) -> Result<Bytes, CallError> {
+    ) -> Result<(HeaderMap, Bytes), CallError> {
         let no_answer = |reason: String| CallError::NoAnswer { address: address.to_owned(), reason };
         let mut sender = tokio::time::timeout(deadline.min(CONNECT_TIMEOUT), self.connection(group, address))
             .await
             .unwrap_or_else(|_| Err("connecting took too long".to_owned()))
             .map_err(|reason| CallError::NotSent { address: address.to_owned(), reason })?;
         let answer = async {
-            let response = sender.send_request(request).await.map_err(|error| no_answer(chain(&error)))?;
+            let mut response = sender.send_request(request).await.map_err(|error| no_answer(chain(&error)))?;
+            let headers = std::mem::take(response.headers_mut());
             if let Some(room) = room {
                 // It says how much it has; what says nothing of itself is an error's text.
                 let bytes = response.body().size_hint().exact().unwrap_or(0);
@@ -98,7 +99,7 @@ impl NodeClient {
             }
             let (status, body) = collect(response, BODY_BYTES_MAX).await.map_err(no_answer)?;
             if status.is_success() {
-                return Ok(body);
+                return Ok((headers, body));
             }
             let message = String::from_utf8_lossy(&body).trim().to_owned();
             Err(CallError::Refused { address: address.to_owned(), status, message })
@@ -132,7 +133,7 @@ impl NodeClient {
         self.call(group, address, post(path, body), deadline).await
     }
 
-    /// A call whose answer may be large, for a request of a client.
+    /// A call whose answer may be large, for a request of a client: the answer's headers and its body.
     pub async fn post_with_room(
         &self,
         group: &GroupName,
@@ -141,7 +142,7 @@ impl NodeClient {
         body: Bytes,
         deadline: Duration,
         room: &Room,
-    ) -> Result<Bytes, CallError> {
+    ) -> Result<(HeaderMap, Bytes), CallError> {
         self.call_with_room(group, address, post(path, body), deadline, Some(room)).await
     }
 

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub(crate) mod listener;
+pub(crate) mod partition_answer;
 mod places;
 pub mod server;
 pub mod transport;

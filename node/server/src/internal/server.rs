@@ -3,7 +3,7 @@
 use super::{
     NODE_ID_HEADER,
     listener::{self, Limits, Port, json, text},
-    transport,
+    partition_answer, transport,
 };
 use crate::{indexes::sink, regions::message, storage::StorageNode, tls::Tls};
 use bytes::Bytes;
@@ -81,10 +81,7 @@ impl Port for NodePort {
                 }
             }
             "/v1/partition" => match wire::decode_call(body) {
-                Ok(call) => {
-                    let outcome = node.request(call).await;
-                    Response::new(Full::new(wire::encode_answer(&outcome)))
-                }
+                Ok(call) => partition_answer::write(&node.request(call).await),
                 Err(error) => text(StatusCode::BAD_REQUEST, error.to_string()),
             },
             sink::PATH => match wire::decode_call(body) {

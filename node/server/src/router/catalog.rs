@@ -18,11 +18,11 @@ use cairn_api::{
 };
 use cairn_crds::{
     Table, TableSpec, condition, resource_name,
-    table::{ThroughputStatus, stream::STREAM_ENABLED_AT_ANNOTATION},
+    table::{TableClassStatus, ThroughputStatus, stream::STREAM_ENABLED_AT_ANNOTATION},
 };
 use cairn_model::{
     ErrorKind, ServiceError, archive::import::ImportStatus, ids::TableId, table::TableStatus,
-    throughput::ThroughputHistory,
+    table_class::TableClassHistory, throughput::ThroughputHistory,
 };
 use kube::{
     Api, Client, ResourceExt,
@@ -236,7 +236,7 @@ impl Catalog for KubernetesCatalog {
         let TableView { global_indexes, definition: described, .. } = self.tables.describe(&updated)?;
         definition.global_indexes = described.global_indexes;
         self.tables.answer(updated, asked);
-        Ok(Arc::new(TableView { definition, status: TableStatus::Updating, global_indexes, ..view }))
+        Ok(Arc::new(TableView { definition, global_indexes, ..view }))
     }
 
     async fn delete_table(&self, account: &str, name: &str) -> Result<Arc<TableView>, ServiceError> {
@@ -271,6 +271,12 @@ impl Catalog for KubernetesCatalog {
             if table.definition.index_of.is_some() { index()?.throughput.as_ref() } else { status.throughput.as_ref() }
         });
         status.map(ThroughputStatus::history).unwrap_or_default()
+    }
+
+    fn table_class_history(&self, table: &TableView) -> TableClassHistory {
+        let resource = self.tables.resource(&table.definition.account, &table.definition.table_name);
+        let class = resource.as_ref().and_then(|resource| resource.status.as_ref()?.table_class.as_ref());
+        class.map(TableClassStatus::history).unwrap_or_default()
     }
 
     async fn tags(&self, table: &TableView) -> Result<Tags, ServiceError> {

@@ -4,7 +4,10 @@ use super::routes::{KnownTable, Routes};
 use cairn_api::{IndexView, TableView};
 use cairn_crds::{
     Table, condition,
-    table::{GlobalSecondaryIndexStatus, definition::DefinitionError, throughput::DECREASE_LIMITED},
+    table::{
+        GlobalSecondaryIndexStatus, definition::DefinitionError, table_class::CLASS_LIMITED,
+        throughput::DECREASE_LIMITED,
+    },
 };
 use cairn_model::{
     TableDefinition,
@@ -62,6 +65,7 @@ fn view(
     let table = TableView {
         definition: definition.of_index(index),
         status,
+        is_warming: false,
         item_count: counted(entry.and_then(|entry| entry.item_count)),
         size_bytes: counted(entry.and_then(|entry| entry.index_size_bytes)),
         arn: arn(table_arn, &index.index_name),
@@ -76,7 +80,7 @@ fn is_settled(table: &Table) -> bool {
     let conditions = table.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     conditions.iter().any(|told| {
         let is_refused = told.type_ == condition::STALLED && told.status == "True";
-        let waits = told.type_ == condition::READY && told.reason == DECREASE_LIMITED;
+        let waits = told.type_ == condition::READY && [DECREASE_LIMITED, CLASS_LIMITED].contains(&told.reason.as_str());
         (is_refused || waits) && told.observed_generation == table.metadata.generation
     })
 }
@@ -104,6 +108,7 @@ pub(super) fn reported(routes: &Routes, table: &KnownTable, table_arn: &str) -> 
         let view = TableView {
             definition: table.definition.of_index(index),
             status: if is_complete { TableStatus::Active } else { TableStatus::Creating },
+            is_warming: false,
             item_count: known.map(|known| known.item_count).unwrap_or_default(),
             size_bytes: known.map(|known| known.size_bytes).unwrap_or_default(),
             arn: arn(table_arn, &index.index_name),

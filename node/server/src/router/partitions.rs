@@ -2,7 +2,10 @@
 //! router's own zone. Asks again where that is safe, always under the same request id.
 
 use super::{nodes::Nodes, routes::Route};
-use crate::internal::client::{CallError, NodeClient};
+use crate::internal::{
+    client::{CallError, NodeClient},
+    partition_answer,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_api::{Partitions, Room, RoutingKey, TableView};
@@ -63,7 +66,7 @@ impl RemotePartitions {
             PartitionRequest::Get(_) | PartitionRequest::Write(_) | PartitionRequest::Feed(_) => ITEM_DEADLINE,
         };
         let answer = self.client.post_with_room(&route.group, &member.address, "/v1/partition", body, deadline, room);
-        let answer = match answer.await {
+        let (headers, answer) = match answer.await {
             // Nothing is wrong with the node. What a write did it has kept, for whoever asks again.
             Err(error @ CallError::NoRoom { .. }) => {
                 let reason = error.to_string();
@@ -79,7 +82,7 @@ impl RemotePartitions {
             }
             answer => answer?,
         };
-        match wire::decode_answer(answer) {
+        match partition_answer::read(&headers, answer) {
             Ok(outcome) => Ok(outcome?),
             Err(error) => Err(Failure::Silent(error.to_string())),
         }

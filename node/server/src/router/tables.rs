@@ -11,7 +11,10 @@ use crate::{environment, internal::client::GroupName};
 use arc_swap::ArcSwap;
 use cairn_api::TableView;
 use cairn_crds::{Table, table::definition::table_arn};
-use cairn_model::{ServiceError, TableDefinition, index::GlobalIndex, table::TableStatus};
+use cairn_model::{
+    ServiceError, TableDefinition,
+    table::{self, TableStatus},
+};
 use kube::ResourceExt;
 use parking_lot::RwLock;
 use std::{
@@ -133,6 +136,7 @@ impl Tables {
             arn,
             definition: known.definition.clone(),
             status: TableStatus::Active,
+            is_warming: false,
             item_count: known.item_count,
             size_bytes: known.size_bytes,
         }))
@@ -164,56 +168,42 @@ impl Tables {
 
     /// The table as its resource describes it.
     pub(super) fn describe(&self, table: &Table) -> Result<TableView, ServiceError> {
-        let definition = definition(table, &self.region, environment::wall_ms()).map_err(ServiceError::validation)?;
+        let wanted = definition(table, &self.region, environment::wall_ms()).map_err(ServiceError::validation)?;
+        let routes = self.routes.load();
+        let held = |wanted: &TableDefinition| routes.table(wanted.table_id).map(|known| &known.definition);
+        let is_unseen = is_unseen(table);
+        // A stream is the table's once the operator has noted since when.
+        let asked = table.spec.stream_view_type().ok().flatten();
+        let has_stream = |held: &TableDefinition| held.current_stream().map(|stream| stream.view_type) == asked;
+        let is_held = |held: &TableDefinition| has_stream(held) && !table::is_updating(held, &wanted);
+        let is_updating = is_unseen && (table.scaling_begins_anew() || !held(&wanted).is_some_and(is_held));
+        let is_warming = |wanted: &TableDefinition| {
+            is_unseen && held(wanted).is_some_and(|held| held.warm().max(wanted.warm()) != held.warm())
+        };
+        let definition = with_class_of(table, wanted);
         let status = table.status.as_ref();
         let counted = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
         let arn = table_arn(&self.region, &definition.account, &definition.table_name);
-        let global_indexes =
+        let mut global_indexes =
             indexes::views(table, &definition, &arn).map_err(|error| ServiceError::validation(error.to_string()))?;
+        for index in &mut global_indexes {
+            let index = Arc::make_mut(&mut index.table);
+            index.is_warming = is_warming(&index.definition);
+        }
         Ok(TableView {
             global_indexes,
             arn,
             status: match status.and_then(|status| status.table_status) {
                 _ if table.metadata.deletion_timestamp.is_some() => TableStatus::Deleting,
-                Some(TableStatus::Active) if self.was_changed_just_now(table, &definition) => TableStatus::Updating,
+                Some(TableStatus::Active) if is_updating => TableStatus::Updating,
                 Some(status) => status,
                 None => TableStatus::Creating,
             },
+            is_warming: is_warming(&definition),
             item_count: counted(status.and_then(|status| status.item_count)),
             size_bytes: counted(status.and_then(|status| status.table_size_bytes)),
             definition,
         })
-    }
-
-    /// Whether the operator has yet to see what an UpdateTable changed: the nodes hold the table otherwise. What DynamoDB changes of a
-    /// table that stays ACTIVE is no such change.
-    fn was_changed_just_now(&self, table: &Table, wanted: &TableDefinition) -> bool {
-        let observed = table.status.as_ref().and_then(|status| status.observed_generation);
-        let is_unseen = observed.is_some_and(|observed| table.metadata.generation.is_some_and(|now| now > observed));
-        let changes = || {
-            self.routes.load().table(wanted.table_id).is_none_or(|held| {
-                let held = &held.definition;
-                let stream = |of: &TableDefinition| of.current_stream().map(|stream| stream.view_type);
-                let is_held = |index: &GlobalIndex| {
-                    held.global_indexes.iter().any(|held| {
-                        held.index_name == index.index_name
-                            && held.provisioned_throughput == index.provisioned_throughput
-                            && held.on_demand_throughput == index.on_demand_throughput
-                            && held.warm_throughput == index.warm_throughput
-                    })
-                };
-                held.billing_mode != wanted.billing_mode
-                    || held.provisioned_throughput != wanted.provisioned_throughput
-                    || held.on_demand_throughput != wanted.on_demand_throughput
-                    || held.warm_throughput != wanted.warm_throughput
-                    || held.table_class != wanted.table_class
-                    || held.deletion_protection_enabled != wanted.deletion_protection_enabled
-                    || stream(held) != stream(wanted)
-                    || held.global_indexes.len() != wanted.global_indexes.len()
-                    || !wanted.global_indexes.iter().all(is_held)
-            })
-        };
-        is_unseen && (table.scaling_begins_anew() || changes())
     }
 
     fn index(&self, resources: &mut Resources, account: &str) {
@@ -261,6 +251,21 @@ impl Watched<Table> for Tables {
     }
 }
 
+/// Whether the operator has yet to see what was changed just now: the nodes may hold the table otherwise.
+fn is_unseen(table: &Table) -> bool {
+    let observed = table.status.as_ref().and_then(|status| status.observed_generation);
+    observed.is_some_and(|observed| table.metadata.generation.is_some_and(|now| now > observed))
+}
+
+/// With the class that the nodes have: what is asked for may have to wait.
+fn with_class_of(table: &Table, wanted: TableDefinition) -> TableDefinition {
+    let noted = table.status.as_ref().and_then(|status| status.table_class.as_ref()).map(|noted| noted.table_class);
+    match noted.filter(|noted| *noted != wanted.table_class.unwrap_or_default()) {
+        Some(noted) => TableDefinition { table_class: Some(noted), ..wanted },
+        None => wanted,
+    }
+}
+
 /// Of the resources that claim one name, the smallest claim has it: one that was given an id, then the first made.
 fn claim(table: &Table) -> (bool, Option<i64>, String) {
     let named = table.status.as_ref().is_some_and(|status| status.table_id.is_some());
@@ -276,7 +281,7 @@ mod tests {
         KeySchema,
         descriptor::{KeyRange, PartitionDescriptor},
         ids::{NodeId, PartitionId, ReplicaId, TableId},
-        index::{IndexProjection, ProjectionType},
+        index::{GlobalIndex, IndexProjection, ProjectionType},
         node::{FedReport, NodeReport, ReplicaReport, ReplicaState},
         table::{KeyAttribute, ScalarType},
     };

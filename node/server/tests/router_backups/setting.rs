@@ -6,28 +6,23 @@ use crate::{
         Caller,
         api_server::{ApiServer, active_table},
         group::{ACCOUNT, client, definition, issuer, write_certificate},
+        router,
     },
 };
-use cairn_api::{Api, ApiConfig, Authentication, Backends};
+use cairn_api::ApiConfig;
 use cairn_model::{
     TableDefinition,
     archive::{BackupOrder, BackupReport, BackupState, BackupType},
     ids::TableId,
 };
 use cairn_server::{
-    environment::SystemEnvironment,
-    router::{
-        archives::Archives, backups::ClusterBackups, catalog::KubernetesCatalog, exports::cluster_exports,
-        fleet::Fleet, imports::ClusterImports, nodes::Nodes, partitions::RemotePartitions, tables::Tables,
-        writes::ApiWrites,
-    },
+    router::{fleet::Fleet, nodes::Nodes, tables::Tables, writes::ApiWrites},
     tls::Tls,
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 
 pub struct Setting {
     pub caller: Caller,
@@ -72,35 +67,9 @@ impl Setting {
         told.update(br#"{"version": 1}"#, json!({"version": 1, "groups": fleet}).to_string().as_bytes()).unwrap();
         let client = client(&folder.path().join("router"));
         let nodes = Nodes::new(client.clone(), told.clone(), folder.path());
-        let tables = Tables::new("east".to_owned(), nodes.shared_routes(), Vec::new());
-        tables.replace(None, Vec::new());
-        let catalog = Arc::new(KubernetesCatalog::new(kubernetes.clone(), tables.clone(), writes));
-        let asked = Arc::new(Archives::new(client.clone(), told, None));
-        let imports = ClusterImports::new("east".to_owned(), asked.clone(), catalog.clone(), tables.clone());
-        let backups = Arc::new(ClusterBackups::new(
-            "east".to_owned(),
-            asked.clone(),
-            kubernetes,
-            catalog.clone(),
-            tables.clone(),
-            writes,
-        ));
-        let exports = cluster_exports(asked, tables.clone(), backups.clone(), "east".to_owned());
-        let backends = Backends {
-            catalog,
-            partitions: Arc::new(RemotePartitions::new(client, nodes, None)),
-            backups: Some(backups),
-            exports: Some(exports),
-            imports: Some(Arc::new(imports)),
-            global_tables: None,
-            authentication: Authentication::AcceptAny { account: ACCOUNT.to_owned() },
-            environment: Arc::new(SystemEnvironment),
-        };
-        let api = Api::new(ApiConfig::new("east"), backends, &prometheus::Registry::new()).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(cairn_api::serve(listener, Arc::new(api), std::future::pending()));
-        Self { caller: Caller::new(&endpoint), api_server, archives, tables, buckets, _folder: folder }
+        let (backends, tables) = router::backends(client, nodes, told, kubernetes, writes);
+        let caller = router::serve(ApiConfig::new("east"), backends).await;
+        Self { caller, api_server, archives, tables, buckets, _folder: folder }
     }
 
     /// Two archives that answer, and the table `users` in the default group.

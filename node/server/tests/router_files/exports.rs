@@ -2,19 +2,20 @@
 
 use crate::{
     setting::{Setting, eventually},
-    support::indexed::{
-        ATTRIBUTES, Items, PAIRS, assert_pairs_whole, attributes, by_key, definition, expected, global_indexes, item,
-        keys, queried, scanned, write_pairs,
+    support::{
+        group::view,
+        indexed::{
+            Items, PAIRS, assert_pairs_whole, by_key, definition, expected, global_indexes, import, item, queried,
+            scanned, write_pairs,
+        },
     },
 };
-use cairn_api::TableView;
 use cairn_model::{
     AttributeValue, Item, TableDefinition,
     codec::EncodedItem,
     ids::{RequestId, TableId},
     key::EncodedKey,
     number::Number,
-    table::TableStatus,
 };
 use cairn_replication::{
     operation::{PartitionOutcome, PartitionRequest, ReturnValues, WriteAction, WriteRequest},
@@ -84,15 +85,7 @@ async fn step(setting: &Setting, users: &TableDefinition, commits: bool) -> Tran
     let step = if commits { TransactStep::Commit } else { prepares };
     let request_id = RequestId(*uuid::Uuid::new_v4().as_bytes());
     let request = PartitionRequest::Transact(TransactRequest { request_id, transaction: TRANSACTION, step });
-    let view = TableView {
-        definition: users.clone(),
-        status: TableStatus::Active,
-        item_count: 0,
-        size_bytes: 0,
-        arn: String::new(),
-        global_indexes: Vec::new(),
-    };
-    match setting.group.request(&view, &key.0, request).await.unwrap() {
+    match setting.group.request(&view(users.clone()), &key.0, request).await.unwrap() {
         PartitionOutcome::Transact(outcome) => outcome,
         other => panic!("{other:?}"),
     }
@@ -134,19 +127,8 @@ async fn an_export_has_the_items_alone_with_transactions_whole_and_becomes_a_tab
     );
 
     let prefix = export["ExportManifest"].as_str().unwrap().replace("manifest-summary.json", "data/");
-    let request = json!({
-        "ClientToken": "once",
-        "S3BucketSource": {"S3Bucket": "exports", "S3KeyPrefix": prefix},
-        "InputFormat": "DYNAMODB_JSON",
-        "InputCompressionType": "GZIP",
-        "TableCreationParameters": {
-            "TableName": "again",
-            "AttributeDefinitions": attributes(&ATTRIBUTES),
-            "KeySchema": keys(&["Id", "At"]),
-            "BillingMode": "PAY_PER_REQUEST",
-            "GlobalSecondaryIndexes": global_indexes(),
-        },
-    });
+    let more = json!({"ClientToken": "once", "InputCompressionType": "GZIP"});
+    let request = import("again", ["exports", &prefix], more);
     let begun = setting.caller.ok("ImportTable", request.clone()).await["ImportTableDescription"].clone();
     setting.import("again").await;
     let once_more = setting.caller.ok("ImportTable", request).await;

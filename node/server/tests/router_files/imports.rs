@@ -2,9 +2,7 @@
 
 use crate::{
     setting::{Setting, eventually},
-    support::indexed::{
-        ATTRIBUTES, attributes, by_key, expected, global_indexes, item, keys, local_index, queried, scanned,
-    },
+    support::indexed::{by_key, expected, global_indexes, import, item, local_index, queried, scanned},
 };
 use cairn_server::environment::wall_ms;
 use serde_json::{Value, json};
@@ -36,17 +34,7 @@ async fn a_declared_import_has_its_local_and_global_indexes_and_what_has_expired
         lines.push_str(&format!("{}\n", json!({"Item": item})));
     }
     setting.put_source("items.json", &lines);
-    let request = json!({
-        "S3BucketSource": {"S3Bucket": "source", "S3KeyPrefix": "items"},
-        "InputFormat": "DYNAMODB_JSON",
-        "TableCreationParameters": {
-            "TableName": "users",
-            "AttributeDefinitions": attributes(&ATTRIBUTES),
-            "KeySchema": keys(&["Id", "At"]),
-            "BillingMode": "PAY_PER_REQUEST",
-            "GlobalSecondaryIndexes": global_indexes(),
-        },
-    });
+    let request = import("users", ["source", "items"], json!({}));
     let begun = setting.caller.ok("ImportTable", request).await["ImportTableDescription"].clone();
     // ImportTable knows neither.
     setting.declare(

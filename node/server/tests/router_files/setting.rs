@@ -5,9 +5,9 @@ use crate::support::{
     api_server::ApiServer,
     archives::Archives,
     group::{ACCOUNT, GROUP, Group},
-    s3,
+    router, s3,
 };
-use cairn_api::{Api, ApiConfig, Authentication, Backends};
+use cairn_api::ApiConfig;
 use cairn_crds::{Table, table::ImportStatus};
 use cairn_model::{
     TableDefinition,
@@ -16,19 +16,11 @@ use cairn_model::{
     index::IndexPartition,
     node::{Order, OrderOutcome, ReplicaReport, ReplicaState},
 };
-use cairn_server::{
-    environment::SystemEnvironment,
-    router::{
-        archives::Archives as KnownArchives, backups::ClusterBackups, catalog::KubernetesCatalog,
-        exports::cluster_exports, fleet::Fleet, imports::ClusterImports, partitions::RemotePartitions, tables::Tables,
-        writes::ApiWrites,
-    },
-};
+use cairn_server::router::{fleet::Fleet, tables::Tables, writes::ApiWrites};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use std::{io::Read, path::PathBuf, sync::Arc, time::Duration};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -74,36 +66,10 @@ impl Setting {
         let told = Arc::new(Fleet::default());
         told.update(br#"{"version": 1}"#, groups.to_string().as_bytes()).unwrap();
         let (api_server, kubernetes) = ApiServer::start().await;
-        let region = || "east".to_owned();
-        let tables = Tables::new(region(), group.map.shared_routes(), Vec::new());
-        tables.replace(None, Vec::new());
-        let catalog = Arc::new(KubernetesCatalog::new(kubernetes.clone(), tables.clone(), ApiWrites::Own));
-        let known = Arc::new(KnownArchives::new(group.as_router.clone(), told, None));
-        let imports = ClusterImports::new(region(), known.clone(), catalog.clone(), tables.clone());
-        let backups = Arc::new(ClusterBackups::new(
-            region(),
-            known.clone(),
-            kubernetes,
-            catalog.clone(),
-            tables.clone(),
-            ApiWrites::Own,
-        ));
-        let exports = cluster_exports(known, tables.clone(), backups.clone(), region());
-        let backends = Backends {
-            catalog,
-            partitions: Arc::new(RemotePartitions::new(group.as_router.clone(), group.map.clone(), None)),
-            backups: Some(backups),
-            exports: Some(exports),
-            imports: Some(Arc::new(imports)),
-            global_tables: None,
-            authentication: Authentication::AcceptAny { account: ACCOUNT.to_owned() },
-            environment: Arc::new(SystemEnvironment),
-        };
+        let (client, nodes) = (group.as_router.clone(), group.map.clone());
+        let (backends, tables) = router::backends(client, nodes, told, kubernetes, ApiWrites::Own);
         let config = ApiConfig { export_span_min: Duration::ZERO, ..ApiConfig::new("east") };
-        let api = Api::new(config, backends, &prometheus::Registry::new()).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let caller = Caller::new(&format!("http://{}", listener.local_addr().unwrap()));
-        tokio::spawn(cairn_api::serve(listener, Arc::new(api), std::future::pending()));
+        let caller = router::serve(config, backends).await;
         Self { caller, group, archives, s3, api_server, tables }
     }
 

@@ -4,10 +4,11 @@ use crate::support::{
     Caller,
     api_server::{ApiServer, active_table},
     group::definition,
+    router,
 };
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use cairn_api::{Api, ApiConfig, Authentication, Backends, Partitions, Room, RoutingKey, TableView, errors};
+use cairn_api::{ApiConfig, Authentication, Backends, Partitions, Room, RoutingKey, TableView, errors};
 use cairn_model::{
     ServiceError,
     descriptor::{KeyRange, PartitionDescriptor},
@@ -30,7 +31,6 @@ use cairn_server::{
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tokio::net::TcpListener;
 
 const TABLE: TableId = TableId([7; 16]);
 
@@ -95,11 +95,8 @@ impl Setting {
             authentication: Authentication::AcceptAny { account: "game".to_owned() },
             environment: Arc::new(SystemEnvironment),
         };
-        let api = Api::new(ApiConfig::new("east"), backends, &prometheus::Registry::new()).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(cairn_api::serve(listener, Arc::new(api), std::future::pending()));
-        Self { caller: Caller::new(&endpoint), api_server, tables, routes, global_tables }
+        let caller = router::serve(ApiConfig::new("east"), backends).await;
+        Self { caller, api_server, tables, routes, global_tables }
     }
 
     /// The router is told of the resources as they are.

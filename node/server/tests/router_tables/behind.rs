@@ -281,16 +281,18 @@ async fn what_another_router_changed_just_now_is_shown() {
     assert_eq!(setting.described().await["TableStatus"], "UPDATING");
 }
 
+/// The operator notes that it has seen the resource of `users` as it is.
+fn observe(setting: &Setting) {
+    let table = setting.api_server.get("tables", "users").unwrap();
+    let mut status = table["status"].clone();
+    status["observedGeneration"] = table["metadata"]["generation"].clone();
+    setting.api_server.set_status("tables", "users", status);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_is_updating_from_its_change_until_the_operator_has_seen_to_it() {
     let setting = Setting::new(ApiWrites::Own).await;
-    let observe = || {
-        let table = setting.api_server.get("tables", "users").unwrap();
-        let mut status = table["status"].clone();
-        status["observedGeneration"] = table["metadata"]["generation"].clone();
-        setting.api_server.set_status("tables", "users", status);
-    };
-    observe();
+    observe(&setting);
     setting
         .caller
         .ok(
@@ -301,17 +303,32 @@ async fn a_table_is_updating_from_its_change_until_the_operator_has_seen_to_it()
         )
         .await;
     setting.caller.ok("UpdateTimeToLive", expire_by("ends")).await;
-    assert_eq!(setting.described().await["TableStatus"], "ACTIVE");
     setting.caller.ok("UpdateTable", protect()).await;
-    assert_eq!(setting.described().await["TableStatus"], "UPDATING");
+    assert_eq!(setting.described().await["TableStatus"], "ACTIVE", "as DynamoDB shows it");
     assert_eq!(setting.error("DeleteTable", json!({"TableName": "users"})).await.0, "ValidationException");
     let stream = json!({"StreamEnabled": true, "StreamViewType": "KEYS_ONLY"});
-    let enable = json!({"TableName": "users", "StreamSpecification": stream});
-    assert_eq!(setting.error("UpdateTable", enable.clone()).await.0, "ResourceInUseException");
-    observe();
-    assert_eq!(setting.described().await["TableStatus"], "ACTIVE");
-    setting.caller.ok("UpdateTable", enable).await;
+    setting.caller.ok("UpdateTable", json!({"TableName": "users", "StreamSpecification": stream})).await;
     assert_eq!(setting.described().await["TableStatus"], "UPDATING");
+    let class = json!({"TableName": "users", "TableClass": "STANDARD_INFREQUENT_ACCESS"});
+    assert_eq!(setting.error("UpdateTable", class.clone()).await.0, "ResourceInUseException");
+    observe(&setting);
+    assert_eq!(setting.described().await["TableStatus"], "ACTIVE");
+    setting.caller.ok("UpdateTable", class).await;
+    assert_eq!(setting.described().await["TableStatus"], "UPDATING");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_to_take_more_at_once_is_active_and_its_warm_throughput_is_updating() {
+    let setting = Setting::new(ApiWrites::Own).await;
+    observe(&setting);
+    setting.watch();
+    let warm = json!({"TableName": "users", "WarmThroughput": {"ReadUnitsPerSecond": 20_000}});
+    let answer = setting.caller.ok("UpdateTable", warm).await["TableDescription"].clone();
+    for (table, reads) in [(answer, 12_000), (setting.described().await, 20_000)] {
+        assert_eq!(table["TableStatus"], "ACTIVE");
+        assert_eq!(table["WarmThroughput"]["Status"], "UPDATING");
+        assert_eq!(table["WarmThroughput"]["ReadUnitsPerSecond"], reads);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ mod overtaken;
 mod setting;
 #[path = "../support/mod.rs"]
 mod support;
+mod table_class;
 mod tags;
 mod throughput;
 mod time_to_live;

@@ -302,6 +302,7 @@ pub fn view(definition: TableDefinition) -> TableView {
     TableView {
         definition,
         status: TableStatus::Active,
+        is_warming: false,
         item_count: 0,
         size_bytes: 0,
         arn: String::new(),

@@ -60,6 +60,23 @@ pub fn definition() -> Value {
     })
 }
 
+/// ImportTable of what [`item`] makes, from DynamoDB JSON under a prefix of a bucket, with the global indexes; and with what is given.
+pub fn import(table_name: &str, [bucket, prefix]: [&str; 2], more: Value) -> Value {
+    let mut request = json!({
+        "S3BucketSource": {"S3Bucket": bucket, "S3KeyPrefix": prefix},
+        "InputFormat": "DYNAMODB_JSON",
+        "TableCreationParameters": {
+            "TableName": table_name,
+            "AttributeDefinitions": attributes(&ATTRIBUTES),
+            "KeySchema": keys(&["Id", "At"]),
+            "BillingMode": "PAY_PER_REQUEST",
+            "GlobalSecondaryIndexes": global_indexes(),
+        },
+    });
+    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    request
+}
+
 pub fn item(id: &str, at: u64, version: u64) -> Value {
     let mut item = json!({
         "Id": {"S": id}, "At": {"N": at.to_string()}, "Version": {"N": version.to_string()},

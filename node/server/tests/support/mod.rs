@@ -5,6 +5,7 @@ pub mod api_server;
 pub mod archives;
 pub mod group;
 pub mod indexed;
+pub mod router;
 pub mod s3;
 
 use http_body_util::{BodyExt, Full};

@@ -90,16 +90,19 @@ pub(crate) fn reports_of_one_table(count: u8) -> Vec<Arc<NodeReport>> {
         address: node.target.address.clone(),
         role: MemberRole::Voter,
     });
-    let descriptor = PartitionDescriptor {
-        partition_id: PartitionId([5; 16]),
-        table_id: table_id(),
-        range: KeyRange::default(),
-        epoch: 1,
-        members: members.collect(),
-        next_replica_id: u64::from(count) + 1,
-        parents: Vec::new(),
-    };
+    let descriptor =
+        PartitionDescriptor::first(PartitionId([5; 16]), table_id(), KeyRange::default(), members.collect());
     let report = |member: &Member| {
+        let state = if member.replica_id.0 == 1 { ReplicaState::Leader } else { ReplicaState::Follower };
+        let replica = ReplicaReport {
+            leader: Some(ReplicaId(1)),
+            term: 1,
+            applied_index: 1,
+            caught_up: true,
+            item_count: 5,
+            size_bytes: 500,
+            ..ReplicaReport::new(member.replica_id, state, descriptor.clone(), definition())
+        };
         Arc::new(NodeReport {
             node_id: member.node_id,
             region: "east".into(),
@@ -107,22 +110,7 @@ pub(crate) fn reports_of_one_table(count: u8) -> Vec<Arc<NodeReport>> {
             group: "default".into(),
             zone: member.zone.clone(),
             version: "0".into(),
-            replicas: vec![ReplicaReport {
-                replica_id: member.replica_id,
-                descriptor: descriptor.clone(),
-                definition: definition(),
-                state: if member.replica_id.0 == 1 { ReplicaState::Leader } else { ReplicaState::Follower },
-                leader: Some(ReplicaId(1)),
-                term: 1,
-                applied_index: 1,
-                caught_up: true,
-                item_count: 5,
-                size_bytes: 500,
-                unarchived_bytes: 0,
-                regions: Vec::new(),
-                fed_by: Vec::new(),
-                left_transactions: Vec::new(),
-            }],
+            replicas: vec![replica],
             disk_free_bytes: 1,
             disk_total_bytes: 2,
             disk_full: false,

@@ -15,6 +15,7 @@ pub mod regions;
 pub mod restore;
 pub mod status;
 pub mod streams;
+pub mod table_class;
 pub mod throughput;
 pub mod time_to_live;
 pub mod validate;
@@ -34,10 +35,7 @@ use crate::{
     error::{Error, Result, While, status_code},
     node_client::Target,
 };
-use cairn_crds::{
-    DEFAULT_STORAGE_GROUP, StorageGroup, Table, TableResourceStatus, condition::Progress,
-    table::throughput::DECREASE_LIMITED,
-};
+use cairn_crds::{DEFAULT_STORAGE_GROUP, StorageGroup, Table, TableResourceStatus, condition::Progress};
 use cairn_model::{
     arn::TableArn,
     ids::TableId,
@@ -172,6 +170,7 @@ async fn settle(
             given_up = identity::give_up(&mut stamped, answers)?;
             unplaced = identity::stamp(&mut stamped, &validated.table.spec, group, answers)?.err();
             throughput::note(&mut stamped, held, ctx.now());
+            table_class::note(&mut stamped, held, ctx.now());
         }
         let (spec, indexes) = (&validated.table.spec, Indexes::of(&stamped, answers)?);
         scaling = Some(auto_scaling::stamp(&mut stamped, spec, &observation, &indexes, answers, ctx.now())?);
@@ -200,9 +199,9 @@ async fn settle(
     let before = table.status.clone().unwrap_or_default();
     let indexes = Indexes::of(&before, answers)?;
     let mut wanted = wanted::definition(&validated, &regions, region, &indexes, held)?;
-    let mut waits = Vec::new();
+    let mut waits = None;
     if let (Ok(wanted), Some(held)) = (&mut wanted, held) {
-        waits = throughput::hold_back(&before, held, wanted, ctx.now());
+        waits = wanted::hold_back(&before, held, wanted, ctx.now());
     }
     let standing = match refusal {
         Some(_) => Standing::Current,
@@ -294,8 +293,9 @@ async fn settle(
     if let (Some(failure), Progress::Reconciling { .. }) = (failures.first(), &progress) {
         progress = Progress::reconciling(progress.reason(), failure.clone());
     }
-    if progress == Progress::Ready && !waits.is_empty() {
-        progress = Progress::reconciling(DECREASE_LIMITED, waits.join("; "));
+    let only_waits = progress == Progress::Ready && waits.is_some();
+    if let Some(waits) = waits.filter(|_| only_waits) {
+        progress = waits;
     }
     if let Some(refusal) = refusal {
         progress = refusal.progress();
@@ -308,7 +308,7 @@ async fn settle(
     let table = write_status(ctx, table, status).await?;
     let is_mending = !orders.is_empty()
         || zones_ready.0 < zones_ready.1
-        || progress != Progress::Ready
+        || (progress != Progress::Ready && !only_waits)
         || is_starting
         || regions.is_leaving();
     let again = loading.map(|loading| loading.again).or(importing.map(|importing| importing.again));
@@ -340,7 +340,7 @@ fn is_well(
         Some(held) => {
             let wanted = wanted::definition(validated, regions, &ctx.config.region, &indexes, Some(held))?;
             wanted.is_ok_and(|mut wanted| {
-                throughput::hold_back(&status, held, &mut wanted, ctx.now());
+                wanted::hold_back(&status, held, &mut wanted, ctx.now());
                 wanted == *held
             })
         }

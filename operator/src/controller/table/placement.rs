@@ -41,15 +41,7 @@ pub fn choose(
     }
     // The leader tends to be where the partition is made: spread them.
     let bootstrap = answering[usize::from(partition_id.0[15]) % answering.len()];
-    let descriptor = PartitionDescriptor {
-        partition_id,
-        table_id,
-        range: KeyRange::default(),
-        epoch: 1,
-        next_replica_id: members.len() as u64 + 1,
-        members,
-        parents: Vec::new(),
-    };
+    let descriptor = PartitionDescriptor::first(partition_id, table_id, KeyRange::default(), members);
     Ok(Placement::from_descriptor(&descriptor, bootstrap))
 }
 

@@ -1,8 +1,8 @@
 //! What a Table's status says of what was observed.
 
-use super::{indexes, observation::Observation, restore::Loading, throughput, validate::ValidatedTable};
+use super::{indexes, observation::Observation, restore::Loading, table_class, throughput, validate::ValidatedTable};
 use cairn_crds::{TableResourceStatus, condition, condition::Progress, table::definition::table_arn};
-use cairn_model::table::{TableDefinition, TableStatus};
+use cairn_model::table::{self, TableDefinition, TableStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -22,7 +22,8 @@ pub fn name(status: &mut TableResourceStatus, table: &ValidatedTable, region: &s
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     Current,
-    /// Only what DynamoDB changes of a table that is ACTIVE and stays so is another: Time To Live, point-in-time recovery.
+    /// Only what DynamoDB changes of a table that is ACTIVE and stays so is another: Time To Live, point-in-time recovery, and whatever
+    /// [`table::is_updating`] does not know.
     ChangingBeside,
     Changing,
 }
@@ -34,10 +35,8 @@ impl Standing {
         if indexes::are_same_elsewhere(wanted, held) {
             return Self::Current;
         }
-        let (continuous_backups, time_to_live) = (wanted.continuous_backups, wanted.time_to_live.clone());
-        let beside = TableDefinition { continuous_backups, time_to_live, ..held.clone() };
-        let is_beside = indexes::are_same_elsewhere(wanted, &beside);
-        if is_beside { Self::ChangingBeside } else { Self::Changing }
+        let is_shown = wanted.replicas != held.replicas || table::is_updating(held, wanted);
+        if is_shown { Self::Changing } else { Self::ChangingBeside }
     }
 }
 
@@ -86,6 +85,7 @@ pub fn observe(
     status.schema_version = status.schema_version.max(version);
     if let Some(held) = observation.definition() {
         throughput::note(status, held, now);
+        table_class::note(status, held, now);
     }
     status.item_count = i64::try_from(observation.item_count()).ok();
     status.table_size_bytes = i64::try_from(observation.size_bytes()).ok();
@@ -130,7 +130,7 @@ pub fn note_loading(status: &mut TableResourceStatus, loading: &Loading) {
 mod tests {
     use super::*;
     use crate::controller::table::{fixture, observation::Answers};
-    use cairn_model::table::TimeToLive;
+    use cairn_model::table::{BillingMode, OnDemandThroughput, TableClass, TimeToLive};
     use std::sync::Arc;
 
     fn observed(status: &mut TableResourceStatus, count: usize, standing: Standing) -> Progress {
@@ -206,9 +206,31 @@ mod tests {
         let mut status = TableResourceStatus::default();
         assert_eq!(observed(&mut status, 3, standing).reason(), "Updating");
         assert_eq!(status.table_status, Some(TableStatus::Active));
-        let protected = TableDefinition { deletion_protection_enabled: true, ..wanted };
-        assert_eq!(Standing::of(Some(&protected), Some(&held)), Standing::Changing);
         assert_eq!(Standing::of(Some(&held), Some(&held)), Standing::Current);
+    }
+
+    #[test]
+    fn what_dynamodb_changes_of_an_active_table_leaves_it_active_and_all_else_does_not() {
+        let held =
+            TableDefinition { global_indexes: vec![fixture::global_index("by-team", 0)], ..fixture::definition() };
+        let standing = |change: fn(&mut TableDefinition)| {
+            let mut wanted = held.clone();
+            change(&mut wanted);
+            Standing::of(Some(&wanted), Some(&held))
+        };
+        let beside = [
+            standing(|wanted| wanted.deletion_protection_enabled = true),
+            standing(|wanted| wanted.on_demand_throughput = Some(OnDemandThroughput::default())),
+            standing(|wanted| wanted.warm_throughput = Some(wanted.warm())),
+            standing(|wanted| wanted.global_indexes[0].warm_throughput = Some(wanted.warm())),
+        ];
+        assert_eq!(beside, [Standing::ChangingBeside; 4]);
+        let changing = [
+            standing(|wanted| wanted.billing_mode = BillingMode::Provisioned),
+            standing(|wanted| wanted.table_class = Some(TableClass::StandardInfrequentAccess)),
+            standing(|wanted| wanted.global_indexes.clear()),
+        ];
+        assert_eq!(changing, [Standing::Changing; 3]);
     }
 
     #[test]

@@ -1,12 +1,20 @@
 //! The definition that a table is to have, and the orders that bring it to the nodes.
 
-use super::{indexes::Indexes, observation::Observation, regions::Regions, validate::ValidatedTable};
+use super::{
+    indexes::Indexes, observation::Observation, regions::Regions, table_class, throughput, validate::ValidatedTable,
+};
 use crate::{controller::Refusal, error::Result, node_client::Target};
 use cairn_crds::{
     TableResourceStatus,
-    table::definition::{Birth, DefinitionError},
+    condition::Progress,
+    table::{
+        definition::{Birth, DefinitionError},
+        table_class::CLASS_LIMITED,
+        throughput::DECREASE_LIMITED,
+    },
 };
 use cairn_model::{index, node::Order, table::TableDefinition};
+use jiff::Timestamp;
 
 /// The definition that is wanted where the nodes hold this one: of what can't change, and of what is counted up, they know best.
 pub fn definition(
@@ -31,6 +39,19 @@ fn with_indexes_of(held: &TableDefinition, wanted: &TableDefinition) -> TableDef
     let are_same = index::are_same(&held.local_indexes, &wanted.local_indexes);
     let local_indexes = if are_same { &held.local_indexes } else { &wanted.local_indexes };
     TableDefinition { local_indexes: local_indexes.clone(), ..wanted.clone() }
+}
+
+/// Has what is wanted keep what the nodes hold wherever DynamoDB's limits have a change wait; everything else goes on. Says what waits.
+pub fn hold_back(
+    status: &TableResourceStatus,
+    held: &TableDefinition,
+    wanted: &mut TableDefinition,
+    now: Timestamp,
+) -> Option<Progress> {
+    let mut waits = throughput::hold_back(status, held, wanted, now);
+    let reason = if waits.is_empty() { CLASS_LIMITED } else { DECREASE_LIMITED };
+    waits.extend(table_class::hold_back(status, held, wanted, now));
+    (!waits.is_empty()).then(|| Progress::reconciling(reason, waits.join("; ")))
 }
 
 /// What is wanted otherwise than the nodes hold it, and never changes.

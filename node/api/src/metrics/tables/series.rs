@@ -43,7 +43,7 @@ impl Families {
             )?,
             write_units: counter(
                 "cairn_consumed_write_capacity_units_total",
-                "Write units consumed: CloudWatch's ConsumedWriteCapacityUnits. A failed condition counts as one.",
+                "Write units consumed: CloudWatch's ConsumedWriteCapacityUnits. A failed condition counts as the item that it met.",
                 OF_TABLE,
             )?,
             transaction_conflict: counter(

@@ -2,17 +2,23 @@
 //! DescribeTable, once it is so. But a new billing mode is told at once with its units.
 
 use crate::TableView;
-use cairn_model::{TableDefinition, table::TableStatus};
+use cairn_model::table::TableStatus;
 use std::sync::Arc;
 
-pub(super) fn of_change(before: &TableView, after: &TableView) -> TableView {
-    let mut shown = after.clone();
+/// `status`: what is told of the table itself.
+pub(super) fn of_change(before: &TableView, after: &TableView, status: TableStatus) -> TableView {
+    let mut shown = TableView { status, ..after.clone() };
     shown.definition.table_class = before.definition.table_class;
-    keep_throughput(&before.definition, &mut shown.definition);
+    keep_throughput(before, &mut shown);
     for index in &mut shown.global_indexes {
         let id = index.table.definition.table_id;
         if let Some(earlier) = before.global_indexes.iter().find(|earlier| earlier.table.definition.table_id == id) {
-            keep_throughput(&earlier.table.definition, &mut Arc::make_mut(&mut index.table).definition);
+            let shown = Arc::make_mut(&mut index.table);
+            let units = |view: &TableView| view.definition.provisioned_throughput;
+            if shown.status == TableStatus::Active && units(shown) != units(&earlier.table) {
+                shown.status = TableStatus::Updating;
+            }
+            keep_throughput(&earlier.table, shown);
         }
         // One that goes is told of as it was, and its attributes with it.
         let known = before.definition.global_indexes.iter().find(|known| known.index_id == id);
@@ -24,9 +30,11 @@ pub(super) fn of_change(before: &TableView, after: &TableView) -> TableView {
     shown
 }
 
-fn keep_throughput(before: &TableDefinition, shown: &mut TableDefinition) {
-    if before.billing_mode == shown.billing_mode {
-        shown.provisioned_throughput = before.provisioned_throughput;
-        shown.warm_throughput = before.warm_throughput;
+fn keep_throughput(before: &TableView, shown: &mut TableView) {
+    let before = &before.definition;
+    if before.billing_mode == shown.definition.billing_mode {
+        shown.is_warming = before.warm() != shown.definition.warm();
+        shown.definition.provisioned_throughput = before.provisioned_throughput;
+        shown.definition.warm_throughput = before.warm_throughput;
     }
 }

@@ -119,6 +119,7 @@ pub(super) fn table(table: usize) -> Arc<TableView> {
     Arc::new(TableView {
         definition,
         status: TableStatus::Active,
+        is_warming: false,
         item_count: 0,
         size_bytes: 0,
         arn: String::new(),

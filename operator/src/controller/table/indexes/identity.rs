@@ -17,7 +17,7 @@ use cairn_crds::{
 use cairn_model::{
     descriptor::{KeyRange, PartitionDescriptor},
     ids::{PartitionId, TableId},
-    index::{GlobalIndex, free_slot},
+    index::{GlobalIndex, IndexPartition, free_slot},
     table::{TableDefinition, TableStatus},
 };
 use kube::ResourceExt;
@@ -139,14 +139,7 @@ fn was_fed(entry: &GlobalSecondaryIndexStatus) -> bool {
     entry.backfilling == Some(true) || matches!(entry.index_status, TableStatus::Active | TableStatus::Updating)
 }
 
-fn first_descriptor(index: &GlobalIndex, partition: &cairn_model::index::IndexPartition) -> PartitionDescriptor {
-    PartitionDescriptor {
-        partition_id: partition.partition_id,
-        table_id: index.index_id,
-        range: KeyRange::default(),
-        epoch: 1,
-        next_replica_id: partition.members.iter().map(|member| member.replica_id.0 + 1).max().unwrap_or(1),
-        members: partition.members.clone(),
-        parents: Vec::new(),
-    }
+fn first_descriptor(index: &GlobalIndex, partition: &IndexPartition) -> PartitionDescriptor {
+    let IndexPartition { partition_id, members } = partition.clone();
+    PartitionDescriptor::first(partition_id, index.index_id, KeyRange::default(), members)
 }

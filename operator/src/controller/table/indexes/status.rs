@@ -41,7 +41,7 @@ pub fn observe(
             TableStatus::Deleting => (TableStatus::Deleting, None),
             TableStatus::Creating if held.is_some() && is_complete(table, observed) => (TableStatus::Active, None),
             TableStatus::Creating => (TableStatus::Creating, held.map(|_| true)),
-            _ if wanted.is_some_and(|wanted| observed.leaders().any(|(_, leader)| !has_throughput(leader, wanted))) => {
+            _ if wanted.is_some_and(|wanted| observed.leaders().any(|(_, leader)| !has_units(leader, wanted))) => {
                 (TableStatus::Updating, None)
             }
             _ => (TableStatus::Active, None),
@@ -62,11 +62,9 @@ fn is_complete(table: &Observation<'_>, index: &Observation<'_>) -> bool {
         && table.partitions.keys().all(|&partition| index.leaders().all(|(_, leader)| has(leader, partition)))
 }
 
-fn has_throughput(leader: &ReplicaReport, wanted: &GlobalIndex) -> bool {
-    let held = &leader.definition;
-    held.provisioned_throughput == wanted.provisioned_throughput
-        && held.on_demand_throughput == wanted.on_demand_throughput
-        && held.warm_throughput == wanted.warm_throughput
+/// All else of its throughput changes while the index is ACTIVE.
+fn has_units(leader: &ReplicaReport, wanted: &GlobalIndex) -> bool {
+    leader.definition.provisioned_throughput == wanted.provisioned_throughput
 }
 
 fn is_ready(entry: &GlobalSecondaryIndexStatus) -> bool {
