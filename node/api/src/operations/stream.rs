@@ -58,6 +58,7 @@ pub(super) fn deleted_tables(call: &Call<'_>, name: Option<&str>) -> impl Iterat
             arn: arn.to_string(),
             definition,
             status: TableStatus::Deleting,
+            is_warming: false,
             item_count: 0,
             size_bytes: 0,
             global_indexes: Vec::new(),
