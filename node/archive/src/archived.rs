@@ -15,9 +15,19 @@ use serde::{Deserialize, Serialize};
 const READS_AT_ONCE: usize = 8;
 
 /// `closed/NODE.json`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ClosedDocument {
     pub(crate) index: u64,
+    pub(crate) time: Timestamp,
+    /// What is known of segments that no manifest has yet, and of a snapshot, for when what is behind them is lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) segments: Vec<ClosedSegment>,
+}
+
+/// All that was done up to `time` is in what ends with entry `last`, or before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ClosedSegment {
+    pub(crate) last: u64,
     pub(crate) time: Timestamp,
 }
 
@@ -178,7 +188,10 @@ pub(crate) async fn claims(bucket: &Bucket, path: &PartitionPath) -> Result<Vec<
     let mut claims = Vec::new();
     for object in bucket.list(&path.closed_folder(), None).await? {
         match document::read::<ClosedDocument>(bucket, &object.location).await {
-            Ok(ClosedDocument { index, time }) => claims.push(Claim { index, time }),
+            Ok(ClosedDocument { index, time, segments }) => {
+                claims.extend(segments.into_iter().map(|ClosedSegment { last, time }| Claim { index: last, time }));
+                claims.push(Claim { index, time });
+            }
             Err(error @ (ArchiveError::Damaged { .. } | ArchiveError::NotFound { .. })) => {
                 tracing::warn!(%error, "passed over a closed timestamp");
             }

@@ -2,7 +2,7 @@
 
 use crate::{
     ArchiveError, Bucket, SourceSnapshot,
-    archived::ClosedDocument,
+    archived::{ClosedDocument, ClosedSegment},
     backup::{BackupOrder, BackupPartition, BackupRecord, BackupType},
     document,
     manifest::{Gap, Manifest, SegmentRecord, SnapshotRecord},
@@ -113,6 +113,7 @@ fn manifest() -> Manifest {
             taken_at_ms: 1_700_000_000_002,
             bytes: 1_000,
             checksum: u64::MAX,
+            closed: None,
         }],
         segments: vec![SegmentRecord {
             object: "00000000000000000041.seg".into(),
@@ -123,9 +124,18 @@ fn manifest() -> Manifest {
             last_term: 6,
             bytes: 300,
             checksum: 0x0102,
+            closed: None,
         }],
         gaps: vec![Gap { first: 20, last: 40 }],
     }
+}
+
+/// As it is written since claims are noted with segments.
+fn manifest_with_claims() -> Manifest {
+    let mut manifest = manifest();
+    manifest.segments[0].closed = Some(TIME);
+    manifest.snapshots[0].closed = Some(Timestamp(0));
+    manifest
 }
 
 fn backup() -> BackupRecord {
@@ -155,7 +165,12 @@ fn backup() -> BackupRecord {
     }
 }
 
-const CLOSED: ClosedDocument = ClosedDocument { index: 44, time: TIME };
+const CLOSED: ClosedDocument = ClosedDocument { index: 44, time: TIME, segments: Vec::new() };
+
+/// As it is written since it tells of segments, too.
+fn closed_with_segments() -> ClosedDocument {
+    ClosedDocument { segments: vec![ClosedSegment { last: 42, time: TIME }], ..CLOSED }
+}
 
 fn check<T: DeserializeOwned + PartialEq + Debug>(name: &str, expected: &T) {
     let read: T = document::decode(&Path::from(name), &golden(name)).unwrap();
@@ -166,8 +181,10 @@ fn check<T: DeserializeOwned + PartialEq + Debug>(name: &str, expected: &T) {
 fn documents_of_version_1_are_read() {
     check("table-1.json", &table());
     check("manifest-1.json", &manifest());
+    check("manifest-1-claims.json", &manifest_with_claims());
     check("backup-1.json", &backup());
     check("closed-1.json", &CLOSED);
+    check("closed-1-segments.json", &closed_with_segments());
 }
 
 #[test]
@@ -177,8 +194,10 @@ fn documents_are_written_as_version_1() {
     }
     written("table-1.json", &table());
     written("manifest-1.json", &manifest());
+    written("manifest-1-claims.json", &manifest_with_claims());
     written("backup-1.json", &backup());
     written("closed-1.json", &CLOSED);
+    written("closed-1-segments.json", &closed_with_segments());
 }
 
 #[test]
@@ -282,8 +301,11 @@ async fn write_the_golden_files() {
     let document = |name: &str, bytes: Bytes| fs::write(file(name), bytes).unwrap();
     document("table-1.json", document::encode(&Path::default(), &table()).unwrap());
     document("manifest-1.json", document::encode(&Path::default(), &manifest()).unwrap());
+    document("manifest-1-claims.json", document::encode(&Path::default(), &manifest_with_claims()).unwrap());
     document("backup-1.json", document::encode(&Path::default(), &backup()).unwrap());
     document("closed-1.json", document::encode(&Path::default(), &CLOSED).unwrap());
+    let closed = document::encode(&Path::default(), &closed_with_segments());
+    document("closed-1-segments.json", closed.unwrap());
     document("segment-1.seg", segment::seal(PARTITION_ID, &entries(), Some(PREVIOUS)).unwrap().1);
     let bucket = Bucket::over(Arc::new(InMemory::new()));
     let path = Path::from("snapshot");

@@ -20,6 +20,7 @@ mod layout;
 mod manifest;
 mod merging;
 mod metrics;
+mod prepares;
 mod presence;
 pub mod restore;
 pub mod retention;
@@ -29,6 +30,7 @@ mod shipper;
 mod snapshot;
 mod source;
 pub mod table;
+mod tail;
 mod window;
 
 pub use bucket::Bucket;

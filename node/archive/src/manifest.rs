@@ -47,6 +47,9 @@ pub(crate) struct SnapshotRecord {
     pub(crate) bytes: u64,
     #[serde(with = "hex_u64")]
     pub(crate) checksum: u64,
+    /// As a segment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) closed: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +66,10 @@ pub(crate) struct SegmentRecord {
     pub(crate) bytes: u64,
     #[serde(with = "hex_u64")]
     pub(crate) checksum: u64,
+    /// The time of the last claim about what is in it or before; 0 if none is known. Older programs wrote none: to them the times
+    /// of entries were all there was to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) closed: Option<Timestamp>,
 }
 
 /// Both inclusive.
@@ -76,12 +83,17 @@ impl SnapshotRecord {
     pub(crate) fn new(object: String, stored: &StoredSnapshot, taken_at_ms: u64) -> Self {
         let StoredSnapshot { header, bytes, checksum } = *stored;
         let (index, term, entry_time) = (header.index, header.term, header.entry_time);
-        Self { object, index, term, entry_time, taken_at_ms, bytes, checksum }
+        Self { object, index, term, entry_time, taken_at_ms, bytes, checksum, closed: Some(Timestamp(0)) }
+    }
+
+    /// Up to which time all that was done is in it.
+    pub(crate) fn complete_to(&self) -> Timestamp {
+        self.closed.unwrap_or(self.entry_time)
     }
 
     /// Whether it is what the object is; if not, how to say so.
     pub(crate) fn check(&self, stored: &StoredSnapshot) -> Result<(), String> {
-        match Self::new(self.object.clone(), stored, self.taken_at_ms) == *self {
+        match (Self { closed: self.closed, ..Self::new(self.object.clone(), stored, self.taken_at_ms) }) == *self {
             true => Ok(()),
             false => Err("it is another snapshot than the one that was noted".into()),
         }
@@ -99,12 +111,18 @@ impl SegmentRecord {
             last_term: header.last_term,
             bytes: header.bytes(),
             checksum: header.checksum(),
+            closed: Some(Timestamp(0)),
         }
+    }
+
+    /// Up to which time all that was done is in it or before.
+    pub(crate) fn complete_to(&self) -> Timestamp {
+        self.closed.unwrap_or(self.last_time)
     }
 
     /// Whether it is what an object's header says; if not, how to say so.
     pub(crate) fn check(&self, header: &SegmentHeader) -> Result<(), String> {
-        match Self::new(self.object.clone(), header) == *self {
+        match (Self { closed: self.closed, ..Self::new(self.object.clone(), header) }) == *self {
             true => Ok(()),
             false => Err("it is another segment than the one that was noted".into()),
         }
@@ -160,13 +178,25 @@ impl Manifest {
         start..end
     }
 
-    /// Up to which time everything is known that a snapshot and the segments after it hold.
+    /// Notes a claim with what it is about, if that is here.
+    pub(crate) fn close(&mut self, claim: Claim) {
+        let segment = self.segments.partition_point(|segment| segment.last < claim.index);
+        let snapshot = self.snapshots.partition_point(|snapshot| snapshot.index < claim.index);
+        if let Some(segment) = self.segments.get_mut(segment) {
+            segment.closed = Some(segment.complete_to().max(claim.time));
+        } else if let Some(snapshot) = self.snapshots.get_mut(snapshot) {
+            snapshot.closed = Some(snapshot.complete_to().max(claim.time));
+        }
+    }
+
+    /// Up to which time everything is known that a snapshot and the segments after it hold. That an entry is stamped later says
+    /// nothing: one that commits what was decided before may follow it.
     fn complete_to(&self, snapshot: &SnapshotRecord, claims: &[Claim]) -> Timestamp {
         let run = &self.segments[self.run_after(snapshot.index)];
         let end = run.last().map_or(snapshot.index, |segment| segment.last);
-        let newest = run.iter().map(|segment| segment.last_time).max().unwrap_or_default();
+        let closed = run.iter().map(SegmentRecord::complete_to).max().unwrap_or_default();
         let claimed = claims.iter().filter(|claim| claim.index <= end).map(|claim| claim.time).max();
-        snapshot.entry_time.max(newest).max(claimed.unwrap_or_default())
+        snapshot.complete_to().max(closed).max(claimed.unwrap_or_default())
     }
 
     /// The times the partition can be restored to.
@@ -175,7 +205,14 @@ impl Manifest {
             earliest: snapshot.entry_time,
             latest: self.complete_to(snapshot, claims),
         };
-        window::merge(self.snapshots.iter().map(window).collect())
+        let windows = self.snapshots.iter().map(window).filter(|window| window.earliest <= window.latest);
+        window::merge(windows.collect())
+    }
+
+    /// The earliest time that can be restored to without what lies before the last gap.
+    pub(crate) fn begin(&self) -> Option<Timestamp> {
+        let gap = self.gaps.last().map_or(0, |gap| gap.last);
+        self.snapshots.iter().find(|snapshot| snapshot.index >= gap).map(|snapshot| snapshot.entry_time)
     }
 
     /// The newest snapshot not after `from` from which the partition can be restored as of `at`, and the segments to read
@@ -191,14 +228,16 @@ impl Manifest {
         };
         let snapshot = self.snapshots.iter().rev().find(usable)?;
         let run = &self.segments[self.run_after(snapshot.index)];
-        // A segment with a later entry proves that nothing is missing before that one.
-        let mut needed = 0;
+        let proved = claims.iter().filter(|claim| claim.time >= at).map(|claim| claim.index).min();
+        let (mut needed, mut end) = (0, snapshot.index);
         for segment in run {
-            if segment.first_time > at {
+            let is_proved =
+                proved.is_some_and(|index| index <= end) || snapshot.closed.is_some_and(|closed| closed >= at);
+            if is_proved || (segment.closed.is_none() && segment.first_time > at) {
                 break;
             }
-            needed += 1;
-            if segment.last_time > at {
+            (needed, end) = (needed + 1, segment.last);
+            if segment.complete_to() >= at {
                 break;
             }
         }
@@ -272,6 +311,7 @@ mod tests {
             last_term: 1,
             bytes: 1,
             checksum: first,
+            closed: None,
         };
         let snapshot = |index: u64| SnapshotRecord {
             object: format!("{index}"),
@@ -281,6 +321,7 @@ mod tests {
             taken_at_ms: 1,
             bytes: 1,
             checksum: index,
+            closed: None,
         };
         Manifest {
             number: 1,
@@ -312,5 +353,50 @@ mod tests {
         manifest.segments.push(next);
         assert!(manifest.let_go(100));
         assert_eq!((manifest.gaps.len(), manifest.head()), (0, 120));
+    }
+
+    fn window(earliest: u64, latest: u64) -> Window {
+        Window { earliest: Timestamp(earliest), latest: Timestamp(latest) }
+    }
+
+    /// As they are written since claims are noted.
+    fn with_claims() -> Manifest {
+        let mut manifest = begun_anew();
+        manifest.segments.iter_mut().for_each(|segment| segment.closed = Some(Timestamp(0)));
+        manifest.snapshots.iter_mut().for_each(|snapshot| snapshot.closed = Some(Timestamp(0)));
+        manifest
+    }
+
+    #[test]
+    fn to_segments_of_older_programs_the_times_of_entries_are_all_there_is() {
+        assert_eq!(
+            begun_anew().windows(&[Claim { index: 100, time: Timestamp(120) }]),
+            [window(5, 50), window(100, 120)]
+        );
+    }
+
+    #[test]
+    fn how_far_all_is_there_is_told_by_claims_and_stays_known_behind_a_gap() {
+        let mut manifest = with_claims();
+        assert_eq!(manifest.windows(&[]), []);
+        manifest.close(Claim { index: 31, time: Timestamp(45) });
+        manifest.close(Claim { index: 40, time: Timestamp(44) });
+        assert_eq!(manifest.windows(&[]), [window(5, 45)]);
+        manifest.close(Claim { index: 100, time: Timestamp(120) });
+        assert_eq!(manifest.windows(&[]), [window(5, 45), window(100, 120)], "what is in a snapshot alone, too");
+    }
+
+    #[test]
+    fn a_restore_reads_up_to_the_claim_that_makes_its_time_restorable() {
+        let mut manifest = with_claims();
+        manifest.close(Claim { index: 30, time: Timestamp(20) });
+        manifest.close(Claim { index: 50, time: Timestamp(45) });
+        let read = |at, claims: &[Claim]| {
+            let (_, segments) = manifest.replay(Timestamp(at), Timestamp(at), claims).unwrap();
+            segments.len()
+        };
+        assert_eq!((read(20, &[]), read(21, &[])), (1, 2));
+        assert_eq!(read(5, &[Claim { index: 5, time: Timestamp(5) }]), 0);
+        assert_eq!(read(25, &[Claim { index: 28, time: Timestamp(25) }]), 1);
     }
 }

@@ -77,6 +77,7 @@ async fn merge_run(
     let (first, last) = (manifest.segments[run.start].first, manifest.segments[run.end - 1].last);
     let merged = path.merged_segment(first, last);
     let interrupted = |_| ArchiveError::Interrupted { object: merged.to_string() };
+    let closed = manifest.segments[run.clone()].iter().map(SegmentRecord::complete_to).max();
     let follows = manifest.segments[..run.start].last().filter(|segment| segment.last + 1 == first);
     let mut builder = SegmentBuilder::new(manifest.partition_id, follows.map(SegmentRecord::link));
     for segment in &manifest.segments[run] {
@@ -102,5 +103,5 @@ async fn merge_run(
     let (header, object) =
         finished.map_err(|error| ArchiveError::Damaged { object: merged.to_string(), reason: error.to_string() })?;
     bucket.create(&merged, object).await?;
-    Ok(SegmentRecord::new(merged.filename().unwrap_or_default().to_owned(), &header))
+    Ok(SegmentRecord { closed, ..SegmentRecord::new(merged.filename().unwrap_or_default().to_owned(), &header) })
 }

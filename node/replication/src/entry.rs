@@ -98,6 +98,7 @@ use serde::{Serialize, de::DeserializeOwned};
 const VERSION: u8 = 2;
 /// Of an entry that changes no index, and whose table has no stream.
 const BODY_ALONE: u8 = 1;
+const TRANSACTION: u8 = 7;
 const HEADER_BYTES: usize = 42;
 const WRITE_BYTES_MIN: usize = 44;
 
@@ -215,7 +216,7 @@ impl Entry {
             EntryBody::Remote(_) => 4,
             EntryBody::Upkeep(_) => 5,
             EntryBody::Expirations(_) => 6,
-            EntryBody::Transaction(_) => 7,
+            EntryBody::Transaction(_) => TRANSACTION,
             EntryBody::Fed(_) => 10,
             EntryBody::Shown(_) => 11,
         });
@@ -257,6 +258,11 @@ impl Entry {
         Some(Timestamp(u64::from_le_bytes(time.try_into().ok()?)))
     }
 
+    /// Whether it is a step of a transaction, read off the header.
+    pub(crate) fn is_of_transaction(payload: &[u8]) -> bool {
+        payload.get(1) == Some(&TRANSACTION)
+    }
+
     /// Slices into `payload`; nothing is copied of a write.
     pub(crate) fn decode(mut payload: Bytes) -> Result<Self, EntryError> {
         let version = *payload.first().ok_or(EntryError::Damaged("it is empty"))?;
@@ -296,7 +302,7 @@ impl Entry {
             4 => EntryBody::Remote(global::decode_remote(payload)?),
             5 => EntryBody::Upkeep(global::decode_upkeep(payload)?),
             6 => EntryBody::Expirations(decode_expirations(payload)?),
-            7 => EntryBody::Transaction(transaction::decode(payload)?),
+            TRANSACTION => EntryBody::Transaction(transaction::decode(payload)?),
             10 => EntryBody::Fed(feed::decode_fed(payload)?),
             11 => EntryBody::Shown(feed::decode_shown(payload)?),
             other => return Err(EntryError::UnknownKind(other)),

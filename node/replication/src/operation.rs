@@ -233,6 +233,14 @@ impl PartitionRequest {
         matches!(self, Self::Write(_) | Self::Transact(_) | Self::Feed(_))
     }
 
+    /// The same for a node of a version that does not know this form of it; none if all know it.
+    pub fn for_older_node(&self) -> Option<Self> {
+        match self {
+            Self::Transact(request) => request.without_times().map(Self::Transact),
+            _ => None,
+        }
+    }
+
     /// Whether it brings data, and has to stay out where there is no room: a transaction that is prepared may end.
     pub fn brings_data(&self) -> bool {
         match self {

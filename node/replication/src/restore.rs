@@ -2,6 +2,10 @@
 //!
 //! The log is applied by the rules that every replica applies it by, so what was void then is void here; of what requests
 //! came to, nothing is kept. All of it blocks.
+//!
+//! A time that is restored to cuts entries by their times, and transactions over several tables by when they were decided, which
+//! is before the entry that commits one here: of what lies behind the cut such entries count all the same
+//! ([`crate::transaction`] says why that gives the items of that time).
 
 mod filling;
 mod indexes;
@@ -12,12 +16,14 @@ pub use loaded::{Loaded, LoadedVersion};
 
 use crate::{
     apply::ReplicatedState,
-    entry::{Entry, EntryError},
+    entry::{Effect, Entry, EntryBody, EntryError, EntryWrite},
     log::LogEntry,
+    place::LogPlace,
 };
 use bytes::Bytes;
-use cairn_engine::{Applied, ApplyBatch, Engine, EngineError, Pressure, SnapshotWriter, Store};
+use cairn_engine::{Applied, ApplyBatch, Engine, EngineError, ItemWrite, Pressure, SnapshotWriter, Store};
 use cairn_model::{
+    codec::{CodecError, StoredVersion},
     descriptor::{KeyRange, PartitionDescriptor},
     table::TableDefinition,
     time::Timestamp,
@@ -45,6 +51,32 @@ pub fn entry_time(entry: &LogEntry) -> Option<Timestamp> {
     Entry::time_of(&entry.payload)
 }
 
+/// Whether an entry may prepare a transaction that is decided later elsewhere.
+pub fn prepares(entry: &LogEntry) -> bool {
+    if !Entry::is_of_transaction(&entry.payload) {
+        return false;
+    }
+    match Entry::decode(entry.payload.clone()).map(|entry| entry.body) {
+        Ok(EntryBody::Transaction(step)) => step.prepares(),
+        _ => true,
+    }
+}
+
+/// When what an entry writes came to be: of a transaction when it was decided.
+fn effective_time(entry: &LogEntry) -> Result<Option<Timestamp>, EntryError> {
+    if !Entry::is_of_transaction(&entry.payload) {
+        return Ok(entry_time(entry));
+    }
+    let Entry { header, body, .. } = Entry::decode(entry.payload.clone())?;
+    Ok(Some(decided_at(&body)?.unwrap_or(header.entry_time)))
+}
+
+/// When the transaction was decided that this commits, if it does.
+fn decided_at(body: &EntryBody) -> Result<Option<Timestamp>, EntryError> {
+    let EntryBody::Transaction(step) = body else { return Ok(None) };
+    step.decided_at().map_err(|_| EntryError::Damaged("what is kept of a transaction can't be read"))
+}
+
 /// Data on its way in. Dropped before its end, what it loaded is reclaimed.
 pub struct Restoration<S: Store> {
     engine: Arc<Engine<S>>,
@@ -52,6 +84,8 @@ pub struct Restoration<S: Store> {
     writer: Option<SnapshotWriter>,
     /// Once the snapshot is complete.
     state: Option<ReplicatedState>,
+    /// Once an entry came that is behind the time restored to: how far the log was read.
+    behind: Option<LogPlace>,
     batch: ApplyBatch,
     batch_bytes: usize,
     /// What entries after this time delete is kept, and then nothing of it can be given on.
@@ -76,7 +110,8 @@ impl Restored {
 impl<S: Store> Restoration<S> {
     pub fn begin(engine: Arc<Engine<S>>) -> Result<Self, RestoreError> {
         let writer = Some(engine.begin_load()?);
-        Ok(Self { engine, writer, state: None, batch: ApplyBatch::default(), batch_bytes: 0, deletions_after: None })
+        let batch = ApplyBatch::default();
+        Ok(Self { engine, writer, state: None, behind: None, batch, batch_bytes: 0, deletions_after: None })
     }
 
     /// Keeps what entries after this time delete, as [`LoadedVersion::Deleted`]; what is loaded can only be read then.
@@ -111,11 +146,13 @@ impl<S: Store> Restoration<S> {
             let due = state.applied.index + 1;
             return Err(RestoreError::OutOfTurn(format!("entry {} came where {due} was due", entry.index)));
         }
+        if self.behind.is_some() {
+            return Err(RestoreError::OutOfTurn(format!("entry {} came behind the end", entry.index)));
+        }
         let before = self.batch.items.len();
-        let applied = state.apply(entry, &mut self.batch);
-        applied.map_err(|error: EntryError| RestoreError::Entry { index: entry.index, reason: error.to_string() })?;
-        if let (Some(after), Some(time)) = (self.deletions_after, entry_time(entry))
-            && time > after
+        state.apply(entry, &mut self.batch).map_err(of_entry(entry))?;
+        if let Some(after) = self.deletions_after
+            && let Some(time) = effective_time(entry).map_err(of_entry(entry))?.filter(|time| *time > after)
         {
             let deleted = self.batch.items[before..].iter_mut().filter(|write| write.value.is_none());
             deleted.for_each(|write| write.value = Some(loaded::deleted(time)));
@@ -123,6 +160,60 @@ impl<S: Store> Restoration<S> {
         self.batch.outcomes.clear();
         self.batch_bytes += entry.payload.len();
         if self.batch_bytes >= BATCH_BYTES { self.write() } else { Ok(()) }
+    }
+
+    /// The next entry, where it or one before it is stamped after the time restored to: all there is to it is whether it commits
+    /// a transaction that was decided by `at`.
+    pub fn entry_behind(&mut self, entry: &LogEntry, at: Timestamp) -> Result<(), RestoreError> {
+        let state =
+            self.state.as_ref().ok_or_else(|| RestoreError::OutOfTurn("the snapshot is not complete".into()))?;
+        let place = self.behind.get_or_insert_with(|| state.place());
+        if entry.index <= place.index {
+            return Ok(());
+        }
+        if entry.index != place.index + 1 {
+            let due = place.index + 1;
+            return Err(RestoreError::OutOfTurn(format!("entry {} came where {due} was due", entry.index)));
+        }
+        let Some(Entry { header, body, .. }) = place.pass(entry).map_err(of_entry(entry))? else { return Ok(()) };
+        match (decided_at(&body).map_err(of_entry(entry))?, body) {
+            (Some(decided_at), EntryBody::Transaction(step)) if decided_at <= at => {
+                self.commit_behind(step.writes, decided_at, header.entry_time)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a transaction writes, on the items as of the time restored to: what lies between may have changed their sizes.
+    fn commit_behind(
+        &mut self,
+        writes: Vec<EntryWrite>,
+        decided_at: Timestamp,
+        entry_time: Timestamp,
+    ) -> Result<(), RestoreError> {
+        self.write()?;
+        let (Some(writer), Some(state)) = (&self.writer, &mut self.state) else { return Err(given_on()) };
+        let kept = self.deletions_after.filter(|after| decided_at > *after).map(|_| loaded::deleted(decided_at));
+        let applied = &mut state.applied;
+        // Whoever goes on stamps above all that is there.
+        applied.entry_time = applied.entry_time.max(entry_time);
+        for EntryWrite { key, effect, .. } in writes {
+            let value = match effect {
+                Effect::Put(version) => Some(version),
+                Effect::Delete | Effect::Expire => None,
+                Effect::Nothing => continue,
+            };
+            let before = self.engine.loaded_item(writer, &key)?.filter(|value| !loaded::is_deleted(value));
+            for (version, is_added) in [(before, false), (value.clone(), true)] {
+                let Some(version) = version else { continue };
+                let size = StoredVersion::parse(version).and_then(|version| version.item.size()).map_err(damaged)?;
+                let (count, size) = if is_added { (1, i64::from(size)) } else { (-1, -i64::from(size)) };
+                applied.item_count = applied.item_count.saturating_add_signed(count);
+                applied.size_bytes = applied.size_bytes.saturating_add_signed(size);
+            }
+            self.batch.items.push(ItemWrite { key, value: value.or_else(|| kept.clone()) });
+        }
+        self.write()
     }
 
     /// The archived partition and table, as of the last entry so far; none before the snapshot is complete.
@@ -159,6 +250,15 @@ impl<S: Store> Restoration<S> {
         self.batch_bytes = 0;
         Ok(self.engine.load_writes(writer, items)?)
     }
+}
+
+fn of_entry(entry: &LogEntry) -> impl Fn(EntryError) -> RestoreError {
+    let index = entry.index;
+    move |error| RestoreError::Entry { index, reason: error.to_string() }
+}
+
+fn damaged(error: CodecError) -> RestoreError {
+    RestoreError::Engine(EngineError::Snapshot { reason: error.to_string() })
 }
 
 /// Data that is loaded can wait; what the node's tables take in can't.

@@ -96,8 +96,9 @@ mod tests {
     use crate::{
         operation::{GetOutcome, GetRequest, WriteOutcome},
         testing,
+        transaction::{Idempotency, TransactOutcome, TransactStep, TransactWrite, TransactionId},
     };
-    use cairn_model::{ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey};
+    use cairn_model::{ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, time::Timestamp};
 
     fn call(request: PartitionRequest) -> PartitionCall {
         PartitionCall { partition: PartitionId([1; 16]), epoch: 3, request }
@@ -142,6 +143,43 @@ mod tests {
         assert_eq!(encode_call(&call(PartitionRequest::Get(get))).unwrap(), golden);
         let overloaded = Err(PartitionError::Overloaded { reason: "full".into() });
         assert_eq!(encode_answer(&overloaded), b"\x02\x01\x04\x04full".as_slice());
+    }
+
+    /// The places of steps and outcomes, which those that are added come behind.
+    #[test]
+    fn steps_of_transactions_and_their_outcomes_stay_readable() {
+        let time = Timestamp(300);
+        let steps = [
+            (TransactStep::Commit, &[1, 1][..]),
+            (TransactStep::Abort { age_ms_min: 3 }, &[1, 2, 3]),
+            (TransactStep::Finish, &[1, 4]),
+            (TransactStep::CommitDecided { decided_at: time }, &[1, 7, 0xac, 2]),
+            (TransactStep::Resolve { age_ms_min: 3 }, &[1, 8, 3]),
+        ];
+        for (step, golden) in steps {
+            assert_eq!(encode(&step).unwrap(), golden);
+            assert_eq!(decode(golden), Ok(step));
+        }
+        let outcomes = [
+            (TransactOutcome::Committed(Vec::new()), &[1, 0, 0][..]),
+            (TransactOutcome::Aborted, &[1, 3]),
+            (TransactOutcome::ParameterMismatch, &[1, 7]),
+            (TransactOutcome::CommittedAt { outcomes: Vec::new(), decided_at: time }, &[1, 8, 0, 0xac, 2]),
+            (TransactOutcome::PreparedAt { outcomes: Vec::new(), prepared_at: time }, &[1, 9, 0, 0xac, 2]),
+        ];
+        for (outcome, golden) in outcomes {
+            assert_eq!(encode(&outcome).unwrap(), golden);
+            assert_eq!(decode(golden), Ok(outcome));
+        }
+        let idempotency = Idempotency { token: [1; 16], parameters: [2; 16] };
+        let write = TransactWrite { idempotency, actions: Vec::new(), participants: Vec::new(), begun_ms: 5 };
+        let prepare = encode(&TransactStep::Prepare(write.clone())).unwrap();
+        assert_eq!(prepare[..2], [1, 5]);
+        let (prepared_bytes, finished) = (9, vec![TransactionId([3; 16])]);
+        let decide = TransactStep::DecideAfter { write, prepared_bytes, finished, prepared_at: time };
+        let decide = encode(&decide).unwrap();
+        assert_eq!((&decide[..2], &decide[2..prepare.len()]), (&[1, 6][..], &prepare[2..]));
+        assert_eq!(decide[prepare.len()..], [&[9, 1][..], &[3; 16], &[0xac, 2]].concat());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use cairn_model::{
     ids::{NodeId, PartitionId, ReplicaId, RequestId, TableId},
     key::EncodedKey,
     node::{NodeReport, ReplicaReport, ReplicaState},
+    time::Timestamp,
 };
 use cairn_replication::{
     operation::{
@@ -23,7 +24,7 @@ use cairn_replication::{
 };
 use cairn_server::router::{fleet::Fleet, nodes::Nodes, partitions::RemotePartitions};
 use http_body_util::{BodyExt, Full};
-use hyper::{Request, Response, body::Incoming, service::service_fn};
+use hyper::{Request, Response, StatusCode, body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use parking_lot::Mutex;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
@@ -44,6 +45,8 @@ const READ: RequestId = RequestId([0; 16]);
 enum Reaction {
     /// It may have done it, and never says.
     Silence,
+    /// It is of a version that does not know this form of a request.
+    CannotRead,
     Answers(PartitionAnswer),
 }
 
@@ -171,6 +174,11 @@ impl Node {
         };
         match reaction {
             Reaction::Silence => std::future::pending().await,
+            Reaction::CannotRead => {
+                let mut response = Response::new(Full::from("failed to read a message"));
+                *response.status_mut() = StatusCode::BAD_REQUEST;
+                response
+            }
             Reaction::Answers(answer) => Response::new(Full::from(wire::encode_answer(&answer))),
         }
     }
@@ -256,6 +264,20 @@ async fn a_step_of_a_transaction_is_tried_again_under_its_own_request_id() {
     let room = Room::within(usize::MAX / 8);
     setting.ask(&key(), PartitionRequest::Transact(step), &room).await.unwrap();
     assert_eq!(*setting.asked.lock(), [REQUEST; 2]);
+}
+
+/// Under another request id: what the node keeps under the first, a neighbour of a newer version may have written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_does_not_know_of_times_is_asked_as_it_can_read_it() {
+    let committed = PartitionOutcome::Transact(TransactOutcome::Committed(Vec::new()));
+    let setting = Setting::new(vec![Reaction::CannotRead, Reaction::Answers(Ok(committed.clone()))]).await;
+    let step = TransactStep::CommitDecided { decided_at: Timestamp(1) };
+    let step = TransactRequest { request_id: REQUEST, transaction: TransactionId([7; 16]), step };
+    let room = Room::within(usize::MAX / 8);
+    assert_eq!(setting.ask(&key(), PartitionRequest::Transact(step), &room).await, Ok(committed));
+    let asked = setting.asked.lock();
+    assert_eq!((asked.len(), asked[0]), (2, REQUEST));
+    assert_ne!(asked[1], REQUEST);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,7 +22,7 @@ pub(crate) use serving::{check_distinct, read, write};
 pub(crate) use token::{constrain_token, identity};
 
 use crate::{Catalog, Environment, Partitions, Room, RoutingKey, TableView, errors};
-use cairn_model::{ServiceError, ids::RequestId, key::EncodedKey};
+use cairn_model::{ServiceError, ids::RequestId, key::EncodedKey, time::Timestamp};
 use cairn_replication::{
     operation::{PartitionOutcome, PartitionRequest, WriteOutcome},
     transaction::{Idempotency, MetLock, Participant, TransactAction, TransactGet, TransactOutcome, TransactRequest},
@@ -133,16 +133,26 @@ impl Coordinator<'_> {
         self.partitions.request(table, RoutingKey::from(key), request, self.room).await
     }
 
-    async fn step(
-        &self,
-        table: &TableView,
-        key: &EncodedKey,
-        request: TransactRequest,
-    ) -> Result<TransactOutcome, ServiceError> {
+    async fn step(&self, table: &TableView, key: &EncodedKey, request: TransactRequest) -> Result<Told, ServiceError> {
         match self.ask(table, key, PartitionRequest::Transact(request)).await? {
-            PartitionOutcome::Transact(outcome) => Ok(outcome),
+            PartitionOutcome::Transact(outcome) => Ok(Told::of(outcome)),
             _ => Err(mismatch()),
         }
+    }
+}
+
+/// What a step came to, and when, where that is told.
+#[derive(Debug)]
+struct Told {
+    outcome: TransactOutcome,
+    /// When it was prepared or decided; 0: a node that does not know of times does not tell.
+    at: Timestamp,
+}
+
+impl Told {
+    fn of(outcome: TransactOutcome) -> Self {
+        let (outcome, at) = outcome.split_time();
+        Self { outcome, at: at.unwrap_or_default() }
     }
 }
 

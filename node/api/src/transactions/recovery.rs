@@ -1,7 +1,7 @@
 //! What becomes of a transaction whose coordinator is gone: whoever meets one of its locks, once it is old, finds out and
 //! tells its partitions. What nobody meets is told by their leaders, and ended as well.
 
-use super::{Coordinator, Finished};
+use super::{Coordinator, Finished, Told};
 use crate::{Backends, Catalog, Environment, Partitions, Room, TableView};
 use cairn_model::{ids::RequestId, transaction::LeftTransaction};
 use cairn_replication::transaction::{MetLock, Participant, TransactOutcome, TransactRequest, TransactStep};
@@ -80,10 +80,10 @@ impl Coordinator<'_> {
         if !is_primary && !missing_are_gone {
             return false;
         }
-        let ask = TransactStep::Abort { age_ms_min: LOCK_AGE_MS_MIN };
+        let ask = TransactStep::Resolve { age_ms_min: LOCK_AGE_MS_MIN };
         let step = match self.step(table, &primary.key, self.request(met, ask)).await {
-            Ok(TransactOutcome::Committed(_)) => TransactStep::Commit,
-            Ok(TransactOutcome::Aborted) => TransactStep::Abort { age_ms_min: 0 },
+            Ok(Told { outcome: TransactOutcome::Committed(_), at }) => TransactStep::CommitDecided { decided_at: at },
+            Ok(Told { outcome: TransactOutcome::Aborted, .. }) => TransactStep::Abort { age_ms_min: 0 },
             Ok(_) => return false,
             Err(error) => {
                 tracing::debug!(%error, "failed to ask what became of a transaction");
@@ -92,13 +92,16 @@ impl Coordinator<'_> {
         };
         let tell = others.iter().map(|(table, other)| self.step(table, &other.key, self.request(met, step.clone())));
         // Who has applied it may have forgotten it.
-        let is_over = |told| matches!(told, Ok(TransactOutcome::Committed(_) | TransactOutcome::Aborted));
+        let is_over = |told: Result<Told, _>| {
+            told.is_ok_and(|told| matches!(told.outcome, TransactOutcome::Committed(_) | TransactOutcome::Aborted))
+        };
         let is_resolved = join_all(tell).await.into_iter().all(is_over);
         let all_are_told = is_resolved && (tables.len() == met.participants.len() || missing_are_gone);
         if all_are_told {
             tracing::info!(transaction = ?met.transaction, ?step, "a transaction was left behind, and is ended");
         }
-        if step == TransactStep::Commit && is_primary && all_are_told {
+        let is_committed = matches!(step, TransactStep::CommitDecided { .. });
+        if is_committed && is_primary && all_are_told {
             let finished = self.step(table, &primary.key, self.request(met, TransactStep::Finish)).await;
             return finished.is_ok();
         }

@@ -1,11 +1,11 @@
 //! TransactWriteItems over its partitions: one request where there is one, else prepared in all but the primary, which decides.
 
 use super::{
-    ATTEMPTS_MAX, Addressed, Coordinator, Identity, PAUSE, Part, Written, canceled, conflict_reason, mismatch, parts,
-    reason_of,
+    ATTEMPTS_MAX, Addressed, Coordinator, Identity, PAUSE, Part, Told, Written, canceled, conflict_reason, mismatch,
+    parts, reason_of,
 };
 use crate::errors;
-use cairn_model::{CancellationReason, ErrorKind, ServiceError, ids::RequestId};
+use cairn_model::{CancellationReason, ErrorKind, ServiceError, ids::RequestId, time::Timestamp};
 use cairn_replication::{
     operation::{PartitionOutcome, PartitionRequest, WriteOutcome},
     transaction::{
@@ -78,28 +78,30 @@ impl Coordinator<'_> {
             }
             self.ask_part(part, request)
         };
-        let mut answers = join_all(others.iter().map(|other| ask(other, TransactStep::Write(write(other))))).await;
+        let prepared = join_all(others.iter().map(|other| ask(other, TransactStep::Prepare(write(other))))).await;
+        let (mut answers, times): (Vec<Answer>, Vec<Timestamp>) = prepared.into_iter().map(timed).unzip();
+        let prepared_at = times.into_iter().max().unwrap_or_default();
         let decides = prepared_bytes(&answers).filter(|_| !is_whole);
         let step = match decides {
             Some(prepared_bytes) => {
                 let finished = self.finished.take(primary.table.definition.table_id);
-                TransactStep::Decide { write: write(primary), prepared_bytes, finished }
+                TransactStep::DecideAfter { write: write(primary), prepared_bytes, finished, prepared_at }
             }
             // Where others stand in the way, what of the primary does is told as well.
             None => TransactStep::Write(write(primary)),
         };
-        let first = ask(primary, step).await;
+        let (first, decided_at) = timed(ask(primary, step).await);
         if let Ok(PartitionOutcome::Transact(TransactOutcome::Committed(outcomes))) = first {
-            return self.finish(id, outcomes, parts, count, false).await;
+            return self.finish((id, decided_at), outcomes, parts, count, false).await;
         }
         // Where nobody took the message, nobody will; else it may come once more, and nothing was done only from when the primary
         // says so.
         let is_unheard = first.as_ref().is_err_and(|error| error.kind == ErrorKind::ServiceUnavailable);
         if decides.is_some() && !is_unheard {
             match self.prevent(primary, id).await {
-                Ok(TransactOutcome::Aborted) => {}
-                Ok(TransactOutcome::Committed(outcomes)) => {
-                    return self.finish(id, outcomes, parts, count, false).await;
+                Ok(Told { outcome: TransactOutcome::Aborted, .. }) => {}
+                Ok(Told { outcome: TransactOutcome::Committed(outcomes), at }) => {
+                    return self.finish((id, at), outcomes, parts, count, false).await;
                 }
                 answer => {
                     tracing::warn!(?answer, "failed to learn whether a transaction is committed");
@@ -115,11 +117,11 @@ impl Coordinator<'_> {
     }
 
     /// Whether the primary has committed it; if not it never will. A decision that is under way is waited for, a little.
-    async fn prevent(&self, primary: &WritePart<'_>, id: TransactionId) -> Result<TransactOutcome, ServiceError> {
+    async fn prevent(&self, primary: &WritePart<'_>, id: TransactionId) -> Result<Told, ServiceError> {
         let mut tries = 1;
         loop {
-            match self.tell(primary, id, TransactStep::Abort { age_ms_min: 0 }).await {
-                Ok(TransactOutcome::Pending) if tries < PREVENTED_MAX => tries += 1,
+            match self.tell(primary, id, TransactStep::Resolve { age_ms_min: 0 }).await {
+                Ok(Told { outcome: TransactOutcome::Pending, .. }) if tries < PREVENTED_MAX => tries += 1,
                 answer => return answer,
             }
             self.environment.sleep(PAUSE).await;
@@ -129,17 +131,18 @@ impl Coordinator<'_> {
     /// The primary has committed; a client is told so only when whatever it reads next shows it.
     async fn finish(
         &self,
-        id: TransactionId,
+        (id, decided_at): (TransactionId, Timestamp),
         first: Vec<WriteOutcome>,
         parts: &[WritePart<'_>],
         count: usize,
         replayed: bool,
     ) -> Attempt {
-        let others = parts.iter().skip(1).map(|part| self.tell(part, id, TransactStep::Commit));
+        let commit = TransactStep::CommitDecided { decided_at };
+        let others = parts.iter().skip(1).map(|part| self.tell(part, id, commit.clone()));
         let mut outcomes = vec![first];
         for answer in join_all(others).await {
             match answer {
-                Ok(TransactOutcome::Committed(of_part)) => outcomes.push(of_part),
+                Ok(Told { outcome: TransactOutcome::Committed(of_part), .. }) => outcomes.push(of_part),
                 answer => {
                     tracing::warn!(?answer, "a transaction is committed, and not applied everywhere yet");
                     return Attempt::Failed(errors::transaction_unknown());
@@ -184,8 +187,10 @@ impl Coordinator<'_> {
     /// It was committed before; the coordinator of then may not have told all partitions.
     async fn replay(&self, id: TransactionId, parts: &[WritePart<'_>], count: usize) -> Attempt {
         let Some(primary) = parts.first() else { return Attempt::Failed(errors::internal()) };
-        match self.tell(primary, id, TransactStep::Commit).await {
-            Ok(TransactOutcome::Committed(first)) => self.finish(id, first, parts, count, true).await,
+        match self.tell(primary, id, TransactStep::CommitDecided { decided_at: Timestamp(0) }).await {
+            Ok(Told { outcome: TransactOutcome::Committed(first), at }) => {
+                self.finish((id, at), first, parts, count, true).await
+            }
             Ok(_) => Attempt::Failed(errors::transaction_in_progress()),
             Err(error) => Attempt::Failed(error),
         }
@@ -195,17 +200,23 @@ impl Coordinator<'_> {
         self.ask(part.table, &part.key, PartitionRequest::Transact(request)).await
     }
 
-    async fn tell(
-        &self,
-        part: &WritePart<'_>,
-        id: TransactionId,
-        step: TransactStep,
-    ) -> Result<TransactOutcome, ServiceError> {
+    async fn tell(&self, part: &WritePart<'_>, id: TransactionId, step: TransactStep) -> Result<Told, ServiceError> {
         self.step(part.table, &part.key, self.asked(id, step)).await
     }
 
     fn asked(&self, transaction: TransactionId, step: TransactStep) -> TransactRequest {
         TransactRequest { request_id: RequestId(self.environment.unique_id()), transaction, step }
+    }
+}
+
+/// An answer without its time, and that; 0 where it has none.
+fn timed(answer: Answer) -> (Answer, Timestamp) {
+    match answer {
+        Ok(PartitionOutcome::Transact(outcome)) => {
+            let Told { outcome, at } = Told::of(outcome);
+            (Ok(PartitionOutcome::Transact(outcome)), at)
+        }
+        answer => (answer, Timestamp(0)),
     }
 }
 
@@ -254,7 +265,10 @@ fn obstacles(parts: &[WritePart<'_>], answers: Vec<Answer>, count: usize) -> Obs
             }
         };
         match outcome {
-            TransactOutcome::Prepared(_) | TransactOutcome::Committed(_) => {}
+            TransactOutcome::Prepared(_)
+            | TransactOutcome::Committed(_)
+            | TransactOutcome::PreparedAt { .. }
+            | TransactOutcome::CommittedAt { .. } => {}
             TransactOutcome::Cancelled(reasons) => {
                 for (at, reason) in part.ordinals.iter().zip(reasons) {
                     obstacles.reasons[*at] = reason.map(reason_of);

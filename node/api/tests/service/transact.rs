@@ -66,19 +66,21 @@ impl Transactions {
         let outcome = match request.step {
             _ if self.committed.contains_key(&of) => TransactOutcome::Committed(self.committed[&of].clone()),
             _ if self.aborted.contains(&of) => TransactOutcome::Aborted,
-            TransactStep::Write(write) => {
+            TransactStep::Write(write) | TransactStep::Prepare(write) => {
                 let decides = write.participants.is_empty();
                 return self.write(rows, table, of, write, decides);
             }
-            TransactStep::Decide { write, .. } => return self.write(rows, table, of, write, true),
-            TransactStep::Commit => match self.prepared.remove(&of) {
+            TransactStep::Decide { write, .. } | TransactStep::DecideAfter { write, .. } => {
+                return self.write(rows, table, of, write, true);
+            }
+            TransactStep::Commit | TransactStep::CommitDecided { .. } => match self.prepared.remove(&of) {
                 Some((write, after, outcomes)) => {
                     self.locks.retain(|(table, _), id| (*table, *id) != of);
                     self.commit((rows, table), &after, of, &write, outcomes)
                 }
                 None => self.abort(of),
             },
-            TransactStep::Abort { .. } | TransactStep::Finish => self.abort(of),
+            TransactStep::Abort { .. } | TransactStep::Resolve { .. } | TransactStep::Finish => self.abort(of),
         };
         Ok(PartitionOutcome::Transact(outcome))
     }

@@ -159,7 +159,7 @@ async fn left_behind(service: &Service, dies: impl Fn(&TransactStep) -> bool + S
 
 /// Nothing of the primary is heard of any more.
 fn decides(step: &TransactStep) -> bool {
-    matches!(step, TransactStep::Decide { .. } | TransactStep::Abort { .. })
+    matches!(step, TransactStep::DecideAfter { .. } | TransactStep::Resolve { .. } | TransactStep::Abort { .. })
 }
 
 fn get_other(id: &str) -> Value {
@@ -220,7 +220,7 @@ async fn who_meets_what_a_dead_coordinator_left_ends_it_and_goes_on() {
 async fn what_was_committed_where_it_counts_is_finished_by_whoever_comes_next() {
     let service = two_tables().await;
     service.partitions.locked_since(NOW_MS - 10_000);
-    left_behind(&service, |step| *step == TransactStep::Commit).await;
+    left_behind(&service, |step| matches!(step, TransactStep::CommitDecided { .. })).await;
     let scan = json!({"TableName": "other"});
     assert_eq!(service.ok("Scan", scan.clone()).await["Count"], 0, "this table was not told");
     let items = service.ok("TransactGetItems", write(&[get(1), get_other("x")])).await;

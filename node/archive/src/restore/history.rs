@@ -5,6 +5,7 @@ use crate::{
     layout::PartitionPath,
     manifest::Manifest,
     presence::{self, Finding},
+    tail,
     window::{self, Window},
 };
 use cairn_model::{ids::PartitionId, time::Timestamp};
@@ -63,7 +64,8 @@ pub(crate) async fn load_unchecked(bucket: &Bucket, path: &TablePath) -> Result<
 async fn load_partition(bucket: &Bucket, path: PartitionPath) -> Result<Option<History>, ArchiveError> {
     let Some(archived) = archived::load(bucket, &path).await? else { return Ok(None) };
     let claims = archived::claims(bucket, &path).await?;
-    let (manifest, mut problems) = (archived.manifest, archived.problems);
+    let (mut manifest, mut problems) = (archived.manifest, archived.problems);
+    tail::complete(bucket, &path, &mut manifest, &claims).await?;
     problems.extend(archived.broken);
     let windows = manifest.windows(&claims);
     Ok(Some(History { path, state: Arc::new(State { manifest, claims }), windows, problems }))

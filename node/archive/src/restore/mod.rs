@@ -75,7 +75,8 @@ pub async fn recoverable(bucket: &Bucket, path: &TablePath) -> Result<Recovery, 
     Ok(Recovery { windows, problems })
 }
 
-/// How a table is restored as of `at`: with every entry whose time is at or before it. All objects are looked for
+/// How a table is restored as of `at`: with every entry whose time is at or before it, and every transaction over several tables
+/// that was decided by then. All objects are looked for
 /// first. `except` are objects that an earlier attempt found damaged ([`ArchiveError::Hole`]): it is planned without them.
 pub async fn plan(
     bucket: &Bucket,

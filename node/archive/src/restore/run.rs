@@ -31,6 +31,10 @@ pub trait RestoreSink: Send {
 
     /// The entry that follows the snapshot or the entry before.
     fn entry(&mut self, entry: LogEntry) -> Result<(), SinkError>;
+
+    /// The same of one that is stamped after `at`, the time restored to, or follows one that is: it counts only if it commits a
+    /// transaction that was decided by then.
+    fn entry_behind(&mut self, entry: LogEntry, at: Timestamp) -> Result<(), SinkError>;
 }
 
 impl<S: RestoreSink + ?Sized> RestoreSink for Box<S> {
@@ -44,6 +48,10 @@ impl<S: RestoreSink + ?Sized> RestoreSink for Box<S> {
 
     fn entry(&mut self, entry: LogEntry) -> Result<(), SinkError> {
         (**self).entry(entry)
+    }
+
+    fn entry_behind(&mut self, entry: LogEntry, at: Timestamp) -> Result<(), SinkError> {
+        (**self).entry_behind(entry, at)
     }
 }
 
@@ -86,7 +94,7 @@ impl PartitionPlan {
     ) -> Result<(), ArchiveError> {
         let mut snapshot = SnapshotReader::default();
         let mut blocks = Blocks { runtime, opening: VecDeque::with_capacity(BLOCKS_AHEAD) };
-        let mut replay = Replay { next_index: 0, newest: Timestamp(0), at: self.at, over: false };
+        let mut replay = Replay { next_index: 0, newest: Timestamp(0), at: self.at, behind: None };
         let mut read = 0;
         while let Some(piece) = pieces.blocking_recv() {
             let piece = piece?;
@@ -149,7 +157,7 @@ impl PartitionPlan {
                 replay.entry(entry, time, sink)?;
             }
         }
-        if replay.next_index <= record.last && !replay.over {
+        if replay.next_index <= record.last {
             return Err(Failure::Damaged(format!("entry {} is missing in it", replay.next_index)));
         }
         Ok(())
@@ -222,14 +230,14 @@ struct Replay {
     next_index: u64,
     newest: Timestamp,
     at: Option<Timestamp>,
-    /// An entry after the time asked for was met.
-    over: bool,
+    /// The time asked for, once an entry after it was met.
+    behind: Option<Timestamp>,
 }
 
 impl Replay {
     fn entry(&mut self, entry: LogEntry, time: Timestamp, sink: &mut dyn RestoreSink) -> Result<(), Failure> {
         // The snapshot may be of a moment within its first segment.
-        if self.over || entry.index < self.next_index {
+        if entry.index < self.next_index {
             return Ok(());
         }
         if entry.index != self.next_index {
@@ -242,13 +250,14 @@ impl Replay {
                 return Err(Failure::Damaged(format!("entry {index} is not later than the one before it")));
             }
             self.newest = time;
-            if self.at.is_some_and(|at| time > at) {
-                self.over = true;
-                return Ok(());
-            }
+            self.behind = self.at.filter(|at| time > *at);
         }
         self.next_index += 1;
-        sink.entry(entry).map_err(Failure::Sink)
+        match self.behind {
+            Some(at) => sink.entry_behind(entry, at),
+            None => sink.entry(entry),
+        }
+        .map_err(Failure::Sink)
     }
 }
 

@@ -13,10 +13,10 @@ use crate::{
     manifest::{Gap, Manifest, SegmentRecord, SnapshotRecord},
     merging,
     presence::{self, Finding},
-    retention, segment, snapshot, table,
+    retention, segment, snapshot, table, tail,
 };
 use cairn_model::{ids::PartitionId, table::TableDefinition, time::Timestamp};
-use cairn_replication::log::LogEntry;
+use cairn_replication::{log::LogEntry, restore::prepares};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -259,11 +259,18 @@ impl Worker {
         let Archived { manifest, unlisted, broken, highest, problems } = archived;
         let mut head = Head::new(manifest, self.now_ms());
         (head.unlisted, head.problems) = (unlisted, problems);
+        let claims = archived::claims(&self.shared.bucket, &self.path).await?;
+        tail::complete(&self.shared.bucket, &self.path, &mut head.manifest, &claims).await?;
+        claims.iter().for_each(|claim| head.manifest.close(*claim));
         if let Some(broken) = broken {
             tracing::warn!(%broken, "the archived log cannot be continued: beginning anew");
             return self.begin(head, highest).await;
         }
-        let claims = archived::claims(&self.shared.bucket, &self.path).await?;
+        // With that, what is shipped from now on tells by itself how far it is complete.
+        let index = head.manifest.head();
+        let closed = head.manifest.segments.last().map(SegmentRecord::complete_to);
+        let claimed = claims.iter().filter(|claim| claim.index <= index).map(|claim| claim.time).max();
+        head.prepares.claim(Claim { index, time: closed.max(claimed).unwrap_or_default() });
         head.windows = head.manifest.windows(&claims);
         Ok(head)
     }
@@ -312,6 +319,7 @@ impl Worker {
         if last > 0 && record.index > last {
             head.manifest.gaps.push(Gap { first: last + 1, last: record.index });
         }
+        head.prepares.begin(record.entry_time);
         head.add_snapshot(record);
         head.continued = true;
         self.write_manifest(&mut head).await?;
@@ -359,16 +367,19 @@ impl Worker {
             let full =
                 entries.iter().map(|(entry, _)| entry.payload.len() as u64).sum::<u64>() > options.seal_bytes / 2;
             let (id, link) = (self.id, head.manifest.link());
-            let sealed = tokio::task::spawn_blocking(move || segment::seal(id, &entries, link)).await;
-            let sealed = sealed.map_err(|_| ArchiveError::Interrupted { object: path.to_string() })?;
-            let (header, object) = sealed
+            let sealed = tokio::task::spawn_blocking(move || {
+                let prepares = entries.iter().filter(|(entry, _)| prepares(entry)).map(|(_, time)| *time).collect();
+                segment::seal(id, &entries, link).map(|(header, object)| (header, object, prepares))
+            });
+            let sealed = sealed.await.map_err(|_| ArchiveError::Interrupted { object: path.to_string() })?;
+            let (header, object, prepares): (_, _, Vec<Timestamp>) = sealed
                 .map_err(|error| ArchiveError::Damaged { object: path.to_string(), reason: error.to_string() })?;
             let bytes = object.len() as u64;
             self.shared.bucket.create(&path, object).await?;
             metrics.segments.inc();
             metrics.segment_bytes.inc_by(bytes);
             self.wrote();
-            head.add_segment(SegmentRecord::new(path.filename().unwrap_or_default().to_owned(), &header));
+            head.add_segment(SegmentRecord::new(path.filename().unwrap_or_default().to_owned(), &header), prepares);
             source.archived(self.id, header.last);
             if !full {
                 break;
@@ -382,11 +393,14 @@ impl Worker {
         if claim.index > head.manifest.head() {
             return Ok(());
         }
+        head.claimed(claim);
+        // What was shipped since may be all there is up to a later time.
+        let Claim { index, time } =
+            Some(head.complete()).filter(|complete| complete.time > claim.time).unwrap_or(claim);
         let path = self.path.closed(&self.shared.node);
-        let document = ClosedDocument { index: claim.index, time: claim.time };
+        let document = ClosedDocument { index, time, segments: head.closed_segments() };
         self.shared.bucket.overwrite(&path, document::encode(&path, &document)?).await?;
         self.wrote();
-        head.complete_to(claim.time);
         Ok(())
     }
 

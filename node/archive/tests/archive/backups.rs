@@ -7,6 +7,7 @@ use cairn_archive::{
     backup::{self, BackupOrder, BackupRecord, BackupType},
     restore::{self, RestoreSink},
 };
+use cairn_model::time::Timestamp;
 use cairn_replication::log::LogEntry;
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory};
@@ -186,6 +187,10 @@ impl RestoreSink for Chunks {
     }
 
     fn entry(&mut self, _: LogEntry) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(())
+    }
+
+    fn entry_behind(&mut self, _: LogEntry, _: Timestamp) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod backups;
+mod claims;
 mod faults;
 mod histories;
 mod model;

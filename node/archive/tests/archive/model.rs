@@ -97,6 +97,21 @@ impl Model {
         time
     }
 
+    /// An entry that prepares a transaction (`entry` and `transaction::kept` of the replication have the bytes).
+    pub(crate) fn prepare(&self) -> Timestamp {
+        let mut log = self.log.lock();
+        log.newest = log.newest.next(log.now_ms);
+        let mut payload = vec![0; 42];
+        payload[..2].copy_from_slice(&[1, 7]);
+        // No outcome, one thing kept, no write.
+        payload.extend([0, 1, 0, 0, 0, 17, 0, 1]);
+        payload.extend([5; 16]);
+        payload.extend([1, 1, 0, 0, 0, 1, 0, 0, 0, 0]);
+        let time = log.newest;
+        log.append(payload, time);
+        time
+    }
+
     /// An entry without a time, as a new leader's first.
     pub(crate) fn nothing(&self) {
         self.log.lock().append(Vec::new(), Timestamp(0));
@@ -319,6 +334,8 @@ pub(crate) struct Restored {
     pub(crate) state: State,
     pub(crate) whole: bool,
     pub(crate) entries: u64,
+    /// The indexes of those after the time restored to.
+    pub(crate) behind: Vec<u64>,
     last_index: Option<u64>,
 }
 
@@ -340,6 +357,14 @@ impl RestoreSink for Restored {
         self.last_index = Some(entry.index);
         self.entries += 1;
         apply(&mut self.state, &entry.payload);
+        Ok(())
+    }
+
+    fn entry_behind(&mut self, entry: LogEntry, _: Timestamp) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        assert!(self.whole);
+        assert!(self.last_index.is_none_or(|last| entry.index == last + 1));
+        self.last_index = Some(entry.index);
+        self.behind.push(entry.index);
         Ok(())
     }
 }

@@ -117,12 +117,13 @@ pub enum Output {
     },
 }
 
-/// That no entry with an entry time at or below `time` has an index above `index`, in this term or any later one; and that
-/// all entries up to `index` are applied here.
+/// That no entry with an entry time at or below `time` has an index above `index`, in this term or any later one, nor has one that
+/// commits a transaction which its primary decided by then; and that all entries up to `index` are applied here.
 ///
 /// It holds because a leader never stamps at or below a time that it closed, because it is proved to have led after it did
 /// so, and because a later leader's clock is within twice the offset that [`crate::CoreConfig::clock_offset_max_ms`] allows
-/// of this one's: the time closed is behind the clock by twice that again.
+/// of this one's: the time closed is behind the clock by twice that again. Of a transaction, because a claim stays below the time
+/// at which any was prepared that has not ended, and none is decided at or before that ([`crate::transaction`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Claim {
     pub index: u64,

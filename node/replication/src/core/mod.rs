@@ -366,16 +366,25 @@ impl<S: Store, L: LogStore> Core<S, L> {
                 PartitionError::Overloaded { reason: "too many reads of the partition wait".into() }
             }
             Some(Slot::Live(replica)) if replica.evaluates() => {
-                if replica.agreement(own, &self.clocks, now) == Agreement::Agrees {
-                    let time = Timestamp::from_millis(now.wall_ms.saturating_sub(margin_ms));
-                    replica.proposer.close_time(time);
-                    let claim = Claim { index: replica.raft.raft.raft_log.last_index(), time };
-                    let deadline_ms = now.boot_ms + self.config.request_timeout_ms;
-                    replica.reads.push(token, ReadKind::Close(claim), deadline_ms);
-                    self.dirty.insert(partition);
-                    return;
+                let agrees = replica.agreement(own, &self.clocks, now) == Agreement::Agrees;
+                match replica.proposer.prepared_since(&self.engine, replica.storage_id) {
+                    Ok(prepared_since) if agrees => {
+                        let closed = Timestamp::from_millis(now.wall_ms.saturating_sub(margin_ms));
+                        replica.proposer.close_time(closed);
+                        let before = |since: Timestamp| Timestamp(since.0.saturating_sub(1));
+                        let time = prepared_since.map_or(closed, |since| closed.min(before(since)));
+                        let claim = Claim { index: replica.raft.raft.raft_log.last_index(), time };
+                        let deadline_ms = now.boot_ms + self.config.request_timeout_ms;
+                        replica.reads.push(token, ReadKind::Close(claim), deadline_ms);
+                        self.dirty.insert(partition);
+                        return;
+                    }
+                    Ok(_) => PartitionError::Overloaded { reason: "the clock does not agree with a quorum's".into() },
+                    Err(error) => {
+                        let reason = format!("failed to read which transactions are prepared: {error}");
+                        PartitionError::Overloaded { reason }
+                    }
                 }
-                PartitionError::Overloaded { reason: "the clock does not agree with a quorum's".into() }
             }
             Some(Slot::Live(replica)) => replica.not_leader(),
             Some(Slot::Stopped(_)) => PartitionError::NotLeader { leader: None },

@@ -1,8 +1,9 @@
 //! The body of an entry of a transaction: what one of its steps writes, and what is kept of it from then on.
 
 use super::{EntryError, EntryWrite, decode_writes, encode_writes, length, take};
+use crate::transaction::kept::{self, KeptError};
 use bytes::{Buf, BufMut, Bytes};
-use cairn_model::ids::RequestId;
+use cairn_model::{ids::RequestId, time::Timestamp};
 
 const CUT: EntryError = EntryError::Damaged("it ends within a step of a transaction");
 
@@ -24,6 +25,22 @@ pub(crate) struct TransactionWrite {
 }
 
 impl TransactionEntry {
+    /// Whether it prepares a transaction.
+    pub(crate) fn prepares(&self) -> bool {
+        self.kept.iter().any(|write| write.value.is_some() && kept::is_of_prepared(&write.key))
+    }
+
+    /// When the transaction was decided that it commits, if it commits one.
+    pub(crate) fn decided_at(&self) -> Result<Option<Timestamp>, KeptError> {
+        for TransactionWrite { key, value } in &self.kept {
+            let Some(value) = value else { continue };
+            if let Some(time) = kept::decided_at(key, value)? {
+                return Ok(Some(time));
+            }
+        }
+        Ok(None)
+    }
+
     pub(super) fn encoded_bytes(&self) -> usize {
         let kept = self.kept.iter().map(|write| 7 + write.key.len() + write.value.as_ref().map_or(0, Bytes::len));
         32 + self.outcome.as_ref().map_or(0, |(_, outcome)| outcome.len())

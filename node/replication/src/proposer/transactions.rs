@@ -20,8 +20,8 @@ use crate::{
     wire,
 };
 use bytes::Bytes;
-use cairn_engine::{Kept, Store};
-use cairn_model::{ServiceError, ids::RequestId, key::EncodedKey, transaction::LeftTransaction};
+use cairn_engine::{Engine, Kept, Store};
+use cairn_model::{ServiceError, ids::RequestId, key::EncodedKey, time::Timestamp, transaction::LeftTransaction};
 use decide::{Decided, Effects};
 use std::collections::{HashMap, VecDeque};
 use table::{PreparedTable, TableChange};
@@ -55,6 +55,7 @@ pub(super) struct StepInFlight {
     kept: Vec<Bytes>,
     step: Option<(WaitingStep, StepResult)>,
     prepares: Option<TransactionId>,
+    ends: Option<TransactionId>,
 }
 
 /// What is kept under a key.
@@ -84,6 +85,13 @@ impl Transactions {
         self.table = None;
         self.under_way.clear();
         self.left.clear();
+    }
+
+    fn known<S: Store>(&mut self, engine: &Engine<S>, storage_id: u64) -> Result<&PreparedTable, ProposerError> {
+        Ok(match &mut self.table {
+            Some(table) => table,
+            none => none.insert(PreparedTable::read(engine, storage_id)?),
+        })
     }
 
     pub(super) fn keep_up(&mut self, wall_ms: u64) {
@@ -158,12 +166,19 @@ impl Proposer {
         &self.transactions.left
     }
 
-    /// Reads which items are locked, if that was not done. Nothing is under way then.
+    /// Reads which items are locked, if that was not done. Nothing of a transaction is under way then.
     pub(super) fn know_locks<S: Store>(&mut self, round: &Round<'_, S>) -> Result<(), ProposerError> {
-        if self.transactions.table.is_none() {
-            self.transactions.table = Some(PreparedTable::read(round.engine, round.storage_id)?);
-        }
-        Ok(())
+        self.transactions.known(round.engine, round.storage_id).map(drop)
+    }
+
+    /// What is prepared and has not ended by all that is applied will be decided later than that, if it ever is; none: nothing
+    /// is prepared. While this replica leads.
+    pub(crate) fn prepared_since<S: Store>(
+        &mut self,
+        engine: &Engine<S>,
+        storage_id: u64,
+    ) -> Result<Option<Timestamp>, ProposerError> {
+        Ok(self.transactions.known(engine, storage_id)?.oldest())
     }
 
     /// Decides the next step that waits, and proposes what it comes to.
@@ -341,6 +356,10 @@ impl Proposer {
                 Some(TableChange::Prepared(id, _)) => Some(*id),
                 _ => None,
             },
+            ends: match &change {
+                Some(TableChange::Decided(id)) => Some(*id),
+                _ => None,
+            },
             step,
         };
         let writes: Vec<EntryWrite> =
@@ -368,8 +387,9 @@ impl Proposer {
     pub(super) fn step_applied(&mut self, index: u64, in_flight: StepInFlight, valid: bool, answers: &mut Vec<Answer>) {
         in_flight.keys.iter().for_each(|key| self.overlay.applied(key, index));
         self.transactions.under_way_applied(&in_flight.kept, index);
-        if let (Some(id), Some(table), true) = (in_flight.prepares, &mut self.transactions.table, valid) {
-            table.applied(id);
+        if let (Some(table), true) = (&mut self.transactions.table, valid) {
+            in_flight.prepares.into_iter().for_each(|id| table.applied(id));
+            in_flight.ends.into_iter().for_each(|id| table.ended(id));
         }
         let Some((step, result)) = in_flight.step else { return };
         if self.ids_in_flight.get(&step.request.request_id) == Some(&index) {

@@ -69,9 +69,13 @@ pub(super) fn deleted(at: Timestamp) -> Bytes {
     value.into()
 }
 
+pub(super) fn is_deleted(value: &[u8]) -> bool {
+    value.first() == Some(&DELETED)
+}
+
 fn decode(mut value: Bytes) -> Result<LoadedVersion, RestoreError> {
     let damaged = |reason: String| RestoreError::Engine(EngineError::Snapshot { reason });
-    if value.first() == Some(&DELETED) {
+    if is_deleted(&value) {
         value.advance(1);
         let at = value.try_get_u64_le().map_err(|_| damaged("a deletion has no time".into()))?;
         return Ok(LoadedVersion::Deleted(Timestamp(at)));

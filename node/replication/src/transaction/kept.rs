@@ -23,7 +23,8 @@
 //! outcome:      4 size before, 4 size after, 1 count of indexes, and for each 1 slot, 4 before, 4 after, 1 moved
 //! ```
 //!
-//! Times are of the entries that wrote them.
+//! Times are of the entries that wrote them, but for that of what was committed: it is when the primary decided it, which on the
+//! primary is the same.
 
 use super::{Idempotency, Participant, TransactionId};
 use crate::operation::{IndexWrite, WriteOutcome};
@@ -75,6 +76,7 @@ pub(crate) enum LockEffect {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Record {
+    /// When it was decided, by the primary where it is committed.
     pub(crate) time: Timestamp,
     pub(crate) is_committed: bool,
     pub(crate) participants: Vec<Participant>,
@@ -141,6 +143,20 @@ pub(crate) const ALL_UNFINISHED: (&[u8], &[u8]) = (&[UNFINISHED], &[UNFINISHED +
 /// The transaction that a key of [`ALL_PREPARED`] is of.
 pub(crate) fn id_of_prepared(key: &[u8]) -> Result<TransactionId, KeptError> {
     Ok(TransactionId(key.get(1..).and_then(|id| id.try_into().ok()).ok_or(CUT)?))
+}
+
+/// Whether a key is of a prepared transaction.
+pub(crate) fn is_of_prepared(key: &[u8]) -> bool {
+    key.first() == Some(&PREPARED)
+}
+
+/// When a transaction was decided, of what is kept from the entry on that commits it.
+pub(crate) fn decided_at(key: &[u8], value: &Bytes) -> Result<Option<Timestamp>, KeptError> {
+    if key.first() != Some(&RECORD) {
+        return Ok(None);
+    }
+    let record = Record::decode(value.clone())?;
+    Ok(record.is_committed.then_some(record.time))
 }
 
 /// What a key of [`ALL_NOTED`] or [`ALL_UNFINISHED`] is of.

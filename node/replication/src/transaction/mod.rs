@@ -12,6 +12,24 @@
 //! Since who is not known is aborted, a primary forgets a transaction that it committed only some time after it was told that all
 //! others have applied it, however long that takes. What waits for too long, there or prepared, leaders report, and routers end.
 //!
+//! **Times.** A transaction is of the time T of the entry in which its primary decided it, in all its tables: each, restored as of
+//! any time X, has it if T is not after X, and else not. So
+//!
+//! - T is above the time P of the entry that prepared it, wherever it is prepared: participants tell P, the coordinator the
+//!   primary the highest. All that a participant held when it prepared is of a time before T therefore.
+//! - Whoever tells a participant to commit tells T. Its entry is stamped at a time C above T, and the record in it has T.
+//! - A claim ([`crate::core::Claim`]) stays below the clock at which anything was prepared that is not ended, which is not above P: what
+//!   was decided by a claim's time has its entry at or below the claim's index, in every table.
+//! - A restore leaves out what is stamped after X, but for entries that commit what was decided by X (`restore`). Between
+//!   P and C nobody else here writes the items that are written there, so what is left out changed none of them. Another region
+//!   may, for no lock keeps it out: what a commit does is worked out again on what is there then, and it puts or deletes the
+//!   whole item, so the item is what the transaction made it with or without what the other region wrote meanwhile. Hence a commit says
+//!   in a global table that it deletes even where nothing is left to be deleted.
+//! - A snapshot between P and C needs to know nothing of it, for the entry that commits has all that is written.
+//!
+//! Who does not know of times asks for other steps and is answered otherwise, as are those who ask a node that does not know of
+//! them: then C takes the place of T.
+//!
 //! What is kept, in [`kept`], is replicated as items are. How the steps are decided is in `proposer::transactions`; who takes
 //! them, in the api package.
 
@@ -76,12 +94,26 @@ pub struct TransactRequest {
 }
 
 impl TransactRequest {
+    /// The same for a node that does not know of times; none if it is that already. Under another request id: what is kept of
+    /// this one may tell times, which such a node can't read.
+    pub fn without_times(&self) -> Option<Self> {
+        let step = self.step.without_times()?;
+        let mut request_id = self.request_id;
+        request_id.0[0] ^= 1;
+        Some(Self { request_id, transaction: self.transaction, step })
+    }
+
     /// Of which transactions it says that all others have applied them.
     pub(crate) fn finished(&self) -> &[TransactionId] {
         match &self.step {
-            TransactStep::Decide { finished, .. } => finished,
+            TransactStep::Decide { finished, .. } | TransactStep::DecideAfter { finished, .. } => finished,
             TransactStep::Finish => slice::from_ref(&self.transaction),
-            TransactStep::Write(_) | TransactStep::Commit | TransactStep::Abort { .. } => &[],
+            TransactStep::Write(_)
+            | TransactStep::Commit
+            | TransactStep::Abort { .. }
+            | TransactStep::Prepare(_)
+            | TransactStep::CommitDecided { .. }
+            | TransactStep::Resolve { .. } => &[],
         }
     }
 }
@@ -105,14 +137,56 @@ pub enum TransactStep {
     },
     /// All other participants have applied what the primary has committed: only now may it ever be forgotten.
     Finish,
+    /// As [`Self::Write`], of a transaction that has other participants; tells when it was prepared.
+    Prepare(TransactWrite),
+    /// As [`Self::Decide`], at a time above that at which any other participant prepared it; tells when it was decided.
+    DecideAfter {
+        write: TransactWrite,
+        prepared_bytes: u64,
+        finished: Vec<TransactionId>,
+        prepared_at: Timestamp,
+    },
+    /// As [`Self::Commit`], of what was decided then; 0: that is not known. Tells when it was decided.
+    CommitDecided {
+        decided_at: Timestamp,
+    },
+    /// As [`Self::Abort`]; tells when it was decided.
+    Resolve {
+        age_ms_min: u64,
+    },
 }
 
 impl TransactStep {
     /// What it does to items, where it says so.
     pub fn write(&self) -> Option<&TransactWrite> {
         match self {
-            Self::Write(write) | Self::Decide { write, .. } => Some(write),
-            Self::Commit | Self::Abort { .. } | Self::Finish => None,
+            Self::Write(write)
+            | Self::Decide { write, .. }
+            | Self::Prepare(write)
+            | Self::DecideAfter { write, .. } => Some(write),
+            Self::Commit | Self::Abort { .. } | Self::Finish | Self::CommitDecided { .. } | Self::Resolve { .. } => {
+                None
+            }
+        }
+    }
+
+    fn without_times(&self) -> Option<Self> {
+        Some(match self.clone() {
+            Self::Prepare(write) => Self::Write(write),
+            Self::DecideAfter { write, prepared_bytes, finished, .. } => {
+                Self::Decide { write, prepared_bytes, finished }
+            }
+            Self::CommitDecided { .. } => Self::Commit,
+            Self::Resolve { age_ms_min } => Self::Abort { age_ms_min },
+            Self::Write(_) | Self::Commit | Self::Abort { .. } | Self::Decide { .. } | Self::Finish => return None,
+        })
+    }
+
+    /// Whether who asks for it is to be told times.
+    pub(crate) fn asks_for_times(&self) -> bool {
+        match self {
+            Self::Prepare(_) | Self::DecideAfter { .. } | Self::CommitDecided { .. } | Self::Resolve { .. } => true,
+            Self::Write(_) | Self::Commit | Self::Abort { .. } | Self::Decide { .. } | Self::Finish => false,
         }
     }
 }
@@ -147,6 +221,41 @@ pub enum TransactOutcome {
     InProgress(MetLock),
     /// Another transaction was asked for under the same token.
     ParameterMismatch,
+    /// [`Self::Committed`], and when it was decided.
+    CommittedAt { outcomes: Vec<WriteOutcome>, decided_at: Timestamp },
+    /// [`Self::Prepared`], and when.
+    PreparedAt { outcomes: Vec<WriteOutcome>, prepared_at: Timestamp },
+}
+
+impl TransactOutcome {
+    /// With the time, of what has one.
+    pub(crate) fn at(self, time: Timestamp) -> Self {
+        match self {
+            Self::Committed(outcomes) => Self::CommittedAt { outcomes, decided_at: time },
+            Self::Prepared(outcomes) => Self::PreparedAt { outcomes, prepared_at: time },
+            other => other,
+        }
+    }
+
+    /// What it did, or will, to this partition's items.
+    pub fn writes(&self) -> &[WriteOutcome] {
+        match self {
+            Self::Committed(outcomes)
+            | Self::Prepared(outcomes)
+            | Self::CommittedAt { outcomes, .. }
+            | Self::PreparedAt { outcomes, .. } => outcomes,
+            _ => &[],
+        }
+    }
+
+    /// Without the time, and the time if there was one.
+    pub fn split_time(self) -> (Self, Option<Timestamp>) {
+        match self {
+            Self::CommittedAt { outcomes, decided_at } => (Self::Committed(outcomes), Some(decided_at)),
+            Self::PreparedAt { outcomes, prepared_at } => (Self::Prepared(outcomes), Some(prepared_at)),
+            other => (other, None),
+        }
+    }
 }
 
 /// A transaction under way that was met.

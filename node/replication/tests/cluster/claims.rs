@@ -1,8 +1,9 @@
 use crate::{
     cluster::{Cluster, TICK_MS},
-    requests::{PARTITION, definition, put},
+    requests::{self, PARTITION, definition, put},
 };
 use cairn_model::{
+    ids::TableId,
     node::{Order, OrderOutcome},
     table::ContinuousBackups,
     time::Timestamp,
@@ -11,8 +12,12 @@ use cairn_replication::{
     CoreConfig, Metrics, ShortOfRoom,
     core::{Claim, Input},
     log::LogStore,
-    operation::PartitionError,
+    operation::{PartitionError, PartitionOutcome, PartitionRequest},
     restore::entry_time,
+    transaction::{
+        Idempotency, Participant, TransactAction, TransactOutcome, TransactRequest, TransactStep, TransactWrite,
+        TransactionId,
+    },
 };
 
 fn last_index(cluster: &Cluster, node: usize) -> u64 {
@@ -99,6 +104,55 @@ fn a_follower_closes_nothing() {
     assert!(matches!(cluster.claims[&token], Err(PartitionError::NotLeader { .. })));
 }
 
+/// A step of a transaction of which another table is the primary.
+fn step(cluster: &mut Cluster, node: usize, number: u64, step: TransactStep) -> TransactOutcome {
+    let request_id = requests::request_id(number);
+    let request = TransactRequest { request_id, transaction: TransactionId([7; 16]), step };
+    match cluster.ask(node, PartitionRequest::Transact(request)).unwrap() {
+        Ok(PartitionOutcome::Transact(outcome)) => outcome,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn prepares(cluster: &Cluster, node: usize) -> TransactStep {
+    let PartitionRequest::Write(write) = put(0, "a", 1) else { panic!("no write") };
+    let participants =
+        [TableId([0; 16]), requests::TABLE].map(|table_id| Participant { table_id, key: write.key.clone() });
+    TransactStep::Prepare(TransactWrite {
+        idempotency: Idempotency { token: [1; 16], parameters: [1; 16] },
+        actions: vec![TransactAction::Write(write)],
+        participants: participants.to_vec(),
+        begun_ms: cluster.now(node).wall_ms,
+    })
+}
+
+#[test]
+fn a_claim_stays_below_what_is_prepared_until_that_has_ended_whoever_leads() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    cluster.ticks(30);
+    let prepare = prepares(&cluster, 0);
+    let prepared = step(&mut cluster, 0, 1, prepare);
+    let TransactOutcome::PreparedAt { prepared_at, .. } = prepared else { panic!("{prepared:?}") };
+    let claim = |cluster: &mut Cluster, node| {
+        cluster.ticks(60);
+        let token = cluster.close(node);
+        cluster.claims[&token].clone().unwrap()
+    };
+    let held = claim(&mut cluster, 0);
+    assert!(held.time < prepared_at && held.time.millis() + 1 >= prepared_at.millis());
+    assert_eq!(claim(&mut cluster, 0).time, held.time);
+    cluster.crash(0);
+    let leader = cluster.await_leader(Some(0));
+    cluster.ticks(30);
+    assert_eq!(claim(&mut cluster, leader).time, held.time);
+    let decided_at = Timestamp(prepared_at.0 + 1);
+    let committed = step(&mut cluster, leader, 2, TransactStep::CommitDecided { decided_at });
+    assert!(matches!(committed, TransactOutcome::CommittedAt { .. }));
+    let last = last_index(&cluster, leader);
+    let claim = claim(&mut cluster, leader);
+    assert!(claim.time > decided_at && claim.index >= last);
+}
+
 fn archived_log(config: &mut CoreConfig) {
     config.log_entries_kept = 8;
     config.persist_bytes = 1;
@@ -154,7 +208,7 @@ fn what_was_held_before_a_restart_counts_against_the_limit() {
     let mut cluster = with_backups(1);
     for round in 0..2 {
         for n in 0..11 {
-            cluster.write(0, crate::requests::put_large(round * 100 + n, "a", 300 << 10));
+            cluster.write(0, requests::put_large(round * 100 + n, "a", 300 << 10));
         }
         cluster.ticks(3);
         cluster.crash(0);
@@ -171,7 +225,7 @@ fn what_was_held_before_a_restart_counts_against_the_limit() {
 fn an_archive_that_takes_nothing_does_not_fill_the_disk() {
     let mut cluster = with_backups(1);
     for n in 0..40 {
-        cluster.write(0, crate::requests::put_large(n, "a", 300 << 10));
+        cluster.write(0, requests::put_large(n, "a", 300 << 10));
     }
     cluster.ticks(3);
     let start = log_start(&cluster, 0);
@@ -190,7 +244,7 @@ fn a_volume_that_is_short_of_room_holds_no_log_for_the_archive_until_it_has_some
     let mut start_after = |is_short, from| {
         short.set(is_short);
         for n in from..from + 10 {
-            cluster.write(0, crate::requests::put_large(n, "a", 300 << 10));
+            cluster.write(0, requests::put_large(n, "a", 300 << 10));
         }
         cluster.ticks(3);
         log_start(&cluster, 0)
@@ -205,7 +259,7 @@ fn a_volume_that_is_short_of_room_holds_no_log_for_the_archive_until_it_has_some
 fn a_replica_tells_how_much_of_its_log_the_archive_does_not_have() {
     let mut cluster = with_backups(3);
     for n in 0..20 {
-        cluster.write(0, crate::requests::put_large(n, "a", 100 << 10));
+        cluster.write(0, requests::put_large(n, "a", 100 << 10));
     }
     cluster.ticks(3);
     let unarchived = |cluster: &Cluster, node| cluster.report(node).unwrap().unarchived_bytes >> 10;
@@ -247,7 +301,7 @@ fn a_log_that_goes_before_the_archive_has_it_is_counted_once() {
     let mut cluster = with_backups_and(1, move |config| config.metrics = Some(metrics.clone()));
     let write = |cluster: &mut Cluster, numbers: std::ops::Range<u64>| {
         for n in numbers {
-            cluster.write(0, crate::requests::put_large(n, "a", 300 << 10));
+            cluster.write(0, requests::put_large(n, "a", 300 << 10));
         }
         cluster.ticks(3);
     };

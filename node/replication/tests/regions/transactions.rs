@@ -5,14 +5,17 @@ use crate::{
     requests::{self, TABLE, add, delete, put},
     world::World,
 };
-use cairn_model::ids::TableId;
+use cairn_engine::{Engine, MemoryStore};
+use cairn_model::{ids::TableId, time::Timestamp};
 use cairn_replication::{
     operation::{PartitionOutcome, PartitionRequest},
+    restore::{LoadedVersion, Restoration, entry_time},
     transaction::{
         Idempotency, Participant, TransactAction, TransactOutcome, TransactRequest, TransactStep, TransactWrite,
         TransactionId,
     },
 };
+use std::sync::Arc;
 
 fn step(number: u64, transaction: u64, step: TransactStep) -> PartitionRequest {
     let request_id = requests::request_id(number);
@@ -21,14 +24,14 @@ fn step(number: u64, transaction: u64, step: TransactStep) -> PartitionRequest {
 }
 
 impl World {
-    /// Asks for writes that are one transaction: all of it, or its part in this table where another one has a part too.
-    fn transact(
+    /// Writes that are one transaction: all of it, or its part in this table where another one has a part too.
+    fn part(
         &mut self,
         region: usize,
         transaction: u64,
         writes: Vec<PartitionRequest>,
         has_others: bool,
-    ) -> Option<TransactOutcome> {
+    ) -> TransactWrite {
         let action = |write| match write {
             PartitionRequest::Write(write) => TransactAction::Write(write),
             other => panic!("no write: {other:?}"),
@@ -36,12 +39,22 @@ impl World {
         let of = |table_id| Participant { table_id, key: requests::key("a") };
         let leader = self.leader(region);
         let digest = requests::request_id(transaction).0;
-        let write = TransactWrite {
+        TransactWrite {
             idempotency: Idempotency { token: digest, parameters: digest },
             actions: writes.into_iter().map(action).collect(),
             participants: if has_others { [TABLE, TableId([9; 16])].map(of).to_vec() } else { Vec::new() },
             begun_ms: self.clusters[region].now(leader).wall_ms,
-        };
+        }
+    }
+
+    fn transact(
+        &mut self,
+        region: usize,
+        transaction: u64,
+        writes: Vec<PartitionRequest>,
+        has_others: bool,
+    ) -> Option<TransactOutcome> {
+        let write = self.part(region, transaction, writes, has_others);
         self.take_step(region, step(transaction, transaction, TransactStep::Write(write)))
     }
 
@@ -148,4 +161,48 @@ fn a_leader_that_falls_between_both_steps_takes_nothing_from_other_regions() {
     }
     world.settle();
     world.assert_converged();
+}
+
+/// No lock keeps out what another region writes, and what it did after the time restored to is not there.
+#[test]
+fn what_another_region_does_meanwhile_is_nothing_to_a_restore_as_of_when_it_was_decided() {
+    let mut world = two_regions();
+    let engine = world.engine(0);
+    let mut reader = engine.snapshot_of_items(engine.replica(requests::PARTITION).unwrap().storage_id).unwrap();
+    let chunks: Vec<_> = std::iter::from_fn(|| reader.next_chunk().unwrap()).collect();
+    let write = world.part(0, 10, vec![add(0, "a", 5), delete(0, "b"), put(0, "c", 3)], true);
+    let prepared = world.take_step(0, step(10, 10, TransactStep::Prepare(write)));
+    let Some(TransactOutcome::PreparedAt { prepared_at, .. }) = prepared else { panic!("{prepared:?}") };
+    world.ticks(2);
+    world.write(1, put(20, "a", 100));
+    world.write(1, delete(21, "b"));
+    world.write(1, put(22, "c", 100));
+    world.ship_all(2);
+    assert_eq!(values(&mut world, 0), [Some(100), None, Some(100)]);
+    let decided_at = Timestamp(prepared_at.0 + 1);
+    let committed = world.take_step(0, step(11, 10, TransactStep::CommitDecided { decided_at }));
+    assert!(matches!(committed, Some(TransactOutcome::CommittedAt { decided_at: at, .. }) if at == decided_at));
+    let entries = world.clusters[0].committed(0);
+    let restored = |at: Timestamp| {
+        let mut restoration = Restoration::begin(Arc::new(Engine::open(MemoryStore::default()).unwrap())).unwrap();
+        chunks.iter().for_each(|chunk| restoration.chunk(chunk).unwrap());
+        let mut is_behind = false;
+        for entry in &entries {
+            is_behind |= entry_time(entry).is_some_and(|time| time > at);
+            match is_behind {
+                true => restoration.entry_behind(entry, at).unwrap(),
+                false => restoration.entry(entry).unwrap(),
+            }
+        }
+        let loaded = restoration.read().unwrap();
+        ["a", "b", "c"].map(|id| match loaded.get(&requests::key(id)).unwrap() {
+            Some(LoadedVersion::Item(version)) => {
+                (0..200).find(|n| requests::item(id, *n) == version.item.decode().unwrap())
+            }
+            _ => None,
+        })
+    };
+    assert_eq!(restored(prepared_at), [Some(1), Some(1), None]);
+    assert_eq!(restored(decided_at), [Some(6), None, Some(3)]);
+    assert_eq!(restored(Timestamp(u64::MAX)), values(&mut world, 0));
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cairn_archive::restore::RestoreSink;
 use cairn_model::{
     codec::EncodedItem, descriptor::PartitionDescriptor, ids::PartitionId, key::EncodedKey, node::OrderOutcome,
-    table::TableDefinition,
+    table::TableDefinition, time::Timestamp,
 };
 use cairn_replication::{Host, log::LogEntry, restore::Restored};
 use std::sync::Arc;
@@ -51,6 +51,10 @@ impl RestoreSink for HostAdoption {
 
     fn entry(&mut self, entry: LogEntry) -> Result<(), SinkError> {
         self.partition.entry(entry)
+    }
+
+    fn entry_behind(&mut self, entry: LogEntry, at: Timestamp) -> Result<(), SinkError> {
+        self.partition.entry_behind(entry, at)
     }
 }
 

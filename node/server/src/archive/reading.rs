@@ -80,6 +80,10 @@ impl RestoreSink for HostReading {
     fn entry(&mut self, entry: LogEntry) -> Result<(), SinkError> {
         self.0.entry(entry)
     }
+
+    fn entry_behind(&mut self, entry: LogEntry, at: Timestamp) -> Result<(), SinkError> {
+        self.0.entry_behind(entry, at)
+    }
 }
 
 impl Reading for HostReading {

@@ -77,4 +77,9 @@ impl RestoreSink for RestoringPartition {
         self.disk.check_room()?;
         Ok(self.restoration.entry(&entry)?)
     }
+
+    fn entry_behind(&mut self, entry: LogEntry, at: Timestamp) -> Result<(), SinkError> {
+        self.disk.check_room()?;
+        Ok(self.restoration.entry_behind(&entry, at)?)
+    }
 }

@@ -21,6 +21,7 @@ use cairn_replication::{
     wire::{self, PartitionCall},
 };
 use futures::{StreamExt, stream};
+use hyper::StatusCode;
 use std::{sync::Arc, time::Duration};
 
 /// For one request in all, its repetitions included; then the SDK is told and decides.
@@ -67,6 +68,12 @@ impl RemotePartitions {
         };
         let answer = self.client.post_with_room(&route.group, &member.address, "/v1/partition", body, deadline, room);
         let (headers, answer) = match answer.await {
+            // It can't read the call, and has done nothing: it may be of a version that knows an older form of it only.
+            Err(error @ CallError::Refused { status: StatusCode::BAD_REQUEST, .. }) => {
+                let Some(request) = call.request.for_older_node() else { return Err(error.into()) };
+                let older = PartitionCall { request, ..*call };
+                return Box::pin(self.attempt(route, member, &older, room)).await;
+            }
             // Nothing is wrong with the node. What a write did it has kept, for whoever asks again.
             Err(error @ CallError::NoRoom { .. }) => {
                 let reason = error.to_string();

@@ -59,11 +59,8 @@ impl Demand {
             Ok(PartitionOutcome::Get(outcome)) => consumption::of_get(outcome, self.consistent),
             Ok(PartitionOutcome::Range(outcome)) => consumption::of_range(outcome, self.consistent),
             Ok(PartitionOutcome::Transact(outcome)) => match outcome {
-                TransactOutcome::Committed(outcomes) | TransactOutcome::Prepared(outcomes) => {
-                    consumption::of_transaction(outcomes)
-                }
                 TransactOutcome::Cancelled(_) => self.least,
-                _ => 0,
+                outcome => consumption::of_transaction(outcome.writes()),
             },
             Ok(PartitionOutcome::TransactGet(outcome)) => consumption::of_transact_get(outcome),
             Ok(PartitionOutcome::Stream(_) | PartitionOutcome::Locked(_) | PartitionOutcome::Fed(_)) => 0,
@@ -80,9 +77,7 @@ impl Demand {
 pub(super) fn costs_of_indexes(answer: &PartitionAnswer) -> Vec<(u8, u64)> {
     let outcomes = match answer {
         Ok(PartitionOutcome::Write(outcome)) => std::slice::from_ref(outcome),
-        Ok(PartitionOutcome::Transact(TransactOutcome::Committed(outcomes) | TransactOutcome::Prepared(outcomes))) => {
-            outcomes.as_slice()
-        }
+        Ok(PartitionOutcome::Transact(outcome)) => outcome.writes(),
         _ => &[],
     };
     outcomes.iter().flat_map(consumption::of_global_indexes).collect()

@@ -1,8 +1,10 @@
 //! Transactions of many clients at once, on the true partitions, while messages are lost and come twice, processes crash
-//! and coordinators die between any two steps: the history must be serializable, and nothing may stay locked.
+//! and coordinators die between any two steps: the history must be serializable, nothing may stay locked, and tables that are
+//! restored as of one time agree on every transaction.
 //!
 //! `CAIRN_SEED=n` replays one seed; `CAIRN_SEEDS=n` runs so many.
 
+mod restores;
 mod runner;
 mod world;
 
@@ -174,6 +176,7 @@ fn run(seed: u64, sabotage: bool) -> Result<world::Tally, String> {
     let lists = items.into_iter().map(|got| list_of(got.map(|(item, _)| item.decode().unwrap()).as_ref()));
     let lists: BTreeMap<Key, Vec<u32>> = lists.enumerate().collect();
     cairn_history::check(&shared.history.lock(), &lists)?;
+    restores::check(&world, &shared.history.lock(), &lists)?;
     let tally = world.0.lock().tally;
     Ok(tally)
 }

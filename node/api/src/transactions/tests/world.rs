@@ -1,6 +1,7 @@
 //! Three tables, each with a partition of one replica on the true machine, behind a network that loses, repeats and
 //! delays; and clients that die. All of it in one thread, under virtual time, from one seed.
 
+use super::restores::{Archived, Taken};
 use crate::{
     Catalog, Environment, NewTable, Partitions, Room, RoutingKey, TableUpdate, TableView, TagUpdate, Tags, errors,
 };
@@ -17,8 +18,8 @@ use cairn_model::{
 };
 use cairn_replication::{
     CoreConfig, Now,
-    core::{Core, Input, Output},
-    log::MemoryLog,
+    core::{Claim, Core, Input, Output},
+    log::{LogStore, MemoryLog},
     operation::{GetRequest, PartitionError, PartitionOutcome, PartitionRequest},
     transaction::{ItemVersion, TransactGetOutcome, TransactGetRequest, TransactGot},
 };
@@ -37,10 +38,17 @@ const TICK_MS: u64 = 100;
 const TRIES_MAX: usize = 5;
 const EPOCH_MS: u64 = 1_000_000_000;
 
+/// No two nodes' clocks are alike.
+const CLOCK_OFFSET_MS_MAX: u64 = 2_000;
+
 struct Partition {
     store: MemoryStore,
     log: MemoryLog,
+    engine: Arc<Engine<MemoryStore>>,
     core: Core<MemoryStore, MemoryLog>,
+    clock_ahead_ms: u64,
+    snapshots: Vec<Taken>,
+    claims: Vec<Claim>,
 }
 
 pub(super) struct State {
@@ -69,10 +77,12 @@ pub(super) struct Tally {
     pub(super) replays: u64,
     pub(super) checks_failed: u64,
     pub(super) left: u64,
+    /// Restores with what was decided before their time, and committed after it.
+    pub(super) cut: u64,
 }
 
 impl Tally {
-    fn counts(&mut self) -> [&mut u64; 9] {
+    fn counts(&mut self) -> [&mut u64; 10] {
         [
             &mut self.lost,
             &mut self.repeated,
@@ -83,6 +93,7 @@ impl Tally {
             &mut self.replays,
             &mut self.checks_failed,
             &mut self.left,
+            &mut self.cut,
         ]
     }
 
@@ -127,10 +138,17 @@ pub(super) fn table(table: usize) -> Arc<TableView> {
     })
 }
 
-fn open(store: &MemoryStore, log: &MemoryLog, start: u64, now: Now) -> Core<MemoryStore, MemoryLog> {
+fn open(
+    store: &MemoryStore,
+    log: &MemoryLog,
+    start: u64,
+    now: Now,
+) -> (Arc<Engine<MemoryStore>>, Core<MemoryStore, MemoryLog>) {
     let engine = Arc::new(Engine::open(store.clone()).unwrap());
-    let config = CoreConfig { persist_interval_ms: 1_000, ..CoreConfig::new(NodeId([1; 16]), start) };
-    Core::open(config, engine, log.clone(), now).unwrap()
+    // All of the log is archived in the end.
+    let log_entries_kept = u64::MAX;
+    let config = CoreConfig { persist_interval_ms: 1_000, log_entries_kept, ..CoreConfig::new(NodeId([1; 16]), start) };
+    (engine.clone(), Core::open(config, engine, log.clone(), now).unwrap())
 }
 
 impl World {
@@ -148,8 +166,10 @@ impl World {
         };
         for table in 0..TABLES {
             let (store, log) = (MemoryStore::default(), MemoryLog::default());
-            let core = open(&store, &log, table as u64, state.now());
-            state.partitions.push(Partition { store, log, core });
+            let clock_ahead_ms = state.random.random_range(0..=CLOCK_OFFSET_MS_MAX);
+            let (engine, core) = open(&store, &log, table as u64, state.now(clock_ahead_ms));
+            let (snapshots, claims) = (Vec::new(), Vec::new());
+            state.partitions.push(Partition { store, log, engine, core, clock_ahead_ms, snapshots, claims });
             state.starts += 1;
             let member = Member {
                 replica_id: ReplicaId(1),
@@ -164,6 +184,7 @@ impl World {
             let order = Order::Bootstrap { descriptor, definition: definition(table) };
             state.run(table, Input::Order { token: 0, order }, 0);
             state.elect(table);
+            state.take_snapshot(table);
         }
         Self(Arc::new(Mutex::new(state)))
     }
@@ -182,9 +203,28 @@ impl World {
             let (table, request) = state.late.swap_remove(at);
             let _ = state.deliver(table, request);
         }
+        let table = state.random.random_range(0..TABLES);
         if !state.calm && state.random.random_ratio(1, 700) {
-            let table = state.random.random_range(0..TABLES);
             state.crash(table);
+        }
+        if state.random.random_ratio(1, 200) {
+            state.take_snapshot(table);
+        }
+        if state.random.random_ratio(1, 20) {
+            state.run(table, Input::Close { token: 0, partition: partition_id(table) }, 0);
+        }
+    }
+
+    /// What an archive has of a table by now.
+    pub(super) fn archived(&self, table: usize) -> Archived {
+        let mut state = self.0.lock();
+        let partition = &mut state.partitions[table];
+        let replica = partition.engine.replica(partition_id(table)).unwrap();
+        let first = partition.log.state(replica.log_id).unwrap().start.index + 1;
+        Archived {
+            entries: partition.log.entries(replica.log_id, first, replica.applied.index + 1, u64::MAX).unwrap(),
+            snapshots: std::mem::take(&mut partition.snapshots),
+            claims: std::mem::take(&mut partition.claims),
         }
     }
 
@@ -223,18 +263,28 @@ impl World {
 }
 
 impl State {
-    fn now(&self) -> Now {
-        Now { wall_ms: EPOCH_MS + self.now_ms, boot_ms: self.now_ms }
+    fn now(&self, ahead_ms: u64) -> Now {
+        Now { wall_ms: EPOCH_MS + self.now_ms + ahead_ms, boot_ms: self.now_ms }
+    }
+
+    fn take_snapshot(&mut self, table: usize) {
+        let partition = &mut self.partitions[table];
+        let storage_id = partition.engine.replica(partition_id(table)).unwrap().storage_id;
+        let mut reader = partition.engine.snapshot_of_items(storage_id).unwrap();
+        let time = reader.record().applied.entry_time;
+        let chunks = std::iter::from_fn(|| reader.next_chunk().unwrap()).collect();
+        partition.snapshots.push(Taken { time, chunks });
     }
 
     /// What comes out for a request of this token, if anything does.
     fn run(&mut self, table: usize, input: Input, token: u64) -> Option<Result<PartitionOutcome, PartitionError>> {
-        let now = self.now();
-        let core = &mut self.partitions[table].core;
+        let now = self.now(self.partitions[table].clock_ahead_ms);
+        let Partition { core, claims, .. } = &mut self.partitions[table];
         core.step(input, now);
         let mut answer = None;
         core.flush(now, &mut |output| match output {
             Output::Answer { token: of, result } if of == token => answer = Some(result),
+            Output::Closed { result: Ok(claim), .. } => claims.push(claim),
             _ => {}
         })
         .unwrap();
@@ -251,11 +301,11 @@ impl State {
     fn crash(&mut self, table: usize) {
         self.tally.crashes += 1;
         self.starts += 1;
-        let (start, now) = (self.starts, self.now());
+        let (start, now) = (self.starts, self.now(self.partitions[table].clock_ahead_ms));
         let partition = &mut self.partitions[table];
         partition.store.crash();
         partition.log.crash();
-        partition.core = open(&partition.store, &partition.log, start, now);
+        (partition.engine, partition.core) = open(&partition.store, &partition.log, start, now);
         self.elect(table);
     }
 
@@ -323,7 +373,7 @@ impl Future for Sleep {
 
 impl Environment for World {
     fn wall_ms(&self) -> u64 {
-        self.0.lock().now().wall_ms
+        self.0.lock().now(0).wall_ms
     }
 
     fn monotonic(&self) -> Duration {

@@ -13,6 +13,7 @@ use crate::{
 use cairn_model::{codec::EncodedItem, ids::TableId, limits::TRANSACTION_BYTES_MAX, table::StreamViewType};
 
 mod kept;
+mod times;
 
 fn id(number: u8) -> TransactionId {
     TransactionId([number; 16])

@@ -54,6 +54,14 @@ pub(super) struct Effects {
     pub(super) change: Option<TableChange>,
 }
 
+/// What all others have of what their primary decides.
+#[derive(Clone, Copy, Default)]
+struct Others {
+    prepared_bytes: u64,
+    /// The last of them; 0: not known, or there are none.
+    prepared_at: Timestamp,
+}
+
 /// One action, evaluated.
 struct Evaluated {
     key: EncodedKey,
@@ -84,44 +92,71 @@ impl Proposer {
         round: &Round<'_, S>,
         request: &TransactRequest,
     ) -> Result<Decided, Undecided> {
-        let id = request.transaction;
+        let (id, asks_for_times) = (request.transaction, request.step.asks_for_times());
         match self.find(round, kept::record(id))? {
             Found::UnderWay => return Ok(Decided::Answer(TransactOutcome::Pending)),
             Found::Applied(_) if request.step == TransactStep::Finish => return Ok(self.decide_finish(round, id)),
             Found::Applied(record) => {
                 let record = Record::decode(record)?;
                 return Ok(Decided::Answer(match record.is_committed {
+                    true if asks_for_times => TransactOutcome::Committed(record.outcomes).at(record.time),
                     true => TransactOutcome::Committed(record.outcomes),
                     false => TransactOutcome::Aborted,
                 }));
             }
             Found::Nothing => {}
         }
-        match &request.step {
-            TransactStep::Write(write) if write.participants.is_empty() => self.decide_write(round, id, write, Some(0)),
-            TransactStep::Write(write) => self.decide_write(round, id, write, None),
-            TransactStep::Decide { write, prepared_bytes, .. } => {
-                self.decide_write(round, id, write, Some(*prepared_bytes))
+        let others = |prepared_bytes, prepared_at| Some(Others { prepared_bytes, prepared_at });
+        let decided_at = match &request.step {
+            TransactStep::CommitDecided { decided_at } if decided_at.0 > 0 => Some(*decided_at),
+            _ => None,
+        };
+        let decided = match &request.step {
+            TransactStep::Write(write) if write.participants.is_empty() => {
+                self.decide_write(round, id, write, Some(Others::default()))
             }
-            TransactStep::Commit => self.decide_commit(round, id),
-            TransactStep::Abort { age_ms_min } => Ok(self.decide_abort(round, id, *age_ms_min)?),
+            TransactStep::Write(write) | TransactStep::Prepare(write) => self.decide_write(round, id, write, None),
+            TransactStep::Decide { write, prepared_bytes, .. } => {
+                self.decide_write(round, id, write, others(*prepared_bytes, Timestamp(0)))
+            }
+            TransactStep::DecideAfter { write, prepared_bytes, prepared_at, .. } => {
+                self.decide_write(round, id, write, others(*prepared_bytes, *prepared_at))
+            }
+            TransactStep::Commit | TransactStep::CommitDecided { .. } => self.decide_commit(round, id, decided_at),
+            TransactStep::Abort { age_ms_min } | TransactStep::Resolve { age_ms_min } => {
+                Ok(self.decide_abort(round, id, *age_ms_min)?)
+            }
             TransactStep::Finish => Ok(Decided::Answer(TransactOutcome::Aborted)),
-        }
+        };
+        Ok(match decided? {
+            // The entry is stamped with the last time.
+            Decided::Entry { result, effects } if asks_for_times => Decided::Entry {
+                result: result.map(|outcome| outcome.at(decided_at.unwrap_or(self.last_time))),
+                effects,
+            },
+            decided => decided,
+        })
     }
 
-    /// Commits where all others, if there are any, have prepared so many bytes; else prepares.
+    /// Commits where all others, if there are any, have prepared it; else prepares.
     fn decide_write<S: Store>(
         &mut self,
         round: &Round<'_, S>,
         id: TransactionId,
         write: &TransactWrite,
-        prepared_bytes: Option<u64>,
+        others: Option<Others>,
     ) -> Result<Decided, Undecided> {
         if let Some(earlier) = self.earlier(round, &write.idempotency)? {
             return Ok(Decided::Answer(earlier));
         }
         if write.begun_ms.saturating_add(BEGUN_AGE_MS_MAX) < round.wall_ms {
             return Ok(Decided::Answer(TransactOutcome::Aborted));
+        }
+        let Others { prepared_bytes, prepared_at } = others.unwrap_or_default();
+        // The entry would take the partition's times along. In a global table they are that far ahead at most, after a write of a
+        // region whose clock is: with less no transaction over such a table and another could be.
+        if prepared_at.millis() > round.wall_ms.saturating_add(self.limits.remote_ahead_ms_max) {
+            return Ok(self.abort(round, id, &[])?);
         }
         let Some(table) = &self.transactions.table else {
             return Ok(Decided::Overloaded("the partition's locks are not read yet"));
@@ -131,7 +166,7 @@ impl Proposer {
         if !met.is_empty() {
             return Ok(Decided::Locked(met));
         }
-        if prepared_bytes.is_none() && table.len() >= PREPARED_MAX {
+        if others.is_none() && table.len() >= PREPARED_MAX {
             return Ok(Decided::Overloaded("too many transactions of the partition are under way"));
         }
         if !write.participants.is_empty() && table.unfinished_count() >= UNFINISHED_MAX {
@@ -150,18 +185,20 @@ impl Proposer {
             let current = current.filter(|version| !version.is_tombstone());
             evaluated.push(evaluate_action(round, action, current));
         }
-        self.last_time = self.last_time.max(replaced).next(round.wall_ms);
+        self.last_time = self.last_time.max(replaced).max(prepared_at).next(round.wall_ms);
         if evaluated.iter().any(Result::is_err) {
             let result = Ok(TransactOutcome::Cancelled(evaluated.into_iter().map(Result::err).collect()));
             return Ok(Decided::Entry { result, effects: Box::default() });
         }
         let evaluated: Vec<Evaluated> = evaluated.into_iter().flatten().collect();
         let bytes: u64 = evaluated.iter().map(|evaluated| evaluated.outcome.transaction_bytes()).sum();
-        if bytes.saturating_add(prepared_bytes.unwrap_or_default()) > TRANSACTION_BYTES_MAX as u64 {
+        if bytes.saturating_add(prepared_bytes) > TRANSACTION_BYTES_MAX as u64 {
             return Ok(Decided::Entry { result: Err(too_large()), effects: Box::default() });
         }
-        match prepared_bytes {
-            Some(_) => self.commit(evaluated, id, write.idempotency, write.participants.clone(), None),
+        match others {
+            Some(_) => {
+                self.commit(evaluated, (id, self.last_time), write.idempotency, write.participants.clone(), None)
+            }
             None => Self::prepare(round, evaluated, id, write),
         }
     }
@@ -228,11 +265,11 @@ impl Proposer {
         Ok(Decided::Entry { result: Ok(TransactOutcome::Prepared(outcomes)), effects })
     }
 
-    /// Writes, and notes that it is committed; `prepared` are the keys that were locked until now.
+    /// Writes, and notes that it is committed, and when it was decided; `prepared` are the keys that were locked until now.
     fn commit(
         &self,
         evaluated: Vec<Evaluated>,
-        id: TransactionId,
+        (id, decided_at): (TransactionId, Timestamp),
         idempotency: Idempotency,
         participants: Vec<Participant>,
         prepared: Option<&[EncodedKey]>,
@@ -251,7 +288,7 @@ impl Proposer {
             effects.beside.stream_changes.extend(stream_change);
             outcomes.push(outcome);
         }
-        let record = Record { time, is_committed: true, participants, outcomes };
+        let record = Record { time: decided_at, is_committed: true, participants, outcomes };
         let token = TokenRecord { time, parameters: idempotency.parameters, transaction: id };
         kept.extend([put(kept::record(id), record.encode()?), put(kept::token(&idempotency.token), token.encode())]);
         if prepared.is_none() && !record.participants.is_empty() {
@@ -266,13 +303,24 @@ impl Proposer {
         Ok(Decided::Entry { result: Ok(TransactOutcome::Committed(record.outcomes)), effects })
     }
 
-    fn decide_commit<S: Store>(&mut self, round: &Round<'_, S>, id: TransactionId) -> Result<Decided, Undecided> {
+    /// Stamped above when it was decided, if that is known.
+    fn decide_commit<S: Store>(
+        &mut self,
+        round: &Round<'_, S>,
+        id: TransactionId,
+        decided_at: Option<Timestamp>,
+    ) -> Result<Decided, Undecided> {
         let Some(table) = &self.transactions.table else {
             return Ok(Decided::Overloaded("the partition's locks are not read yet"));
         };
         let Some(prepared) = table.get(id).cloned() else { return Ok(self.abort(round, id, &[])?) };
         if !table.is_applied(id) {
             return Ok(Decided::Answer(TransactOutcome::Pending));
+        }
+        // Nothing can refuse it any more, but it can wait: a primary's times are never that far ahead.
+        let ahead_ms_max = 2 * self.limits.remote_ahead_ms_max;
+        if decided_at.is_some_and(|at| at.millis() > round.wall_ms.saturating_add(ahead_ms_max)) {
+            return Ok(Decided::Overloaded("the transaction was decided too far ahead of the clock"));
         }
         let mut replaced = Timestamp(0);
         let mut evaluated = Vec::with_capacity(prepared.keys.len());
@@ -288,8 +336,9 @@ impl Proposer {
             let current = current.filter(|version| !version.is_tombstone());
             evaluated.push(as_locked(round, key.clone(), current, lock.effect)?);
         }
-        self.last_time = self.last_time.max(replaced).next(round.wall_ms);
-        self.commit(evaluated, id, prepared.idempotency, prepared.participants, Some(&prepared.keys))
+        self.last_time = self.last_time.max(replaced).max(decided_at.unwrap_or_default()).next(round.wall_ms);
+        let of = (id, decided_at.unwrap_or(self.last_time));
+        self.commit(evaluated, of, prepared.idempotency, prepared.participants, Some(&prepared.keys))
     }
 
     fn decide_finish<S>(&mut self, round: &Round<'_, S>, id: TransactionId) -> Decided {
@@ -376,7 +425,8 @@ fn as_locked<S: Store>(
             let size_after = item.size()?;
             (Change::Put(item), WriteOutcome { size_after, ..unchanged(size_before) })
         }
-        LockEffect::Delete if current.is_some() => {
+        // What another region has deleted meanwhile is deleted all the same: whoever restores the table may leave that out.
+        LockEffect::Delete if current.is_some() || round.replicas().is_some() => {
             (Change::Delete, WriteOutcome { size_after: 0, ..unchanged(size_before) })
         }
         LockEffect::Delete | LockEffect::Nothing => (Change::Nothing, unchanged(size_before)),

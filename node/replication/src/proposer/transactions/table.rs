@@ -21,6 +21,8 @@ pub(super) struct PreparedTable {
     transactions: HashMap<TransactionId, Standing>,
     locks: HashMap<EncodedKey, TransactionId>,
     tokens: HashMap<[u8; 16], TransactionId>,
+    /// Those whose end is in an entry under way, and when they were prepared: it may turn out to be void.
+    ending: HashMap<TransactionId, Timestamp>,
     /// Committed here, as their primary.
     unfinished: HashMap<TransactionId, (Timestamp, Unfinished)>,
     /// Nothing that is kept has to be dropped before that, by the leader's clock in ms; none: nothing is kept at all.
@@ -108,6 +110,17 @@ impl PreparedTable {
         self.transactions.get(&id).map(|standing| &standing.prepared)
     }
 
+    /// The clock when the oldest of those was prepared whose end is not applied.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        let prepared = self.transactions.values().map(|standing| standing.prepared.time);
+        prepared.chain(self.ending.values().copied()).min()
+    }
+
+    /// The entry that ended it is applied.
+    pub(super) fn ended(&mut self, id: TransactionId) {
+        self.ending.remove(&id);
+    }
+
     pub(super) fn is_applied(&self, id: TransactionId) -> bool {
         self.transactions.get(&id).is_some_and(|standing| standing.is_applied)
     }
@@ -147,6 +160,7 @@ impl PreparedTable {
                     self.locks.remove(key);
                 }
                 self.tokens.remove(&prepared.idempotency.token);
+                self.ending.insert(id, prepared.time);
             }
             TableChange::Unfinished(id, time, unfinished) => drop(self.unfinished.insert(id, (time, unfinished))),
         }

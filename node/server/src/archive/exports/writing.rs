@@ -137,6 +137,10 @@ impl RestoreSink for Fenced {
     fn entry(&mut self, entry: LogEntry) -> Result<(), SinkError> {
         self.take()?.entry(entry)
     }
+
+    fn entry_behind(&mut self, entry: LogEntry, at: Timestamp) -> Result<(), SinkError> {
+        self.take()?.entry_behind(entry, at)
+    }
 }
 
 /// Waits until the archive has the table as of a time.

@@ -29,6 +29,7 @@
 //! 11 deleted     0   8   when
 //!                8   …   the key
 //! 12 items       of a partition that is filled: see `items`
+//! 13 entry behind  as 4, with the time restored to in the place of the entry's
 //! ```
 //!
 //! A body without the frame that ends it (5, 6, 7 or 9) was cut.
@@ -57,6 +58,7 @@ pub(super) enum Frame {
     Item(EncodedKey, Bytes),
     Deleted(EncodedKey, Timestamp),
     Items(Bytes),
+    EntryBehind(LogEntry, Timestamp),
 }
 
 /// Why a body is not what it should be.
@@ -96,15 +98,8 @@ impl FrameWriter {
             Frame::Head(json) => self.put_bytes(1, json),
             Frame::Chunk(chunk) => self.put_bytes(2, chunk),
             Frame::ChunksDone => self.put_bytes(3, &[]),
-            Frame::Entry(entry, time) => {
-                self.put_header(4, ENTRY_HEADER_BYTES + entry.payload.len())?;
-                self.out.put_u64(entry.index);
-                self.out.put_u64(entry.term);
-                self.out.put_u8(entry.kind);
-                self.out.put_u64(time.0);
-                self.out.put_slice(&entry.payload);
-                Ok(())
-            }
+            Frame::Entry(entry, time) => self.put_entry(4, entry, *time),
+            Frame::EntryBehind(entry, at) => self.put_entry(13, entry, *at),
             Frame::End => self.put_bytes(5, &[]),
             Frame::Adopt(json) => self.put_bytes(6, json),
             Frame::Failed(json) => self.put_bytes(7, json),
@@ -131,6 +126,16 @@ impl FrameWriter {
     fn put_bytes(&mut self, kind: u8, bytes: &[u8]) -> Result<(), FrameError> {
         self.put_header(kind, bytes.len())?;
         self.out.put_slice(bytes);
+        Ok(())
+    }
+
+    fn put_entry(&mut self, kind: u8, entry: &LogEntry, time: Timestamp) -> Result<(), FrameError> {
+        self.put_header(kind, ENTRY_HEADER_BYTES + entry.payload.len())?;
+        self.out.put_u64(entry.index);
+        self.out.put_u64(entry.term);
+        self.out.put_u8(entry.kind);
+        self.out.put_u64(time.0);
+        self.out.put_slice(&entry.payload);
         Ok(())
     }
 
@@ -187,7 +192,10 @@ impl FrameReader {
             1 => Frame::Head(body),
             2 => Frame::Chunk(body),
             3 => Frame::ChunksDone,
-            4 => entry(body)?,
+            4 => {
+                let (entry, time) = entry(body)?;
+                Frame::Entry(entry, time)
+            }
             5 => Frame::End,
             6 => Frame::Adopt(body),
             7 => Frame::Failed(body),
@@ -199,17 +207,21 @@ impl FrameReader {
                 Frame::Deleted(EncodedKey(key), at)
             }
             12 => Frame::Items(body),
+            13 => {
+                let (entry, at) = entry(body)?;
+                Frame::EntryBehind(entry, at)
+            }
             other => return Err(FrameError::UnknownKind(other)),
         }))
     }
 }
 
-fn entry(mut body: Bytes) -> Result<Frame, FrameError> {
+fn entry(mut body: Bytes) -> Result<(LogEntry, Timestamp), FrameError> {
     if body.len() < ENTRY_HEADER_BYTES {
         return Err(FrameError::ShortEntry(body.len()));
     }
     let (index, term, kind, time) = (body.get_u64(), body.get_u64(), body.get_u8(), body.get_u64());
-    Ok(Frame::Entry(LogEntry { index, term, kind, payload: body }, Timestamp(time)))
+    Ok((LogEntry { index, term, kind, payload: body }, Timestamp(time)))
 }
 
 /// What begins with a time, and the rest.
@@ -249,6 +261,7 @@ mod tests {
             Frame::Item(EncodedKey(Bytes::new()), Bytes::new()),
             Frame::Deleted(EncodedKey(Bytes::from_static(b"key")), Timestamp(7)),
             Frame::Items(Bytes::from_static(b"items")),
+            Frame::EntryBehind(entry(9, b"behind"), Timestamp(8)),
             Frame::End,
         ]
     }
@@ -280,13 +293,15 @@ mod tests {
         let key = || EncodedKey(Bytes::from_static(b"k"));
         let item = Frame::Item(key(), Bytes::from_static(b"ab"));
         let deleted = Frame::Deleted(key(), Timestamp(3));
+        let behind = Frame::EntryBehind(entry.clone(), Timestamp(4));
         let entry = Frame::Entry(entry, Timestamp(3));
-        let bytes = written(&[Frame::ChunksDone, entry, Frame::Layout(None), item, deleted, Frame::End]);
+        let bytes = written(&[Frame::ChunksDone, entry, Frame::Layout(None), item, deleted, behind, Frame::End]);
         let expected = [
             &[1, 3, 0, 0, 0, 0, 4, 0, 0, 0, 26][..],
             &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 3, b'x'],
             &[8, 0, 0, 0, 0, 10, 0, 0, 0, 7, 0, 0, 0, 1, b'k', b'a', b'b'],
             &[11, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 3, b'k'],
+            &[13, 0, 0, 0, 26, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 4, b'x'],
             &[5, 0, 0, 0, 0],
         ];
         assert_eq!(bytes, expected.concat());

@@ -57,6 +57,10 @@ impl Outgoing {
         Ok(self.put(&Frame::Entry(entry, Timestamp(0)))?)
     }
 
+    pub(super) fn entry_behind(&mut self, entry: LogEntry, at: Timestamp) -> Result<(), SinkError> {
+        Ok(self.put(&Frame::EntryBehind(entry, at))?)
+    }
+
     /// Sends the last frame, and waits for the node's answer.
     pub(super) fn end(&mut self, last: &Frame) -> anyhow::Result<Incoming> {
         self.put(last)?;

@@ -7,7 +7,9 @@ use crate::archive::{
 };
 use bytes::Bytes;
 use cairn_archive::restore::RestoreSink;
-use cairn_model::{codec::EncodedItem, descriptor::PartitionDescriptor, key::EncodedKey, table::TableDefinition};
+use cairn_model::{
+    codec::EncodedItem, descriptor::PartitionDescriptor, key::EncodedKey, table::TableDefinition, time::Timestamp,
+};
 use cairn_replication::log::LogEntry;
 
 type SinkError = Box<dyn std::error::Error + Send + Sync>;
@@ -38,6 +40,10 @@ impl RestoreSink for SocketAdoption {
 
     fn entry(&mut self, entry: LogEntry) -> Result<(), SinkError> {
         self.0.entry(entry)
+    }
+
+    fn entry_behind(&mut self, entry: LogEntry, at: Timestamp) -> Result<(), SinkError> {
+        self.0.entry_behind(entry, at)
     }
 }
 

@@ -58,6 +58,7 @@ pub(super) fn fill(sink: &mut dyn RestoreSink, frames: &mut mpsc::Receiver<Frame
             Frame::Chunk(chunk) => sink.chunk(chunk),
             Frame::ChunksDone => sink.chunks_done(),
             Frame::Entry(entry, _) => sink.entry(entry),
+            Frame::EntryBehind(entry, at) => sink.entry_behind(entry, at),
             other => return Ok(other),
         };
         taken.map_err(anyhow::Error::from_boxed)?;

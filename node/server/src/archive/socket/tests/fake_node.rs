@@ -95,6 +95,7 @@ pub(super) enum Event {
     Chunk(Bytes),
     ChunksDone,
     Entry(LogEntry),
+    EntryBehind(LogEntry, Timestamp),
     Items(Vec<(EncodedKey, EncodedItem)>),
     Adopted(PartitionId),
     LaidOut(Option<Timestamp>),
@@ -213,6 +214,11 @@ impl RestoreSink for FakeAdoption {
 
     fn entry(&mut self, entry: LogEntry) -> Result<(), SinkError> {
         self.tell(Event::Entry(entry));
+        Ok(())
+    }
+
+    fn entry_behind(&mut self, entry: LogEntry, at: Timestamp) -> Result<(), SinkError> {
+        self.tell(Event::EntryBehind(entry, at));
         Ok(())
     }
 }
