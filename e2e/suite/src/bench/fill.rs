@@ -35,6 +35,19 @@ pub(super) async fn create_table(server: &Server, name: &str, sort_key: Option<&
     wait_active(server, name).await
 }
 
+/// Whether there is a table of that name with so many items: one from an earlier time.
+pub(super) async fn is_filled(server: &Server, table: &str, items: usize) -> Result<bool> {
+    let tables = server.client().insist("ListTables", &json!({}), PATIENCE).await?.ok()?;
+    if !tables["TableNames"].as_array().is_some_and(|names| names.iter().any(|name| name == table)) {
+        return Ok(false);
+    }
+    wait_active(server, table).await?;
+    let description = server.client().call("DescribeTable", &json!({"TableName": table})).await?.ok()?;
+    let count = &description["Table"]["ItemCount"];
+    ensure!(*count == items, "{table} was not filled to its end ({count} items): give an empty folder");
+    Ok(true)
+}
+
 pub(super) async fn wait_active(server: &Server, table: &str) -> Result<()> {
     let client = server.client();
     let deadline = now() + PATIENCE;

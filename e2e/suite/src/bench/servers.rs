@@ -24,6 +24,8 @@ pub(super) struct Server {
     pub(super) authority: String,
     child: Child,
     data: Option<PathBuf>,
+    /// Its data stays.
+    keeps: bool,
     cage: Option<Cage>,
 }
 
@@ -31,7 +33,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(data) = &self.data {
+        if let Some(data) = self.data.as_ref().filter(|_| !self.keeps) {
             let _ = fs::remove_dir_all(data);
         }
     }
@@ -44,25 +46,28 @@ fn free_port() -> Result<u16> {
 impl Server {
     /// `cairn dev`, which verifies signatures and keeps its tables beside the results: on a disk, not in memory.
     pub(super) async fn cairn() -> Result<Self> {
-        Self::cairn_with("cairn dev", false, None).await
+        Self::cairn_with("cairn dev", false, None, None).await
     }
 
-    /// The same, which plans with so many bytes of memory and, where the kernel has a limit to give, gets no more.
+    /// The same, which plans with so many bytes of memory and, where the kernel has a limit to give, gets no more. In the folder
+    /// that `CAIRN_E2E_KEPT` names, if it does, it keeps its tables for the next time.
     pub(super) async fn limited(bytes: u64) -> Result<Self> {
-        let mut server = Self::cairn_with("cairn dev", false, Some(bytes)).await?;
+        let kept = env::var_os("CAIRN_E2E_KEPT").map(PathBuf::from);
+        let mut server = Self::cairn_with("cairn dev", false, Some(bytes), kept).await?;
         server.cage = Cage::around(server.child.id(), bytes);
         Ok(server)
     }
 
     /// The same, with an archive in a folder beside its tables.
     pub(super) async fn archived() -> Result<Self> {
-        Self::cairn_with("cairn dev --archive", true, None).await
+        Self::cairn_with("cairn dev --archive", true, None, None).await
     }
 
-    async fn cairn_with(name: &str, archive: bool, memory_bytes: Option<u64>) -> Result<Self> {
+    async fn cairn_with(name: &str, archive: bool, memory_bytes: Option<u64>, kept: Option<PathBuf>) -> Result<Self> {
         let program = env::var_os("CAIRN_E2E_CAIRN").context("CAIRN_E2E_CAIRN is not set")?;
         let results = PathBuf::from(env::var_os("CAIRN_E2E_RESULTS").context("CAIRN_E2E_RESULTS is not set")?);
-        let data = results.join(format!("data-{}-{archive}", std::process::id()));
+        let keeps = kept.is_some();
+        let data = kept.unwrap_or_else(|| results.join(format!("data-{}-{archive}", std::process::id())));
         fs::create_dir_all(&data)?;
         let keys = data.join("keys.json");
         let key = json!({"accessKeyId": ACCESS_KEY, "secretAccessKey": SECRET_KEY, "account": "local"});
@@ -77,7 +82,9 @@ impl Server {
         if let Some(bytes) = memory_bytes {
             command.args(["--memory-limit", &bytes.to_string()]);
         }
-        Self::start(name, authority, command, Some(data)).await
+        let mut server = Self::start(name, authority, command, Some(data)).await?;
+        server.keeps = keeps;
+        Ok(server)
     }
 
     pub(super) async fn floor() -> Result<Self> {
@@ -111,7 +118,7 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("failed to start {name}"))?;
-        let mut server = Self { name: name.to_owned(), authority, child, data, cage: None };
+        let mut server = Self { name: name.to_owned(), authority, child, data, keeps: false, cage: None };
         for _ in 0..200 {
             if TcpStream::connect(&server.authority).await.is_ok() {
                 return Ok(server);

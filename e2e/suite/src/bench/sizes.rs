@@ -10,13 +10,15 @@ use super::{
     servers::Server,
     signed, verdict,
 };
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use std::{path::Path, sync::Arc, time::Duration};
 
 const ROUNDS: usize = 5;
 const DURATION: Duration = Duration::from_secs(1);
 const REQUESTS: usize = 20_000;
+/// To read everything once takes seconds.
+const WARM_UP_DEADLINE: Duration = Duration::from_secs(60);
 /// How much longer the median of a table's times may be than the smallest table's.
 pub(super) const GROWTH_MAX: f64 = 1.5;
 
@@ -34,7 +36,12 @@ pub(super) struct Asked {
 impl Asked {
     /// The item that a request is about: of each number another, as far as there are so many.
     fn number_of(&self, request: usize) -> usize {
-        scatter(scatter(request) % self.among) % self.items
+        self.nth(scatter(request) % self.among)
+    }
+
+    /// One of those that it is asked for.
+    fn nth(&self, at: usize) -> usize {
+        scatter(at) % self.items
     }
 }
 
@@ -83,6 +90,24 @@ pub(super) struct Compared {
     /// Whether each stayed within what was wanted; nothing where nothing was.
     pub(super) held: Vec<bool>,
     pub(super) records: Vec<Value>,
+}
+
+/// Reads everything once that a table is asked for, so that what is measured next finds it in memory, as what many ask for is.
+pub(super) async fn warm_up(server: &Server, asked: &Asked) -> Result<()> {
+    let (call, request) = CALLS[0];
+    let sign = |at| signed(&server.authority, call, &request(asked, asked.nth(at)), None);
+    let requests = Arc::new((0..asked.among).map(sign).collect::<Result<_>>()?);
+    let load = Load {
+        authority: server.authority.clone(),
+        requests,
+        connections: CONNECTIONS,
+        duration: WARM_UP_DEADLINE,
+        status: 200,
+        once: true,
+    };
+    let read = drive::send(&load).await?.count();
+    ensure!(read == asked.among, "only {read} of {} items were read in {WARM_UP_DEADLINE:?}", asked.among);
+    Ok(())
 }
 
 /// Every operation at one connection and at many, on each of the tables in turn, against the first of them. Without
