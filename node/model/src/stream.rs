@@ -151,9 +151,12 @@ impl Streams {
         self.past.iter().map(PastStream::until_ms).max().unwrap_or_default()
     }
 
-    /// Whether the stream that was enabled then takes no more.
+    /// Whether the stream that was enabled then takes no more. One that is newer than all that are known here has not begun yet: whoever
+    /// asks for it was told of it before.
     pub fn has_ended(&self, enabled_at_ms: u64) -> bool {
-        self.past.iter().any(|past| past.stream.enabled_at_ms == enabled_at_ms)
+        let is_on = self.current.is_some_and(|stream| stream.enabled_at_ms == enabled_at_ms);
+        let known = self.past.iter().map(|past| past.stream).chain(self.current);
+        !is_on && known.map(|stream| stream.enabled_at_ms).max().is_some_and(|newest| enabled_at_ms <= newest)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -242,6 +245,18 @@ mod tests {
         assert_eq!(streams.readable(DAY_MS + 2_000).collect::<Vec<_>>(), [(second, true)]);
         streams.disable(DAY_MS + 2_000);
         assert_eq!(streams.past.len(), 1, "the first is forgotten");
+    }
+
+    #[test]
+    fn what_is_newer_than_all_that_are_known_has_not_ended_and_all_else_has_but_for_the_one_that_is_on() {
+        let mut streams = Streams::default();
+        assert!(!streams.has_ended(1_000), "it has not begun");
+        streams.enable(StreamViewType::KeysOnly, 1_000);
+        assert_eq!([999, 1_000, 1_001].map(|at_ms| streams.has_ended(at_ms)), [true, false, false]);
+        streams.disable(2_000);
+        assert_eq!([999, 1_000, 1_001].map(|at_ms| streams.has_ended(at_ms)), [true, true, false]);
+        streams.enable(StreamViewType::KeysOnly, 3_000);
+        assert_eq!([1_000, 2_999, 3_000, 3_001].map(|at_ms| streams.has_ended(at_ms)), [true, true, false, false]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use cairn_model::{
     ids::PartitionId,
     index::{IndexOf, LocalIndex},
     key::EncodedKey,
+    stream::Streams,
 };
 
 /// Why a read has no answer; unless it is refused, the replica's data can't be trusted or understood.
@@ -49,8 +50,8 @@ pub struct ReadPlace<'a> {
     /// Of the partition: what lies outside is another's.
     pub range: &'a KeyRange,
     pub partition: PartitionId,
-    /// The stream that takes the table's changes, by when it was enabled.
-    pub stream: Option<u64>,
+    /// Those of the table; none: it never had any, as far as is known here.
+    pub streams: Option<&'a Streams>,
     pub local_indexes: &'a [LocalIndex],
     /// Where the partition is one of a global index.
     pub index_of: Option<&'a IndexOf>,

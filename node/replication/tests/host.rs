@@ -337,8 +337,17 @@ async fn the_stream_of_a_deleted_table_is_read_for_a_day_and_then_dropped() {
     assert_eq!(host.order(drop).await, OrderOutcome::Done);
     assert!(host.replicas().is_empty());
     assert_eq!(host.request(PARTITION, 1, get(1, true)).await, Err(PartitionError::UnknownPartition));
-    let request = StreamRequest { stream: 1_000, after: None, horizon: Timestamp(1), limit: 9, page_bytes: 1 << 20 };
-    let request = PartitionRequest::Stream(request);
+    let of_stream = |stream| {
+        let horizon = Timestamp(1);
+        PartitionRequest::Stream(StreamRequest { stream, after: None, horizon, limit: 9, page_bytes: 1 << 20 })
+    };
+    let not_known = Err(PartitionError::NotLeader { leader: None });
+    assert_eq!(
+        host.request(PARTITION, 1, of_stream(1_001)).await,
+        not_known,
+        "it may have been behind: others are asked"
+    );
+    let request = of_stream(1_000);
     match host.request(PARTITION, 1, request.clone()).await {
         Ok(PartitionOutcome::Stream(page)) => assert_eq!((page.records.len(), page.ended), (3, true)),
         other => panic!("not read: {other:?}"),

@@ -15,7 +15,7 @@ use cairn_model::{
     ServiceError,
     stream::{SEQUENCE_DIGITS_MAX, SEQUENCE_DIGITS_MIN, SequenceNumber, shard_id},
 };
-use cairn_replication::operation::StreamOutcome;
+use cairn_replication::operation::{ShardBounds, StreamOutcome};
 use serde::Deserialize;
 
 const ITERATOR_TYPES: &[&str] =
@@ -118,9 +118,10 @@ impl GetShardIteratorInput {
     /// A number that a record of the shard has, or could have had, and that is not trimmed.
     fn number(&self, call: &Call<'_>, shard: &StreamOutcome) -> Result<SequenceNumber, ServiceError> {
         let number = self.sequence_number.as_deref().and_then(SequenceNumber::parse);
-        let is_known = |number: &SequenceNumber| {
-            shard.bounds.is_some_and(|bounds| bounds.first <= *number && *number <= bounds.last.unwrap_or(shard.latest))
-        };
+        // A shard in which nothing was written yet has the number that it begins with.
+        let last = |bounds: ShardBounds| bounds.last.unwrap_or(shard.latest.max(bounds.first));
+        let is_known =
+            |number: &SequenceNumber| shard.bounds.is_some_and(|bounds| (bounds.first..=last(bounds)).contains(number));
         let number =
             number.filter(is_known).ok_or_else(|| ServiceError::validation("Invalid SequenceNumber for the shard"))?;
         if number.time < stream::horizon(call) { Err(errors::trimmed_data()) } else { Ok(number) }

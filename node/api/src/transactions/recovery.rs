@@ -10,8 +10,9 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration}
 
 /// A coordinator that lives is done within that long, or loses.
 pub(super) const LOCK_AGE_MS_MIN: u64 = 3_000;
-/// A table that is not known here may be a new one. After that long it is gone, and so is what it would say.
-const GONE_AGE_MS_MIN: u64 = 15 * 60 * 1_000;
+/// A table that is not known here may be a new one. After that long it is gone, and so is what it would say; what the others did is
+/// known for longer (`cairn_replication::transaction::RECORD_AGE_MS_MAX`).
+const GONE_AGE_MS_MIN: u64 = 10 * 60 * 1_000;
 /// Transactions that one request resolves at once.
 const RESOLVED_MAX: usize = 8;
 /// Between two looks at what is left behind.
@@ -74,22 +75,16 @@ impl Coordinator<'_> {
                 Some((self.catalog.table_of_id(self.account, participant.table_id)?, participant))
             })
             .collect();
-        let Some(((table, primary), others)) = tables.split_first() else { return false };
+        let Some(((table, first), behind)) = tables.split_first() else { return false };
         let missing_are_gone = now.saturating_sub(met.since_ms) >= GONE_AGE_MS_MIN && self.catalog.knows_all();
-        let is_primary = met.participants.first() == Some(*primary);
-        if !is_primary && !missing_are_gone {
-            return false;
-        }
-        let ask = TransactStep::Resolve { age_ms_min: LOCK_AGE_MS_MIN };
-        let step = match self.step(table, &primary.key, self.request(met, ask)).await {
-            Ok(Told { outcome: TransactOutcome::Committed(_), at }) => TransactStep::CommitDecided { decided_at: at },
-            Ok(Told { outcome: TransactOutcome::Aborted, .. }) => TransactStep::Abort { age_ms_min: 0 },
-            Ok(_) => return false,
-            Err(error) => {
-                tracing::debug!(%error, "failed to ask what became of a transaction");
-                return false;
-            }
+        let primary = Some(*first).filter(|first| met.participants.first() == Some(*first));
+        let step = match primary {
+            Some(primary) => self.what_became(met, table, primary).await,
+            None if missing_are_gone => self.what_others_did(met, &tables).await,
+            None => None,
         };
+        let Some(step) = step else { return false };
+        let others = if primary.is_some() { behind } else { &tables };
         let tell = others.iter().map(|(table, other)| self.step(table, &other.key, self.request(met, step.clone())));
         // Who has applied it may have forgotten it.
         let is_over = |told: Result<Told, _>| {
@@ -101,11 +96,45 @@ impl Coordinator<'_> {
             tracing::info!(transaction = ?met.transaction, ?step, "a transaction was left behind, and is ended");
         }
         let is_committed = matches!(step, TransactStep::CommitDecided { .. });
-        if is_committed && is_primary && all_are_told {
+        if let Some(primary) = primary.filter(|_| is_committed && all_are_told) {
             let finished = self.step(table, &primary.key, self.request(met, TransactStep::Finish)).await;
             return finished.is_ok();
         }
         is_resolved
+    }
+
+    /// What its primary says of it, and so what the others are to do. Where it does not know it that is never to come.
+    async fn what_became(&self, met: &MetLock, table: &TableView, primary: &Participant) -> Option<TransactStep> {
+        let ask = TransactStep::Resolve { age_ms_min: LOCK_AGE_MS_MIN };
+        match self.step(table, &primary.key, self.request(met, ask)).await {
+            Ok(Told { outcome: TransactOutcome::Committed(_), at }) => {
+                Some(TransactStep::CommitDecided { decided_at: at })
+            }
+            Ok(Told { outcome: TransactOutcome::Aborted, .. }) => Some(TransactStep::Abort { age_ms_min: 0 }),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::debug!(%error, "failed to ask what became of a transaction");
+                None
+            }
+        }
+    }
+
+    /// The same, where the primary's table was deleted: what it had committed the others may have applied in part.
+    async fn what_others_did(&self, met: &MetLock, left: &[(Arc<TableView>, &Participant)]) -> Option<TransactStep> {
+        // Of such an age nobody lets go of what is prepared.
+        let ask = TransactStep::Resolve { age_ms_min: u64::MAX };
+        let asked = left.iter().map(|(table, other)| self.step(table, &other.key, self.request(met, ask.clone())));
+        let mut step = TransactStep::Abort { age_ms_min: 0 };
+        for told in join_all(asked).await {
+            match told {
+                Ok(Told { outcome: TransactOutcome::Committed(_), at }) => {
+                    step = TransactStep::CommitDecided { decided_at: at };
+                }
+                Ok(Told { outcome: TransactOutcome::Pending | TransactOutcome::Aborted, .. }) => {}
+                _ => return None,
+            }
+        }
+        Some(step)
     }
 
     fn request(&self, met: &MetLock, step: TransactStep) -> TransactRequest {

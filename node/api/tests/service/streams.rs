@@ -246,6 +246,21 @@ async fn an_iterator_of_each_type_begins_where_it_says() {
     }
 }
 
+/// DescribeStream tells the number that the shard begins with, though no entry was stamped since the stream was enabled.
+#[tokio::test]
+async fn a_shard_in_which_nothing_was_written_yet_is_read_from_the_number_that_it_begins_with() {
+    let first = number(NOW_MS);
+    let bounds = Some(ShardBounds { first, last: None });
+    let (service, asked) = answering(move |it| StreamOutcome { latest: SequenceNumber::default(), bounds, ..it }).await;
+    for (kind, after) in [("AT_SEQUENCE_NUMBER", first.before()), ("AFTER_SEQUENCE_NUMBER", first)] {
+        let text = iterate(&service, kind, json!({"SequenceNumber": first.to_string()})).await;
+        service.ok(RECORDS, json!({"ShardIterator": text})).await;
+        assert_eq!(asked.lock().unwrap().pop().unwrap().after, Some(after), "{kind}");
+    }
+    let later = iterator("AT_SEQUENCE_NUMBER", json!({"SequenceNumber": number(NOW_MS + 1).to_string()}));
+    assert_eq!(service.invalid(ITERATOR, later).await, "Invalid SequenceNumber for the shard");
+}
+
 #[tokio::test]
 async fn an_iterator_that_can_not_be_is_refused() {
     let (service, _) = answering(|outcome| outcome).await;

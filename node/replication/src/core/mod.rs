@@ -489,7 +489,7 @@ pub(crate) fn serve_read<S: Store>(
         schema: &point.definition.key_schema,
         range: &point.descriptor.range,
         partition: point.descriptor.partition_id,
-        stream: point.definition.current_stream().map(|stream| stream.enabled_at_ms),
+        streams: point.definition.stream.as_ref(),
         local_indexes: &point.definition.local_indexes,
         index_of: point.definition.index_of.as_ref(),
     };

@@ -147,7 +147,7 @@ impl<S: Store> Host<S> {
             PartitionRequest::Range(range) => range.consistent,
             PartitionRequest::Stream(_) | PartitionRequest::TransactGet(_) => true,
         };
-        let beside = match self.ended(partition, &request) {
+        let beside = match self.ended(partition, &request)? {
             Some(point) => Some(point),
             None => self.point_beside(partition, epoch, consistent)?,
         };
@@ -171,16 +171,24 @@ impl<S: Store> Host<S> {
     }
 
     /// From where to read a stream that takes no more, if that is asked for: whoever has applied its end has all of it, whether it
-    /// leads or not, under whatever epoch, and where nothing else is left of the table.
-    fn ended(&self, partition: PartitionId, request: &PartitionRequest) -> Option<ReadPoint> {
-        let PartitionRequest::Stream(asked) = request else { return None };
+    /// leads or not, under whatever epoch, and where nothing else is left of the table. What was behind when it was dropped may not know
+    /// of the stream: others do.
+    fn ended(&self, partition: PartitionId, request: &PartitionRequest) -> Result<Option<ReadPoint>, PartitionError> {
+        let PartitionRequest::Stream(asked) = request else { return Ok(None) };
+        let has_ended = |definition: &TableDefinition| {
+            definition.stream.as_ref().is_some_and(|streams| streams.has_ended(asked.stream))
+        };
         if let Some(RetiredReplica { storage_id, descriptor, definition, .. }) = self.engine.retired(partition) {
-            return Some(ReadPoint { storage_id, descriptor: descriptor.into(), definition: definition.into() });
+            return match has_ended(&definition) {
+                true => {
+                    Ok(Some(ReadPoint { storage_id, descriptor: descriptor.into(), definition: definition.into() }))
+                }
+                false => Err(PartitionError::NotLeader { leader: None }),
+            };
         }
         let views = self.views.load();
-        let point = &views.get(&partition)?.point;
-        let has_ended = point.definition.stream.as_ref().is_some_and(|streams| streams.has_ended(asked.stream));
-        has_ended.then(|| point.clone())
+        let point = views.get(&partition).map(|view| &view.point);
+        Ok(point.filter(|point| has_ended(&point.definition)).cloned())
     }
 
     /// From where to read at once, if the machine need not be asked.

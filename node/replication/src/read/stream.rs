@@ -47,7 +47,7 @@ pub(super) fn read<S: Store>(
         }
     }
     drop(records);
-    let takes_more = place.stream == Some(request.stream);
+    let takes_more = !place.streams.is_some_and(|streams| streams.has_ended(request.stream));
     if request.limit == 0 {
         outcome.bounds = Some(bounds(engine, place.storage_id, request.stream, takes_more)?);
     }

@@ -123,6 +123,35 @@ fn a_stream_that_was_disabled_ends_with_its_last_record() {
     assert!(bounds.first <= first.last);
 }
 
+/// Of a stream the API tells before the nodes have heard of it: who took its end from them would read no more of it.
+#[test]
+fn a_stream_that_the_nodes_have_not_heard_of_yet_is_open_and_then_read_from_its_beginning() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    cluster.write(0, put(1, "a", 1));
+    let next = STREAM.enabled_at_ms + 500;
+    let shown = |cluster: &mut Cluster, after, limit| {
+        let request = StreamRequest { stream: next, after, horizon: Timestamp(1), limit, page_bytes: 1 << 20 };
+        match cluster.ask(0, PartitionRequest::Stream(request)) {
+            Some(Ok(PartitionOutcome::Stream(page))) => page,
+            other => panic!("no page: {other:?}"),
+        }
+    };
+    let early = shown(&mut cluster, None, 10);
+    assert_eq!((early.records.len(), early.ended), (0, false));
+    let bounds = shown(&mut cluster, None, 0).bounds.unwrap();
+    assert_eq!((bounds.first.time, bounds.last), (Timestamp::from_millis(next), None));
+    let mut enabled = definition();
+    enabled.schema_version = 2;
+    enabled.set_stream(Some(STREAM.view_type), next);
+    let order = Order::UpdateDefinition { partition_id: PARTITION, definition: enabled };
+    while cluster.order(0, order.clone()) != OrderOutcome::Done {
+        cluster.ticks(1);
+    }
+    cluster.write(0, put(2, "a", 2));
+    let page = shown(&mut cluster, Some(early.last), 10);
+    assert_eq!((events(&page.records), page.ended), (vec![StreamEvent::Modify], false));
+}
+
 #[test]
 fn who_reads_behind_what_is_trimmed_is_told() {
     let mut cluster = Cluster::with_partition(1, 1);

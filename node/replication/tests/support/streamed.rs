@@ -27,7 +27,7 @@ pub fn records<S: Store>(engine: &Engine<S>, storage_id: u64, definition: &Table
         local_indexes: &[],
         index_of: None,
         partition: PartitionId([0; 16]),
-        stream: Some(STREAM.enabled_at_ms),
+        streams: definition.stream.as_ref(),
     };
     let (mut records, mut after) = (Vec::new(), None);
     loop {

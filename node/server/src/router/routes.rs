@@ -12,6 +12,7 @@ use cairn_model::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
@@ -155,7 +156,8 @@ struct Candidate<'a> {
     counted: (u64, u64, u64),
 }
 
-/// One more node has what is left of a table.
+/// One more node has what is left of a table. One that was behind when it was dropped there lacks the streams that the table had since, and
+/// is not asked for any.
 fn note_retired(
     retired: &mut HashMap<TableId, RetiredTable>,
     node: &KnownNode,
@@ -164,6 +166,12 @@ fn note_retired(
 ) {
     let own = descriptor.members.iter().find(|member| member.node_id == node.report.node_id);
     let own = own.map(|member| Member { address: node.address.clone(), ..member.clone() });
+    let known_version = retired.get(&definition.table_id).map(|known| known.definition.schema_version);
+    match known_version.map(|known| known.cmp(&definition.schema_version)) {
+        Some(Ordering::Greater) => return,
+        Some(Ordering::Less) => drop(retired.remove(&definition.table_id)),
+        Some(Ordering::Equal) | None => {}
+    }
     let table = retired.entry(definition.table_id).or_insert_with(|| {
         let descriptor = PartitionDescriptor { members: Vec::new(), ..descriptor.clone() };
         let route = Arc::new(Route { group: group.clone(), descriptor, leader: None });
@@ -335,6 +343,30 @@ mod tests {
         let routes = Routes::from_reports(&[retired(2)]);
         assert_eq!(routes.tables().count(), 0);
         assert!(routes.find(TABLE, b"x").is_none() && routes.table(TABLE).is_none());
+    }
+
+    #[test]
+    fn who_was_behind_when_a_table_was_dropped_is_not_asked_for_its_streams() {
+        let held = replica(1, (b"", b""), 1);
+        let retired = |id: u8, streams: u64| {
+            let mut definition = held.definition.clone();
+            for stream in 1..=streams {
+                definition.set_stream(Some(StreamViewType::KeysOnly), 1_000 * stream);
+                definition.schema_version += 1;
+            }
+            let mut node = node(&format!("pod-{id}"), Vec::new());
+            node.report.node_id = NodeId([id; 16]);
+            let definition = definition.retired(5_000);
+            node.report.retired = vec![RetiredReport { descriptor: held.descriptor.clone(), definition }];
+            node
+        };
+        for order in [[1, 2, 2], [2, 1, 2], [2, 2, 1]] {
+            let nodes: Vec<KnownNode> = (1..).zip(order).map(|(id, streams)| retired(id, streams)).collect();
+            let routes = Routes::from_reports(&nodes);
+            let told = routes.streamed().map(|table| table.readable_streams(5_000).count()).collect::<Vec<_>>();
+            let asked = routes.retired(TABLE).unwrap().descriptor.members.len();
+            assert_eq!((told, asked), (vec![2], 2), "{order:?}");
+        }
     }
 
     #[test]

@@ -18,8 +18,11 @@ pub fn stamp(
     now: Timestamp,
 ) -> Result<()> {
     let written = StreamStatus::streams(&status.streams)?;
-    // Nodes that have a stream which was never written down, or is not any more, know better.
-    let known = held.filter(|held| newest_ms(held) > newest_ms(&written)).cloned().unwrap_or(written);
+    // Nodes that have a stream which was never written down, or is not any more, know better; so do those where one has ended, for a
+    // drop that was taken back: what was written since is not in it.
+    let has_ended = |held: &Streams| written.current.is_some_and(|stream| held.has_ended(stream.enabled_at_ms));
+    let knows_better = |held: &&Streams| newest_ms(held) > newest_ms(&written) || has_ended(held);
+    let known = held.filter(knows_better).cloned().unwrap_or(written);
     let now_ms = born_ms.unwrap_or_else(|| u64::try_from(now.as_millisecond()).unwrap_or_default());
     let streams = table.streams_asked(known, Some(now_ms))?;
     status.streams = StreamStatus::list(&streams);
@@ -92,6 +95,20 @@ mod tests {
             observe(&mut status, ARN, at(second)).unwrap();
             assert_eq!(status.latest_stream_label.as_deref(), label);
         }
+    }
+
+    #[test]
+    fn a_stream_that_has_ended_on_the_nodes_is_followed_by_another() {
+        let mut status = TableResourceStatus::default();
+        stamp(&mut status, &table(ON), None, None, at(5)).unwrap();
+        let mut held = Streams::default();
+        held.enable(StreamViewType::NewImage, 5_000);
+        stamp(&mut status, &table(ON), Some(&held), None, at(6)).unwrap();
+        assert_eq!(status.streams.len(), 1);
+        held.disable(7_000);
+        stamp(&mut status, &table(ON), Some(&held), None, at(9)).unwrap();
+        let streams = StreamStatus::streams(&status.streams).unwrap();
+        assert_eq!((streams.past, streams.current.map(|stream| stream.enabled_at_ms)), (held.past, Some(9_000)));
     }
 
     #[test]

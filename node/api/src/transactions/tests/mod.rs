@@ -1,11 +1,12 @@
 //! Transactions of many clients at once, on the true partitions, while messages are lost and come twice, processes crash
-//! and coordinators die between any two steps: the history must be serializable, nothing may stay locked, and tables that are
-//! restored as of one time agree on every transaction.
+//! and coordinators die between any two steps: the history must be serializable, nothing may stay locked, the streams have each
+//! change once, and tables that are restored as of one time agree on every transaction.
 //!
 //! `CAIRN_SEED=n` replays one seed; `CAIRN_SEEDS=n` runs so many.
 
 mod restores;
 mod runner;
+mod streams;
 mod world;
 
 use super::{Coordinator, Finished, recovery};
@@ -32,6 +33,8 @@ const STEPS_MAX: usize = 200_000;
 const LEFT_MS: u64 = 20_000;
 const LONG_MS: u64 = 20 * 60 * 1_000;
 const ROUNDS_MAX: usize = 20;
+/// When a table that is not known is gone, and what others did with it is still known.
+const GONE_MS: u64 = 11 * 60 * 1_000;
 
 fn poll<T>(future: &mut BoxFuture<'_, T>) -> Option<T> {
     match future.poll_unpin(&mut Context::from_waker(&noop_waker())) {
@@ -176,6 +179,7 @@ fn run(seed: u64, sabotage: bool) -> Result<world::Tally, String> {
     let lists = items.into_iter().map(|got| list_of(got.map(|(item, _)| item.decode().unwrap()).as_ref()));
     let lists: BTreeMap<Key, Vec<u32>> = lists.enumerate().collect();
     cairn_history::check(&shared.history.lock(), &lists)?;
+    streams::check(&world, &lists)?;
     restores::check(&world, &shared.history.lock(), &lists)?;
     let tally = world.0.lock().tally;
     Ok(tally)
@@ -238,6 +242,48 @@ fn what_both_sides_wait_for_is_ended_once() {
     }
     world.wait(LEFT_MS);
     assert_eq!(world.left_transactions(), []);
+}
+
+/// Nobody is left who can say that it was committed but those who have applied it.
+#[test]
+fn what_some_have_applied_is_applied_by_all_when_the_table_that_committed_it_is_deleted() {
+    let mut halves = 0;
+    for seed in 0..60 {
+        let (world, finished, room) = (World::new(seed), Finished::default(), Room::within(ROOM_BYTES));
+        world.calm();
+        let client = world.client();
+        // It dies when the primary has committed it, while the two others are told.
+        *client.fuse.lock() = Some(8);
+        let coordinator = Coordinator {
+            partitions: &client,
+            catalog: &world,
+            environment: &world,
+            account: "game",
+            room: &room,
+            finished: &finished,
+        };
+        let actions = [0, 1, 2].map(|key| addressed(key, TransactAction::Write(append(key, 1))));
+        let mut writing = coordinator.write(&actions, identity(&world)).boxed();
+        while !client.is_dead() && poll(&mut writing).is_none() {
+            world.pass();
+        }
+        drop(writing);
+        world.0.lock().deleted = Some(0);
+        let is_half = world.there(1) != world.there(2);
+        halves += usize::from(is_half);
+        world.wait(GONE_MS);
+        let client = world.client();
+        let mut ending = recovery::end_those_left(&client, &world, &world, &finished).boxed();
+        while poll(&mut ending).is_none() {
+            world.pass();
+        }
+        drop(ending);
+        world.wait(LEFT_MS);
+        assert_eq!(world.left_transactions(), [], "seed {seed}");
+        assert_eq!(world.there(1), world.there(2), "seed {seed}");
+        assert!(!is_half || world.there(1), "seed {seed}: what was applied stays");
+    }
+    assert!(halves > 0, "what never happens tests nothing");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 const OPERATIONS_OF_EACH: usize = 25;
 
-fn key_attributes(key: Key) -> Item {
+pub(super) fn key_attributes(key: Key) -> Item {
     Item::from([("id".to_owned(), AttributeValue::S(format!("item-{key}")))])
 }
 

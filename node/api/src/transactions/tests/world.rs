@@ -1,7 +1,10 @@
 //! Three tables, each with a partition of one replica on the true machine, behind a network that loses, repeats and
 //! delays; and clients that die. All of it in one thread, under virtual time, from one seed.
 
-use super::restores::{Archived, Taken};
+use super::{
+    restores::{Archived, Taken},
+    runner::encoded,
+};
 use crate::{
     Catalog, Environment, NewTable, Partitions, Room, RoutingKey, TableUpdate, TableView, TagUpdate, Tags, errors,
 };
@@ -12,15 +15,16 @@ use cairn_model::{
     descriptor::{KeyRange, Member, MemberRole, PartitionDescriptor},
     ids::{NodeId, PartitionId, ReplicaId, TableId},
     node::{Counts, Order},
-    table::{KeyAttribute, KeySchema, ScalarType, TableStatus},
+    table::{KeyAttribute, KeySchema, ScalarType, StreamViewType, TableStatus},
     throughput::ThroughputHistory,
+    time::Timestamp,
     transaction::LeftTransaction,
 };
 use cairn_replication::{
     CoreConfig, Now,
     core::{Claim, Core, Input, Output},
     log::{LogStore, MemoryLog},
-    operation::{GetRequest, PartitionError, PartitionOutcome, PartitionRequest},
+    operation::{GetRequest, PartitionError, PartitionOutcome, PartitionRequest, StreamRecord, StreamRequest},
     transaction::{ItemVersion, TransactGetOutcome, TransactGetRequest, TransactGot},
 };
 use futures::future::BoxFuture;
@@ -37,6 +41,8 @@ pub(super) const TABLES: usize = 3;
 const TICK_MS: u64 = 100;
 const TRIES_MAX: usize = 5;
 const EPOCH_MS: u64 = 1_000_000_000;
+/// When the tables' streams were enabled.
+const STREAM_MS: u64 = EPOCH_MS;
 
 /// No two nodes' clocks are alike.
 const CLOCK_OFFSET_MS_MAX: u64 = 2_000;
@@ -62,6 +68,8 @@ pub(super) struct State {
     pub(super) calm: bool,
     /// Transactions read their items as anybody does, whoever has them locked.
     pub(super) sabotage: bool,
+    /// A table that was deleted.
+    pub(super) deleted: Option<usize>,
     pub(super) tally: Tally,
 }
 
@@ -117,12 +125,14 @@ fn partition_id(table: usize) -> PartitionId {
 }
 
 fn definition(table: usize) -> TableDefinition {
-    TableDefinition::new(
+    let mut definition = TableDefinition::new(
         "game",
         format!("table-{table}"),
         TableId([table as u8 + 1; 16]),
         KeySchema { partition: KeyAttribute { name: "id".into(), scalar_type: ScalarType::S }, sort: None },
-    )
+    );
+    definition.set_stream(Some(StreamViewType::NewAndOldImages), STREAM_MS);
+    definition
 }
 
 pub(super) fn table(table: usize) -> Arc<TableView> {
@@ -162,6 +172,7 @@ impl World {
             late: Vec::new(),
             calm: false,
             sabotage: false,
+            deleted: None,
             tally: Tally::default(),
         };
         for table in 0..TABLES {
@@ -248,8 +259,34 @@ impl World {
     /// What the partitions' leaders wait for.
     pub(super) fn left_transactions(&self) -> Vec<LeftTransaction> {
         let state = self.0.lock();
-        let reports = state.partitions.iter().flat_map(|partition| partition.core.replicas());
+        let there = (0..).zip(&state.partitions).filter(|(table, _)| state.deleted != Some(*table));
+        let reports = there.flat_map(|(_, partition)| partition.core.replicas());
         reports.flat_map(|report| report.left_transactions).collect()
+    }
+
+    /// All that is in a table's stream.
+    pub(super) fn records(&self, table: usize) -> Vec<StreamRecord> {
+        let (mut records, mut after) = (Vec::new(), None);
+        loop {
+            let (horizon, page_bytes) = (Timestamp::from_millis(STREAM_MS), 1 << 20);
+            let request = StreamRequest { stream: STREAM_MS, after, horizon, limit: 100, page_bytes };
+            match self.0.lock().deliver(table, PartitionRequest::Stream(request)) {
+                Ok(PartitionOutcome::Stream(page)) if page.records.is_empty() => return records,
+                Ok(PartitionOutcome::Stream(page)) => {
+                    after = Some(page.last);
+                    records.extend(page.records);
+                }
+                other => panic!("no page: {other:?}"),
+            }
+        }
+    }
+
+    /// Whether the item of a table's own number is there.
+    pub(super) fn there(&self, table: usize) -> bool {
+        let state = self.0.lock();
+        let engine = &state.partitions[table].engine;
+        let storage_id = engine.replica(partition_id(table)).unwrap().storage_id;
+        engine.get(storage_id, &encoded(table)).unwrap().is_some()
     }
 
     pub(super) fn yields(&self) -> Yields {
@@ -481,7 +518,9 @@ impl Partitions for Client {
 #[async_trait]
 impl Catalog for World {
     fn table(&self, _account: &str, name: &str) -> Option<Arc<TableView>> {
-        (0..TABLES).map(table).find(|table| table.definition.table_name == name)
+        let deleted = self.0.lock().deleted;
+        let tables = (0..TABLES).filter(|table| Some(*table) != deleted).map(table);
+        tables.into_iter().find(|table| table.definition.table_name == name)
     }
 
     fn list_tables(&self, _account: &str) -> Vec<String> {

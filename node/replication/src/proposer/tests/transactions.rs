@@ -101,7 +101,7 @@ impl Leader {
             local_indexes: &[],
             index_of: None,
             partition: self.state.descriptor.partition_id,
-            stream: None,
+            streams: None,
         };
         let request = PartitionRequest::TransactGet(TransactGetRequest { gets, versions_only: false });
         read(&self.engine, place, &request).unwrap()

@@ -69,7 +69,7 @@ impl Table {
             schema: &self.schema,
             range,
             partition: PartitionId([7; 16]),
-            stream: None,
+            streams: None,
             local_indexes: &[],
             index_of: None,
         }
