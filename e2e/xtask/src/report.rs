@@ -39,7 +39,7 @@ impl Report {
 
     pub(crate) fn skip(&mut self, what: &str, why: &str) {
         println!("skipped {what}: {why}");
-        self.skipped.push(format!("{what}: {why}"));
+        self.skipped.push(format!("{what}: {}", why.lines().next().unwrap_or_default()));
     }
 
     /// What was made beside the parts, and how long it took.

@@ -34,6 +34,9 @@ pub(crate) struct Part {
     measures: bool,
 }
 
+/// The option or variable that tells of it, what is skipped without it, the step that makes it, and where it is then.
+type Optional = (&'static str, &'static str, Step, fn() -> Result<PathBuf>);
+
 /// Runs all parts, or those named; true when nothing failed.
 pub(crate) fn run(only: &[&str]) -> Result<bool> {
     if let Some(unknown) = only.iter().find(|name| !PARTS.iter().any(|part| part.name == **name)) {
@@ -97,7 +100,7 @@ fn clients(report: &mut Report, ahead: &Ahead) -> Result<()> {
         .arg(cairn)
         .arg("--programs")
         .arg(programs);
-    let optional: [(&str, &str, Step, fn() -> Result<PathBuf>); 7] = [
+    let optional: [Optional; 7] = [
         ("--rival", "answers beside dynoxide's", steps::DYNOXIDE, || crates::DYNOXIDE.path()),
         ("--dynalite", "answers beside dynalite's", steps::DYNALITE, || npm::DYNALITE.script()),
         ("--s3-server", "archives in S3", steps::S3_SERVER, || cluster::tool("versitygw")),
@@ -177,7 +180,7 @@ fn bench_command(report: &mut Report, ahead: &Ahead) -> Result<Command> {
         .current_dir(workspace::root())
         .env("CAIRN_E2E_CAIRN", workspace::release("cairn"))
         .env("CAIRN_E2E_RESULTS", workspace::target().join("bench"));
-    let others: [(&str, &str, Step, fn() -> Result<PathBuf>); 2] = [
+    let others: [Optional; 2] = [
         ("CAIRN_E2E_DYNOXIDE", "durable PutItem and every operation beside dynoxide", steps::DYNOXIDE, || {
             crates::DYNOXIDE.path()
         }),
