@@ -199,7 +199,10 @@ impl Nodes for Fleet {
     }
 
     fn order<'a>(&'a self, target: &'a Target, order: &'a Order) -> BoxFuture<'a, Result<OrderOutcome, NodeError>> {
-        Box::pin(async move { Ok(self.take(target, order)) })
+        let is_there = self.with(|nodes| nodes.contains_key(&target.address));
+        Box::pin(async move {
+            if is_there { Ok(self.take(target, order)) } else { Err(NodeError::Timeout(Duration::ZERO)) }
+        })
     }
 
     fn archive<'a>(
