@@ -82,8 +82,8 @@ install_packages() {
   ((missing)) || return 0
   command -v apt-get >/dev/null || die "these Debian packages are needed: ${PACKAGES[*]}"
   echo "installing ${PACKAGES[*]}" >&2
-  apt-get update -qq >&2
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${PACKAGES[@]}" >&2
+  timeout 5m apt-get update -qq >&2
+  DEBIAN_FRONTEND=noninteractive timeout 15m apt-get install -y -qq --no-install-recommends "${PACKAGES[@]}" >&2
 }
 
 certificates() {

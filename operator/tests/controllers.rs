@@ -8,6 +8,7 @@ mod scenes {
     pub(crate) mod imports;
     pub(crate) mod local_indexes;
     pub(crate) mod recovery;
+    pub(crate) mod streams;
     pub(crate) mod table_class;
     pub(crate) mod time_to_live;
 }
@@ -69,6 +70,7 @@ async fn the_controllers_on_a_real_api_server() {
     scenes::imports::play(&server).await;
     scenes::local_indexes::play(&server).await;
     scenes::recovery::play(&server).await;
+    scenes::streams::play(&server).await;
     scenes::table_class::play(&server).await;
     scenes::time_to_live::play(&server).await;
 }

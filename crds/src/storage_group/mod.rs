@@ -185,3 +185,20 @@ impl StorageGroupSpec {
 fn one() -> i32 {
     1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_of_versions_that_kept_no_streams_are_read_and_of_newer_ones_what_is_known() {
+        let older = r#"{"pendingDrops":[{"partitionId":"p","tableId":"t","nodes":["n"]}]}"#;
+        let status: StorageGroupStatus = serde_json::from_str(older).unwrap();
+        assert_eq!(status.pending_drops[0].deleted_at, None);
+        assert_eq!(serde_json::to_string(&status).unwrap(), older);
+        let known = older.replace("]}]}", r#"],"deletedAt":"2026-11-21T10:00:00Z"}]}"#);
+        let newer = known.replace("\"}]}", r#"","keeps":"streams"}]}"#);
+        let status: StorageGroupStatus = serde_json::from_str(&newer).unwrap();
+        assert_eq!(serde_json::to_string(&status).unwrap(), known);
+    }
+}

@@ -37,6 +37,19 @@ impl TableClassStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::TableResourceStatus;
+
+    #[test]
+    fn statuses_of_versions_that_noted_no_class_are_read_and_of_newer_ones_what_is_known() {
+        let older = r#"{"tableStatus":"ACTIVE","schemaVersion":2}"#;
+        let status: TableResourceStatus = serde_json::from_str(older).unwrap();
+        assert_eq!((status.table_class.clone(), serde_json::to_string(&status).unwrap()), (None, older.to_owned()));
+        let newer = r#"{"tableClass":{"tableClass":"STANDARD","updateDateTimes":["2026-11-21T10:00:00Z"],"by":"api"},"cold":{"since":1}}"#;
+        let status: TableResourceStatus = serde_json::from_str(newer).unwrap();
+        let updates_ms = vec![1_795_255_200_000];
+        let history = TableClassHistory { class: Some(TableClass::Standard), updates_ms };
+        assert_eq!(status.table_class.unwrap().history(), history);
+    }
 
     #[test]
     fn a_history_survives_the_way_through_a_status() {

@@ -1,6 +1,6 @@
 //! The chart's check: linted, rendered and held against the API's schemas, over every combination of its main values.
 
-use crate::{cluster, process, report::Report, schemas, workspace};
+use crate::{ahead::Ahead, cluster, process, report::Report, schemas, steps, workspace};
 use anyhow::{Result, bail};
 use std::{
     fs,
@@ -68,12 +68,13 @@ const REFUSED: [(&str, &str); 14] = [
     ("region=east,image.repository=cairn,networkPolicy.clients[0].selector.app=shop", "selector"),
 ];
 
-pub(crate) fn check(report: &mut Report) -> Result<()> {
+pub(crate) fn check(report: &mut Report, ahead: &Ahead) -> Result<()> {
+    ahead.require(&steps::CHART_TOOLS)?;
     let helm = cluster::tool("helm")?;
     let kubeconform = cluster::tool("kubeconform")?;
     let folder = workspace::target().join("chart");
     let _ = fs::remove_dir_all(&folder);
-    let location = schemas::write(&cluster::tool("openapi.json").or_else(|_| openapi())?, &folder.join("schemas"))?;
+    let location = schemas::write(&cluster::openapi()?, &folder.join("schemas"))?;
     let rendered = folder.join("rendered");
     fs::create_dir_all(&rendered)?;
 
@@ -170,12 +171,6 @@ fn network_policies(helm: &Path, report: &mut Report) -> Result<()> {
         bail!("the tests of network policies failed ({status})");
     }
     Ok(())
-}
-
-/// `build-tools` calls it `openapi` and keeps it as `openapi.json`.
-fn openapi() -> Result<PathBuf> {
-    cluster::tool("openapi")?;
-    cluster::tool("openapi.json")
 }
 
 fn combinations() -> Vec<String> {

@@ -75,15 +75,36 @@ fn tools() -> PathBuf {
 pub(crate) fn tool(name: &str) -> Result<PathBuf> {
     let path = tools().join(name);
     if !path.exists() {
-        process::run(Command::new(workspace::root().join("e2e/cluster/build-tools")).arg(name))?;
+        build_tools(&[name])?;
+    }
+    Ok(path)
+}
+
+/// The description of Kubernetes' API, copied if need be.
+pub(crate) fn openapi() -> Result<PathBuf> {
+    let path = tools().join("openapi.json");
+    if !path.exists() {
+        build_tools(&["openapi"])?;
     }
     Ok(path)
 }
 
 /// The folder of the tools, with etcd and kube-apiserver in it, built if need be.
 pub(crate) fn api_server() -> Result<PathBuf> {
-    process::run(Command::new(workspace::root().join("e2e/cluster/build-tools")).args(["etcd", "kubernetes"]))?;
+    build_tools(&["etcd", "kubernetes"])?;
     Ok(path::absolute(tools())?)
+}
+
+/// What `cluster up` builds where the cluster is made of this machine's processes, built if need be.
+pub(crate) fn tools_of_clusters() -> Result<()> {
+    if process::output(command().arg("kind"))?.trim() != "native" {
+        return Ok(());
+    }
+    build_tools(&["kubernetes", "etcd", "coredns", "local-path-provisioner", "helm", "kubeconform"])
+}
+
+fn build_tools(names: &[&str]) -> Result<()> {
+    process::run(Command::new(workspace::root().join("e2e/cluster/build-tools")).args(names))
 }
 
 /// Two runs on one machine, of whatever checkouts, take turns.

@@ -14,11 +14,15 @@ pub(crate) fn download() -> Result<()> {
     Ok(())
 }
 
-/// The program, built anew where something has changed.
-pub(crate) fn build() -> Result<PathBuf> {
-    let program = path::absolute(workspace::target().join("sdk-go"))?;
-    process::output(go().args(["build", "-mod=readonly", "-buildvcs=false", "-o"]).arg(&program).arg("."))?;
-    Ok(program)
+/// The program.
+pub(crate) fn program() -> Result<PathBuf> {
+    Ok(path::absolute(workspace::target().join("sdk-go"))?)
+}
+
+/// Builds it anew where something has changed.
+pub(crate) fn build() -> Result<()> {
+    process::output(go().args(["build", "-mod=readonly", "-buildvcs=false", "-o"]).arg(program()?).arg("."))?;
+    Ok(())
 }
 
 fn go() -> Command {

@@ -14,7 +14,7 @@ fn source() -> PathBuf {
 }
 
 /// Where its jars (`lib`) and our classes (`classes`) are put.
-fn folder() -> Result<PathBuf> {
+pub(crate) fn folder() -> Result<PathBuf> {
     Ok(path::absolute(workspace::target().join("sdk-java"))?)
 }
 
@@ -41,8 +41,8 @@ pub(crate) fn download() -> Result<()> {
     Ok(())
 }
 
-/// The folder of the program, built anew.
-pub(crate) fn build() -> Result<PathBuf> {
+/// Builds the program anew.
+pub(crate) fn build() -> Result<()> {
     let folder = folder()?;
     let (jars, classes) = (folder.join("lib"), folder.join("classes"));
     let mut sums = Command::new("sha256sum");
@@ -60,7 +60,7 @@ pub(crate) fn build() -> Result<PathBuf> {
     compiler.current_dir(source()).args(["-Xlint:all", "-Werror", "-encoding", "UTF-8", "-d"]).arg(classes);
     compiler.arg("-cp").arg(jars.join("*")).args(names(&source(), "java")?);
     process::output(&mut compiler)?;
-    Ok(folder)
+    Ok(())
 }
 
 /// The files with this ending, in the order of their names' bytes.

@@ -1,9 +1,11 @@
 //! The project's tasks: `cargo xtask demo`, `test`, `bench`, `image`, `cluster`. Each does all of the set-up it needs and cleans up after itself.
 
+mod ahead;
 mod chart;
 mod cluster;
 mod crates;
 mod demo;
+mod deny;
 mod go;
 mod image;
 mod java;
@@ -14,6 +16,7 @@ mod report;
 mod rust_tests;
 mod schemas;
 mod sdk_rust;
+mod steps;
 mod test;
 mod workspace;
 
@@ -23,7 +26,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask TASK
 
   demo                    a cluster, Cairn on it, and a tour of what it does; ends by itself
-  test [--only PART,…]    everything: fmt, clippy, crds, deny, unit, clients, chart, e2e, bench
+  test [--only PART,…]    everything: fmt, clippy, crds, unit, clients, chart, deny, e2e, bench
   bench [--only WORD | --sizes [COUNT,…] | --large [COUNT] | --expiry [COUNT]]
                           the benchmarks, those named so, or how times grow with a table: to a million items, or as named;
                           how much memory ten million items of a kilobyte take; how soon a million expired items are gone

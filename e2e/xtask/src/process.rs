@@ -1,8 +1,9 @@
 //! Runs programs, each in a process group of its own, and ends them and what was set up when the task is interrupted.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     io::{BufRead, BufReader},
@@ -119,7 +120,51 @@ pub(crate) fn describe(command: &Command) -> String {
     text
 }
 
+/// How programs are run for what is made beside the part that is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beside {
+    /// Added to our own: 0 to 19.
+    pub(crate) niceness: u8,
+    /// For each program, in whole seconds; it is killed then, with all that it started.
+    pub(crate) limit: Duration,
+}
+
+thread_local! {
+    static BESIDE: Cell<Option<Beside>> = const { Cell::new(None) };
+}
+
+/// Has [`run`] and [`output`] run programs so in `work`, on this thread; neither prints anything meanwhile.
+pub(crate) fn beside<T>(how: Beside, work: impl FnOnce() -> T) -> T {
+    let before = BESIDE.replace(Some(how));
+    let done = work();
+    BESIDE.set(before);
+    done
+}
+
+/// The command under coreutils' `timeout` and `nice`.
+fn limited(command: &Command, how: Beside) -> Command {
+    let mut limited = Command::new("timeout");
+    limited.arg("--kill-after=10").arg(how.limit.as_secs().to_string());
+    limited.args(["nice", "-n"]).arg(how.niceness.to_string());
+    limited.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        limited.current_dir(folder);
+    }
+    limited
+}
+
 fn check(command: &Command, status: ExitStatus) -> Result<()> {
+    /// What `timeout` exits with when the time is over, and when it had to kill.
+    const ENDED: [Option<i32>; 2] = [Some(124), Some(137)];
+    if let Some(how) = BESIDE.get().filter(|_| ENDED.contains(&status.code())) {
+        bail!("{} did not end within {} s", describe(command), how.limit.as_secs());
+    }
     if !status.success() {
         bail!("{} failed ({status})", describe(command));
     }
@@ -128,19 +173,27 @@ fn check(command: &Command, status: ExitStatus) -> Result<()> {
 
 /// Runs to the end, its output going where ours goes.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
+    if BESIDE.get().is_some() {
+        return output(command).map(drop);
+    }
     let status = Running::start(command)?.wait()?;
     check(command, status)
 }
 
-/// Runs to the end and gives what it printed on standard output; what it printed on standard error goes into the error.
+/// Runs to the end and gives what it printed on standard output; all that it printed goes into the error, behind its first line.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let mut running = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+    let mut limited = BESIDE.get().map(|how| limited(command, how));
+    let started = limited.as_mut().unwrap_or(&mut *command);
+    let mut running = Running::start(started.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let stderr = running.0.stderr.take();
     let errors = thread::spawn(move || stderr.map(std::io::read_to_string));
     let text = running.0.stdout.take().map(std::io::read_to_string).transpose()?.unwrap_or_default();
     let status = running.wait()?;
     let errors = errors.join().ok().flatten().transpose()?.unwrap_or_default();
-    check(command, status).with_context(|| format!("{text}{errors}").trim().to_owned())?;
+    check(command, status).map_err(|error| match format!("{text}{errors}").trim() {
+        "" => error,
+        printed => anyhow!("{error}\n{printed}"),
+    })?;
     Ok(text)
 }
 

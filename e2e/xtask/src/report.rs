@@ -11,6 +11,7 @@ pub(crate) struct Report {
     failures: Vec<String>,
     skipped: Vec<String>,
     times: Vec<(String, Duration)>,
+    beside: Vec<(String, Duration)>,
 }
 
 impl Report {
@@ -38,7 +39,12 @@ impl Report {
 
     pub(crate) fn skip(&mut self, what: &str, why: &str) {
         println!("skipped {what}: {why}");
-        self.skipped.push(format!("{what}: {why}"));
+        self.skipped.push(format!("{what}: {}", why.lines().next().unwrap_or_default()));
+    }
+
+    /// What was made beside the parts, and how long it took.
+    pub(crate) fn beside(&mut self, name: &str, took: Duration) {
+        self.beside.push((name.to_owned(), took));
     }
 
     /// Counts a line such as `test result: ok. 12 passed; 0 failed; 1 ignored; …`, of cargo's tests or of the e2e suite.
@@ -58,6 +64,9 @@ impl Report {
         for (name, took) in &self.times {
             println!("{:>8.1} s  {name}", took.as_secs_f64());
         }
+        for (name, took) in &self.beside {
+            println!("{:>8.1} s  beside: {name}", took.as_secs_f64());
+        }
         for skipped in &self.skipped {
             println!("skipped {skipped}");
         }
@@ -66,6 +75,16 @@ impl Report {
         }
         println!("{} passed, {} failed", self.passed, self.failed);
         self.failed == 0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
+    #[cfg(test)]
+    pub(crate) fn skipped(&self) -> &[String] {
+        &self.skipped
     }
 }
 

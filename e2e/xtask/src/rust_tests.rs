@@ -1,6 +1,6 @@
 //! The workspace's own tests, in two lanes at a time: what waits for API servers, processes and clocks, and what computes.
 
-use crate::{cluster, process, report::Report, workspace};
+use crate::{ahead::Ahead, cluster, process, report::Report, steps, workspace};
 use anyhow::{Context, Result, bail};
 use std::{
     collections::BTreeSet,
@@ -11,14 +11,13 @@ use std::{
 /// Packages whose integration tests wait more than they compute.
 const WAITING: [&str; 3] = ["cairn-crds", "cairn-operator", "cairn-server"];
 
-pub(crate) fn run(report: &mut Report) -> Result<()> {
+pub(crate) fn run(report: &mut Report, ahead: &Ahead) -> Result<()> {
     // Always all packages: of some of them alone, the dependencies would have other features, and be built anew.
     process::run(test().args(["--no-run", "--quiet"]))?;
     let (waiting, computing) = integration_tests()?;
     let mut waiting = named(&waiting);
-    match cluster::api_server() {
-        Ok(tools) => drop(waiting.env("CAIRN_TOOLS", tools)),
-        Err(error) => report.skip("unit: the operator on a real API server", &format!("{error:#}")),
+    if ahead.has(&steps::API_SERVER, report, "unit: the operator on a real API server")? {
+        waiting.env("CAIRN_TOOLS", cluster::api_server()?);
     }
     let (computed, waited, documented) = thread::scope(|scope| {
         let waited = scope.spawn(|| {

@@ -11,11 +11,19 @@ pub(crate) fn download() -> Result<()> {
     Ok(())
 }
 
-/// The program, built anew where something has changed.
-pub(crate) fn build() -> Result<PathBuf> {
-    let folder = workspace::target().join("sdk-rust");
-    process::output(cargo("build").arg("--target-dir").arg(&folder))?;
-    Ok(folder.join("debug/sdk-rust"))
+/// The program.
+pub(crate) fn program() -> PathBuf {
+    folder().join("debug/sdk-rust")
+}
+
+/// Builds it anew where something has changed.
+pub(crate) fn build() -> Result<()> {
+    process::output(cargo("build").arg("--target-dir").arg(folder()))?;
+    Ok(())
+}
+
+fn folder() -> PathBuf {
+    workspace::target().join("sdk-rust")
 }
 
 /// That it is formatted as the rest is.

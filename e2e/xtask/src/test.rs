@@ -1,44 +1,57 @@
 //! `cargo xtask test`: every check there is, part by part.
 
 use crate::{
+    ahead::{Ahead, Step},
     chart,
     cluster::{self, Cluster},
-    crates, go, java, npm, process, python,
+    crates, deny, go, java, npm, process, python,
     report::Report,
-    rust_tests, sdk_rust, workspace,
+    rust_tests, sdk_rust, steps, workspace,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::{
     path::{self, PathBuf},
     process::Command,
 };
 
-type Part = (&'static str, fn(&mut Report) -> Result<()>);
-
-const PARTS: [Part; 9] = [
-    ("fmt", fmt),
-    ("clippy", clippy),
-    ("crds", crds),
-    ("deny", deny),
-    ("unit", rust_tests::run),
-    ("clients", clients),
-    ("chart", chart::check),
-    ("e2e", e2e),
-    ("bench", bench),
+/// One after the other, while what they need is made beside those before.
+pub(crate) const PARTS: [Part; 9] = [
+    Part { name: "fmt", run: fmt, measures: false },
+    Part { name: "clippy", run: clippy, measures: false },
+    Part { name: "crds", run: crds, measures: false },
+    Part { name: "unit", run: rust_tests::run, measures: false },
+    Part { name: "clients", run: clients, measures: false },
+    Part { name: "chart", run: chart::check, measures: false },
+    Part { name: "deny", run: deny::check, measures: false },
+    Part { name: "e2e", run: e2e, measures: true },
+    Part { name: "bench", run: bench, measures: true },
 ];
+
+pub(crate) struct Part {
+    pub(crate) name: &'static str,
+    run: fn(&mut Report, &Ahead) -> Result<()>,
+    /// It has times to keep: nothing is made beside it.
+    measures: bool,
+}
+
+/// The option or variable that tells of it, what is skipped without it, the step that makes it, and where it is then.
+type Optional = (&'static str, &'static str, Step, fn() -> Result<PathBuf>);
 
 /// Runs all parts, or those named; true when nothing failed.
 pub(crate) fn run(only: &[&str]) -> Result<bool> {
-    if let Some(unknown) = only.iter().find(|name| !PARTS.iter().any(|(part, _)| part == *name)) {
-        let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
-        bail!("there is no part {unknown}: {}", names.join(", "));
+    if let Some(unknown) = only.iter().find(|name| !PARTS.iter().any(|part| part.name == **name)) {
+        bail!("there is no part {unknown}: {}", PARTS.map(|part| part.name).join(", "));
     }
+    let chosen: Vec<Part> = PARTS.into_iter().filter(|part| only.is_empty() || only.contains(&part.name)).collect();
+    let ahead = Ahead::start(&steps::ALL, &chosen.iter().map(|part| part.name).collect::<Vec<_>>());
     let mut report = Report::default();
-    for (name, part) in PARTS {
-        if only.is_empty() || only.contains(&name) {
-            report.part(name, part);
+    for Part { name, run, measures } in chosen {
+        if measures {
+            ahead.wait();
         }
+        report.part(name, |report| run(report, &ahead));
     }
+    ahead.end(&mut report);
     Ok(report.end())
 }
 
@@ -49,12 +62,12 @@ fn single(report: &mut Report, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn fmt(report: &mut Report) -> Result<()> {
+fn fmt(report: &mut Report, _: &Ahead) -> Result<()> {
     single(report, workspace::cargo().args(["fmt", "--all", "--check"]))?;
     single(report, &mut sdk_rust::check_format())
 }
 
-fn clippy(report: &mut Report) -> Result<()> {
+fn clippy(report: &mut Report, _: &Ahead) -> Result<()> {
     single(
         report,
         workspace::cargo().args([
@@ -70,35 +83,14 @@ fn clippy(report: &mut Report) -> Result<()> {
     )
 }
 
-fn crds(report: &mut Report) -> Result<()> {
+fn crds(report: &mut Report, _: &Ahead) -> Result<()> {
     single(report, Command::new(workspace::build("crdgen")?).arg("--check").current_dir(workspace::root()))
 }
 
-fn deny(report: &mut Report) -> Result<()> {
-    let program = match crates::CARGO_DENY.path() {
-        Ok(program) => program,
-        Err(error) => {
-            report.skip("deny", &format!("cargo-deny can't be built: {error:#}"));
-            return Ok(());
-        }
-    };
-    let command = |arguments: &[&str]| {
-        let mut command = Command::new(&program);
-        command.current_dir(workspace::root()).args(arguments);
-        command
-    };
-    single(report, &mut command(&["--workspace", "check", "bans", "licenses", "sources"]))?;
-    // The advisories are a database on the network.
-    if process::output(&mut command(&["fetch", "db"])).is_err() {
-        report.skip("deny: advisories", "the database of advisories can't be reached");
-        return Ok(());
-    }
-    single(report, &mut command(&["--workspace", "check", "advisories"]))
-}
-
 /// `cairn dev` driven by the SDKs and the AWS CLI, its answers beside dynoxide's and dynalite's, its archives in S3.
-fn clients(report: &mut Report) -> Result<()> {
+fn clients(report: &mut Report, ahead: &Ahead) -> Result<()> {
     let cairn = workspace::build("cairn")?;
+    ahead.require(&steps::PYTHON)?;
     let programs = python::environment()?;
     let mut command = Command::new(programs.join("python"));
     command
@@ -108,24 +100,18 @@ fn clients(report: &mut Report) -> Result<()> {
         .arg(cairn)
         .arg("--programs")
         .arg(programs);
-    // What can't be had is the machine's fault, a program that does not build is ours.
-    let built = |download: fn() -> Result<()>, build: fn() -> Result<PathBuf>| match download() {
-        Ok(()) => build().map(Ok),
-        Err(error) => Ok(Err(error)),
-    };
-    let optional = [
-        ("--rival", "answers beside dynoxide's", crates::DYNOXIDE.path()),
-        ("--dynalite", "answers beside dynalite's", npm::DYNALITE.script()),
-        ("--s3-server", "archives in S3", cluster::tool("versitygw").context("versitygw can't be built")),
-        ("--sdk-javascript", "the AWS SDK for JavaScript", npm::SDK.script()),
-        ("--sdk-go", "the AWS SDK for Go", built(go::download, go::build)?),
-        ("--sdk-java", "the AWS SDK for Java", built(java::download, java::build)?),
-        ("--sdk-rust", "the AWS SDK for Rust", built(sdk_rust::download, sdk_rust::build)?),
+    let optional: [Optional; 7] = [
+        ("--rival", "answers beside dynoxide's", steps::DYNOXIDE, || crates::DYNOXIDE.path()),
+        ("--dynalite", "answers beside dynalite's", steps::DYNALITE, || npm::DYNALITE.script()),
+        ("--s3-server", "archives in S3", steps::S3_SERVER, || cluster::tool("versitygw")),
+        ("--sdk-javascript", "the AWS SDK for JavaScript", steps::SDK_JAVASCRIPT, || npm::SDK.script()),
+        ("--sdk-go", "the AWS SDK for Go", steps::SDK_GO, go::program),
+        ("--sdk-java", "the AWS SDK for Java", steps::SDK_JAVA, java::folder),
+        ("--sdk-rust", "the AWS SDK for Rust", steps::SDK_RUST, || Ok(sdk_rust::program())),
     ];
-    for (option, what, program) in optional {
-        match program {
-            Ok(path) => drop(command.arg(option).arg(path)),
-            Err(error) => report.skip(&format!("clients: {what}"), &format!("{error:#}")),
+    for (option, what, step, path) in optional {
+        if ahead.has(&step, report, &format!("clients: {what}"))? {
+            command.arg(option).arg(path()?);
         }
     }
     let status = process::stream(&mut command, |line| report.count(line))?;
@@ -135,7 +121,7 @@ fn clients(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn e2e(report: &mut Report) -> Result<()> {
+fn e2e(report: &mut Report, ahead: &Ahead) -> Result<()> {
     let cluster = match Cluster::of_user() {
         Some(cluster) => cluster,
         None => {
@@ -144,11 +130,14 @@ fn e2e(report: &mut Report) -> Result<()> {
                 return Ok(());
             }
             // The suite runs it beside a cluster of its own.
-            cluster::tool("versitygw")?;
+            ahead.require(&steps::S3_SERVER)?;
+            ahead.require(&steps::CLUSTER_TOOLS)?;
+            ahead.require(&steps::RELEASE)?;
             Cluster::create("test")?.with_second("testwest")?
         }
     };
-    process::run(&mut workspace::release_build())?;
+    ahead.require(&steps::RELEASE)?;
+    ahead.require(&steps::PYTHON)?;
     let programs = python::environment()?;
     let status = process::stream(
         cluster
@@ -167,8 +156,8 @@ fn e2e(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn bench(report: &mut Report) -> Result<()> {
-    let status = process::stream(&mut bench_command(report)?, |line| report.count(line))?;
+fn bench(report: &mut Report, ahead: &Ahead) -> Result<()> {
+    let status = process::stream(&mut bench_command(report, ahead)?, |line| report.count(line))?;
     if !status.success() {
         bail!("the benchmarks failed ({status})");
     }
@@ -177,26 +166,29 @@ fn bench(report: &mut Report) -> Result<()> {
 
 /// `cargo xtask bench`: the benchmarks alone, with arguments; true when every share is reached.
 pub(crate) fn measure(arguments: &[&str]) -> Result<bool> {
-    let mut command = bench_command(&mut Report::default())?;
+    let ahead = Ahead::start(&steps::ALL, &["bench"]);
+    ahead.wait();
+    let mut command = bench_command(&mut Report::default(), &ahead)?;
     Ok(process::stream(command.args(arguments), |_| ())?.success())
 }
 
-fn bench_command(report: &mut Report) -> Result<Command> {
-    process::run(&mut workspace::release_build())?;
+fn bench_command(report: &mut Report, ahead: &Ahead) -> Result<Command> {
+    ahead.require(&steps::RELEASE)?;
     let mut command = Command::new(workspace::release("cairn-e2e"));
     command
         .arg("bench")
         .current_dir(workspace::root())
         .env("CAIRN_E2E_CAIRN", workspace::release("cairn"))
         .env("CAIRN_E2E_RESULTS", workspace::target().join("bench"));
-    let others = [
-        ("CAIRN_E2E_DYNOXIDE", "durable PutItem and every operation beside dynoxide", crates::DYNOXIDE.path()),
-        ("CAIRN_E2E_DYNALITE", "every operation beside dynalite", npm::DYNALITE.script()),
+    let others: [Optional; 2] = [
+        ("CAIRN_E2E_DYNOXIDE", "durable PutItem and every operation beside dynoxide", steps::DYNOXIDE, || {
+            crates::DYNOXIDE.path()
+        }),
+        ("CAIRN_E2E_DYNALITE", "every operation beside dynalite", steps::DYNALITE, || npm::DYNALITE.script()),
     ];
-    for (variable, what, program) in others {
-        match program {
-            Ok(path) => drop(command.env(variable, path::absolute(path)?)),
-            Err(error) => report.skip(&format!("bench: {what}"), &format!("{error:#}")),
+    for (variable, what, step, path) in others {
+        if ahead.has(&step, report, &format!("bench: {what}"))? {
+            command.env(variable, path::absolute(path()?)?);
         }
     }
     Ok(command)

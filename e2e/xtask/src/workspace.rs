@@ -26,10 +26,10 @@ pub(crate) fn release(program: &str) -> PathBuf {
     target().join(TARGET).join("release").join(program)
 }
 
-/// A program of the workspace, built for tests. Always all packages: of some of them alone, the dependencies would have other
-/// features, and be built anew.
+/// A program of the workspace, built for tests. Always all packages, and examples, of which there are none: of some packages
+/// alone, and without what examples and tests depend on, the dependencies would have other features, and be built anew.
 pub(crate) fn build(program: &str) -> Result<PathBuf> {
-    process::run(cargo().args(["build", "--locked", "--quiet", "--workspace", "--bin", program]))?;
+    process::run(cargo().args(["build", "--locked", "--quiet", "--workspace", "--examples", "--bin", program]))?;
     Ok(target().join("debug").join(program))
 }
 

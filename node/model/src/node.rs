@@ -268,6 +268,34 @@ mod tests {
         assert_eq!(serde_json::from_str::<NodeReport>(&report).unwrap().retired, []);
     }
 
+    /// What an older node makes of a newer operator's order is to drop the partition at once; of a newer node's report, nothing.
+    #[test]
+    fn what_newer_versions_tell_besides_is_passed_over() {
+        let id = "07070707-0707-0707-0707-070707070707";
+        let drop = Order::DropPartition {
+            partition_id: PartitionId([7; 16]),
+            table_id: TableId([7; 16]),
+            deleted_at_ms: Some(5_000),
+        };
+        let order = format!(r#"{{"order":"dropPartition","partitionId":"{id}","tableId":"{id}","deletedAtMs":5000}}"#);
+        assert_eq!(serde_json::to_string(&drop).unwrap(), order);
+        let newer = order.replace('}', r#","keptUntil":{"day":1}}"#);
+        assert_eq!(serde_json::from_str::<Order>(&newer).unwrap(), drop);
+        assert!(serde_json::from_str::<Order>(&newer.replace("dropPartition", "moveShard")).is_err());
+
+        let retired = format!(
+            r#"{{"descriptor":{{"partitionId":"{id}","tableId":"{id}","range":{{"start":"","end":""}},"epoch":1,"members":[],"nextReplicaId":1,"parents":[]}},"definition":{{"account":"game","tableName":"users","tableId":"{id}","schemaVersion":1,"keySchema":{{"partition":{{"name":"Id","scalarType":"S"}}}},"billingMode":"PAY_PER_REQUEST","deletionProtectionEnabled":false,"creationTimeMs":0}}}}"#
+        );
+        let report = format!(
+            r#"{{"nodeId":"{id}","region":"east","account":"game","group":"default","zone":"a","version":"0","replicas":[],"retired":[{retired}],"diskFreeBytes":1,"diskTotalBytes":2,"diskFull":false}}"#
+        );
+        let read: NodeReport = serde_json::from_str(&report).unwrap();
+        assert_eq!((read.retired.len(), read.retired[0].definition.table_name.as_str()), (1, "users"));
+        assert_eq!(serde_json::to_string(&read).unwrap(), report);
+        let newer = report.replace(r#""replicas":[]"#, r#""replicas":[],"resting":[{"since":1}]"#);
+        assert_eq!(serde_json::from_str::<NodeReport>(&newer).unwrap(), read);
+    }
+
     #[test]
     fn the_counts_of_partitions_add_up_index_by_index() {
         let index = |slot, item_count| IndexCounts { slot, item_count, size_bytes: 10 * item_count };

@@ -96,9 +96,9 @@ mod tests {
     use crate::{
         operation::{GetOutcome, GetRequest, WriteOutcome},
         testing,
-        transaction::{Idempotency, TransactOutcome, TransactStep, TransactWrite, TransactionId},
+        transaction::{Idempotency, TransactOutcome, TransactRequest, TransactStep, TransactWrite, TransactionId},
     };
-    use cairn_model::{ErrorKind, ServiceError, codec::EncodedItem, key::EncodedKey, time::Timestamp};
+    use cairn_model::{ErrorKind, ServiceError, codec::EncodedItem, ids::RequestId, key::EncodedKey, time::Timestamp};
 
     fn call(request: PartitionRequest) -> PartitionCall {
         PartitionCall { partition: PartitionId([1; 16]), epoch: 3, request }
@@ -180,6 +180,50 @@ mod tests {
         let decide = encode(&decide).unwrap();
         assert_eq!((&decide[..2], &decide[2..prepare.len()]), (&[1, 6][..], &prepare[2..]));
         assert_eq!(decide[prepare.len()..], [&[9, 1][..], &[3; 16], &[0xac, 2]].concat());
+    }
+
+    /// Of routers and nodes that know nothing of times: they ask and answer by the first places, and are answered in kind.
+    #[test]
+    fn steps_and_outcomes_of_older_versions_are_read_and_those_of_newer_ones_are_refused() {
+        let idempotency = Idempotency { token: [1; 16], parameters: [2; 16] };
+        let write = TransactWrite { idempotency, actions: Vec::new(), participants: Vec::new(), begun_ms: 5 };
+        let written = [&[1; 16][..], &[2; 16], &[0, 0, 5]].concat();
+        let decide =
+            TransactStep::Decide { write: write.clone(), prepared_bytes: 9, finished: vec![TransactionId([3; 16])] };
+        let steps = [
+            (TransactStep::Write(write), [&[0][..], &written].concat()),
+            (decide, [&[3][..], &written, &[9, 1], &[3; 16]].concat()),
+        ];
+        let request =
+            |step| TransactRequest { request_id: RequestId([4; 16]), transaction: TransactionId([6; 16]), step };
+        let called = |step: &[u8]| {
+            let head = b"\x02\x2401010101-0101-0101-0101-010101010101\x03\x04";
+            [&head[..], &[4; 16], &[6; 16], step].concat()
+        };
+        for (step, golden) in steps {
+            let call = call(PartitionRequest::Transact(request(step)));
+            assert_eq!(encode_call(&call).unwrap(), called(&golden));
+            assert_eq!(decode_call(called(&golden)), Ok(call));
+        }
+        let replayed = TransactOutcome::Replayed {
+            transaction: TransactionId([7; 16]),
+            participants: Vec::new(),
+            outcomes: Vec::new(),
+        };
+        let outcomes = [
+            (TransactOutcome::Prepared(Vec::new()), vec![1, 0]),
+            (TransactOutcome::Cancelled(vec![None]), vec![2, 1, 0]),
+            (TransactOutcome::Pending, vec![4]),
+            (replayed, [&[5][..], &[7; 16], &[0, 0]].concat()),
+        ];
+        for (outcome, golden) in outcomes {
+            let (answer, golden) = (Ok(PartitionOutcome::Transact(outcome)), [&[2, 0, 4][..], &golden].concat());
+            assert_eq!(encode_answer(&answer), golden);
+            assert_eq!(decode_answer(golden), Ok(answer));
+        }
+        // Whoever asked so is refused, and asks by a form that is known here.
+        assert!(matches!(decode_call(called(&[9, 0])), Err(WireError::Malformed(_))));
+        assert!(matches!(decode_answer([2, 0, 4, 10, 0]), Err(WireError::Malformed(_))));
     }
 
     #[test]

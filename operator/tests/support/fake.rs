@@ -3,8 +3,8 @@
 use cairn_model::{
     archive::{ArchiveAnswer, ArchiveCall},
     descriptor::{Member, MemberRole},
-    ids::{NodeId, ReplicaId},
-    node::{NodeReport, Order, OrderOutcome, ReplicaReport, ReplicaState},
+    ids::{NodeId, PartitionId, ReplicaId},
+    node::{NodeReport, Order, OrderOutcome, ReplicaReport, ReplicaState, RetiredReport},
 };
 use cairn_operator::node_client::{NodeError, Nodes, Target};
 use futures::future::BoxFuture;
@@ -31,22 +31,38 @@ type Archive = dyn Fn(&str, &ArchiveCall) -> ArchiveAnswer + Send + Sync;
 
 /// Storage nodes by address, and their archives.
 #[derive(Clone, Default)]
-pub(crate) struct Fleet(Arc<Mutex<BTreeMap<String, NodeReport>>>, Arc<Mutex<Option<Arc<Archive>>>>, Arc<AtomicBool>);
+pub(crate) struct Fleet {
+    nodes: Arc<Mutex<BTreeMap<String, NodeReport>>>,
+    archives: Arc<Mutex<Option<Arc<Archive>>>>,
+    frozen_archives: Arc<AtomicBool>,
+    refused_drops: Arc<AtomicBool>,
+    drops: Arc<Mutex<Vec<(String, Order)>>>,
+}
 
 impl Fleet {
     /// Looks at a node, or changes it.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&mut BTreeMap<String, NodeReport>) -> T) -> T {
-        look(&mut self.0.lock().unwrap())
+        look(&mut self.nodes.lock().unwrap())
     }
 
     /// Has archives answer so; before, there are none.
     pub(crate) fn archive(&self, answers: impl Fn(&str, &ArchiveCall) -> ArchiveAnswer + Send + Sync + 'static) {
-        *self.1.lock().unwrap() = Some(Arc::new(answers));
+        *self.archives.lock().unwrap() = Some(Arc::new(answers));
     }
 
     /// Has archives take calls and never answer.
     pub(crate) fn freeze_archives(&self) {
-        self.2.store(true, Ordering::Relaxed);
+        self.frozen_archives.store(true, Ordering::Relaxed);
+    }
+
+    /// Has nodes take drops, or put them off.
+    pub(crate) fn take_drops(&self, is_taken: bool) {
+        self.refused_drops.store(!is_taken, Ordering::Relaxed);
+    }
+
+    /// The drops that were taken, in their order, each with the address of the node.
+    pub(crate) fn drops(&self) -> Vec<(String, Order)> {
+        self.drops.lock().unwrap().clone()
     }
 
     fn come_up(&self, namespace: &str, group: &str, zone: &str, pod: &str) {
@@ -128,13 +144,48 @@ impl Fleet {
                 node.replicas.push(ReplicaReport { replica_id, descriptor, state, ..held });
                 OrderOutcome::Done
             }
-            Order::DropPartition { partition_id, .. } => {
-                let node = nodes.get_mut(&target.address).unwrap();
-                node.replicas.retain(|replica| replica.descriptor.partition_id != *partition_id);
-                OrderOutcome::Done
+            Order::DropPartition { partition_id, deleted_at_ms, .. } => {
+                let outcome = match self.refused_drops.load(Ordering::Relaxed) {
+                    true => OrderOutcome::InProgress { message: "not now".into() },
+                    false => drop_partition(nodes, &target.address, *partition_id, *deleted_at_ms),
+                };
+                if outcome == OrderOutcome::Done {
+                    self.drops.lock().unwrap().push((target.address.clone(), order.clone()));
+                }
+                outcome
             }
         })
     }
+}
+
+/// As nodes do it: with the time of its deletion, the table's stream ends on all of them first, and the leader goes last.
+fn drop_partition(
+    nodes: &mut BTreeMap<String, NodeReport>,
+    address: &str,
+    partition_id: PartitionId,
+    deleted_at_ms: Option<u64>,
+) -> OrderOutcome {
+    let is_of = |replica: &ReplicaReport| replica.descriptor.partition_id == partition_id;
+    let held = nodes[address].replicas.iter().find(|replica| is_of(replica)).cloned();
+    if let (Some(held), Some(deleted_at_ms)) = (held, deleted_at_ms)
+        && held.definition.stream.is_some()
+    {
+        let leads = held.state == ReplicaState::Leader;
+        if held.definition.current_stream().is_some() {
+            for replica in replicas(nodes).filter(|replica| leads && is_of(replica)) {
+                replica.definition.schema_version += 1;
+                replica.definition.set_stream(None, deleted_at_ms);
+            }
+            return OrderOutcome::InProgress { message: "the table's stream ends first".into() };
+        }
+        if leads && replicas(nodes).filter(|replica| is_of(replica)).count() > 1 {
+            return OrderOutcome::InProgress { message: "the others drop their data first".into() };
+        }
+        let definition = held.definition.retired(deleted_at_ms);
+        nodes.get_mut(address).unwrap().retired.push(RetiredReport { descriptor: held.descriptor, definition });
+    }
+    nodes.get_mut(address).unwrap().replicas.retain(|replica| !is_of(replica));
+    OrderOutcome::Done
 }
 
 fn replicas(nodes: &mut BTreeMap<String, NodeReport>) -> impl Iterator<Item = &mut ReplicaReport> {
@@ -148,7 +199,10 @@ impl Nodes for Fleet {
     }
 
     fn order<'a>(&'a self, target: &'a Target, order: &'a Order) -> BoxFuture<'a, Result<OrderOutcome, NodeError>> {
-        Box::pin(async move { Ok(self.take(target, order)) })
+        let is_there = self.with(|nodes| nodes.contains_key(&target.address));
+        Box::pin(async move {
+            if is_there { Ok(self.take(target, order)) } else { Err(NodeError::Timeout(Duration::ZERO)) }
+        })
     }
 
     fn archive<'a>(
@@ -156,8 +210,8 @@ impl Nodes for Fleet {
         archive: &'a Target,
         call: &'a ArchiveCall,
     ) -> BoxFuture<'a, Result<ArchiveAnswer, NodeError>> {
-        let answers = self.1.lock().unwrap().clone();
-        if self.2.load(Ordering::Relaxed) {
+        let answers = self.archives.lock().unwrap().clone();
+        if self.frozen_archives.load(Ordering::Relaxed) {
             return Box::pin(std::future::pending());
         }
         Box::pin(async move { Ok(answers.ok_or(NodeError::NotRunning)?(&archive.address, call)) })

@@ -264,3 +264,43 @@ fn an_order_that_tells_nothing_of_streams_keeps_nothing() {
     let order = Order::DropPartition { partition_id: PARTITION, table_id: TABLE, deleted_at_ms: None };
     assert_eq!(order_all(&mut cluster, &[0], &order), [None]);
 }
+
+/// A node of a version that keeps no streams reads the order as one that tells nothing of them: it drops the partition at once.
+fn as_older_nodes_read(order: &Order) -> Order {
+    match order.clone() {
+        Order::DropPartition { partition_id, table_id, .. } => {
+            Order::DropPartition { partition_id, table_id, deleted_at_ms: None }
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn where_a_leader_of_an_older_version_drops_a_table_at_once_the_others_keep_its_stream() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    for n in 0..3 {
+        cluster.write(0, put(n, "a", n as i64));
+    }
+    let records = page(&mut cluster, 0, None, 100).records;
+    let order = delete_table(&cluster);
+    assert_eq!(cluster.order(0, as_older_nodes_read(&order)), OrderOutcome::Done);
+    for (node, left) in order_all(&mut cluster, &[1, 2], &order).into_iter().enumerate() {
+        assert_eq!(kept(&cluster, node + 1, &left.unwrap()), records, "node {node}");
+    }
+    assert_eq!(cluster.nodes[0].engine.as_ref().unwrap().retired(PARTITION), None);
+}
+
+#[test]
+fn who_is_left_by_two_of_an_older_version_waits_and_is_dropped_by_the_order_that_tells_nothing_of_streams() {
+    let mut cluster = Cluster::with_partition(3, 3);
+    cluster.write(0, put(1, "a", 1));
+    let order = delete_table(&cluster);
+    for older in [0, 1] {
+        assert_eq!(cluster.order(older, as_older_nodes_read(&order)), OrderOutcome::Done);
+    }
+    cluster.ticks(100);
+    assert!(matches!(cluster.order(2, order.clone()), OrderOutcome::InProgress { .. }));
+    let report = cluster.report(2).unwrap();
+    assert_eq!((report.leader, report.definition.current_stream().is_some()), (None, true), "so the operator sees it");
+    assert_eq!(order_all(&mut cluster, &[2], &as_older_nodes_read(&order)), [None]);
+}

@@ -131,6 +131,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_file_of_a_version_that_kept_nothing_of_classes_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = files::path(&folder.path().join("tables"), &TABLE.to_string());
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        let older = r#"{"version":1,"tableId":"01010101-0101-0101-0101-010101010101","tags":{"env":"prod"},"throughput":{"lastDecreaseMs":5,"decreases":3}}"#;
+        std::fs::write(&path, older).unwrap();
+        let expected = TableRecord { table_class: TableClassHistory::default(), ..record() };
+        assert_eq!(open(&folder, &[TABLE]).await.unwrap().of(TABLE), expected);
+    }
+
+    #[tokio::test]
     async fn a_file_that_makes_no_sense_is_named_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         open(&folder, &[]).await.unwrap().put(TABLE, record()).await.unwrap();
