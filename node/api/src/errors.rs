@@ -10,9 +10,9 @@ mod time_to_live;
 mod transactions;
 
 pub(crate) use indexes::{
-    index_backfilling, index_being_allocated, index_in_use, index_named_twice, index_override_units_missing,
-    index_override_units_on_demand, index_override_unknown, index_override_warmed, index_units_stay, override_maxima,
-    table_with_indexes_in_use,
+    attributes_redefined, index_backfilling, index_being_allocated, index_in_use, index_named_twice,
+    index_override_units_missing, index_override_units_on_demand, index_override_unknown, index_override_warmed,
+    index_units_stay, override_maxima, table_with_indexes_in_use,
 };
 pub use indexes::{index_exists, index_not_found, one_index_at_a_time, too_many_global_indexes};
 pub use replicas::global_table_in_use;

@@ -69,6 +69,12 @@ impl Update {
         self.actions.iter().map(Action::path)
     }
 
+    /// Whether there is nothing that it could put into an item: it takes away, and does so at least once.
+    pub fn only_takes_away(&self) -> bool {
+        let takes_away = |action: &Action| matches!(action, Action::Remove(_) | Action::Delete(..));
+        !self.actions.is_empty() && self.actions.iter().all(takes_away)
+    }
+
     /// DynamoDB's error where the update writes to a key attribute.
     pub fn check_key_untouched(&self, schema: &KeySchema) -> Result<(), ServiceError> {
         let is_key = |name: &str| std::iter::once(&schema.partition).chain(&schema.sort).any(|key| key.name == name);

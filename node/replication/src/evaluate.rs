@@ -46,24 +46,21 @@ pub(crate) fn evaluate(
                 attributes: old_if_asked(),
                 size_before,
                 size_after: new.size()?,
-                indexes: Vec::new(),
-                collection_bytes: None,
+                ..WriteOutcome::of_nothing()
             };
             Ok((Change::Put(new.clone()), outcome))
         }
         WriteAction::Delete => {
-            let outcome = WriteOutcome {
-                attributes: old_if_asked(),
-                size_before,
-                size_after: 0,
-                indexes: Vec::new(),
-                collection_bytes: None,
-            };
+            let outcome = WriteOutcome { attributes: old_if_asked(), size_before, ..WriteOutcome::of_nothing() };
             Ok((if current.is_some() { Change::Delete } else { Change::Nothing }, outcome))
         }
         WriteAction::Update { key_attributes, update } => {
             let mut new = item.clone().unwrap_or_else(|| key_attributes.clone());
             let touched = update.apply(&mut new)?;
+            // "Nothing happens; there is no attribute to delete" (reference, AttributeValueUpdate): what is not there is not made.
+            if item.is_none() && update.only_takes_away() {
+                return Ok((Change::Nothing, WriteOutcome::of_nothing()));
+            }
             check_updated_index_keys(definition, item.as_ref(), &new)?;
             let encoded = EncodedItem::encode(&new);
             let size_after = encoded.size()?;
@@ -77,8 +74,7 @@ pub(crate) fn evaluate(
                 ReturnValues::UpdatedOld => item.and_then(|old| not_empty(touched.project_old(&old))),
                 ReturnValues::UpdatedNew => not_empty(touched.project_new(&new)),
             };
-            let outcome =
-                WriteOutcome { attributes, size_before, size_after, indexes: Vec::new(), collection_bytes: None };
+            let outcome = WriteOutcome { attributes, size_before, size_after, ..WriteOutcome::of_nothing() };
             Ok((Change::Put(encoded), outcome))
         }
     }
@@ -147,14 +143,35 @@ mod tests {
 
     #[test]
     fn deleting_nothing_changes_nothing() {
-        let outcome = WriteOutcome {
-            attributes: None,
-            size_before: 0,
-            size_after: 0,
-            indexes: Vec::new(),
-            collection_bytes: None,
+        assert_eq!(
+            evaluate(&testing::definition(), &testing::delete(1, "a"), None),
+            Ok((Change::Nothing, WriteOutcome::of_nothing()))
+        );
+    }
+
+    #[test]
+    fn an_update_that_only_takes_away_makes_no_item() {
+        let update = |text: &str, values: Option<Item>| {
+            let update = Update::parse(text, &mut Placeholders::new(None, values).unwrap()).unwrap();
+            let action = WriteAction::Update { key_attributes: testing::key_attributes("a"), update };
+            WriteRequest { action, return_values: ReturnValues::AllNew, ..testing::put(1, "a", 1) }
         };
-        assert_eq!(evaluate(&testing::definition(), &testing::delete(1, "a"), None), Ok((Change::Nothing, outcome)));
+        let set = || Some(Item::from([(":s".to_owned(), AttributeValue::Ss(vec!["x".to_owned()]))]));
+        for request in
+            [update("REMOVE n, m", None), update("DELETE s :s", set()), update("REMOVE n DELETE s :s", set())]
+        {
+            let nothing = Ok((Change::Nothing, WriteOutcome::of_nothing()));
+            assert_eq!(evaluate(&testing::definition(), &request, None), nothing);
+        }
+        let made = update("REMOVE n ADD s :s", set());
+        assert_ne!(evaluate(&testing::definition(), &made, None).unwrap().0, Change::Nothing);
+        assert_eq!(
+            error(&update("REMOVE n.m", None), None).message,
+            "The document path provided in the update expression is invalid for update"
+        );
+        let emptied =
+            evaluate(&testing::definition(), &update("REMOVE n", None), Some(&stored(&testing::item("a", 1))));
+        assert_eq!(emptied.unwrap().0, Change::Put(EncodedItem::encode(&testing::key_attributes("a"))));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use cairn_model::{
     ErrorKind, ServiceError,
     index::GLOBAL_INDEXES_MAX,
-    table::{OnDemandThroughput, ProvisionedThroughput, TableStatus},
+    keys::Keys,
+    table::{KeyAttribute, OnDemandThroughput, ProvisionedThroughput, TableStatus},
 };
 
 /// A Query or Scan of an index that is being made.
@@ -32,6 +33,26 @@ pub fn too_many_global_indexes() -> ServiceError {
 /// A global index under a name that the table has for one already.
 pub fn index_exists() -> ServiceError {
     ServiceError::validation("Attempting to create an index which already exists")
+}
+
+/// A global index with a key attribute that is of another type in the key of the table, or of another of its indexes.
+pub(crate) fn attributes_redefined(existing: Keys<'_>, new: Keys<'_>) -> ServiceError {
+    ServiceError::validation(format!(
+        "One or more parameter values were invalid: Attributes cannot be redefined. Please check that your attribute has \
+         the same type as previously defined. Existing schema: {} New schema: {}",
+        schema(existing),
+        schema(new)
+    ))
+}
+
+/// A key's schema as DynamoDB shows it: `Schema:[SchemaElement: key{Id:S:HASH}]`.
+fn schema(keys: Keys<'_>) -> String {
+    let shown = |key: &KeyAttribute, key_type| {
+        format!("SchemaElement: key{{{}:{}:{key_type}}}", key.name, key.scalar_type.name())
+    };
+    let partition = keys.partition.iter().map(|key| shown(key, "HASH"));
+    let elements: Vec<String> = partition.chain(keys.sort.iter().map(|key| shown(key, "RANGE"))).collect();
+    format!("Schema:[{}]", elements.join(", "))
 }
 
 /// A change of a global index that the table doesn't have.

@@ -49,12 +49,13 @@ impl Coding {
     }
 
     /// The one that a client would rather have its answer in, if any: the weightiest, and the first of those (RFC 9110,
-    /// 12.5.3). That it might like an answer as it is better still is, as with DynamoDB, no matter.
+    /// 12.5.3). That it might like an answer as it is better still is, as with DynamoDB, no matter, and so is all but the
+    /// last such header.
     pub(crate) fn of_answer(headers: &HeaderMap) -> Option<Self> {
         let mut weighed: Vec<(Self, f32)> = Vec::new();
         let mut any = 0.0_f32;
-        let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-        for element in values.flat_map(|value| value.split(',')) {
+        let last = headers.get_all(ACCEPT_ENCODING).iter().next_back().and_then(|value| value.to_str().ok());
+        for element in last.into_iter().flat_map(|value| value.split(',')) {
             let (name, parameters) = element.split_once(';').unwrap_or((element, ""));
             let (name, weight) = (name.trim(), weight(parameters));
             match Self::named(name.as_bytes()) {
@@ -170,9 +171,9 @@ pub(crate) fn undecodable() -> ServiceError {
 
 /// What is no weight weighs as much as one that is not there.
 fn weight(parameters: &str) -> f32 {
-    let Some((_, rest)) = parameters.split_once("q=").or_else(|| parameters.split_once("Q=")) else { return 1.0 };
-    let text = rest.split(';').next().unwrap_or_default().trim();
-    text.parse::<f32>().ok().filter(|weight| !weight.is_nan()).map_or(1.0, |weight| weight.clamp(0.0, 1.0))
+    let mut named = parameters.split(';').filter_map(|parameter| parameter.split_once('='));
+    let Some((_, text)) = named.find(|(name, _)| name.trim().eq_ignore_ascii_case("q")) else { return 1.0 };
+    text.trim().parse::<f32>().ok().filter(|weight| !weight.is_nan()).map_or(1.0, |weight| weight.clamp(0.0, 1.0))
 }
 
 /// How much a gzip's last four bytes say that there is, if they are right (RFC 1952, 2.3.1).

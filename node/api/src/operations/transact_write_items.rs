@@ -264,11 +264,13 @@ impl ActionInput {
             Kind::Put => self.item,
             _ => self.key,
         };
-        let item = item.unwrap_or_default().into_item()?;
+        let item = item.unwrap_or_default().into_item();
+        // An item that is put is looked at before what is said of it, a key after that.
+        let item = if kind == Kind::Put { Ok(item?) } else { item };
         let mut placeholders =
             placeholders(self.expression_attribute_names, self.expression_attribute_values, ValuesOf::DeleteItem)?;
-        if kind == Kind::Put {
-            check_size(&item)?;
+        if let (Kind::Put, Ok(item)) = (kind, &item) {
+            check_size(item)?;
         }
         let update = match self.update_expression.filter(|_| kind == Kind::Update) {
             Some(expression) => Some(Update::parse(&expression, &mut placeholders)?),
@@ -285,7 +287,7 @@ impl ActionInput {
         Ok(Action {
             table_name: self.table_name.unwrap_or_default(),
             kind,
-            item,
+            item: item?,
             update,
             condition,
             item_on_failure: self.return_values_on_condition_check_failure.as_deref() == Some("ALL_OLD"),

@@ -6,9 +6,10 @@ use super::{
 };
 use crate::{
     capacity::{ConsumedCapacity, HalfUnits, Side},
+    errors,
     operations::Call,
 };
-use cairn_model::{ServiceError, throttling::CapacityKind};
+use cairn_model::{ServiceError, limits::TRANSACTION_BYTES_MAX, throttling::CapacityKind};
 use cairn_replication::transaction::{TransactAction, TransactGet};
 use std::collections::HashSet;
 
@@ -59,6 +60,9 @@ pub(crate) async fn read<'n>(
         Ok(items) => items,
         Err(error) => return Err(metered(call, gets, error, CapacityKind::Read)),
     };
+    if items.iter().flatten().map(|(_, size)| *size as usize).sum::<usize>() > TRANSACTION_BYTES_MAX {
+        return Err(errors::transaction_too_large());
+    }
     let mut consumed = Vec::with_capacity(gets.len());
     for ((name, get), got) in names.iter().zip(gets).zip(&items) {
         let units = capacity::read(got.as_ref().map_or(0, |(_, size)| *size));

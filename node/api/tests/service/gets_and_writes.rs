@@ -118,6 +118,38 @@ async fn an_update_without_an_expression_makes_the_item() {
     assert_eq!(answer, json!({"Item": key}));
 }
 
+/// "DELETE - Nothing happens; there is no attribute to delete" (reference, AttributeValueUpdate).
+#[tokio::test]
+async fn an_update_that_only_takes_away_makes_no_item() {
+    let service = Service::with_users().await;
+    let key = json!({"Id": {"S": "a"}, "Game": {"N": "1"}});
+    let from_set = json!({":s": {"SS": ["x"]}});
+    let updates = [
+        json!({"UpdateExpression": "REMOVE Label, Score"}),
+        json!({"UpdateExpression": "REMOVE Label DELETE Friends :s", "ExpressionAttributeValues": from_set}),
+        json!({"AttributeUpdates": {"Label": {"Action": "DELETE"}}}),
+        json!({"AttributeUpdates": {"Friends": {"Action": "DELETE", "Value": {"SS": ["x"]}}}}),
+    ];
+    for update in updates {
+        let mut request = json!({"TableName": "users", "Key": key, "ReturnConsumedCapacity": "TOTAL"});
+        request.as_object_mut().unwrap().extend(update.as_object().unwrap().clone());
+        for values in ["ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW"] {
+            request["ReturnValues"] = values.into();
+            let answer = service.ok("UpdateItem", request.clone()).await;
+            assert_eq!(answer, json!({"ConsumedCapacity": {"TableName": "users", "CapacityUnits": 1.0}}), "{request}");
+        }
+        if update.get("UpdateExpression").is_some() {
+            request = json!({"Update": request});
+            for parameter in ["ReturnValues", "ReturnConsumedCapacity"] {
+                request["Update"].as_object_mut().unwrap().remove(parameter);
+            }
+            service.ok("TransactWriteItems", json!({"TransactItems": [request]})).await;
+        }
+    }
+    let answer = service.ok("GetItem", json!({"TableName": "users", "Key": key})).await;
+    assert_eq!(answer, json!({}));
+}
+
 #[tokio::test]
 async fn a_delete_returns_the_old_item_and_is_idempotent() {
     let service = Service::with_users().await;
@@ -164,14 +196,6 @@ async fn keys_that_do_not_fit_the_table_are_refused() {
         text,
         "One or more parameter values were invalid: Cannot update attribute Game. This attribute is part of the key"
     );
-}
-
-#[tokio::test]
-async fn an_item_over_four_hundred_kilobytes_is_refused() {
-    let service = Service::with_users().await;
-    let item = json!({"Id": {"S": "a"}, "Game": {"N": "1"}, "V": {"S": "x".repeat(400 * 1024)}});
-    let text = service.invalid("PutItem", json!({"TableName": "users", "Item": item})).await;
-    assert_eq!(text, "Item size has exceeded the maximum allowed size");
 }
 
 #[tokio::test]

@@ -232,13 +232,15 @@ async fn indexes_that_do_not_fit_are_refused_in_dynamodbs_words() {
 #[tokio::test]
 async fn an_index_is_added_and_deleted_and_its_attribute_with_it() {
     let service = created().await;
-    // What is defined already stays as it is: a team is a string.
-    let defined = json!({"AttributeDefinitions": [attribute(&("Zone", "B")), attribute(&("Team", "N"))]});
+    // What its keys don't need is nothing to it: a rank is a number still.
+    let defined = [("Zone", "B"), ("Team", "S"), ("Rank", "S"), ("Nobody", "N")].map(|defined| attribute(&defined));
+    let defined = json!({"AttributeDefinitions": defined});
     let added = with(update(json!([{"Create": index("by-zone", &["Zone", "Team"], all())}])), defined);
     let answer = service.ok("UpdateTable", added).await["TableDescription"].clone();
     assert_eq!(answer["GlobalSecondaryIndexes"][1]["IndexName"], "by-zone");
     let attributes = answer["AttributeDefinitions"].as_array().unwrap();
-    assert!(attributes.contains(&attribute(&("Zone", "B"))) && attributes.contains(&attribute(&("Team", "S"))));
+    assert_eq!(attributes.len(), 5);
+    assert!(attributes.contains(&attribute(&("Zone", "B"))) && attributes.contains(&attribute(&("Rank", "N"))));
     let slots: Vec<u8> = service
         .catalog
         .table("game", "scores")
@@ -324,6 +326,33 @@ async fn updates_of_indexes_that_do_not_fit_are_refused_in_dynamodbs_words() {
             )
         );
     }
+}
+
+#[tokio::test]
+async fn an_attribute_that_is_a_key_has_one_type_in_all_keys() {
+    let service = created().await;
+    let added = |of_keys: &[&str], defined: &[(&str, &str)]| {
+        let defined: Vec<Value> = defined.iter().map(attribute).collect();
+        let created = update(json!([{"Create": index("by-zone", of_keys, all())}]));
+        with(created, json!({"AttributeDefinitions": defined}))
+    };
+    for (request, existing, new) in [
+        (added(&["User"], &[("User", "N")]), "key{User:S:HASH}, SchemaElement: key{At:N:RANGE}", "key{User:N:HASH}"),
+        (
+            added(&["Zone", "Team"], &[("Zone", "S"), ("Team", "B")]),
+            "key{Team:S:HASH}, SchemaElement: key{Rank:N:RANGE}",
+            "key{Zone:S:HASH}, SchemaElement: key{Team:B:RANGE}",
+        ),
+    ] {
+        assert_eq!(
+            service.invalid("UpdateTable", request).await,
+            format!(
+                "{INVALID}Attributes cannot be redefined. Please check that your attribute has the same type as previously \
+                 defined. Existing schema: Schema:[SchemaElement: {existing}] New schema: Schema:[SchemaElement: {new}]"
+            )
+        );
+    }
+    service.ok("UpdateTable", added(&["Team", "User"], &[("Team", "S"), ("User", "S")])).await;
 }
 
 #[tokio::test]

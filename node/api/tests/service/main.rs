@@ -40,6 +40,7 @@ mod regions;
 mod restores;
 mod several_keys;
 mod signer;
+mod sizes;
 mod streams;
 mod table_arns;
 mod tables;

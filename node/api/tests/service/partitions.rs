@@ -172,7 +172,8 @@ pub(crate) fn write(
             let mut item = before_item.clone().unwrap_or(key_attributes);
             touched = Some(update.apply(&mut item)?);
             check_updated_index_keys(table, before_item.as_ref(), &item)?;
-            Some(EncodedItem::encode(&item))
+            let is_made = before.is_some() || !update.only_takes_away();
+            is_made.then(|| EncodedItem::encode(&item))
         }
     };
     let after_item = after.as_ref().map(|item| item.decode().unwrap());

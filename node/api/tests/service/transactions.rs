@@ -305,6 +305,19 @@ async fn requests_are_refused_in_dynamodbs_words_and_order() {
     for (request, expected) in cases {
         assert_eq!(service.refused("TransactWriteItems", request.clone()).await, expected, "{request}");
     }
+    let deep = (0..40).fold(json!({"S": "x"}), |value, _| json!({"M": {"n": value}}));
+    let deep = json!({"Id": deep, "Game": {"N": "1"}});
+    let delete = |condition| json!({"Delete": {"TableName": "users", "Key": deep, "ConditionExpression": condition}});
+    let cases = [
+        (write(&[delete("a = = b")]), "Invalid ConditionExpression: Syntax error; token: \"=\""),
+        (write(&[delete("attribute_exists(a)"), check(1, "a = = b")]), "Nesting Levels"),
+        (write(&[check(1, "a = = b"), delete("attribute_exists(a)")]), "Invalid ConditionExpression"),
+        (write(&[put(deep.clone()), check(1, "a = = b")]), "Nesting Levels"),
+    ];
+    for (request, expected) in cases {
+        let text = service.refused("TransactWriteItems", request.clone()).await;
+        assert!(text.starts_with(expected), "{text} {request}");
+    }
     let missing = write(&[put(item(1, 1)), json!({"Delete": {"TableName": "missing", "Key": key(1)}})]);
     assert_eq!(service.error("TransactWriteItems", missing).await.0, "ResourceNotFoundException");
     let twice = write(&[get(1), get(1)]);
@@ -324,15 +337,6 @@ async fn a_key_that_does_not_fit_is_a_reason() {
     let wrong = json!({"Get": {"TableName": "users", "Key": {"Id": {"N": "1"}, "Game": {"N": "1"}}}});
     let (codes, _) = service.canceled("TransactGetItems", write(&[get(1), wrong])).await;
     assert_eq!(codes, ["None", "ValidationError"]);
-}
-
-#[tokio::test]
-async fn a_transaction_of_more_than_four_megabytes_is_refused() {
-    let service = Service::with_users().await;
-    let large = |game| json!({"Id": {"S": "a"}, "Game": {"N": format!("{game}")}, "V": {"S": "x".repeat(400_000)}});
-    let actions: Vec<Value> = (0..11).map(|game| put(large(game))).collect();
-    assert!(service.refused("TransactWriteItems", write(&actions)).await.contains("4MB limit"));
-    service.ok("TransactWriteItems", write(&actions[..10])).await;
 }
 
 fn statements(statements: &[&str]) -> Value {

@@ -17,6 +17,7 @@ const SEVERAL_TYPES: &str =
     "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes";
 const TOO_DEEP: &str =
     "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit";
+const EMPTY_NAME: &str = "Empty attribute name";
 const TOO_LARGE: &str = "Item size has exceeded the maximum allowed size";
 
 /// An item as a request carries it.
@@ -99,13 +100,15 @@ impl Problem {
 /// The first thing DynamoDB's validation would refuse. What is read after it is not kept.
 struct Problems {
     first: Option<Problem>,
+    /// Whether that is an empty name within a value.
+    is_inner_name: bool,
     /// A few bytes of JSON make a value of many: in an item, every value takes a byte at least.
     values_left: usize,
 }
 
 impl Default for Problems {
     fn default() -> Self {
-        Self { first: None, values_left: ITEM_BYTES_MAX }
+        Self { first: None, is_inner_name: false, values_left: ITEM_BYTES_MAX }
     }
 }
 
@@ -126,6 +129,26 @@ impl Problems {
 
     fn add(&mut self, message: impl FnOnce() -> String) {
         self.first.get_or_insert_with(|| Problem { message: message(), before: None });
+    }
+
+    /// An item's own names are told before any depth, and that before the names within values, in whatever order they come.
+    fn add_empty_name(&mut self, is_inner: bool) {
+        match &self.first {
+            None => self.is_inner_name = is_inner,
+            Some(first) if !is_inner && (self.is_inner_name || first.message == TOO_DEEP) => {
+                self.first = None;
+                self.is_inner_name = false;
+            }
+            Some(_) => return,
+        }
+        self.add(|| EMPTY_NAME.to_owned());
+    }
+
+    fn add_too_deep(&mut self) {
+        if std::mem::take(&mut self.is_inner_name) {
+            self.first = None;
+        }
+        self.add(|| TOO_DEEP.to_owned());
     }
 
     fn add_with_before(&mut self, message: String, before: String) {
@@ -160,7 +183,7 @@ impl<'de> Visitor<'de> for MapSeed<'_> {
         let mut item = Item::new();
         while let Some(name) = access.next_key::<String>()? {
             if name.is_empty() {
-                self.problems.add(|| "Empty attribute name".to_owned());
+                self.problems.add_empty_name(self.depth > 0);
             }
             if name.len() > ATTRIBUTE_NAME_BYTES_MAX {
                 self.problems.add(|| {
@@ -228,7 +251,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
         if self.depth > NESTING_DEPTH_MAX {
             // Ignoring needs no recursion, so that a body of brackets only can't exhaust the stack.
             IgnoredAny::deserialize(deserializer)?;
-            self.problems.add(|| TOO_DEEP.to_owned());
+            self.problems.add_too_deep();
             return Ok(AttributeValue::Null);
         }
         let problems = self.problems;

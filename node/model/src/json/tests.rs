@@ -146,6 +146,24 @@ fn nesting_is_bounded_at_32_levels_however_deep_the_body_goes() {
     }
 }
 
+/// As ten of its regions were seen to tell of a transaction's item.
+#[test]
+fn an_item_s_own_empty_name_is_told_before_a_depth_and_that_before_an_inner_one() {
+    let deep = format!("\"d\":{}{{\"S\":\"\"}}{}", "{\"M\":{\"n\":".repeat(40), "}}".repeat(40));
+    let (own, inner) = (r#""":{"S":"x"}"#, r#""m":{"M":{"":{"S":"x"}}}"#);
+    let told = |members: &[&str]| read(&format!("{{{}}}", members.join(","))).unwrap_err().message;
+    for members in [[own, &deep], [&deep, own]] {
+        assert_eq!(told(&members), "Empty attribute name");
+    }
+    for members in [[inner, own, &deep], [inner, &deep, own], [&deep, inner, own]] {
+        assert_eq!(told(&members), "Empty attribute name");
+    }
+    for members in [[inner, &deep], [&deep, inner]] {
+        assert!(told(&members).starts_with("Nesting Levels have exceeded supported limits"));
+    }
+    assert_eq!(told(&[inner]), "Empty attribute name");
+}
+
 #[test]
 fn an_attribute_name_has_64_kilobytes_at_most() {
     let named = |length: usize| format!("{{\"{}\":{{\"S\":\"\"}}}}", "n".repeat(length));

@@ -48,6 +48,7 @@ fn an_answer_is_in_the_weightiest_coding_and_the_first_of_those() {
         ("deflate;q=0.5,gzip;q=0.x", Some(Gzip)),
         ("deflate;q=-0.5,gzip;q=0.2", Some(Gzip)),
         ("gzip;q= 0;q=1", None),
+        ("gzip;nq=1;q=0 ", None),
         ("gzip;q=0, gzip;q=1, gzip;q=0", Some(Gzip)),
         ("br,identity;q=0.5,gzip;q=0.0001", Some(Gzip)),
     ];
@@ -55,6 +56,17 @@ fn an_answer_is_in_the_weightiest_coding_and_the_first_of_those() {
         assert_eq!(accepted(value), coding, "{value}");
     }
     assert_eq!(Coding::of_answer(&HeaderMap::new()), None);
+}
+
+#[test]
+fn of_several_headers_the_last_one_says_which_coding_is_accepted() {
+    for (values, coding) in [(["identity", "gzip"], Some(Gzip)), (["gzip", "identity"], None)] {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(ACCEPT_ENCODING, value.parse().unwrap());
+        }
+        assert_eq!(Coding::of_answer(&headers), coding, "{values:?}");
+    }
 }
 
 #[tokio::test]

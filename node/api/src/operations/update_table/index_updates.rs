@@ -14,9 +14,10 @@ use crate::{
     },
 };
 use cairn_model::{
-    ServiceError,
+    ServiceError, TableDefinition,
     index::{GLOBAL_INDEXES_MAX, GlobalIndex, NewGlobalIndex},
-    table::{BillingMode, ProvisionedThroughput, TableStatus},
+    keys::Keys,
+    table::{BillingMode, KeyAttribute, ProvisionedThroughput, TableStatus},
 };
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -251,17 +252,23 @@ fn new_index(
     if definition.global_indexes.len() >= GLOBAL_INDEXES_MAX {
         return Err(errors::too_many_global_indexes());
     }
-    // What is defined already stays as it is, whatever the request says of it.
-    let known = |name: &str| {
-        let of_indexes = definition.index_keys().map(|key| key.attribute);
-        definition.key_schema.attributes().chain(of_indexes).find(|attribute| attribute.name == name).cloned()
-    };
-    let attribute = |name: &str| known(name).map_or_else(|| definitions.attribute(name), Ok);
-    let index = index.into_index(mode, units, attribute)?;
+    let index = index.into_index(mode, units, |name| definitions.attribute(name))?;
+    check_types(definition, index.key_schema.keys())?;
     let local = definition.local_indexes.iter().map(|local| &local.projection);
     let global = definition.global_indexes.iter().map(|global| &global.projection);
     check_together(local.chain(global).chain([&index.projection]))?;
     Ok(index)
+}
+
+/// That an attribute which is a key already has the type that it has there. Of what else the request defines DynamoDB takes no notice.
+fn check_types(table: &TableDefinition, index: Keys<'_>) -> Result<(), ServiceError> {
+    let of_local = table.local_indexes.iter().map(|local| local.keys(&table.key_schema));
+    let of_global = table.global_indexes.iter().map(|global| global.key_schema.keys());
+    let mut others = std::iter::once(table.key_schema.keys()).chain(of_local).chain(of_global);
+    let differ =
+        |one: &KeyAttribute, other: &KeyAttribute| one.name == other.name && one.scalar_type != other.scalar_type;
+    let clash = others.find(|keys| keys.attributes().any(|one| index.attributes().any(|other| differ(one, other))));
+    clash.map_or(Ok(()), |existing| Err(errors::attributes_redefined(existing, index)))
 }
 
 fn units_missing(index_name: &str) -> ServiceError {

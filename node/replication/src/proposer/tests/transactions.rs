@@ -10,7 +10,10 @@ use crate::{
         TransactOutcome, TransactRequest, TransactStep, TransactWrite, TransactionId,
     },
 };
-use cairn_model::{codec::EncodedItem, ids::TableId, limits::TRANSACTION_BYTES_MAX, table::StreamViewType};
+use cairn_model::{
+    AttributeValue, codec::EncodedItem, ids::TableId, limits::TRANSACTION_BYTES_MAX, size::item_size,
+    table::StreamViewType,
+};
 
 mod kept;
 mod times;
@@ -208,14 +211,14 @@ fn what_is_aborted_can_not_be_decided_any_more() {
 #[test]
 fn what_is_prepared_elsewhere_counts_for_the_size_of_a_transaction() {
     let mut leader = Leader::new();
-    let limit = TRANSACTION_BYTES_MAX as u64;
-    leader.decide(1, 1, 1, vec![put("a", 1)], limit);
+    let left = TRANSACTION_BYTES_MAX as u64 - item_size(&testing::item("a", 1)) as u64;
+    leader.decide(1, 1, 1, vec![put("a", 1)], left + 1);
     leader.run_to_rest();
     assert!(
         matches!(&leader.answers()[0].1, Err(PartitionError::Service(error)) if error.kind == ErrorKind::ValidationException)
     );
     assert_eq!(leader.number_of("a"), None);
-    leader.decide(2, 2, 2, vec![put("a", 1)], limit - 1_000);
+    leader.decide(2, 2, 2, vec![put("a", 1)], left);
     assert!(matches!(leader.outcome(), TransactOutcome::Committed(_)));
 }
 
@@ -378,20 +381,24 @@ fn later_writes_see_a_transaction_before_it_is_applied() {
 #[test]
 fn a_transaction_of_more_than_four_megabytes_is_refused() {
     let mut leader = Leader::new();
-    let large = |id: String| {
-        let mut item = testing::item(&id, 1);
-        item.insert("v".to_owned(), cairn_model::AttributeValue::S("x".repeat(400_000)));
-        TransactAction::Write(WriteRequest {
-            action: WriteAction::Put(EncodedItem::encode(&item)),
-            ..testing::put(0, &id, 1)
-        })
+    let write = |id: &str, bytes: usize| {
+        let mut item = testing::item(id, 1);
+        let text = "x".repeat(bytes - item_size(&item) - "v".len());
+        item.insert("v".to_owned(), AttributeValue::S(text));
+        let action = WriteAction::Put(EncodedItem::encode(&item));
+        TransactAction::Write(WriteRequest { action, ..testing::put(0, id, 1) })
     };
-    leader.whole(1, 1, 1, (0..11).map(|n| large(n.to_string())).collect());
+    let sixteenth = TRANSACTION_BYTES_MAX / 16;
+    let all = |more| {
+        let equal = ('a'..='o').map(|id| write(&id.to_string(), sixteenth));
+        equal.chain([write("p", sixteenth + more)]).collect()
+    };
+    leader.whole(1, 1, 1, all(1));
     leader.run_to_rest();
     assert!(
         matches!(&leader.answers()[..], [(1, Err(PartitionError::Service(error)))] if error.message.contains("4MB"))
     );
-    leader.whole(2, 2, 2, (0..10).map(|n| large(n.to_string())).collect());
+    leader.whole(2, 2, 2, all(0));
     assert!(matches!(leader.outcome(), TransactOutcome::Committed(_)));
 }
 

@@ -4,7 +4,7 @@ use super::{Found, Proposer, StepResult, TableChange};
 use crate::{
     entry::TransactionWrite,
     evaluate::{self, Change},
-    operation::WriteOutcome,
+    operation::{WriteAction, WriteOutcome},
     proposer::{
         Round,
         effects::{Beside, Taken, stream_change, with_indexes},
@@ -70,7 +70,8 @@ struct Evaluated {
     index_changes: Vec<IndexChange>,
     stream_change: Option<StreamChange>,
     outcome: WriteOutcome,
-    is_check: bool,
+    /// A check, or an update that only takes away from what is not there: whoever writes the item meanwhile is not in its way.
+    is_idle: bool,
 }
 
 impl From<KeptError> for Undecided {
@@ -251,10 +252,10 @@ impl Proposer {
         };
         let mut kept = vec![put(kept::prepared(id), prepared.encode()?)];
         let mut outcomes = Vec::with_capacity(evaluated.len());
-        for Evaluated { key, change, outcome, is_check, .. } in evaluated {
+        for Evaluated { key, change, outcome, is_idle, .. } in evaluated {
             let effect = match change {
                 Change::Put(item) => LockEffect::Put(item),
-                _ if is_check => LockEffect::Nothing,
+                _ if is_idle => LockEffect::Nothing,
                 Change::Delete | Change::Nothing => LockEffect::Delete,
             };
             kept.push(put(kept::lock(&key), Lock { transaction: id, effect }.encode()));
@@ -390,12 +391,13 @@ fn evaluate_action<S: Store>(
             let (change, index_changes, outcome) = with_indexes(round, &key, current.as_ref(), evaluated, false)?;
             let outcome = WriteOutcome { attributes: None, ..outcome };
             let stream_change = stream_change(round, current.as_ref(), &change);
-            Ok(Evaluated { key, current, change, index_changes, stream_change, outcome, is_check: false })
+            let is_idle = change == Change::Nothing && matches!(write.action, WriteAction::Update { .. });
+            Ok(Evaluated { key, current, change, index_changes, stream_change, outcome, is_idle })
         }
         TransactAction::Check(check) => {
             let size = evaluate_check(check, current.as_ref().map(|version| &version.item))?;
             let (change, index_changes, outcome) = (Change::Nothing, Vec::new(), unchanged(size));
-            Ok(Evaluated { key, current, change, index_changes, stream_change: None, outcome, is_check: true })
+            Ok(Evaluated { key, current, change, index_changes, stream_change: None, outcome, is_idle: true })
         }
     }
 }
@@ -419,7 +421,7 @@ fn as_locked<S: Store>(
     effect: LockEffect,
 ) -> Result<Evaluated, Undecided> {
     let size_before = current.as_ref().map_or(Ok(0), |version| version.item.size())?;
-    let is_check = effect == LockEffect::Nothing;
+    let is_idle = effect == LockEffect::Nothing;
     let (change, outcome) = match effect {
         LockEffect::Put(item) => {
             let size_after = item.size()?;
@@ -434,11 +436,11 @@ fn as_locked<S: Store>(
     let (change, index_changes, outcome) =
         with_indexes(round, &key, current.as_ref(), (change, outcome), true).map_err(Undecided::Refused)?;
     let stream_change = stream_change(round, current.as_ref(), &change);
-    Ok(Evaluated { key, current, change, index_changes, stream_change, outcome, is_check })
+    Ok(Evaluated { key, current, change, index_changes, stream_change, outcome, is_idle })
 }
 
 fn unchanged(size: u32) -> WriteOutcome {
-    WriteOutcome { attributes: None, size_before: size, size_after: size, indexes: Vec::new(), collection_bytes: None }
+    WriteOutcome { size_before: size, size_after: size, ..WriteOutcome::of_nothing() }
 }
 
 fn put(key: bytes::Bytes, value: bytes::Bytes) -> TransactionWrite {
