@@ -13,7 +13,27 @@ pub struct WriteKey {
 }
 
 impl WriteKey {
+    /// Refuses two values for one key.
     pub fn of(condition: Option<Condition>, schema: &KeySchema) -> Result<Self, ServiceError> {
+        Self::named_by(condition, schema, |attribute| {
+            Err(ServiceError::validation(format!(
+                "Multiple conditions on same key {}. Only single item Update/Insert/Delete are supported",
+                attribute.name
+            )))
+        })
+    }
+
+    /// Of an item that is only looked at: the first value for a key counts, and another is asked of the item, which can't have it
+    /// (measured of EXISTS).
+    pub fn of_check(condition: Option<Condition>, schema: &KeySchema) -> Result<Self, ServiceError> {
+        Self::named_by(condition, schema, |_| Ok(()))
+    }
+
+    fn named_by(
+        condition: Option<Condition>,
+        schema: &KeySchema,
+        another_value: impl Fn(&KeyAttribute) -> Result<(), ServiceError>,
+    ) -> Result<Self, ServiceError> {
         let mut conjuncts = conjuncts(condition);
         let mut key = Item::new();
         for attribute in std::iter::once(&schema.partition).chain(&schema.sort) {
@@ -24,13 +44,16 @@ impl WriteKey {
                     continue;
                 };
                 check_type(attribute, value)?;
-                if key.get(&attribute.name).is_some_and(|before| before != value) {
-                    return Err(ServiceError::validation(format!(
-                        "Multiple conditions on same key {}. Only single item Update/Insert/Delete are supported",
-                        attribute.name
-                    )));
+                match key.get(&attribute.name) {
+                    None => {
+                        key.insert(attribute.name.clone(), value.clone());
+                    }
+                    Some(first) if first == value => {}
+                    Some(_) => {
+                        another_value(attribute)?;
+                        rest.push(conjunct);
+                    }
                 }
-                key.insert(attribute.name.clone(), value.clone());
             }
             conjuncts = rest;
             if !key.contains_key(&attribute.name) {
