@@ -269,6 +269,16 @@ fn what_dynamodb_does_not_take_is_refused_in_its_words() {
              STRING, NUMERIC, STRUCT, TUPLE, LIST] at 2:7:1",
         ),
         (
+            "SELECT * FROM t WHERE a IS NOT DOUBLE PRECISION",
+            "Unsupported data type for IS operator: DoublePrecisionType. Supported data types are [MISSING, NULL, BOOLEAN, \
+             BLOB, STRING, NUMERIC, STRUCT, TUPLE, LIST] at 1:23:1",
+        ),
+        (
+            "SELECT * FROM t WHERE a IS CHARACTER VARYING",
+            "Unsupported data type for IS operator: CharacterVaryingType. Supported data types are [MISSING, NULL, BOOLEAN, \
+             BLOB, STRING, NUMERIC, STRUCT, TUPLE, LIST] at 1:23:1",
+        ),
+        (
             "SELECT * FROM t WHERE a = ? AND b = ? AND c = ? AND d = ?",
             "Number of parameters in request and statement don't match.",
         ),
