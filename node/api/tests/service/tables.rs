@@ -353,6 +353,10 @@ async fn states_decide_which_operations_a_table_takes() {
     let updated = in_use("Table: users is in the process of being updated.");
     assert_eq!(service.error("DeleteTable", name.clone()).await, updated);
     assert_eq!(service.error("CreateTable", again.clone()).await, exists);
+    service.catalog.set_status("users", TableStatus::Active);
+    service.catalog.set_warming("users", true);
+    assert_eq!(service.error("DeleteTable", name.clone()).await, updated);
+    service.catalog.set_warming("users", false);
     service.catalog.set_status("users", TableStatus::Deleting);
     let deleted = in_use("Table is being deleted: users");
     assert_eq!(service.error("UpdateTable", update.clone()).await, deleted);
