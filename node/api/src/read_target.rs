@@ -142,6 +142,19 @@ impl<'t> ReadTarget<'t> {
         )))
     }
 
+    /// Refuses the branches of a condition where each of them asks for what the index doesn't show: DynamoDB looks for one that
+    /// does not, and tells of the last.
+    pub(crate) fn check_filters(self, filters: &[Option<&Condition>]) -> Result<(), ServiceError> {
+        let mut refused = Ok(());
+        for filter in filters {
+            refused = filter.map_or(Ok(()), |filter| self.check_filter(filter));
+            if refused.is_ok() {
+                break;
+            }
+        }
+        refused
+    }
+
     /// Refuses a filter that asks for what the index doesn't show: nothing is fetched for one.
     pub(crate) fn check_filter(self, filter: &Condition) -> Result<(), ServiceError> {
         let Some(index) = self.index else { return Ok(()) };

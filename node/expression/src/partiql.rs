@@ -3,16 +3,19 @@
 //! A statement becomes the conditions, updates and paths that expressions become, so that one evaluator serves both. What
 //! a statement's WHERE clause says about keys is in [`ReadKeys`] and [`WriteKey`].
 
+mod branches;
 mod cursor;
 mod filter;
 mod keys;
 mod keywords;
 mod literal;
+mod reads;
 mod select;
 mod token;
 mod write;
 
-pub use keys::{ReadKeys, WriteKey};
+pub use keys::WriteKey;
+pub use reads::{KeyRead, ReadKeys};
 
 use crate::{Condition, Path, Update, token::TokenKind};
 use cairn_model::{AttributeValue, Item, ServiceError, limits::STATEMENT_CHARS_MAX};

@@ -105,7 +105,7 @@ fn any_text_is_a_statement_or_refused() {
         match parsed {
             Ok(Statement::Select(select)) => {
                 let keys = ReadKeys::of(select.condition, &select.order, &schema);
-                if let Ok(ReadKeys { filter: Some(filter), .. }) = &keys {
+                for filter in keys.iter().flat_map(ReadKeys::filters).flatten() {
                     filter.evaluate(Some(&sample));
                 }
                 outcomes.push_str(&outcome(&keys));

@@ -19,6 +19,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         TableStatus::Creating if call.catalog.has_failed(&table) => {}
         TableStatus::Creating => return Err(errors::table_being_created(&name)),
         TableStatus::Updating => return Err(errors::table_being_updated(&name)),
+        // Of an ACTIVE table what it takes at once may be UPDATING, and keeps it (measured; the API reference does not say so).
+        TableStatus::Active if table.is_warming => return Err(errors::table_being_updated(&name)),
         // The API reference says that this is no error; DynamoDB says that it is.
         TableStatus::Deleting => return Err(errors::table_being_deleted(&name)),
         TableStatus::Active if table.global_indexes.iter().any(|index| index.table.status != TableStatus::Active) => {

@@ -17,7 +17,7 @@ use cairn_model::{
 
 /// The fields of a `TableDescription`, where the table has indexes. Of the counts, those of the local ones are shown.
 pub(super) fn write_descriptions(
-    extent: Extent,
+    extent: Extent<'_>,
     call: &Call<'_>,
     table: &TableView,
     counts: &Counts,
@@ -40,7 +40,7 @@ pub(super) fn write_descriptions(
     }
 }
 
-fn write_global(extent: Extent, call: &Call<'_>, table: &TableView, index: &IndexView, object: &mut Object<'_>) {
+fn write_global(extent: Extent<'_>, call: &Call<'_>, table: &TableView, index: &IndexView, object: &mut Object<'_>) {
     let view = &index.table;
     object.text("IndexName", index.name());
     write_key_schema(view.definition.keys(), object);
@@ -54,11 +54,11 @@ fn write_global(extent: Extent, call: &Call<'_>, table: &TableView, index: &Inde
     if view.status == TableStatus::Creating && table.status != TableStatus::Creating {
         object.literal("Backfilling", index.backfilling);
     }
-    write_throughput(call, view, object);
+    write_throughput(extent, call, view, object);
     if let Some(maxima) = view.definition.on_demand_throughput {
         write_on_demand_throughput(maxima, object);
     }
-    if extent == Extent::Whole {
+    if extent.is_whole() {
         write_warm_throughput(view, object);
     }
     object.literal("IndexSizeBytes", view.size_bytes);

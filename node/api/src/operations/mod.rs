@@ -77,7 +77,7 @@ mod update_time_to_live;
 pub(crate) use call::Call;
 pub(crate) use missed::Missed;
 pub(crate) use put_item::check_size;
-pub(crate) use query::{behind, ordered};
+pub(crate) use query::behind;
 
 use crate::errors;
 use cairn_model::ServiceError;

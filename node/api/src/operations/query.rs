@@ -251,7 +251,7 @@ pub(crate) fn behind((lower, upper): KeyBounds, key: Bytes, forward: bool) -> Ke
 }
 
 /// A range whose bounds exclude one and the same key holds nothing; some stores take it for a mistake.
-pub(crate) fn ordered(lower: Bound<Bytes>, upper: Bound<Bytes>) -> KeyBounds {
+fn ordered(lower: Bound<Bytes>, upper: Bound<Bytes>) -> KeyBounds {
     match (&lower, &upper) {
         (Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) if low >= high => {
             (Bound::Included(low.clone()), Bound::Excluded(low.clone()))

@@ -6,6 +6,7 @@ use super::{
 use crate::{TableView, output::Object};
 use cairn_model::{
     TableDefinition,
+    ids::TableId,
     keys::Keys,
     node::Counts,
     stream::label,
@@ -13,6 +14,7 @@ use cairn_model::{
         BillingMode, KeyAttribute, OnDemandThroughput, ProvisionedThroughput, ScalarType, TableClass, TableStatus,
     },
 };
+use std::collections::BTreeMap;
 
 /// Writes the answer of an operation that returns nothing but a table's description, in the field `name`. Of the counts, those of
 /// the local indexes are shown.
@@ -25,6 +27,16 @@ pub(super) fn created(call: &Call<'_>, table: &TableView) -> Vec<u8> {
     answer_in(Extent::Created, call, "TableDescription", table, &Counts::of_new(&table.definition))
 }
 
+/// UpdateTable's answer. How often throughput went down today is told as it was before, by table and by index (measured).
+pub(super) fn changed(
+    call: &Call<'_>,
+    table: &TableView,
+    counts: &Counts,
+    decreases_before: &BTreeMap<TableId, u64>,
+) -> Vec<u8> {
+    answer_in(Extent::Changed(decreases_before), call, "TableDescription", table, counts)
+}
+
 /// DeleteTable's answer.
 pub(super) fn deleted(call: &Call<'_>, table: &TableView) -> Vec<u8> {
     answer_in(Extent::Deleted, call, "TableDescription", table, &Counts::of_new(&table.definition))
@@ -32,15 +44,23 @@ pub(super) fn deleted(call: &Call<'_>, table: &TableView) -> Vec<u8> {
 
 /// How much of a table is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(super) enum Extent<'t> {
     Whole,
+    /// All of it, with how often throughput went down before.
+    Changed(&'t BTreeMap<TableId, u64>),
     /// What is not asked for is not told of `WarmThroughput`.
     Created,
     /// Neither the keys nor the indexes, nor when it was made.
     Deleted,
 }
 
-fn answer_in(extent: Extent, call: &Call<'_>, name: &str, table: &TableView, counts: &Counts) -> Vec<u8> {
+impl Extent<'_> {
+    pub(super) fn is_whole(self) -> bool {
+        matches!(self, Self::Whole | Self::Changed(_))
+    }
+}
+
+fn answer_in(extent: Extent<'_>, call: &Call<'_>, name: &str, table: &TableView, counts: &Counts) -> Vec<u8> {
     let mut out = Vec::with_capacity(1_024);
     let mut answer = Object::begin(&mut out);
     write(extent, call, table, counts, answer.field(name));
@@ -51,7 +71,7 @@ fn answer_in(extent: Extent, call: &Call<'_>, name: &str, table: &TableView, cou
 /// The version of global tables that these are.
 const GLOBAL_TABLE_VERSION: &str = "2019.11.21";
 
-fn write(extent: Extent, call: &Call<'_>, table: &TableView, counts: &Counts, out: &mut Vec<u8>) {
+fn write(extent: Extent<'_>, call: &Call<'_>, table: &TableView, counts: &Counts, out: &mut Vec<u8>) {
     let definition = &table.definition;
     let global = call.global_table(table);
     let now_ms = call.request_ids.environment.wall_ms();
@@ -65,7 +85,7 @@ fn write(extent: Extent, call: &Call<'_>, table: &TableView, counts: &Counts, ou
     }
     let changing = table.status == TableStatus::Active && global.as_ref().is_some_and(|global| global.changing);
     description.text("TableStatus", status(if changing { TableStatus::Updating } else { table.status }));
-    write_throughput(call, table, &mut description);
+    write_throughput(extent, call, table, &mut description);
     description.literal("TableSizeBytes", table.size_bytes);
     description.literal("ItemCount", table.item_count);
     description.text("TableArn", &table.arn);
@@ -74,7 +94,7 @@ fn write(extent: Extent, call: &Call<'_>, table: &TableView, counts: &Counts, ou
     if let Some(maxima) = definition.on_demand_throughput {
         write_on_demand_throughput(maxima, &mut description);
     }
-    if extent == Extent::Whole || (extent == Extent::Created && definition.warm_throughput.is_some()) {
+    if extent.is_whole() || (extent == Extent::Created && definition.warm_throughput.is_some()) {
         write_warm_throughput(table, &mut description);
     }
     write_table_class(call, "TableClassSummary", table, &mut description);
@@ -137,7 +157,7 @@ pub(super) fn write_table_class(call: &Call<'_>, name: &str, table: &TableView, 
 }
 
 /// The field `ProvisionedThroughput`: of a table, or of a global index as one.
-pub(super) fn write_throughput(call: &Call<'_>, table: &TableView, description: &mut Object<'_>) {
+pub(super) fn write_throughput(extent: Extent<'_>, call: &Call<'_>, table: &TableView, description: &mut Object<'_>) {
     let history = call.catalog.throughput_history(table);
     let throughput = table
         .definition
@@ -150,7 +170,12 @@ pub(super) fn write_throughput(call: &Call<'_>, table: &TableView, description: 
     if let Some(time_ms) = history.last_decrease_ms {
         provisioned.timestamp("LastDecreaseDateTime", time_ms);
     }
-    provisioned.literal("NumberOfDecreasesToday", history.decreases_today(call.request_ids.environment.wall_ms()));
+    let before = match extent {
+        Extent::Changed(decreases) => decreases.get(&table.definition.table_id).copied(),
+        Extent::Whole | Extent::Created | Extent::Deleted => None,
+    };
+    let decreases = before.unwrap_or_else(|| history.decreases_today(call.request_ids.environment.wall_ms()));
+    provisioned.literal("NumberOfDecreasesToday", decreases);
     provisioned.literal("ReadCapacityUnits", throughput.read_capacity_units);
     provisioned.literal("WriteCapacityUnits", throughput.write_capacity_units);
     provisioned.end();

@@ -25,11 +25,13 @@ use crate::{
 };
 use cairn_model::{
     ServiceError,
+    ids::TableId,
     table::{BillingMode, ProvisionedThroughput, TableStatus},
     throughput::is_decrease,
 };
 use index_updates::{INDEX_UPDATES, IndexUpdateInput};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -156,9 +158,10 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
         update.table_class =
             update.table_class.filter(|class| *class != table.definition.table_class.unwrap_or_default());
     }
+    let decreases = decreases_today(call, &table);
     let changed = call.catalog.update_table(call.account, &name, update).await?;
     let shown = answered::of_change(&table, &changed, status);
-    Ok(table_description::answer(call, "TableDescription", &shown, &call.index_counts(&changed).await))
+    Ok(table_description::changed(call, &shown, &call.index_counts(&changed).await, &decreases))
 }
 
 impl UpdateTableInput {
@@ -203,6 +206,14 @@ fn check_decreases(call: &Call<'_>, table: &TableView, update: &TableUpdate) -> 
         }
         GlobalIndexUpdate::Create(_) | GlobalIndexUpdate::Delete { .. } => Ok(()),
     })
+}
+
+/// How often the throughput of a table, and of each of its indexes, went down today.
+fn decreases_today(call: &Call<'_>, table: &TableView) -> BTreeMap<TableId, u64> {
+    let now_ms = call.request_ids.environment.wall_ms();
+    let indexes = table.global_indexes.iter().map(|index| index.table.as_ref());
+    let today = |of: &TableView| call.catalog.throughput_history(of).decreases_today(now_ms);
+    std::iter::once(table).chain(indexes).map(|of| (of.definition.table_id, today(of))).collect()
 }
 
 fn check_decrease(

@@ -7,18 +7,18 @@ use crate::{
     TableView,
     capacity::{ConsumedCapacity, HalfUnits},
     errors,
-    operations::{Call, behind, ordered},
+    operations::{Call, behind},
     read_target::ReadTarget,
     validation::select::Select as SelectedAttributes,
 };
 use bytes::Bytes;
 use cairn_expression::{
     Condition,
-    partiql::{ReadKeys, Select},
+    partiql::{KeyRead, ReadKeys, Select},
 };
 use cairn_model::{
-    AttributeValue, Item, ServiceError,
-    key::{EncodedKey, KeyBounds, SortCondition, sort_bounds},
+    Item, ServiceError,
+    key::{EncodedKey, KeyBounds},
     limits,
 };
 use cairn_replication::operation::{GetRequest, RangeRequest};
@@ -28,19 +28,28 @@ use std::ops::{Bound, RangeBounds};
 #[derive(Clone, Debug)]
 pub(crate) struct ReadPlan {
     reads: Reads,
-    filter: Option<Condition>,
     list: SelectList,
     index_name: Option<String>,
 }
 
 #[derive(Clone, Debug)]
 enum Reads {
-    Item(EncodedKey),
+    Item {
+        key: EncodedKey,
+        filter: Option<Condition>,
+    },
     /// One after the other.
     Ranges {
-        ranges: Vec<KeyBounds>,
+        ranges: Vec<Range>,
         forward: bool,
     },
+}
+
+#[derive(Clone, Debug)]
+struct Range {
+    bounds: KeyBounds,
+    /// What is asked of the items in it.
+    filter: Option<Condition>,
 }
 
 /// How to read.
@@ -73,42 +82,45 @@ impl ReadPlan {
         }
         let several = "PartiQL statements cannot be executed on tables with multi-attribute HASH keys or multi-attribute RANGE keys.";
         let schema = target.keys().one_of_each().ok_or_else(|| ServiceError::validation(several))?;
-        let ReadKeys { partitions, sort, alternatives, filter, forward, by_key } =
-            ReadKeys::of(select.condition, &select.order, &schema)?;
+        let keys = ReadKeys::of(select.condition, &select.order, &schema)?;
         let list = SelectList::new(select.projection);
         target.check_projection(list.attributes().as_ref())?;
-        if let Some(filter) = filter.as_ref().filter(|_| by_key) {
-            target.check_filter(filter)?;
-        }
-        let reads = match partitions {
-            None => Reads::Ranges { ranges: vec![(Bound::Unbounded, Bound::Unbounded)], forward: true },
-            Some(partitions) => match item_key(target, &partitions, &sort).filter(|_| alternatives.is_empty()) {
-                Some(key) => Reads::Item(EncodedKey::from_key(&schema, &key)?),
-                None => Reads::Ranges { ranges: ranges(&partitions, &sort, alternatives)?, forward },
+        target.check_filters(&keys.filters())?;
+        let reads = match keys {
+            ReadKeys::All(filter) => {
+                let all = Range { bounds: (Bound::Unbounded, Bound::Unbounded), filter };
+                Reads::Ranges { ranges: vec![all], forward: true }
+            }
+            ReadKeys::Branches { reads, forward } => match item_key(target, &reads) {
+                Some(key) => Reads::Item {
+                    key: EncodedKey::from_key(&schema, &key)?,
+                    filter: reads.into_iter().find_map(|read| read.filter),
+                },
+                None => Reads::Ranges { ranges: ranges(reads), forward },
             },
         };
-        Ok(Self { reads, filter, list, index_name: select.index })
+        Ok(Self { reads, list, index_name: select.index })
     }
 
     /// The key of the one item that can be read; none where there can be more.
     pub(crate) fn item_key(&self) -> Option<&EncodedKey> {
         match &self.reads {
-            Reads::Item(key) => Some(key),
+            Reads::Item { key, .. } => Some(key),
             Reads::Ranges { .. } => None,
         }
     }
 
     /// The key of the one item that is read, and what is shown of it; none where more is asked.
     pub(crate) fn into_get(self) -> Option<(EncodedKey, SelectList)> {
-        match self {
-            Self { reads: Reads::Item(key), filter: None, list, index_name: None } => Some((key, list)),
+        match self.reads {
+            Reads::Item { key, filter: None } => Some((key, self.list)),
             _ => None,
         }
     }
 
-    /// Whether items are asked for more than their keys.
+    /// Whether the one item is asked for more than its key.
     pub(crate) fn is_filtered(&self) -> bool {
-        self.filter.is_some()
+        matches!(self.reads, Reads::Item { filter: Some(_), .. })
     }
 
     pub(crate) async fn run(
@@ -118,8 +130,8 @@ impl ReadPlan {
         options: ReadOptions,
     ) -> Result<Page, ServiceError> {
         match &self.reads {
-            Reads::Item(_) if options.from.is_some() => Err(next_token::invalid()),
-            Reads::Item(key) => self.item(call, table, key, options.consistent).await,
+            Reads::Item { .. } if options.from.is_some() => Err(next_token::invalid()),
+            Reads::Item { key, filter } => self.item(call, table, key, filter.as_ref(), options.consistent).await,
             Reads::Ranges { ranges, forward } => self.ranges(call, table, ranges, *forward, options).await,
         }
     }
@@ -129,14 +141,15 @@ impl ReadPlan {
         call: &Call<'_>,
         table: &TableView,
         key: &EncodedKey,
+        filter: Option<&Condition>,
         consistent: bool,
     ) -> Result<Page, ServiceError> {
         // A filter sees the whole item.
-        let projection = if self.filter.is_none() { self.list.attributes() } else { None };
+        let projection = if filter.is_none() { self.list.attributes() } else { None };
         let request = GetRequest { keys: vec![key.clone()], projection, consistent };
         let found = call.get(table, request).await?.items.pop().flatten();
         let size = found.as_ref().map_or(0, |(_, size)| u64::from(*size));
-        let row = match (found, &self.filter) {
+        let row = match (found, filter) {
             (None, _) => None,
             (Some((item, _)), None) => Some(self.list.row(item)?),
             (Some((item, _)), Some(filter)) => {
@@ -152,7 +165,7 @@ impl ReadPlan {
         &self,
         call: &Call<'_>,
         table: &TableView,
-        ranges: &[KeyBounds],
+        ranges: &[Range],
         forward: bool,
         options: ReadOptions,
     ) -> Result<Page, ServiceError> {
@@ -167,7 +180,7 @@ impl ReadPlan {
         let mut bytes_left = limits::PAGE_BYTES_MAX as u64;
         let mut page = Page::default();
         let rest = ranges.get(first..).filter(|rest| !rest.is_empty()).ok_or_else(next_token::invalid)?;
-        for (range, bounds) in (from.range..).zip(rest) {
+        for (range, Range { bounds, filter }) in (from.range..).zip(rest) {
             if items_left == Some(0) || bytes_left == 0 {
                 page.next = Some(Position { range, after: None });
                 break;
@@ -179,7 +192,7 @@ impl ReadPlan {
                 forward,
                 limit: items_left,
                 page_bytes: u32::try_from(bytes_left).unwrap_or(u32::MAX),
-                filter: self.filter.clone(),
+                filter: filter.clone(),
                 projection: projection.clone(),
                 count_only: false,
                 consistent: options.consistent,
@@ -211,64 +224,19 @@ fn target<'t>(table: &'t TableView, index_name: Option<&str>) -> Result<ReadTarg
         .ok_or_else(|| ServiceError::validation("The table does not have the specified index"))
 }
 
-/// The one key of the table that the partition keys and what holds of the sort key allow, if it is one. Keys of an index
-/// can be those of several items.
-fn item_key(target: ReadTarget<'_>, partitions: &[AttributeValue], sort: &[SortCondition]) -> Option<Item> {
-    let schema = &target.table().key_schema;
-    let ([partition], false) = (partitions, target.is_index()) else { return None };
-    let mut key = Item::from([(schema.partition.name.clone(), partition.clone())]);
-    match (&schema.sort, sort) {
-        (None, []) => {}
-        (Some(attribute), [SortCondition::Equal(value)]) => {
-            key.insert(attribute.name.clone(), value.clone());
-        }
-        _ => return None,
+/// The one key of the table that is read, if it is one. Keys of an index can be those of several items.
+fn item_key(target: ReadTarget<'_>, reads: &[KeyRead]) -> Option<Item> {
+    let ([read], false) = (reads, target.is_index()) else { return None };
+    read.key(&target.table().key_schema)
+}
+
+/// What no key fits is not read, unless there is nothing else.
+fn ranges(reads: Vec<KeyRead>) -> Vec<Range> {
+    let (empty, mut reads): (Vec<_>, Vec<_>) = reads.into_iter().partition(KeyRead::is_empty);
+    if reads.is_empty() {
+        reads.extend(empty.into_iter().next());
     }
-    Some(key)
-}
-
-/// In each of the partitions, what all of the conditions allow together with each of the alternatives, if there are any.
-fn ranges(
-    partitions: &[AttributeValue],
-    sort: &[SortCondition],
-    mut alternatives: Vec<Vec<SortCondition>>,
-) -> Result<Vec<KeyBounds>, ServiceError> {
-    if alternatives.is_empty() {
-        alternatives.push(Vec::new());
-    }
-    alternatives.iter_mut().for_each(|alternative| alternative.extend_from_slice(sort));
-    let of = |partition| alternatives.iter().map(move |alternative| bounds(partition, alternative));
-    partitions.iter().flat_map(of).collect()
-}
-
-/// The keys of a partition key value that all of the conditions allow.
-fn bounds(partition: &AttributeValue, sort: &[SortCondition]) -> Result<KeyBounds, ServiceError> {
-    let whole = sort_bounds(partition, None)?;
-    let (lower, upper) = sort.iter().try_fold(whole, |(lower, upper), condition| {
-        let (low, high) = sort_bounds(partition, Some(condition))?;
-        Ok::<_, ServiceError>((highest(lower, low), lowest(upper, high)))
-    })?;
-    Ok(ordered(lower, upper))
-}
-
-/// The higher of two lower bounds.
-fn highest(one: Bound<Bytes>, two: Bound<Bytes>) -> Bound<Bytes> {
-    let place = |bound: &Bound<Bytes>| match bound {
-        Bound::Unbounded => None,
-        Bound::Included(key) => Some((key.clone(), 0)),
-        Bound::Excluded(key) => Some((key.clone(), 1)),
-    };
-    if place(&one) < place(&two) { two } else { one }
-}
-
-/// The lower of two upper bounds.
-fn lowest(one: Bound<Bytes>, two: Bound<Bytes>) -> Bound<Bytes> {
-    let place = |bound: &Bound<Bytes>| match bound {
-        Bound::Excluded(key) => (0, key.clone(), 0),
-        Bound::Included(key) => (0, key.clone(), 1),
-        Bound::Unbounded => (1, Bytes::new(), 0),
-    };
-    if place(&two) < place(&one) { two } else { one }
+    reads.into_iter().map(|read| Range { bounds: read.bounds(), filter: read.filter }).collect()
 }
 
 /// What is left of a range behind a key of it.
@@ -278,30 +246,4 @@ fn going_on(bounds: KeyBounds, after: Option<Bytes>, forward: bool) -> Result<Ke
         return Err(next_token::invalid());
     }
     Ok(behind(bounds, key, forward))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use cairn_model::number::Number;
-
-    #[test]
-    fn several_conditions_on_the_sort_key_narrow_one_range() {
-        let partition = AttributeValue::S("a".into());
-        let number = |value: u64| AttributeValue::N(Number::from(value));
-        let key = |value: u64| match sort_bounds(&partition, Some(&SortCondition::Equal(number(value)))).unwrap().0 {
-            Bound::Included(key) => key,
-            other => panic!("{other:?}"),
-        };
-        let found = |conditions: &[SortCondition]| {
-            let bounds = bounds(&partition, conditions).unwrap();
-            (1..=5).filter(|at| bounds.contains(&key(*at))).collect::<Vec<_>>()
-        };
-        let (above, below) = (SortCondition::Greater(number(1)), SortCondition::LessOrEqual(number(4)));
-        assert_eq!(found(&[]), [1, 2, 3, 4, 5]);
-        assert_eq!(found(&[above.clone(), below.clone()]), [2, 3, 4]);
-        assert_eq!(found(&[below.clone(), above, SortCondition::Less(number(4))]), [2, 3]);
-        assert_eq!(found(&[below, SortCondition::Greater(number(4))]), [0_u64; 0]);
-        assert_eq!(found(&[SortCondition::Equal(number(2)), SortCondition::Equal(number(3))]), [0_u64; 0]);
-    }
 }

@@ -120,7 +120,7 @@ impl WritePlan {
         return_item_on_condition_failure: bool,
     ) -> Result<ConditionCheck, ServiceError> {
         let not_one = || ServiceError::validation("EXISTS() must contain a single item read with additional condition");
-        let WriteKey { key, condition } = WriteKey::of(select.condition, schema)
+        let WriteKey { key, condition } = WriteKey::of_check(select.condition, schema)
             .map_err(|error| if error.message.contains("mandatory equality") { not_one() } else { error })?;
         let key = EncodedKey::from_key(schema, &key)?;
         if condition.is_none() {

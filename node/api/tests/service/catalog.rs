@@ -34,6 +34,12 @@ impl MemoryCatalog {
         *table = Arc::new(TableView { status, ..(**table).clone() });
     }
 
+    pub(crate) fn set_warming(&self, name: &str, is_warming: bool) {
+        let mut tables = self.0.lock().unwrap();
+        let table = tables.get_mut(&("game".to_owned(), name.to_owned())).unwrap();
+        *table = Arc::new(TableView { is_warming, ..(**table).clone() });
+    }
+
     pub(crate) fn set_local_indexes(&self, name: &str, local_indexes: Vec<LocalIndex>) {
         let mut tables = self.0.lock().unwrap();
         let table = tables.get_mut(&("game".to_owned(), name.to_owned())).unwrap();

@@ -266,6 +266,39 @@ async fn a_select_reads_an_index_page_by_page() {
 }
 
 #[tokio::test]
+async fn an_index_that_shows_what_one_branch_of_a_condition_asks_for_is_read() {
+    let service = with_scores().await;
+    let select = |clause: &str| json!({"Statement": format!("SELECT * FROM scores.keys WHERE {clause}")});
+    for (clause, lacking) in [
+        ("(Team = 'red' OR Team = 'blue') AND zz = '1'", "zz"),
+        ("(Team = 'b' AND u1 = '1') OR (Team = 'q' AND u2 = '1')", "u2"),
+        ("(Team = 'q' AND u1 = '1') OR (Team = 'b' AND u2 = '1')", "u1"),
+    ] {
+        assert_eq!(
+            service.invalid("ExecuteStatement", select(clause)).await,
+            format!(
+                "One or more parameter values were invalid: Secondary index keys does not project one or more filter \
+                 attributes: [{lacking}]"
+            ),
+            "{clause}"
+        );
+    }
+    for clause in [
+        "(Team = 'y' AND \"User\" = '1') OR (Team = 'z' AND aa = '1')",
+        "(Team = 'y' AND aa = '1') OR Team = 'z'",
+        "Team > 'a' AND zz = '1'",
+        "Team = 'y' AND (Team = 'z' OR zz = '1')",
+        "(Team = 'y' AND zz = '1') OR aa = '1'",
+    ] {
+        assert_eq!(service.ok("ExecuteStatement", select(clause)).await, json!({"Items": []}), "{clause}");
+    }
+    let shown = service.ok("ExecuteStatement", select("(Team = 'red' AND \"Rank\" = 7) OR Team = 'blue'")).await;
+    let mut of_blue = users(&shown);
+    of_blue.sort_unstable();
+    assert_eq!(of_blue, ["carl", "dora"]);
+}
+
+#[tokio::test]
 async fn a_read_of_an_index_is_charged_to_the_index() {
     let service = with_scores().await;
     let indexes = json!({"ReturnConsumedCapacity": "INDEXES"});

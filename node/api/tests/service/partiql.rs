@@ -135,6 +135,18 @@ async fn pages_follow_each_other_across_partitions_in_both_directions() {
             "WHERE Id IN ['ben', 'anna'] AND Game IN [4, 0, 2] ORDER BY Id, Game DESC",
             vec!["a4", "a2", "a0", "b4", "b2", "b0"],
         ),
+        (
+            "WHERE Id = 'ben' AND Game = 3 OR Id = 'anna' AND Game > 2 OR Id = 'ben' AND Game < 2",
+            vec!["b0", "b1", "b3", "a3", "a4"],
+        ),
+        (
+            "WHERE (Id = 'anna' AND Game > 2) OR (Id = 'ben' AND Game IN [3, 0]) ORDER BY Id DESC, Game DESC",
+            vec!["b3", "b0", "a4", "a3"],
+        ),
+        (
+            "WHERE Id = 'anna' AND Game <> 1 OR Id = 'anna' AND Game = 2 OR Id = 'ben' AND Game = 0 AND Score = 0",
+            vec!["a0", "a2", "a3", "a4", "b0"],
+        ),
     ] {
         for limit in 1..4 {
             let mut request = json!({"Statement": format!("SELECT * FROM users {clause}"), "Limit": limit});
@@ -253,6 +265,30 @@ async fn a_delete_takes_what_is_there_and_lets_be_what_is_not() {
     let answer = execute(&service, &delete(" AND Score = 10")).await;
     assert_eq!(answer["Items"], json!([{"Id": {"S": "anna"}, "Game": {"N": "1"}, "Score": {"N": "10"}}]));
     assert_eq!(execute(&service, &delete(" AND Score = 10")).await, json!({"Items": []}));
+}
+
+#[tokio::test]
+async fn each_branch_of_a_condition_costs_what_it_asks_for() {
+    let service = Service::with_users().await;
+    for (id, game) in [("a", 1), ("a", 2), ("b", 1), ("b", 2)] {
+        let item = json!({"Id": {"S": id}, "Game": {"N": game.to_string()}, "V": {"S": "x".repeat(9_000)}});
+        service.put(item).await;
+    }
+    for (clause, units, found) in [
+        ("(Id = 'a' AND Game = 1) OR (Id = 'b' AND Game = 2)", 3.0, &["a1", "b2"][..]),
+        ("Id = 'a' AND Game = 1 OR Id = 'b'", 4.0, &["a1", "b1", "b2"]),
+        ("Id = 'a' AND Game = 1 OR Id = 'b' AND Game > 5", 2.0, &["a1"]),
+        ("Id IN ['a', 'b'] AND (Id = 'a' AND Game = 2 OR Id = 'b' AND Game = 1)", 3.0, &["a2", "b1"]),
+        ("Id = 'a' AND Game = 1 OR Id = 'a' AND Game > 3 AND Game < 2", 1.5, &["a1"]),
+        ("Id = 'a' AND Id = 'b'", 0.5, &[]),
+    ] {
+        let request = json!({
+            "Statement": format!("SELECT Id, Game FROM users WHERE {clause}"), "ReturnConsumedCapacity": "TOTAL"
+        });
+        let answer = service.ok("ExecuteStatement", request).await;
+        assert_eq!(games(&answer), found, "{clause}");
+        assert_eq!(answer["ConsumedCapacity"], json!({"TableName": "users", "CapacityUnits": units}), "{clause}");
+    }
 }
 
 #[tokio::test]

@@ -301,7 +301,9 @@ async fn the_throughput_goes_down_four_times_a_day_and_then_once_an_hour() {
     service.ok("CreateTable", with(definition(), json!({"ProvisionedThroughput": units(10, 10)}))).await;
     for count in 1..=4 {
         let answer = service.ok("UpdateTable", update(units(10 - count, 10))).await;
-        assert_eq!(answer["TableDescription"]["ProvisionedThroughput"]["NumberOfDecreasesToday"], count);
+        let told = &answer["TableDescription"]["ProvisionedThroughput"];
+        assert_eq!(told["NumberOfDecreasesToday"], count - 1, "as it was before");
+        assert_eq!(told["LastDecreaseDateTime"], 1_700_000_000.0);
     }
     let refused = service.error("UpdateTable", update(units(5, 20))).await;
     let text = "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. After the \
@@ -353,6 +355,10 @@ async fn states_decide_which_operations_a_table_takes() {
     let updated = in_use("Table: users is in the process of being updated.");
     assert_eq!(service.error("DeleteTable", name.clone()).await, updated);
     assert_eq!(service.error("CreateTable", again.clone()).await, exists);
+    service.catalog.set_status("users", TableStatus::Active);
+    service.catalog.set_warming("users", true);
+    assert_eq!(service.error("DeleteTable", name.clone()).await, updated);
+    service.catalog.set_warming("users", false);
     service.catalog.set_status("users", TableStatus::Deleting);
     let deleted = in_use("Table is being deleted: users");
     assert_eq!(service.error("UpdateTable", update.clone()).await, deleted);

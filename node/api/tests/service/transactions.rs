@@ -420,6 +420,19 @@ async fn statements_that_no_transaction_takes_are_refused_by_their_place() {
     }
 }
 
+/// As captured at DynamoDB.
+#[tokio::test]
+async fn a_check_looks_at_the_first_key_that_it_names_and_asks_it_for_the_others() {
+    let service = Service::with_users().await;
+    service.put(item(1, 1)).await;
+    for condition in ["Id = 'a' AND Game = 1 AND Id = 'b' AND Score = 1", "Game = 1 AND Game = 2 AND Id = 'a'"] {
+        let exists = format!("EXISTS(SELECT * FROM users WHERE {condition})");
+        let request = statements(&[&exists, "INSERT INTO users VALUE {'Id': 'b', 'Game': 1}"]);
+        let (codes, _) = service.canceled("ExecuteTransaction", request).await;
+        assert_eq!(codes, ["ConditionalCheckFailed", "None"], "{condition}");
+    }
+}
+
 /// As captured at DynamoDB: it reads the statements, and then cancels the transaction for their keys.
 #[tokio::test]
 async fn statements_that_name_no_item_cancel_their_transaction() {

@@ -180,13 +180,24 @@ fn is(left: Term, left_at: &str, cursor: &mut Cursor<'_>) -> Result<Condition, R
         cursor.advance();
         return Ok(is_type(path, name));
     }
-    match OTHER_TYPES.iter().find(|(word, _)| cursor.at_keyword(word)) {
-        Some((_, name)) => Err(Refusal::refused(format!(
+    match other_type(cursor) {
+        Some(name) => Err(Refusal::refused(format!(
             "Unsupported data type for IS operator: {name}. Supported data types are [MISSING, NULL, BOOLEAN, BLOB, \
              STRING, NUMERIC, STRUCT, TUPLE, LIST] at {left_at}"
         ))),
         None => Err(Refusal::malformed("Expected type name")),
     }
+}
+
+/// What DynamoDB's messages call the type at the cursor, of those that its values don't have.
+fn other_type(cursor: &mut Cursor<'_>) -> Option<&'static str> {
+    if cursor.take_keyword("DOUBLE") {
+        return cursor.take_keyword("PRECISION").then_some("DoublePrecisionType");
+    }
+    let (word, name) = OTHER_TYPES.iter().find(|(word, _)| cursor.at_keyword(word))?;
+    cursor.advance();
+    let varying = *word == "CHARACTER" && cursor.take_keyword("VARYING");
+    Some(if varying { "CharacterVaryingType" } else { name })
 }
 
 fn is_type(path: Path, name: &str) -> Condition {
