@@ -66,7 +66,7 @@ class IndexRequests(Requests):
             return "DeleteItem", more
         name = self.pick("abcd")
         if self.chance(0.3):
-            more["UpdateExpression"] = f"REMOVE {name}"
+            more |= {"UpdateExpression": f"REMOVE {name}", "ConditionExpression": "attribute_exists(h)"}
         else:
             value = self.sort_value(name) if name in "ab" and self.chance(0.9) else self.value()
             more |= {"UpdateExpression": f"SET {name} = :v", "ExpressionAttributeValues": {":v": value}}
