@@ -33,6 +33,7 @@ async fn backups_on_a_real_api_server() {
     scenes::a_backup_whose_time_is_over_is_left_to_the_buckets_clock(&server).await;
     scenes::a_backup_that_is_found_again_is_available_again(&server).await;
     scenes::a_backup_is_gone_only_when_the_bucket_says_so_twice(&server).await;
+    scenes::a_finding_that_another_write_got_ahead_of_is_made_again_at_once(&server).await;
     schedules::a_schedule_makes_backups_and_keeps_some(&server).await;
     schedules::a_schedule_waits_for_the_backup_before(&server).await;
     schedules::a_schedule_counts_a_backup_that_is_there_already(&server).await;

@@ -7,7 +7,7 @@ use cairn_model::archive::{
 };
 use k8s_openapi::{NamespaceResourceScope, api::events::v1::Event};
 use kube::{
-    Resource,
+    Api, Resource,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, atomic::Ordering},
     time::Duration,
 };
+use tokio::runtime::Handle;
 
 const WITH_ARCHIVE: &str = "{volume: {size: 1Gi}, archive: {url: 's3://backups'}}";
 
@@ -29,6 +30,8 @@ pub(crate) struct Bucket {
     pub(crate) refusal: Option<ArchiveRefusal>,
     /// The address and the call of each.
     pub(crate) calls: Vec<(String, ArchiveCall)>,
+    /// A backup that is written to once, by somebody else, while the archive is asked for one.
+    pub(crate) meanwhile: Option<(Api<Backup>, &'static str)>,
 }
 
 impl Bucket {
@@ -85,7 +88,14 @@ impl Scene {
         let world = World::with_defaults(server, namespace, WITH_ARCHIVE, &[]).await;
         let bucket = Arc::new(Mutex::new(Bucket::default()));
         let asked = Arc::clone(&bucket);
-        world.fleet.archive(move |address, call| asked.lock().unwrap().answer(address, call));
+        world.fleet.archive(move |address, call| {
+            let mut bucket = asked.lock().unwrap();
+            let meanwhile = bucket.meanwhile.take_if(|_| matches!(call, ArchiveCall::DescribeBackup { .. }));
+            if let Some((backups, name)) = meanwhile {
+                tokio::task::block_in_place(|| Handle::current().block_on(annotate(&backups, name, "by", "another")));
+            }
+            bucket.answer(address, call)
+        });
         world.create_table("users", "").await;
         world.wait_active("users").await;
         Self { world, bucket }
@@ -149,11 +159,7 @@ impl Scene {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + serde::de::DeserializeOwned,
     {
         let ahead = self.world.ahead.fetch_add(seconds, Ordering::SeqCst) + seconds;
-        let patch = json!({"metadata": {"annotations": {"tests/ahead": ahead.to_string()}}});
-        let api = self.world.api::<K>();
-        if let Err(error) = api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await {
-            assert!(matches!(&error, kube::Error::Api(status) if status.code == 404), "{error}");
-        }
+        annotate(&self.world.api::<K>(), name, "ahead", &ahead.to_string()).await;
     }
 
     pub(crate) async fn wait_event(&self, reason: &str) -> String {
@@ -164,6 +170,17 @@ impl Scene {
             event.note
         })
         .await
+    }
+}
+
+/// Writes an annotation of the tests to the object, unless it is gone.
+async fn annotate<K>(api: &Api<K>, name: &str, key: &str, value: &str)
+where
+    K: Clone + Debug + serde::de::DeserializeOwned,
+{
+    let patch = json!({"metadata": {"annotations": {(format!("tests/{key}")): value}}});
+    if let Err(error) = api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+        assert!(matches!(&error, kube::Error::Api(status) if status.code == 404), "{error}");
     }
 }
 

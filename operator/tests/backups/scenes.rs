@@ -225,3 +225,14 @@ pub(crate) async fn a_backup_is_gone_only_when_the_bucket_says_so_twice(server: 
     let status = scene.wait_status("nightly", |status| status.backup_status == Some(BackupState::Deleted)).await;
     assert!(status.backup_arn.is_some());
 }
+
+pub(crate) async fn a_finding_that_another_write_got_ahead_of_is_made_again_at_once(server: &ApiServer) {
+    let scene = Scene::new(server, "overtaken").await;
+    scene.made("nightly", "Retain").await;
+    scene.bucket().backups.clear();
+    scene.pass::<Backup>("nightly", 601).await;
+    wait("the first look", || async { (scene.bucket().calls.len() > 1).then_some(()) }).await;
+    scene.bucket().meanwhile = Some((scene.world.api::<Backup>(), "nightly"));
+    scene.found_gone("nightly").await;
+    assert!(scene.bucket().meanwhile.is_none());
+}

@@ -50,15 +50,13 @@ impl Presence {
         self.note(uid, Look { next: now + PERIOD, was_missed });
     }
 
-    /// Whether it was missed the last time, too.
-    pub fn missed(&self, uid: &str, now: Timestamp) -> bool {
-        let was_missed = self.was_missed(uid);
-        let pause = if was_missed { PERIOD } else { AGAIN };
+    pub fn missed(&self, uid: &str, now: Timestamp) {
+        let pause = if self.was_missed(uid) { PERIOD } else { AGAIN };
         self.note(uid, Look { next: now + pause, was_missed: true });
-        was_missed
     }
 
-    fn was_missed(&self, uid: &str) -> bool {
+    /// Whether it was not found the last time that somebody could say.
+    pub fn was_missed(&self, uid: &str) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(uid).is_some_and(|look| look.was_missed)
     }
 
@@ -93,12 +91,16 @@ mod tests {
     #[test]
     fn it_is_gone_when_it_is_missed_twice_in_a_row() {
         let presence = Presence::default();
-        assert!(!presence.missed("a", at(0)));
+        assert!(!presence.was_missed("a"));
+        presence.missed("a", at(0));
+        assert!(presence.was_missed("a"));
         assert_eq!(presence.wait("a", at(0)), AGAIN);
         presence.found("a", at(1));
-        assert!(!presence.missed("a", at(11)));
+        assert!(!presence.was_missed("a"));
+        presence.missed("a", at(11));
         presence.unknown("a", at(12));
-        assert!(presence.missed("a", at(22)));
+        assert!(presence.was_missed("a"), "nobody could say, which changes nothing");
+        presence.missed("a", at(22));
         assert_eq!(presence.wait("a", at(22)), PERIOD, "it is looked for as rarely as others from then on");
     }
 

@@ -53,6 +53,7 @@ pub async fn adopt(ctx: &Context, backup: &Backup, source: Source<'_>, arn: Back
 pub async fn look(ctx: &Context, backup: &Backup, source: Source<'_>) -> Result<Action> {
     let (uid, now) = (backup.uid().unwrap_or_default(), ctx.now());
     let mut status = backup.status.clone().unwrap_or_default();
+    let mut is_missed = false;
     if ctx.presence.wait(&uid, now).is_zero() {
         match find(ctx, backup, source).await? {
             Found::Available(report) => return making::finish(ctx, backup, &report).await,
@@ -60,8 +61,12 @@ pub async fn look(ctx: &Context, backup: &Backup, source: Source<'_>) -> Result<
                 tracing::debug!(backup = backup.name_any(), why, "nobody can say whether a backup is still there");
                 ctx.presence.unknown(&uid, now);
             }
-            Found::Missing if ctx.presence.missed(&uid, now) => status.backup_status = Some(BackupState::Deleted),
-            Found::Missing => {}
+            Found::Missing => {
+                is_missed = true;
+                if ctx.presence.was_missed(&uid) {
+                    status.backup_status = Some(BackupState::Deleted);
+                }
+            }
         }
     }
     let progress = match status.backup_status {
@@ -69,6 +74,10 @@ pub async fn look(ctx: &Context, backup: &Backup, source: Source<'_>) -> Result<
         _ => Progress::Ready,
     };
     let backup = say(ctx, backup, status, &progress).await?;
+    // Only what was written counts: where another write got ahead, it is looked for again at once.
+    if is_missed {
+        ctx.presence.missed(&uid, now);
+    }
     Ok(await_look(ctx, &backup))
 }
 
