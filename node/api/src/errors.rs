@@ -32,8 +32,8 @@ pub(crate) use time_to_live::{
     time_to_live_not_described, time_to_live_of_another_attribute, time_to_live_of_new_table,
 };
 pub(crate) use transactions::{
-    transaction_aborted, transaction_in_progress, transaction_parameter_mismatch, transaction_too_large,
-    transaction_unknown,
+    transaction_aborted, transaction_in_progress, transaction_parameter_mismatch, transaction_payload_too_large,
+    transaction_too_large, transaction_unknown,
 };
 
 use crate::{

@@ -11,7 +11,10 @@ use cairn_model::limits::{EXPRESSION_OPERATORS_MAX, NESTING_DEPTH_MAX};
 const DEPTH_MAX: usize = 150;
 
 /// More operators or depth than a text may have, in DynamoDB's words.
-pub(crate) struct TooMuch(pub(crate) String);
+pub(crate) enum TooMuch {
+    Operators(String),
+    Depth(String),
+}
 
 /// The first fault of each kind. DynamoDB reads an expression to its end before it reports any, by kind and not by place.
 #[derive(Default)]
@@ -45,6 +48,10 @@ pub(crate) fn note(fault: &mut Option<String>, message: impl FnOnce() -> String)
 /// A list's index, which DynamoDB has in a signed integer of 32 bits.
 pub(crate) fn list_index(digits: &str) -> Option<u32> {
     digits.parse().ok().filter(|index| i32::try_from(*index).is_ok())
+}
+
+pub(crate) fn too_many_operators(count: usize) -> String {
+    format!("The expression contains too many operators; operator count: {count}")
 }
 
 pub(crate) fn index_out_of_range(index: &str) -> String {
@@ -94,7 +101,11 @@ impl<'t, L> Cursor<'t, L> {
 
     /// The text of the token at the cursor.
     pub(crate) fn word(&self) -> &'t str {
-        self.tokens.get(self.at).map_or("", |token| &self.text[token.start..token.end])
+        self.tokens.get(self.at).map_or("", |token| self.text_of(token))
+    }
+
+    pub(crate) fn text_of(&self, token: &Token) -> &'t str {
+        &self.text[token.start..token.end]
     }
 
     pub(crate) fn advance(&mut self) {
@@ -121,8 +132,7 @@ impl<'t, L> Cursor<'t, L> {
     pub(crate) fn operator(&mut self) -> Result<(), TooMuch> {
         self.operators += 1;
         if self.operators > EXPRESSION_OPERATORS_MAX {
-            let count = self.operators;
-            return Err(TooMuch(format!("The expression contains too many operators; operator count: {count}")));
+            return Err(TooMuch::Operators(too_many_operators(self.operators)));
         }
         Ok(())
     }
@@ -133,7 +143,7 @@ impl<'t, L> Cursor<'t, L> {
         parse: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
         if self.depth == DEPTH_MAX {
-            return Err(E::from(TooMuch(format!(
+            return Err(E::from(TooMuch::Depth(format!(
                 "The expression has exceeded the maximum allowed nesting; nesting levels: {}",
                 DEPTH_MAX + 1
             ))));
@@ -164,7 +174,7 @@ impl<'t, L> Cursor<'t, L> {
         let depth = path.rest().len() + 1;
         if depth > NESTING_DEPTH_MAX {
             note(&mut self.faults.path, || {
-                format!("The document path has too many nesting elements; nesting elements: {depth}")
+                format!("The document path has too many nesting levels; nesting levels: {depth}")
             });
         }
         Ok(path)

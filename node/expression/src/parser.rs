@@ -2,11 +2,26 @@
 
 use crate::{
     Path, Placeholders,
-    cursor::{Cursor, Faults, TooMuch, note},
+    cursor::{Cursor, Faults, TooMuch, note, too_many_operators},
     reserved::is_reserved,
-    token::{TokenKind, closing_parens, syntax_error, tokenize},
+    token::{Token, TokenKind, closing_parens, has_redundant_parens, is_keyword, syntax_error, tokenize},
 };
-use cairn_model::{AttributeValue, ServiceError, limits::EXPRESSION_BYTES_MAX};
+use cairn_model::{
+    AttributeValue, ServiceError,
+    limits::{EXPRESSION_BYTES_MAX, EXPRESSION_OPERATORS_MAX},
+};
+
+/// Those of conditions and those of updates.
+const FUNCTIONS: [&str; 8] = [
+    "attribute_exists",
+    "attribute_not_exists",
+    "attribute_type",
+    "begins_with",
+    "contains",
+    "size",
+    "if_not_exists",
+    "list_append",
+];
 
 /// Why a text does not parse.
 pub(crate) enum Syntax {
@@ -14,11 +29,16 @@ pub(crate) enum Syntax {
     Token,
     /// Something DynamoDB has its own message for.
     Message(String),
+    /// It was not read to its end, for DynamoDB has no such limit; in our own words.
+    TooDeep(String),
 }
 
 impl From<TooMuch> for Syntax {
-    fn from(TooMuch(message): TooMuch) -> Self {
-        Self::Message(message)
+    fn from(too_much: TooMuch) -> Self {
+        match too_much {
+            TooMuch::Operators(message) => Self::Message(message),
+            TooMuch::Depth(message) => Self::TooDeep(message),
+        }
     }
 }
 
@@ -72,6 +92,7 @@ impl<'t> Parser<'t> {
                 return Err(invalid(parameter, &syntax_error(self.text(), self.tokens(), self.at())));
             }
             Err(Syntax::Message(message)) => return Err(invalid(parameter, &message)),
+            Err(Syntax::TooDeep(message)) => return Err(invalid(parameter, &self.beyond_depth().unwrap_or(message))),
         };
         match fault(&parsed, &mut self.faults) {
             Some(message) => Err(invalid(parameter, &message)),
@@ -83,10 +104,32 @@ impl<'t> Parser<'t> {
         &self.language.closes
     }
 
+    /// What DynamoDB finds in an expression that is too deep to be parsed here, where that needs no parser.
+    fn beyond_depth(&self) -> Option<String> {
+        let (tokens, closes) = (self.tokens(), self.closes());
+        let opens = |at: usize| tokens.get(at).is_some_and(|token| token.kind == TokenKind::OpenParen);
+        if (0..tokens.len()).any(|at| opens(at) && closes[at].is_none()) {
+            return Some(syntax_error(self.text(), tokens, tokens.len()));
+        }
+        let is_name = |token: &Token| token.kind == TokenKind::Word && !is_keyword(self.text_of(token));
+        let calls = tokens.iter().enumerate().filter(|(at, token)| is_name(token) && opens(at + 1));
+        let unknown = calls.map(|(_, token)| self.text_of(token)).find(|name| !is_function(name));
+        let nots = tokens.iter().filter(|token| self.text_of(token).eq_ignore_ascii_case("NOT")).count();
+        self.redundant_parens()
+            .or(unknown.map(|name| unknown_function(name, "any")))
+            .or((nots > EXPRESSION_OPERATORS_MAX).then(|| too_many_operators(EXPRESSION_OPERATORS_MAX + 1)))
+    }
+
+    /// What is wrong with an expression that has parentheses for nothing.
+    pub(crate) fn redundant_parens(&self) -> Option<String> {
+        let is_redundant = has_redundant_parens(self.text(), self.tokens(), self.closes());
+        is_redundant.then(|| "The expression has redundant parentheses;".to_owned())
+    }
+
     /// The token behind the parenthesis that closes the one at the cursor, with its text.
     pub(crate) fn behind_parens(&self) -> Option<(TokenKind, &'t str)> {
         let close = self.closes().get(self.at()).copied().flatten()?;
-        self.tokens().get(close + 1).map(|token| (token.kind, &self.text()[token.start..token.end]))
+        self.tokens().get(close + 1).map(|token| (token.kind, self.text_of(token)))
     }
 
     pub(crate) fn expect(&mut self, kind: TokenKind) -> Result<(), Syntax> {
@@ -113,7 +156,7 @@ impl<'t> Parser<'t> {
     fn name(&mut self) -> Result<String, Syntax> {
         let word = self.word();
         match self.peek() {
-            Some(TokenKind::Word) => {
+            Some(TokenKind::Word) if !is_keyword(word) => {
                 self.advance();
                 if is_reserved(word) {
                     note(&mut self.faults.reserved, || {
@@ -144,10 +187,11 @@ impl<'t> Parser<'t> {
 
     /// The name of a function, if a call stands at the cursor, which is moved behind its opening parenthesis.
     pub(crate) fn call(&mut self) -> Option<&'t str> {
-        if self.peek() != Some(TokenKind::Word) || self.peek_ahead(1) != Some(TokenKind::OpenParen) {
+        let name = self.word();
+        let is_call = self.peek() == Some(TokenKind::Word) && self.peek_ahead(1) == Some(TokenKind::OpenParen);
+        if !is_call || is_keyword(name) {
             return None;
         }
-        let name = self.word();
         self.advance();
         self.advance();
         Some(name)
@@ -181,6 +225,18 @@ pub(crate) fn wrong_operand_type(function: &str, found: &str) -> String {
     format!("Incorrect operand type for operator or function; operator or function: {function}, operand type: {found}")
 }
 
-pub(crate) fn unknown_function(name: &str) -> String {
+/// Why the function is none of those of this kind of expression.
+pub(crate) fn unknown_function(name: &str, kind: &str) -> String {
+    if is_function(name) {
+        return format!("The function is not allowed in {kind} expression; function: {name}");
+    }
     format!("Invalid function name; function: {name}")
+}
+
+fn is_function(name: &str) -> bool {
+    FUNCTIONS.contains(&name)
+}
+
+pub(crate) fn misused(function: &str) -> String {
+    format!("The function is not allowed to be used this way in an expression; function: {function}")
 }

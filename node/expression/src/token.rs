@@ -2,6 +2,8 @@
 
 use crate::Comparator;
 
+const KEYWORDS: [&str; 9] = ["ADD", "AND", "BETWEEN", "DELETE", "IN", "NOT", "OR", "REMOVE", "SET"];
+
 /// A word and where it stands in the text, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
@@ -68,26 +70,26 @@ impl TokenKind {
     }
 }
 
+/// As in the grammar of DynamoDB that Amazon published with its clients of DAX: a name begins with a letter.
 pub(crate) fn tokenize(text: &str) -> Vec<Token> {
     let bytes = text.as_bytes();
     let mut tokens: Vec<Token> = Vec::new();
     let mut start = 0;
     while let Some(&first) = bytes.get(start) {
-        if matches!(first, b' ' | b'\t' | b'\r' | b'\n' | 0x0b | 0x0c) {
+        if matches!(first, b' ' | b'\t' | b'\r' | b'\n') {
             start += 1;
             continue;
         }
         let next = bytes.get(start + 1).copied();
         let name_end =
             || bytes[start + 1..].iter().position(|&byte| !in_name(byte)).map_or(bytes.len(), |at| start + 1 + at);
-        let after_bracket = tokens.last().is_some_and(|token| token.kind == TokenKind::OpenBracket);
         let (kind, end) = match first {
             b'#' if next.is_some_and(in_name) => (TokenKind::NamePlaceholder, name_end()),
             b':' if next.is_some_and(in_name) => (TokenKind::ValuePlaceholder, name_end()),
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' => (TokenKind::Word, name_end()),
+            b'a'..=b'z' | b'A'..=b'Z' => (TokenKind::Word, name_end()),
             // An index has no leading zeros.
-            b'0' if after_bracket => (TokenKind::Index, start + 1),
-            b'1'..=b'9' if after_bracket => {
+            b'0' => (TokenKind::Index, start + 1),
+            b'1'..=b'9' => {
                 let length = bytes[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
                 (TokenKind::Index, start + length)
             }
@@ -131,12 +133,24 @@ pub(crate) fn syntax_error(text: &str, tokens: &[Token], at: usize) -> String {
     format!("Syntax error; token: \"{}\", near: \"{}\"", &text[token.start..token.end], &text[before.start..after.end])
 }
 
-/// Whether a pair of parentheses holds nothing but another pair.
-pub(crate) fn has_redundant_parens(tokens: &[Token], closes: &[Option<usize>]) -> bool {
+/// Whether a pair of parentheses, other than those of a call or a list, holds nothing but another pair.
+pub(crate) fn has_redundant_parens(text: &str, tokens: &[Token], closes: &[Option<usize>]) -> bool {
+    let groups = |open: usize| {
+        let before = open.checked_sub(1).map(|at| tokens[at]).filter(|token| token.kind == TokenKind::Word);
+        before.is_none_or(|word| {
+            let word = &text[word.start..word.end];
+            is_keyword(word) && !word.eq_ignore_ascii_case("IN")
+        })
+    };
     (0..tokens.len().saturating_sub(1)).any(|open| match (closes[open], closes[open + 1]) {
-        (Some(outer), Some(inner)) => inner + 1 == outer,
+        (Some(outer), Some(inner)) => inner + 1 == outer && groups(open),
         _ => false,
     })
+}
+
+/// Whether the word is one of the grammar's own, which name nothing.
+pub(crate) fn is_keyword(word: &str) -> bool {
+    KEYWORDS.iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
 
 /// For each opening parenthesis the index of the one that closes it.

@@ -55,12 +55,15 @@ pub(crate) fn evaluate(
             Ok((if current.is_some() { Change::Delete } else { Change::Nothing }, outcome))
         }
         WriteAction::Update { key_attributes, update } => {
-            let mut new = item.clone().unwrap_or_else(|| key_attributes.clone());
-            let touched = update.apply(&mut new)?;
             // "Nothing happens; there is no attribute to delete" (reference, AttributeValueUpdate): what is not there is not made.
             if item.is_none() && update.only_takes_away() {
                 return Ok((Change::Nothing, WriteOutcome::of_nothing()));
             }
+            let mut new = item.clone().unwrap_or_else(|| key_attributes.clone());
+            let touched = match item {
+                Some(_) => update.apply(&mut new)?,
+                None => update.on_nothing().apply(&mut new)?,
+            };
             check_updated_index_keys(definition, item.as_ref(), &new)?;
             let encoded = EncodedItem::encode(&new);
             let size_after = encoded.size()?;
@@ -158,15 +161,15 @@ mod tests {
         };
         let set = || Some(Item::from([(":s".to_owned(), AttributeValue::Ss(vec!["x".to_owned()]))]));
         for request in
-            [update("REMOVE n, m", None), update("DELETE s :s", set()), update("REMOVE n DELETE s :s", set())]
+            [update("REMOVE n.m, l[0]", None), update("DELETE s :s", set()), update("REMOVE n DELETE s :s", set())]
         {
             let nothing = Ok((Change::Nothing, WriteOutcome::of_nothing()));
             assert_eq!(evaluate(&testing::definition(), &request, None), nothing);
         }
-        let made = update("REMOVE n ADD s :s", set());
+        let made = update("REMOVE n.m ADD s :s", set());
         assert_ne!(evaluate(&testing::definition(), &made, None).unwrap().0, Change::Nothing);
         assert_eq!(
-            error(&update("REMOVE n.m", None), None).message,
+            error(&update("REMOVE s.m", None), Some(&stored(&testing::item("a", 1)))).message,
             "The document path provided in the update expression is invalid for update"
         );
         let emptied =

@@ -70,11 +70,6 @@ impl WriteOutcome {
     pub(crate) fn of_nothing() -> Self {
         Self { attributes: None, size_before: 0, size_after: 0, indexes: Vec::new(), collection_bytes: None }
     }
-
-    /// What it counts for in a transaction, of whose size there is a limit.
-    pub fn transaction_bytes(&self) -> u64 {
-        u64::from(self.size_before.max(self.size_after))
-    }
 }
 
 /// What a write did to one index.

@@ -18,6 +18,13 @@ pub(crate) fn transaction_parameter_mismatch() -> ServiceError {
     )
 }
 
+/// Of a request; DynamoDB says it twice.
+pub(crate) fn transaction_payload_too_large(bytes: usize) -> ServiceError {
+    let message = format!("Transaction payload size cannot exceed 4MB. Payload Size: {bytes}");
+    ServiceError::validation(format!("Transaction payload size cannot exceed 4MB. Payload Size: : {message}"))
+}
+
+/// Of what is read.
 pub(crate) fn transaction_too_large() -> ServiceError {
     ServiceError::validation(
         "Collection size of items exceeded, which can also be caused by the aggregate size of the items in the \

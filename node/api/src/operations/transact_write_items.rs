@@ -295,7 +295,7 @@ impl ActionInput {
     }
 }
 
-/// The actions on their tables. What is wrong with one's key is a reason to cancel them all.
+/// The actions on their tables. What is wrong with one's key is a reason to cancel them all, and no more of them is checked then.
 fn address(call: &Call<'_>, actions: Vec<Action>) -> Result<Vec<Addressed<TransactAction>>, ServiceError> {
     let mut addressed = Vec::with_capacity(actions.len());
     let mut reasons = Vec::with_capacity(actions.len());
@@ -305,6 +305,10 @@ fn address(call: &Call<'_>, actions: Vec<Action>) -> Result<Vec<Addressed<Transa
         let behind = actions.as_slice().iter().map(|action| action.table_name.as_str());
         let table = call.open_before(&action.table_name, behind)?;
         bytes += item_size(&action.item);
+        if reasons.iter().any(Option::is_some) {
+            reasons.push(None);
+            continue;
+        }
         match action.on(&table) {
             Ok(what) => {
                 addressed.push(Addressed { table, what });
@@ -315,7 +319,7 @@ fn address(call: &Call<'_>, actions: Vec<Action>) -> Result<Vec<Addressed<Transa
     }
     transactions::check_distinct(&addressed)?;
     if bytes > TRANSACTION_BYTES_MAX {
-        return Err(crate::errors::transaction_too_large());
+        return Err(crate::errors::transaction_payload_too_large(bytes));
     }
     if reasons.iter().any(Option::is_some) { Err(transactions::canceled(reasons)) } else { Ok(addressed) }
 }

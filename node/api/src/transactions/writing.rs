@@ -7,7 +7,7 @@ use super::{
 use crate::errors;
 use cairn_model::{CancellationReason, ErrorKind, ServiceError, ids::RequestId, time::Timestamp};
 use cairn_replication::{
-    operation::{PartitionOutcome, PartitionRequest, WriteOutcome},
+    operation::{PartitionOutcome, PartitionRequest, WriteAction, WriteOutcome},
     transaction::{
         MetLock, TransactAction, TransactOutcome, TransactRequest, TransactStep, TransactWrite, TransactionId,
     },
@@ -81,7 +81,7 @@ impl Coordinator<'_> {
         let prepared = join_all(others.iter().map(|other| ask(other, TransactStep::Prepare(write(other))))).await;
         let (mut answers, times): (Vec<Answer>, Vec<Timestamp>) = prepared.into_iter().map(timed).unzip();
         let prepared_at = times.into_iter().max().unwrap_or_default();
-        let decides = prepared_bytes(&answers).filter(|_| !is_whole);
+        let decides = prepared_bytes(others, &answers).filter(|_| !is_whole);
         let step = match decides {
             Some(prepared_bytes) => {
                 let finished = self.finished.take(primary.table.definition.table_id);
@@ -220,11 +220,13 @@ fn timed(answer: Answer) -> (Answer, Timestamp) {
     }
 }
 
-/// How many bytes are prepared, if all are.
-fn prepared_bytes(answers: &[Answer]) -> Option<u64> {
-    answers.iter().try_fold(0, |sum, answer| match answer {
+/// How many bytes are prepared, if all are: of what is written, for what is deleted or only looked at does not count.
+fn prepared_bytes(parts: &[WritePart<'_>], answers: &[Answer]) -> Option<u64> {
+    let writes = |action: &TransactAction| matches!(action, TransactAction::Write(write) if !matches!(write.action, WriteAction::Delete));
+    parts.iter().zip(answers).try_fold(0, |sum, (part, answer)| match answer {
         Ok(PartitionOutcome::Transact(TransactOutcome::Prepared(outcomes))) => {
-            Some(sum + outcomes.iter().map(WriteOutcome::transaction_bytes).sum::<u64>())
+            let written = part.what.iter().zip(outcomes).filter(|(action, _)| writes(action));
+            Some(sum + written.map(|(_, outcome)| u64::from(outcome.size_after)).sum::<u64>())
         }
         _ => None,
     })

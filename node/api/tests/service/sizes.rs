@@ -150,8 +150,30 @@ async fn a_transaction_writes_four_megabytes() {
     let puts =
         |bytes| transaction(items(bytes).into_iter().map(|item| json!({"Put": {"TableName": "blobs", "Item": item}})));
     let text = service.invalid("TransactWriteItems", puts(TRANSACTION_BYTES_MAX + 1)).await;
-    assert_eq!(text, TRANSACTION_TOO_LARGE);
+    assert_eq!(
+        text,
+        "Transaction payload size cannot exceed 4MB. Payload Size: : Transaction payload size cannot exceed 4MB. Payload \
+         Size: 4194305"
+    );
     service.ok("TransactWriteItems", puts(TRANSACTION_BYTES_MAX)).await;
+}
+
+/// As was measured at DynamoDB: of what is deleted, the payload has only the keys.
+#[tokio::test]
+async fn a_transaction_deletes_more_than_four_megabytes() {
+    let service = blobs().await;
+    let items = items(TRANSACTION_BYTES_MAX);
+    let count = items.len() + 2;
+    for item in &items {
+        service.put_blob(item).await;
+    }
+    for place in items.len()..count {
+        service.put_blob(&item(place, ITEM_BYTES_MAX)).await;
+    }
+    let delete = |key| json!({"Delete": {"TableName": "blobs", "Key": key}});
+    service.ok("TransactWriteItems", transaction(keys(count).into_iter().map(delete))).await;
+    let left = service.ok("Scan", json!({"TableName": "blobs"})).await;
+    assert_eq!(left["Count"], 0);
 }
 
 /// As with a batch; "DynamoDB rejects the entire TransactGetItems request if […] the aggregate size of the items in the

@@ -4,7 +4,7 @@ use super::{Comparator, Condition, Operand, order};
 use crate::{
     Path,
     cursor::{Faults, note},
-    parser::{unknown_function, wrong_operand_count, wrong_operand_type},
+    parser::{misused, unknown_function, wrong_operand_count, wrong_operand_type},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use cairn_model::{AttributeValue, limits::IN_OPERANDS_MAX};
@@ -83,10 +83,6 @@ fn operand_of(term: Term, faults: &mut Faults) -> Operand {
     }
 }
 
-fn misused(function: &str) -> String {
-    format!("The function is not allowed to be used this way in an expression; function: {function}")
-}
-
 /// A call with its operands; after a fault it is just any condition.
 pub(crate) fn function(name: &str, operands: Vec<Term>, faults: &mut Faults) -> Term {
     let operands: Vec<Operand> = operands.into_iter().map(|term| operand_of(term, faults)).collect();
@@ -98,7 +94,7 @@ pub(crate) fn function(name: &str, operands: Vec<Term>, faults: &mut Faults) -> 
         "contains" => ("contains", 2),
         "size" => ("size", 1),
         _ => {
-            note(&mut faults.unknown_function, || unknown_function(name));
+            note(&mut faults.unknown_function, || unknown_function(name, "a condition"));
             return Term::Operand(Operand::Size(Box::new(Operand::Value(AttributeValue::Null))));
         }
     };

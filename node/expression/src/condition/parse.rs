@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Placeholders,
     parser::{Parser, Syntax},
-    token::{TokenKind, has_redundant_parens},
+    token::TokenKind,
 };
 use cairn_model::ServiceError;
 
@@ -18,10 +18,9 @@ pub(crate) fn parse(
     placeholders: &mut Placeholders,
 ) -> Result<Condition, ServiceError> {
     let mut parser = Parser::new(parameter, text, placeholders)?;
-    let redundant = has_redundant_parens(parser.tokens(), parser.closes());
+    let redundant = parser.redundant_parens();
     let parsed = or(&mut parser);
     parser.finish(parsed, |_, faults| {
-        let redundant = redundant.then(|| "The expression has redundant parentheses;".to_owned());
         redundant
             .or(faults.unknown_function.take())
             .or(faults.misused_function.take())
@@ -95,20 +94,11 @@ fn term(parser: &mut Parser<'_>) -> Result<Term, Syntax> {
     }
     if let Some(name) = parser.call() {
         parser.operator()?;
-        let operands = parser.nested(|parser| parser.operands(argument))?;
+        let operands = parser.nested(|parser| parser.operands(term))?;
         return Ok(build::function(name, operands, &mut parser.faults));
     }
-    argument(parser)
-}
-
-/// An operand of a function, which can't stand in parentheses.
-fn argument(parser: &mut Parser<'_>) -> Result<Term, Syntax> {
-    match parser.peek() {
-        Some(TokenKind::ValuePlaceholder) => Ok(Term::Operand(Operand::Value(parser.value()?))),
-        Some(TokenKind::Word) if parser.peek_ahead(1) == Some(TokenKind::OpenParen) => term(parser),
-        Some(TokenKind::Word) if ["AND", "OR", "NOT", "BETWEEN", "IN"].iter().any(|word| parser.at_keyword(word)) => {
-            Err(Syntax::Token)
-        }
-        _ => Ok(Term::Operand(Operand::Path(parser.path()?))),
-    }
+    Ok(Term::Operand(match parser.peek() {
+        Some(TokenKind::ValuePlaceholder) => Operand::Value(parser.value()?),
+        _ => Operand::Path(parser.path()?),
+    }))
 }

@@ -99,6 +99,12 @@ fn faults_are_told_in_dynamodbs_words() {
         ("", "The expression can not be empty;"),
         ("((a = :s))", "The expression has redundant parentheses;"),
         ("foo(a)", "Invalid function name; function: foo"),
+        ("if_not_exists(a, b) = :s", "The function is not allowed in a condition expression; function: if_not_exists"),
+        ("a = list_append(a, b)", "The function is not allowed in a condition expression; function: list_append"),
+        ("((a)) = :s", "The expression has redundant parentheses;"),
+        ("NOT ((a = :s))", "The expression has redundant parentheses;"),
+        ("_a = :s", "Syntax error; token: \"_\", near: \"_a\""),
+        ("add = :s", "Syntax error; token: \"add\", near: \"add =\""),
         ("foo(a) AND ((a = :s))", "The expression has redundant parentheses;"),
         ("size(a)", "The function is not allowed to be used this way in an expression; function: size"),
         (
@@ -181,13 +187,21 @@ fn expressions_are_bounded() {
     assert!(Condition::parse(&list(100), ExpressionKind::Filter, &mut placeholders()).is_ok());
     assert_eq!(refused(&list(101)), "The IN operator is provided with too many operands; number of operands: 101");
     let deep = format!("a{} = :s", ".a".repeat(32));
-    assert_eq!(refused(&deep), "The document path has too many nesting elements; nesting elements: 33");
+    assert_eq!(refused(&deep), "The document path has too many nesting levels; nesting levels: 33");
 }
 
 #[test]
 fn nesting_without_end_is_refused_without_a_stack_overflow() {
     for text in ["NOT ".repeat(1000), "(".repeat(4096), "size(".repeat(800), "NOT(".repeat(1000)] {
         assert!(Condition::parse(&text, ExpressionKind::Condition, &mut placeholders()).is_err());
+    }
+    for (text, message) in [
+        (format!("{}a<b{}", "(".repeat(2046), ")".repeat(2046)), "The expression has redundant parentheses;"),
+        (format!("a < {}b{}", "f(".repeat(1355), ")".repeat(1355)), "Invalid function name; function: f"),
+        ("(".repeat(4096), "Syntax error; token: \"<EOF>\", near: \"(\""),
+        (format!("{}a < b", "NOT ".repeat(1000)), "The expression contains too many operators; operator count: 301"),
+    ] {
+        assert_eq!(refused(&text), message);
     }
     let parens = format!("{}a = :s{}", "(NOT ".repeat(74), ")".repeat(74));
     assert!(!condition(&parens).evaluate(None));

@@ -23,7 +23,7 @@ pub(super) struct Parameters<'t> {
 pub(super) type Cursor<'t> = cursor::Cursor<'t, Parameters<'t>>;
 
 impl From<TooMuch> for Refusal {
-    fn from(TooMuch(message): TooMuch) -> Self {
+    fn from((TooMuch::Operators(message) | TooMuch::Depth(message)): TooMuch) -> Self {
         Self::refused(message)
     }
 }

@@ -4,7 +4,7 @@ use super::{Action, Form, Update, Value};
 use crate::{
     Placeholders,
     cursor::{Faults, note},
-    parser::{Parser, Syntax, unknown_function, wrong_operand_count, wrong_operand_type},
+    parser::{Parser, Syntax, misused, unknown_function, wrong_operand_count, wrong_operand_type},
     path::find_clash,
     token::TokenKind,
 };
@@ -15,13 +15,14 @@ const SECTIONS: [&str; 4] = ["SET", "REMOVE", "ADD", "DELETE"];
 impl Update {
     pub fn parse(text: &str, placeholders: &mut Placeholders) -> Result<Self, ServiceError> {
         let mut parser = Parser::new("UpdateExpression", text, placeholders)?;
+        let redundant = parser.redundant_parens();
         let parsed = sections(&mut parser).map(|actions| Self { actions, form: Form::Expression });
         parser.finish(parsed, |update, faults| {
             let clash = find_clash(update.paths());
-            faults
-                .reserved
-                .take()
+            redundant
+                .or(faults.reserved.take())
                 .or(faults.unknown_function.take())
+                .or(faults.misused_function.take())
                 .or(faults.section.take())
                 .or(faults.name.take())
                 .or(faults.value.take())
@@ -65,7 +66,7 @@ fn sections(parser: &mut Parser<'_>) -> Result<Vec<Action>, Syntax> {
 fn set(parser: &mut Parser<'_>) -> Result<Action, Syntax> {
     let path = parser.path()?;
     parser.expect(TokenKind::Equal)?;
-    Ok(Action::Set(path, sum(parser)?))
+    Ok(Action::Set(path, value(parser)?.0))
 }
 
 fn add(parser: &mut Parser<'_>) -> Result<Action, Syntax> {
@@ -104,23 +105,33 @@ fn check_set(operator: &str, value: &AttributeValue, faults: &mut Faults) {
     });
 }
 
-/// One operand, or two with a sign between them.
-fn sum(parser: &mut Parser<'_>) -> Result<Value, Syntax> {
-    let left = operand(parser)?;
+/// One operand, or two with a sign between them: whether it is a sum, which is no operand of another, nor of a function.
+fn value(parser: &mut Parser<'_>) -> Result<(Value, bool), Syntax> {
+    let left = if parser.take(TokenKind::OpenParen) {
+        let (value, is_sum) = parser.nested(value)?;
+        parser.expect(TokenKind::CloseParen)?;
+        if is_sum {
+            return Ok((value, true));
+        }
+        value
+    } else {
+        operand(parser)?
+    };
     let plus = parser.take(TokenKind::Plus);
     if !plus && !parser.take(TokenKind::Minus) {
-        return Ok(left);
+        return Ok((left, false));
     }
     parser.operator()?;
     let right = operand(parser)?;
+    check_nested([&left, &right], &mut parser.faults);
     check_types(if plus { "+" } else { "-" }, "N", [&left, &right], &mut parser.faults);
     let (left, right) = (Box::new(left), Box::new(right));
-    Ok(if plus { Value::Plus(left, right) } else { Value::Minus(left, right) })
+    Ok((if plus { Value::Plus(left, right) } else { Value::Minus(left, right) }, true))
 }
 
 fn operand(parser: &mut Parser<'_>) -> Result<Value, Syntax> {
     if parser.take(TokenKind::OpenParen) {
-        let value = parser.nested(sum)?;
+        let value = parser.nested(operand)?;
         parser.expect(TokenKind::CloseParen)?;
         return Ok(value);
     }
@@ -130,10 +141,18 @@ fn operand(parser: &mut Parser<'_>) -> Result<Value, Syntax> {
     match parser.call() {
         Some(name) => {
             parser.operator()?;
-            let operands = parser.nested(|parser| parser.operands(sum))?;
+            let operands = parser.nested(|parser| parser.operands(operand))?;
+            check_nested(&operands, &mut parser.faults);
             Ok(function(name, operands, &mut parser.faults))
         }
         None => parser.path().map(Value::Path),
+    }
+}
+
+/// Nothing but `if_not_exists` can be an operand.
+fn check_nested<'v>(operands: impl IntoIterator<Item = &'v Value>, faults: &mut Faults) {
+    if operands.into_iter().any(|operand| matches!(operand, Value::ListAppend(..))) {
+        note(&mut faults.misused_function, || misused("list_append"));
     }
 }
 
@@ -141,7 +160,7 @@ fn operand(parser: &mut Parser<'_>) -> Result<Value, Syntax> {
 pub(crate) fn function(name: &str, operands: Vec<Value>, faults: &mut Faults) -> Value {
     let nothing = || Value::Literal(AttributeValue::Null);
     if !matches!(name, "if_not_exists" | "list_append") {
-        note(&mut faults.unknown_function, || unknown_function(name));
+        note(&mut faults.unknown_function, || unknown_function(name, "an update"));
         return nothing();
     }
     let count = operands.len();

@@ -30,6 +30,8 @@ use std::collections::HashSet;
 
 /// Transactions of one partition that are prepared at one time.
 const PREPARED_MAX: usize = 1_024;
+/// Of the items that a transaction replaces or deletes, where the table's stream shows them: they are in its entry, too.
+const OLD_IMAGES_BYTES_MAX: usize = 2 * TRANSACTION_BYTES_MAX;
 /// Transactions that a partition has decided and nobody has finished: no more are decided meanwhile.
 const UNFINISHED_MAX: usize = 65_536;
 
@@ -72,6 +74,13 @@ struct Evaluated {
     outcome: WriteOutcome,
     /// A check, or an update that only takes away from what is not there: whoever writes the item meanwhile is not in its way.
     is_idle: bool,
+}
+
+impl Evaluated {
+    /// Of what it writes, as the limit of a transaction counts them: what is deleted or only looked at doesn't.
+    fn new_bytes(&self) -> u64 {
+        if matches!(self.change, Change::Put(_)) { u64::from(self.outcome.size_after) } else { 0 }
+    }
 }
 
 impl From<KeptError> for Undecided {
@@ -192,8 +201,12 @@ impl Proposer {
             return Ok(Decided::Entry { result, effects: Box::default() });
         }
         let evaluated: Vec<Evaluated> = evaluated.into_iter().flatten().collect();
-        let bytes: u64 = evaluated.iter().map(|evaluated| evaluated.outcome.transaction_bytes()).sum();
-        if bytes.saturating_add(prepared_bytes) > TRANSACTION_BYTES_MAX as u64 {
+        let bytes: u64 = evaluated.iter().map(Evaluated::new_bytes).sum();
+        let old_images = evaluated.iter().filter_map(|evaluated| evaluated.stream_change.as_ref());
+        let old_images_bytes: usize = old_images.map(StreamChange::encoded_bytes).sum();
+        if bytes.saturating_add(prepared_bytes) > TRANSACTION_BYTES_MAX as u64
+            || old_images_bytes > OLD_IMAGES_BYTES_MAX
+        {
             return Ok(Decided::Entry { result: Err(too_large()), effects: Box::default() });
         }
         match others {
