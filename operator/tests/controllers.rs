@@ -36,7 +36,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 use support::{World, api_server::ApiServer, wait};
@@ -59,6 +59,7 @@ async fn the_controllers_on_a_real_api_server() {
     a_rollout_takes_one_pod_at_a_time(&server).await;
     an_archive_comes_with_a_rollout_and_the_routers_hear_of_it(&server).await;
     the_groups_conditions_say_how_its_archives_are(&server).await;
+    what_archives_said_is_asked_again_at_once_where_another_write_got_ahead(&server).await;
     frozen_archives_hold_up_nothing(&server).await;
     volumes_grow(&server).await;
     access_keys_reach_the_routers(&server).await;
@@ -343,6 +344,34 @@ async fn the_groups_conditions_say_how_its_archives_are(server: &ApiServer) {
 
     *trouble.lock().unwrap() = None;
     wait_condition(&world, "ArchiveHealthy", "Shipping").await;
+}
+
+async fn what_archives_said_is_asked_again_at_once_where_another_write_got_ahead(server: &ApiServer) {
+    let defaults = "{volume: {size: 1Gi}, archive: {url: 's3://backups'}}";
+    let world = World::with_defaults(server, "ahead", defaults, &[]).await;
+    world.fleet.archive(move |_, _| report(None));
+    world.create_table("users", "").await;
+    world.wait_active("users").await;
+    wait_condition(&world, "ArchiveHealthy", "Shipping").await;
+    let (groups, asked) = (world.api::<StorageGroup>(), Arc::new(Mutex::new(Vec::new())));
+    let all_asked = Arc::clone(&asked);
+    world.fleet.archive(move |address, _| {
+        let mut asked: MutexGuard<'_, Vec<(String, Instant)>> = all_asked.lock().unwrap();
+        if asked.first().is_none_or(|(first, _)| first == address) {
+            #[allow(clippy::disallowed_methods)]
+            asked.push((address.to_owned(), Instant::now()));
+            if asked.len() == 1 {
+                let annotation = json!({"metadata": {"annotations": {"tests/by": "another"}}});
+                let written = merge(&groups, "default", annotation);
+                tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(written));
+            }
+        }
+        report(Some("the bucket is gone"))
+    });
+    wait_condition(&world, "ArchiveHealthy", "ArchiveUnreachable").await;
+    let asked = asked.lock().unwrap().clone();
+    let again_after = asked[1].1 - asked[0].1;
+    assert!(again_after < Duration::from_secs(9), "it was only asked when it was time again, after {again_after:?}");
 }
 
 async fn frozen_archives_hold_up_nothing(server: &ApiServer) {

@@ -176,7 +176,7 @@ mod tests {
         Step { name, lane, parts: &["part"], beside: BESIDE, make }
     }
 
-    /// Given once, to whoever waits for it: for ten seconds.
+    /// Given once, to whoever waits for it: for a minute.
     struct Signal(Mutex<bool>, Condvar);
 
     impl Signal {
@@ -195,7 +195,7 @@ mod tests {
 
         fn take(&self) -> Result<()> {
             let (given, _) =
-                self.1.wait_timeout_while(self.0.lock().unwrap(), Duration::from_secs(10), |given| !*given).unwrap();
+                self.1.wait_timeout_while(self.0.lock().unwrap(), Duration::from_secs(60), |given| !*given).unwrap();
             anyhow::ensure!(*given, "nothing came");
             Ok(())
         }
@@ -304,9 +304,9 @@ mod tests {
 
     #[test]
     fn programs_of_steps_give_way_are_ended_when_they_take_too_long_and_print_into_their_errors() {
-        let short = Beside { niceness: 7, limit: Duration::from_secs(1) };
+        let patient = Beside { niceness: 7, limit: Duration::from_secs(60) };
         let (told, niceness) = mpsc::channel();
-        process::beside(short, || {
+        process::beside(patient, || {
             let mut nice = std::process::Command::new("nice");
             told.send(process::output(&mut nice)?).map_err(Error::msg)
         })
@@ -314,11 +314,12 @@ mod tests {
         let own = process::output(&mut std::process::Command::new("nice")).unwrap();
         let given = |text: &str| text.trim().parse::<i32>().unwrap();
         assert_eq!(given(&niceness.recv().unwrap()), (given(&own) + 7).min(19));
+        let short = Beside { limit: Duration::from_secs(1), ..patient };
         let error = process::beside(short, || process::run(std::process::Command::new("sleep").arg("60"))).unwrap_err();
         assert_eq!(format!("{error:#}"), "sleep 60 did not end within 1 s");
         let mut failing = std::process::Command::new("sh");
         failing.args(["-c", "echo told; echo why >&2; exit 3"]);
-        let error = process::beside(short, || process::run(&mut failing)).unwrap_err().to_string();
+        let error = process::beside(patient, || process::run(&mut failing)).unwrap_err().to_string();
         assert_eq!(error.lines().skip(1).collect::<Vec<_>>(), ["told", "why"], "{error}");
     }
 }

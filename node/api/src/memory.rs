@@ -6,4 +6,5 @@ mod room;
 
 pub(crate) use limits::HTTP2_CONNECTIONS;
 pub use limits::Limits;
+pub(crate) use room::PATIENCE as ROOM_PATIENCE;
 pub use room::Room;

@@ -11,7 +11,7 @@ use crate::{
     },
     input::shape::serialization,
     memory::{
-        Limits, Room,
+        Limits, ROOM_PATIENCE, Room,
         budget::{Budget, SMALL_BYTES},
     },
     metrics::{
@@ -53,6 +53,8 @@ pub struct ApiConfig {
     pub body_timeout: Duration,
     /// For a client that doesn't read its answer.
     pub write_timeout: Duration,
+    /// Of a request, for room in memory that others hold; it holds none meanwhile, but a storage node holds what it read.
+    pub room_timeout: Duration,
     /// For an operation, once its request is read; what it did is not known then.
     pub operation_timeout: Duration,
     /// The shortest span of an incremental export.
@@ -67,6 +69,7 @@ impl ApiConfig {
             header_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
+            room_timeout: ROOM_PATIENCE,
             operation_timeout: Duration::from_secs(30),
             // DynamoDB's.
             export_span_min: Duration::from_secs(15 * 60),
@@ -225,7 +228,7 @@ impl Api {
             }
         };
         let meter = self.tables.request(index);
-        let room = Room::new(&self.answers);
+        let room = Room::new(&self.answers, self.config.room_timeout);
         let result = self.run(index, parts, &claim, &mut body, &meter, &room).await;
         let took = environment.monotonic().saturating_sub(started);
         let failed = result.as_ref().err().map(|error| error.kind);

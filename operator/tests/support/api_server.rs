@@ -98,7 +98,7 @@ impl ApiServer {
     /// The kinds, a node in each of three zones.
     async fn prepare(&self) {
         let mut is_up = false;
-        for _ in 0..600 {
+        for _ in 0..3_000 {
             is_up = self.client.apiserver_version().await.is_ok() && self.create_namespace("warm").await;
             if is_up {
                 break;
@@ -106,7 +106,7 @@ impl ApiServer {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let log = std::fs::read_to_string(self.folder.path().join("kube-apiserver.log")).unwrap();
-        assert!(is_up, "kube-apiserver did not come up within a minute: {log}");
+        assert!(is_up, "kube-apiserver did not come up within five minutes: {log}");
         let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
         for file in cairn_crds::schema::definitions().unwrap() {
             let name = file.definition.metadata.name.clone().unwrap();

@@ -117,7 +117,10 @@ impl Bucket {
                 }))
             }
             ArchiveCall::MarkDeleted { table_id, with_archive, .. } => {
-                contents.deleted.push((*table_id, *with_archive));
+                // As archives do, it takes no notice of what it was told already: an operator that is overtaken tells it again.
+                if !contents.deleted.contains(&(*table_id, *with_archive)) {
+                    contents.deleted.push((*table_id, *with_archive));
+                }
                 ArchiveAnswer::Done
             }
             other => refused(ArchiveRefusal::Invalid, &format!("not played: {other:?}")),

@@ -128,11 +128,11 @@ impl World {
 
 /// Asks until there is an answer.
 pub(crate) async fn wait<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
-    for _ in 0..800 {
+    for _ in 0..2_400 {
         if let Some(answer) = ask().await {
             return answer;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("waited 40 s for {what}");
+    panic!("waited two minutes for {what}");
 }

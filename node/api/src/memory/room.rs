@@ -21,24 +21,26 @@ const FREE_JSON_BYTES: usize = 512;
 /// eleven entries; a string is allocated.
 const BYTES_OF_A_BRACE: usize = 370;
 const BYTES_OF_A_COMMA: usize = 64;
-/// How long a read waits for room. It holds nothing meanwhile, but a storage node holds what it read.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a request waits for room.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The room that one request has.
 #[derive(Debug)]
 pub struct Room {
     budget: Budget,
     share: Mutex<Option<Share>>,
+    patience: Duration,
 }
 
 impl Room {
-    pub(crate) fn new(budget: &Budget) -> Self {
-        Self { budget: budget.clone(), share: Mutex::new(None) }
+    /// Waited for with this much patience.
+    pub(crate) fn new(budget: &Budget, patience: Duration) -> Self {
+        Self { budget: budget.clone(), share: Mutex::new(None), patience }
     }
 
     /// Room that nobody shares, for those who ask partitions outside of a client's request.
     pub fn within(bytes: usize) -> Self {
-        Self::new(&Budget::new(bytes, 0))
+        Self::new(&Budget::new(bytes, 0), PATIENCE)
     }
 
     /// Makes room for what a request's JSON becomes in memory, which may be a hundred times as much.
@@ -67,7 +69,7 @@ impl Room {
         let mut share = self.share.lock().take().unwrap_or_else(|| self.budget.empty_share());
         // One answer of any size must be possible.
         let more = if share.bytes() == 0 { more.min(self.budget.largest()) } else { more };
-        let grown = share.grow(more, PATIENCE).await;
+        let grown = share.grow(more, self.patience).await;
         self.keep(share);
         grown.map_err(|_| errors::overloaded())
     }
@@ -144,13 +146,17 @@ mod tests {
 
     const MB: usize = 1 << 20;
 
+    fn room_in(budget: &Budget) -> Room {
+        Room::new(budget, PATIENCE)
+    }
+
     #[tokio::test]
     async fn an_answer_holds_what_it_takes_until_it_has_gone() {
         let budget = Budget::new(40 * MB, 0);
-        let room = Room::new(&budget);
+        let room = room_in(&budget);
         room.make(4 * MB).await.unwrap();
         assert_eq!(budget.free(), 28 * MB as i64);
-        let other = Room::new(&budget);
+        let other = room_in(&budget);
         assert!(errors::is_overload(other.make(8 * MB).await.unwrap_err().kind));
         let answer = room.settle(5 * MB);
         assert_eq!(budget.free(), 35 * MB as i64);
@@ -163,25 +169,25 @@ mod tests {
     async fn a_request_that_becomes_much_once_it_is_read_needs_room_for_that() {
         let budget = Budget::new(8 * MB, 0);
         let maps = |count: usize| r#"{"M":{"a":{"N":"1"}}},"#.repeat(count);
-        let room = Room::new(&budget);
+        let room = room_in(&budget);
         room.make_to_read(maps(10).as_bytes()).await.unwrap();
         assert_eq!(budget.free(), 8 * MB as i64);
         room.make_to_read(maps(4_000).as_bytes()).await.unwrap();
         assert!(budget.free() < 4 * MB as i64);
-        let refused = Room::new(&budget).make_to_read(maps(4_000).as_bytes()).await.unwrap_err();
+        let refused = room_in(&budget).make_to_read(maps(4_000).as_bytes()).await.unwrap_err();
         assert!(errors::is_overload(refused.kind));
         drop(room);
         let text = format!(r#"{{"S":"{} \""}}"#, "{,".repeat(MB));
-        Room::new(&budget).make_to_read(text.as_bytes()).await.unwrap();
+        room_in(&budget).make_to_read(text.as_bytes()).await.unwrap();
         assert_eq!(budget.free(), 8 * MB as i64);
-        let never = Room::new(&budget).make_to_read(maps(10_000).as_bytes()).await.unwrap_err();
+        let never = room_in(&budget).make_to_read(maps(10_000).as_bytes()).await.unwrap_err();
         assert_eq!(never.kind, cairn_model::ErrorKind::RequestEntityTooLarge);
     }
 
     #[tokio::test]
     async fn what_every_request_may_have_is_not_counted() {
         let budget = Budget::new(0, 0);
-        let room = Room::new(&budget);
+        let room = room_in(&budget);
         room.make(FREE_BYTES / BYTES_OF_A_BYTE).await.unwrap();
         assert!(room.settle(FREE_BYTES).is_none());
     }
@@ -189,15 +195,15 @@ mod tests {
     #[tokio::test]
     async fn an_answer_larger_than_all_there_is_can_be_had_alone() {
         let budget = Budget::new(4 * MB, 0);
-        let room = Room::new(&budget);
+        let room = room_in(&budget);
         room.make(400 * MB).await.unwrap();
-        assert!(errors::is_overload(Room::new(&budget).make(MB).await.unwrap_err().kind));
+        assert!(errors::is_overload(room_in(&budget).make(MB).await.unwrap_err().kind));
     }
 
     #[tokio::test]
     async fn parts_of_a_request_make_room_at_once() {
         let budget = Budget::new(40 * MB, 0);
-        let room = Room::new(&budget);
+        let room = room_in(&budget);
         let made = futures::future::join_all((0..4).map(|_| room.make(2 * MB))).await;
         assert!(made.iter().all(Result::is_ok));
         assert_eq!(budget.free(), 16 * MB as i64);

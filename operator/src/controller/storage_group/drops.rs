@@ -40,20 +40,18 @@ pub async fn order(
             left.push(drop.clone());
             continue;
         }
-        let is_loading = drop.loading_until.as_ref().is_some_and(|until| now < until.0);
-        let mut still = if is_loading { drop.clone() } else { left_after_identities(drop, answers) };
+        if drop.loading_until.as_ref().is_some_and(|until| now < until.0) {
+            left.push(once_it_has_come(drop, answers));
+            continue;
+        }
+        let mut still = left_after_identities(drop, answers);
         if let (Ok(partition_id), Ok(table_id)) = (drop.partition_id.parse(), drop.table_id.parse()) {
             for (node, report) in nodes.iter().zip(answers) {
                 let Some(report) = report else { continue };
                 let deleted_at = drop.deleted_at.as_ref().filter(|_| !is_left_over(report, answers, partition_id));
                 let deleted_at_ms = deleted_at.and_then(|at| u64::try_from(at.0.as_millisecond()).ok());
                 let order = Order::DropPartition { partition_id, table_id, deleted_at_ms };
-                if is_loading {
-                    // What has come to the node by now goes, and nothing comes after it; what may come yet is waited for.
-                    if holds(report, partition_id, table_id) && done(node, &order, reports).await {
-                        still.loading_until = None;
-                    }
-                } else if is_due(&still, partition_id, table_id, report) && done(node, &order, reports).await {
+                if is_due(&still, partition_id, table_id, report) && done(node, &order, reports).await {
                     still.nodes.retain(|id| *id != report.node_id.to_string());
                 } else if holds(report, partition_id, table_id) && !still.nodes.contains(&report.node_id.to_string()) {
                     still.nodes.push(report.node_id.to_string());
@@ -65,6 +63,18 @@ pub async fn order(
         }
     }
     left
+}
+
+/// What may come yet of a load is waited for. Once it has come, it goes as any other's data does, and nothing comes after it; that is
+/// written down before it goes, for then no node would tell of it any more.
+fn once_it_has_come(drop: &PendingDrop, answers: &[Option<Arc<NodeReport>>]) -> PendingDrop {
+    let mut still = drop.clone();
+    if let (Ok(partition_id), Ok(table_id)) = (drop.partition_id.parse(), drop.table_id.parse())
+        && answers.iter().flatten().any(|report| holds(report, partition_id, table_id))
+    {
+        still.loading_until = None;
+    }
+    still
 }
 
 /// Without the nodes that are no more: a volume that was emptied, or whose place another has, holds nothing. That is known
@@ -123,12 +133,18 @@ async fn done(node: &ExpectedNode, order: &Order, reports: &Reports) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::table::fixture;
+    use crate::{
+        controller::table::fixture,
+        node_client::{NodeError, Nodes, Target},
+    };
     use cairn_crds::{Table, table::GlobalSecondaryIndexStatus};
     use cairn_model::{
+        archive::{ArchiveAnswer, ArchiveCall},
         node::ReplicaState,
         table::{StreamViewType, TableStatus},
     };
+    use futures::future::BoxFuture;
+    use jiff::SignedDuration;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use kube::core::DeserializeGuard;
 
@@ -185,6 +201,48 @@ mod tests {
         assert_eq!(part(vec![drop_on(&[1])], &guarded(&table, &index)).0.len(), 1);
         index.index_status = TableStatus::Deleting;
         assert_eq!(part(vec![drop_on(&[1])], &guarded(&table, &index)).1.len(), 1);
+    }
+
+    /// A node that takes every order.
+    #[derive(Default)]
+    struct Taking(std::sync::Mutex<Vec<Order>>);
+
+    impl Nodes for Taking {
+        fn report<'a>(&'a self, _: &'a Target) -> BoxFuture<'a, Result<NodeReport, NodeError>> {
+            Box::pin(async { Err(NodeError::NotRunning) })
+        }
+
+        fn order<'a>(&'a self, _: &'a Target, order: &'a Order) -> BoxFuture<'a, Result<OrderOutcome, NodeError>> {
+            self.0.lock().unwrap().push(order.clone());
+            Box::pin(async { Ok(OrderOutcome::Done) })
+        }
+
+        fn archive<'a>(&'a self, _: &'a Target, _: &'a ArchiveCall) -> BoxFuture<'a, Result<ArchiveAnswer, NodeError>> {
+            Box::pin(async { Err(NodeError::NotRunning) })
+        }
+    }
+
+    /// Else a write that is lost would leave it waiting for what has come and gone.
+    #[tokio::test]
+    async fn what_has_come_of_a_load_goes_only_once_it_is_written_down_that_it_came() {
+        let (nodes, taking) = (fixture::nodes(), Arc::new(Taking::default()));
+        let reports = Reports::new(Arc::clone(&taking) as Arc<dyn Nodes>);
+        let answers: Vec<_> = fixture::reports_of_one_table(3).into_iter().map(Some).collect();
+        let replica = &answers[0].as_ref().unwrap().replicas[0].descriptor;
+        let now = Timestamp::UNIX_EPOCH;
+        let loading = PendingDrop {
+            partition_id: replica.partition_id.to_string(),
+            table_id: replica.table_id.to_string(),
+            loading_until: Some(Time(now + SignedDuration::from_hours(24))),
+            ..drop_on(&[1, 2, 3])
+        };
+        let come = PendingDrop { loading_until: None, ..loading.clone() };
+        let nothing: Vec<_> = [1, 2, 3].into_iter().map(report).collect();
+        assert_eq!(order(&[loading.clone()], &nodes, &nothing, &reports, now).await, [loading.clone()]);
+        assert_eq!(order(&[loading], &nodes, &answers, &reports, now).await, [come.clone()]);
+        assert_eq!(taking.0.lock().unwrap().len(), 0);
+        assert_eq!(order(&[come], &nodes, &answers, &reports, now).await, []);
+        assert_eq!(taking.0.lock().unwrap().len(), 3);
     }
 
     #[test]

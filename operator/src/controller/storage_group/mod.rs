@@ -104,6 +104,7 @@ async fn settle(
         ctx.reports.locate(&node.target, pod.and_then(members::ip));
     }
     let targets: Vec<_> = expected.iter().map(|node| node.target.clone()).collect();
+    let asked_at = ctx.now();
     let (answers, archives) =
         tokio::join!(ctx.reports.of(&targets, REPORT_AGE_MAX), archive::ask(ctx, &group, &expected, &view.pods),);
     let tables = expiry::tables_in(ctx, &validated.namespace).await?;
@@ -143,10 +144,14 @@ async fn settle(
     let (is_full, reason, message) = members::fullness(&expected, &answers);
     let now = Time(ctx.now());
     condition::set(&mut status.conditions, DISK_FULL, is_full, reason, &message, group.metadata.generation, &now);
+    let were_archives_asked = archives.is_some();
     archive::observe(ctx, &group, &mut status.conditions, archives, &expected, &answers).await;
     let waits_left = status.pending_drops.iter().any(|drop| drop.last_backup.is_some());
     let drops_left = status.pending_drops.iter().any(|d| d.last_backup.is_none() && d.loading_until.is_none());
     let group = write_status(ctx, group, status).await?;
+    if were_archives_asked {
+        ctx.group_archives.written(&group, asked_at);
+    }
 
     let retention = SignedDuration::from_secs(i64::from(ctx.config.empty_group_retention_seconds));
     if !is_named && expiry::judge(&group, &answers, retention, ctx.now()) == Expiry::Over {

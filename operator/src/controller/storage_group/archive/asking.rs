@@ -43,28 +43,32 @@ pub(super) enum Answer {
     Silent(String),
 }
 
-/// When the archives of each group were last asked, and since when those are silent that did not answer.
+/// When it was last written down what the archives of each group said, and since when those are silent that did not answer.
 #[derive(Debug, Default)]
 pub struct Archives(Mutex<HashMap<Key, Asked>>);
 
 #[derive(Debug, Default)]
 struct Asked {
     at: Option<Timestamp>,
+    /// Of the spec under which they were asked.
     generation: Option<i64>,
     silent_since: BTreeMap<String, Timestamp>,
 }
 
 impl Archives {
-    /// Whether it is time to ask, which then is noted: after a while, and at once when the spec changed.
+    /// Whether it is time to ask: after a while, and at once when the spec changed, or what they said was not written down.
     fn is_due(&self, group: &StorageGroup, now: Timestamp) -> bool {
         let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let asked = groups.entry(key(group)).or_default();
         let is_changed = asked.generation != group.metadata.generation;
-        let is_due = is_changed || asked.at.is_none_or(|at| now.duration_since(at) >= ASK_PERIOD);
-        if is_due {
-            (asked.at, asked.generation) = (Some(now), group.metadata.generation);
-        }
-        is_due
+        is_changed || asked.at.is_none_or(|at| now.duration_since(at) >= ASK_PERIOD)
+    }
+
+    /// What the archives said at this time is in the group's status.
+    pub fn written(&self, group: &StorageGroup, at: Timestamp) {
+        let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = groups.entry(key(group)).or_default();
+        (asked.at, asked.generation) = (Some(at), group.metadata.generation);
     }
 
     /// The pods whose archives have been silent for too long by now.
@@ -136,10 +140,20 @@ mod tests {
     fn archives_are_asked_every_ten_seconds_and_at_once_when_the_spec_changed() {
         let archives = Archives::default();
         assert!(archives.is_due(&group(1), at(0)));
+        archives.written(&group(1), at(0));
         assert!(!archives.is_due(&group(1), at(9)));
         assert!(archives.is_due(&group(2), at(9)));
+        archives.written(&group(2), at(9));
         assert!(!archives.is_due(&group(2), at(18)));
         assert!(archives.is_due(&group(2), at(19)));
+    }
+
+    #[test]
+    fn archives_are_asked_again_at_once_while_what_they_said_is_not_written_down() {
+        let archives = Archives::default();
+        assert!(archives.is_due(&group(1), at(0)) && archives.is_due(&group(1), at(0)));
+        archives.written(&group(1), at(0));
+        assert!(archives.is_due(&group(1), at(10)) && archives.is_due(&group(1), at(10)));
     }
 
     #[test]
@@ -157,7 +171,7 @@ mod tests {
     #[test]
     fn a_group_that_is_gone_is_forgotten() {
         let archives = Archives::default();
-        archives.is_due(&group(1), at(0));
+        archives.written(&group(1), at(0));
         assert!(archives.forget_others(&[key(&group(1))].into()).is_empty());
         assert_eq!(archives.forget_others(&BTreeSet::new()), [key(&group(1))]);
         assert!(archives.is_due(&group(1), at(1)));

@@ -64,6 +64,11 @@ impl Beside {
         self.export(id).await.state
     }
 
+    /// How many files of an export have data.
+    fn data_files(&self, id: &str) -> usize {
+        self.exported(".json.gz").iter().filter(|path| path.contains(id)).count()
+    }
+
     fn exported(&self, end: &str) -> Vec<String> {
         let objects = self.objects(end).into_iter();
         let there = objects.map(|path| path.to_str().unwrap().to_owned()).filter(|path| path.contains("AWSDynamoDB"));
@@ -175,33 +180,45 @@ async fn an_export_whose_archive_fell_silent_is_taken_up_and_nothing_of_the_atte
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_that_nobody_noted_is_noted_and_a_failed_one_leaves_no_files() {
-    let (beside, users) = Beside::with_users().await;
+    let (mut beside, users) = Beside::with_users().await;
     beside.node.put(users, 1, 1).await;
+    let exports = [(full(1), true), (full(2), false)];
+    for (export, _) in &exports {
+        beside.begin(export).await;
+        beside.ended(&export.export_id).await;
+        assert_eq!(beside.data_files(&export.export_id), 1);
+    }
+    // That it ended is told before the maker is done with it, and a last sign of life may still be on its way.
+    beside.stop_exporting().await;
     let dead = Maker { name: "node-9".into(), instance: "a".into() };
     let records = beside.records();
-    for (export, fails) in [(full(1), true), (full(2), false)] {
-        beside.begin(&export).await;
-        beside.ended(&export.export_id).await;
-        let completed = beside.export(&export.export_id).await;
-        assert_eq!(beside.exported(".json.gz").len(), 1);
-        // As if it had not been noted, and its maker had died.
-        for end in beside.objects(&format!("{}.ended.json", export.export_id)) {
+    let mut outcomes = Vec::new();
+    for (export, fails) in exports {
+        let id = &export.export_id;
+        let completed = beside.export(id).await;
+        // As if it had not been noted, and its maker had died in a second attempt.
+        for end in beside.objects(&format!("{id}.ended.json")) {
             std::fs::remove_file(end).unwrap();
         }
         let failed = ExportState::Failed { end_time_ms: 5, code: "UNKNOWN".into(), message: "it failed".into() };
         let outcome = if fails { ExportRecord { state: failed, ..completed } } else { completed };
-        let attempt = records.attempt(&export.export_id, 1, &dead).await.unwrap().unwrap();
+        let attempt = records.attempt(id, 2, &dead).await.unwrap().unwrap();
         assert!(attempt.conclude(&outcome).await.unwrap());
         let _ = records.begin(&export).await;
-        beside.ended(&export.export_id).await;
-        assert_eq!(beside.export(&export.export_id).await, outcome);
-        assert_eq!(beside.exported(".json.gz").len(), usize::from(!fails));
+        outcomes.push((outcome, fails));
+    }
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    tokio::spawn(exporter("node-1", &beside.node, &beside.reach).run(stopped));
+    for (outcome, fails) in outcomes {
+        beside.ended(&outcome.export_id).await;
+        assert_eq!(beside.export(&outcome.export_id).await, outcome);
+        assert_eq!(beside.data_files(&outcome.export_id), usize::from(!fails));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_made_is_left_alone_by_others_and_given_to_them_when_it_stops() {
-    let (beside, users) = Beside::with_users().await;
+    let (mut beside, users) = Beside::with_users().await;
     beside.node.put(users, 1, 1).await;
     // What it waits for does not come for a while: an hour is not over.
     let export = record(1, ExportScope::FullExport { time_ms: environment::wall_ms() + 3_600_000 });
@@ -217,9 +234,9 @@ async fn what_is_made_is_left_alone_by_others_and_given_to_them_when_it_stops() 
     assert_eq!(attempt().await, Some(1));
     // It is the first's, or the other's: whichever stops, the one that stays goes on.
     stop_other.send(true).unwrap();
-    tokio::time::timeout(Duration::from_secs(5), running).await.unwrap().unwrap();
+    running.await.unwrap();
     assert_eq!(beside.export(&export.export_id).await.state, ExportState::InProgress);
-    beside.stop.send(true).unwrap();
+    beside.stop_exporting().await;
     eventually(async || {
         let last = Maker { name: "node-5".into(), instance: "a".into() };
         let number = attempt().await.unwrap();

@@ -38,6 +38,8 @@ struct Beside {
     service: Arc<ArchiveService>,
     reach: Reach,
     exporter: Arc<Exporter>,
+    stop_exporting: watch::Sender<bool>,
+    exporting: JoinHandle<()>,
     stop: watch::Sender<bool>,
     keeping: JoinHandle<()>,
 }
@@ -62,9 +64,16 @@ impl Beside {
         let metrics = Metrics::new().unwrap();
         let name = "node-0".to_owned();
         let keeper = BucketKeeper { settings, own, node: name, source, metrics, reach: reach.clone(), look_interval };
-        tokio::spawn(exporter.clone().run(stopped.clone()));
         let keeping = tokio::spawn(keeper.run(stopped));
-        Self { folder, node, service: Arc::new(service), reach, exporter, stop, keeping }
+        let (stop_exporting, stopped) = watch::channel(false);
+        let exporting = tokio::spawn(exporter.clone().run(stopped));
+        Self { folder, node, service: Arc::new(service), reach, exporter, stop_exporting, exporting, stop, keeping }
+    }
+
+    /// Has the archive make no exports any more; what it was about is over when this returns.
+    async fn stop_exporting(&mut self) {
+        self.stop_exporting.send(true).unwrap();
+        (&mut self.exporting).await.unwrap();
     }
 
     async fn report(&self) -> ArchiveReport {
