@@ -135,11 +135,11 @@ fn faults_are_told_in_dynamodbs_words() {
         (
             "attribute_type(a, b)",
             "Incorrect operand type for operator or function; operator or function: attribute_type, operand type: \
-             {NS,SS,L,BS,N,M,B,BOOL,NULL,S}",
+             {S,HDS,N,FS,BS,NULL,DOUBLE,NS,DECIMAL,SS,DECIMALSET,BOOL,HD,DICT,INTSET,M,L,B,FLOAT,INT,DOUBLESET}",
         ),
         (
             "attribute_type(a, :s)",
-            "Invalid attribute type name found; type: b, valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}",
+            "Invalid attribute type name found; type: b, valid types: {N,BS,L,B,NULL,M,S,SS,NS,BOOL}",
         ),
         (
             "a.b[1] = #a.#b[1]",
