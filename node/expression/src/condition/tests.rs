@@ -147,6 +147,16 @@ fn faults_are_told_in_dynamodbs_words() {
              first operand: [a, b, [1]]",
         ),
         (
+            "a.b IN (:s, a.#b)",
+            "The first operand must be distinct from the remaining operands for this operator or function; operator: IN, \
+             first operand: [a, b]",
+        ),
+        (
+            "a BETWEEN :n AND a",
+            "The first operand must be distinct from the remaining operands for this operator or function; operator: \
+             BETWEEN, first operand: [a]",
+        ),
+        (
             "a BETWEEN :n AND :s",
             "The BETWEEN operator requires same data type for lower and upper bounds; lower bound operand: \
              AttributeValue: {N:5}, upper bound operand: AttributeValue: {S:b}",
