@@ -365,6 +365,12 @@ pub trait Catalog: Send + Sync {
     /// The table as it was, with the status DELETING.
     async fn delete_table(&self, account: &str, name: &str) -> Result<Arc<TableView>, ServiceError>;
 
+    /// What the storage nodes have of the table, or of a global index as one, which may be what it was before a change that is under
+    /// way; none where they do not tell, or no change takes its time. From memory, without waiting.
+    fn definition_held(&self, _table: &TableView) -> Option<TableDefinition> {
+        None
+    }
+
     /// When the throughput of the table, or of a global index as one, went up and down. From memory, without waiting.
     fn throughput_history(&self, table: &TableView) -> ThroughputHistory;
 

@@ -42,6 +42,13 @@ pub fn of_transaction(outcomes: &[WriteOutcome]) -> u64 {
     outcomes.iter().map(|outcome| of_write(outcome) + of_item(outcome)).sum()
 }
 
+/// Of a transaction that was done before under the same token: its items are read, and nothing is written (reference,
+/// TransactWriteItems, `ClientRequestToken`).
+pub fn of_replay(outcomes: &[WriteOutcome]) -> u64 {
+    let size = |outcome: &WriteOutcome| u64::from(outcome.size_before.max(outcome.size_after));
+    outcomes.iter().map(|outcome| 2 * HalfUnits::read(size(outcome), true).halves()).sum()
+}
+
 /// Of each item that a transaction reads, found or not.
 pub fn of_transact_get(outcome: &TransactGetOutcome) -> u64 {
     let size = |item: Option<&(_, u32)>| item.map_or(0, |(_, size): &(_, u32)| u64::from(*size));
@@ -96,6 +103,18 @@ mod tests {
         };
         assert_eq!(of_transaction(&[outcome(Vec::new()), outcome(vec![index(0, 10, false)])]), 4 + 4 + 2);
         assert_eq!(of_transact_get(&TransactGetOutcome { items: Vec::new() }), 0);
+    }
+
+    #[test]
+    fn a_transaction_that_was_done_before_is_charged_for_reading_its_items() {
+        let outcome = |size_before, size_after| WriteOutcome {
+            attributes: None,
+            size_before,
+            size_after,
+            indexes: vec![index(0, 10, false)],
+            collection_bytes: None,
+        };
+        assert_eq!(of_replay(&[outcome(0, 10), outcome(4_097, 10)]), 4 + 8);
     }
 
     #[test]

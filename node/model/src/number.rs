@@ -89,7 +89,7 @@ impl Number {
         let (Some(scan), Some(scale)) = (scan, scale) else { return format!("{UNREADABLE}: {text}") };
         let refusal = if scan.significant_digits > u64::from(NUMBER_DIGITS_MAX) {
             NumberError::TooManyDigits
-        } else if scan.precision().wrapping_sub(scale) > i32::from(NUMBER_EXPONENT_MAX) + 1 {
+        } else if (i32::from(NUMBER_EXPONENT_MAX) + 2..i32::MAX).contains(&scan.precision().wrapping_sub(scale)) {
             NumberError::Overflow
         } else {
             NumberError::Underflow

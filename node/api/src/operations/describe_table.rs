@@ -1,6 +1,6 @@
 //! DescribeTable.
 
-use super::{Call, table_description};
+use super::{Call, table_description, under_way};
 use crate::{
     input::{self, Input, shape::Shape},
     validation::{constraints::Constraints, references::required_table},
@@ -34,6 +34,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let name = parse_table_name(call)?;
     call.renew(&name).await;
     let mut table = call.any_table(&name)?;
+    under_way::show_held(call, &mut table);
     let (counts, of_indexes) = join(
         call.partitions.counts(&table),
         join_all(table.global_indexes.iter().map(|index| call.partitions.counts(&index.table))),

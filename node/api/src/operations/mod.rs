@@ -65,6 +65,7 @@ mod tag_resource;
 mod time_to_live;
 mod transact_get_items;
 mod transact_write_items;
+mod under_way;
 mod untag_resource;
 mod update_continuous_backups;
 mod update_global_table;

@@ -3,6 +3,8 @@
 use cairn_model::{CancellationReason, ErrorKind, ServiceError};
 
 const CONFLICT: &str = "Transaction is ongoing for the item";
+/// Of an item collection that would be too large (reference, TransactionCanceledException): a write on its own has other words.
+const COLLECTION_TOO_LARGE: &str = "Collection size exceeded.";
 
 /// An action that the transaction was not cancelled for.
 const NONE: CancellationReason = CancellationReason { code: "None", message: None, item: None };
@@ -26,7 +28,11 @@ pub(crate) fn reason_of(error: ServiceError) -> CancellationReason {
         ErrorKind::DuplicateItemException => "DuplicateItem",
         _ => "ValidationError",
     };
-    CancellationReason { code, message: Some(error.message), item: error.item }
+    let message = match error.kind {
+        ErrorKind::ItemCollectionSizeLimitExceededException => COLLECTION_TOO_LARGE.to_owned(),
+        _ => error.message,
+    };
+    CancellationReason { code, message: Some(message), item: error.item }
 }
 
 /// The error of a transaction of which these actions are the reasons.
@@ -38,4 +44,19 @@ pub(crate) fn canceled(reasons: Vec<Option<CancellationReason>>) -> ServiceError
     let mut error = ServiceError::new(ErrorKind::TransactionCanceledException, message);
     error.cancellation_reasons = reasons;
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_says_of_a_collection_that_is_too_large_what_the_reference_says() {
+        let error = |kind| ServiceError::new(kind, "as a write on its own says it");
+        let reason = reason_of(error(ErrorKind::ItemCollectionSizeLimitExceededException));
+        assert_eq!(reason.code, "ItemCollectionSizeLimitExceeded");
+        assert_eq!(reason.message.as_deref(), Some("Collection size exceeded."));
+        let other = reason_of(error(ErrorKind::ValidationException));
+        assert_eq!(other.message.as_deref(), Some("as a write on its own says it"));
+    }
 }

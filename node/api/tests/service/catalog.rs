@@ -25,6 +25,7 @@ pub(crate) struct MemoryCatalog(
     Mutex<BTreeMap<TableId, ThroughputHistory>>,
     Mutex<BTreeMap<TableId, TableAutoScaling>>,
     Mutex<BTreeMap<TableId, TableClassHistory>>,
+    Mutex<BTreeMap<TableId, TableDefinition>>,
 );
 
 impl MemoryCatalog {
@@ -38,6 +39,14 @@ impl MemoryCatalog {
         let mut tables = self.0.lock().unwrap();
         let table = tables.get_mut(&("game".to_owned(), name.to_owned())).unwrap();
         *table = Arc::new(TableView { is_warming, ..(**table).clone() });
+    }
+
+    /// From now on the storage nodes have of the table, and of its indexes, what the catalog has now.
+    pub(crate) fn set_held(&self, name: &str) {
+        let table = self.table("game", name).unwrap();
+        let of_indexes = table.global_indexes.iter().map(|index| &index.table.definition);
+        let held = of_indexes.chain([&table.definition]).map(|held| (held.table_id, held.clone()));
+        self.5.lock().unwrap().extend(held);
     }
 
     pub(crate) fn set_local_indexes(&self, name: &str, local_indexes: Vec<LocalIndex>) {
@@ -163,6 +172,10 @@ impl Catalog for MemoryCatalog {
         let table =
             tables.remove(&(account.to_owned(), name.to_owned())).ok_or_else(|| errors::table_not_found(name))?;
         Ok(Arc::new(TableView { status: TableStatus::Deleting, ..(*table).clone() }))
+    }
+
+    fn definition_held(&self, table: &TableView) -> Option<TableDefinition> {
+        self.5.lock().unwrap().get(&table.definition.table_id).cloned()
     }
 
     fn throughput_history(&self, table: &TableView) -> ThroughputHistory {

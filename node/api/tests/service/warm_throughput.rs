@@ -77,6 +77,35 @@ async fn it_is_updating_while_the_table_is() {
 }
 
 #[tokio::test]
+async fn throughput_is_told_as_it_was_until_the_nodes_have_what_it_is_to_be() {
+    let service = Service::start().await;
+    let of_table = with(json!({"BillingMode": "PROVISIONED"}), provisioned(5, 6));
+    service.ok("CreateTable", scores(of_table, provisioned(7, 8))).await;
+    service.catalog.set_held("scores");
+    service.ok("UpdateTable", update(provisioned(50, 60))).await;
+    service.ok("UpdateTable", update(of_index(provisioned(70, 80)))).await;
+    service.ok("UpdateTable", update(warm(json!({"ReadUnitsPerSecond": 20_000})))).await;
+    let told = async || {
+        let table = service.ok("DescribeTable", json!({"TableName": "scores"})).await["Table"].clone();
+        [&table, &table["GlobalSecondaryIndexes"][0]].map(|of| {
+            let (units, warm) = (&of["ProvisionedThroughput"], &of["WarmThroughput"]);
+            json!([units["ReadCapacityUnits"], warm["ReadUnitsPerSecond"], warm["Status"]])
+        })
+    };
+    service.catalog.set_status("scores", TableStatus::Updating);
+    service.catalog.set_index_status("scores", "by-rank", TableStatus::Updating, false);
+    assert_eq!(told().await, [json!([5, 5, "UPDATING"]), json!([7, 7, "UPDATING"])]);
+    service.catalog.set_index_status("scores", "by-rank", TableStatus::Active, false);
+    assert_eq!(told().await, [json!([5, 5, "UPDATING"]), json!([70, 70, "ACTIVE"])]);
+    service.catalog.set_status("scores", TableStatus::Active);
+    assert_eq!(told().await[0], json!([50, 20_000, "ACTIVE"]));
+    service.catalog.set_warming("scores", true);
+    assert_eq!(told().await[0], json!([5, 5, "UPDATING"]));
+    service.catalog.set_held("scores");
+    assert_eq!(told().await[0], json!([50, 20_000, "ACTIVE"]), "they have it");
+}
+
+#[tokio::test]
 async fn a_table_and_its_indexes_are_warmed_and_do_not_cool_down() {
     let service = Service::start().await;
     service.ok("CreateTable", scores(json!({}), json!({}))).await;

@@ -9,7 +9,11 @@ use crate::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use cairn_model::{AttributeValue, limits::IN_OPERANDS_MAX};
 
-const TYPE_NAMES: [&str; 10] = ["B", "NULL", "SS", "BOOL", "L", "BS", "N", "NS", "S", "M"];
+/// In the order in which DynamoDB lists them (measured in eu-west-2, 2026).
+const TYPE_NAMES: [&str; 10] = ["N", "BS", "L", "B", "NULL", "M", "S", "SS", "NS", "BOOL"];
+/// What DynamoDB calls an operand that may be of any type (as there; in what order differs from host to host).
+const ANY_TYPE: &str =
+    "{S,HDS,N,FS,BS,NULL,DOUBLE,NS,DECIMAL,SS,DECIMALSET,BOOL,HD,DICT,INTSET,M,L,B,FLOAT,INT,DOUBLESET}";
 
 /// What stands in an operand's place: an operand, or a function that can only be a condition of its own.
 pub(crate) enum Term {
@@ -43,6 +47,7 @@ pub(crate) fn compared(left: Term, comparator: Comparator, right: Term, faults: 
 
 pub(crate) fn between(operand: Term, low: Term, high: Term, faults: &mut Faults) -> Condition {
     let [operand, low, high] = [operand, low, high].map(|term| operand_of(term, faults));
+    check_apart("BETWEEN", &operand, [&low, &high], faults);
     check_ordered("BETWEEN", [&operand, &low, &high], faults);
     check_between(&low, &high, faults);
     Condition::Between(operand, low, high)
@@ -52,8 +57,9 @@ pub(crate) fn between(operand: Term, low: Term, high: Term, faults: &mut Faults)
 pub(crate) fn one_of(operand: Term, candidates: Vec<Term>, faults: &mut Faults) -> Condition {
     let count = candidates.len();
     let operand = operand_of(operand, faults);
-    let candidates = candidates.into_iter().map(|term| operand_of(term, faults)).collect();
-    if count > IN_OPERANDS_MAX {
+    let candidates: Vec<Operand> = candidates.into_iter().map(|term| operand_of(term, faults)).collect();
+    let are_apart = check_apart("IN", &operand, &candidates, faults);
+    if are_apart && count > IN_OPERANDS_MAX {
         note(&mut faults.operand, || {
             format!("The IN operator is provided with too many operands; number of operands: {count}")
         });
@@ -161,7 +167,7 @@ fn type_operand(name: &str, operand: Operand, faults: &mut Faults) -> String {
             text
         }
         other => {
-            let found = static_type(&other).unwrap_or("{NS,SS,L,BS,N,M,B,BOOL,NULL,S}");
+            let found = static_type(&other).unwrap_or(ANY_TYPE);
             note(&mut faults.function, || wrong_operand_type(name, found));
             String::new()
         }
@@ -187,6 +193,21 @@ fn check_distinct(operator: &str, one: &Path, other: &Path, faults: &mut Faults)
             )
         });
     }
+}
+
+/// Whether no other operand is the path that the first is.
+fn check_apart<'o>(
+    operator: &str,
+    first: &Operand,
+    others: impl IntoIterator<Item = &'o Operand>,
+    faults: &mut Faults,
+) -> bool {
+    let Operand::Path(path) = first else { return true };
+    let is_met = others.into_iter().any(|other| other == first);
+    if is_met {
+        check_distinct(operator, path, path, faults);
+    }
+    !is_met
 }
 
 fn check_ordered<const N: usize>(operator: &str, operands: [&Operand; N], faults: &mut Faults) {

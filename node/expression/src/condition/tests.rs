@@ -141,16 +141,26 @@ fn faults_are_told_in_dynamodbs_words() {
         (
             "attribute_type(a, b)",
             "Incorrect operand type for operator or function; operator or function: attribute_type, operand type: \
-             {NS,SS,L,BS,N,M,B,BOOL,NULL,S}",
+             {S,HDS,N,FS,BS,NULL,DOUBLE,NS,DECIMAL,SS,DECIMALSET,BOOL,HD,DICT,INTSET,M,L,B,FLOAT,INT,DOUBLESET}",
         ),
         (
             "attribute_type(a, :s)",
-            "Invalid attribute type name found; type: b, valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}",
+            "Invalid attribute type name found; type: b, valid types: {N,BS,L,B,NULL,M,S,SS,NS,BOOL}",
         ),
         (
             "a.b[1] = #a.#b[1]",
             "The first operand must be distinct from the remaining operands for this operator or function; operator: =, \
              first operand: [a, b, [1]]",
+        ),
+        (
+            "a.b IN (:s, a.#b)",
+            "The first operand must be distinct from the remaining operands for this operator or function; operator: IN, \
+             first operand: [a, b]",
+        ),
+        (
+            "a BETWEEN :n AND a",
+            "The first operand must be distinct from the remaining operands for this operator or function; operator: \
+             BETWEEN, first operand: [a]",
         ),
         (
             "a BETWEEN :n AND :s",

@@ -44,6 +44,7 @@ fn a_refused_number_is_told_as_javas_decimals_tell_it() {
         ("0e126", overflow.clone()),
         ("10e125", overflow),
         ("1e-131", underflow.clone()),
+        ("1e2147483646", underflow.clone()),
         ("1e2147483647", underflow),
         ("1e2147483648", unreadable("1e2147483648")),
         ("-1e99999999999", unreadable("-1e99999999999")),

@@ -21,7 +21,7 @@ use cairn_crds::{
     table::{TableClassStatus, ThroughputStatus, stream::STREAM_ENABLED_AT_ANNOTATION},
 };
 use cairn_model::{
-    ErrorKind, ServiceError, archive::import::ImportStatus, ids::TableId, table::TableStatus,
+    ErrorKind, ServiceError, TableDefinition, archive::import::ImportStatus, ids::TableId, table::TableStatus,
     table_class::TableClassHistory, throughput::ThroughputHistory,
 };
 use kube::{
@@ -261,6 +261,10 @@ impl Catalog for KubernetesCatalog {
             Err(error) => return Err(self.with_news(error, account, name).await),
         }
         Ok(Arc::new(TableView { status: TableStatus::Deleting, ..view }))
+    }
+
+    fn definition_held(&self, table: &TableView) -> Option<TableDefinition> {
+        self.tables.definition_held(table.definition.table_id)
     }
 
     fn throughput_history(&self, table: &TableView) -> ThroughputHistory {

@@ -13,6 +13,7 @@ use cairn_api::TableView;
 use cairn_crds::{Table, table::definition::table_arn};
 use cairn_model::{
     ServiceError, TableDefinition,
+    ids::TableId,
     table::{self, TableStatus},
 };
 use kube::ResourceExt;
@@ -140,6 +141,11 @@ impl Tables {
             item_count: known.item_count,
             size_bytes: known.size_bytes,
         }))
+    }
+
+    /// As the storage nodes report it of a table, or of a global index as one.
+    pub(super) fn definition_held(&self, table_id: TableId) -> Option<TableDefinition> {
+        self.routes.load().table(table_id).map(|known| known.definition.clone())
     }
 
     /// Whether every table that there is is known.
@@ -389,6 +395,27 @@ mod tests {
             retired: Vec::new(),
             consumption: None,
         }
+    }
+
+    #[test]
+    fn what_a_table_takes_at_once_is_held_as_it_was_until_the_nodes_have_what_it_is_to_be() {
+        let (id, text) = (TableId([0x22; 16]), "22222222-2222-2222-2222-222222222222");
+        let key = KeyAttribute { name: "Id".into(), scalar_type: ScalarType::S };
+        let held = TableDefinition::new("game", "users", id, KeySchema { partition: key, sort: None });
+        let routes = Routes::from_reports(&[KnownNode {
+            address: "a".into(),
+            report: node(vec![reported(held.clone(), 1, Vec::new())]),
+        }]);
+        let tables = Tables::new("east".into(), Arc::new(ArcSwap::from_pointee(routes)), Vec::new());
+        let mut users = table("users", "users", "2026-01-01T00:00:00Z", Some(text));
+        let warm = json!({"readUnitsPerSecond": 20_000, "writeUnitsPerSecond": 4_000});
+        users.spec.warm_throughput = Some(serde_json::from_value(warm).unwrap());
+        users.metadata.generation = Some(2);
+        users.status.as_mut().unwrap().observed_generation = Some(1);
+        tables.put(users);
+        let view = tables.view("game", "users").unwrap();
+        assert_eq!((view.is_warming, view.definition.warm().read_units_per_second), (true, 20_000));
+        assert_eq!(tables.definition_held(id), Some(held));
     }
 
     #[test]

@@ -64,6 +64,10 @@ impl Bucket {
         }
     }
 
+    pub(super) fn limit(&self) -> LimitType {
+        self.rate.limit
+    }
+
     /// Whether a request may be served now; if so, what it costs at least is taken.
     pub(super) fn admit(&mut self, half_units: u64, now_ms: u64) -> bool {
         self.fill(now_ms);

@@ -73,6 +73,14 @@ impl Demand {
     }
 }
 
+/// What a transaction read that was done before, which nobody knew when it was admitted as one that writes.
+pub(super) fn cost_of_replay(answer: &PartitionAnswer) -> u64 {
+    match answer {
+        Ok(PartitionOutcome::Transact(TransactOutcome::Replayed { outcomes, .. })) => consumption::of_replay(outcomes),
+        _ => 0,
+    }
+}
+
 /// What writes cost global indexes, by their slots.
 pub(super) fn costs_of_indexes(answer: &PartitionAnswer) -> Vec<(u8, u64)> {
     let outcomes = match answer {

@@ -47,21 +47,17 @@ impl Meter {
         demand: Demand,
         now: Now,
     ) -> Result<(), TableLimit> {
-        let (bucket, peak) = self.of(demand.capacity);
-        let at_once = supply.warm.map(|warm| peak.at_once(warm, minute(now)));
-        let Some((units_per_second, limit)) = supply.set.into_iter().chain(at_once).min_by_key(|(units, _)| *units)
-        else {
-            *bucket = None;
-            return Ok(());
-        };
-        let rate = Rate { units_per_second, limit };
-        let age_ms = now.wall_ms.saturating_sub(created_ms);
-        let bucket = bucket.get_or_insert_with(|| Bucket::new(rate, age_ms, now.boot_ms));
-        bucket.set_rate(rate, now.boot_ms);
+        let Some(bucket) = self.bucket(supply, created_ms, demand.capacity, now) else { return Ok(()) };
         match bucket.admit(demand.least, now.boot_ms) {
             true => Ok(()),
-            false => Err(TableLimit { capacity: demand.capacity, limit }),
+            false => Err(TableLimit { capacity: demand.capacity, limit: bucket.limit() }),
         }
+    }
+
+    /// Takes what a request cost of a capacity that it was not admitted for.
+    pub(super) fn charge(&mut self, supply: Supply, created_ms: u64, capacity: CapacityKind, cost: u64, now: Now) {
+        self.bucket(supply, created_ms, capacity, now);
+        self.settle(Demand { capacity, consistent: true, least: 0 }, cost, now);
     }
 
     /// What an admitted request cost after all.
@@ -85,6 +81,22 @@ impl Meter {
         let is_kept =
             |counted: &&MinuteConsumption| (minute.saturating_sub(MINUTES_KEPT)..minute).contains(&counted.minute);
         self.minutes.iter().filter(is_kept).copied().collect()
+    }
+
+    /// At the rate of what may be consumed; none: there is no limit.
+    fn bucket(&mut self, supply: Supply, created_ms: u64, capacity: CapacityKind, now: Now) -> Option<&mut Bucket> {
+        let (bucket, peak) = self.of(capacity);
+        let at_once = supply.warm.map(|warm| peak.at_once(warm, minute(now)));
+        let Some((units_per_second, limit)) = supply.set.into_iter().chain(at_once).min_by_key(|(units, _)| *units)
+        else {
+            *bucket = None;
+            return None;
+        };
+        let rate = Rate { units_per_second, limit };
+        let age_ms = now.wall_ms.saturating_sub(created_ms);
+        let bucket = bucket.get_or_insert_with(|| Bucket::new(rate, age_ms, now.boot_ms));
+        bucket.set_rate(rate, now.boot_ms);
+        Some(bucket)
     }
 
     fn of(&mut self, capacity: CapacityKind) -> (&mut Option<Bucket>, &mut Peak) {

@@ -95,8 +95,7 @@ impl Throttle {
             meters.retain(|id, _| is_held(*id));
         }
         let meter = meters.entry(partition).or_default();
-        let (set, units) = (definition.units_per_second(demand.capacity), definition.provisioned_throughput);
-        let supply = self.limits.supply(set, units, definition.warm(), demand.capacity);
+        let supply = self.supply(definition, demand.capacity);
         meter.admit(supply, created_ms, demand, now).map_err(PartitionError::Throttled)?;
         if demand.capacity != CapacityKind::Write {
             return Ok(());
@@ -126,6 +125,11 @@ impl Throttle {
         let mut meters = self.meters.lock();
         if let Some(meter) = meters.get_mut(&partition) {
             meter.settle(demand, cost, now);
+            let read = demand::cost_of_replay(answer);
+            if read > 0 {
+                let supply = self.supply(definition, CapacityKind::Read);
+                meter.charge(supply, definition.creation_time_ms, CapacityKind::Read, read, now);
+            }
         }
         for (slot, cost) in demand::costs_of_indexes(answer) {
             let index = definition.global_indexes.iter().find(|index| index.slot == slot);
@@ -134,6 +138,12 @@ impl Throttle {
                 meter.settle(demand.of_index(), cost, now);
             }
         }
+    }
+
+    /// What the table itself may consume.
+    fn supply(&self, definition: &TableDefinition, capacity: CapacityKind) -> Supply {
+        let (set, units) = (definition.units_per_second(capacity), definition.provisioned_throughput);
+        self.limits.supply(set, units, definition.warm(), capacity)
     }
 
     /// What was consumed in the last minutes.

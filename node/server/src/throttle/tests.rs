@@ -161,6 +161,25 @@ fn a_condition_that_fails_is_charged_for_the_item_that_it_met() {
 }
 
 #[test]
+fn a_transaction_that_was_done_before_takes_read_units_and_gives_its_write_units_back() {
+    let (clock, throttle) = throttle();
+    let table = provisioned(4, 2);
+    let Ok(PartitionOutcome::Write(outcome)) = written(1) else { panic!("nothing written") };
+    let transaction = TransactionId([1; 16]);
+    let outcomes = vec![outcome];
+    let replayed =
+        Ok(PartitionOutcome::Transact(TransactOutcome::Replayed { transaction, participants: Vec::new(), outcomes }));
+    let transacts = Demand { least: 4, ..write() };
+    assert!((0..100).all(|_| serve(&throttle, &table, transacts, &replayed)));
+    let refused = throttle.admit(PARTITION, &table, reads(1, true), |_| true);
+    assert_eq!(refused, Err(met(CapacityKind::Read, LimitType::Provisioned)), "it is overdrawn");
+    assert!(serve(&throttle, &table, write(), &written(2_000)), "no write was charged");
+    clock.pass(60_000);
+    let minutes = throttle.consumption().partitions.remove(0).minutes;
+    assert_eq!((minutes[0].read_half_units, minutes[0].write_half_units), (400, 4));
+}
+
+#[test]
 fn a_maximum_of_one_kind_leaves_the_other_alone() {
     let (_, throttle) = throttle();
     let maxima = OnDemandThroughput { max_read_request_units: None, max_write_request_units: Some(1) };

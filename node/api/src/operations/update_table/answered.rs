@@ -1,7 +1,7 @@
 //! What UpdateTable answers of a table that it changes. Throughput and class are as they were: what they become is told by
 //! DescribeTable, once it is so. But a new billing mode is told at once with its units.
 
-use crate::TableView;
+use crate::{TableView, operations::under_way::keep_throughput};
 use cairn_model::table::TableStatus;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(super) fn of_change(before: &TableView, after: &TableView, status: TableStatus) -> TableView {
     let mut shown = TableView { status, ..after.clone() };
     shown.definition.table_class = before.definition.table_class;
-    keep_throughput(before, &mut shown);
+    keep_throughput(&before.definition, &mut shown);
     for index in &mut shown.global_indexes {
         let id = index.table.definition.table_id;
         if let Some(earlier) = before.global_indexes.iter().find(|earlier| earlier.table.definition.table_id == id) {
@@ -18,7 +18,7 @@ pub(super) fn of_change(before: &TableView, after: &TableView, status: TableStat
             if shown.status == TableStatus::Active && units(shown) != units(&earlier.table) {
                 shown.status = TableStatus::Updating;
             }
-            keep_throughput(&earlier.table, shown);
+            keep_throughput(&earlier.table.definition, shown);
         }
         // One that goes is told of as it was, and its attributes with it.
         let known = before.definition.global_indexes.iter().find(|known| known.index_id == id);
@@ -28,13 +28,4 @@ pub(super) fn of_change(before: &TableView, after: &TableView, status: TableStat
         }
     }
     shown
-}
-
-fn keep_throughput(before: &TableView, shown: &mut TableView) {
-    let before = &before.definition;
-    if before.billing_mode == shown.definition.billing_mode {
-        shown.is_warming = before.warm() != shown.definition.warm();
-        shown.definition.provisioned_throughput = before.provisioned_throughput;
-        shown.definition.warm_throughput = before.warm_throughput;
-    }
 }
