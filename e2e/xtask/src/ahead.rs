@@ -321,5 +321,10 @@ mod tests {
         failing.args(["-c", "echo told; echo why >&2; exit 3"]);
         let error = process::beside(patient, || process::run(&mut failing)).unwrap_err().to_string();
         assert_eq!(error.lines().skip(1).collect::<Vec<_>>(), ["told", "why"], "{error}");
+        // A program of it was killed by somebody else: for the memory it took, say.
+        let mut killed = std::process::Command::new("sh");
+        killed.args(["-c", "exit 137"]);
+        let error = process::beside(short, || process::run(&mut killed)).unwrap_err().to_string();
+        assert_eq!(error, "sh -c exit 137 failed (exit status: 137)");
     }
 }

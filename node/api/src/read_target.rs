@@ -8,7 +8,7 @@ use crate::{
     validation::{java, select::Select},
 };
 use bytes::Bytes;
-use cairn_expression::{Condition, Path, Projection};
+use cairn_expression::{Condition, Path, Projection, partiql::Filter};
 use cairn_model::{
     Item, ServiceError, TableDefinition,
     index::{GlobalIndex, LocalIndex, ProjectionType},
@@ -144,10 +144,10 @@ impl<'t> ReadTarget<'t> {
 
     /// Refuses the branches of a condition where each of them asks for what the index doesn't show: DynamoDB looks for one that
     /// does not, and tells of the last.
-    pub(crate) fn check_filters(self, filters: &[Option<&Condition>]) -> Result<(), ServiceError> {
+    pub(crate) fn check_filters(self, filters: &[&Filter]) -> Result<(), ServiceError> {
         let mut refused = Ok(());
         for filter in filters {
-            refused = filter.map_or(Ok(()), |filter| self.check_filter(filter));
+            refused = self.check_asked(|visit| filter.for_each_path(visit));
             if refused.is_ok() {
                 break;
             }
@@ -157,9 +157,13 @@ impl<'t> ReadTarget<'t> {
 
     /// Refuses a filter that asks for what the index doesn't show: nothing is fetched for one.
     pub(crate) fn check_filter(self, filter: &Condition) -> Result<(), ServiceError> {
+        self.check_asked(|visit| filter.for_each_path(visit))
+    }
+
+    fn check_asked<'f>(self, for_each_path: impl FnOnce(&mut dyn FnMut(&'f Path))) -> Result<(), ServiceError> {
         let Some(index) = self.index else { return Ok(()) };
         let mut lacking = Vec::new();
-        filter.for_each_path(&mut |path| {
+        for_each_path(&mut |path| {
             if !self.projects(path) {
                 lacking.push(path.name());
             }

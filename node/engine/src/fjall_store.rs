@@ -22,6 +22,8 @@ const SEALED_MEMTABLES_MAX: usize = 3;
 /// fjall's own minimum.
 const JOURNAL_BYTES_MIN: u64 = 64 << 20;
 const CACHED_FILES_MAX: usize = 256;
+/// fjall's own limit: it panics at longer ones, bounds too.
+const KEY_BYTES_MAX: usize = u16::MAX as usize;
 
 /// How much memory the store may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,6 +198,7 @@ impl StoreSnapshot for FjallSnapshot {
     }
 
     fn range(&self, lower: Bound<Bytes>, upper: Bound<Bytes>, forward: bool) -> StoreRange {
+        let (lower, upper) = (above(lower), below(upper));
         if !crate::layout::is_range(&lower, &upper) {
             return Box::new(std::iter::empty());
         }
@@ -205,6 +208,26 @@ impl StoreSnapshot for FjallSnapshot {
             Ok((Bytes::from(key), Bytes::from(value)))
         };
         if forward { Box::new(pairs.map(pair)) } else { Box::new(pairs.rev().map(pair)) }
+    }
+}
+
+/// The lower bound of the same keys: of a bound that is longer than they can be, the one that it begins with is the last below it.
+fn above(bound: Bound<Bytes>) -> Bound<Bytes> {
+    match bound {
+        Bound::Included(key) | Bound::Excluded(key) if key.len() > KEY_BYTES_MAX => {
+            Bound::Excluded(key.slice(..KEY_BYTES_MAX))
+        }
+        bound => bound,
+    }
+}
+
+/// As [`above`], of an upper bound.
+fn below(bound: Bound<Bytes>) -> Bound<Bytes> {
+    match bound {
+        Bound::Included(key) | Bound::Excluded(key) if key.len() > KEY_BYTES_MAX => {
+            Bound::Included(key.slice(..KEY_BYTES_MAX))
+        }
+        bound => bound,
     }
 }
 

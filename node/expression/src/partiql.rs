@@ -15,7 +15,7 @@ mod token;
 mod write;
 
 pub use keys::WriteKey;
-pub use reads::{KeyRead, ReadKeys};
+pub use reads::{Filter, KeyRead, ReadKeys};
 
 use crate::{Condition, Path, Update, token::TokenKind};
 use cairn_model::{AttributeValue, Item, ServiceError, limits::STATEMENT_CHARS_MAX};

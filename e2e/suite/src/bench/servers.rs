@@ -23,18 +23,24 @@ pub(super) struct Server {
     pub(super) name: String,
     pub(super) authority: String,
     child: Child,
-    data: Option<PathBuf>,
-    /// Its data stays.
-    keeps: bool,
+    data: Option<Data>,
     cage: Option<Cage>,
+}
+
+/// Where a server has its data.
+#[derive(Debug)]
+struct Data {
+    folder: PathBuf,
+    /// It stays when the server goes.
+    is_kept: bool,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(data) = self.data.as_ref().filter(|_| !self.keeps) {
-            let _ = fs::remove_dir_all(data);
+        if let Some(Data { folder, .. }) = self.data.as_ref().filter(|data| !data.is_kept) {
+            let _ = fs::remove_dir_all(folder);
         }
     }
 }
@@ -66,25 +72,23 @@ impl Server {
     async fn cairn_with(name: &str, archive: bool, memory_bytes: Option<u64>, kept: Option<PathBuf>) -> Result<Self> {
         let program = env::var_os("CAIRN_E2E_CAIRN").context("CAIRN_E2E_CAIRN is not set")?;
         let results = PathBuf::from(env::var_os("CAIRN_E2E_RESULTS").context("CAIRN_E2E_RESULTS is not set")?);
-        let keeps = kept.is_some();
-        let data = kept.unwrap_or_else(|| results.join(format!("data-{}-{archive}", std::process::id())));
-        fs::create_dir_all(&data)?;
-        let keys = data.join("keys.json");
+        let is_kept = kept.is_some();
+        let folder = kept.unwrap_or_else(|| results.join(format!("data-{}-{archive}", std::process::id())));
+        fs::create_dir_all(&folder)?;
+        let keys = folder.join("keys.json");
         let key = json!({"accessKeyId": ACCESS_KEY, "secretAccessKey": SECRET_KEY, "account": "local"});
         fs::write(&keys, json!({"version": 1, "keys": [key]}).to_string())?;
         let authority = format!("127.0.0.1:{}", free_port()?);
         let mut command = Command::new(program);
-        command.args(["dev", "--listen", &authority, "--region", REGION, "--data"]).arg(data.join("tables"));
+        command.args(["dev", "--listen", &authority, "--region", REGION, "--data"]).arg(folder.join("tables"));
         command.arg("--credentials").arg(keys).env("CAIRN_LOG", "warn");
         if archive {
-            command.args(["--archive", &format!("file://{}", fs::canonicalize(&data)?.join("archive").display())]);
+            command.args(["--archive", &format!("file://{}", fs::canonicalize(&folder)?.join("archive").display())]);
         }
         if let Some(bytes) = memory_bytes {
             command.args(["--memory-limit", &bytes.to_string()]);
         }
-        let mut server = Self::start(name, authority, command, Some(data)).await?;
-        server.keeps = keeps;
-        Ok(server)
+        Self::start(name, authority, command, Some(Data { folder, is_kept })).await
     }
 
     pub(super) async fn floor() -> Result<Self> {
@@ -112,13 +116,13 @@ impl Server {
         Self::start("dynalite in memory", format!("127.0.0.1:{port}"), command, None).await.map(Some)
     }
 
-    async fn start(name: &str, authority: String, mut command: Command, data: Option<PathBuf>) -> Result<Self> {
+    async fn start(name: &str, authority: String, mut command: Command, data: Option<Data>) -> Result<Self> {
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("failed to start {name}"))?;
-        let mut server = Self { name: name.to_owned(), authority, child, data, keeps: false, cage: None };
+        let mut server = Self { name: name.to_owned(), authority, child, data, cage: None };
         for _ in 0..200 {
             if TcpStream::connect(&server.authority).await.is_ok() {
                 return Ok(server);
@@ -133,7 +137,7 @@ impl Server {
 
     /// Where it keeps its data, if it does.
     pub(super) fn folder(&self) -> Option<&Path> {
-        self.data.as_deref()
+        self.data.as_ref().map(|data| data.folder.as_path())
     }
 
     /// Seconds that its process kept processors busy so far.
@@ -163,5 +167,21 @@ impl Server {
     pub(super) fn client(&self) -> Dynamo {
         let signer = Signer { access_key: ACCESS_KEY.into(), secret_key: SECRET_KEY.into(), region: REGION.into() };
         Dynamo::new(&self.authority, signer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn data_that_is_kept_stays_though_its_server_does_not_start() {
+        for is_kept in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let data = Data { folder: folder.path().to_owned(), is_kept };
+            let authority = format!("127.0.0.1:{}", free_port().unwrap());
+            assert!(Server::start("false", authority, Command::new("false"), Some(data)).await.is_err());
+            assert_eq!(folder.path().exists(), is_kept);
+        }
     }
 }

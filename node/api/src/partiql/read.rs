@@ -14,7 +14,7 @@ use crate::{
 use bytes::Bytes;
 use cairn_expression::{
     Condition,
-    partiql::{KeyRead, ReadKeys, Select},
+    partiql::{Filter, KeyRead, ReadKeys, Select},
 };
 use cairn_model::{
     Item, ServiceError,
@@ -36,7 +36,7 @@ pub(crate) struct ReadPlan {
 enum Reads {
     Item {
         key: EncodedKey,
-        filter: Option<Condition>,
+        filter: Filter,
     },
     /// One after the other.
     Ranges {
@@ -49,7 +49,7 @@ enum Reads {
 struct Range {
     bounds: KeyBounds,
     /// What is asked of the items in it.
-    filter: Option<Condition>,
+    filter: Filter,
 }
 
 /// How to read.
@@ -94,7 +94,7 @@ impl ReadPlan {
             ReadKeys::Branches { reads, forward } => match item_key(target, &reads) {
                 Some(key) => Reads::Item {
                     key: EncodedKey::from_key(&schema, &key)?,
-                    filter: reads.into_iter().find_map(|read| read.filter),
+                    filter: reads.into_iter().next().map(|read| read.filter).unwrap_or_default(),
                 },
                 None => Reads::Ranges { ranges: ranges(reads), forward },
             },
@@ -113,14 +113,14 @@ impl ReadPlan {
     /// The key of the one item that is read, and what is shown of it; none where more is asked.
     pub(crate) fn into_get(self) -> Option<(EncodedKey, SelectList)> {
         match self.reads {
-            Reads::Item { key, filter: None } => Some((key, self.list)),
+            Reads::Item { key, filter } if filter.is_empty() => Some((key, self.list)),
             _ => None,
         }
     }
 
     /// Whether the one item is asked for more than its key.
     pub(crate) fn is_filtered(&self) -> bool {
-        matches!(self.reads, Reads::Item { filter: Some(_), .. })
+        matches!(&self.reads, Reads::Item { filter, .. } if !filter.is_empty())
     }
 
     pub(crate) async fn run(
@@ -131,7 +131,7 @@ impl ReadPlan {
     ) -> Result<Page, ServiceError> {
         match &self.reads {
             Reads::Item { .. } if options.from.is_some() => Err(next_token::invalid()),
-            Reads::Item { key, filter } => self.item(call, table, key, filter.as_ref(), options.consistent).await,
+            Reads::Item { key, filter } => self.item(call, table, key, filter.condition(), options.consistent).await,
             Reads::Ranges { ranges, forward } => self.ranges(call, table, ranges, *forward, options).await,
         }
     }
@@ -141,7 +141,7 @@ impl ReadPlan {
         call: &Call<'_>,
         table: &TableView,
         key: &EncodedKey,
-        filter: Option<&Condition>,
+        filter: Option<Condition>,
         consistent: bool,
     ) -> Result<Page, ServiceError> {
         // A filter sees the whole item.
@@ -192,7 +192,7 @@ impl ReadPlan {
                 forward,
                 limit: items_left,
                 page_bytes: u32::try_from(bytes_left).unwrap_or(u32::MAX),
-                filter: filter.clone(),
+                filter: filter.condition(),
                 projection: projection.clone(),
                 count_only: false,
                 consistent: options.consistent,

@@ -267,6 +267,27 @@ async fn a_delete_takes_what_is_there_and_lets_be_what_is_not() {
     assert_eq!(execute(&service, &delete(" AND Score = 10")).await, json!({"Items": []}));
 }
 
+/// As by a Query; a store may not even look for what is longer than its keys can be.
+#[tokio::test]
+async fn a_sort_key_that_no_item_can_have_is_not_looked_for() {
+    let service = Service::start().await;
+    service.create("texts", &[("Id", "S"), ("Place", "S")]).await;
+    for condition in ["Place = ?", "Place > ?", "Place BETWEEN 'a' AND ?", "begins_with(Place, ?)", "Place IN ['a', ?]"]
+    {
+        let statement = format!("SELECT * FROM texts WHERE Id = 'a' AND {condition}");
+        let select = |bytes| json!({"Statement": statement, "Parameters": [{"S": "x".repeat(bytes)}]});
+        assert_eq!(service.ok("ExecuteStatement", select(1_024)).await, json!({"Items": []}), "{condition}");
+        for bytes in [1_025, 100_000] {
+            assert_eq!(
+                service.invalid("ExecuteStatement", select(bytes)).await,
+                "One or more parameter values were invalid: Aggregated size of all range keys has exceeded the size limit of \
+                 1024 bytes",
+                "{condition}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn each_branch_of_a_condition_costs_what_it_asks_for() {
     let service = Service::with_users().await;

@@ -7,16 +7,18 @@ use cairn_model::{
     key::{EncodedKey, SortCondition},
     limits::STATEMENT_READS_MAX,
 };
+use std::sync::Arc;
 
-/// One way for a condition to hold. A condition holds where one of its branches does.
+/// One way for a condition to hold. A condition holds where one of its branches does. What it says may be large, and others say it too:
+/// they share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Branch<'c> {
     /// What the partition key is said to equal, each value once: several fit no key.
     pub(super) partitions: Vec<&'c AttributeValue>,
     /// What is said of the sort key, all of which holds.
-    pub(super) sort: Vec<SortCondition>,
+    pub(super) sort: Vec<Arc<SortCondition>>,
     /// What is asked besides, all of which holds.
-    pub(super) rest: Vec<&'c Condition>,
+    pub(super) rest: Vec<Arc<Condition>>,
     /// Whether it may read what another branch reads: it says of the sort key what that is not, and DynamoDB leaves it aside where
     /// it looks for overlaps.
     pub(super) may_overlap: bool,
@@ -60,12 +62,12 @@ impl<'c> Branch<'c> {
     }
 
     fn of_sort_key(condition: SortCondition) -> Self {
-        Self { sort: vec![condition], ..Self::default() }
+        Self { sort: vec![Arc::new(condition)], ..Self::default() }
     }
 
-    fn of_others(condition: &'c Condition, schema: &KeySchema) -> Self {
+    fn of_others(condition: &Condition, schema: &KeySchema) -> Self {
         let may_overlap = schema.sort.as_ref().is_some_and(|attribute| is_left_aside(condition, &attribute.name));
-        Self { rest: vec![condition], may_overlap, ..Self::default() }
+        Self { rest: vec![Arc::new(condition.clone())], may_overlap, ..Self::default() }
     }
 
     /// Both hold. Said twice is said once.
@@ -87,7 +89,10 @@ fn branches<'c>(condition: &'c Condition, schema: &KeySchema) -> Result<Vec<Bran
     if let Some(attribute) = &schema.sort
         && let Some(conditions) = on_sort_key(condition, &attribute.name)
     {
-        conditions.iter().flat_map(SortCondition::values).try_for_each(|value| check_type(attribute, value))?;
+        conditions.iter().flat_map(SortCondition::values).try_for_each(|value| {
+            check_type(attribute, value)?;
+            EncodedKey::check_sort(attribute, value)
+        })?;
         return Ok(conditions.into_iter().map(Branch::of_sort_key).collect());
     }
     match condition {

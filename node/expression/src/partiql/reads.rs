@@ -12,13 +12,13 @@ use cairn_model::{
     key::{KeyBounds, SortCondition, sort_bounds},
     table::KeyAttribute,
 };
-use std::{cmp::Ordering, ops::Bound};
+use std::{cmp::Ordering, ops::Bound, sync::Arc};
 
 /// The reads that a SELECT is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReadKeys {
     /// One of everything, with what is asked of the items: no condition that must hold names partition keys.
-    All(Option<Condition>),
+    All(Filter),
     /// One for each branch of the condition.
     Branches {
         /// At least one, in the order to read them. No key is in two of them.
@@ -33,11 +33,37 @@ pub enum ReadKeys {
 pub struct KeyRead {
     partition: AttributeValue,
     /// What holds of the sort keys; nothing where reads were joined.
-    sort: Vec<SortCondition>,
+    sort: Vec<Arc<SortCondition>>,
     start: Bytes,
     end: Option<Bytes>,
-    /// What is left to ask of the items.
-    pub filter: Option<Condition>,
+    pub filter: Filter,
+}
+
+/// What is left to ask of the items. Reads of one statement share it as far as they ask the same.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter {
+    /// All of them hold.
+    conditions: Vec<Arc<Condition>>,
+}
+
+impl Filter {
+    fn of(condition: Condition) -> Self {
+        Self { conditions: vec![Arc::new(condition)] }
+    }
+
+    /// As one condition; none if nothing is asked.
+    pub fn condition(&self) -> Option<Condition> {
+        joined(self.conditions.iter().map(|condition| Condition::clone(condition)).collect())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.conditions.is_empty()
+    }
+
+    /// Each path that it asks of.
+    pub fn for_each_path<'f>(&'f self, visit: &mut dyn FnMut(&'f Path)) {
+        self.conditions.iter().for_each(|condition| condition.for_each_path(visit));
+    }
 }
 
 const NOT_ONE_PARTITION: &str =
@@ -50,7 +76,7 @@ impl ReadKeys {
         condition.iter().try_for_each(|condition| check_partition_types(condition, schema))?;
         let Some(whole) = condition.as_ref().filter(|condition| names_partitions(condition, schema)) else {
             if terms.is_empty() {
-                return Ok(Self::All(condition));
+                return Ok(Self::All(condition.map(Filter::of).unwrap_or_default()));
             }
             return Err(ServiceError::validation(NOT_ONE_PARTITION));
         };
@@ -79,11 +105,11 @@ impl ReadKeys {
     }
 
     /// What is asked of the items of each branch, in the order of their partition keys; nothing where everything is read.
-    pub fn filters(&self) -> Vec<Option<&Condition>> {
+    pub fn filters(&self) -> Vec<&Filter> {
         let Self::Branches { reads, .. } = self else { return Vec::new() };
         let mut reads: Vec<&KeyRead> = reads.iter().collect();
         reads.sort_by(|one, other| ascending(&one.partition, &other.partition));
-        reads.into_iter().map(|read| read.filter.as_ref()).collect()
+        reads.into_iter().map(|read| &read.filter).collect()
     }
 }
 
@@ -93,7 +119,8 @@ impl KeyRead {
             return Err(ServiceError::validation("A branch of the condition names no partition key"));
         };
         let (start, end) = range(partition, None)?;
-        let mut read = Self { partition: (*partition).clone(), sort: branch.sort.clone(), start, end, filter: None };
+        let mut read =
+            Self { partition: (*partition).clone(), sort: branch.sort.clone(), start, end, filter: Filter::default() };
         if !others.is_empty() {
             read.end = Some(read.start.clone());
             return Ok(read);
@@ -106,7 +133,7 @@ impl KeyRead {
                 (one, other) => one.or(other),
             };
         }
-        read.filter = joined(branch.rest.iter().copied().cloned().collect());
+        read.filter.conditions.clone_from(&branch.rest);
         Ok(read)
     }
 
@@ -126,7 +153,8 @@ impl KeyRead {
             return None;
         }
         let mut key = Item::from([(schema.partition.name.clone(), self.partition.clone())]);
-        match (&schema.sort, self.sort.as_slice()) {
+        let sort: Vec<&SortCondition> = self.sort.iter().map(AsRef::as_ref).collect();
+        match (&schema.sort, sort.as_slice()) {
             (None, []) => {}
             (Some(attribute), [SortCondition::Equal(value)]) => {
                 key.insert(attribute.name.clone(), value.clone());
@@ -142,13 +170,13 @@ impl KeyRead {
     }
 
     /// Takes in another that shares keys with it and does not start before it; `whole` is asked of both.
-    fn join(&mut self, other: Self, whole: &Condition) {
+    fn join(&mut self, other: Self, whole: &Filter) {
         self.end = match (self.end.take(), other.end) {
             (Some(one), Some(other)) => Some(one.max(other)),
             _ => None,
         };
         self.sort.clear();
-        self.filter = Some(whole.clone());
+        self.filter = whole.clone();
     }
 }
 
@@ -179,9 +207,12 @@ fn joined_reads(reads: Vec<KeyRead>, whole: &Condition) -> Vec<KeyRead> {
     let (mut reads, empty): (Vec<_>, Vec<_>) = reads.into_iter().partition(|read| !read.is_empty());
     reads.sort_by(|one, other| one.start.cmp(&other.start));
     let mut apart: Vec<KeyRead> = Vec::with_capacity(reads.len() + empty.len());
+    let mut shared = None;
     for read in reads {
         match apart.last_mut() {
-            Some(last) if !last.ends_before(&read.start) => last.join(read, whole),
+            Some(last) if !last.ends_before(&read.start) => {
+                last.join(read, shared.get_or_insert_with(|| Filter::of(whole.clone())));
+            }
             _ => apart.push(read),
         }
     }
@@ -229,4 +260,30 @@ fn in_order(partitions: &mut [AttributeValue], terms: &[OrderTerm], schema: &Key
         }
     }
     Ok(schema.sort.as_ref().and_then(of).is_some_and(|term| !term.descending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{partiql::Statement, testing::value};
+
+    /// What a statement is given may be megabytes, of which there would be one for each of its reads.
+    #[test]
+    fn reads_share_what_all_of_them_ask() {
+        let schema =
+            serde_json::from_str(r#"{"partition":{"name":"p","scalarType":"S"},"sort":{"name":"s","scalarType":"S"}}"#);
+        let text = "SELECT * FROM t WHERE p IN ['a', 'b'] AND s > ? AND (s < 'm' AND n = 1 OR s > 'n') AND n = ?";
+        let parameters = [r#"{"S":"c"}"#, r#"{"S":"large"}"#].map(value);
+        let Ok(Statement::Select(select)) = Statement::parse(text, &parameters) else { panic!("{text}") };
+        let ReadKeys::Branches { reads, .. } = ReadKeys::of(select.condition, &[], &schema.unwrap()).unwrap() else {
+            panic!("{text}")
+        };
+        let (first, others) = reads.split_first().unwrap();
+        assert_eq!(others.len(), 3);
+        for read in others {
+            assert!(Arc::ptr_eq(&read.sort[0], &first.sort[0]));
+            let large = |read: &KeyRead| read.filter.conditions.last().cloned().unwrap();
+            assert!(Arc::ptr_eq(&large(read), &large(first)));
+        }
+    }
 }
