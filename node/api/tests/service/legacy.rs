@@ -83,6 +83,39 @@ async fn key_conditions_and_filters_are_a_query_and_a_scan() {
 }
 
 #[tokio::test]
+async fn key_conditions_go_with_every_expression_but_the_one_that_took_their_place() {
+    let service = Service::with_users().await;
+    for game in 0..3 {
+        service.put(json!({"Id": {"S": "a"}, "Game": {"N": game.to_string()}, "Odd": {"BOOL": game % 2 == 1}})).await;
+    }
+    let mut request = json!({
+        "TableName": "users",
+        "KeyConditions": {"Id": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "a"}]}},
+        "FilterExpression": "#odd = :true",
+        "ProjectionExpression": "Game",
+        "ExpressionAttributeNames": {"#odd": "Odd"},
+        "ExpressionAttributeValues": {":true": {"BOOL": true}}
+    });
+    let answer = service.ok("Query", request.clone()).await;
+    assert_eq!(answer, json!({"Items": [{"Game": {"N": "1"}}], "Count": 1, "ScannedCount": 3}));
+    let mixed = |legacy: &str, expressions: &str| {
+        format!(
+            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: \
+             {{{legacy}}} Expression parameters: {{{expressions}}}"
+        )
+    };
+    request["QueryFilter"] = json!({"Odd": {"ComparisonOperator": "NULL"}});
+    let text = service.invalid("Query", request.clone()).await;
+    assert_eq!(text, mixed("QueryFilter", "ProjectionExpression, FilterExpression"));
+    request["KeyConditionExpression"] = json!("Id = :true");
+    let text = service.invalid("Query", request).await;
+    assert_eq!(
+        text,
+        mixed("QueryFilter, KeyConditions", "ProjectionExpression, FilterExpression, KeyConditionExpression")
+    );
+}
+
+#[tokio::test]
 async fn legacy_conditions_are_checked_in_dynamodbs_words() {
     let service = Service::with_users().await;
     let query = |conditions| json!({"TableName": "users", "KeyConditions": conditions});
