@@ -58,6 +58,36 @@ async fn attribute_updates_are_refused_in_dynamodbs_words() {
 }
 
 #[tokio::test]
+async fn a_name_of_64_kilobytes_is_refused_wherever_it_is_given_as_it_is() {
+    let service = Service::with_users().await;
+    let (name, key) = ("x".repeat(65_536), json!({"Id": {"S": "a"}, "Game": {"N": "1"}}));
+    let wanted = json!([name]);
+    let expected = json!({name.clone(): {"Exists": false}});
+    let filter = json!({name.clone(): {"ComparisonOperator": "NOT_NULL"}});
+    let of_anna = json!({"Id": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "a"}]}});
+    let refusal = "Attribute name is too large, must be less than 65536 bytes";
+    for (operation, request) in [
+        ("GetItem", json!({"TableName": "users", "Key": key, "AttributesToGet": wanted})),
+        ("BatchGetItem", json!({"RequestItems": {"users": {"Keys": [key], "AttributesToGet": wanted}}})),
+        ("Scan", json!({"TableName": "users", "AttributesToGet": wanted})),
+        ("Scan", json!({"TableName": "users", "ScanFilter": filter})),
+        ("Query", json!({"TableName": "users", "KeyConditions": of_anna, "AttributesToGet": wanted})),
+        ("Query", json!({"TableName": "users", "KeyConditions": of_anna, "QueryFilter": filter})),
+    ] {
+        assert_eq!(service.invalid(operation, request).await, refusal, "{operation}");
+    }
+    for (operation, request) in [
+        ("UpdateItem", json!({"TableName": "users", "Key": key, "AttributeUpdates": {name: {"Action": "DELETE"}}})),
+        ("UpdateItem", json!({"TableName": "users", "Key": key, "Expected": expected})),
+        ("PutItem", json!({"TableName": "users", "Item": key, "Expected": expected})),
+        ("DeleteItem", json!({"TableName": "users", "Key": key, "Expected": expected})),
+    ] {
+        let text = service.invalid(operation, request).await;
+        assert_eq!(text, format!("1 validation error detected: {refusal}"), "{operation}");
+    }
+}
+
+#[tokio::test]
 async fn key_conditions_and_filters_are_a_query_and_a_scan() {
     let service = Service::with_users().await;
     for game in 0..5 {

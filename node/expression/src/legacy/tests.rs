@@ -152,6 +152,26 @@ fn an_attribute_has_a_name() {
 }
 
 #[test]
+fn an_attributes_name_has_no_more_than_65_535_bytes() {
+    let refused = |length: usize| {
+        let name = "x".repeat(length);
+        let update = AttributeUpdate { action: UpdateAction::Delete, value: None };
+        let expectation = ExpectedValue { exists: Some(false), ..Default::default() };
+        let present = LegacyCondition { operator: ComparisonOperator::NotNull, values: Vec::new() };
+        [
+            attributes_to_get(vec![name.clone()]).err(),
+            attribute_updates(BTreeMap::from([(name.clone(), update)])).err(),
+            expected(BTreeMap::from([(name.clone(), expectation)]), ConditionalOperator::And).err(),
+            filter(BTreeMap::from([(name, present)]), ConditionalOperator::And).err(),
+        ]
+    };
+    assert_eq!(refused(65_535), [None, None, None, None]);
+    for error in refused(65_536) {
+        assert_eq!(error.unwrap().message, "Attribute name is too large, must be less than 65536 bytes");
+    }
+}
+
+#[test]
 fn key_conditions_bind_to_the_key() {
     let schema = KeySchema { partition: KeyAttribute { name: "a".to_owned(), scalar_type: ScalarType::N }, sort: None };
     let bound = key_conditions(condition("EQ", &[r#"{"N":"1"}"#]), schema.keys()).unwrap();
