@@ -216,6 +216,7 @@ fn error_body(error: &ServiceError) -> Vec<u8> {
             | ErrorKind::TransactionCanceledException
             | ErrorKind::TransactionInProgressException
             | ErrorKind::IdempotentParameterMismatchException => b",\"Message\":",
+            _ if error.item.is_some() => b",\"Message\":",
             _ => b",\"message\":",
         };
         out.extend_from_slice(field);

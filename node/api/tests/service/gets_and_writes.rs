@@ -86,7 +86,14 @@ async fn a_failed_condition_returns_the_item_it_met_when_asked() {
     );
     request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD".into();
     let answer = service.call("PutItem", request.to_string()).await;
-    assert_eq!(answer.json()["Item"], json!({"Id": {"S": "a"}, "Game": {"N": "1"}, "V": {"N": "1"}}));
+    assert_eq!(
+        answer.json(),
+        json!({
+            "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
+            "Message": "The conditional request failed",
+            "Item": {"Id": {"S": "a"}, "Game": {"N": "1"}, "V": {"N": "1"}}
+        })
+    );
 }
 
 #[tokio::test]
