@@ -274,13 +274,17 @@ fn condition(name: String, operator: ComparisonOperator, values: Vec<AttributeVa
         Gt => Some(Comparator::Greater),
         Contains | NotContains | BeginsWith | Between => None,
     };
-    let operand = Operand::Path(path);
+    let operand = Operand::Path(path.clone());
     let mut next = || values.next().unwrap_or(Operand::Value(AttributeValue::Null));
     match (comparator, operator) {
         (Some(comparator), _) => Condition::Compare(operand, comparator, next()),
         (None, Between) => Condition::Between(operand, next(), next()),
         (None, BeginsWith) => Condition::BeginsWith(operand, next()),
-        (None, NotContains) => Condition::Not(Box::new(Condition::Contains(operand, next()))),
+        // Of an attribute that is not there, neither this nor its opposite holds.
+        (None, NotContains) => Condition::And(vec![
+            Condition::AttributeExists(path),
+            Condition::Not(Box::new(Condition::Contains(operand, next()))),
+        ]),
         (None, _) => Condition::Contains(operand, next()),
     }
 }
