@@ -8,7 +8,10 @@ use cairn_replication::{
     transaction::TransactGetOutcome,
 };
 use parking_lot::Mutex;
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 
 /// Of an answer, what every request may have without asking (`super::limits` counts it).
 pub(super) const FREE_BYTES: usize = 8 << 10;
@@ -29,11 +32,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Room {
     budget: Budget,
     share: Mutex<Option<Share>>,
+    /// What of it the request takes, and not what it is answered.
+    read_bytes: AtomicUsize,
 }
 
 impl Room {
     pub(crate) fn new(budget: &Budget) -> Self {
-        Self { budget: budget.clone(), share: Mutex::new(None) }
+        Self { budget: budget.clone(), share: Mutex::new(None), read_bytes: AtomicUsize::new(0) }
     }
 
     /// Room that nobody shares, for those who ask partitions outside of a client's request.
@@ -51,7 +56,9 @@ impl Room {
         if bytes > self.budget.largest() {
             return Err(errors::too_much_to_read());
         }
-        self.grow(bytes).await
+        self.grow(bytes).await?;
+        self.read_bytes.store(bytes, Relaxed);
+        Ok(())
     }
 
     /// Makes room for what comes of so many bytes that a partition is about to answer, or has. Where others hold all that there is,
@@ -65,8 +72,10 @@ impl Room {
 
     async fn grow(&self, more: usize) -> Result<(), ServiceError> {
         let mut share = self.share.lock().take().unwrap_or_else(|| self.budget.empty_share());
-        // One answer of any size must be possible.
-        let more = if share.bytes() == 0 { more.min(self.budget.largest()) } else { more };
+        let held = share.bytes();
+        // One answer of any size must be possible, to a request of any size.
+        let first = held <= self.read_bytes.load(Relaxed);
+        let more = if first { more.min(self.budget.largest().saturating_sub(held)) } else { more };
         let grown = share.grow(more, PATIENCE).await;
         self.keep(share);
         grown.map_err(|_| errors::overloaded())
@@ -192,6 +201,16 @@ mod tests {
         let room = Room::new(&budget);
         room.make(400 * MB).await.unwrap();
         assert!(errors::is_overload(Room::new(&budget).make(MB).await.unwrap_err().kind));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_took_room_itself_can_have_an_answer_larger_than_all_there_is_and_no_second() {
+        let budget = Budget::new(4 * MB, 0);
+        let room = Room::new(&budget);
+        room.make_to_read(r#"{"S":"x"},"#.repeat(1_000).as_bytes()).await.unwrap();
+        assert!(budget.free() < 4 * MB as i64);
+        room.make(400 * MB).await.unwrap();
+        assert!(errors::is_overload(room.make(MB).await.unwrap_err().kind));
     }
 
     #[tokio::test]
