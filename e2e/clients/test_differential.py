@@ -328,7 +328,7 @@ class BesideDynalite(Beside):
         # Two attributes that may both be missing.
         return not any(re.search(r"[a-d\]] (=|<>) [a-d]", text) for text in compared)
 
-    undecided = [*STRICTER, "38 significant digits"]
+    undecided = [*STRICTER, "38 significant digits", "Number overflow"]
 
     def compared(self, answer):
         if answer.status != 200:

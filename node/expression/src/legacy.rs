@@ -5,7 +5,7 @@ use crate::{
     Action, Comparator, Condition, KeyCondition, Operand, Path, Projection, Update, Value, condition::order,
     key_condition::Clause,
 };
-use cairn_model::{AttributeValue, ServiceError, key::SortCondition, keys::Keys};
+use cairn_model::{AttributeValue, ServiceError, key::SortCondition, keys::Keys, limits::ATTRIBUTE_NAME_BYTES_MAX};
 use std::{collections::BTreeMap, str::FromStr};
 
 const INVALID: &str = "One or more parameter values were invalid:";
@@ -83,6 +83,7 @@ pub fn filter(
     conditions: BTreeMap<String, LegacyCondition>,
     operator: ConditionalOperator,
 ) -> Result<Condition, ServiceError> {
+    check_lengths(conditions.keys())?;
     let conditions: Result<_, _> = conditions
         .into_iter()
         .map(|(name, LegacyCondition { operator, values })| {
@@ -142,9 +143,20 @@ pub fn attributes_to_get(names: Vec<String>) -> Result<Projection, ServiceError>
     }
 }
 
-fn check_names<'n>(names: impl IntoIterator<Item = &'n String>) -> Result<(), ServiceError> {
-    match names.into_iter().any(String::is_empty) {
-        true => Err(ServiceError::validation("Empty attribute name")),
+fn check_names<'n>(names: impl IntoIterator<Item = &'n String> + Clone) -> Result<(), ServiceError> {
+    if names.clone().into_iter().any(String::is_empty) {
+        return Err(ServiceError::validation("Empty attribute name"));
+    }
+    check_lengths(names)
+}
+
+/// The limit is that of every name; the words are DynamoDB's where a name is given as it is.
+fn check_lengths<'n>(names: impl IntoIterator<Item = &'n String>) -> Result<(), ServiceError> {
+    match names.into_iter().any(|name| name.len() > ATTRIBUTE_NAME_BYTES_MAX) {
+        true => Err(ServiceError::validation(format!(
+            "Attribute name is too large, must be less than {} bytes",
+            ATTRIBUTE_NAME_BYTES_MAX + 1
+        ))),
         false => Ok(()),
     }
 }
@@ -262,13 +274,17 @@ fn condition(name: String, operator: ComparisonOperator, values: Vec<AttributeVa
         Gt => Some(Comparator::Greater),
         Contains | NotContains | BeginsWith | Between => None,
     };
-    let operand = Operand::Path(path);
+    let operand = Operand::Path(path.clone());
     let mut next = || values.next().unwrap_or(Operand::Value(AttributeValue::Null));
     match (comparator, operator) {
         (Some(comparator), _) => Condition::Compare(operand, comparator, next()),
         (None, Between) => Condition::Between(operand, next(), next()),
         (None, BeginsWith) => Condition::BeginsWith(operand, next()),
-        (None, NotContains) => Condition::Not(Box::new(Condition::Contains(operand, next()))),
+        // Of an attribute that is not there, neither this nor its opposite holds.
+        (None, NotContains) => Condition::And(vec![
+            Condition::AttributeExists(path),
+            Condition::Not(Box::new(Condition::Contains(operand, next()))),
+        ]),
         (None, _) => Condition::Contains(operand, next()),
     }
 }

@@ -119,7 +119,7 @@ impl Number {
         (digits > 0).then(|| self.exponent + digits - 1)
     }
 
-    /// The sum, or DynamoDB's error where it has more than 38 digits or leaves the range.
+    /// The sum, or DynamoDB's error where it leaves the range; one of more than 38 digits is told as if it did, too.
     pub fn add(&self, other: &Self) -> Result<Self, ServiceError> {
         Ok(self.sum(other)?)
     }
@@ -153,18 +153,19 @@ impl Number {
         // The lower number's last digit is not 0 and stays the sum's last; so a sum that does not fit into 128 bits
         // once both have one exponent has more than 38 digits.
         let shift = usize::try_from(high.exponent - low.exponent).unwrap_or(usize::MAX);
-        let scaled = POWERS
-            .get(shift)
-            .and_then(|power| high.coefficient.checked_mul(*power))
-            .ok_or(NumberError::TooManyDigits)?;
+        let scaled =
+            POWERS.get(shift).and_then(|power| high.coefficient.checked_mul(*power)).ok_or(NumberError::Overflow)?;
         let (negative, coefficient) = if high.negative == low.negative {
-            (high.negative, scaled.checked_add(low.coefficient).ok_or(NumberError::TooManyDigits)?)
+            (high.negative, scaled.checked_add(low.coefficient).ok_or(NumberError::Overflow)?)
         } else if scaled >= low.coefficient {
             (high.negative, scaled - low.coefficient)
         } else {
             (low.negative, low.coefficient - scaled)
         };
-        Self::normalised(negative, i32::from(low.exponent), coefficient)
+        Self::normalised(negative, i32::from(low.exponent), coefficient).map_err(|error| match error {
+            NumberError::TooManyDigits => NumberError::Overflow,
+            error => error,
+        })
     }
 
     fn normalised(negative: bool, mut exponent: i32, mut coefficient: u128) -> Result<Self, NumberError> {

@@ -120,20 +120,28 @@ impl Coding {
     fn unpack_now(self, mut packed: &[u8], bytes_max: usize) -> Result<Bytes, BodyError> {
         // The one byte more tells what is too large from what is just not.
         let mut content = Vec::with_capacity(bytes_max + 1);
-        let read = match self {
+        let read_max = bytes_max as u64 + 1;
+        let whole = match self {
             Self::Gzip => {
-                bufread::MultiGzDecoder::new(&mut packed).take(bytes_max as u64 + 1).read_to_end(&mut content)
+                let mut members = bufread::MultiGzDecoder::new(packed);
+                let begins = members.header().is_some();
+                let read = members.by_ref().take(read_max).read_to_end(&mut content);
+                // What doesn't begin as a member behind one that is whole is passed over, as by DynamoDB.
+                read.is_ok() || (begins && members.header().is_none())
             }
             Self::Deflate => {
-                bufread::ZlibDecoder::new(&mut packed).take(bytes_max as u64 + 1).read_to_end(&mut content)
+                let read = bufread::ZlibDecoder::new(&mut packed).take(read_max).read_to_end(&mut content);
+                read.is_ok() && (packed.is_empty() || content.len() > bytes_max)
             }
         };
-        read.map_err(|_| BodyError::BadCoding)?;
+        if !whole {
+            return Err(BodyError::BadCoding);
+        }
         if content.len() > bytes_max {
             return Err(BodyError::TooLarge);
         }
         content.shrink_to_fit();
-        if packed.is_empty() { Ok(content.into()) } else { Err(BodyError::BadCoding) }
+        Ok(content.into())
     }
 
     /// An answer in this coding.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cairn_model::{ErrorKind, ServiceError, json};
 use hyper::{
     HeaderMap, Response, StatusCode,
-    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, SERVER},
 };
 
 pub(crate) type Reply = Response<Content>;
@@ -105,6 +105,7 @@ pub(crate) fn plain(
     if let Some(content_type) = content_type {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
+    headers.insert(SERVER, HeaderValue::from_static("Server"));
     headers.insert(CRC32, HeaderValue::from(checksum));
     if let Ok(id) = HeaderValue::from_bytes(&request_id_text(request_id)) {
         headers.insert(REQUEST_ID, id);
@@ -216,6 +217,7 @@ fn error_body(error: &ServiceError) -> Vec<u8> {
             | ErrorKind::TransactionCanceledException
             | ErrorKind::TransactionInProgressException
             | ErrorKind::IdempotentParameterMismatchException => b",\"Message\":",
+            _ if error.item.is_some() => b",\"Message\":",
             _ => b",\"message\":",
         };
         out.extend_from_slice(field);

@@ -8,7 +8,10 @@ use cairn_replication::{
     transaction::TransactGetOutcome,
 };
 use parking_lot::Mutex;
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 
 /// Of an answer, what every request may have without asking (`super::limits` counts it).
 pub(super) const FREE_BYTES: usize = 8 << 10;
@@ -29,13 +32,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Room {
     budget: Budget,
     share: Mutex<Option<Share>>,
+    /// What of it the request takes, and not what it is answered.
+    read_bytes: AtomicUsize,
     patience: Duration,
 }
 
 impl Room {
     /// Waited for with this much patience.
     pub(crate) fn new(budget: &Budget, patience: Duration) -> Self {
-        Self { budget: budget.clone(), share: Mutex::new(None), patience }
+        Self { budget: budget.clone(), share: Mutex::new(None), read_bytes: AtomicUsize::new(0), patience }
     }
 
     /// Room that nobody shares, for those who ask partitions outside of a client's request.
@@ -53,7 +58,9 @@ impl Room {
         if bytes > self.budget.largest() {
             return Err(errors::too_much_to_read());
         }
-        self.grow(bytes).await
+        self.grow(bytes).await?;
+        self.read_bytes.store(bytes, Relaxed);
+        Ok(())
     }
 
     /// Makes room for what comes of so many bytes that a partition is about to answer, or has. Where others hold all that there is,
@@ -67,8 +74,10 @@ impl Room {
 
     async fn grow(&self, more: usize) -> Result<(), ServiceError> {
         let mut share = self.share.lock().take().unwrap_or_else(|| self.budget.empty_share());
-        // One answer of any size must be possible.
-        let more = if share.bytes() == 0 { more.min(self.budget.largest()) } else { more };
+        let held = share.bytes();
+        // One answer of any size must be possible, to a request of any size.
+        let first = held <= self.read_bytes.load(Relaxed);
+        let more = if first { more.min(self.budget.largest().saturating_sub(held)) } else { more };
         let grown = share.grow(more, self.patience).await;
         self.keep(share);
         grown.map_err(|_| errors::overloaded())
@@ -198,6 +207,16 @@ mod tests {
         let room = room_in(&budget);
         room.make(400 * MB).await.unwrap();
         assert!(errors::is_overload(room_in(&budget).make(MB).await.unwrap_err().kind));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_took_room_itself_can_have_an_answer_larger_than_all_there_is_and_no_second() {
+        let budget = Budget::new(4 * MB, 0);
+        let room = room_in(&budget);
+        room.make_to_read(r#"{"S":"x"},"#.repeat(1_000).as_bytes()).await.unwrap();
+        assert!(budget.free() < 4 * MB as i64);
+        room.make(400 * MB).await.unwrap();
+        assert!(errors::is_overload(room.make(MB).await.unwrap_err().kind));
     }
 
     #[tokio::test]

@@ -89,6 +89,8 @@ impl DescribeStreamInput {
         let start = self.exclusive_start_shard_id.as_deref();
         stream::constrain_shard_id("exclusiveStartShardId", start, &mut constraints);
         if let Some(filter) = &self.shard_filter {
+            constraints.required("shardFilter.type", filter.r#type.is_some());
+            constraints.required("shardFilter.shardId", filter.shard_id.is_some());
             constraints.one_of("shardFilter.type", filter.r#type.as_deref(), &["CHILD_SHARDS"]);
             stream::constrain_shard_id("shardFilter.shardId", filter.shard_id.as_deref(), &mut constraints);
         }

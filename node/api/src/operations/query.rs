@@ -195,7 +195,8 @@ impl QueryInput {
                 ("AttributesToGet", self.attributes_to_get.is_some()),
                 ("QueryFilter", self.query_filter.is_some()),
                 ("ConditionalOperator", self.conditional_operator.is_some()),
-                ("KeyConditions", self.key_conditions.is_some()),
+                // They go with the other expressions: only the one that took their place excludes them.
+                ("KeyConditions", self.key_conditions.is_some() && self.key_condition_expression.is_some()),
             ],
             expressions: &[
                 ("ProjectionExpression", self.projection_expression.is_some()),

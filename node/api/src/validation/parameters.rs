@@ -66,7 +66,7 @@ impl ValuesOf {
         if fault.contains("more than one datatypes") {
             return matches!(self, Self::UpdateItem | Self::DeleteItem);
         }
-        fault.contains("may not be empty") || fault.contains("should not be empty")
+        self != Self::UpdateItem && (fault.contains("may not be empty") || fault.contains("should not be empty"))
     }
 }
 

@@ -86,7 +86,14 @@ async fn a_failed_condition_returns_the_item_it_met_when_asked() {
     );
     request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD".into();
     let answer = service.call("PutItem", request.to_string()).await;
-    assert_eq!(answer.json()["Item"], json!({"Id": {"S": "a"}, "Game": {"N": "1"}, "V": {"N": "1"}}));
+    assert_eq!(
+        answer.json(),
+        json!({
+            "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
+            "Message": "The conditional request failed",
+            "Item": {"Id": {"S": "a"}, "Game": {"N": "1"}, "V": {"N": "1"}}
+        })
+    );
 }
 
 #[tokio::test]
@@ -299,6 +306,25 @@ async fn values_that_are_none_are_refused_in_dynamodbs_words() {
         (name.as_str(), text.as_str()),
         ("SerializationException", "NUMBER_VALUE cannot be converted to String")
     );
+}
+
+#[tokio::test]
+async fn an_update_does_not_say_which_of_its_values_is_an_empty_set() {
+    let service = Service::with_users().await;
+    for (kind, text) in [
+        ("SS", "An string set  may not be empty"),
+        ("NS", "An number set  may not be empty"),
+        ("BS", "Binary sets should not be empty"),
+    ] {
+        let request = json!({
+            "TableName": "users", "Key": {"Id": {"S": "a"}, "Game": {"N": "1"}}, "UpdateExpression": "ADD Names :none",
+            "ExpressionAttributeValues": {":none": {kind: []}}
+        });
+        assert_eq!(
+            service.invalid("UpdateItem", request).await,
+            format!("1 validation error detected: One or more parameter values were invalid: {text}")
+        );
+    }
 }
 
 #[tokio::test]

@@ -58,6 +58,36 @@ async fn attribute_updates_are_refused_in_dynamodbs_words() {
 }
 
 #[tokio::test]
+async fn a_name_of_64_kilobytes_is_refused_wherever_it_is_given_as_it_is() {
+    let service = Service::with_users().await;
+    let (name, key) = ("x".repeat(65_536), json!({"Id": {"S": "a"}, "Game": {"N": "1"}}));
+    let wanted = json!([name]);
+    let expected = json!({name.clone(): {"Exists": false}});
+    let filter = json!({name.clone(): {"ComparisonOperator": "NOT_NULL"}});
+    let of_anna = json!({"Id": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "a"}]}});
+    let refusal = "Attribute name is too large, must be less than 65536 bytes";
+    for (operation, request) in [
+        ("GetItem", json!({"TableName": "users", "Key": key, "AttributesToGet": wanted})),
+        ("BatchGetItem", json!({"RequestItems": {"users": {"Keys": [key], "AttributesToGet": wanted}}})),
+        ("Scan", json!({"TableName": "users", "AttributesToGet": wanted})),
+        ("Scan", json!({"TableName": "users", "ScanFilter": filter})),
+        ("Query", json!({"TableName": "users", "KeyConditions": of_anna, "AttributesToGet": wanted})),
+        ("Query", json!({"TableName": "users", "KeyConditions": of_anna, "QueryFilter": filter})),
+    ] {
+        assert_eq!(service.invalid(operation, request).await, refusal, "{operation}");
+    }
+    for (operation, request) in [
+        ("UpdateItem", json!({"TableName": "users", "Key": key, "AttributeUpdates": {name: {"Action": "DELETE"}}})),
+        ("UpdateItem", json!({"TableName": "users", "Key": key, "Expected": expected})),
+        ("PutItem", json!({"TableName": "users", "Item": key, "Expected": expected})),
+        ("DeleteItem", json!({"TableName": "users", "Key": key, "Expected": expected})),
+    ] {
+        let text = service.invalid(operation, request).await;
+        assert_eq!(text, format!("1 validation error detected: {refusal}"), "{operation}");
+    }
+}
+
+#[tokio::test]
 async fn key_conditions_and_filters_are_a_query_and_a_scan() {
     let service = Service::with_users().await;
     for game in 0..5 {
@@ -80,6 +110,39 @@ async fn key_conditions_and_filters_are_a_query_and_a_scan() {
         "Select": "COUNT"
     });
     assert_eq!(service.ok("Scan", request).await, json!({"Count": 2, "ScannedCount": 5}));
+}
+
+#[tokio::test]
+async fn key_conditions_go_with_every_expression_but_the_one_that_took_their_place() {
+    let service = Service::with_users().await;
+    for game in 0..3 {
+        service.put(json!({"Id": {"S": "a"}, "Game": {"N": game.to_string()}, "Odd": {"BOOL": game % 2 == 1}})).await;
+    }
+    let mut request = json!({
+        "TableName": "users",
+        "KeyConditions": {"Id": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "a"}]}},
+        "FilterExpression": "#odd = :true",
+        "ProjectionExpression": "Game",
+        "ExpressionAttributeNames": {"#odd": "Odd"},
+        "ExpressionAttributeValues": {":true": {"BOOL": true}}
+    });
+    let answer = service.ok("Query", request.clone()).await;
+    assert_eq!(answer, json!({"Items": [{"Game": {"N": "1"}}], "Count": 1, "ScannedCount": 3}));
+    let mixed = |legacy: &str, expressions: &str| {
+        format!(
+            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: \
+             {{{legacy}}} Expression parameters: {{{expressions}}}"
+        )
+    };
+    request["QueryFilter"] = json!({"Odd": {"ComparisonOperator": "NULL"}});
+    let text = service.invalid("Query", request.clone()).await;
+    assert_eq!(text, mixed("QueryFilter", "ProjectionExpression, FilterExpression"));
+    request["KeyConditionExpression"] = json!("Id = :true");
+    let text = service.invalid("Query", request).await;
+    assert_eq!(
+        text,
+        mixed("QueryFilter, KeyConditions", "ProjectionExpression, FilterExpression, KeyConditionExpression")
+    );
 }
 
 #[tokio::test]

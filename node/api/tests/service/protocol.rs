@@ -7,7 +7,7 @@ use crate::{
 use bytes::Bytes;
 use cairn_api::{ApiConfig, Authentication, Limits};
 use http_body_util::Full;
-use hyper::{Request, StatusCode};
+use hyper::{Request, StatusCode, header::HeaderValue};
 use serde_json::json;
 use std::time::Duration;
 use tokio::{
@@ -33,6 +33,15 @@ async fn answers_carry_their_checksum_and_an_id() {
     assert_eq!(answer.headers["x-amz-crc32"], crc32fast::hash(&answer.bytes).to_string().as_str());
     assert_eq!(answer.headers["x-amzn-requestid"].len(), 52);
     assert_eq!(answer.headers["content-type"], "application/x-amz-json-1.0");
+}
+
+#[tokio::test]
+async fn answers_and_errors_name_their_server_as_dynamodb_does() {
+    let service = Service::start().await;
+    for (operation, status) in [("ListTables", StatusCode::OK), ("Nothing", StatusCode::BAD_REQUEST)] {
+        let answer = service.call(operation, "{}").await;
+        assert_eq!((answer.status, &answer.headers["server"]), (status, &HeaderValue::from_static("Server")));
+    }
 }
 
 #[tokio::test]

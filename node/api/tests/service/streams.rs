@@ -196,6 +196,21 @@ async fn a_stream_is_described_with_its_shard() {
 }
 
 #[tokio::test]
+async fn a_shard_filter_has_a_type_and_a_shard() {
+    let service = with_stream().await;
+    for (filter, missing) in [(json!({"Type": "CHILD_SHARDS"}), "shardId"), (json!({"ShardId": SHARD_ID}), "type")] {
+        let text = service.invalid(DESCRIBE, json!({"StreamArn": ARN, "ShardFilter": filter})).await;
+        assert_eq!(
+            text,
+            format!(
+                "1 validation error detected: Value null at 'shardFilter.{missing}' failed to satisfy constraint: Member \
+                 must not be null"
+            )
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_names_no_stream_is_refused() {
     let service = with_stream().await;
     let other = ARN.replace("20.123", "20.124");

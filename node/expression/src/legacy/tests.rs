@@ -26,7 +26,10 @@ fn comparisons_hold_as_in_dynamodb() {
         ("NULL", &[], "{}", true),
         ("NOT_NULL", &[], "{}", false),
         ("CONTAINS", &[r#"{"S":"b"}"#], r#"{"a":{"SS":["b"]}}"#, true),
-        ("NOT_CONTAINS", &[r#"{"S":"b"}"#], "{}", true),
+        ("CONTAINS", &[r#"{"S":"b"}"#], "{}", false),
+        ("NOT_CONTAINS", &[r#"{"S":"b"}"#], "{}", false),
+        ("NOT_CONTAINS", &[r#"{"S":"b"}"#], r#"{"a":{"SS":["c"]}}"#, true),
+        ("NOT_CONTAINS", &[r#"{"S":"b"}"#], r#"{"a":{"SS":["b"]}}"#, false),
         ("BEGINS_WITH", &[r#"{"S":"b"}"#], r#"{"a":{"S":"bc"}}"#, true),
         ("IN", &[r#"{"S":"b"}"#, r#"{"S":"c"}"#], r#"{"a":{"S":"c"}}"#, true),
         ("BETWEEN", &[r#"{"N":"1"}"#, r#"{"N":"3"}"#], r#"{"a":{"N":"3"}}"#, true),
@@ -149,6 +152,26 @@ fn an_attribute_has_a_name() {
     let expectation = ExpectedValue { exists: Some(false), ..Default::default() };
     let condition = expected(BTreeMap::from([(nameless(), expectation)]), ConditionalOperator::And);
     assert_eq!(condition.unwrap_err(), refused);
+}
+
+#[test]
+fn an_attributes_name_has_no_more_than_65_535_bytes() {
+    let refused = |length: usize| {
+        let name = "x".repeat(length);
+        let update = AttributeUpdate { action: UpdateAction::Delete, value: None };
+        let expectation = ExpectedValue { exists: Some(false), ..Default::default() };
+        let present = LegacyCondition { operator: ComparisonOperator::NotNull, values: Vec::new() };
+        [
+            attributes_to_get(vec![name.clone()]).err(),
+            attribute_updates(BTreeMap::from([(name.clone(), update)])).err(),
+            expected(BTreeMap::from([(name.clone(), expectation)]), ConditionalOperator::And).err(),
+            filter(BTreeMap::from([(name, present)]), ConditionalOperator::And).err(),
+        ]
+    };
+    assert_eq!(refused(65_535), [None, None, None, None]);
+    for error in refused(65_536) {
+        assert_eq!(error.unwrap().message, "Attribute name is too large, must be less than 65536 bytes");
+    }
 }
 
 #[test]

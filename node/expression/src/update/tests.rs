@@ -102,7 +102,7 @@ fn what_does_not_fit_the_item_is_refused_in_dynamodbs_words() {
     }
 }
 
-const NUMBER: &str = "Attempting to store more than 38 significant digits in a Number";
+const NUMBER: &str = "Number overflow. Attempting to store a number with magnitude larger than supported range";
 
 #[test]
 fn of_several_faults_an_operand_is_told_before_a_path_and_a_number_last() {

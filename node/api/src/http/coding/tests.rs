@@ -76,12 +76,29 @@ async fn what_was_packed_is_unpacked_and_nothing_else_is() {
         let packed = coding.pack(b"{}".to_vec()).await.unwrap();
         assert_eq!(coding.unpack(packed.clone().into(), &budget, PATIENCE).await.unwrap().bytes, "{}");
         let cut = Bytes::from(packed[..packed.len() - 1].to_vec());
-        let followed = Bytes::from([&packed[..], b"more"].concat());
-        for garbage in [Bytes::new(), "{}".into(), cut, followed, other.pack(b"{}".to_vec()).await.unwrap().into()] {
+        let followed_by_half = Bytes::from([&packed[..], &cut].concat());
+        let other = other.pack(b"{}".to_vec()).await.unwrap();
+        for garbage in [Bytes::new(), "{}".into(), cut, followed_by_half, other.into()] {
             let error = coding.unpack(garbage.clone(), &budget, PATIENCE).await.unwrap_err();
             assert_eq!(error, BodyError::BadCoding, "{coding:?} {garbage:?}");
         }
     }
+}
+
+/// As DynamoDB was seen to take it.
+#[tokio::test]
+async fn what_follows_a_whole_gzip_and_is_none_is_passed_over() {
+    let budget = body::budget(0);
+    let one = Gzip.pack(b"{}".to_vec()).await.unwrap();
+    for (packed, content) in [
+        ([&one[..], b"junk"].concat(), "{}"),
+        ([&one[..], &one, b"junk behind two of them"].concat(), "{}{}"),
+        ([&one[..], b"j", &one].concat(), "{}"),
+    ] {
+        assert_eq!(Gzip.unpack(packed.into(), &budget, PATIENCE).await.unwrap().bytes, content);
+    }
+    let deflated = [&Deflate.pack(b"{}".to_vec()).await.unwrap()[..], b"junk"].concat();
+    assert_eq!(Deflate.unpack(deflated.into(), &budget, PATIENCE).await.unwrap_err(), BodyError::BadCoding);
 }
 
 #[tokio::test]
