@@ -91,4 +91,11 @@ impl ServiceError {
     pub fn validation(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::ValidationException, message)
     }
+
+    /// Whether a key attribute would be empty. That refuses a transaction as a request; what else is wrong with an item is a reason
+    /// to cancel it.
+    pub fn is_of_empty_key(&self) -> bool {
+        let kinds = ["empty string value", "empty binary value"];
+        self.kind == ErrorKind::ValidationException && kinds.iter().any(|kind| self.message.contains(kind))
+    }
 }

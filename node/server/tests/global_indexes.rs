@@ -208,6 +208,15 @@ async fn what_expires_leaves_the_index_and_what_a_transaction_writes_comes_into_
         "TableName": "users", "Key": {"Id": {"S": "1"}}, "UpdateExpression": "SET #g = :g",
         "ExpressionAttributeNames": {"#g": "Group"}, "ExpressionAttributeValues": {":g": {"S": "g2"}},
     });
+    let mut emptied = moved.clone();
+    emptied["ExpressionAttributeValues"][":g"]["S"] = json!("");
+    let (status, answer) =
+        caller.call("TransactWriteItems", json!({"TransactItems": [{"Update": emptied}]})).await.unwrap();
+    let text = answer["message"].as_str().unwrap();
+    assert!(
+        text.ends_with("The AttributeValue for a key attribute cannot contain an empty string value."),
+        "{status} {text}"
+    );
     let deleted = json!({"TableName": "users", "Key": {"Id": {"S": "2"}}});
     let actions = json!([put(100), put(101), {"Update": moved}, {"Delete": deleted}]);
     caller.ok("TransactWriteItems", json!({"TransactItems": actions})).await;

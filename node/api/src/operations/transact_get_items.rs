@@ -81,12 +81,13 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     Ok(out)
 }
 
-/// The field `Responses`: an item that is not there is an empty object.
+/// The field `Responses`: an item that is not there, or of which nothing was asked for that it has, is an empty object.
 pub(super) fn write_items(items: &[Got], answer: &mut Object<'_>) -> Result<(), ServiceError> {
     let mut written = Ok(());
     write_list(answer.field("Responses"), items, |item, out| {
         let mut response = Object::begin(out);
-        if let (Some((item, _)), true) = (item, written.is_ok()) {
+        let shown = item.as_ref().filter(|(item, _)| !matches!(item.size(), Ok(0)));
+        if let (Some((item, _)), true) = (shown, written.is_ok()) {
             written = response.encoded_item("Item", item);
         }
         response.end();

@@ -326,9 +326,8 @@ fn address(call: &Call<'_>, actions: Vec<Action>) -> Result<Vec<Addressed<Transa
 
 /// A key that is empty refuses the request, any other fault of a key cancels the transaction.
 fn key_fault(error: ServiceError) -> Result<CancellationReason, ServiceError> {
-    let is_empty = error.message.contains("empty string value") || error.message.contains("empty binary value");
     match error.kind {
-        ErrorKind::ValidationException if !is_empty => Ok(transactions::reason_of(error)),
+        ErrorKind::ValidationException if !error.is_of_empty_key() => Ok(transactions::reason_of(error)),
         _ => Err(error),
     }
 }

@@ -240,8 +240,11 @@ async fn items_are_got_in_the_order_asked_for_at_double_units() {
         get(1),
     ]);
     request["ReturnConsumedCapacity"] = json!("TOTAL");
-    let answer = service.ok("TransactGetItems", request).await;
+    let answer = service.ok("TransactGetItems", request.clone()).await;
     assert_eq!(answer["Responses"], json!([{}, {"Item": {"V": {"S": "y"}}}, {"Item": item(1, 1)}]));
+    request["TransactItems"][1]["Get"]["ExpressionAttributeNames"]["#v"] = json!("Gone");
+    let nothing = service.ok("TransactGetItems", request).await;
+    assert_eq!(nothing["Responses"], json!([{}, {}, {"Item": item(1, 1)}]));
     let of = |table: &str, units: f64| json!({"CapacityUnits": units, "ReadCapacityUnits": units, "TableName": table});
     assert_eq!(answer["ConsumedCapacity"], json!([of("other", 2.0), of("users", 4.0)]));
 }

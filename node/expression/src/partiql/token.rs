@@ -24,7 +24,7 @@ pub(super) fn tokenize(text: &str) -> Result<Vec<Token>, Refusal> {
         });
         let (kind, length) = match first {
             b'a'..=b'z' | b'A'..=b'Z' | b'_' => (TokenKind::Word, while_in(&bytes[start..], in_name)),
-            b'"' => (TokenKind::Quoted, quoted(&bytes[start..], b'"', "Unterminated quoted identifier")?),
+            b'"' => (TokenKind::Quoted, quoted(&bytes[start..], b'"', "")?),
             b'\'' => (TokenKind::Text, quoted(&bytes[start..], b'\'', "Unterminated string literal")?),
             b'0'..=b'9' => (TokenKind::Number, number(&bytes[start..])?),
             b'.' if !in_path && next.is_some_and(|next| next.is_ascii_digit()) => {

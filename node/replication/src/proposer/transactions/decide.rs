@@ -196,6 +196,10 @@ impl Proposer {
             evaluated.push(evaluate_action(round, action, current));
         }
         self.last_time = self.last_time.max(replaced).max(prepared_at).next(round.wall_ms);
+        let mut faults = evaluated.iter().filter_map(|evaluated| evaluated.as_ref().err());
+        if let Some(fault) = faults.find(|fault| fault.is_of_empty_key()) {
+            return Ok(Decided::Entry { result: Err(fault.clone()), effects: Box::default() });
+        }
         if evaluated.iter().any(Result::is_err) {
             let result = Ok(TransactOutcome::Cancelled(evaluated.into_iter().map(Result::err).collect()));
             return Ok(Decided::Entry { result, effects: Box::default() });
