@@ -43,7 +43,8 @@ pub struct Select {
 /// A term of ORDER BY.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderTerm {
-    pub path: Path,
+    /// An attribute's name; what is said of anything else.
+    pub attribute: Result<String, String>,
     pub descending: bool,
 }
 
@@ -135,10 +136,9 @@ fn parse<T>(
             "The statement is longer than {STATEMENT_CHARS_MAX} characters; split it, or use parameters"
         )));
     }
-    let parsed = Cursor::new(text, parameters).and_then(|mut cursor| {
-        let parsed = read(&mut cursor)?;
-        cursor.finish()?;
-        Ok(parsed)
+    let parsed = Cursor::new(text, parameters).and_then(|mut cursor| match read(&mut cursor) {
+        Ok(parsed) => cursor.finish().map(|()| parsed),
+        Err(refusal) => Err(cursor.first_of(refusal)),
     });
     parsed.map_err(|refusal| ServiceError::validation(refusal.into_message()))
 }
@@ -172,10 +172,19 @@ fn statement(cursor: &mut Cursor<'_>) -> Result<Statement, Refusal> {
         return write::delete(cursor).map(Statement::Delete);
     }
     if cursor.take_keyword("EXISTS") {
-        return Err(Refusal::refused("EXISTS can only be used in ExecuteTransaction write requests."));
+        return Err(match (cursor.peek(), cursor.peek_ahead(1)) {
+            (Some(TokenKind::OpenParen), Some(_)) => {
+                Refusal::refused("EXISTS can only be used in ExecuteTransaction write requests.")
+            }
+            (Some(TokenKind::OpenParen), None) => Refusal::malformed("Unexpected term"),
+            _ => Refusal::malformed("Unexpected keyword"),
+        });
     }
-    Err(Refusal::malformed("Expected data manipulation"))
+    Err(Refusal::malformed(NO_STATEMENT))
 }
+
+/// What is said where no statement begins.
+const NO_STATEMENT: &str = "Expected data manipulation";
 
 /// Why there is no statement.
 #[derive(Clone, Debug, PartialEq)]

@@ -349,7 +349,11 @@ async fn statements_that_do_not_fit_their_table_are_refused_in_dynamodbs_words()
         ),
         ("SELECT * FROM users.\"by-score\"", "The table does not have the specified index"),
         ("SELECT * FROM users ORDER BY Game", "Must have WHERE clause in the statement when using ORDER BY clause."),
-        ("SELECT FROM users", "Statement wasn't well formed, can't be processed: Unexpected keyword"),
+        (
+            "SELECT FROM users",
+            "Statement wasn't well formed, can't be processed: Expected identifier or an expression but found unexpected \
+             keyword 'from' in a select list.",
+        ),
         (
             "UPDATE users SET Score = Gone + 1 WHERE Id = 'anna' AND Game = 1",
             "The provided expression refers to an attribute that does not exist in the item",

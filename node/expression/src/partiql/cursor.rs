@@ -61,6 +61,14 @@ impl<'t> Cursor<'t> {
         }
     }
 
+    /// Of a refusal that ended the reading and a function before it that is not known: the one that is told.
+    pub(super) fn first_of(mut self, refusal: Refusal) -> Refusal {
+        match (refusal, self.faults.unknown_function.take()) {
+            (Refusal::Refused(_) | Refusal::InValue { .. }, Some(unknown)) => Refusal::Refused(unknown),
+            (refusal, _) => refusal,
+        }
+    }
+
     /// Where the token at the cursor stands, as DynamoDB's messages tell it: line, column, length, in characters.
     pub(super) fn position(&self) -> String {
         self.position_of(self.at()..self.at() + 1)

@@ -1,10 +1,11 @@
 //! WHERE: the conditions of expressions, in PartiQL's words.
 
-use super::{Refusal, cursor::Cursor, literal};
+use super::{Refusal, cursor::Cursor, literal, select};
 use crate::{
     Condition, Operand, Path,
     condition::build::{self, Term},
     cursor::note,
+    parser::wrong_operand_type,
     token::TokenKind,
 };
 
@@ -55,7 +56,34 @@ const OTHER_TYPES: [(&str, &str); 20] = [
 
 /// The condition of a WHERE clause, if there is one.
 pub(super) fn clause(cursor: &mut Cursor<'_>) -> Result<Option<Condition>, Refusal> {
-    if cursor.take_keyword("WHERE") { or(cursor).map(Some) } else { Ok(None) }
+    if !cursor.take_keyword("WHERE") {
+        return Ok(None);
+    }
+    let condition = or(cursor)?;
+    if let Some(message) = no_truth(&condition, None) {
+        note(&mut cursor.faults.function, || message);
+    }
+    Ok(Some(condition))
+}
+
+/// What is said of the first size that nothing is compared with, for it is neither true nor false. `operator`: of which it is an
+/// operand.
+fn no_truth(condition: &Condition, operator: Option<&str>) -> Option<String> {
+    match condition {
+        Condition::And(parts) => parts.iter().find_map(|part| no_truth(part, Some("AND"))),
+        Condition::Or(parts) => parts.iter().find_map(|part| no_truth(part, Some("OR"))),
+        Condition::Not(negated) => no_truth(negated, Some("NOT")),
+        Condition::In(Operand::Size(_), candidates) if candidates.is_empty() => Some(match operator {
+            Some(operator) => wrong_operand_type(operator, "N"),
+            None => "WHERE clause must contain an expression that resolves to a boolean".to_owned(),
+        }),
+        _ => None,
+    }
+}
+
+/// A size that nothing is compared with, until it is: no other condition has no candidates.
+fn size_alone(size: Operand) -> Condition {
+    Condition::In(size, Vec::new())
 }
 
 fn or(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
@@ -78,7 +106,11 @@ fn not(cursor: &mut Cursor<'_>) -> Result<Condition, Refusal> {
         if !follows_operand(cursor) {
             return Ok(condition);
         }
-        behind(truth(condition), start, cursor)?
+        let left = match condition {
+            Condition::In(size @ Operand::Size(_), candidates) if candidates.is_empty() => Term::Operand(size),
+            condition => truth(condition),
+        };
+        behind(left, start, cursor)?
     } else {
         behind(term(cursor)?, start, cursor)?
     };
@@ -146,7 +178,11 @@ fn behind(left: Term, start: usize, cursor: &mut Cursor<'_>) -> Result<Condition
         let candidates = candidates(cursor)?;
         return Ok(negated(build::one_of(as_operand(left), candidates, &mut cursor.faults), negative));
     }
-    let alone = if negative { None } else { build::alone(left, &mut cursor.faults) };
+    let alone = match left {
+        Term::Condition(_, condition) if !negative => Some(condition),
+        Term::Operand(size @ Operand::Size(_)) if !negative => Some(size_alone(size)),
+        _ => None,
+    };
     alone.ok_or_else(|| Refusal::malformed("Expected operator after attribute path"))
 }
 
@@ -212,6 +248,9 @@ fn term(cursor: &mut Cursor<'_>) -> Result<Term, Refusal> {
     if cursor.peek() == Some(TokenKind::Word) && cursor.peek_ahead(1) == Some(TokenKind::OpenParen) {
         return call(cursor);
     }
+    if cursor.at_keyword("MISSING") {
+        return Err(Refusal::refused("MISSING must be compared using IS operator"));
+    }
     if !cursor.at_name() {
         return Err(Refusal::malformed(no_operand(cursor)));
     }
@@ -222,7 +261,9 @@ fn term(cursor: &mut Cursor<'_>) -> Result<Term, Refusal> {
 fn no_operand(cursor: &Cursor<'_>) -> &'static str {
     let is_comparator = |kind: TokenKind| kind.comparator().is_some();
     match cursor.peek() {
-        None if INFIX.iter().any(|operator| cursor.word_before().eq_ignore_ascii_case(operator)) => {
+        None | Some(TokenKind::Semicolon)
+            if INFIX.iter().any(|operator| cursor.word_before().eq_ignore_ascii_case(operator)) =>
+        {
             "Missing right-hand side expression of infix operator"
         }
         Some(TokenKind::Word) if WORD_OPERATORS.iter().any(|operator| cursor.at_keyword(operator)) => {
@@ -238,8 +279,35 @@ pub(super) fn unrecognized(function: &str, position: &str) -> String {
     format!("Unrecognized function: {} at {position}", function.to_lowercase())
 }
 
+/// Whether a SELECT stands in parentheses behind the word at the cursor.
+fn at_subquery(cursor: &Cursor<'_>) -> bool {
+    let behind = cursor.tokens().get(cursor.at() + 1..).unwrap_or_default();
+    let inner = behind.iter().find(|token| token.kind != TokenKind::OpenParen);
+    inner.is_some_and(|token| cursor.text()[token.start..token.end].eq_ignore_ascii_case("SELECT"))
+}
+
+/// Reads a SELECT in parentheses, which no condition may have.
+fn subquery(cursor: &mut Cursor<'_>) -> Result<(), Refusal> {
+    cursor.expect(TokenKind::OpenParen, "Expected LEFT_PAREN")?;
+    cursor.nested(|cursor| {
+        if !cursor.at_keyword("SELECT") {
+            return subquery(cursor);
+        }
+        let position = cursor.position();
+        note(&mut cursor.faults.unknown_function, || format!("Unsupported token in expression: SELECT at {position}"));
+        cursor.advance();
+        select::select(cursor).map(drop)
+    })?;
+    cursor.expect(TokenKind::CloseParen, "Expected RIGHT_PAREN")
+}
+
 fn call(cursor: &mut Cursor<'_>) -> Result<Term, Refusal> {
     let word = cursor.word();
+    if word.eq_ignore_ascii_case("EXISTS") && at_subquery(cursor) {
+        cursor.advance();
+        subquery(cursor)?;
+        return Ok(Term::Condition("EXISTS", Condition::Or(Vec::new())));
+    }
     let known = FUNCTIONS.into_iter().find(|name| name.eq_ignore_ascii_case(word));
     if known.is_none() {
         let position = cursor.position();

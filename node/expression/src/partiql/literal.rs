@@ -101,7 +101,7 @@ fn number(cursor: &mut Cursor<'_>) -> Result<Number, Refusal> {
     let word = cursor.word();
     cursor.advance();
     let parsed = if negative { Number::parse(&format!("-{word}")) } else { Number::parse(word) };
-    parsed.map_err(|error| Refusal::in_value(error.message))
+    parsed.map_err(|_| Refusal::in_value(Number::refused_as_big_decimal(word)))
 }
 
 fn map(
@@ -131,7 +131,10 @@ fn set(cursor: &mut Cursor<'_>) -> Result<AttributeValue, Refusal> {
     match cursor.peek() {
         Some(TokenKind::CloseSet) => Err(Refusal::refused("Empty bags are not supported")),
         Some(TokenKind::Text) => {
-            let mut members = cursor.operands(close, MISSING, |cursor| member(cursor, text))?;
+            let mut members = cursor.operands(close, MISSING, |cursor| match cursor.peek() {
+                Some(TokenKind::Text) => text(cursor),
+                _ => Err(no_member(cursor, bag_at)),
+            })?;
             let shown = members.join(", ");
             if sorts_to_repeats(&mut members) {
                 return Err(Refusal::refused(format!("{INVALID} Input collection [{shown}] contains duplicates.")));
@@ -142,7 +145,13 @@ fn set(cursor: &mut Cursor<'_>) -> Result<AttributeValue, Refusal> {
             let mut shown = Vec::new();
             let mut members = cursor.operands(close, MISSING, |cursor| {
                 let start = cursor.at();
-                let member = member(cursor, number)?;
+                let member = match cursor.peek() {
+                    Some(TokenKind::Number | TokenKind::Plus | TokenKind::Minus) => number(cursor)?,
+                    _ if cursor.at_keyword("NULL") => {
+                        return Err(Refusal::in_value(format!("{INVALID} Numeric sets may not contain null")));
+                    }
+                    _ => return Err(no_member(cursor, |_| Refusal::refused(BAG))),
+                };
                 shown.push(cursor.words(start..cursor.at()));
                 Ok(member)
             })?;
@@ -152,24 +161,21 @@ fn set(cursor: &mut Cursor<'_>) -> Result<AttributeValue, Refusal> {
             }
             Ok(AttributeValue::Ns(members))
         }
-        found => Err(no_member(cursor, cursor.at(), found)),
+        _ => Err(bag_at(cursor)),
     }
 }
 
-fn member<T>(cursor: &mut Cursor<'_>, parse: fn(&mut Cursor<'_>) -> Result<T, Refusal>) -> Result<T, Refusal> {
-    let (start, kind) = (cursor.at(), cursor.peek());
-    parse(cursor).map_err(|error| match error {
-        Refusal::Malformed(_) => no_member(cursor, start, kind),
-        refused => refused,
-    })
+/// What stands behind a set's first member and is not of its type. Only among strings DynamoDB says where (measured).
+fn no_member(cursor: &Cursor<'_>, of_another_type: fn(&Cursor<'_>) -> Refusal) -> Refusal {
+    match cursor.peek() {
+        Some(TokenKind::Parameter) => Refusal::unsupported("Parameter", cursor.position()),
+        None | Some(TokenKind::Comma | TokenKind::CloseSet) => Refusal::malformed("Unexpected term"),
+        Some(_) => of_another_type(cursor),
+    }
 }
 
-fn no_member(cursor: &Cursor<'_>, at: usize, kind: Option<TokenKind>) -> Refusal {
-    let position = cursor.position_of(at..at + 1);
-    Refusal::refused(match kind {
-        Some(TokenKind::Parameter) => format!("Unsupported data type: Parameter at {position}"),
-        _ => format!("{BAG} at {position}"),
-    })
+fn bag_at(cursor: &Cursor<'_>) -> Refusal {
+    Refusal::refused(format!("{BAG} at {}", cursor.position()))
 }
 
 /// Sorts a set's members; true where two of them are equal.

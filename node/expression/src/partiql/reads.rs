@@ -3,9 +3,9 @@
 use super::{
     OrderTerm,
     branches::{Branch, check_partition_types, names_partitions},
-    keys::{is_attribute, joined},
+    keys::joined,
 };
-use crate::{Condition, Path, condition::order};
+use crate::{Condition, condition::order};
 use bytes::Bytes;
 use cairn_model::{
     AttributeValue, Item, KeySchema, ServiceError,
@@ -40,6 +40,9 @@ pub struct KeyRead {
     pub filter: Option<Condition>,
 }
 
+const NOT_ONE_PARTITION: &str =
+    "Must have at least one non-optional hash key condition in WHERE clause when using ORDER BY clause.";
+
 impl ReadKeys {
     /// `schema` is that of the table, or of the index that is read.
     pub fn of(condition: Option<Condition>, terms: &[OrderTerm], schema: &KeySchema) -> Result<Self, ServiceError> {
@@ -49,9 +52,7 @@ impl ReadKeys {
             if terms.is_empty() {
                 return Ok(Self::All(condition));
             }
-            return Err(ServiceError::validation(
-                "Must have at least one non-optional hash key condition in WHERE clause when using ORDER BY clause.",
-            ));
+            return Err(ServiceError::validation(NOT_ONE_PARTITION));
         };
         let branches = Branch::all_of(whole, schema)?;
         let mut partitions: Vec<AttributeValue> = Vec::new();
@@ -64,6 +65,9 @@ impl ReadKeys {
             reads.push(read);
         }
         check_apart(branches.iter().zip(&reads).filter(|(branch, _)| !branch.may_overlap).map(|(_, read)| read))?;
+        if !terms.is_empty() && branches.iter().any(|branch| branch.partitions.len() > 1) {
+            return Err(ServiceError::validation(NOT_ONE_PARTITION));
+        }
         let forward = in_order(&mut partitions, terms, schema)?;
         let mut reads = joined_reads(reads, whole);
         let place = |read: &KeyRead| partitions.iter().position(|partition| *partition == read.partition);
@@ -193,17 +197,13 @@ fn check_terms(has_condition: bool, terms: &[OrderTerm], schema: &KeySchema) -> 
     if !terms.is_empty() && !has_condition {
         return Err(ServiceError::validation("Must have WHERE clause in the statement when using ORDER BY clause."));
     }
-    let is_key =
-        |path: &Path| std::iter::once(&schema.partition).chain(&schema.sort).any(|key| is_attribute(path, &key.name));
-    match terms.iter().find(|term| !is_key(&term.path)) {
-        Some(OrderTerm { path, .. }) => {
-            let shown = if path.rest().is_empty() { path.name().to_owned() } else { path.to_string() };
-            Err(ServiceError::validation(format!(
-                "Attribute {shown} in ORDER BY clause must be part of the primary key"
-            )))
-        }
-        None => Ok(()),
-    }
+    let is_key = |name: &str| std::iter::once(&schema.partition).chain(&schema.sort).any(|key| key.name == name);
+    let refused = terms.iter().find_map(|term| match &term.attribute {
+        Ok(name) if is_key(name) => None,
+        Ok(name) => Some(format!("Attribute {name} in ORDER BY clause must be part of the primary key")),
+        Err(message) => Some(message.clone()),
+    });
+    refused.map_or(Ok(()), |message| Err(ServiceError::validation(message)))
 }
 
 /// Puts the partitions in the order asked for; true if sort keys ascend in each.
@@ -213,7 +213,7 @@ fn in_order(partitions: &mut [AttributeValue], terms: &[OrderTerm], schema: &Key
     if terms.is_empty() {
         return Ok(true);
     }
-    let of = |key: &KeyAttribute| terms.iter().find(|term| is_attribute(&term.path, &key.name));
+    let of = |key: &KeyAttribute| terms.iter().find(|term| term.attribute.as_ref() == Ok(&key.name));
     match of(&schema.partition) {
         None if partitions.len() > 1 => {
             return Err(ServiceError::validation(

@@ -184,6 +184,15 @@ fn what_is_no_partiql_is_refused_in_dynamodbs_words() {
         ("", "Expected data manipulation"),
         ("CREATE TABLE t", "Expected data manipulation"),
         ("SELECT", "Unexpected term"),
+        ("SELECT FROM t", "Expected identifier or an expression but found unexpected keyword 'from' in a select list."),
+        ("SELECT * FROM t WHERE a = 1 AND b <>;", "Missing right-hand side expression of infix operator"),
+        ("INSERT INTO", "Expected identifier for simple path"),
+        ("FROM t WHERE a = 1", "Expected data manipulation"),
+        ("FROM t WHERE a = 1 DELETE", "Expected data manipulation"),
+        ("EXISTS", "Unexpected keyword"),
+        ("EXISTS (", "Unexpected term"),
+        ("INSERT INTO t VALUE {'a': <<1, -?>>}", "Unexpected term"),
+        ("INSERT INTO t VALUE {'a': <<1,", "Unexpected term"),
         ("SELECT * FROM", "Unexpected term"),
         ("SELECT * FROM t WHERE", "Unexpected term"),
         ("SELECT * FROM t WHERE a = 1 b", "Unexpected token after expression"),
@@ -294,14 +303,56 @@ fn what_dynamodb_does_not_take_is_refused_in_its_words() {
         ("INSERT INTO t VALUE {'a': <<>>}", "Empty bags are not supported"),
         (
             "INSERT INTO t VALUE {'a': <<1, 'x'>>}",
-            "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags at 1:32:3",
+            "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags",
         ),
         (
-            "INSERT INTO t VALUE {'a': <<1, -?>>}",
-            "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags at 1:32:1",
+            "INSERT INTO t VALUE {'a': <<'x', 'x', 1>>}",
+            "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags at 1:39:1",
         ),
-        ("INSERT INTO t VALUE {'a': <<1, ?>>}", "Unsupported data type: Parameter at 1:32:1"),
-        ("INSERT INTO t VALUE {'a': <<?>>}", "Unsupported data type: Parameter at 1:29:1"),
+        (
+            "INSERT INTO t VALUE {'a': <<true, 'x'>>}",
+            "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags at 1:29:4",
+        ),
+        (
+            "INSERT INTO t VALUE {'a': <<'x', <<'y'>>>>}",
+            "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags at 1:34:2",
+        ),
+        (
+            "INSERT INTO t VALUE {'a': {'b': [<<1, null>>]}}",
+            "One or more parameter values were invalid: Numeric sets may not contain null under root.b[0]",
+        ),
+        ("INSERT INTO t VALUE {'a': <<1, ?>>}", "Unsupported data type: Parameter under key root at 1:32:1"),
+        ("INSERT INTO t VALUE {'a': {'b': <<'x', ?>>}}", "Unsupported data type: Parameter under key root.b at 1:40:1"),
+        (
+            "INSERT INTO t VALUE {'a': <<?>>}",
+            "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags at 1:29:1",
+        ),
+        ("SELECT * FROM t WHERE a = MISSING", "MISSING must be compared using IS operator"),
+        ("SELECT * FROM t WHERE foo(a) AND a IN [missing]", "Unrecognized function: foo at 1:23:3"),
+        ("SELECT * FROM t WHERE foo(a) AND a = <<>>", "Unrecognized function: foo at 1:23:3"),
+        ("SELECT * FROM t WHERE a = <<>> AND foo(a)", "Empty bags are not supported"),
+        (
+            "SELECT * FROM t WHERE NOT exists((select * from t where b = 1)) AND foo(a)",
+            "Unsupported token in expression: SELECT at 1:35:6",
+        ),
+        (
+            "SELECT * FROM t WHERE EXISTS(SELECT * FROM t) AND a =",
+            "Statement wasn't well formed, can't be processed: Missing right-hand side expression of infix operator",
+        ),
+        ("SELECT * FROM t WHERE size(a)", "WHERE clause must contain an expression that resolves to a boolean"),
+        (
+            "SELECT * FROM t WHERE (size(a)) AND b = 1",
+            "Incorrect operand type for operator or function; operator or function: AND, operand type: N",
+        ),
+        (
+            "SELECT * FROM t WHERE b = 1 OR NOT size(a)",
+            "Incorrect operand type for operator or function; operator or function: NOT, operand type: N",
+        ),
+        (
+            "SELECT * FROM t WHERE a.b NOT IN [1, a.b]",
+            "The first operand must be distinct from the remaining operands for this operator or function; operator: IN, \
+             first operand: [a, b]",
+        ),
         (
             "INSERT INTO t VALUE {'a': <<'x', 'x'>>}",
             "One or more parameter values were invalid: Input collection [x, x] contains duplicates.",
@@ -522,6 +573,16 @@ fn keys_that_don_t_fit_a_read_are_refused_in_dynamodbs_words() {
         ("WHERE p IN ['a', 'a']", "Overlapping conditions with range keys are not supported in where clause"),
         ("ORDER BY p", "Must have WHERE clause in the statement when using ORDER BY clause."),
         ("WHERE p = 'a' ORDER BY n", "Attribute n in ORDER BY clause must be part of the primary key"),
+        ("WHERE p = 'a' ORDER BY n, p.n", "Attribute n in ORDER BY clause must be part of the primary key"),
+        (
+            "WHERE p = 'a' ORDER BY \"p\".n DESC",
+            "Argument to ORDER BY must be of type VariableReference. Type: PATH at 1:40:3",
+        ),
+        ("WHERE p = 'a' ORDER BY 's'", "Argument to ORDER BY must be of type VariableReference. Type: s at 1:40:3"),
+        (
+            "WHERE p = 'a' AND p = 'b' ORDER BY s",
+            "Must have at least one non-optional hash key condition in WHERE clause when using ORDER BY clause.",
+        ),
         (
             "WHERE n = 1 ORDER BY p",
             "Must have at least one non-optional hash key condition in WHERE clause when using ORDER BY clause.",

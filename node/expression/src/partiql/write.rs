@@ -1,7 +1,7 @@
 //! INSERT, UPDATE and DELETE, each behind its keyword.
 
 use super::{
-    DeleteItem, Insert, Refusal, Returning, UpdateItem,
+    DeleteItem, Insert, NO_STATEMENT, Refusal, Returning, UpdateItem,
     cursor::Cursor,
     cursor::{LEFT_OVER, NO_SIMPLE_PATH},
     filter, literal,
@@ -18,6 +18,9 @@ use cairn_model::AttributeValue;
 pub(super) fn insert(cursor: &mut Cursor<'_>) -> Result<Insert, Refusal> {
     if !cursor.take_keyword("INTO") {
         return Err(Refusal::malformed("Unexpected keyword"));
+    }
+    if !cursor.at_name() {
+        return Err(Refusal::malformed(NO_SIMPLE_PATH));
     }
     let position = cursor.position();
     let (table, index) = cursor.target()?;
@@ -38,7 +41,7 @@ pub(super) fn insert(cursor: &mut Cursor<'_>) -> Result<Insert, Refusal> {
 
 pub(super) fn update(cursor: &mut Cursor<'_>) -> Result<UpdateItem, Refusal> {
     let table = table(cursor)?;
-    let update = clauses(cursor)?;
+    let update = clauses(cursor, "UPDATE requires at least one SET or REMOVE clause")?;
     let condition = filter::clause(cursor)?;
     let returning = returning(cursor)?;
     Ok(UpdateItem { table, update, condition, returning })
@@ -48,13 +51,13 @@ pub(super) fn update(cursor: &mut Cursor<'_>) -> Result<UpdateItem, Refusal> {
 pub(super) fn update_from(cursor: &mut Cursor<'_>) -> Result<UpdateItem, Refusal> {
     let table = table(cursor)?;
     let condition = filter::clause(cursor)?;
-    let update = clauses(cursor)?;
+    let update = clauses(cursor, NO_STATEMENT)?;
     let returning = returning(cursor)?;
     Ok(UpdateItem { table, update, condition, returning })
 }
 
-/// SET and REMOVE, at least one of them.
-fn clauses(cursor: &mut Cursor<'_>) -> Result<Update, Refusal> {
+/// SET and REMOVE, at least one of them; `missing` is what is said where there is none.
+fn clauses(cursor: &mut Cursor<'_>, missing: &str) -> Result<Update, Refusal> {
     let mut actions = Vec::new();
     loop {
         if cursor.take_keyword("SET") {
@@ -69,7 +72,7 @@ fn clauses(cursor: &mut Cursor<'_>) -> Result<Update, Refusal> {
         }
     }
     if actions.is_empty() {
-        return Err(Refusal::malformed("UPDATE requires at least one SET or REMOVE clause"));
+        return Err(Refusal::malformed(missing));
     }
     // DynamoDB tells the later of two paths first.
     let paths: Vec<&Path> = actions.iter().rev().map(Action::path).collect();
