@@ -133,7 +133,7 @@ fn set(cursor: &mut Cursor<'_>) -> Result<AttributeValue, Refusal> {
         Some(TokenKind::Text) => {
             let mut members = cursor.operands(close, MISSING, |cursor| match cursor.peek() {
                 Some(TokenKind::Text) => text(cursor),
-                _ => Err(no_member(cursor, |cursor| bag_at(cursor))),
+                _ => Err(no_member(cursor, bag_at)),
             })?;
             let shown = members.join(", ");
             if sorts_to_repeats(&mut members) {
