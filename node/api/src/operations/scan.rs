@@ -196,10 +196,9 @@ impl ScanInput {
                 "The Segment parameter is required but was not present in the request when parameter TotalSegments \
                  is present",
             )),
-            (Some(segment), Some(total)) if segment >= total => Err(ServiceError::validation(format!(
-                "The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: \
-                 {segment} is not less than TotalSegments: {total}"
-            ))),
+            (Some(segment), Some(total)) if segment >= total => Err(ServiceError::validation(
+                "The Segment parameter is zero-based and must be less than parameter TotalSegments",
+            )),
             (Some(segment), Some(total)) => Ok(Some(Segment { segment, total })),
         }
     }
