@@ -49,7 +49,7 @@ struct Work {
 
 enum Action {
     Read { plan: ReadPlan, consistent: bool },
-    Write(WritePlan),
+    Write(Box<WritePlan>),
 }
 
 /// What came of a statement.
@@ -145,12 +145,12 @@ impl Work {
             }
             written => {
                 let request_id = call.request_ids.write(ordinal);
-                Action::Write(WritePlan::new(
+                Action::Write(Box::new(WritePlan::new(
                     written,
                     &table.definition,
                     request_id,
                     members.item_on_condition_failure(),
-                )?)
+                )?))
             }
         };
         Ok(Self { table, action })

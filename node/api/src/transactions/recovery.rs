@@ -68,6 +68,8 @@ impl Coordinator<'_> {
     }
 
     async fn resolve_one(&self, met: &MetLock, now: u64) -> bool {
+        // Asked first: all may become known while tables are looked up, and one that was not found then is there.
+        let missing_are_gone = now.saturating_sub(met.since_ms) >= GONE_AGE_MS_MIN && self.catalog.knows_all();
         let tables: Vec<(Arc<TableView>, &Participant)> = met
             .participants
             .iter()
@@ -76,7 +78,6 @@ impl Coordinator<'_> {
             })
             .collect();
         let Some(((table, first), behind)) = tables.split_first() else { return false };
-        let missing_are_gone = now.saturating_sub(met.since_ms) >= GONE_AGE_MS_MIN && self.catalog.knows_all();
         let primary = Some(*first).filter(|first| met.participants.first() == Some(*first));
         let step = match primary {
             Some(primary) => self.what_became(met, table, primary).await,

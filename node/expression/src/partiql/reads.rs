@@ -5,7 +5,7 @@ use super::{
     branches::{Branch, check_partition_types, names_partitions},
     keys::joined,
 };
-use crate::{Condition, condition::order};
+use crate::{Condition, Path, condition::order};
 use bytes::Bytes;
 use cairn_model::{
     AttributeValue, Item, KeySchema, ServiceError,

@@ -287,6 +287,43 @@ fn what_some_have_applied_is_applied_by_all_when_the_table_that_committed_it_is_
 }
 
 #[test]
+fn a_table_that_becomes_known_while_it_is_looked_for_is_not_gone() {
+    let (world, finished, room) = (World::new(1), Finished::default(), Room::within(ROOM_BYTES));
+    world.calm();
+    let client = world.client();
+    // It dies when the primary has committed it, before the others are told.
+    *client.fuse.lock() = Some(7);
+    let coordinator = Coordinator {
+        partitions: &client,
+        catalog: &world,
+        environment: &world,
+        account: "game",
+        room: &room,
+        finished: &finished,
+    };
+    let actions = [0, 1, 2].map(|key| addressed(key, TransactAction::Write(append(key, 1))));
+    let mut writing = coordinator.write(&actions, identity(&world)).boxed();
+    while !client.is_dead() {
+        assert!(poll(&mut writing).is_none());
+        world.pass();
+    }
+    drop(writing);
+    world.wait(GONE_MS);
+    assert_eq!([0, 1, 2].map(|table| world.there(table)), [true, false, false]);
+    world.0.lock().learning = true;
+    for _ in 0..2 {
+        let client = world.client();
+        let mut ending = recovery::end_those_left(&client, &world, &world, &finished).boxed();
+        while poll(&mut ending).is_none() {
+            world.pass();
+        }
+    }
+    world.wait(LEFT_MS);
+    assert_eq!(world.left_transactions(), []);
+    assert_eq!([0, 1, 2].map(|table| world.there(table)), [true; 3]);
+}
+
+#[test]
 fn reads_that_look_only_at_each_item_are_noticed() {
     let noticed = |seed| run(seed, true).is_err_and(|error| error.contains("not serializable"));
     assert!((0..SABOTAGED_SEEDS_MAX).any(noticed));

@@ -70,6 +70,8 @@ pub(super) struct State {
     pub(super) sabotage: bool,
     /// A table that was deleted.
     pub(super) deleted: Option<usize>,
+    /// Not all tables are known yet: they are from the first look-up of one on.
+    pub(super) learning: bool,
     pub(super) tally: Tally,
 }
 
@@ -173,6 +175,7 @@ impl World {
             calm: false,
             sabotage: false,
             deleted: None,
+            learning: false,
             tally: Tally::default(),
         };
         for table in 0..TABLES {
@@ -518,13 +521,21 @@ impl Partitions for Client {
 #[async_trait]
 impl Catalog for World {
     fn table(&self, _account: &str, name: &str) -> Option<Arc<TableView>> {
-        let deleted = self.0.lock().deleted;
+        let mut state = self.0.lock();
+        if std::mem::take(&mut state.learning) {
+            return None;
+        }
+        let deleted = state.deleted;
         let tables = (0..TABLES).filter(|table| Some(*table) != deleted).map(table);
         tables.into_iter().find(|table| table.definition.table_name == name)
     }
 
     fn list_tables(&self, _account: &str) -> Vec<String> {
         (0..TABLES).map(|table| definition(table).table_name).collect()
+    }
+
+    fn knows_all(&self) -> bool {
+        !self.0.lock().learning
     }
 
     async fn create_table(&self, _account: &str, _table: NewTable) -> Result<Arc<TableView>, ServiceError> {
