@@ -104,7 +104,7 @@ class Statements(Case):
         mandatory = "Where clause does not contain a mandatory equality on all key attributes"
         for statement, text in [
             ("SELECT", malformed + "Unexpected term"),
-            ("SELECT * FROM TABLE WHERE h = 'x", malformed + "Unterminated string literal"),
+            ("SELECT * FROM TABLE WHERE h = 'x", malformed),
             ("SELECT * FROM TABLE; SELECT * FROM TABLE", malformed + "Unexpected token after semicolon. (Only one query is allowed.)"),
             ("SELECT COUNT(*) FROM TABLE", "Unexpected path component at 1:8:5"),
             ("SELECT * FROM TABLE WHERE h = ?", "Number of parameters in request and statement don't match."),

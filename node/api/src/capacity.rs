@@ -79,6 +79,8 @@ pub(crate) struct ConsumedCapacity {
     /// By the names of those that were read or changed.
     local_indexes: BTreeMap<String, HalfUnits>,
     global_indexes: BTreeMap<String, HalfUnits>,
+    /// Of statements of a batch that failed: in the total, and in no part of it, as was measured at DynamoDB.
+    failed: HalfUnits,
 }
 
 impl From<HalfUnits> for ConsumedCapacity {
@@ -129,6 +131,7 @@ impl ConsumedCapacity {
 
     pub(crate) fn add(&mut self, other: &Self) {
         self.table = self.table.plus(other.table);
+        self.failed = self.failed.plus(other.failed);
         for (indexes, others) in
             [(&mut self.local_indexes, &other.local_indexes), (&mut self.global_indexes, &other.global_indexes)]
         {
@@ -139,8 +142,12 @@ impl ConsumedCapacity {
         }
     }
 
+    pub(crate) fn add_failed(&mut self, units: HalfUnits) {
+        self.failed = self.failed.plus(units);
+    }
+
     pub(crate) fn total(&self) -> HalfUnits {
-        self.global_indexes.values().fold(self.of_table(), |sum, units| sum.plus(*units))
+        self.global_indexes.values().fold(self.of_table().plus(self.failed), |sum, units| sum.plus(*units))
     }
 
     /// What is taken from the table's throughput: global indexes have their own.

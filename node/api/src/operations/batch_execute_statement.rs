@@ -164,30 +164,28 @@ impl Work {
     }
 
     async fn run(self, call: &Call<'_>) -> Result<Done, Failure> {
-        let (result, units_of_failure) = match self.action {
+        let (result, written_bytes) = match self.action {
             Action::Read { plan, consistent } => {
                 let options = ReadOptions { consistent, ..ReadOptions::default() };
                 let page = plan.run(call, &self.table, options).await;
                 let done = page.map(|page| Done { row: page.rows.into_iter().next(), consumed: page.consumed });
-                (done, HalfUnits::default())
+                (done, 0)
             }
             Action::Write(plan) => {
-                let units_of_failure = plan.units_of_failure();
+                let written_bytes = plan.written_bytes();
                 let done = plan.run(call, &self.table).await.map(|outcome| Done {
                     consumed: ConsumedCapacity::write(&self.table.definition, &outcome),
                     row: outcome.attributes.map(Row::Stored),
                 });
-                (done, units_of_failure)
+                (done, written_bytes)
             }
         };
         result.map_err(|error| {
             let charged =
                 matches!(error.kind, ErrorKind::ConditionalCheckFailedException | ErrorKind::DuplicateItemException);
-            Failure {
-                error: Box::new(error),
-                table_name: Some(self.table.definition.table_name.clone()),
-                units: if charged { units_of_failure } else { HalfUnits::default() },
-            }
+            // The larger of what is there and what it would have written.
+            let units = if charged { HalfUnits::write(error.met_bytes, written_bytes) } else { HalfUnits::default() };
+            Failure { error: Box::new(error), table_name: Some(self.table.definition.table_name.clone()), units }
         })
     }
 }
@@ -254,7 +252,7 @@ fn consumed(results: &[Result<(Arc<TableView>, Done), Failure>]) -> Vec<(&str, C
     }
     for failure in results.iter().filter_map(|result| result.as_ref().err()) {
         if let Some((_, sum)) = consumed.iter_mut().find(|(known, _)| failure.table_name.as_deref() == Some(*known)) {
-            sum.add(&failure.units.into());
+            sum.add_failed(failure.units);
         }
     }
     consumed

@@ -1,9 +1,7 @@
 //! INSERT, UPDATE and DELETE, as the conditional writes that they are.
 
 use crate::{
-    TableView,
-    capacity::HalfUnits,
-    errors,
+    TableView, errors,
     operations::{Call, check_size},
     validation::index_updates::check_index_updates,
 };
@@ -137,15 +135,17 @@ impl WritePlan {
         &self.request.key
     }
 
-    /// What it costs to have tried, where the condition failed.
-    pub(crate) fn units_of_failure(&self) -> HalfUnits {
-        HalfUnits::write(0, self.size)
+    /// Of the item that it would write, as far as that is known before; 0 where it is not.
+    pub(crate) fn written_bytes(&self) -> u32 {
+        self.size
     }
 
     pub(crate) async fn run(self, call: &Call<'_>, table: &TableView) -> Result<WriteOutcome, ServiceError> {
         let inserts = matches!(self.request.action, WriteAction::Put(_));
         call.write(table, self.request).await.map_err(|error| match error.kind {
-            ErrorKind::ConditionalCheckFailedException if inserts => errors::duplicate_item(),
+            ErrorKind::ConditionalCheckFailedException if inserts => {
+                ServiceError { met_bytes: error.met_bytes, ..errors::duplicate_item() }
+            }
             _ => error,
         })
     }

@@ -563,6 +563,14 @@ async fn a_failed_statement_of_a_batch_costs_only_beside_one_of_its_table_that_w
     let request = json!({"Statements": [insert("more", "a"), insert("more", "b")], "ReturnConsumedCapacity": "TOTAL"});
     let answer = service.ok("BatchExecuteStatement", request).await;
     assert_eq!(answer["ConsumedCapacity"], json!([{"TableName": "more", "CapacityUnits": 2.0}]));
+    // In the total alone, for the larger of what is there and what it would have put.
+    let large = json!({"Id": {"S": "large"}, "V": {"S": "x".repeat(3_000)}});
+    service.ok("PutItem", json!({"TableName": "more", "Item": large})).await;
+    let statements = [insert("more", "a"), insert("more", "large"), insert("more", "c")];
+    let request = json!({"Statements": statements, "ReturnConsumedCapacity": "INDEXES"});
+    let answer = service.ok("BatchExecuteStatement", request).await;
+    let units = json!([{"TableName": "more", "CapacityUnits": 5.0, "Table": {"CapacityUnits": 1.0}}]);
+    assert_eq!(answer["ConsumedCapacity"], units);
 }
 
 #[tokio::test]

@@ -198,7 +198,7 @@ fn what_is_no_partiql_is_refused_in_dynamodbs_words() {
         ("SELECT * FROM t WHERE a = 1 b", "Unexpected token after expression"),
         ("SELECT * FROM t LIMIT 5", "Unexpected token after expression"),
         ("SELECT * FROM t; SELECT * FROM t", "Unexpected token after semicolon. (Only one query is allowed.)"),
-        ("SELECT * FROM t WHERE a = 'x", "Unterminated string literal"),
+        ("SELECT * FROM t WHERE a = 'x", ""),
         ("SELECT * FROM \"t", ""),
         ("SELECT * FROM t WHERE a @ 1", "Unexpected character: '@'"),
         ("SELECT * FROM t WHERE a é 1", ""),

@@ -24,8 +24,8 @@ pub(super) fn tokenize(text: &str) -> Result<Vec<Token>, Refusal> {
         });
         let (kind, length) = match first {
             b'a'..=b'z' | b'A'..=b'Z' | b'_' => (TokenKind::Word, while_in(&bytes[start..], in_name)),
-            b'"' => (TokenKind::Quoted, quoted(&bytes[start..], b'"', "")?),
-            b'\'' => (TokenKind::Text, quoted(&bytes[start..], b'\'', "Unterminated string literal")?),
+            b'"' => (TokenKind::Quoted, quoted(&bytes[start..], b'"')?),
+            b'\'' => (TokenKind::Text, quoted(&bytes[start..], b'\'')?),
             b'0'..=b'9' => (TokenKind::Number, number(&bytes[start..])?),
             b'.' if !in_path && next.is_some_and(|next| next.is_ascii_digit()) => {
                 (TokenKind::Number, number(&bytes[start..])?)
@@ -89,14 +89,14 @@ fn unexpected(text: &str, start: usize) -> Refusal {
 }
 
 /// The length of what stands between two quotes, with them; a quote in it is written twice.
-fn quoted(bytes: &[u8], quote: u8, unterminated: &str) -> Result<usize, Refusal> {
+fn quoted(bytes: &[u8], quote: u8) -> Result<usize, Refusal> {
     let mut at = 1;
     loop {
         match (bytes.get(at), bytes.get(at + 1)) {
             (Some(&one), Some(&two)) if one == quote && two == quote => at += 2,
             (Some(&one), _) if one == quote => return Ok(at + 1),
             (Some(_), _) => at += 1,
-            (None, _) => return Err(Refusal::malformed(unterminated)),
+            (None, _) => return Err(Refusal::malformed("")),
         }
     }
 }
