@@ -238,7 +238,7 @@ mod tests {
         };
         let come = PendingDrop { loading_until: None, ..loading.clone() };
         let nothing: Vec<_> = [1, 2, 3].into_iter().map(report).collect();
-        assert_eq!(order(&[loading.clone()], &nodes, &nothing, &reports, now).await, [loading.clone()]);
+        assert_eq!(order(std::slice::from_ref(&loading), &nodes, &nothing, &reports, now).await, [loading.clone()]);
         assert_eq!(order(&[loading], &nodes, &answers, &reports, now).await, [come.clone()]);
         assert_eq!(taking.0.lock().unwrap().len(), 0);
         assert_eq!(order(&[come], &nodes, &answers, &reports, now).await, []);

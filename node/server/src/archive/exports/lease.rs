@@ -1,7 +1,7 @@
 //! The right to make an export, which lasts as long as signs of life are given.
 
 use cairn_archive::export::{Attempt, Fence};
-use cairn_replication::{Clock, SystemClock};
+use cairn_replication::Clock;
 use std::{
     sync::{
         Arc,
@@ -19,12 +19,13 @@ pub(super) struct Lease {
     /// Until when nobody else begins; milliseconds on the clock that goes on while the machine sleeps.
     until_ms: Arc<AtomicU64>,
     silence_max: Duration,
+    clock: Arc<dyn Clock>,
 }
 
 impl Lease {
     /// From a moment before the attempt was begun.
-    pub(super) fn since(began_ms: u64, silence_max: Duration) -> Self {
-        let lease = Self { until_ms: Arc::default(), silence_max };
+    pub(super) fn since(began_ms: u64, silence_max: Duration, clock: Arc<dyn Clock>) -> Self {
+        let lease = Self { until_ms: Arc::default(), silence_max, clock };
         lease.extend(began_ms);
         lease
     }
@@ -35,11 +36,15 @@ impl Lease {
     }
 
     pub(super) fn is_held(&self) -> bool {
-        now_ms() < self.until_ms.load(Ordering::Relaxed)
+        self.now_ms() < self.until_ms.load(Ordering::Relaxed)
     }
 
     pub(super) fn end(&self) {
         self.until_ms.store(0, Ordering::Relaxed);
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.clock.now().boot_ms
     }
 
     pub(super) fn fence(&self) -> Fence {
@@ -51,7 +56,7 @@ impl Lease {
     pub(super) async fn keep(&self, attempt: &mut Attempt) {
         while self.is_held() {
             tokio::time::sleep(self.silence_max / SIGNS).await;
-            let began_ms = now_ms();
+            let began_ms = self.now_ms();
             match attempt.renew().await {
                 Ok(true) if self.is_held() => self.extend(began_ms),
                 Ok(_) => break,
@@ -63,8 +68,4 @@ impl Lease {
         }
         self.end();
     }
-}
-
-pub(super) fn now_ms() -> u64 {
-    SystemClock.now().boot_ms
 }

@@ -1,9 +1,6 @@
 //! An attempt at an export, from its beginning to the note of how it ended.
 
-use super::{
-    Exporter,
-    lease::{Lease, now_ms},
-};
+use super::{Exporter, lease::Lease};
 use crate::environment;
 use cairn_archive::{
     ArchiveError,
@@ -30,9 +27,9 @@ impl Exporter {
         before: String,
         stopped: &watch::Receiver<bool>,
     ) -> Result<(), ArchiveError> {
-        let began_ms = now_ms();
+        let began_ms = self.now_ms();
         let Some(attempt) = records.attempt(id, number, &self.maker).await? else { return Ok(()) };
-        let lease = Lease::since(began_ms, self.options.silence_max);
+        let lease = Lease::since(began_ms, self.options.silence_max, self.options.clock.clone());
         self.running.lock().insert(id.to_owned());
         let (exporter, records, id, stopped) = (self.clone(), records.clone(), id.to_owned(), stopped.clone());
         tokio::spawn(async move {

@@ -17,6 +17,7 @@ use cairn_model::{
     arn::is_backup_id,
     export::{ExportRecord, ExportState},
 };
+use cairn_replication::{Clock, SystemClock};
 use parking_lot::Mutex;
 use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 use tokio::sync::{Notify, Semaphore};
@@ -38,11 +39,18 @@ pub(crate) struct ExporterOptions {
     /// Of whoever makes an export, after that long without a sign of life it is taken to be gone. A third of it before, it
     /// stops by itself.
     pub(crate) silence_max: Duration,
+    /// By which silence is measured, on the clock that goes on while the machine sleeps.
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Default for ExporterOptions {
     fn default() -> Self {
-        Self { laid_out_max: 1, look_interval: Duration::from_secs(15), silence_max: Duration::from_secs(60) }
+        Self {
+            laid_out_max: 1,
+            look_interval: Duration::from_secs(15),
+            silence_max: Duration::from_secs(60),
+            clock: Arc::new(SystemClock),
+        }
     }
 }
 
@@ -79,6 +87,10 @@ impl Exporter {
         let places = Semaphore::new(options.laid_out_max);
         let (running, wake) = (Mutex::default(), Notify::new());
         Self { own, maker, reader, access, options, running, places, wake }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.options.clock.now().boot_ms
     }
 
     fn records(&self) -> Result<ExportRecords, Refusal> {

@@ -1,6 +1,6 @@
 //! What is to be made: looked for in the bucket again and again, and taken up where nobody is at it.
 
-use super::{Exporter, lease::now_ms, making::ATTEMPTS_MAX};
+use super::{Exporter, making::ATTEMPTS_MAX};
 use cairn_archive::{
     ArchiveError,
     export::{AttemptEnd, ExportRecords, LastAttempt, Mark},
@@ -62,6 +62,7 @@ impl Exporter {
         seen: &mut Seen,
         stopped: &watch::Receiver<bool>,
     ) -> Result<(), ArchiveError> {
+        let looked_ms = self.now_ms();
         let open = records.open().await?;
         seen.signs.retain(|id, _| open.contains_key(id));
         for (id, last) in &open {
@@ -72,7 +73,7 @@ impl Exporter {
             if self.running.lock().contains(id) {
                 continue;
             }
-            let next = self.next(records, seen, id, last).await?;
+            let next = self.next(records, seen, id, last, looked_ms).await?;
             if let Some((number, before)) = next.filter(|(number, _)| *number <= NUMBER_MAX) {
                 self.take_up(records, id, number, before, stopped).await?;
             }
@@ -80,7 +81,7 @@ impl Exporter {
         Ok(())
     }
 
-    /// The number of the attempt that is to be made, and what became of the one before; none while somebody is at it, or where
+    /// `looked_ms`: a moment before `last` was the last. The number of the attempt that is to be made, and what became of the one before; none while somebody is at it, or where
     /// there is nothing left to do but to note how it ended.
     async fn next(
         &self,
@@ -88,16 +89,19 @@ impl Exporter {
         seen: &mut Seen,
         id: &str,
         last: &LastAttempt,
+        looked_ms: u64,
     ) -> Result<Option<(u32, String)>, ArchiveError> {
         let Some((number, mark)) = last else { return Ok(Some((1, String::new()))) };
         let known = seen.signs.get(id).filter(|(of, last, _)| of == number && last == mark);
         let silent = match known {
-            Some((_, _, since_ms)) if now_ms() - since_ms < self.options.silence_max.as_millis() as u64 => {
+            Some((_, _, since_ms))
+                if looked_ms.saturating_sub(*since_ms) < self.options.silence_max.as_millis() as u64 =>
+            {
                 return Ok(None);
             }
             Some(_) => true,
             None => {
-                seen.signs.insert(id.to_owned(), (*number, mark.clone(), now_ms()));
+                seen.signs.insert(id.to_owned(), (*number, mark.clone(), self.now_ms()));
                 false
             }
         };

@@ -1,6 +1,6 @@
 //! Exports: begun once, made by one at a time, and never in progress for ever.
 
-use super::{Beside, damage, eventually, exporter, refused};
+use super::{Beside, damage, eventually, exporter, exporter_at, refused};
 use crate::{archive::testing::ACCOUNT, environment};
 use cairn_archive::export::{ExportRecords, Maker};
 use cairn_model::{
@@ -8,7 +8,17 @@ use cairn_model::{
     export::{ExportFormat, ExportRecord, ExportScope, ExportState, ExportView},
     ids::TableId,
 };
-use std::{collections::BTreeMap, io::Read, time::Duration};
+use cairn_replication::{Clock, Now};
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::watch;
 
 const TABLE: u8 = 7;
 
@@ -36,6 +46,22 @@ fn record(random: u32, scope: ExportScope) -> ExportRecord {
 
 fn full(random: u32) -> ExportRecord {
     record(random, ExportScope::FullExport { time_ms: environment::wall_ms() })
+}
+
+/// A clock that goes on when it is told to.
+#[derive(Debug, Default)]
+struct Hands(AtomicU64);
+
+impl Hands {
+    fn pass(&self, millis: u64) {
+        self.0.fetch_add(millis, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Now {
+        Now { wall_ms: environment::wall_ms(), boot_ms: self.0.load(Ordering::Relaxed) }
+    }
 }
 
 /// Between two writes.
@@ -207,7 +233,7 @@ async fn an_outcome_that_nobody_noted_is_noted_and_a_failed_one_leaves_no_files(
         let _ = records.begin(&export).await;
         outcomes.push((outcome, fails));
     }
-    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let (_stop, stopped) = watch::channel(false);
     tokio::spawn(exporter("node-1", &beside.node, &beside.reach).run(stopped));
     for (outcome, fails) in outcomes {
         beside.ended(&outcome.export_id).await;
@@ -220,23 +246,33 @@ async fn an_outcome_that_nobody_noted_is_noted_and_a_failed_one_leaves_no_files(
 async fn what_is_made_is_left_alone_by_others_and_given_to_them_when_it_stops() {
     let (mut beside, users) = Beside::with_users().await;
     beside.node.put(users, 1, 1).await;
+    beside.stop_exporting().await;
+    let clock = Arc::new(Hands::default());
+    let [first, other] = ["node-1", "node-2"].map(|name| {
+        let (stop, stopped) = watch::channel(false);
+        let exporter = exporter_at(clock.clone(), name, &beside.node, &beside.reach);
+        (stop, tokio::spawn(exporter.run(stopped)))
+    });
     // What it waits for does not come for a while: an hour is not over.
     let export = record(1, ExportScope::FullExport { time_ms: environment::wall_ms() + 3_600_000 });
     beside.begin(&export).await;
-    let other = exporter("node-1", &beside.node, &beside.reach);
-    let (stop_other, stopped) = tokio::sync::watch::channel(false);
-    let running = tokio::spawn(other.run(stopped));
     let records = beside.records();
-    let attempt = async || records.open().await.unwrap()[&export.export_id].clone().map(|(number, _)| number);
+    let sign = async || records.open().await.unwrap()[&export.export_id].clone();
+    let attempt = async || sign().await.map(|(number, _)| number);
     eventually(async || attempt().await == Some(1)).await;
-    // Longer than one may be silent.
-    tokio::time::sleep(Duration::from_secs(7)).await;
+    // Longer than one may be silent, but it never is.
+    for _ in 0..12 {
+        let before = sign().await;
+        clock.pass(500);
+        eventually(async || sign().await != before).await;
+    }
     assert_eq!(attempt().await, Some(1));
     // It is the first's, or the other's: whichever stops, the one that stays goes on.
-    stop_other.send(true).unwrap();
-    running.await.unwrap();
-    assert_eq!(beside.export(&export.export_id).await.state, ExportState::InProgress);
-    beside.stop_exporting().await;
+    for (number, (stop, exporting)) in [other, first].into_iter().enumerate() {
+        stop.send(true).unwrap();
+        exporting.await.unwrap();
+        assert_eq!(beside.export(&export.export_id).await.state, ExportState::InProgress, "{number} is stopped");
+    }
     eventually(async || {
         let last = Maker { name: "node-5".into(), instance: "a".into() };
         let number = attempt().await.unwrap();
@@ -252,7 +288,7 @@ async fn an_export_whose_bucket_fails_for_a_while_is_made_by_a_later_attempt() {
     let started = async || beside.exported("_started").pop();
     let records = beside.records();
     // A time that is yet to come: until then, a file is put where the folder of its files should be.
-    let export = ExportRecord { scope: ExportScope::FullExport { time_ms: environment::wall_ms() + 2_000 }, ..full(1) };
+    let export = ExportRecord { scope: ExportScope::FullExport { time_ms: environment::wall_ms() + 5_000 }, ..full(1) };
     beside.begin(&export).await;
     eventually(async || started().await.is_some()).await;
     let data = std::path::PathBuf::from(started().await.unwrap()).with_file_name("data");

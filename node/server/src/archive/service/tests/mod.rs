@@ -23,6 +23,7 @@ use cairn_model::{
     },
     ids::PartitionId,
 };
+use cairn_replication::{Clock, SystemClock};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -176,12 +177,17 @@ impl Beside {
 
 /// Of an archive of this name, which has no patience.
 fn exporter(name: &str, node: &TestNode, reach: &Reach) -> Arc<Exporter> {
+    exporter_at(Arc::new(SystemClock), name, node, reach)
+}
+
+fn exporter_at(clock: Arc<dyn Clock>, name: &str, node: &TestNode, reach: &Reach) -> Arc<Exporter> {
     let own = ArchiveOwner { region: "east".into(), account: ACCOUNT.into() };
     let reach = reach.clone();
     let options = ExporterOptions {
         laid_out_max: 1,
         look_interval: Duration::from_millis(100),
         silence_max: Duration::from_secs(3),
+        clock,
     };
     Arc::new(Exporter::new(own, name.to_owned(), node.reader(), Box::new(move || reach.access()), options))
 }
