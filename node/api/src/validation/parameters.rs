@@ -66,7 +66,7 @@ impl ValuesOf {
         if fault.contains("more than one datatypes") {
             return matches!(self, Self::UpdateItem | Self::DeleteItem);
         }
-        self != Self::UpdateItem && (fault.contains("may not be empty") || fault.contains("should not be empty"))
+        fault.contains("may not be empty") || fault.contains("should not be empty")
     }
 }
 

@@ -309,25 +309,6 @@ async fn values_that_are_none_are_refused_in_dynamodbs_words() {
 }
 
 #[tokio::test]
-async fn an_update_does_not_say_which_of_its_values_is_an_empty_set() {
-    let service = Service::with_users().await;
-    for (kind, text) in [
-        ("SS", "An string set  may not be empty"),
-        ("NS", "An number set  may not be empty"),
-        ("BS", "Binary sets should not be empty"),
-    ] {
-        let request = json!({
-            "TableName": "users", "Key": {"Id": {"S": "a"}, "Game": {"N": "1"}}, "UpdateExpression": "ADD Names :none",
-            "ExpressionAttributeValues": {":none": {kind: []}}
-        });
-        assert_eq!(
-            service.invalid("UpdateItem", request).await,
-            format!("1 validation error detected: One or more parameter values were invalid: {text}")
-        );
-    }
-}
-
-#[tokio::test]
 async fn an_update_reports_its_members_one_at_a_time() {
     let service = Service::with_users().await;
     let update = |more: serde_json::Value| {
