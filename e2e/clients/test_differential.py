@@ -7,7 +7,8 @@ UPDATED_OLD and UPDATED_NEW give the list elements that were written (dynoxide: 
 fit are refused before any item is read (STRICTER below); ALL_OLD of an item that was not there gives nothing; an update that
 only takes away makes no item ("nothing happens; there is no attribute to delete"; dynalite makes one too); a statement that
 reads several partition keys, lists several sort keys or has several branches costs what a Query of each costs; an empty key
-can't be selected; and a statement's contains finds the members of a set of binaries.
+can't be selected; a statement's contains finds the members of a set of binaries; and of a string or a name without its end no more is
+told than that the statement isn't well formed (as was captured at DynamoDB).
 
 dynalite is older. It does not know ReturnValuesOnConditionCheckFailure; takes two attributes that are both missing for equal
 (a comparison with what is not there is false: dynoxide, and the reference's "if the attribute does not exist, the comparison
@@ -482,7 +483,7 @@ class Differential(Beside):
             f"DELETE FROM {table} {key} AND t = ? RETURNING ALL OLD *",
             f"DELETE FROM {table} {key} RETURNING ALL OLD *",
             # What is no statement, or none for this table.
-            *["SELECT", "INSERT", "UPDATE", "DELETE", "SELECT * FROM", f"SELECT * FROM {table} WHERE", "SELECT * FROM 'x"],
+            *["SELECT", "INSERT", "UPDATE", "DELETE", "SELECT * FROM", f"SELECT * FROM {table} WHERE"],
             *[f"SELECT * FROM {table} {more}" for more in ["x", "AS x", "; SELECT", "WHERE h = 's' x", "ORDER BY r"]],
             *[f"SELECT * FROM {table} WHERE {more}" for more in ["h = 1", "h = {}", "h = 's' AND r = 'x'"]],
             *[f"SELECT * FROM {table} WHERE {more}" for more in ["a = ? AND b = ?", "foo(a)", "a < true", "EXISTS(a)", "a = [{'x': 1e999}]"]],

@@ -75,13 +75,6 @@ impl Update {
         !self.actions.is_empty() && self.actions.iter().all(takes_away)
     }
 
-    /// What it does where there is no item: what takes away finds nothing, whatever its path, and does nothing.
-    #[must_use]
-    pub fn on_nothing(&self) -> Self {
-        let stays = |action: &&Action| matches!(action, Action::Set(..) | Action::Add(..));
-        Self { actions: self.actions.iter().filter(stays).cloned().collect(), form: self.form }
-    }
-
     /// DynamoDB's error where the update writes to a key attribute.
     pub fn check_key_untouched(&self, schema: &KeySchema) -> Result<(), ServiceError> {
         let is_key = |name: &str| std::iter::once(&schema.partition).chain(&schema.sort).any(|key| key.name == name);

@@ -55,15 +55,13 @@ pub(crate) fn evaluate(
             Ok((if current.is_some() { Change::Delete } else { Change::Nothing }, outcome))
         }
         WriteAction::Update { key_attributes, update } => {
-            // "Nothing happens; there is no attribute to delete" (reference, AttributeValueUpdate): what is not there is not made.
+            // "Nothing happens; there is no attribute to delete" (reference, AttributeValueUpdate): what is not there is not made,
+            // and no path in it is wrong (as was measured at DynamoDB).
             if item.is_none() && update.only_takes_away() {
                 return Ok((Change::Nothing, WriteOutcome::of_nothing()));
             }
             let mut new = item.clone().unwrap_or_else(|| key_attributes.clone());
-            let touched = match item {
-                Some(_) => update.apply(&mut new)?,
-                None => update.on_nothing().apply(&mut new)?,
-            };
+            let touched = update.apply(&mut new)?;
             check_updated_index_keys(definition, item.as_ref(), &new)?;
             let encoded = EncodedItem::encode(&new);
             let size_after = encoded.size()?;
@@ -166,8 +164,12 @@ mod tests {
             let nothing = Ok((Change::Nothing, WriteOutcome::of_nothing()));
             assert_eq!(evaluate(&testing::definition(), &request, None), nothing);
         }
-        let made = update("REMOVE n.m ADD s :s", set());
+        let made = update("REMOVE n ADD s :s", set());
         assert_ne!(evaluate(&testing::definition(), &made, None).unwrap().0, Change::Nothing);
+        assert_eq!(
+            error(&update("REMOVE n.m ADD s :s", set()), None).message,
+            "The document path provided in the update expression is invalid for update"
+        );
         assert_eq!(
             error(&update("REMOVE s.m", None), Some(&stored(&testing::item("a", 1)))).message,
             "The document path provided in the update expression is invalid for update"
