@@ -302,7 +302,7 @@ async fn whoever_waits_for_the_log_to_go_on_is_told_within_a_moment() {
     });
     tokio::time::sleep(2 * TICK).await;
     assert!(host.request(PARTITION, 1, put(1)).await.is_ok());
-    assert_eq!(tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap(), Ok(applied + 1));
+    assert_eq!(tokio::time::timeout(long / 2, waiting).await.unwrap().unwrap(), Ok(applied + 1));
     let waiting = host.applied_beyond(PARTITION, applied + 1, long);
     let drop = Order::DropPartition { partition_id: PARTITION, table_id: TABLE, deleted_at_ms: None };
     let (ended, dropped) = tokio::join!(waiting, host.order(drop));

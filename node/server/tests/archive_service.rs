@@ -352,7 +352,7 @@ async fn only_the_release_asks_an_archive_and_nothing_else_than_an_archive_answe
     let (group, bucket) = (Group::start_archived().await, tempfile::tempdir().unwrap());
     let archives = Archives::start(&group, bucket.path()).await;
     let body = || bytes::Bytes::from(serde_json::to_vec(&ArchiveCall::Report).unwrap());
-    let deadline = Duration::from_secs(2);
+    let deadline = Duration::from_secs(20);
     let status = async |name: &str, address: String, path| match client(&group.tls_dir(name))
         .post(&group_name(), &address, path, body(), deadline)
         .await
