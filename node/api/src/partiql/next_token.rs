@@ -1,7 +1,7 @@
-//! `NextToken`: where a SELECT goes on, for the same statement with the same parameters only. Format version 1.
+//! `NextToken`: where a SELECT goes on, for the same statement with the same parameters only. Format version 2 (1 told of ranges that lay in another order).
 //!
 //! ```text
-//! token    = base64 of: 01 request range after checksum
+//! token    = base64 of: 02 request range after checksum
 //! request  = 16 bytes     of SHA-256: the table's id, the statement, the parameters
 //! range    = u16          which of the statement's ranges goes on; big-endian
 //! after    = the encoded key of the last item evaluated in it; nothing at the range's beginning
@@ -13,7 +13,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use cairn_model::{AttributeValue, ServiceError, ids::TableId, json};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const FINGERPRINT_BYTES: usize = 16;
 const HEAD_BYTES: usize = 1 + FINGERPRINT_BYTES + 2;
 const CHECKSUM_BYTES: usize = 4;
@@ -129,11 +129,11 @@ mod tests {
             assert_eq!(refused(&bytes), "Invalid NextToken");
             assert_eq!(refused(&good[..at]), "Invalid NextToken");
         }
-        let mut of_a_later_version = good[..good.len() - CHECKSUM_BYTES].to_vec();
-        of_a_later_version[0] = 2;
-        let checksum = crc32fast::hash(&of_a_later_version);
-        of_a_later_version.extend_from_slice(&checksum.to_be_bytes());
-        assert_eq!(refused(&of_a_later_version), "Invalid NextToken");
+        let mut of_another_version = good[..good.len() - CHECKSUM_BYTES].to_vec();
+        of_another_version[0] = 1;
+        let checksum = crc32fast::hash(&of_another_version);
+        of_another_version.extend_from_slice(&checksum.to_be_bytes());
+        assert_eq!(refused(&of_another_version), "Invalid NextToken");
         assert_eq!(Position::of_token("no base64!", bound).unwrap_err().message, "Invalid NextToken");
     }
 }
