@@ -99,7 +99,7 @@ class Imports:
         lines = [simpleion.dumps({"Item": each}, binary=False) for each in (item, {"h": "float", "v": 1.5})]
         self.upload("data.ion.gz", gzip.compress("\n".join(lines).encode()))
         done = self.import_table("users", "data", InputFormat="ION", InputCompressionType="GZIP")
-        self.assertEqual((done["ImportStatus"], done["ImportedItemCount"], done["ErrorCount"]), ("COMPLETED", 1, 1), done)
+        self.assertEqual((done["ImportStatus"], done["ImportedItemCount"], done["ErrorCount"]), ("FAILED", 1, 1), done)
         (read,) = self.client.scan(TableName="users")["Items"]
         read["ns"]["NS"].sort(key=Decimal)
         expected = {
@@ -226,15 +226,16 @@ class FromS3(Imports, Importing):
         self.bucket.put_object(Bucket="source", Key=key, Body=content)
 
     def test_errors_are_told_in_the_archive(self):
-        content = line(h="a", v=1) + "nonsense\n" + line(v=1)
+        content = line(h="a", v=1) + line(v=1) + "nonsense\n"
         self.upload("folder/data.json", content.encode())
         done = self.import_table("users", "folder/")
-        self.assertEqual((done["ImportStatus"], done["ErrorCount"]), ("COMPLETED", 2), done)
+        self.assertEqual((done["ImportStatus"], done["FailureCode"]), ("FAILED", "ItemValidationError"), done)
+        self.assertEqual((done["ErrorCount"], self.items("users")), (2, {"a": 1}))
         bucket, key = done["CloudWatchLogGroupArn"].removeprefix("arn:aws:s3:::").split("/", 1)
         log = self.bucket.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
         errors = [json.loads(text) for text in log.splitlines()]
         self.assertEqual([(error["object"], error["line"]) for error in errors], [("folder/data.json", n) for n in (2, 3)])
-        self.assertEqual(errors[0]["item"], "nonsense")
+        self.assertEqual(errors[1]["item"], "nonsense")
         self.assertIn(done["CloudWatchLogGroupArn"], done["FailureMessage"])
 
     def test_a_large_object_is_read_in_parts(self):

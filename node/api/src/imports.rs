@@ -52,7 +52,8 @@ pub struct ImportPage {
 /// goes on after it, as IN_PROGRESS. [`crate::errors`] has the texts.
 #[async_trait]
 pub trait Imports: Send + Sync {
-    /// Begins an import. The table is CREATING until the import is COMPLETED; where it FAILED, there is never an item of it.
+    /// Begins an import. The table is CREATING until the import has ended. Where it FAILED, there is no table, but for what was no
+    /// item of it (`ItemValidationError`): the table stays with the others then, as DynamoDB's does.
     ///
     /// Where the account used the request's token within the last eight hours: the import that was begun then, or
     /// `ImportConflictException` for another request than it was. `ResourceInUseException` where the table's name is

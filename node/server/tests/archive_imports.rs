@@ -133,7 +133,8 @@ async fn tables_are_made_of_csv_json_and_ion_and_what_is_no_item_is_told() {
         let order = order(number, prefix, format, compression);
         let node = usize::from(number % 3);
         let report = ended(&group, &archives, node, &order).await;
-        assert_eq!((report.status, report.progress.error_count), (ImportStatus::Completed, errors), "{report:?}");
+        let status = if errors > 0 { ImportStatus::Failed } else { ImportStatus::Completed };
+        assert_eq!((report.status, report.progress.error_count), (status, errors), "{report:?}");
         assert_eq!(value(&group, &view(order.definition), "a").await.as_deref(), Some(expected));
         // Any archive knows it, and where its errors are told.
         let describe = ArchiveCall::DescribeImport { import_id: order.import_id.clone() };

@@ -1,4 +1,4 @@
-//! `cairn dev --archive`: tables made of files in a bucket, whole or not at all.
+//! `cairn dev --archive`: tables made of files in a bucket.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 mod support;
@@ -168,7 +168,7 @@ async fn ion_becomes_a_table_and_what_is_no_item_in_it_is_told() {
     let mut asked = request("users", "users.ion");
     asked["InputFormat"] = json!("ION");
     let description = import(&caller, asked.clone()).await;
-    assert_eq!((&description["ImportStatus"], &description["InputFormat"]), (&json!("COMPLETED"), &json!("ION")));
+    assert_eq!((&description["ImportStatus"], &description["InputFormat"]), (&json!("FAILED"), &json!("ION")));
     assert_eq!(items(&caller, "users").await, pairs(&[("a", "1"), ("d", "2")]));
     let got = caller.ok("GetItem", json!({"TableName": "users", "Key": {"Id": {"S": "a"}}})).await;
     let item = json!({"Id": {"S": "a"}, "V": {"S": "1"}, "n": {"N": "600"}, "s": {"SS": ["x", "y"]}});
@@ -187,14 +187,16 @@ async fn ion_becomes_a_table_and_what_is_no_item_in_it_is_told() {
 }
 
 #[tokio::test]
-async fn what_is_no_item_is_counted_and_told_and_the_rest_is_imported() {
+async fn what_is_no_item_fails_the_import_and_is_told_and_the_table_stays_with_the_rest() {
     let folders = Folders::new();
     let (_dev, caller) = folders.start();
     folders.put("data.json", line("a", "1") + "{\"Item\":{\"Id\":{\"N\":\"1\"}}}\nnonsense\n" + &line("b", "2"));
     let description = import(&caller, request("users", "data")).await;
-    assert_eq!(description["ImportStatus"], "COMPLETED", "{description}");
+    assert_eq!(description["ImportStatus"], "FAILED", "{description}");
     assert_eq!(items(&caller, "users").await, pairs(&[("a", "1"), ("b", "2")]));
+    assert_eq!(status(&caller, "users").await.as_deref(), Some("ACTIVE"));
     assert_eq!((&description["ErrorCount"], &description["ImportedItemCount"]), (&json!(2), &json!(2)));
+    assert_eq!(description["ProcessedItemCount"], 4);
     assert_eq!(description["FailureCode"], "ItemValidationError");
     let log = description["CloudWatchLogGroupArn"].as_str().unwrap();
     assert!(log.starts_with("file://") && log.ends_with("/errors.jsonl"), "{log}");
@@ -207,14 +209,33 @@ async fn what_is_no_item_is_counted_and_told_and_the_rest_is_imported() {
 }
 
 #[tokio::test]
+async fn an_import_of_nothing_but_what_is_no_item_leaves_an_empty_table() {
+    let folders = Folders::new();
+    let (mut dev, caller) = folders.start();
+    folders.put("bad.json", "{\"Item\":{}}\n".repeat(20));
+    let description = import(&caller, request("users", "bad")).await;
+    let failed = (&json!("FAILED"), &json!("ItemValidationError"), &json!(20));
+    assert_eq!((&description["ImportStatus"], &description["FailureCode"], &description["ErrorCount"]), failed);
+    assert_eq!(items(&caller, "users").await, pairs(&[]));
+    let arn = description["ImportArn"].as_str().unwrap();
+    assert_eq!(folders.errors(arn).len(), 20);
+    while folders.markers() > 0 {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    dev.kill();
+    let (_dev, caller) = folders.start();
+    assert_eq!(describe(&caller, arn).await, description, "after a start");
+    assert_eq!(status(&caller, "users").await.as_deref(), Some("ACTIVE"));
+}
+
+#[tokio::test]
 async fn an_import_that_fails_says_why_and_leaves_no_table() {
     let folders = Folders::new();
     let (_dev, caller) = folders.start();
     folders.put("nothing/there", "");
     folders.put("good.json", line("a", "1"));
     folders.put("good.json.gz", line("a", "1"));
-    folders.put("bad.json", "nonsense\n".repeat(20));
-    folders.put("worse.json", line("a", "1") + &"nonsense\n".repeat(10_001));
+    folders.put("worse.json", line("a", "1") + &"{\"Item\":{}}\n".repeat(10_001));
     let mut no_bucket = request("users", "");
     no_bucket["S3BucketSource"]["S3Bucket"] = json!("no-such-bucket");
     let mut no_gzip = request("users", "good.json.gz");
@@ -223,7 +244,6 @@ async fn an_import_that_fails_says_why_and_leaves_no_table() {
         (no_bucket, "S3NoSuchBucket", "The specified bucket does not exist: no-such-bucket", 0),
         (request("users", "nothing"), "S3NoSuchKey", "no objects with the prefix 'nothing'", 0),
         (no_gzip, "SourceUnreadable", "The object good.json.gz cannot be read: invalid gzip header", 0),
-        (request("users", "bad"), "ItemValidationError", "None of the items could be imported", 20),
         (request("users", "worse"), "ItemValidationError", "More than 10000 items failed", 10_001),
     ] {
         let description = import(&caller, asked).await;

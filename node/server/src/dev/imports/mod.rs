@@ -171,7 +171,10 @@ impl LocalImports {
             Some(failure) if !outcome.completed => {
                 tracing::warn!(table, reason = failure.message, "failed to import a table: there is none");
             }
-            _ => tracing::info!(table, items = outcome.progress.imported_item_count, "imported a table"),
+            Some(failure) => {
+                tracing::warn!(table, reason = failure.message, "imported a table without some of its items")
+            }
+            None => tracing::info!(table, items = outcome.progress.imported_item_count, "imported a table"),
         }
         self.tables.end_passing(table_id).await;
         *running.outcome.lock() = Some(outcome.clone());
@@ -180,7 +183,7 @@ impl LocalImports {
         self.forget(&order.import_id).await;
     }
 
-    /// Makes the table, if its import comes to a good end; that is noted before.
+    /// Makes the table, if its import comes to an end that leaves one; that is noted before.
     async fn make(&self, Running { order, progress, .. }: &Running) -> anyhow::Result<ImportOutcome> {
         let (log, log_url) = (self.records.error_log(&order.import_id), self.records.error_log_url(&order.import_id));
         let node = self.node.clone();
