@@ -190,7 +190,7 @@ async fn ion_becomes_a_table_and_what_is_no_item_in_it_is_told() {
 async fn what_is_no_item_fails_the_import_and_is_told_and_the_table_stays_with_the_rest() {
     let folders = Folders::new();
     let (_dev, caller) = folders.start();
-    folders.put("data.json", line("a", "1") + "{\"Item\":{\"Id\":{\"N\":\"1\"}}}\nnonsense\n" + &line("b", "2"));
+    folders.put("data.json", line("a", "1") + "{\"Item\":{\"Id\":{\"N\":\"1\"}}}\n" + &line("b", "2") + "nonsense\n");
     let description = import(&caller, request("users", "data")).await;
     assert_eq!(description["ImportStatus"], "FAILED", "{description}");
     assert_eq!(items(&caller, "users").await, pairs(&[("a", "1"), ("b", "2")]));
@@ -205,7 +205,7 @@ async fn what_is_no_item_fails_the_import_and_is_told_and_the_table_stays_with_t
     assert_eq!(errors.len(), 2);
     assert_eq!((&errors[0]["object"], &errors[0]["line"]), (&json!("data.json"), &json!(2)));
     assert!(errors[0]["message"].as_str().unwrap().contains("Type mismatch for key Id"), "{errors:?}");
-    assert_eq!((&errors[1]["line"], &errors[1]["item"]), (&json!(3), &json!("nonsense")));
+    assert_eq!((&errors[1]["line"], &errors[1]["item"]), (&json!(4), &json!("nonsense")));
 }
 
 #[tokio::test]
