@@ -150,9 +150,6 @@ class Imports:
         self.assertEqual(after, before)
 
     def test_an_import_that_fails_leaves_no_table(self):
-        done = self.import_table("users", "nothing-there")
-        self.assertEqual((done["ImportStatus"], done["FailureCode"]), ("FAILED", "S3NoSuchKey"), done)
-        self.assertEqual(self.client.list_tables()["TableNames"], [])
         missing = self.client.import_table(
             S3BucketSource={"S3Bucket": "no-such-bucket"},
             InputFormat="DYNAMODB_JSON",
@@ -160,6 +157,14 @@ class Imports:
         )["ImportTableDescription"]
         done = self.ended(missing["ImportArn"])
         self.assertEqual((done["ImportStatus"], done["FailureCode"]), ("FAILED", "S3NoSuchBucket"), done)
+        self.assertEqual(self.client.list_tables()["TableNames"], [])
+
+    def test_of_no_objects_an_empty_table_is_made(self):
+        self.upload("elsewhere.json", line(h="a", v=1).encode())
+        done = self.import_table("users", "nothing-there")
+        self.assertEqual((done["ImportStatus"], done["ProcessedItemCount"]), ("COMPLETED", 0), done)
+        self.assertNotIn("FailureCode", done)
+        self.assertEqual(self.items("users"), {})
 
     def test_imports_are_listed_in_pages_and_known_after_a_restart(self):
         self.upload("one.json", line(h="a", v=1).encode())

@@ -229,10 +229,31 @@ async fn an_import_of_nothing_but_what_is_no_item_leaves_an_empty_table() {
 }
 
 #[tokio::test]
+async fn of_no_objects_an_empty_table_is_made() {
+    let folders = Folders::new();
+    let (mut dev, caller) = folders.start();
+    folders.put("nothing/there", "");
+    for (table, prefix) in [("users", "nowhere"), ("others", "nothing/")] {
+        let description = import(&caller, request(table, prefix)).await;
+        assert_eq!(description["ImportStatus"], "COMPLETED", "{description}");
+        assert!(description.get("FailureCode").is_none(), "{description}");
+        for count in ["ProcessedItemCount", "ImportedItemCount", "ErrorCount", "ProcessedSizeBytes"] {
+            assert_eq!(description[count], 0, "{count}");
+        }
+        let described = caller.ok("DescribeTable", json!({"TableName": table})).await["Table"].clone();
+        assert_eq!((&described["TableStatus"], &described["TableId"]), (&json!("ACTIVE"), &description["TableId"]));
+        assert_eq!(items(&caller, table).await, pairs(&[]));
+    }
+    caller.ok("PutItem", json!({"TableName": "users", "Item": {"Id": {"S": "a"}, "V": {"S": "1"}}})).await;
+    dev.kill();
+    let (_dev, caller) = folders.start();
+    assert_eq!(items(&caller, "users").await, pairs(&[("a", "1")]));
+}
+
+#[tokio::test]
 async fn an_import_that_fails_says_why_and_leaves_no_table() {
     let folders = Folders::new();
     let (_dev, caller) = folders.start();
-    folders.put("nothing/there", "");
     folders.put("good.json", line("a", "1"));
     folders.put("good.json.gz", line("a", "1"));
     folders.put("worse.json", line("a", "1") + &"{\"Item\":{}}\n".repeat(10_001));
@@ -242,7 +263,12 @@ async fn an_import_that_fails_says_why_and_leaves_no_table() {
     no_gzip["InputCompressionType"] = json!("GZIP");
     for (asked, code, message, errors) in [
         (no_bucket, "S3NoSuchBucket", "The specified bucket does not exist: no-such-bucket", 0),
-        (request("users", "nothing"), "S3NoSuchKey", "no objects with the prefix 'nothing'", 0),
+        (
+            request("users", "some//thing/x"),
+            "S3InvalidKey",
+            "Objects with the prefix 'some//thing/x' cannot be read",
+            0,
+        ),
         (no_gzip, "SourceUnreadable", "The object good.json.gz cannot be read: invalid gzip header", 0),
         (request("users", "worse"), "ItemValidationError", "More than 10000 items failed", 10_001),
     ] {
