@@ -304,12 +304,12 @@ fn many() -> String {
     lines
 }
 
-/// Waits until some of an import's items are written.
+/// Waits until some of an import's items are written: what was read is given on before it is twice as much.
 async fn under_way(caller: &Caller, arn: &str) {
     for _ in 0..2_000 {
         let description = describe(caller, arn).await;
         assert_eq!(description["ImportStatus"], "IN_PROGRESS", "the test needs more items: {description}");
-        if description["ImportedItemCount"].as_u64().unwrap() > 0 {
+        if description["ProcessedSizeBytes"].as_u64().is_some_and(|bytes| bytes > 2 << 20) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -324,6 +324,10 @@ async fn while_it_is_filled_the_table_is_being_created() {
     folders.put("many.json", many());
     let arn = begin(&caller, request("users", "many")).await;
     under_way(&caller, &arn).await;
+    let description = describe(&caller, &arn).await;
+    for count in ["ProcessedItemCount", "ImportedItemCount", "ErrorCount"] {
+        assert_eq!(description[count], 0, "{count} is told at the end");
+    }
     assert_eq!(status(&caller, "users").await.as_deref(), Some("CREATING"));
     let key = json!({"TableName": "users", "Key": {"Id": {"S": "1"}}});
     let item = json!({"TableName": "users", "Item": {"Id": {"S": "1"}}});
@@ -398,32 +402,70 @@ async fn imports_are_known_after_a_restart_and_listed_in_pages_the_newest_first(
     assert_eq!(listed(&caller.ok("ListImports", of_table).await), [arns[1].clone()]);
 }
 
+/// A request with the client token `token`, and with something else in it.
+fn under_token(table: &str, prefix: &str, change: impl FnOnce(&mut Value)) -> Value {
+    let mut asked = request(table, prefix);
+    asked["ClientToken"] = json!("token");
+    change(&mut asked);
+    asked
+}
+
+async fn refused(caller: &Caller, request: Value) -> (String, String) {
+    let (status, answer) = caller.call("ImportTable", request).await.unwrap();
+    assert_eq!(status, 400, "{answer}");
+    let name = answer["__type"].as_str().unwrap().rsplit('#').next().unwrap().to_owned();
+    (name, answer["message"].as_str().unwrap().to_owned())
+}
+
 #[tokio::test]
-async fn a_client_token_stands_for_one_import() {
+async fn a_client_token_stands_for_one_import_into_a_table_while_it_is_under_way() {
+    let folders = Folders::new();
+    let (_dev, caller) = folders.start();
+    folders.put("many.json", many());
+    let begun = caller.ok("ImportTable", under_token("users", "many", |_| {})).await;
+    let source = |member: &'static str| move |asked: &mut Value| asked["S3BucketSource"][member] = json!("other");
+    for asked in [
+        under_token("users", "many", |_| {}),
+        under_token("users", "many", source("S3Bucket")),
+        under_token("users", "many", source("S3KeyPrefix")),
+        under_token("users", "many", |asked| asked["InputFormat"] = json!("CSV")),
+        under_token("users", "many", |asked| asked["InputCompressionType"] = json!("GZIP")),
+    ] {
+        let again = caller.ok("ImportTable", asked).await["ImportTableDescription"].clone();
+        assert_eq!(again["ImportStatus"], "IN_PROGRESS", "the test needs more items: {again}");
+        for member in ["ImportArn", "TableId", "S3BucketSource", "InputFormat", "InputCompressionType"] {
+            assert_eq!(again[member], begun["ImportTableDescription"][member]);
+        }
+    }
+    let (name, message) = refused(&caller, under_token("others", "many", |_| {})).await;
+    assert_eq!(name, "ImportConflictException");
+    assert_eq!(message, "Duplicate request detected with conflicting parameters");
+}
+
+#[tokio::test]
+async fn a_client_token_counts_for_less_than_the_table_once_its_import_has_ended() {
     let folders = Folders::new();
     folders.put("good.json", line("a", "1"));
     let (mut dev, mut caller) = folders.start();
-    let mut asked = request("users", "good");
-    asked["ClientToken"] = json!("token");
-    let arn = begin(&caller, asked.clone()).await;
+    let arn = begin(&caller, under_token("users", "good", |_| {})).await;
     ended(&caller, &arn).await;
     for restart in [false, true] {
         if restart {
             dev.kill();
             (dev, caller) = folders.start();
         }
-        let again = caller.ok("ImportTable", asked.clone()).await;
-        assert_eq!(again["ImportTableDescription"]["ImportArn"], json!(arn));
-        for (path, value) in
-            [("/S3BucketSource/S3KeyPrefix", "other"), ("/TableCreationParameters/TableName", "others")]
-        {
-            let mut other = asked.clone();
-            *other.pointer_mut(path).unwrap() = json!(value);
-            let (status, answer) = caller.call("ImportTable", other).await.unwrap();
-            assert_eq!(status, 400);
-            assert!(answer["__type"].as_str().unwrap().ends_with("ImportConflictException"), "{answer}");
-        }
+        let (name, message) = refused(&caller, under_token("users", "good", |_| {})).await;
+        assert_eq!((&*name, &*message), ("ResourceInUseException", "Table already exists: users"));
+        let (name, _) = refused(&caller, under_token("others", "good", |_| {})).await;
+        assert_eq!(name, "ImportConflictException");
     }
+    // Where there is no table of it any more, it is what was asked for.
+    caller.ok("DeleteTable", json!({"TableName": "users"})).await;
+    while status(&caller, "users").await.is_some() {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let again = caller.ok("ImportTable", under_token("users", "good", |_| {})).await;
+    assert_eq!(again["ImportTableDescription"]["ImportArn"], json!(arn));
     dev.kill();
 }
 

@@ -151,7 +151,7 @@ pub(crate) fn required_import<'a>(call: &Call<'_>, text: Option<&'a str>) -> Res
     constraints.required("importArn", text.is_some());
     constrain_backup_arn("importArn", text, &mut constraints);
     constraints.finish()?;
-    match ImportArn::parse(text.unwrap_or_default()) {
+    match ImportArn::parse(text.unwrap_or_default()).filter(|arn| is_table_name(arn.table.table_name)) {
         None => Err(ServiceError::validation("Invalid Import ARN")),
         Some(arn) if arn.table.account != call.account => Err(errors::access_denied()),
         Some(arn) if arn.table.region != call.region => Err(errors::import_not_found(arn)),
