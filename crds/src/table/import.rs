@@ -89,6 +89,7 @@ pub struct Csv {
 pub struct ImportStatus {
     #[schemars(length(max = 1024))]
     pub import_arn: String,
+    /// With the `failureCode` `ItemValidationError`, FAILED is an import whose table is there, without what was no item of it.
     #[schemars(with = "String", extend("enum" = ["IN_PROGRESS", "COMPLETED", "FAILED"]))]
     pub import_status: import::ImportStatus,
     pub start_time: Time,
@@ -240,6 +241,7 @@ impl ImportStatus {
             end_time_ms: self.end_time.as_ref().map(millis_of_time),
             error_log: self.cloud_watch_log_group_arn.clone(),
             failure: self.failure_code.clone().map(|code| import::ImportFailure { code, message }),
+            keeps_table: false,
         }
     }
 

@@ -279,12 +279,10 @@ pub fn import_not_found(arn: ImportArn<'_>) -> ServiceError {
     ServiceError::new(ErrorKind::ImportNotFoundException, format!("Import not found: {arn}"))
 }
 
-/// Another import under the client token of one that was asked for before.
-pub fn import_conflict(arn: &str) -> ServiceError {
-    ServiceError::new(
-        ErrorKind::ImportConflictException,
-        format!("Duplicate request detected: its ClientToken is that of {arn}, which was asked for otherwise"),
-    )
+/// An import into another table under the client token of one that was asked for before.
+pub fn import_conflict() -> ServiceError {
+    let text = "Duplicate request detected with conflicting parameters";
+    ServiceError::new(ErrorKind::ImportConflictException, text)
 }
 
 /// An import in an account that has as many under way as an account can have.

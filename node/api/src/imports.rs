@@ -6,7 +6,7 @@ pub use cairn_model::archive::import::{
     ImportReport, ImportSource, ImportStatus,
 };
 
-use crate::{arn::ImportArn, catalog::NewTable};
+use crate::{arn::ImportArn, catalog::NewTable, errors};
 use async_trait::async_trait;
 use cairn_model::ServiceError;
 
@@ -24,17 +24,24 @@ pub struct ImportRequest {
     pub compression: ImportCompression,
 }
 
-impl ImportRequest {
-    /// Whether an import with this order is what is asked for, together with this table.
-    pub fn is(&self, order: &ImportOrder, table: NewTable) -> bool {
-        let made = &order.definition;
-        let mut index_ids = made.global_indexes.iter().map(|index| index.index_id);
-        let index_id = || index_ids.next().unwrap_or(made.table_id);
-        let asked = table.into_definition(&made.account, made.table_id, made.creation_time_ms, index_id);
-        asked == *made
-            && self.source == order.source
-            && self.format == order.format
-            && self.compression == order.compression
+/// What an import into a table of this name is answered, before one is begun for it (Alternator's test_import.py, measured at AWS).
+/// `earlier` is what its client token stands for, and nothing of it but the table's name is compared; whether a table has the name
+/// counts for more, once the import has ended.
+pub fn answered_before(
+    earlier: Option<ImportReport>,
+    table_name: &str,
+    is_taken: bool,
+) -> Result<Option<ImportReport>, ServiceError> {
+    match earlier {
+        Some(earlier)
+            if earlier.order.definition.table_name == table_name
+                && (earlier.status == ImportStatus::InProgress || !is_taken) =>
+        {
+            Ok(Some(earlier))
+        }
+        _ if is_taken => Err(errors::table_exists(table_name)),
+        Some(_) => Err(errors::import_conflict()),
+        None => Ok(None),
     }
 }
 
@@ -52,11 +59,11 @@ pub struct ImportPage {
 /// goes on after it, as IN_PROGRESS. [`crate::errors`] has the texts.
 #[async_trait]
 pub trait Imports: Send + Sync {
-    /// Begins an import. The table is CREATING until the import is COMPLETED; where it FAILED, there is never an item of it.
+    /// Begins an import. The table is CREATING until the import has ended. Where it FAILED, there is no table, but for what was no
+    /// item of it (`ItemValidationError`): the table stays with the others then, as DynamoDB's does.
     ///
-    /// Where the account used the request's token within the last eight hours: the import that was begun then, or
-    /// `ImportConflictException` for another request than it was. `ResourceInUseException` where the table's name is
-    /// taken, `LimitExceededException` where too many imports or tables are there: looked for in this order.
+    /// [`answered_before`] says what stands in the way, and what a token of the last eight hours stands for; then come
+    /// `LimitExceededException`s where too many imports or tables are there.
     async fn import_table(
         &self,
         account: &str,

@@ -133,7 +133,8 @@ async fn tables_are_made_of_csv_json_and_ion_and_what_is_no_item_is_told() {
         let order = order(number, prefix, format, compression);
         let node = usize::from(number % 3);
         let report = ended(&group, &archives, node, &order).await;
-        assert_eq!((report.status, report.progress.error_count), (ImportStatus::Completed, errors), "{report:?}");
+        let status = if errors > 0 { ImportStatus::Failed } else { ImportStatus::Completed };
+        assert_eq!((report.status, report.progress.error_count), (status, errors), "{report:?}");
         assert_eq!(value(&group, &view(order.definition), "a").await.as_deref(), Some(expected));
         // Any archive knows it, and where its errors are told.
         let describe = ArchiveCall::DescribeImport { import_id: order.import_id.clone() };
@@ -158,7 +159,7 @@ async fn a_source_that_can_not_be_read_fails_the_import_and_nothing_is_made() {
     let mut elsewhere = json(20, "");
     elsewhere.source.bucket = "nowhere".to_owned();
     for (asked, code) in
-        [(elsewhere, "S3NoSuchBucket"), (json(21, "none"), "S3NoSuchKey"), (json(22, "plain"), "SourceUnreadable")]
+        [(elsewhere, "S3NoSuchBucket"), (json(21, "a//b/c"), "S3InvalidKey"), (json(22, "plain"), "SourceUnreadable")]
     {
         let report = ended(&group, &archives, 0, &asked).await;
         assert_eq!((report.status, &*report.failure.unwrap().code), (ImportStatus::Failed, code));
@@ -167,6 +168,10 @@ async fn a_source_that_can_not_be_read_fails_the_import_and_nothing_is_made() {
     for node in 0..3 {
         assert!(group.report(node).await.replicas.is_empty());
     }
+    // That nothing is there is no fault.
+    let empty = json(23, "none");
+    assert_eq!(ended(&group, &archives, 0, &empty).await.status, ImportStatus::Completed);
+    assert_eq!(value(&group, &view(empty.definition), "a").await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! `cairn dev --archive`: tables made of files in a bucket, whole or not at all.
+//! `cairn dev --archive`: tables made of files in a bucket.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 mod support;
@@ -168,7 +168,7 @@ async fn ion_becomes_a_table_and_what_is_no_item_in_it_is_told() {
     let mut asked = request("users", "users.ion");
     asked["InputFormat"] = json!("ION");
     let description = import(&caller, asked.clone()).await;
-    assert_eq!((&description["ImportStatus"], &description["InputFormat"]), (&json!("COMPLETED"), &json!("ION")));
+    assert_eq!((&description["ImportStatus"], &description["InputFormat"]), (&json!("FAILED"), &json!("ION")));
     assert_eq!(items(&caller, "users").await, pairs(&[("a", "1"), ("d", "2")]));
     let got = caller.ok("GetItem", json!({"TableName": "users", "Key": {"Id": {"S": "a"}}})).await;
     let item = json!({"Id": {"S": "a"}, "V": {"S": "1"}, "n": {"N": "600"}, "s": {"SS": ["x", "y"]}});
@@ -187,14 +187,16 @@ async fn ion_becomes_a_table_and_what_is_no_item_in_it_is_told() {
 }
 
 #[tokio::test]
-async fn what_is_no_item_is_counted_and_told_and_the_rest_is_imported() {
+async fn what_is_no_item_fails_the_import_and_is_told_and_the_table_stays_with_the_rest() {
     let folders = Folders::new();
     let (_dev, caller) = folders.start();
-    folders.put("data.json", line("a", "1") + "{\"Item\":{\"Id\":{\"N\":\"1\"}}}\nnonsense\n" + &line("b", "2"));
+    folders.put("data.json", line("a", "1") + "{\"Item\":{\"Id\":{\"N\":\"1\"}}}\n" + &line("b", "2") + "nonsense\n");
     let description = import(&caller, request("users", "data")).await;
-    assert_eq!(description["ImportStatus"], "COMPLETED", "{description}");
+    assert_eq!(description["ImportStatus"], "FAILED", "{description}");
     assert_eq!(items(&caller, "users").await, pairs(&[("a", "1"), ("b", "2")]));
+    assert_eq!(status(&caller, "users").await.as_deref(), Some("ACTIVE"));
     assert_eq!((&description["ErrorCount"], &description["ImportedItemCount"]), (&json!(2), &json!(2)));
+    assert_eq!(description["ProcessedItemCount"], 4);
     assert_eq!(description["FailureCode"], "ItemValidationError");
     let log = description["CloudWatchLogGroupArn"].as_str().unwrap();
     assert!(log.starts_with("file://") && log.ends_with("/errors.jsonl"), "{log}");
@@ -203,27 +205,71 @@ async fn what_is_no_item_is_counted_and_told_and_the_rest_is_imported() {
     assert_eq!(errors.len(), 2);
     assert_eq!((&errors[0]["object"], &errors[0]["line"]), (&json!("data.json"), &json!(2)));
     assert!(errors[0]["message"].as_str().unwrap().contains("Type mismatch for key Id"), "{errors:?}");
-    assert_eq!((&errors[1]["line"], &errors[1]["item"]), (&json!(3), &json!("nonsense")));
+    assert_eq!((&errors[1]["line"], &errors[1]["item"]), (&json!(4), &json!("nonsense")));
+}
+
+#[tokio::test]
+async fn an_import_of_nothing_but_what_is_no_item_leaves_an_empty_table() {
+    let folders = Folders::new();
+    let (mut dev, caller) = folders.start();
+    folders.put("bad.json", "{\"Item\":{}}\n".repeat(20));
+    let description = import(&caller, request("users", "bad")).await;
+    let failed = (&json!("FAILED"), &json!("ItemValidationError"), &json!(20));
+    assert_eq!((&description["ImportStatus"], &description["FailureCode"], &description["ErrorCount"]), failed);
+    assert_eq!(items(&caller, "users").await, pairs(&[]));
+    let arn = description["ImportArn"].as_str().unwrap();
+    assert_eq!(folders.errors(arn).len(), 20);
+    while folders.markers() > 0 {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    dev.kill();
+    let (_dev, caller) = folders.start();
+    assert_eq!(describe(&caller, arn).await, description, "after a start");
+    assert_eq!(status(&caller, "users").await.as_deref(), Some("ACTIVE"));
+}
+
+#[tokio::test]
+async fn of_no_objects_an_empty_table_is_made() {
+    let folders = Folders::new();
+    let (mut dev, caller) = folders.start();
+    folders.put("nothing/there", "");
+    for (table, prefix) in [("users", "nowhere"), ("others", "nothing/")] {
+        let description = import(&caller, request(table, prefix)).await;
+        assert_eq!(description["ImportStatus"], "COMPLETED", "{description}");
+        assert!(description.get("FailureCode").is_none(), "{description}");
+        for count in ["ProcessedItemCount", "ImportedItemCount", "ErrorCount", "ProcessedSizeBytes"] {
+            assert_eq!(description[count], 0, "{count}");
+        }
+        let described = caller.ok("DescribeTable", json!({"TableName": table})).await["Table"].clone();
+        assert_eq!((&described["TableStatus"], &described["TableId"]), (&json!("ACTIVE"), &description["TableId"]));
+        assert_eq!(items(&caller, table).await, pairs(&[]));
+    }
+    caller.ok("PutItem", json!({"TableName": "users", "Item": {"Id": {"S": "a"}, "V": {"S": "1"}}})).await;
+    dev.kill();
+    let (_dev, caller) = folders.start();
+    assert_eq!(items(&caller, "users").await, pairs(&[("a", "1")]));
 }
 
 #[tokio::test]
 async fn an_import_that_fails_says_why_and_leaves_no_table() {
     let folders = Folders::new();
     let (_dev, caller) = folders.start();
-    folders.put("nothing/there", "");
     folders.put("good.json", line("a", "1"));
     folders.put("good.json.gz", line("a", "1"));
-    folders.put("bad.json", "nonsense\n".repeat(20));
-    folders.put("worse.json", line("a", "1") + &"nonsense\n".repeat(10_001));
+    folders.put("worse.json", line("a", "1") + &"{\"Item\":{}}\n".repeat(10_001));
     let mut no_bucket = request("users", "");
     no_bucket["S3BucketSource"]["S3Bucket"] = json!("no-such-bucket");
     let mut no_gzip = request("users", "good.json.gz");
     no_gzip["InputCompressionType"] = json!("GZIP");
     for (asked, code, message, errors) in [
         (no_bucket, "S3NoSuchBucket", "The specified bucket does not exist: no-such-bucket", 0),
-        (request("users", "nothing"), "S3NoSuchKey", "no objects with the prefix 'nothing'", 0),
+        (
+            request("users", "some//thing/x"),
+            "S3InvalidKey",
+            "Objects with the prefix 'some//thing/x' cannot be read",
+            0,
+        ),
         (no_gzip, "SourceUnreadable", "The object good.json.gz cannot be read: invalid gzip header", 0),
-        (request("users", "bad"), "ItemValidationError", "None of the items could be imported", 20),
         (request("users", "worse"), "ItemValidationError", "More than 10000 items failed", 10_001),
     ] {
         let description = import(&caller, asked).await;
@@ -258,12 +304,12 @@ fn many() -> String {
     lines
 }
 
-/// Waits until some of an import's items are written.
+/// Waits until some of an import's items are written: what was read is given on before it is twice as much.
 async fn under_way(caller: &Caller, arn: &str) {
     for _ in 0..2_000 {
         let description = describe(caller, arn).await;
         assert_eq!(description["ImportStatus"], "IN_PROGRESS", "the test needs more items: {description}");
-        if description["ImportedItemCount"].as_u64().unwrap() > 0 {
+        if description["ProcessedSizeBytes"].as_u64().is_some_and(|bytes| bytes > 2 << 20) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -278,6 +324,10 @@ async fn while_it_is_filled_the_table_is_being_created() {
     folders.put("many.json", many());
     let arn = begin(&caller, request("users", "many")).await;
     under_way(&caller, &arn).await;
+    let description = describe(&caller, &arn).await;
+    for count in ["ProcessedItemCount", "ImportedItemCount", "ErrorCount"] {
+        assert_eq!(description[count], 0, "{count} is told at the end");
+    }
     assert_eq!(status(&caller, "users").await.as_deref(), Some("CREATING"));
     let key = json!({"TableName": "users", "Key": {"Id": {"S": "1"}}});
     let item = json!({"TableName": "users", "Item": {"Id": {"S": "1"}}});
@@ -352,32 +402,70 @@ async fn imports_are_known_after_a_restart_and_listed_in_pages_the_newest_first(
     assert_eq!(listed(&caller.ok("ListImports", of_table).await), [arns[1].clone()]);
 }
 
+/// A request with the client token `token`, and with something else in it.
+fn under_token(table: &str, prefix: &str, change: impl FnOnce(&mut Value)) -> Value {
+    let mut asked = request(table, prefix);
+    asked["ClientToken"] = json!("token");
+    change(&mut asked);
+    asked
+}
+
+async fn refused(caller: &Caller, request: Value) -> (String, String) {
+    let (status, answer) = caller.call("ImportTable", request).await.unwrap();
+    assert_eq!(status, 400, "{answer}");
+    let name = answer["__type"].as_str().unwrap().rsplit('#').next().unwrap().to_owned();
+    (name, answer["message"].as_str().unwrap().to_owned())
+}
+
 #[tokio::test]
-async fn a_client_token_stands_for_one_import() {
+async fn a_client_token_stands_for_one_import_into_a_table_while_it_is_under_way() {
+    let folders = Folders::new();
+    let (_dev, caller) = folders.start();
+    folders.put("many.json", many());
+    let begun = caller.ok("ImportTable", under_token("users", "many", |_| {})).await;
+    let source = |member: &'static str| move |asked: &mut Value| asked["S3BucketSource"][member] = json!("other");
+    for asked in [
+        under_token("users", "many", |_| {}),
+        under_token("users", "many", source("S3Bucket")),
+        under_token("users", "many", source("S3KeyPrefix")),
+        under_token("users", "many", |asked| asked["InputFormat"] = json!("CSV")),
+        under_token("users", "many", |asked| asked["InputCompressionType"] = json!("GZIP")),
+    ] {
+        let again = caller.ok("ImportTable", asked).await["ImportTableDescription"].clone();
+        assert_eq!(again["ImportStatus"], "IN_PROGRESS", "the test needs more items: {again}");
+        for member in ["ImportArn", "TableId", "S3BucketSource", "InputFormat", "InputCompressionType"] {
+            assert_eq!(again[member], begun["ImportTableDescription"][member]);
+        }
+    }
+    let (name, message) = refused(&caller, under_token("others", "many", |_| {})).await;
+    assert_eq!(name, "ImportConflictException");
+    assert_eq!(message, "Duplicate request detected with conflicting parameters");
+}
+
+#[tokio::test]
+async fn a_client_token_counts_for_less_than_the_table_once_its_import_has_ended() {
     let folders = Folders::new();
     folders.put("good.json", line("a", "1"));
     let (mut dev, mut caller) = folders.start();
-    let mut asked = request("users", "good");
-    asked["ClientToken"] = json!("token");
-    let arn = begin(&caller, asked.clone()).await;
+    let arn = begin(&caller, under_token("users", "good", |_| {})).await;
     ended(&caller, &arn).await;
     for restart in [false, true] {
         if restart {
             dev.kill();
             (dev, caller) = folders.start();
         }
-        let again = caller.ok("ImportTable", asked.clone()).await;
-        assert_eq!(again["ImportTableDescription"]["ImportArn"], json!(arn));
-        for (path, value) in
-            [("/S3BucketSource/S3KeyPrefix", "other"), ("/TableCreationParameters/TableName", "others")]
-        {
-            let mut other = asked.clone();
-            *other.pointer_mut(path).unwrap() = json!(value);
-            let (status, answer) = caller.call("ImportTable", other).await.unwrap();
-            assert_eq!(status, 400);
-            assert!(answer["__type"].as_str().unwrap().ends_with("ImportConflictException"), "{answer}");
-        }
+        let (name, message) = refused(&caller, under_token("users", "good", |_| {})).await;
+        assert_eq!((&*name, &*message), ("ResourceInUseException", "Table already exists: users"));
+        let (name, _) = refused(&caller, under_token("others", "good", |_| {})).await;
+        assert_eq!(name, "ImportConflictException");
     }
+    // Where there is no table of it any more, it is what was asked for.
+    caller.ok("DeleteTable", json!({"TableName": "users"})).await;
+    while status(&caller, "users").await.is_some() {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let again = caller.ok("ImportTable", under_token("users", "good", |_| {})).await;
+    assert_eq!(again["ImportTableDescription"]["ImportArn"], json!(arn));
     dev.kill();
 }
 

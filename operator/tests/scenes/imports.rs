@@ -17,6 +17,7 @@ const FROM_CSV: &str = ", importFrom: {s3BucketSource: {s3Bucket: source, s3KeyP
 pub(crate) async fn play(server: &ApiServer) {
     a_table_is_imported_and_says_how_far_it_is(server).await;
     an_import_that_fails_leaves_no_data_and_is_not_tried_again(server).await;
+    an_import_that_fails_by_some_items_leaves_a_table_of_the_others(server).await;
     an_import_waits_for_an_archive(server).await;
     what_is_imported_for_a_deleted_table_goes(server).await;
 }
@@ -95,6 +96,26 @@ async fn an_import_that_fails_leaves_no_data_and_is_not_tried_again(server: &Api
     delete(&world).await;
     world.create_table("users", FROM_CSV).await;
     world.wait_active("users").await;
+}
+
+async fn an_import_that_fails_by_some_items_leaves_a_table_of_the_others(server: &ApiServer) {
+    let (world, bucket) = world(server, "import-part").await;
+    bucket.with(|contents| (contents.rejected_items, contents.finishes) = (3, true));
+    world.create_table("users", FROM_CSV).await;
+    let table = world.wait_active("users").await;
+    assert_eq!(table.status.unwrap().item_count, i64::try_from(RESTORED_ITEMS).ok());
+    let failed = wait_import(&world, import::ImportStatus::Failed).await;
+    assert_eq!((failed.failure_code.as_deref(), failed.error_count), (Some("ItemValidationError"), 3));
+    world.wait_reason("users", "Ready").await;
+    let (asked, held) = (bucket.with(|contents| contents.loads), replicas_held(&world));
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(
+        (bucket.with(|contents| contents.loads), replicas_held(&world)),
+        (asked, held),
+        "nothing is tried again"
+    );
+    let after = world.wait_reason("users", "Ready").await;
+    assert!(!after.contains("import") && status(&world).await.import == Some(failed), "{after}");
 }
 
 async fn an_import_waits_for_an_archive(server: &ApiServer) {

@@ -33,6 +33,8 @@ pub(crate) struct Contents {
     /// Why imports fail for good, if they do; and the last one, as the archive tells of it.
     pub(crate) import_failure: Option<String>,
     pub(crate) import: Option<ImportReport>,
+    /// How much of an import that finishes is no item.
+    pub(crate) rejected_items: u64,
     /// Whether loads come to their end.
     pub(crate) finishes: bool,
     pub(crate) backups: BTreeMap<String, BackupOrder>,
@@ -139,8 +141,11 @@ fn import_outcome(contents: &Contents) -> Option<ImportOutcome> {
         let failure = ImportFailure { code: "S3NoSuchBucket".to_owned(), message: message.clone() };
         return Some(ImportOutcome { failure: Some(failure), ..ended });
     }
-    let progress = ImportProgress { imported_item_count: RESTORED_ITEMS, ..ImportProgress::default() };
-    contents.finishes.then_some(ImportOutcome { progress, completed: true, failure: None, ..ended })
+    let error_count = contents.rejected_items;
+    let progress = ImportProgress { imported_item_count: RESTORED_ITEMS, error_count, ..ImportProgress::default() };
+    let failure = (error_count > 0)
+        .then(|| ImportFailure { code: "ItemValidationError".to_owned(), message: "some are no items".to_owned() });
+    contents.finishes.then_some(ImportOutcome { progress, completed: true, failure, ..ended })
 }
 
 /// Every table with recovery on that the node leads can be restored up to now.

@@ -58,7 +58,7 @@ pub(crate) const ALL: [Scenario; 39] = [
     scenario!(recovery::a_backup_outlives_its_namespace),
     scenario!(recovery::a_schedule_makes_backups_and_keeps_the_last),
     scenario!(recovery::the_aws_cli_backs_up_and_restores),
-    scenario!(imports::files_in_a_bucket_become_tables_whole_or_not_at_all),
+    scenario!(imports::files_in_a_bucket_become_tables),
     scenario!(exports::an_export_reads_the_archive),
     scenario!(recovery::a_wrong_archive_holds_nothing_up_and_says_what_is_wrong),
     scenario!(faults::killing_the_leaders_zone_loses_nothing),

@@ -166,8 +166,12 @@ impl ExportInput {
         if let Some(bucket) = &self.s3_bucket {
             constrain_bucket(bucket, &mut constraints);
         }
-        if let Some(prefix) = self.s3_prefix.as_deref().filter(|prefix| prefix.len() > PREFIX_BYTES_MAX) {
-            constraints.value(prefix, "s3Prefix", "Member must have length less than or equal to 1024");
+        match self.s3_prefix.as_deref() {
+            Some("") => constraints.value("", "s3Prefix", "Member must have length greater than or equal to 1"),
+            Some(prefix) if prefix.len() > PREFIX_BYTES_MAX => {
+                constraints.value(prefix, "s3Prefix", "Member must have length less than or equal to 1024");
+            }
+            _ => {}
         }
         let is_account = |owner: &str| owner.len() == 12 && owner.bytes().all(|byte| byte.is_ascii_digit());
         if let Some(owner) = self.s3_bucket_owner.as_deref().filter(|owner| !is_account(owner)) {

@@ -176,8 +176,30 @@ async fn what_is_not_there_or_has_no_recovery_is_not_exported() {
     assert_eq!(answer, refused("ExportNotFoundException", &format!("Export not found: {EXPORT}")));
     let backup = EXPORT.replace("/export/", "/backup/");
     assert_eq!(service.invalid("DescribeExport", json!({"ExportArn": backup})).await, "Invalid Export ARN");
-    let theirs = EXPORT.replace(":game:", ":other:");
-    assert_eq!(service.error("DescribeExport", json!({"ExportArn": theirs})).await.0, "AccessDeniedException");
+}
+
+#[tokio::test]
+async fn an_arn_from_elsewhere_is_denied_whatever_it_names() {
+    let service = users().await;
+    for arn in [EXPORT, "arn:aws:dynamodb:east:game:table/nonexistent_table_xyz"] {
+        for (part, other) in
+            [(":aws:", ":qwerty:"), (":dynamodb:", ":qwerty:"), (":east:", ":west:"), (":game:", ":other:")]
+        {
+            let theirs = json!({"ExportArn": arn.replace(part, other)});
+            assert_eq!(service.error("DescribeExport", theirs).await.0, "AccessDeniedException", "{other}");
+        }
+    }
+    let table = json!({"ExportArn": "qwerty:aws:dynamodb:east:game:table/nonexistent_table_xyz"});
+    assert_eq!(service.invalid("DescribeExport", table).await, "Invalid Export ARN");
+}
+
+#[tokio::test]
+async fn of_a_table_that_is_gone_no_export_is_listed_but_each_is_described() {
+    let service = users().await;
+    service.ok("ExportTableToPointInTime", request(json!({}))).await;
+    service.ok("DeleteTable", json!({"TableName": "users"})).await;
+    assert_eq!(service.ok("ListExports", json!({"TableArn": TABLE})).await, json!({"ExportSummaries": []}));
+    service.ok("DescribeExport", json!({"ExportArn": EXPORT})).await;
 }
 
 #[tokio::test]
@@ -231,6 +253,8 @@ async fn a_request_that_is_not_allowed_is_refused_in_dynamodbs_words() {
     }
     let long = request(json!({"S3Prefix": "x".repeat(1_025)}));
     assert!(service.invalid("ExportTableToPointInTime", long).await.contains("'s3Prefix' failed"));
+    let empty = request(json!({"S3Prefix": ""}));
+    assert!(service.invalid("ExportTableToPointInTime", empty).await.contains("Value '' at 's3Prefix' failed"));
     let name = request(json!({"TableArn": "users"}));
     assert!(service.invalid("ExportTableToPointInTime", name).await.contains("'tableArn' failed"));
 }

@@ -83,21 +83,27 @@ async fn an_import_is_described_as_it_was_asked_for_and_as_it_ended() {
         "TableCreationParameters": asked["TableCreationParameters"],
         "StartTime": 1_700_000_000.0,
         "ErrorCount": 0,
-        "ProcessedSizeBytes": 0,
         "ProcessedItemCount": 0,
         "ImportedItemCount": 0
     });
     assert_eq!(answer, json!({"ImportTableDescription": expected}));
 
     for import in service.imports.imports.lock().unwrap().values_mut() {
-        import.status = ImportStatus::Failed;
-        import.end_time_ms = Some(1_700_000_001_500);
         import.progress = ImportProgress {
             processed_size_bytes: 40,
             processed_item_count: 4,
             imported_item_count: 3,
             error_count: 1,
         };
+    }
+    // What was read is told at once, what was counted only at the end.
+    expected["ProcessedSizeBytes"] = json!(40);
+    let described = service.ok("DescribeImport", json!({"ImportArn": arn})).await;
+    assert_eq!(described, json!({"ImportTableDescription": expected}));
+
+    for import in service.imports.imports.lock().unwrap().values_mut() {
+        import.status = ImportStatus::Failed;
+        import.end_time_ms = Some(1_700_000_001_500);
         import.error_log = Some("arn:aws:s3:::backups/errors.jsonl".to_owned());
         import.failure = Some(ImportFailure { code: "Code".to_owned(), message: "message".to_owned() });
     }
@@ -200,6 +206,9 @@ async fn only_the_accounts_own_imports_of_this_region_are_described() {
     assert_eq!(service.error("DescribeImport", other).await.0, "AccessDeniedException");
     let export = request(UNKNOWN.replace("import", "export"));
     assert_eq!(service.invalid("DescribeImport", export).await, "Invalid Import ARN");
+    // No table has a name of one character.
+    let malformed = request(UNKNOWN.replace("users", "x"));
+    assert_eq!(service.invalid("DescribeImport", malformed).await, "Invalid Import ARN");
 }
 
 #[tokio::test]

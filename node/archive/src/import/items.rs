@@ -1,7 +1,9 @@
 //! The items of one file, one after the other, with what was wrong in between.
 
 use super::{
-    Compression, Format, csv, dynamodb_json, ion,
+    BYTE_ORDER_MARK, Compression, Format, csv,
+    dynamodb_json::{self, Fault},
+    ion,
     lines::{Line, Lines},
 };
 use cairn_model::{
@@ -20,7 +22,6 @@ const BUFFER_BYTES: usize = 64 << 10;
 const ZSTD_WINDOW_LOG_MAX: u32 = 24;
 const WINDOW_TOO_LARGE: &str =
     "its zstd window is larger than 16 MiB: compress it with a level of at most 19, and not with --long";
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 const TOO_LONG: &str = "The record is too long";
 
 /// An item of a file, checked as PutItem checks one, or what stands in its place.
@@ -39,7 +40,7 @@ pub struct Rejected {
     pub text: String,
 }
 
-/// Reads one file. An error of its iteration is the end of it: what follows can't be read.
+/// Reads one file. An error of its iteration is the end of it: what follows can't be read; so may be what is no item.
 pub struct Items<'a> {
     lines: Lines<Box<dyn BufRead + Send + 'a>>,
     records: Records,
@@ -106,7 +107,7 @@ impl<'a> Items<'a> {
 
     fn read(&mut self) -> io::Result<Option<Entry>> {
         match self.records.clone() {
-            Records::DynamoDbJson => self.read_line(|text| dynamodb_json::read(text).map(Some)),
+            Records::DynamoDbJson => self.read_value(),
             Records::Ion => self.read_ion(),
             Records::Csv(Csv { delimiter, header: Some(header) }) => self.read_csv(delimiter, &header),
             Records::Csv(Csv { delimiter, header: None }) => {
@@ -117,22 +118,40 @@ impl<'a> Items<'a> {
         }
     }
 
+    /// What can't be made an item of is the last of its file: DynamoDB abandons the rest of the object (Alternator's test_import.py,
+    /// measured at AWS). What is an item, but none of the table, is not.
+    fn read_value(&mut self) -> io::Result<Option<Entry>> {
+        let item = match self.lines.read_value()? {
+            None => return Ok(None),
+            Some(Line::TooLong) => Err(TOO_LONG.to_owned()),
+            Some(Line::Whole { .. }) => match dynamodb_json::read(&self.lines.text) {
+                Ok(item) => Ok(item),
+                Err(Fault::Invalid(problem)) => Err(problem),
+                Err(Fault::NoItem(problem)) => {
+                    self.ended = true;
+                    Err(format!("{problem}; the rest of the object is passed over"))
+                }
+            },
+        };
+        Ok(Some(entry(self.lines.number, item, &self.definition, &self.lines.text)))
+    }
+
     fn read_ion(&mut self) -> io::Result<Option<Entry>> {
-        let read = self.read_line(ion::read);
+        let read = self.read_lines();
         if self.lines.number == 1 && ion::is_binary(&self.lines.text) {
             return Err(invalid("it is binary Ion: an import needs text, an item a line".to_owned()));
         }
         read
     }
 
-    /// The next line that has an item or should have one, as `read` finds it.
-    fn read_line(&mut self, read: fn(&[u8]) -> Result<Option<Item>, String>) -> io::Result<Option<Entry>> {
+    /// The next line that has an item or should have one.
+    fn read_lines(&mut self) -> io::Result<Option<Entry>> {
         while let Some(line) = self.lines.read()? {
             let text = self.text();
             let item = match line {
                 Line::TooLong => Err(TOO_LONG.to_owned()),
                 Line::Whole { .. } if text.trim_ascii().is_empty() => continue,
-                Line::Whole { .. } => match read(text).transpose() {
+                Line::Whole { .. } => match ion::read(text).transpose() {
                     Some(item) => item,
                     None => continue,
                 },
@@ -214,7 +233,7 @@ impl Iterator for Items<'_> {
             return None;
         }
         let next = self.read().transpose();
-        self.ended = !matches!(next, Some(Ok(_)));
+        self.ended |= !matches!(next, Some(Ok(_)));
         next
     }
 }

@@ -26,7 +26,7 @@ use cairn_model::archive::import::ImportFormat;
 /// How the items of a file are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// `{"Item": {…}}`, one a line.
+    /// `{"Item": {…}}`, one after the other, as a rule one a line.
     DynamoDbJson,
     /// `$ion_1_0 {Item: {…}}`, as text, one a line.
     Ion,
@@ -54,6 +54,8 @@ impl From<&ImportFormat> for Format {
 /// No record of a file is longer: an item of the largest size is shorter, be it a list of empty strings as DynamoDB JSON,
 /// `{"S":""},` for each byte of it, or a string with every byte escaped.
 const RECORD_BYTES_MAX: usize = 4 << 20;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 #[cfg(test)]
 mod tests;

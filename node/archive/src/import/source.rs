@@ -96,7 +96,7 @@ impl SourceProblem {
 
 impl SourceFiles {
     /// Finds the files whose keys begin with `prefix` in the bucket of this name, which is reached as the archive is.
-    /// Those without any bytes are left out.
+    /// Those without any bytes are left out; that there is none is no problem, as it is none to DynamoDB.
     pub async fn find(archive: &ArchiveConfig, name: &str, prefix: &str) -> Result<Self, SourceProblem> {
         let config = archive.for_bucket(name);
         if let Some(folder) = config.url.strip_prefix("file://")
@@ -105,16 +105,14 @@ impl SourceFiles {
         {
             return Err(SourceProblem::no_such_bucket(name));
         }
+        // Keys that a store in folders can't have are listed without a slash before them.
+        let prefix = prefix.trim_start_matches('/');
         let bucket = Bucket::connect(&config).map_err(|error| SourceProblem::of_bucket(name, &error))?;
-        let listed = list(&bucket, prefix).await;
+        let listed = list(&bucket, prefix, folder_of(prefix)?).await;
         let Some(files) = listed.map_err(|error| SourceProblem::of_bucket(name, &error))? else {
             let message = format!("The bucket {name} has more than {FILES_MAX} objects with the prefix '{prefix}'");
             return Err(SourceProblem::new("S3TooManyObjects", message));
         };
-        if files.is_empty() {
-            let message = format!("The bucket {name} has no objects with the prefix '{prefix}', or only empty ones");
-            return Err(SourceProblem::new("S3NoSuchKey", message));
-        }
         Ok(Self { bucket, files })
     }
 
@@ -132,14 +130,16 @@ impl SourceFiles {
     }
 }
 
+/// The folder that all keys with this prefix are in.
+fn folder_of(prefix: &str) -> Result<Path, SourceProblem> {
+    // No key that could be read begins like one that is none: that must not be taken for an empty bucket.
+    Path::parse(prefix.rsplit_once('/').map_or("", |(folder, _)| folder)).map_err(|error| {
+        SourceProblem::new("S3InvalidKey", format!("Objects with the prefix '{prefix}' cannot be read: {error}"))
+    })
+}
+
 /// None where there are too many.
-async fn list(bucket: &Bucket, prefix: &str) -> Result<Option<Vec<SourceFile>>, ArchiveError> {
-    // Keys that a store in folders can't have are listed without a slash before them.
-    let prefix = prefix.trim_start_matches('/');
-    let Ok(folder) = Path::parse(prefix.rsplit_once('/').map_or("", |(folder, _)| folder)) else {
-        // No key that could be read begins like that.
-        return Ok(Some(Vec::new()));
-    };
+async fn list(bucket: &Bucket, prefix: &str, folder: Path) -> Result<Option<Vec<SourceFile>>, ArchiveError> {
     let wanted = |object: &object_store::ObjectMeta| object.size > 0 && object.location.as_ref().starts_with(prefix);
     let found = bucket.list_up_to(FILES_MAX, &folder, wanted).await?;
     let file = |object: object_store::ObjectMeta| SourceFile {

@@ -60,24 +60,50 @@ fn dynamodb_json_is_an_item_a_line() {
 }
 
 #[test]
-fn a_line_that_is_no_item_says_why_and_the_next_is_read() {
+fn values_of_dynamodb_json_follow_each_other_without_the_end_of_a_line_too() {
+    let value = |id: &str| format!("{{\"Item\":{{\"Id\":{{\"S\":{id:?}}}}}}}");
+    let file =
+        format!("\u{feff}{}{} {}\n{{\n\"Item\":\n{}\n", value("a"), value("}\"{"), value("\\"), &value("d")[8..]);
+    let read = plain(&file, Format::DynamoDbJson);
+    let expected = [(1, "a"), (1, "}\"{"), (1, "\\"), (2, "d")].map(|(line, id)| (line, Ok(item(&[("Id", id)]))));
+    assert_eq!(read, expected);
+    let file = value("a").repeat(2 * RECORD_BYTES_MAX / value("a").len());
+    let mut items = Items::new(file.as_bytes(), Compression::None, Format::DynamoDbJson, by_id()).unwrap();
+    assert!(items.by_ref().all(|read| read.unwrap().item.is_ok()), "values, not lines, have a limit");
+    assert_eq!(items.bytes(), file.len() as u64);
+}
+
+#[test]
+fn what_no_item_can_be_made_of_is_the_last_that_is_read_of_its_file() {
+    for (bad, why) in [
+        ("{\"Item\":{\"Id\":{\"S\":\"a\"}", "The value cannot be read: expected `,` or `}`"),
+        ("{\"Keys\":{\"Id\":{\"S\":\"a\"}}}", "The value has no Item"),
+        ("{\"Item\":}", "The value cannot be read: expected value"),
+        ("nonsense", "The value cannot be read: expected"),
+        ("\u{0}", "The value cannot be read"),
+        ("[]", "The value cannot be read"),
+    ] {
+        let good = "{\"Item\":{\"Id\":{\"S\":\"good\"}}}";
+        let read = plain(&format!("{good}\n\n{bad}\n{good}\n{bad}\n"), Format::DynamoDbJson);
+        assert_eq!((read.len(), read[1].0, &read[0].1), (2, 3, &Ok(item(&[("Id", "good")]))), "{bad}");
+        let told = problem(&read, 1);
+        assert!(told.starts_with(why) && told.ends_with("; the rest of the object is passed over"), "{told}");
+    }
+}
+
+#[test]
+fn an_item_that_is_none_of_the_table_says_why_and_the_next_is_read() {
     let lines = [
-        "{\"Item\":{\"Id\":{\"S\":\"a\"}",
-        "{\"Keys\":{\"Id\":{\"S\":\"a\"}}}",
         "{\"Item\":{\"Id\":{\"N\":\"1\"}}}",
         "{\"Item\":{\"V\":{\"S\":\"a\"}}}",
         "{\"Item\":{\"Id\":{\"S\":\"a\"},\"V\":{\"N\":\"x\"}}}",
-        "\u{0}",
         "{\"Item\":{\"Id\":{\"S\":\"good\"}}}",
     ];
     let read = plain(&lines.join("\n"), Format::DynamoDbJson);
-    assert!(problem(&read, 0).starts_with("The line cannot be read: EOF"), "{read:?}");
-    assert_eq!(problem(&read, 1), "The line has no Item");
-    assert!(problem(&read, 2).contains("Type mismatch for key Id expected: S actual: N"), "{read:?}");
-    assert!(problem(&read, 3).contains("Missing the key Id"), "{read:?}");
-    assert!(problem(&read, 4).contains("cannot be converted to a numeric value: x"), "{read:?}");
-    assert!(problem(&read, 5).starts_with("The line cannot be read"), "{read:?}");
-    assert_eq!(read[6], (7, Ok(item(&[("Id", "good")]))));
+    assert!(problem(&read, 0).contains("Type mismatch for key Id expected: S actual: N"), "{read:?}");
+    assert!(problem(&read, 1).contains("Missing the key Id"), "{read:?}");
+    assert!(problem(&read, 2).contains("cannot be converted to a numeric value: x"), "{read:?}");
+    assert_eq!(read[3], (4, Ok(item(&[("Id", "good")]))));
 }
 
 #[test]
@@ -276,7 +302,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn no_bytes_panic_and_no_line_is_lost(
+    fn no_bytes_panic_and_none_are_passed_over_without_a_word(
         pieces in vec(
             prop_oneof![
                 select(vec![
@@ -294,14 +320,15 @@ proptest! {
     ) {
         let text = pieces.concat();
         let file = if pack { packed(&text, compression) } else { text.clone() };
-        let read = read_all(&file, compression, format.clone(), by_id());
+        let Ok(mut items) = Items::new(&*file, compression, format.clone(), by_id()) else { return Ok(()) };
+        let read: io::Result<Vec<_>> = items.by_ref().collect();
         if pack && format == Format::DynamoDbJson {
-            let lines = text.split(|byte| *byte == b'\n').enumerate();
-            let full = lines.filter(|(number, line)| {
-                let line = if *number == 0 { line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line) } else { line };
-                !line.trim_ascii().is_empty()
-            });
-            prop_assert_eq!(read.unwrap().len(), full.count());
+            let read = read.unwrap();
+            let is_told = |entry: &Entry| entry.item.as_ref().is_err_and(|it| it.message.ends_with("is passed over"));
+            match read.iter().position(is_told) {
+                Some(last) => prop_assert_eq!(last + 1, read.len()),
+                None => prop_assert_eq!(items.bytes(), text.len() as u64),
+            }
         }
     }
 

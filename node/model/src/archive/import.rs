@@ -84,7 +84,7 @@ pub struct ImportProgress {
     pub error_count: u64,
 }
 
-/// What went wrong, also where the import was completed without some items.
+/// What went wrong, also where the table was made without some items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportFailure {
@@ -148,24 +148,34 @@ pub struct ImportReport {
     pub error_log: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<ImportFailure>,
+    /// Of one that FAILED, whether its table is there all the same: without what was no item of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_table: bool,
 }
 
 impl ImportReport {
     pub fn in_progress(order: ImportOrder, progress: ImportProgress) -> Self {
         let status = ImportStatus::InProgress;
-        Self { order, status, progress, end_time_ms: None, error_log: None, failure: None }
+        Self { order, status, progress, end_time_ms: None, error_log: None, failure: None, keeps_table: false }
     }
 
     /// `error_log`: where its errors are told, if they are.
     pub fn ended(order: ImportOrder, outcome: ImportOutcome, error_log: String) -> Self {
+        let is_whole = outcome.completed && outcome.failure.is_none();
         Self {
             order,
-            status: if outcome.completed { ImportStatus::Completed } else { ImportStatus::Failed },
+            status: if is_whole { ImportStatus::Completed } else { ImportStatus::Failed },
+            keeps_table: outcome.completed && !is_whole,
             progress: outcome.progress,
             end_time_ms: Some(outcome.end_time_ms),
             error_log: outcome.error_log.then_some(error_log),
             failure: outcome.failure,
         }
+    }
+
+    /// Whether it has ended with a table.
+    pub fn has_made_table(&self) -> bool {
+        self.status == ImportStatus::Completed || self.keeps_table
     }
 }
 
@@ -199,5 +209,35 @@ mod tests {
         let outcome: ImportOutcome = serde_json::from_str(json).unwrap();
         assert_eq!(outcome.progress.imported_item_count, 2);
         assert_eq!(serde_json::to_string(&outcome).unwrap(), json);
+    }
+
+    #[test]
+    fn an_import_without_some_items_has_failed_and_keeps_its_table() {
+        let definition = serde_json::json!({
+            "account": "game", "tableName": "users", "tableId": crate::ids::TableId([7; 16]), "schemaVersion": 1,
+            "keySchema": {"partition": {"name": "Id", "scalarType": "S"}},
+            "billingMode": crate::table::BillingMode::PayPerRequest, "creationTimeMs": 1_000,
+        });
+        let order = ImportOrder {
+            import_id: "01700000000000-abcdef12".into(),
+            arn: "arn".into(),
+            table_arn: "arn".into(),
+            definition: serde_json::from_value(definition).unwrap(),
+            client_token: None,
+            source: ImportSource { bucket: "source".into(), key_prefix: None, bucket_owner: None },
+            format: ImportFormat::Ion,
+            compression: ImportCompression::None,
+            start_time_ms: 1,
+        };
+        let failed = ImportOutcome::interrupted(7);
+        for (completed, failure, status, keeps_table) in [
+            (true, None, ImportStatus::Completed, false),
+            (true, failed.failure.clone(), ImportStatus::Failed, true),
+            (false, failed.failure.clone(), ImportStatus::Failed, false),
+        ] {
+            let outcome = ImportOutcome { completed, failure, ..failed.clone() };
+            let report = ImportReport::ended(order.clone(), outcome, String::new());
+            assert_eq!((report.status, report.keeps_table, report.has_made_table()), (status, keeps_table, completed));
+        }
     }
 }

@@ -40,7 +40,7 @@ impl Progress {
     }
 }
 
-/// Fills what `begin` makes with what the import's source holds: how it ended and, where that was well, what was filled. An
+/// Fills what `begin` makes with what the import's source holds: how it ended and, where a table is to be made of it, what was filled. An
 /// error is not the source's: another try may do better. The bucket is reached as `archive` says.
 pub(crate) async fn fill<S: ItemSink + 'static>(
     archive: &ArchiveConfig,
@@ -68,10 +68,6 @@ pub(crate) async fn fill<S: ItemSink + 'static>(
     let (sink, mut failure) = match filled {
         Err(Stop::Here(error)) => return Err(error),
         Err(Stop::Source(failure)) => (None, Some(failure)),
-        Ok(sink) if progress.imported_item_count == 0 && progress.error_count > 0 => {
-            give_up(sink).await;
-            (None, Some(failure(INVALID_ITEMS, "None of the items could be imported".to_owned())))
-        }
         Ok(sink) if progress.error_count > 0 => {
             (Some(sink), Some(failure(INVALID_ITEMS, "Some of the items failed validation checks".to_owned())))
         }

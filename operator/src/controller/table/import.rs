@@ -33,7 +33,7 @@ const HINDERED: SignedDuration = SignedDuration::from_secs(5);
 /// How many archives are asked how an import ended before the next look.
 const ARCHIVES_ASKED_MAX: usize = 3;
 
-/// The reason of a table's conditions whose import failed for good.
+/// The reason of a table's conditions whose import failed for good, without a table.
 const FAILED: &str = "ImportFailed";
 
 /// What an archive last said of an import.
@@ -92,9 +92,11 @@ pub async fn proceed(
     nodes: &[ExpectedNode],
 ) -> Result<Option<Importing>> {
     let is_led = made != Made::No;
-    let Some(status) = table.status.as_ref().and_then(|status| status.import.clone()) else { return Ok(None) };
+    let Some(whole) = table.status.as_ref() else { return Ok(None) };
+    let Some(status) = whole.import.clone() else { return Ok(None) };
     if status.import_status == import::ImportStatus::Failed {
-        return Ok(Some(failed(status)));
+        // What was ever led is a table like any other, without what was no item of it.
+        return Ok(whole.schema_version.is_none().then(|| failed(status)));
     }
     let missing = missing.into_iter().next();
     if !status.is_in_progress() || (missing.is_none() && !is_led) {
@@ -165,18 +167,20 @@ fn told(status: ImportStatus, heard: Heard, made: Made) -> Importing {
     };
     match heard {
         Heard::Hindered(reason, message) => waits(status, reason, message),
-        Heard::Report(report) if report.status == Failed && !is_led => failed(ImportStatus::of_report(&report)),
+        Heard::Report(report) if report.status == Failed && !report.keeps_table && !is_led => {
+            failed(ImportStatus::of_report(&report))
+        }
         Heard::Report(report) => {
             let mut heard = ImportStatus::of_report(&report);
-            if made == Made::Whole && report.status == Completed {
+            if made == Made::Whole && report.has_made_table() {
                 return Importing { status: heard, progress: None, again: super::MENDING };
             }
             // Until the table is led, another beginning is still possible.
             (heard.import_status, heard.end_time) = (InProgress, None);
             (heard.failure_code, heard.failure_message, heard.cloud_watch_log_group_arn) = (None, None, None);
-            let message = match report.status {
-                Completed => "all items are imported; the table's partition is being made",
-                InProgress | Failed => "the items are being imported: status.import says how far it is",
+            let message = match report.has_made_table() {
+                true => "all items are imported; the table's partition is being made",
+                false => "the items are being imported: status.import says how far it is",
             };
             waits(heard, "Importing", message.to_owned())
         }
@@ -227,6 +231,20 @@ mod tests {
             let late = told(status(), heard, Made::Whole);
             assert_eq!((late.status.import_status, late.progress), (import::ImportStatus::Completed, None));
         }
+    }
+
+    #[test]
+    fn an_import_that_failed_by_some_items_has_made_the_table_of_the_others() {
+        let Heard::Report(mut report) = ended(false) else { unreachable!() };
+        report.keeps_table = true;
+        let heard = Heard::Report(report);
+        let early = told(status(), heard.clone(), Made::No);
+        assert!(early.status.is_in_progress() && early.status.failure_code.is_none(), "{early:?}");
+        assert_eq!(early.progress.unwrap().reason(), "Importing");
+        assert!(told(status(), heard.clone(), Made::Led).status.is_in_progress());
+        let late = told(status(), heard, Made::Whole);
+        assert_eq!((late.status.import_status, late.progress), (import::ImportStatus::Failed, None));
+        assert!(late.status.failure_code.is_some());
     }
 
     #[test]

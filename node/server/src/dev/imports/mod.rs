@@ -16,7 +16,9 @@ use cairn_api::{
     Catalog, Imports, NewTable,
     arn::{ImportArn, TableArn, backup_id},
     errors,
-    imports::{IMPORTS_MAX, ImportOrder, ImportOutcome, ImportPage, ImportReport, ImportRequest, TOKEN_MS},
+    imports::{
+        IMPORTS_MAX, ImportOrder, ImportOutcome, ImportPage, ImportReport, ImportRequest, TOKEN_MS, answered_before,
+    },
 };
 use cairn_archive::{ArchiveConfig, ArchiveError, Bucket, import};
 use cairn_model::{
@@ -106,14 +108,13 @@ impl LocalImports {
     async fn begin(self: Arc<Self>, request: ImportRequest, table: NewTable) -> Result<ImportReport, ServiceError> {
         let _alone = self.beginning.lock().await;
         let now_ms = environment::wall_ms();
-        if let Some(token) = &request.client_token
-            && let Some(earlier) = self.of_token(token, now_ms).await?
-        {
-            return if request.is(&earlier.order, table) {
-                Ok(earlier)
-            } else {
-                Err(errors::import_conflict(&earlier.order.arn))
-            };
+        let earlier = match &request.client_token {
+            Some(token) => self.of_token(token, now_ms).await?,
+            None => None,
+        };
+        let is_taken = self.tables.table(ACCOUNT, &table.table_name).is_some();
+        if let Some(earlier) = answered_before(earlier, &table.table_name, is_taken)? {
+            return Ok(earlier);
         }
         let table_id = new_table_id();
         let import_id = backup_id(now_ms, uuid::Uuid::new_v4().as_fields().0);
@@ -129,9 +130,6 @@ impl LocalImports {
             compression: request.compression,
             start_time_ms: now_ms,
         };
-        if self.tables.table(ACCOUNT, &order.definition.table_name).is_some() {
-            return Err(errors::table_exists(&order.definition.table_name));
-        }
         if self.running.lock().len() >= IMPORTS_MAX {
             return Err(errors::too_many_imports(IMPORTS_MAX));
         }
@@ -171,7 +169,10 @@ impl LocalImports {
             Some(failure) if !outcome.completed => {
                 tracing::warn!(table, reason = failure.message, "failed to import a table: there is none");
             }
-            _ => tracing::info!(table, items = outcome.progress.imported_item_count, "imported a table"),
+            Some(failure) => {
+                tracing::warn!(table, reason = failure.message, "imported a table without some of its items")
+            }
+            None => tracing::info!(table, items = outcome.progress.imported_item_count, "imported a table"),
         }
         self.tables.end_passing(table_id).await;
         *running.outcome.lock() = Some(outcome.clone());
@@ -180,7 +181,7 @@ impl LocalImports {
         self.forget(&order.import_id).await;
     }
 
-    /// Makes the table, if its import comes to a good end; that is noted before.
+    /// Makes the table, if its import comes to an end that leaves one; that is noted before.
     async fn make(&self, Running { order, progress, .. }: &Running) -> anyhow::Result<ImportOutcome> {
         let (log, log_url) = (self.records.error_log(&order.import_id), self.records.error_log_url(&order.import_id));
         let node = self.node.clone();

@@ -11,7 +11,7 @@ use cairn_api::{
     Imports, NewTable,
     arn::ImportArn,
     errors,
-    imports::{IMPORTS_MAX, ImportPage, ImportReport, ImportRequest, ImportStatus, TOKEN_MS},
+    imports::{IMPORTS_MAX, ImportPage, ImportReport, ImportRequest, ImportStatus, TOKEN_MS, answered_before},
 };
 use cairn_crds::{DEFAULT_STORAGE_GROUP, TableSpec, table::ImportFrom};
 use cairn_model::{ServiceError, archive::import::IMPORTS_KEPT_MS, ids::TableId, limits};
@@ -130,11 +130,6 @@ impl ClusterImports {
     }
 }
 
-/// What a request under the token of an import is answered.
-fn again(earlier: ImportReport, request: &ImportRequest, table: NewTable) -> Result<ImportReport, ServiceError> {
-    if request.is(&earlier.order, table) { Ok(earlier) } else { Err(errors::import_conflict(&earlier.order.arn)) }
-}
-
 #[async_trait]
 impl Imports for ClusterImports {
     async fn import_table(
@@ -144,14 +139,14 @@ impl Imports for ClusterImports {
         table: NewTable,
     ) -> Result<ImportReport, ServiceError> {
         self.catalog.check_writes()?;
-        if let Some(token) = &request.client_token
-            && let Some(earlier) = self.of_token(account, token).await?
-        {
-            return again(earlier, &request, table);
-        }
         let name = table.table_name.clone();
-        if self.tables.view(account, &name).is_some() {
-            return Err(errors::table_exists(&name));
+        let earlier = match &request.client_token {
+            Some(token) => self.of_token(account, token).await?,
+            None => None,
+        };
+        let is_taken = self.tables.view(account, &name).is_some();
+        if let Some(earlier) = answered_before(earlier, &name, is_taken)? {
+            return Ok(earlier);
         }
         let under_way = self.of_tables(account).into_values().filter(|it| it.status == ImportStatus::InProgress);
         if under_way.count() >= IMPORTS_MAX {
@@ -160,9 +155,10 @@ impl Imports for ClusterImports {
         if self.tables.names(account).len() >= limits::TABLES_PER_ACCOUNT_MAX {
             return Err(errors::too_many_tables());
         }
-        let ImportRequest { client_token, source, format, compression } = request.clone();
+        let ImportRequest { client_token, source, format, compression } = request;
+        let asked_token = client_token.clone();
         // The resource's uid becomes the id, and its creation time the table's.
-        let definition = table.clone().into_definition(account, TableId([0; 16]), 0, || TableId([0; 16]));
+        let definition = table.into_definition(account, TableId([0; 16]), 0, || TableId([0; 16]));
         let spec = TableSpec {
             storage_group: self.group(account)?,
             import_from: Some(ImportFrom::new(client_token, source, format, compression)),
@@ -172,9 +168,8 @@ impl Imports for ClusterImports {
         let begun = self.tables.resource(account, &name).and_then(|table| report(&table, &self.region));
         let Err(error) = created else { return begun.ok_or_else(errors::internal) };
         // It may be made under the same token already, by another router.
-        let is_asked_again = |begun: &ImportReport| begun.order.client_token == request.client_token;
-        match begun.filter(|begun| request.client_token.is_some() && is_asked_again(begun)) {
-            Some(begun) => again(begun, &request, table),
+        match begun.filter(|begun| asked_token.is_some() && begun.order.client_token == asked_token) {
+            Some(begun) => answered_before(Some(begun), &name, true)?.ok_or(error),
             None => Err(error),
         }
     }

@@ -83,7 +83,8 @@ async fn a_table_is_made_of_files_once_and_what_came_of_it_is_known_from_then_on
     beside.put_source("good-2", &line(1, 11));
     let asked = order(LATER, 30);
     let report = beside.imported(&asked).await;
-    assert_eq!((report.status, &report.order), (ImportStatus::Completed, &asked));
+    assert_eq!((report.status, report.keeps_table, &report.order), (ImportStatus::Failed, true, &asked));
+    assert_eq!(report.failure.as_ref().unwrap().code, "ItemValidationError");
     assert_eq!((report.progress.imported_item_count, report.progress.error_count), (3, 1));
     let log = report.error_log.clone().unwrap();
     let lines = std::fs::read_to_string(log.strip_prefix("file://").unwrap()).unwrap();
@@ -99,7 +100,7 @@ async fn a_table_is_made_of_files_once_and_what_came_of_it_is_known_from_then_on
 async fn an_import_that_fails_says_why_each_time_and_leaves_nothing() {
     let beside = Beside::start().await;
     beside.reachable().await;
-    beside.put_source("good", "nonsense\n");
+    beside.put_source("good", &"{\"Item\":{}}\n".repeat(10_001));
     let elsewhere = |order: ImportOrder| ImportOrder {
         source: ImportSource { bucket: "other".into(), ..order.source.clone() },
         ..order
