@@ -83,8 +83,10 @@ async fn the_name_is_free_at_once_and_every_node_keeps_the_stream_that_ended(ser
         deleted_at_ms: Some(deleted_at_ms),
     };
     assert!(drops.iter().all(|(_, given)| *given == order), "{drops:?}");
-    let addresses: BTreeSet<_> = drops.iter().map(|(address, _)| address).collect();
-    assert_eq!((addresses.len(), &drops.last().unwrap().0), (3, &leader));
+    // Each is told again where another write got ahead of the operator's note that it is done.
+    let mut told = BTreeSet::new();
+    let addresses: Vec<_> = drops.iter().map(|(address, _)| address).filter(|address| told.insert(*address)).collect();
+    assert_eq!((addresses.len(), addresses.last()), (3, Some(&&leader)), "the leader goes last");
     let kept = retired(&world);
     assert_eq!(kept.len(), 3);
     for RetiredReport { descriptor, definition } in kept {
