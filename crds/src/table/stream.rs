@@ -1,7 +1,7 @@
 //! The stream of a Table: what its spec asks for, and what its status says of the streams there are.
 
-use super::{Table, definition::DefinitionError, rules};
-use crate::rules::json;
+use super::{Table, definition::DefinitionError, recovery::millis_of_time, rules};
+use crate::{rules::json, short_hash};
 use cairn_model::{
     stream::{PAST_STREAMS_MAX, PastStream, Stream, Streams, enabled_at_ms, label},
     table::StreamViewType,
@@ -126,6 +126,15 @@ impl Table {
         Ok(streams)
     }
 
+    /// When a stream begins that the manifest has from the start. Kubernetes tells the second in which the table was made, and in
+    /// the same one a table of the name may have been there before: the uid tells their streams apart.
+    pub fn stream_born_ms(&self) -> Option<u64> {
+        let made_ms = self.creation_timestamp().as_ref().map(millis_of_time)?;
+        let part_ms = u64::from_str_radix(&short_hash(&self.uid().unwrap_or_default()), 16).unwrap_or_default() % 1_000;
+        // Before that second and not in it: nothing that is written is from before the stream.
+        Some(made_ms.saturating_sub(part_ms))
+    }
+
     /// When the API said that the stream begins, if that can be of the one that is to begin now.
     fn stream_enabled_at_ms(&self, known: &Streams, now_ms: Option<u64>) -> Option<u64> {
         let said_ms = self.annotations().get(STREAM_ENABLED_AT_ANNOTATION)?.parse().ok()?;
@@ -139,6 +148,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::recovery::time_of_millis;
 
     const NOW_MS: u64 = 1_800_000_000_123;
 
@@ -164,6 +174,20 @@ spec:
     fn on_since(enabled_at_ms: u64) -> Streams {
         let view_type = StreamViewType::NewImage;
         Streams { current: Some(Stream { view_type, enabled_at_ms }), past: Vec::new() }
+    }
+
+    #[test]
+    fn streams_of_tables_that_were_made_in_one_second_are_told_apart() {
+        let born = |uid: &str| {
+            let mut table = table(ON, None);
+            table.metadata.uid = Some(uid.to_owned());
+            table.metadata.creation_timestamp = Some(time_of_millis(1_700_000_000_000));
+            table.stream_born_ms().unwrap()
+        };
+        let [one, other] = ["089b646c-1940-44f8-97bb-9308ee7df5b2", "e6eca2c2-9540-451b-baf2-50566a6973d0"].map(born);
+        assert_ne!(one, other);
+        assert!([one, other].iter().all(|born_ms| (1_699_999_999_001..=1_700_000_000_000).contains(born_ms)));
+        assert_eq!(table(ON, None).stream_born_ms(), None);
     }
 
     #[test]

@@ -105,7 +105,11 @@ async fn an_export_becomes_a_table_whose_indexes_have_what_its_items_say() {
             },
         }))
         .await;
-    assert_eq!(import["ImportStatus"], "COMPLETED", "{import}");
+    assert_eq!(
+        (&import["ImportStatus"], &import["FailureCode"]),
+        (&json!("FAILED"), &json!("ItemValidationError")),
+        "{import}"
+    );
     let counts = ["ProcessedItemCount", "ImportedItemCount", "ErrorCount", "ProcessedSizeBytes"];
     assert_eq!(counts.map(|count| import[count].as_u64().unwrap()), [64, 61, 3, bytes as u64]);
     for refused in ["odd-type", "odd-length", "too-long"] {

@@ -132,9 +132,11 @@ async fn an_export_has_the_items_alone_with_transactions_whole_and_becomes_a_tab
     let more = json!({"ClientToken": "once", "InputCompressionType": "GZIP"});
     let request = import("again", ["exports", &prefix], more);
     let begun = setting.caller.ok("ImportTable", request.clone()).await["ImportTableDescription"].clone();
-    setting.import("again").await;
-    let once_more = setting.caller.ok("ImportTable", request).await;
+    let once_more = setting.caller.ok("ImportTable", request.clone()).await;
     assert_eq!(once_more["ImportTableDescription"]["ImportArn"], begun["ImportArn"]);
+    setting.import("again").await;
+    let (_, is_there) = setting.caller.call("ImportTable", request).await.unwrap();
+    assert_eq!(is_there["message"], "Table already exists: again");
     let described = setting.caller.ok("DescribeImport", json!({"ImportArn": begun["ImportArn"]})).await;
     let import = &described["ImportTableDescription"];
     let count = imported.len() as u64;

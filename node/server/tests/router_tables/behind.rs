@@ -324,10 +324,10 @@ async fn a_table_that_is_to_take_more_at_once_is_active_and_its_warm_throughput_
     setting.watch();
     let warm = json!({"TableName": "users", "WarmThroughput": {"ReadUnitsPerSecond": 20_000}});
     let answer = setting.caller.ok("UpdateTable", warm).await["TableDescription"].clone();
-    for (table, reads) in [(answer, 12_000), (setting.described().await, 20_000)] {
+    for table in [answer, setting.described().await] {
         assert_eq!(table["TableStatus"], "ACTIVE");
         assert_eq!(table["WarmThroughput"]["Status"], "UPDATING");
-        assert_eq!(table["WarmThroughput"]["ReadUnitsPerSecond"], reads);
+        assert_eq!(table["WarmThroughput"]["ReadUnitsPerSecond"], 12_000, "as it was until it is so");
     }
 }
 

@@ -14,10 +14,7 @@ use crate::{
 };
 use cairn_crds::{
     StorageGroup, Table,
-    table::{
-        RestoreStatus,
-        recovery::{millis_of_time, time_of_millis},
-    },
+    table::{RestoreStatus, recovery::time_of_millis},
 };
 use cairn_model::{
     ids::{PartitionId, TableId},
@@ -101,7 +98,7 @@ pub async fn place(
     status::name(&mut status, validated, &ctx.config.region);
     status.table_status = Some(TableStatus::Creating);
     let (mut recovery_held, mut streams_held, mut time_to_live_held) = (None, None, None);
-    let mut born_ms = validated.table.creation_timestamp().as_ref().map(millis_of_time);
+    let mut born_ms = validated.table.stream_born_ms();
     if let Some(adopted) = adopted {
         let held = &adopted.definition;
         tracing::info!(table = validated.table_name, table_id = %held.table_id, "a table's data is taken over");

@@ -9,7 +9,7 @@ use cairn_model::{
 use jiff::Timestamp;
 
 /// Notes in `status` which streams the table has once its spec is followed. `held`: those that the nodes have.
-/// `born_ms`: when the table is made, where it is only now; milliseconds since the Unix epoch.
+/// `born_ms`: when a stream of a table begins that is made only now; milliseconds since the Unix epoch.
 pub fn stamp(
     status: &mut TableResourceStatus,
     table: &Table,
